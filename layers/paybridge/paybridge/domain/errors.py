@@ -1,0 +1,66 @@
+"""Every error that Paybridge raises on purpose.
+
+PaybridgeError
+├── InvalidInput            the caller's fault; `code` is stable and public
+├── Unavailable             a part we need is away; the same request may succeed later
+│   ├── DatabaseUnavailable
+│   └── BrokerUnavailable
+├── LockTimeout             another transaction holds the row for longer than we wait
+├── ConstraintViolated      the database refused what the rules of the domain should have refused before
+├── QueryFailed             the database refused a statement: a defect of ours
+├── IllegalTransition       a payment was asked to go where its status does not lead
+└── MalformedMessage        a message from the broker that no retry will ever mend
+"""
+
+
+class PaybridgeError(Exception):
+    """Something in Paybridge failed."""
+
+
+class InvalidInput(PaybridgeError):
+    """The input breaks a rule that its sender can read and mend.
+
+    `code` is the stable, public name of the rule; `field` the path of the offending member, if one can be named.
+    """
+
+    def __init__(self, code: str, detail: str, field: str | None = None) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.field = field
+
+
+class Unavailable(PaybridgeError):
+    """A part that this work needs is away."""
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database cannot be reached or is shutting down."""
+
+
+class BrokerUnavailable(Unavailable):
+    """The message broker cannot be reached or did not answer before the deadline."""
+
+
+class LockTimeout(PaybridgeError):
+    """Another transaction holds the row."""
+
+
+class ConstraintViolated(PaybridgeError):
+    """A constraint of the database refused the change; `constraint` is its name."""
+
+    def __init__(self, constraint: str, message: str) -> None:
+        super().__init__(message)
+        self.constraint = constraint
+
+
+class QueryFailed(PaybridgeError):
+    """The database refused the statement itself: a defect of ours, not of the input."""
+
+
+class IllegalTransition(PaybridgeError):
+    """The payment cannot go from its status to the one asked for."""
+
+
+class MalformedMessage(PaybridgeError):
+    """The message cannot be understood, now or on any later delivery."""

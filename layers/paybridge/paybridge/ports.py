@@ -1,0 +1,102 @@
+"""What the use cases need from the outside world, as protocols that the adapters fulfil."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+
+class Clock(Protocol):
+    """The time, passed in so that rules about time can be tested."""
+
+    def now(self) -> datetime:
+        """The current time, with a UTC offset."""
+        ...
+
+
+class Ids(Protocol):
+    """Where new identifiers come from."""
+
+    def new(self) -> UUID:
+        """A new UUIDv7: unique, and sorting by time."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message to publish; `headers` are AMQP headers with text values."""
+
+    id: str
+    type: str
+    exchange: str
+    routing_key: str
+    body: bytes
+    correlation_id: str
+    headers: dict[str, str] | None = None
+
+
+class Publisher(Protocol):
+    """Hands messages to the broker and waits until it has taken responsibility for them."""
+
+    async def publish(self, messages: Sequence[Message], deadline_seconds: float) -> list[str | None]:
+        """Publishes all of them at once.
+
+        Returns for each message, in order, None once the broker has confirmed and routed it, or the reason why it
+        was not taken. Raises BrokerUnavailable when the broker is away: then none may be taken as published.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeRequest:
+    """A charge to ask the gateway for; `idempotency_key` is the same on every try of the same charge."""
+
+    payment_id: UUID
+    amount_minor: int
+    currency: str
+    payment_method: str | None
+    idempotency_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Charged:
+    """The gateway took the money; `gateway_id` is its proof."""
+
+    gateway_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """The gateway refused for good."""
+
+    failure_code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Nobody knows whether the money moved: no answer, or an error of the gateway's own.
+
+    `failure_code` is what the payment fails with if this stays so after the last try.
+    """
+
+    failure_code: str
+    error: str
+
+
+GatewayOutcome = Charged | Declined | Unknown
+
+
+class PaymentGateway(Protocol):
+    """The payment gateway. Never raises for the gateway's or the network's fault: that is an Unknown."""
+
+    async def charge(self, request: ChargeRequest) -> GatewayOutcome:
+        """Asks for the charge, within the gateway's deadline."""
+        ...
+
+    async def find_charge(self, request: ChargeRequest) -> GatewayOutcome | None:
+        """Asks by our reference what became of the charge; None when the gateway has never heard of it."""
+        ...

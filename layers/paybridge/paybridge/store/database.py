@@ -1,0 +1,247 @@
+"""The one connection to PostgreSQL, and the only place where a transaction begins and ends.
+
+Two ways in, for two temperatures:
+
+* a `Statement` is prepared once per connection and then costs one round trip; the hot path is made of these;
+* `Transaction.execute` takes a SQLAlchemy Core clause, for queries that are put together at run time.
+
+Both share one pg8000 connection. SQLAlchemy is imported on first use, because most functions never need it and its
+import is the larger part of a cold start.
+"""
+
+from __future__ import annotations
+
+import select
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from pg8000 import dbapi
+from pg8000.converters import make_params
+from pg8000.exceptions import DatabaseError, InterfaceError
+from pg8000.native import to_statement
+
+from paybridge.domain.errors import ConstraintViolated, DatabaseUnavailable, LockTimeout, QueryFailed
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection as SqlConnection
+    from sqlalchemy import CursorResult, Executable
+
+Row = list[Any]
+
+TIMESTAMPTZ_OID = 1184
+SOCKET_TIMEOUT_SECONDS = 30
+# lock_timeout bounds how long a request waits for another one with the same idempotency key; the caller is then told
+# that the first is still in flight. The idle limit frees the rows of a relay whose process stopped without dying.
+SESSION_OPTIONS = (
+    "-c timezone=UTC -c lock_timeout=2000 -c statement_timeout=20000 -c idle_in_transaction_session_timeout=60000"
+)
+_UNAVAILABLE_SQLSTATES = ("08", "57P", "53")
+_LOCK_SQLSTATES = ("55P03", "40P01")
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseAddress:
+    """Where the database is and how to log in; `tls` is None only on loopback."""
+
+    host: str
+    port: int
+    name: str
+    user: str
+    password: str
+    tls: ssl.SSLContext | None = None
+
+
+class Statement:
+    """One SQL statement with `:named` parameters, converted once and prepared once per connection.
+
+    Cast every parameter in the SQL (`:id::uuid`), so that the server need not guess its type.
+    """
+
+    __slots__ = ("_values_of", "sql")
+
+    def __init__(self, sql: str) -> None:
+        self.sql, self._values_of = to_statement(sql)
+
+    def values(self, parameters: dict[str, Any]) -> tuple[Any, ...]:
+        """The parameters in the order of their placeholders; raises `InterfaceError` for a missing one."""
+        values: tuple[Any, ...] = self._values_of(parameters)
+        return values
+
+
+class Transaction:
+    """An open transaction: what `Database.transaction` yields."""
+
+    __slots__ = ("_database",)
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def run(self, statement: Statement, **parameters: Any) -> list[Row]:
+        """Runs a prepared statement and returns its rows."""
+        return self._database._run_prepared(statement, parameters)
+
+    def execute(self, clause: Executable, parameters: Any = None) -> CursorResult[Any]:
+        """Runs a SQLAlchemy Core clause on this transaction's connection."""
+        return self._database._execute_clause(clause, parameters)
+
+    def connection(self) -> SqlConnection:
+        """SQLAlchemy's view of this transaction's connection, for tools that want one (migrations)."""
+        return self._database._sqlalchemy_connection()
+
+
+class Database:
+    """One lazily opened connection; not for use by two threads at the same time."""
+
+    def __init__(self, address: DatabaseAddress, application_name: str = "paybridge") -> None:
+        self._address = address
+        self._application_name = application_name
+        self._connection: dbapi.Connection | None = None
+        self._prepared: dict[Statement, tuple[bytes, Any, Any]] = {}
+        self._sqlalchemy: SqlConnection | None = None
+
+    def run(self, statement: Statement, **parameters: Any) -> list[Row]:
+        """Runs one prepared statement as a transaction of its own: one round trip, committed when this returns.
+
+        Raises DatabaseUnavailable, LockTimeout or ConstraintViolated.
+        """
+        self._ensure_connected()
+        return self._run_prepared(statement, parameters)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Begins a transaction; commits at the end of the block, rolls back when the block raises.
+
+        Raises DatabaseUnavailable, LockTimeout or ConstraintViolated. When COMMIT itself meets a lost connection
+        nobody knows whether it took place: callers are written so that running them again is safe.
+        """
+        self._ensure_connected()
+        self._simple("BEGIN")
+        try:
+            yield Transaction(self)
+        except BaseException:
+            self._roll_back()
+            raise
+        self._simple("COMMIT")
+
+    def close(self) -> None:
+        """Closes the connection; the next use opens a new one."""
+        connection, self._connection = self._connection, None
+        self._prepared.clear()
+        self._sqlalchemy = None
+        if connection is not None:
+            try:
+                connection.close()
+            except (DatabaseError, InterfaceError, OSError):
+                return  # It was dead already, which is what closing is for.
+
+    def _ensure_connected(self) -> None:
+        if self._connection is not None and self._is_stale():
+            self.close()
+        if self._connection is None:
+            self._connection = self._connect()
+
+    def _is_stale(self) -> bool:
+        # An idle PostgreSQL connection has nothing to say. If its socket is readable, the server has closed it while
+        # this environment was frozen; noticing costs no round trip.
+        assert self._connection is not None
+        readable, _, _ = select.select([self._connection._usock], [], [], 0)
+        return bool(readable)
+
+    def _connect(self) -> dbapi.Connection:
+        address = self._address
+        try:
+            connection = dbapi.Connection(
+                address.user,
+                host=address.host,
+                port=address.port,
+                database=address.name,
+                password=address.password,
+                # pg8000 reads None and True as "encrypt, verify nothing"; only False or a real context say what they do.
+                ssl_context=address.tls if address.tls is not None else False,
+                timeout=SOCKET_TIMEOUT_SECONDS,
+                application_name=self._application_name,
+                startup_params={"options": SESSION_OPTIONS},
+            )
+        except (DatabaseError, InterfaceError, OSError) as error:
+            raise DatabaseUnavailable(f"Cannot connect to the database at {address.host}:{address.port}.") from error
+        connection.autocommit = True
+        connection.register_in_adapter(TIMESTAMPTZ_OID, datetime.fromisoformat)
+        return connection
+
+    def _run_prepared(self, statement: Statement, parameters: dict[str, Any]) -> list[Row]:
+        connection = self._connection
+        if connection is None:
+            raise DatabaseUnavailable("The connection was lost inside a transaction.")
+        values = make_params(connection.py_types, statement.values(parameters))
+        try:
+            prepared = self._prepared.get(statement)
+            if prepared is None:
+                prepared = self._prepared[statement] = connection.prepare_statement(statement.sql, ())
+            name, columns, input_functions = prepared
+            context = connection.execute_named(name, values, columns, input_functions, statement.sql)
+        except (DatabaseError, InterfaceError, OSError) as error:
+            raise self._translated(error) from error
+        rows: list[Row] = context.rows if context.rows is not None else []
+        return rows
+
+    def _simple(self, command: str) -> None:
+        if self._connection is None:
+            raise DatabaseUnavailable("The connection was lost inside a transaction.")
+        try:
+            self._connection.execute_simple(command)
+        except (DatabaseError, InterfaceError, OSError) as error:
+            raise self._translated(error) from error
+
+    def _roll_back(self) -> None:
+        if self._connection is None:
+            return
+        try:
+            self._connection.execute_simple("ROLLBACK")
+        except (DatabaseError, InterfaceError, OSError):
+            # The server rolls back by itself when the connection ends.
+            self.close()
+
+    def _execute_clause(self, clause: Executable, parameters: Any) -> CursorResult[Any]:
+        from sqlalchemy.exc import DBAPIError
+
+        try:
+            result: CursorResult[Any] = self._sqlalchemy_connection().execute(clause, parameters)
+        except DBAPIError as error:
+            raise self._translated(error.orig or error) from error
+        return result
+
+    def _sqlalchemy_connection(self) -> SqlConnection:
+        if self._sqlalchemy is None:
+            self._sqlalchemy = self._open_sqlalchemy()
+        return self._sqlalchemy
+
+    def _open_sqlalchemy(self) -> SqlConnection:
+        from sqlalchemy import create_engine
+        from sqlalchemy.pool import StaticPool
+
+        # AUTOCOMMIT keeps SQLAlchemy from beginning transactions of its own: `transaction` above is the only one.
+        engine = create_engine(
+            "postgresql+pg8000://",
+            creator=lambda: self._connection,
+            poolclass=StaticPool,
+            isolation_level="AUTOCOMMIT",
+            pool_reset_on_return=None,
+        )
+        return engine.connect()
+
+    def _translated(self, error: BaseException) -> Exception:
+        fields = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
+        sqlstate = str(fields.get("C", ""))
+        message = str(fields.get("M", error))
+        if not sqlstate or sqlstate.startswith(_UNAVAILABLE_SQLSTATES):
+            self.close()
+            return DatabaseUnavailable(f"The database is away: {message}")
+        if sqlstate in _LOCK_SQLSTATES:
+            return LockTimeout(message)
+        if sqlstate.startswith("23"):
+            return ConstraintViolated(str(fields.get("n", "")), message)
+        return QueryFailed(f"{sqlstate}: {message}")
