@@ -1,0 +1,60 @@
+"""`python -m local.gateway --port P --log FILE`: run the simulated gateway until it is told to stop."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+from aiohttp import web
+
+from local.gateway.behaviour import Behaviour
+from local.gateway.gateway import Gateway
+from local.gateway.log import ChargeLog
+from local.gateway.server import GatewayServer
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="local.gateway", description="A simulated payment gateway.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8090)
+    parser.add_argument("--log", type=Path, required=True, help="append-only charge log (JSON lines)")
+    arguments = parser.parse_args()
+    try:
+        behaviour = Behaviour.from_environment(os.environ)
+    except ValueError as error:
+        return _fail(f"The GATEWAY_ settings are wrong: {error}.")
+    try:
+        asyncio.run(serve(arguments.host, arguments.port, arguments.log, behaviour))
+    except OSError as error:
+        return _fail(f"The gateway cannot run on port {arguments.port}: {error.strerror or error}.")
+    return 0
+
+
+async def serve(host: str, port: int, log_path: Path, behaviour: Behaviour) -> None:
+    """Serve until SIGTERM or SIGINT; OSError when the port is taken or the log cannot be written."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    log = ChargeLog(log_path)
+    server = web.Server(GatewayServer(Gateway(log, behaviour)).handle, access_log=None)
+    # Requests that are never answered must not keep the process from ending.
+    runner = web.ServerRunner(server, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port, backlog=1024).start()
+        print(f"gateway listening on http://{host}:{port}", flush=True)
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+        log.close()
+
+
+def _fail(sentence: str) -> int:
+    print(sentence, file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

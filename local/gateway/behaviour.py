@@ -1,0 +1,113 @@
+"""How the simulated gateway behaves: options, magic payment methods, and the verdict on one charge."""
+
+import hashlib
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+SLOW_SECONDS = 5.0
+FLAKY_FAILURES = 2
+"""`tok_flaky` answers 503 this many times for one reference before it succeeds."""
+
+_DECLINES = {
+    "tok_decline": "card_declined",
+    "tok_insufficient_funds": "insufficient_funds",
+    "tok_fraud": "fraud_blocked",
+}
+_RANDOM_DECLINES = ("card_declined", "insufficient_funds")
+
+
+@dataclass(slots=True)
+class Behaviour:
+    """What a run-time control request may change; everything else about the gateway is fixed.
+
+    `success_rate` is a share between 0 and 1 and concerns charges without a magic method, and so do the two
+    latencies, in seconds, between which each of them takes a uniformly random time.
+    """
+
+    success_rate: float = 0.9
+    latency_seconds_min: float = 2.0
+    latency_seconds_max: float = 5.0
+    seed: str | None = None
+    down: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.success_rate <= 1:
+            raise ValueError("the success rate must lie between 0 and 1")
+        if not 0 <= self.latency_seconds_min <= self.latency_seconds_max:
+            raise ValueError("latencies must satisfy 0 <= minimum <= maximum")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Behaviour":
+        """Read GATEWAY_SUCCESS_RATE, GATEWAY_SEED and GATEWAY_LATENCY_SECONDS_MIN/MAX; ValueError when malformed."""
+        return cls(
+            success_rate=float(environment.get("GATEWAY_SUCCESS_RATE") or 0.9),
+            latency_seconds_min=float(environment.get("GATEWAY_LATENCY_SECONDS_MIN") or 2),
+            latency_seconds_max=float(environment.get("GATEWAY_LATENCY_SECONDS_MAX") or 5),
+            seed=environment.get("GATEWAY_SEED") or None,
+        )
+
+    def changed(self, changes: Mapping[str, object]) -> "Behaviour":
+        """A copy with the given fields replaced; ValueError for a field or value that makes no sense."""
+        values: dict[str, object] = {name: getattr(self, name) for name in self.__slots__}
+        for name, value in changes.items():
+            if name not in values or name == "seed":
+                raise ValueError(f"unknown control {name!r}")
+            expected = bool if name == "down" else (int, float)
+            if not isinstance(value, expected) or (name != "down" and isinstance(value, bool)):
+                raise ValueError(f"{name} has the wrong type")
+            values[name] = value
+        return Behaviour(**values)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What shall happen to one charge.
+
+    `failure_code` None means the money is taken. `error_status` is an HTTP error instead of any verdict.
+    `charges` False leaves no trace in the log; `answers` False keeps the client waiting for ever.
+    """
+
+    failure_code: str | None = None
+    latency_seconds: float = 0.0
+    error_status: int | None = None
+    charges: bool = True
+    answers: bool = True
+
+
+def judge(behaviour: Behaviour, payment_method: str | None, reference: str, tries_before: int) -> Verdict:
+    """Decide on a charge; `tries_before` counts the earlier tries of a flaky charge with this reference."""
+    if payment_method is None:
+        return _random_verdict(behaviour, reference)
+    if payment_method in _DECLINES:
+        return Verdict(failure_code=_DECLINES[payment_method])
+    match payment_method:
+        case "tok_success":
+            return Verdict()
+        case "tok_slow":
+            return Verdict(latency_seconds=SLOW_SECONDS)
+        case "tok_timeout":
+            return Verdict(charges=False, answers=False)
+        case "tok_timeout_charged":
+            return Verdict(answers=False)
+        case "tok_flaky":
+            return Verdict(error_status=503) if tries_before < FLAKY_FAILURES else Verdict()
+        case "tok_error":
+            return Verdict(error_status=500)
+    return Verdict(failure_code="invalid_payment_method")
+
+
+def _random_verdict(behaviour: Behaviour, reference: str) -> Verdict:
+    latency_seconds = random.uniform(behaviour.latency_seconds_min, behaviour.latency_seconds_max)
+    draw, which = _draw(behaviour.seed, reference)
+    if draw < behaviour.success_rate:
+        return Verdict(latency_seconds=latency_seconds)
+    return Verdict(failure_code=_RANDOM_DECLINES[which], latency_seconds=latency_seconds)
+
+
+def _draw(seed: str | None, reference: str) -> tuple[float, int]:
+    """A number in [0, 1) and a choice of decline; with a seed both depend on the reference alone."""
+    if seed is None:
+        return random.random(), random.randrange(len(_RANDOM_DECLINES))
+    digest = hashlib.sha256(f"{seed}:{reference}".encode()).digest()
+    return int.from_bytes(digest[:7]) / 2**56, digest[7] % len(_RANDOM_DECLINES)

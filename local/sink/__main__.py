@@ -1,0 +1,46 @@
+"""`python -m local.sink --port P`: run the webhook sink until it is told to stop."""
+
+import argparse
+import asyncio
+import signal
+import sys
+
+from aiohttp import web
+
+from local.sink.server import SinkServer
+
+DEMO_SECRET = "whsec_cGF5YnJpZGdlLWxvY2FsLXdlYmhvb2stc2VjcmV0ISE="  # noqa: S105 - public, of the local stack only
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="local.sink", description="A receiver of webhooks that verifies them.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8091)
+    parser.add_argument("--secret", action="append", help="a whsec_ secret to verify with; may be repeated")
+    arguments = parser.parse_args()
+    try:
+        asyncio.run(serve(arguments.host, arguments.port, arguments.secret or [DEMO_SECRET]))
+    except OSError as error:
+        print(f"The webhook sink cannot run on port {arguments.port}: {error.strerror or error}.", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def serve(host: str, port: int, secrets: list[str]) -> None:
+    """Serve until SIGTERM or SIGINT; OSError when the port is taken."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    # Requests that are never answered must not keep the process from ending.
+    runner = web.ServerRunner(web.Server(SinkServer(secrets).handle, access_log=None), shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port, backlog=1024).start()
+        print(f"webhook sink listening on http://{host}:{port}", flush=True)
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

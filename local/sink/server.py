@@ -1,0 +1,128 @@
+"""HTTP of the webhook sink: what a path does, and what has been received."""
+
+import asyncio
+import binascii
+from collections import Counter, deque
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from aiohttp import web
+from standardwebhooks import Webhook, WebhookVerificationError
+
+RECEIVED_MAX = 100_000
+"""The sink forgets the oldest requests beyond this many, so that a load test cannot fill the memory."""
+
+
+class SinkServer:
+    """A handler for `aiohttp.web.Server`; `secrets` are the `whsec_` texts of which one must have signed a request."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._webhooks = [Webhook(secret) for secret in secrets]
+        self._received: deque[dict[str, Any]] = deque(maxlen=RECEIVED_MAX)
+        self._tries: Counter[tuple[str, str]] = Counter()
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        match request.method, request.path:
+            case "GET", "/health":
+                return _json(200, {"status": "ok"})
+            case "GET", "/received":
+                return _json(200, self._listed(request.query.get("path"), request.query.get("payment_id")))
+            case "DELETE", "/received":
+                self._received.clear()
+                return web.Response(status=204)
+            case "POST", _:
+                return await self._receive(request)
+        return _json(405, {"error": "only POST is received here"})
+
+    async def _receive(self, request: web.BaseRequest) -> web.StreamResponse:
+        body = await request.read()
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        self._received.append(
+            {
+                "path": request.path,
+                "headers": headers,
+                "body": _decoded(body),
+                "verified": self._is_verified(body, headers),
+                "received_at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            }
+        )
+        parts = request.path.strip("/").split("/")
+        try:
+            return await self._behave(request, parts, headers.get("webhook-id", ""))
+        except (ValueError, IndexError):
+            return _json(404, {"error": f"{request.path} names no behaviour of this sink"})
+
+    async def _behave(self, request: web.BaseRequest, parts: list[str], webhook_id: str) -> web.StreamResponse:
+        """Do what the first part of the path says; ValueError or IndexError when its argument is missing or wrong."""
+        match parts[0]:
+            case "status":
+                return web.Response(status=_status(parts[1]))
+            case "slow":
+                await asyncio.sleep(float(parts[1]))
+            case "hang":
+                await _until_disconnected(request)
+            case "gone":
+                return web.Response(status=410)
+            case "redirect":
+                return web.Response(status=302, headers={"Location": request.query.get("to", "/ok")})
+            case "retry-after":
+                if self._try(request.path, webhook_id) == 1:
+                    return web.Response(status=429, headers={"Retry-After": str(int(parts[1]))})
+            case "fail-times":
+                if self._try(request.path, webhook_id) <= int(parts[1]):
+                    return web.Response(status=500)
+        return _json(200, {"received": True})
+
+    def _try(self, path: str, webhook_id: str) -> int:
+        """Count the tries of one event at one path; the first is 1."""
+        self._tries[path, webhook_id] += 1
+        return self._tries[path, webhook_id]
+
+    def _is_verified(self, body: bytes, headers: dict[str, str]) -> bool:
+        for webhook in self._webhooks:
+            try:
+                webhook.verify(body, headers, json_parse=False)
+            except (WebhookVerificationError, ValueError, binascii.Error):
+                # The library leaks ValueError for a malformed signature; either way this secret did not sign it.
+                continue
+            return True
+        return False
+
+    def _listed(self, path: str | None, payment_id: str | None) -> list[dict[str, Any]]:
+        return [
+            received
+            for received in self._received
+            if (path is None or received["path"].startswith(path))
+            and (payment_id is None or _payment_id(received["body"]) == payment_id)
+        ]
+
+
+async def _until_disconnected(request: web.BaseRequest) -> None:
+    while request.transport is not None:
+        await asyncio.sleep(0.2)
+
+
+def _status(text: str) -> int:
+    status = int(text)
+    if not 200 <= status <= 599:
+        raise ValueError("a final status lies between 200 and 599")
+    return status
+
+
+def _payment_id(body: Any) -> Any:
+    data = body.get("data") if isinstance(body, dict) else None
+    return data.get("payment_id", data.get("id")) if isinstance(data, dict) else None
+
+
+def _decoded(body: bytes) -> Any:
+    """The JSON value of the body, or its text when it is not JSON."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return body.decode("utf-8", "replace")
+
+
+def _json(status: int, content: Any) -> web.Response:
+    return web.Response(status=status, body=orjson.dumps(content), content_type="application/json")
