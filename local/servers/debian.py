@@ -1,0 +1,132 @@
+"""RabbitMQ from Debian's or Ubuntu's packages, unpacked into the project's cache by any user.
+
+apt works here with lists, cache and locks of its own inside the cache folder: it needs no root and changes nothing of
+the system. It resolves against a copy of the system's package status, so only what the system lacks is downloaded.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from local.errors import LocalError
+from local.processes import Processes
+from local.progress import Progress
+
+SYSTEM_STATUS = Path("/var/lib/dpkg/status")
+TOOLS = ("apt-get", "dpkg-deb")
+# Packages of the closure whose files are used; the rest (socat, logrotate, adduser …) serves the system's service.
+USED_PREFIXES = ("erlang", "rabbitmq", "lib")
+ERLANG = "usr/lib/erlang"
+
+
+def is_usable() -> bool:
+    """Whether this system has Debian's package tools."""
+    return SYSTEM_STATUS.exists() and all(shutil.which(tool) for tool in TOOLS)
+
+
+def unpacked_rabbitmq(cache_dir: Path, processes: Processes, progress: Progress) -> Path:
+    """The root folder of an unpacked RabbitMQ with its Erlang; brings it at the first use.
+
+    Raises LocalError when apt cannot find or fetch the packages.
+    """
+    root = cache_dir / "rabbitmq"
+    if (root / ".complete").exists():
+        return root
+    work = cache_dir / f"rabbitmq-apt.{os.getpid()}"
+    shutil.rmtree(work, ignore_errors=True)
+    try:
+        packages = _download(work, processes, progress)
+        _unpack(packages, work / "root", processes, progress)
+        _correct_erlang_root(work / "root", root)
+        (work / "root" / ".complete").touch()
+        # Whoever comes second, from another stack at the same time, uses what the first has put there.
+        if not (root / ".complete").exists():
+            shutil.rmtree(root, ignore_errors=True)
+            (work / "root").rename(root)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return root
+
+
+def server_script(root: Path) -> Path:
+    return next(root.glob("usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server"))
+
+
+def environment(root: Path) -> dict[str, str]:
+    """What makes the unpacked server find its own Erlang and libraries."""
+    libraries = sorted({str(path.parent) for path in root.glob("**/lib/**/*.so.*") if ERLANG not in str(path)})
+    variables = {"PATH": f"{root / ERLANG / 'bin'}:{os.environ.get('PATH', '/usr/bin:/bin')}"}
+    return {**variables, "LD_LIBRARY_PATH": ":".join(libraries)} if libraries else variables
+
+
+def _download(work: Path, processes: Processes, progress: Progress) -> list[Path]:
+    """The package files that RabbitMQ needs here, as apt resolves them."""
+    for folder in ("state/lists/partial", "cache/archives/partial"):
+        (work / folder).mkdir(parents=True)
+    status = work / "state" / "status"
+    shutil.copyfile(SYSTEM_STATUS, status)
+    progress.note("RabbitMQ is not installed: fetching Debian's packages into the project's cache, once")
+    update_error = _attempt(processes, [*_apt(work), "update"])
+    if _attempt(processes, [*_install(work), "--simulate"]):
+        # The system's own packages stand in the way (held or half installed): resolve as for an empty system.
+        status.write_text("")
+    try:
+        listed = processes.run_tool([*_install(work), "--print-uris"])
+    except LocalError as error:
+        raise LocalError(
+            f"apt has no rabbitmq-server here: {update_error or error}\nInstall RabbitMQ, or set "
+            "PAYBRIDGE_LOCAL_RABBITMQ_URL to a running one."
+        ) from None
+    megabytes = sum(int(line.split()[2]) for line in listed.splitlines() if line.startswith("'")) / 1e6
+    progress.note(f"RabbitMQ: downloading {megabytes:.0f} MB")
+    processes.run_tool([*_install(work), "--download-only"])
+    return sorted((work / "cache" / "archives").glob("*.deb"))
+
+
+def _unpack(packages: list[Path], root: Path, processes: Processes, progress: Progress) -> None:
+    used = [package for package in packages if package.name.startswith(USED_PREFIXES)]
+    progress.note(f"RabbitMQ: unpacking {len(used)} packages")
+    for package in used:
+        processes.run_tool(["dpkg-deb", "-x", package, root])
+
+
+def _correct_erlang_root(unpacked: Path, final: Path) -> None:
+    """Erlang's start scripts hold the folder it was built for; make that the one where it is going to lie."""
+    scripts = [*unpacked.glob(f"{ERLANG}/bin/*"), *unpacked.glob(f"{ERLANG}/erts-*/bin/*")]
+    for script in scripts:
+        if script.is_symlink() or not script.is_file():
+            continue
+        content = script.read_bytes()
+        if content.startswith(b"#!"):
+            script.write_bytes(content.replace(b"/usr/lib/erlang", str(final / ERLANG).encode()))
+
+
+def _apt(work: Path) -> list[str]:
+    options = {
+        "Dir::State": work / "state",
+        "Dir::State::status": work / "state" / "status",
+        "Dir::State::lists": work / "state" / "lists",
+        "Dir::Cache": work / "cache",
+        "Dir::Log": work / "log",
+        "Debug::NoLocking": "true",
+        # As root, apt would download as a user who cannot enter the project's folder.
+        "APT::Sandbox::User": "root" if os.geteuid() == 0 else "",
+        "Acquire::Languages": "none",
+        "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled": "false",
+        "Acquire::Retries": "3",
+        "APT::Get::AllowUnauthenticated": "false",
+    }
+    return ["apt-get", "-q", *(part for name, value in options.items() for part in ("-o", f"{name}={value}"))]
+
+
+def _install(work: Path) -> list[str]:
+    return [*_apt(work), "install", "--no-install-recommends", "--yes", "rabbitmq-server"]
+
+
+def _attempt(processes: Processes, command: list[str]) -> str:
+    """What went wrong with `command`; empty when nothing did."""
+    try:
+        processes.run_tool(command)
+    except LocalError as error:
+        return str(error)
+    return ""

@@ -1,0 +1,116 @@
+"""Settings of the offline stack, from the environment and, beneath it, the `.env` file of the project."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Self
+
+from local.errors import LocalError
+
+PROJECT = Path(__file__).resolve().parents[1]
+# Names that moto and boto3 accept without question; nothing real is reachable with them.
+AWS_REGION = "eu-central-1"
+AWS_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+
+
+def _from(variable: str, default: Any) -> Any:
+    """A settings field with the environment variable it is read from."""
+    return field(default=default, metadata={"variable": variable})
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSettings:
+    """Everything about the offline stack that can be chosen; every server listens on 127.0.0.1 only."""
+
+    api_port: int = _from("PAYBRIDGE_API_PORT", 8000)
+    amqp_port: int = _from("PAYBRIDGE_LOCAL_AMQP_PORT", 5672)
+    management_port: int = _from("PAYBRIDGE_LOCAL_MANAGEMENT_PORT", 15672)
+    postgres_port: int = _from("PAYBRIDGE_LOCAL_POSTGRES_PORT", 54320)
+    aws_port: int = _from("PAYBRIDGE_LOCAL_AWS_PORT", 4566)
+    gateway_port: int = _from("PAYBRIDGE_LOCAL_GATEWAY_PORT", 8090)
+    sink_port: int = _from("PAYBRIDGE_LOCAL_SINK_PORT", 8091)
+    lambda_port: int = _from("PAYBRIDGE_LOCAL_LAMBDA_PORT", 9001)
+    state_dir: Path = _from("PAYBRIDGE_LOCAL_STATE_DIR", PROJECT / ".local")
+    cache_dir: Path = _from("PAYBRIDGE_CACHE_DIR", PROJECT / ".cache")
+    # Servers that run already; empty means that the stack brings its own.
+    postgres_url: str = _from("PAYBRIDGE_LOCAL_POSTGRES_URL", "")
+    rabbitmq_url: str = _from("PAYBRIDGE_LOCAL_RABBITMQ_URL", "")
+    rabbitmq_management_url: str = _from("PAYBRIDGE_LOCAL_RABBITMQ_MANAGEMENT_URL", "")
+    postgres_version: int = _from("PAYBRIDGE_LOCAL_POSTGRES_VERSION", 16)
+    gateway_success_rate: float = _from("GATEWAY_SUCCESS_RATE", 0.9)
+    gateway_seed: str = _from("GATEWAY_SEED", "")
+    gateway_latency_seconds_min: float = _from("GATEWAY_LATENCY_SECONDS_MIN", 2.0)
+    gateway_latency_seconds_max: float = _from("GATEWAY_LATENCY_SECONDS_MAX", 5.0)
+
+    @classmethod
+    def load(cls, environment: Mapping[str, str] | None = None, env_file: Path = PROJECT / ".env") -> Self:
+        """Read the settings; a variable in the environment wins over the same one in `env_file`.
+
+        Raises LocalError, naming the variable, for a value that does not fit.
+        """
+        given = {**read_env_file(env_file), **(os.environ if environment is None else environment)}
+        values: dict[str, Any] = {}
+        for item in fields(cls):
+            text = given.get(item.metadata["variable"], "")
+            if text:
+                values[item.name] = _convert(item.metadata["variable"], text, type(item.default))
+        return replace(cls(), **values)
+
+    def environment(self) -> dict[str, str]:
+        """The variables from which `load` makes these same settings again, for child processes."""
+        return {item.metadata["variable"]: str(getattr(self, item.name)) for item in fields(self)}
+
+    @property
+    def logs_dir(self) -> Path:
+        return self.state_dir / "logs"
+
+    @property
+    def aws_url(self) -> str:
+        return f"http://127.0.0.1:{self.aws_port}"
+
+    @property
+    def api_url(self) -> str:
+        return f"http://127.0.0.1:{self.api_port}"
+
+    @property
+    def gateway_url(self) -> str:
+        return f"http://127.0.0.1:{self.gateway_port}"
+
+    @property
+    def sink_url(self) -> str:
+        return f"http://127.0.0.1:{self.sink_port}"
+
+    @property
+    def lambda_url(self) -> str:
+        return f"http://127.0.0.1:{self.lambda_port}"
+
+
+def variable_of(name: str) -> str:
+    """The environment variable of a settings field."""
+    return next(item.metadata["variable"] for item in fields(LocalSettings) if item.name == name)
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """The `NAME=value` lines of a dotenv file; comments and blank lines are skipped, quotes around a value removed."""
+    if not path.is_file():
+        return {}
+    values = {}
+    for line in path.read_text().splitlines():
+        name, separator, value = line.strip().removeprefix("export ").partition("=")
+        if separator and not name.startswith("#"):
+            values[name.strip()] = value.strip().strip("'\"")
+    return values
+
+
+def _convert(variable: str, text: str, kind: type) -> Any:
+    """`text` as the type of the field's default."""
+    if issubclass(kind, Path):
+        return Path(text).expanduser().resolve()
+    try:
+        value = kind(text)
+    except ValueError:
+        raise LocalError(f"{variable} is {text!r}, which is not a number: correct or remove it.") from None
+    if variable.endswith("_PORT") and not 0 < value < 65536:
+        raise LocalError(f"{variable} is {text}, which is not a port: choose one from 1 to 65535.")
+    return value
