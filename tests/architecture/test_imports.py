@@ -1,0 +1,84 @@
+"""The import contracts of pyproject.toml hold, and each of them can fail."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.support.template import ROOT
+
+LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
+CONTRACTS = {
+    contract["id"]: contract["name"]
+    for contract in tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+}
+
+# For each contract, imports that break it and no other: (contract, file, line to append).
+PLANTED = [
+    ("rings", "layers/paybridge/paybridge/usecases/__init__.py", "import paybridge.adapters"),
+    ("rings", "layers/paybridge/paybridge/adapters/__init__.py", "import paybridge.usecases"),
+    ("rings", "layers/paybridge/paybridge/ports.py", "import paybridge.store"),
+    ("rings", "layers/paybridge/paybridge/domain/__init__.py", "import paybridge.ports"),
+    ("adapters-know-no-store", "layers/paybridge/paybridge/adapters/__init__.py", "import paybridge.store"),
+    ("settings-by-wiring", "layers/paybridge/paybridge/usecases/__init__.py", "import paybridge.settings"),
+    ("observability-is-a-leaf", "layers/paybridge/paybridge/observability/__init__.py", "import paybridge.store"),
+    ("functions-use-wiring", "functions/api/__init__.py", "import paybridge.store"),
+    ("functions-use-wiring", "functions/consumer/__init__.py", "import paybridge.adapters"),
+    ("functions-are-independent", "functions/relay/__init__.py", "import consumer"),
+    ("layer-knows-no-function", "layers/paybridge/paybridge/usecases/__init__.py", "import jobs"),
+    ("domain-is-pure", "layers/paybridge/paybridge/domain/__init__.py", "import sqlalchemy"),
+    ("product-knows-no-laptop", "functions/jobs/__init__.py", "import moto"),
+    ("product-knows-no-laptop", "layers/paybridge/paybridge/store/__init__.py", "import local"),
+]
+
+
+def lint_imports(tree: Path) -> subprocess.CompletedProcess[str]:
+    """Checks every contract of the tree's pyproject.toml against the tree's packages."""
+    return subprocess.run(
+        [str(LINT_IMPORTS), "--no-cache", "--no-logo"],
+        cwd=tree,
+        env={**os.environ, "PYTHONPATH": f"{tree / 'functions'}:{tree / 'layers/paybridge'}", "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def copied_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what the contracts speak of."""
+    tree = tmp_path_factory.mktemp("tree")
+    shutil.copy(ROOT / "pyproject.toml", tree)
+    for folder in ("functions", "layers/paybridge/paybridge"):
+        shutil.copytree(ROOT / folder, tree / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return tree
+
+
+class TestContracts:
+    def test_all_hold(self) -> None:
+        result = lint_imports(ROOT)
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert f"{len(CONTRACTS)} kept, 0 broken" in result.stdout
+
+    def test_each_has_a_planted_violation(self) -> None:
+        assert {contract for contract, _, _ in PLANTED} == set(CONTRACTS)
+
+    @pytest.mark.parametrize(("contract", "file", "line"), PLANTED)
+    def test_a_planted_violation_is_named(self, copied_tree: Path, contract: str, file: str, line: str) -> None:
+        path = copied_tree / file
+        original = path.read_text(encoding="utf-8")
+        path.write_text(f"{original}\n{line}\n", encoding="utf-8")
+        try:
+            result = lint_imports(copied_tree)
+        finally:
+            path.write_text(original, encoding="utf-8")
+        assert result.returncode == 1, result.stdout + result.stderr
+        assert f"{CONTRACTS[contract]} BROKEN" in result.stdout

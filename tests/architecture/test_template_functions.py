@@ -1,0 +1,155 @@
+"""The template, the functions, the settings and the broker topology name the same things."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import template as templates
+from tests.support.template import ROOT
+
+TEMPLATE = templates.load_template()
+FUNCTIONS = templates.functions(TEMPLATE)
+TOPOLOGY: dict[str, Any] = json.loads((ROOT / "infra/topology.json").read_text(encoding="utf-8"))
+SETTINGS = ROOT / "layers/paybridge/paybridge/settings.py"
+
+
+def dead_letter_queues(topology: dict[str, Any]) -> set[str]:
+    """Queues that only receive what other queues gave up."""
+    exchanges = {policy["definition"].get("dead-letter-exchange") for policy in topology["policies"]}
+    return {binding["destination"] for binding in topology["bindings"] if binding["source"] in exchanges}
+
+
+def working_queues(topology: dict[str, Any]) -> set[str]:
+    """Queues from which functions work."""
+    return {queue["name"] for queue in topology["queues"]} - dead_letter_queues(topology)
+
+
+class TestFunctions:
+    def test_folders_and_template_name_the_same(self) -> None:
+        folders = {path.name for path in (ROOT / "functions").iterdir() if path.is_dir() and path.name != "__pycache__"}
+        assert set(templates.packages(TEMPLATE).values()) == folders
+
+    def test_makefile_and_template_name_the_same(self) -> None:
+        makefile = (ROOT / "functions/Makefile").read_text(encoding="utf-8")
+        targets = dict(re.findall(r"^build-(\w+): package := (\w+)$", makefile, flags=re.MULTILINE))
+        assert targets == templates.packages(TEMPLATE)
+
+    @pytest.mark.parametrize("logical_id", FUNCTIONS)
+    def test_handler_exists(self, logical_id: str) -> None:
+        *module, name = FUNCTIONS[logical_id]["Handler"].split(".")
+        tree = ast.parse((ROOT / "functions" / Path(*module)).with_suffix(".py").read_text(encoding="utf-8"))
+        defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+        defined |= {
+            target.id
+            for node in tree.body
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        assert name in defined
+
+    def test_every_environment_variable_is_given_and_read(self) -> None:
+        given = set(TEMPLATE["Globals"]["Function"]["Environment"]["Variables"])
+        read = set(re.findall(r'"([A-Z]+_[A-Z_]+)"', SETTINGS.read_text(encoding="utf-8")))
+        # Powertools reads its own.
+        assert {name for name in given if not name.startswith("POWERTOOLS_")} == read
+
+    def test_scheduled_functions_do_not_pile_up(self) -> None:
+        for properties in FUNCTIONS.values():
+            for event in properties["Events"].values():
+                if event["Type"] == "ScheduleV2":
+                    once = {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}
+                    assert event["Properties"]["RetryPolicy"] == once
+                    assert properties["EventInvokeConfig"] == once
+
+    def test_the_layer_is_built_for_the_processor_of_the_functions(self) -> None:
+        makefile = (ROOT / "layers/paybridge/Makefile").read_text(encoding="utf-8")
+        default = re.search(r"^PAYBRIDGE_ARCHITECTURE \?= (\w+)$", makefile, flags=re.MULTILINE)
+        assert default is not None
+        assert default[1] == TEMPLATE["Parameters"]["Architecture"]["Default"]
+
+
+# What Lambda needs to reach a broker inside a VPC; Lambda checks these against the star.
+MAPPING_ACTIONS = {
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeVpcs",
+}
+
+
+class TestPolicies:
+    @pytest.mark.parametrize("logical_id", FUNCTIONS)
+    def test_only_the_mapping_is_granted_anything_on_all_resources(self, logical_id: str) -> None:
+        granted = {
+            action
+            for policy in FUNCTIONS[logical_id]["Policies"]
+            for statement in policy["Statement"]
+            if statement["Resource"] == "*"
+            for action in statement["Action"]
+        }
+        mapped = any(event["Type"] == "MQ" for event in FUNCTIONS[logical_id]["Events"].values())
+        assert granted == (MAPPING_ACTIONS if mapped else set())
+
+
+class TestQueues:
+    def test_each_working_queue_is_mapped_once(self) -> None:
+        mapped = templates.queues(TEMPLATE)
+        assert sorted(mapped) == sorted(working_queues(TOPOLOGY))
+
+    def test_mappings_use_nothing_that_rabbitmq_lacks(self) -> None:
+        known = {"Broker", "Queues", "BatchSize", "DynamicPolicyName", "SourceAccessConfigurations"}
+        for properties in FUNCTIONS.values():
+            for event in properties["Events"].values():
+                if event["Type"] == "MQ":
+                    assert set(event["Properties"]) == known
+                    kinds = {access["Type"] for access in event["Properties"]["SourceAccessConfigurations"]}
+                    assert kinds == {"BASIC_AUTH", "VIRTUAL_HOST"}
+
+    @pytest.mark.parametrize("queue", sorted(working_queues(TOPOLOGY)))
+    def test_each_working_queue_keeps_its_dead_letters(self, queue: str) -> None:
+        policies = [policy for policy in TOPOLOGY["policies"] if re.search(policy["pattern"], queue)]
+        assert len(policies) == 1
+        definition = policies[0]["definition"]
+        # Without the second the first silently loses messages.
+        assert definition["dead-letter-strategy"] == "at-least-once"
+        assert definition["overflow"] == "reject-publish"
+        assert any(
+            binding["source"] == definition["dead-letter-exchange"]
+            and binding["routing_key"] == definition["dead-letter-routing-key"]
+            for binding in TOPOLOGY["bindings"]
+        )
+
+    def test_queues_are_durable_and_hold_only_their_type(self) -> None:
+        for queue in TOPOLOGY["queues"]:
+            assert queue["durable"] is True
+            assert queue["arguments"] == {"x-queue-type": "quorum"}
+
+    def test_bindings_name_what_exists(self) -> None:
+        exchanges = {exchange["name"] for exchange in TOPOLOGY["exchanges"]}
+        queues = {queue["name"] for queue in TOPOLOGY["queues"]}
+        for binding in TOPOLOGY["bindings"]:
+            assert binding["source"] in exchanges
+            assert binding["destination"] in queues
+
+    def test_a_queue_without_policy_is_noticed(self) -> None:
+        grown = {**TOPOLOGY, "queues": [*TOPOLOGY["queues"], {"name": "ledger"}]}
+        assert "ledger" in working_queues(grown)
+
+
+class TestWorkflow:
+    def test_actions_are_pinned_by_commit(self) -> None:
+        workflow = (ROOT / ".github/workflows/test.yml").read_text(encoding="utf-8")
+        uses = re.findall(r"uses: (\S+)(.*)", workflow)
+        assert uses
+        for action, comment in uses:
+            assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", action)
+            assert re.fullmatch(r" # v\d+\.\d+\.\d+", comment)

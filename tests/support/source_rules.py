@@ -1,0 +1,80 @@
+"""Rules of the product's source that no linter knows. Each takes a syntax tree and yields (line, what is wrong)."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+Finding = tuple[int, str]
+
+# What a pure function may need. A module of the standard library that is not named here either does input and output,
+# reads a clock, throws dice, or has had no use in the domain so far.
+PURE_MODULES = frozenset({
+    "__future__", "abc", "base64", "binascii", "bisect", "collections", "collections.abc", "contextlib", "dataclasses",
+    "datetime", "decimal", "email.utils", "enum", "fractions", "functools", "hashlib", "hmac", "ipaddress", "itertools",
+    "json", "math", "operator", "re", "string", "struct", "types", "typing", "unicodedata", "urllib.parse", "uuid",
+})  # fmt: skip
+
+# Names in otherwise pure modules that read a clock, throw dice or do input and output.
+IMPURE_NAMES = frozenset({
+    "breakpoint", "formatdate", "input", "localtime", "make_msgid", "now", "open", "print", "today", "utcnow",
+    "uuid1", "uuid4", "uuid6", "uuid7",
+})  # fmt: skip
+
+
+def environment_reads(tree: ast.AST) -> Iterator[Finding]:
+    """Uses of the process environment."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in {"environ", "environb", "getenv", "putenv"}:
+            yield node.lineno, f"os.{node.attr}"
+        if isinstance(node, ast.ImportFrom) and node.module == "os":
+            for alias in node.names:
+                if alias.name in {"environ", "environb", "getenv", "putenv"}:
+                    yield node.lineno, f"from os import {alias.name}"
+
+
+def commits(tree: ast.AST) -> Iterator[Finding]:
+    """Commits, by a method of that name or by SQL."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr == "commit":
+            yield node.lineno, ".commit"
+        if isinstance(node, ast.Constant) and str(node.value).strip().rstrip(";").upper() in {"COMMIT", "END"}:
+            yield node.lineno, f"SQL {node.value!r}"
+
+
+def float_calls(tree: ast.AST) -> Iterator[Finding]:
+    """Calls of float."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "float":
+            yield node.lineno, "float(…)"
+
+
+def float_values(tree: ast.AST) -> Iterator[Finding]:
+    """Everything that makes a float: calls, literals, annotations, and division, which turns integers into one."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id == "float":
+            yield node.lineno, "float"
+        if isinstance(node, ast.Constant) and isinstance(node.value, float):
+            yield node.lineno, f"the float {node.value!r}"
+        if isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Div):
+            yield node.lineno, "division"
+
+
+def impurities(tree: ast.AST) -> Iterator[Finding]:
+    """Imports and names with which a module does input and output, reads a clock or throws dice."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, f"import {alias.name}") for alias in node.names if not _is_pure(alias.name))
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            if not _is_pure(module) and module != "urllib":
+                yield node.lineno, f"from {module} import"
+            yield from ((node.lineno, alias.name) for alias in node.names if alias.name in {*IMPURE_NAMES, "request"})
+        elif isinstance(node, ast.Attribute) and node.attr in IMPURE_NAMES:
+            yield node.lineno, f".{node.attr}"
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in IMPURE_NAMES - {"now"}:
+            yield node.lineno, node.id
+
+
+def _is_pure(module: str) -> bool:
+    return module in PURE_MODULES or module.startswith("paybridge.domain")
