@@ -1,0 +1,59 @@
+"""The first code of every environment: runs a handler under AWS's awslambdaric, or under the worker where it is missing.
+
+Runs as a script with the function's own sys.path, so it imports nothing of the project but what lies beside it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import os
+import runpy
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+_PR_SET_PDEATHSIG = 1
+
+
+def end_with_parent(parent_pid: int) -> None:
+    """Have the kernel kill this process when the host dies, even by SIGKILL. Linux only; elsewhere the Runtime API's
+    disappearance ends the worker."""
+    if not sys.platform.startswith("linux"):
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_pid:
+        # The host died before the kernel knew of the wish.
+        os._exit(1)
+
+
+def run_awslambdaric(handler: str) -> None:
+    """Run AWS's own runtime client. Its C part joins the address and the path, so a path in the address tells the
+    environments apart; its report of a failed start goes through http.client, which has to be given them separately."""
+    from awslambdaric import bootstrap
+    from awslambdaric.lambda_config import LambdaConfigProvider
+    from awslambdaric.lambda_runtime_client import LambdaRuntimeClient
+
+    class PrefixedRuntimeClient(LambdaRuntimeClient):  # type: ignore[misc, unused-ignore]
+        def call_rapid(self, http_method: str, endpoint: str, *arguments: Any, **named: Any) -> None:
+            host, _, prefix = self.lambda_runtime_address.partition("/")
+            LambdaRuntimeClient(host).call_rapid(http_method, f"/{prefix}{endpoint}", *arguments, **named)
+
+    config = LambdaConfigProvider([sys.argv[0], handler])
+    bootstrap.run(config.handler, PrefixedRuntimeClient(config.api_address, config.use_thread_polling))
+
+
+def main() -> None:
+    """Arguments: the handler, the host's process id."""
+    handler, parent_pid = sys.argv[1], int(sys.argv[2])
+    end_with_parent(parent_pid)
+    pure_python = os.environ.pop("PAYBRIDGE_LOCAL_PURE_PYTHON_WORKER", "") == "1"
+    if not pure_python and importlib.util.find_spec("awslambdaric") and importlib.util.find_spec("runtime_client"):
+        run_awslambdaric(handler)
+    else:
+        runpy.run_path(str(Path(__file__).with_name("worker.py")))["run"](handler)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""What invoking a function gives back, and what can be refused before it runs.
+
+InvokeError
+├── FunctionNotFoundError    404 ResourceNotFoundException
+├── InvalidRequestError      400 InvalidRequestContentException
+├── PayloadTooLargeError     413 RequestEntityTooLargeException
+├── ThrottledError           429 TooManyRequestsException
+└── EndpointError            502 the Lambda endpoint is away or answers nonsense
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import orjson
+
+from local.template import RetryPolicy
+
+# Lambda's limit of a synchronous request and of its response.
+PAYLOAD_BYTES_MAX = 6 * 1024 * 1024
+
+
+class InvokeError(Exception):
+    """The invocation was refused; `status` and `error_type` are those of Lambda's Invoke API."""
+
+    status = 500
+    error_type = "ServiceException"
+
+
+class FunctionNotFoundError(InvokeError):
+    """No function has this name."""
+
+    status = 404
+    error_type = "ResourceNotFoundException"
+
+
+class InvalidRequestError(InvokeError):
+    """The payload is no JSON, or the invocation type is unknown."""
+
+    status = 400
+    error_type = "InvalidRequestContentException"
+
+
+class PayloadTooLargeError(InvokeError):
+    """The payload is larger than Lambda takes."""
+
+    status = 413
+    error_type = "RequestEntityTooLargeException"
+
+
+class ThrottledError(InvokeError):
+    """The function is at its concurrency limit."""
+
+    status = 429
+    error_type = "TooManyRequestsException"
+
+
+class EndpointError(InvokeError):
+    """The Lambda endpoint is away or answers something that is no answer of Lambda's."""
+
+    status = 502
+    error_type = "EndpointError"
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationResult:
+    """One answer of a function: JSON bytes, and `function_error` ("Unhandled") where the function failed."""
+
+    payload: bytes
+    function_error: str | None = None
+    request_id: str = ""
+
+
+class Invoker(Protocol):
+    """Anything that can invoke functions: the host of this process or a Lambda endpoint by URL."""
+
+    async def invoke(self, function_name: str, payload: bytes, *, wait_seconds_max: float = 0.0) -> InvocationResult:
+        """Invoke and wait for the answer. At the concurrency limit waits up to `wait_seconds_max`.
+
+        Raises InvokeError where the function was not run.
+        """
+        ...
+
+    async def invoke_event(self, function_name: str, payload: bytes, retry_policy: RetryPolicy | None = None) -> None:
+        """Queue an asynchronous invocation. Raises InvokeError where it was not taken."""
+        ...
+
+
+def failure(error_type: str, message: str, request_id: str = "") -> InvocationResult:
+    """A function error as Lambda's own sandbox reports it."""
+    body = {"errorType": error_type, "errorMessage": f"RequestId: {request_id} Error: {message}"}
+    return InvocationResult(orjson.dumps(body), "Unhandled", request_id)

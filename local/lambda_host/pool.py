@@ -1,0 +1,188 @@
+"""The environments of one function: started on demand, kept warm, never more than the function's concurrency."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from pathlib import Path
+
+from local.lambda_host.environment import Environment, Invocation
+from local.lambda_host.model import InvocationResult, ThrottledError, failure
+from local.template import FunctionDefinition
+
+logger = logging.getLogger(__name__)
+
+# A waiting invocation has one more environment started after this long. Lambda starts one at once; on a machine with a
+# few cores a burst of short requests is over sooner than a cold start, which would only take the processor from it.
+_GROWTH_PATIENCE_SECONDS = 0.1
+# Cold starts at the same time; each one keeps a core busy.
+_STARTING_MAX = 2
+# Lambda gives initialization 10 s; here it competes with every other process of the stack.
+_INIT_SECONDS_MAX = 60.0
+
+
+class FunctionPool:
+    """Runs invocations of one function."""
+
+    def __init__(
+        self,
+        definition: FunctionDefinition,
+        *,
+        region: str,
+        logs_dir: Path,
+        runtime_api: str,
+        concurrency_max: int,
+        environments: dict[str, tuple[FunctionPool, Environment]],
+    ) -> None:
+        self.definition = definition
+        self.concurrency_max = concurrency_max
+        self._region = region
+        self._logs_dir = logs_dir
+        self._runtime_api = runtime_api
+        self._directory = environments
+        self._alive: set[Environment] = set()
+        self._starting: set[Environment] = set()
+        # The last one used is the first one used again, so that its caches and connections stay fresh.
+        self._idle: list[Environment] = []
+        self._waiting: deque[asyncio.Future[Environment | InvocationResult]] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._in_flight = 0
+
+    async def invoke(
+        self,
+        payload: bytes,
+        *,
+        wait_seconds_max: float = 0.0,
+        client_context: str | None = None,
+        trace_id: str | None = None,
+    ) -> InvocationResult:
+        """Run one invocation, at the concurrency limit after waiting up to `wait_seconds_max`.
+
+        Raises ThrottledError where no environment came free in time.
+        """
+        at_limit = self._in_flight >= self.concurrency_max
+        if at_limit and wait_seconds_max <= 0.0:
+            raise ThrottledError("Rate Exceeded.")
+        self._in_flight += 1
+        try:
+            environment = self._idle.pop() if self._idle else await self._wait(wait_seconds_max if at_limit else None)
+            if isinstance(environment, InvocationResult):
+                return environment
+            deadline_ms = int((time.time() + self.definition.timeout_seconds) * 1_000)
+            invocation = Invocation(payload, deadline_ms, client_context=client_context, trace_id=trace_id)
+            environment.run(invocation)
+            loop = asyncio.get_running_loop()
+            timer = loop.call_later(self.definition.timeout_seconds, environment.time_out, invocation)
+            try:
+                # The function runs to its end even if nobody waits for it any more.
+                return await asyncio.shield(invocation.result)
+            finally:
+                if invocation.result.done():
+                    timer.cancel()
+                else:
+                    invocation.result.add_done_callback(lambda _: timer.cancel())
+        finally:
+            self._in_flight -= 1
+
+    def warm(self) -> None:
+        """Start one environment before anybody asks for it."""
+        if not self._alive:
+            self._grow()
+
+    def ready(self, environment: Environment) -> None:
+        """The environment asks for work: it has started up, or has finished its invocation."""
+        self._starting.discard(environment)
+        waiter = self._next_waiter()
+        if waiter is None:
+            self._idle.append(environment)
+        else:
+            waiter.set_result(environment)
+
+    def close(self) -> None:
+        """Kill every environment of the function."""
+        for environment in self._alive:
+            environment.kill()
+        for waiter in self._waiting:
+            waiter.cancel()
+
+    async def wait_closed(self) -> None:
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _wait(self, wait_seconds_max: float | None) -> Environment | InvocationResult:
+        """The next free environment, or the reason why one could not start. Without a limit a start is on its way."""
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[Environment | InvocationResult] = loop.create_future()
+        self._waiting.append(waiter)
+        throttle_at = None if wait_seconds_max is None else loop.time() + wait_seconds_max
+        if not self._alive:
+            self._grow()
+        try:
+            while not (await asyncio.wait({waiter}, timeout=_GROWTH_PATIENCE_SECONDS))[0]:
+                if throttle_at is not None and loop.time() >= throttle_at:
+                    raise ThrottledError("Rate Exceeded.")
+                self._grow()
+        except BaseException:
+            self._withdraw(waiter)
+            raise
+        return waiter.result()
+
+    def _withdraw(self, waiter: asyncio.Future[Environment | InvocationResult]) -> None:
+        """The invocation was given up: an environment that it was given at the same moment goes to the next one."""
+        if not waiter.done():
+            waiter.cancel()
+        elif not waiter.cancelled() and isinstance(environment := waiter.result(), Environment):
+            self.ready(environment)
+
+    def _grow(self) -> None:
+        if len(self._alive) >= self.concurrency_max or len(self._starting) >= _STARTING_MAX:
+            return
+        environment = Environment(self.definition, self._region, self._logs_dir)
+        self._alive.add(environment)
+        self._starting.add(environment)
+        self._directory[environment.id] = (self, environment)
+        task = asyncio.create_task(self._life(environment))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _life(self, environment: Environment) -> None:
+        """From the start of an environment to its end."""
+        loop = asyncio.get_running_loop()
+        init_timer = loop.call_later(_INIT_SECONDS_MAX, self._init_timed_out, environment)
+        try:
+            await environment.start(self._runtime_api)
+            await environment.watch()
+        except OSError as error:
+            environment.init_error = failure("Runtime.LaunchError", f"The environment cannot be started: {error}")
+        finally:
+            init_timer.cancel()
+            environment.kill()
+            self._alive.discard(environment)
+            del self._directory[environment.id]
+            if environment in self._idle:
+                self._idle.remove(environment)
+            if environment in self._starting:
+                self._starting.discard(environment)
+                self._start_failed(environment)
+
+    def _init_timed_out(self, environment: Environment) -> None:
+        if environment in self._starting:
+            message = f"Initialization timed out after {_INIT_SECONDS_MAX:.0f} seconds"
+            environment.init_error = failure("Sandbox.Timedout", message)
+            environment.kill()
+
+    def _start_failed(self, environment: Environment) -> None:
+        """Give the failure to the invocation that has waited longest; the next one starts an environment anew."""
+        error = environment.init_error or failure("Runtime.ExitError", "Runtime exited without providing a reason")
+        logger.warning("%s did not start: %s", self.definition.logical_id, error.payload.decode(errors="replace")[:500])
+        waiter = self._next_waiter()
+        if waiter is not None:
+            waiter.set_result(error)
+
+    def _next_waiter(self) -> asyncio.Future[Environment | InvocationResult] | None:
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                return waiter
+        return None
