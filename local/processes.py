@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -100,7 +101,7 @@ class Processes:
                 **_as_user(uid),
             )
             self._tools.add(popen)
-        output = popen.communicate()[0].decode(errors="replace")
+        output = str(popen.communicate()[0], errors="replace")
         self._tools.discard(popen)
         self._refuse_when_stopping()
         if popen.returncode != 0:
@@ -260,6 +261,6 @@ def _tail(text: str) -> str:
     return "\n  ".join(["", *lines]) if lines else "(no output)"
 
 
-def _as_user(uid: int | None) -> dict[str, object]:
+def _as_user(uid: int | None) -> dict[str, Any]:
     """Arguments of Popen that change the user; the groups of the present one are given up with it."""
     return {} if uid is None else {"user": uid, "group": uid, "extra_groups": []}

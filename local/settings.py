@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,34 +14,51 @@ AWS_REGION = "eu-central-1"
 AWS_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
 
-def _from(variable: str, default: Any) -> Any:
-    """A settings field with the environment variable it is read from."""
-    return field(default=default, metadata={"variable": variable})
+VARIABLES = {
+    "api_port": "PAYBRIDGE_API_PORT",
+    "amqp_port": "PAYBRIDGE_LOCAL_AMQP_PORT",
+    "management_port": "PAYBRIDGE_LOCAL_MANAGEMENT_PORT",
+    "postgres_port": "PAYBRIDGE_LOCAL_POSTGRES_PORT",
+    "aws_port": "PAYBRIDGE_LOCAL_AWS_PORT",
+    "gateway_port": "PAYBRIDGE_LOCAL_GATEWAY_PORT",
+    "sink_port": "PAYBRIDGE_LOCAL_SINK_PORT",
+    "lambda_port": "PAYBRIDGE_LOCAL_LAMBDA_PORT",
+    "state_dir": "PAYBRIDGE_LOCAL_STATE_DIR",
+    "cache_dir": "PAYBRIDGE_CACHE_DIR",
+    "postgres_url": "PAYBRIDGE_LOCAL_POSTGRES_URL",
+    "rabbitmq_url": "PAYBRIDGE_LOCAL_RABBITMQ_URL",
+    "rabbitmq_management_url": "PAYBRIDGE_LOCAL_RABBITMQ_MANAGEMENT_URL",
+    "postgres_version": "PAYBRIDGE_LOCAL_POSTGRES_VERSION",
+    "gateway_success_rate": "GATEWAY_SUCCESS_RATE",
+    "gateway_seed": "GATEWAY_SEED",
+    "gateway_latency_seconds_min": "GATEWAY_LATENCY_SECONDS_MIN",
+    "gateway_latency_seconds_max": "GATEWAY_LATENCY_SECONDS_MAX",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class LocalSettings:
     """Everything about the offline stack that can be chosen; every server listens on 127.0.0.1 only."""
 
-    api_port: int = _from("PAYBRIDGE_API_PORT", 8000)
-    amqp_port: int = _from("PAYBRIDGE_LOCAL_AMQP_PORT", 5672)
-    management_port: int = _from("PAYBRIDGE_LOCAL_MANAGEMENT_PORT", 15672)
-    postgres_port: int = _from("PAYBRIDGE_LOCAL_POSTGRES_PORT", 54320)
-    aws_port: int = _from("PAYBRIDGE_LOCAL_AWS_PORT", 4566)
-    gateway_port: int = _from("PAYBRIDGE_LOCAL_GATEWAY_PORT", 8090)
-    sink_port: int = _from("PAYBRIDGE_LOCAL_SINK_PORT", 8091)
-    lambda_port: int = _from("PAYBRIDGE_LOCAL_LAMBDA_PORT", 9001)
-    state_dir: Path = _from("PAYBRIDGE_LOCAL_STATE_DIR", PROJECT / ".local")
-    cache_dir: Path = _from("PAYBRIDGE_CACHE_DIR", PROJECT / ".cache")
+    api_port: int = 8000
+    amqp_port: int = 5672
+    management_port: int = 15672
+    postgres_port: int = 54320
+    aws_port: int = 4566
+    gateway_port: int = 8090
+    sink_port: int = 8091
+    lambda_port: int = 9001
+    state_dir: Path = PROJECT / ".local"
+    cache_dir: Path = PROJECT / ".cache"
     # Servers that run already; empty means that the stack brings its own.
-    postgres_url: str = _from("PAYBRIDGE_LOCAL_POSTGRES_URL", "")
-    rabbitmq_url: str = _from("PAYBRIDGE_LOCAL_RABBITMQ_URL", "")
-    rabbitmq_management_url: str = _from("PAYBRIDGE_LOCAL_RABBITMQ_MANAGEMENT_URL", "")
-    postgres_version: int = _from("PAYBRIDGE_LOCAL_POSTGRES_VERSION", 16)
-    gateway_success_rate: float = _from("GATEWAY_SUCCESS_RATE", 0.9)
-    gateway_seed: str = _from("GATEWAY_SEED", "")
-    gateway_latency_seconds_min: float = _from("GATEWAY_LATENCY_SECONDS_MIN", 2.0)
-    gateway_latency_seconds_max: float = _from("GATEWAY_LATENCY_SECONDS_MAX", 5.0)
+    postgres_url: str = ""
+    rabbitmq_url: str = ""
+    rabbitmq_management_url: str = ""
+    postgres_version: int = 16
+    gateway_success_rate: float = 0.9
+    gateway_seed: str = ""
+    gateway_latency_seconds_min: float = 2.0
+    gateway_latency_seconds_max: float = 5.0
 
     @classmethod
     def load(cls, environment: Mapping[str, str] | None = None, env_file: Path = PROJECT / ".env") -> Self:
@@ -52,14 +69,14 @@ class LocalSettings:
         given = {**read_env_file(env_file), **(os.environ if environment is None else environment)}
         values: dict[str, Any] = {}
         for item in fields(cls):
-            text = given.get(item.metadata["variable"], "")
+            text = given.get(VARIABLES[item.name], "")
             if text:
-                values[item.name] = _convert(item.metadata["variable"], text, type(item.default))
+                values[item.name] = _convert(VARIABLES[item.name], text, type(item.default))
         return replace(cls(), **values)
 
     def environment(self) -> dict[str, str]:
         """The variables from which `load` makes these same settings again, for child processes."""
-        return {item.metadata["variable"]: str(getattr(self, item.name)) for item in fields(self)}
+        return {VARIABLES[item.name]: str(getattr(self, item.name)) for item in fields(self)}
 
     @property
     def logs_dir(self) -> Path:
@@ -88,7 +105,7 @@ class LocalSettings:
 
 def variable_of(name: str) -> str:
     """The environment variable of a settings field."""
-    return next(item.metadata["variable"] for item in fields(LocalSettings) if item.name == name)
+    return VARIABLES[name]
 
 
 def read_env_file(path: Path) -> dict[str, str]:
@@ -103,12 +120,12 @@ def read_env_file(path: Path) -> dict[str, str]:
     return values
 
 
-def _convert(variable: str, text: str, kind: type) -> Any:
+def _convert(variable: str, text: str, kind: type[Any]) -> Any:
     """`text` as the type of the field's default."""
     if issubclass(kind, Path):
         return Path(text).expanduser().resolve()
     try:
-        value = kind(text)
+        value: Any = kind(text)
     except ValueError:
         raise LocalError(f"{variable} is {text!r}, which is not a number: correct or remove it.") from None
     if variable.endswith("_PORT") and not 0 < value < 65536:

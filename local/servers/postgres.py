@@ -21,6 +21,8 @@ from local.settings import LocalSettings, variable_of
 ROLE = PASSWORD = DATABASE = "paybridge"
 SUPERUSER = "postgres"
 START_SECONDS_MAX = 60
+# Where an unprivileged user may enter whatever lies above the project; the names in it are checked for their owner.
+SHARED_FOLDER = Path("/var/tmp")  # noqa: S108
 # An fsync on a laptop's disk is part of what is tried here, so durability stays as in production.
 SERVER_OPTIONS = {
     "listen_addresses": "127.0.0.1",
@@ -97,7 +99,7 @@ def data_home(settings: LocalSettings) -> Path:
     if os.geteuid() != 0:
         return settings.state_dir / "postgres"
     digest = hashlib.sha256(str(settings.state_dir).encode()).hexdigest()[:12]
-    return Path("/var/tmp") / f"paybridge-postgres-{digest}"
+    return SHARED_FOLDER / f"paybridge-postgres-{digest}"
 
 
 def remove_data(settings: LocalSettings) -> None:
@@ -143,7 +145,7 @@ def _readable_binaries(binaries: Path, uid: int | None) -> Path:
         return binaries
     source = binaries.parent
     stamp = f"{source}{(binaries / 'postgres').stat().st_mtime_ns}"
-    copy = Path("/var/tmp") / f"paybridge-postgres-bin-{hashlib.sha256(stamp.encode()).hexdigest()[:12]}"
+    copy = SHARED_FOLDER / f"paybridge-postgres-bin-{hashlib.sha256(stamp.encode()).hexdigest()[:12]}"
     if copy.exists() and copy.stat().st_uid == 0:
         return copy / "bin"
     # The copy appears under its name only when it is whole, so that an interrupted one is never used.

@@ -22,7 +22,7 @@ NODE = "paybridge@localhost"
 START_SECONDS_MAX = 90
 PLUGINS = "[rabbitmq_management,rabbitmq_consistent_hash_exchange]."
 # Two schedulers and no busy waiting: an idle laptop stays cool.
-ERLANG_ARGUMENTS = "+S 2:2 +SDio 4 +sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}"
+ERLANG_ARGUMENTS = "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}"
 HOMEBREW = (Path("/opt/homebrew/opt/rabbitmq"), Path("/usr/local/opt/rabbitmq"))
 
 

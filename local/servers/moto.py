@@ -1,0 +1,39 @@
+"""The AWS fake: moto's server, reached by everything else only through `AWS_ENDPOINT_URL`."""
+
+import os
+import sys
+from dataclasses import dataclass
+
+import httpx
+
+from local.processes import Processes, ensure_port_free
+from local.settings import LocalSettings, variable_of
+
+START_SECONDS_MAX = 30
+
+
+@dataclass(frozen=True, slots=True)
+class MotoServer:
+    """A running AWS fake; it forgets everything when it stops."""
+
+    url: str
+    processes: Processes
+
+    def stop(self) -> None:
+        self.processes.stop_child("moto", seconds_max=5)
+
+
+def start(settings: LocalSettings, processes: Processes) -> MotoServer:
+    """Start moto's server on `settings.aws_port`."""
+    ensure_port_free(settings.aws_port, "the AWS fake", variable_of("aws_port"))
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(settings.aws_port)]
+    child = processes.start("moto", command, os.environ)
+    processes.wait_until_ready(child, lambda: _is_ready(settings.aws_url), START_SECONDS_MAX)
+    return MotoServer(settings.aws_url, processes)
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/moto-api/data.json", timeout=5, trust_env=False).is_success
+    except httpx.TransportError:
+        return False

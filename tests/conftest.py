@@ -1,0 +1,44 @@
+"""Fixtures for tests that need real servers; they start with the first test that asks for them."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from paybridge.store.database import DatabaseAddress
+from tests.support import servers
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Postgres]:
+    """The session's PostgreSQL: `fresh_database()`, `stop()`, `start()`."""
+    server = servers.start_postgres(servers.private_settings(tmp_path_factory.mktemp("postgres")))
+    yield server
+    servers.stop_and_remove(server)
+
+
+@pytest.fixture(scope="module")
+def database_url(postgres_server: servers.Postgres) -> Iterator[str]:
+    """URL of a migrated database that belongs to the test module."""
+    url = postgres_server.fresh_database()
+    yield url
+    postgres_server.drop_database(url)
+
+
+@pytest.fixture(scope="module")
+def database_address(database_url: str) -> DatabaseAddress:
+    """The module's migrated database, as `Database` wants it."""
+    return servers.address_of(database_url)
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Broker]:
+    """The session's RabbitMQ: `fresh_vhost()`, `stop()`, `start()`."""
+    server = servers.start_broker(servers.private_settings(tmp_path_factory.mktemp("rabbitmq")))
+    yield server
+    servers.stop_and_remove(server)
+
+
+@pytest.fixture
+def vhost(broker: servers.Broker) -> servers.Vhost:
+    """A virtual host of the test's own, with the topology declared."""
+    return broker.fresh_vhost()

@@ -1,0 +1,60 @@
+"""The broker topology, declared on a real RabbitMQ."""
+
+import json
+import time
+
+import httpx
+import pytest
+
+from local import topology
+from local.errors import LocalError
+from tests.support.servers import Broker, Vhost
+
+pytestmark = pytest.mark.integration
+
+DECLARED = json.loads(topology.TOPOLOGY_FILE.read_text())
+
+
+def listed(vhost: Vhost, kind: str) -> list[dict[str, object]]:
+    answer = httpx.get(f"{vhost.management_url}/api/{kind}/{vhost.name}", trust_env=False)
+    result: list[dict[str, object]] = answer.raise_for_status().json()
+    return result
+
+
+class TestDeclare:
+    def test_brings_every_queue_of_the_file_as_a_durable_quorum_queue(self, vhost: Vhost) -> None:
+        queues = {queue["name"]: queue for queue in listed(vhost, "queues")}
+        assert set(queues) == {queue["name"] for queue in DECLARED["queues"]}
+        assert {queue["type"] for queue in queues.values()} == {"quorum"}
+        assert all(queue["durable"] for queue in queues.values())
+
+    def test_keeps_limits_and_dead_lettering_out_of_the_queue_arguments(self, vhost: Vhost) -> None:
+        assert all(queue["arguments"] == {"x-queue-type": "quorum"} for queue in listed(vhost, "queues"))
+
+    def test_puts_every_working_queue_under_the_policy(self, vhost: Vhost) -> None:
+        working = {queue["name"] for queue in DECLARED["queues"]} - {"payments.dead"}
+        # Management shows a queue's policy some moments after the queue itself.
+        deadline = time.monotonic() + 15
+        while (limited := self.queues_under_policy(vhost)) != working and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert limited == working
+
+    @staticmethod
+    def queues_under_policy(vhost: Vhost) -> set[object]:
+        return {queue["name"] for queue in listed(vhost, "queues") if queue.get("policy") == "paybridge-work"}
+
+    def test_binds_what_the_file_binds(self, vhost: Vhost) -> None:
+        bindings = {(b["source"], b["destination"], b["routing_key"]) for b in listed(vhost, "bindings") if b["source"]}
+        assert bindings == {(b["source"], b["destination"], b["routing_key"]) for b in DECLARED["bindings"]}
+
+    def test_changes_nothing_the_second_time(self, vhost: Vhost) -> None:
+        before = [listed(vhost, kind) for kind in ("bindings", "policies")]
+        topology.declare(vhost.management_url, vhost.name)
+        assert [listed(vhost, kind) for kind in ("bindings", "policies")] == before
+
+    def test_names_the_queue_that_is_there_with_other_arguments(self, broker: Broker) -> None:
+        bare = broker.fresh_vhost(declared=False)
+        url = f"{bare.management_url}/api/queues/{bare.name}/payments.new"
+        httpx.put(url, json={"durable": True, "arguments": {}}, trust_env=False).raise_for_status()
+        with pytest.raises(LocalError, match=r"refused PUT .*payments\.new"):
+            topology.declare(bare.management_url, bare.name)
