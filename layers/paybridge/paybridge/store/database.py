@@ -72,6 +72,20 @@ class Statement:
         return values
 
 
+class _Connection(dbapi.Connection):  # type: ignore[misc]
+    """A connection whose transactions only `Database` ends.
+
+    SQLAlchemy rolls back whenever it initialises or returns a connection; inside a transaction of ours that would
+    silently turn the rest of it into single commits.
+    """
+
+    def commit(self) -> None:
+        """Does nothing: see the class."""
+
+    def rollback(self) -> None:
+        """Does nothing: see the class."""
+
+
 class Transaction:
     """An open transaction: what `Database.transaction` yields."""
 
@@ -99,7 +113,7 @@ class Database:
     def __init__(self, address: DatabaseAddress, application_name: str = "paybridge") -> None:
         self._address = address
         self._application_name = application_name
-        self._connection: dbapi.Connection | None = None
+        self._connection: _Connection | None = None
         self._prepared: dict[Statement, tuple[bytes, Any, Any]] = {}
         self._sqlalchemy: SqlConnection | None = None
 
@@ -151,10 +165,10 @@ class Database:
         readable, _, _ = select.select([self._connection._usock], [], [], 0)
         return bool(readable)
 
-    def _connect(self) -> dbapi.Connection:
+    def _connect(self) -> _Connection:
         address = self._address
         try:
-            connection = dbapi.Connection(
+            connection = _Connection(
                 address.user,
                 host=address.host,
                 port=address.port,

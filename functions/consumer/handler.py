@@ -1,0 +1,53 @@
+"""The consumer function: charges the payments of a batch from the queue `payments.new`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from paybridge import wiring
+from paybridge.adapters.rabbitmq.batch import bury, parse_batch
+from paybridge.domain.circuit import CircuitPolicy
+from paybridge.domain.events import PAYMENT_CREATED, PROCESS_PAYMENT, Event
+from paybridge.observability.logging import logger
+from paybridge.usecases.payments.process import process_payments
+from paybridge.usecases.payments.processing import ChargeOrder, Processing
+
+HANDLED_TYPES = frozenset({PAYMENT_CREATED, PROCESS_PAYMENT})
+# A call may take the gateway's deadline and the look-ups before and after it; then its process is dead.
+LEASE_MARGIN_SECONDS = 6.0
+
+log = logger()
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
+    """Works on the whole batch. Raises, and so returns the whole batch, only when the database or the broker is away."""
+    batch = parse_batch(event, HANDLED_TYPES)
+    tally = wiring.run(process_payments(_processing(), [_order_of(one) for _, one in batch.events]))
+    if batch.poison:
+        log.error("poison messages", extra={"reasons": [one.reason for one in batch.poison][:20]})
+        wiring.run(bury(wiring.rabbitmq_url(), batch.poison))
+        tally["poison"] = len(batch.poison)
+    log.info("processed a batch", extra={"messages": len(batch.events), "outcomes": dict(tally)})
+    return dict(tally)
+
+
+def _processing() -> Processing:
+    configuration = wiring.gateway_configuration()
+    return Processing(
+        database=wiring.database(),
+        gateway=wiring.gateway(),
+        clock=wiring.clock(),
+        ids=wiring.ids(),
+        retry_delays_seconds=configuration.retry_delays_seconds,
+        lease_seconds=configuration.timeout_seconds + LEASE_MARGIN_SECONDS,
+        circuit_policy=CircuitPolicy(
+            configuration.circuit_failure_threshold, configuration.circuit_cooldown_seconds
+        ),
+    )
+
+
+def _order_of(event: Event) -> ChargeOrder:
+    number = event.data.get("attempt", 1) if event.type == PROCESS_PAYMENT else 1
+    return ChargeOrder(event.payment_id, number if isinstance(number, int) else 1)

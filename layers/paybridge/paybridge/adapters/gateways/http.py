@@ -1,0 +1,118 @@
+"""The payment gateway over HTTP.
+
+Nothing here raises for the gateway's or the network's fault. What is not a clear yes or no is Unknown, and the caller
+asks again by our own reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import aiohttp
+import orjson
+
+from paybridge.ports import Charged, ChargeRequest, Declined, GatewayOutcome, Unknown
+
+# As many calls as the largest batch of the event source mapping that one environment takes at a time.
+CONNECTIONS_MAX = 1000
+# Asking what became of a charge is a quick read; it must not double the time that a batch takes.
+LOOKUP_TIMEOUT_SECONDS = 2.0
+ANSWER_BYTES_MAX = 64 * 1024
+
+_TIMEOUT = "gateway_timeout"
+_ERROR = "gateway_error"
+
+_Outcome = TypeVar("_Outcome")
+
+
+class HttpGateway:
+    """A PaymentGateway at `url`; one pool of connections, made on first use inside a running event loop."""
+
+    def __init__(self, url: str, timeout_seconds: float) -> None:
+        self._url = url
+        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def charge(self, request: ChargeRequest) -> GatewayOutcome:
+        """Asks for the charge; see `paybridge.ports.PaymentGateway`."""
+        return await _never_raising(self._post_charge(request))
+
+    async def find_charge(self, request: ChargeRequest) -> GatewayOutcome | None:
+        """What the gateway knows of the charge with our reference; None when nothing."""
+        return await _never_raising(self._get_charge(request))
+
+    async def close(self) -> None:
+        """Closes the pool."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _post_charge(self, request: ChargeRequest) -> GatewayOutcome:
+        body = {
+            "reference": str(request.payment_id),
+            "amount_minor": request.amount_minor,
+            "currency": request.currency,
+            "payment_method": request.payment_method,
+        }
+        headers = {"Content-Type": "application/json", "Idempotency-Key": request.idempotency_key}
+        async with self._pool().post(self._url + "/charges", data=orjson.dumps(body), headers=headers) as response:
+            return _outcome_of(response.status, await _read(response))
+
+    async def _get_charge(self, request: ChargeRequest) -> GatewayOutcome | None:
+        timeout = aiohttp.ClientTimeout(total=LOOKUP_TIMEOUT_SECONDS)
+        parameters = {"reference": str(request.payment_id)}
+        async with self._pool().get(self._url + "/charges", params=parameters, timeout=timeout) as response:
+            body = await _read(response)
+        if response.status != 200:
+            return Unknown(_ERROR, f"the gateway answered {response.status} to a look-up")
+        found = [one for one in orjson.loads(body) if one.get("kind") == "charge"]
+        if not found:
+            return None
+        # A charge that went through outweighs any decline before it.
+        best = next((one for one in found if one["status"] == "succeeded"), found[-1])
+        return _outcome_of_charge(best)
+
+    def _pool(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX, keepalive_timeout=15),
+                timeout=self._timeout,
+                trust_env=False,
+            )
+        return self._session
+
+
+async def _never_raising(call: Coroutine[Any, Any, _Outcome]) -> _Outcome | Unknown:
+    try:
+        return await call
+    except TimeoutError:
+        return Unknown(_TIMEOUT, "no answer before the deadline")
+    except (aiohttp.ClientError, OSError) as error:
+        return Unknown(_ERROR, f"{type(error).__name__}")
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        return Unknown(_ERROR, f"an answer that cannot be read: {type(error).__name__}")
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    body = b""
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > ANSWER_BYTES_MAX:
+            raise aiohttp.ClientPayloadError("the answer is too large")
+    return body
+
+
+def _outcome_of(status: int, body: bytes) -> GatewayOutcome:
+    if status in {200, 201, 402}:
+        return _outcome_of_charge(orjson.loads(body))
+    if 400 <= status < 500 and status not in {408, 409, 425, 429}:
+        return Declined("gateway_rejected", f"The gateway refused the request with {status}.")
+    return Unknown(_ERROR, f"the gateway answered {status}")
+
+
+def _outcome_of_charge(charge: dict[str, Any]) -> GatewayOutcome:
+    if charge["status"] == "succeeded":
+        return Charged(gateway_id=str(charge["id"]))
+    code = str(charge.get("failure_code") or "card_declined")
+    return Declined(failure_code=code, message=code.replace("_", " ").capitalize() + ".")

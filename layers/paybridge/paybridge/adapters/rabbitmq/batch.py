@@ -1,0 +1,107 @@
+"""What Lambda's event source mapping for RabbitMQ hands over: a batch of messages, whole.
+
+The mapping knows no partial failure: raising returns the whole batch. So one bad message is taken out here, handed to
+the dead-letter exchange with a confirm and its reason, and the others go on.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from paybridge.adapters.rabbitmq.publisher import open_publisher
+from paybridge.domain.errors import BrokerUnavailable, MalformedMessage
+from paybridge.domain.events import DEAD_LETTER_EXCHANGE, DEAD_LETTER_KEY, Event, parse_envelope
+from paybridge.ports import Message
+
+REASON_HEADER = "x-paybridge-reason"
+QUEUE_HEADER = "x-paybridge-queue"
+DEAD_LETTER_DEADLINE_SECONDS = 10.0
+REASON_CHARACTERS_MAX = 250
+
+
+@dataclass(frozen=True, slots=True)
+class Poison:
+    """A message that no retry will mend, with the reason."""
+
+    queue: str
+    message_id: str
+    body: bytes
+    reason: str
+
+
+@dataclass(slots=True)
+class Batch:
+    """The messages of one invocation: the events that can be worked on, by queue, and the poison."""
+
+    events: list[tuple[str, Event]] = field(default_factory=list)
+    poison: list[Poison] = field(default_factory=list)
+
+
+def parse_batch(lambda_event: Mapping[str, Any], known_types: frozenset[str]) -> Batch:
+    """The batch in an `aws:rmq` event.
+
+    A message that is no CloudEvent of ours, or of a type not in `known_types`, is poison. Raises MalformedMessage only
+    when the invocation itself is no RabbitMQ batch.
+    """
+    by_queue = lambda_event.get("rmqMessagesByQueue")
+    if not isinstance(by_queue, Mapping):
+        raise MalformedMessage("the invocation is no aws:rmq event")
+    batch = Batch()
+    for queue_and_vhost, messages in by_queue.items():
+        queue = queue_and_vhost.partition("::")[0]
+        for message in messages:
+            _sort_into(batch, queue, message, known_types)
+    return batch
+
+
+async def bury(url: str, poison: Sequence[Poison]) -> None:
+    """Hands poison to the dead-letter exchange; returns once the broker has confirmed all of it.
+
+    Raises BrokerUnavailable if it did not: the caller then lets the whole batch return, so that nothing is lost.
+    """
+    messages = [_dead_letter(number, one) for number, one in enumerate(poison)]
+    async with open_publisher(url) as publisher:
+        refusals = await publisher.publish(messages, DEAD_LETTER_DEADLINE_SECONDS)
+    refused = [refusal for refusal in refusals if refusal is not None]
+    if refused:
+        raise BrokerUnavailable(f"The dead-letter exchange did not take {len(refused)} messages: {refused[0]}.")
+
+
+def _sort_into(batch: Batch, queue: str, message: Mapping[str, Any], known_types: frozenset[str]) -> None:
+    body = b""
+    try:
+        body = base64.b64decode(message["data"], validate=True)
+        event = parse_envelope(orjson.loads(body))
+        if event.type not in known_types:
+            raise MalformedMessage(f"unknown type {event.type}")
+    except (MalformedMessage, binascii.Error, orjson.JSONDecodeError, KeyError, TypeError) as error:
+        batch.poison.append(Poison(queue, _message_id(message), body, f"{type(error).__name__}: {error}"))
+    else:
+        batch.events.append((queue, event))
+
+
+def _message_id(message: Mapping[str, Any]) -> str:
+    properties = message.get("basicProperties") or {}
+    return str(properties.get("messageId") or "")
+
+
+def _dead_letter(number: int, poison: Poison) -> Message:
+    # The broker's returns are matched by message id, and a stranger's message may have none or one that is taken.
+    return Message(
+        id=poison.message_id or f"poison-{number}",
+        type="dead-letter",
+        exchange=DEAD_LETTER_EXCHANGE,
+        routing_key=DEAD_LETTER_KEY,
+        body=poison.body,
+        correlation_id=poison.message_id or f"poison-{number}",
+        headers={
+            REASON_HEADER: poison.reason[:REASON_CHARACTERS_MAX],
+            QUEUE_HEADER: poison.queue,
+        },
+    )

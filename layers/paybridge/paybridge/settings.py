@@ -1,0 +1,187 @@
+"""Every setting, read from the environment once, at cold start, and checked there."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from paybridge.domain.errors import PaybridgeError
+from paybridge.store.database import DatabaseAddress
+
+
+class SettingsInvalid(PaybridgeError):
+    """A setting is missing or cannot be read; the message names the variable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewaySettings:
+    """Where the payment gateway is and how patiently it is asked."""
+
+    url: str
+    timeout_seconds: float
+    # Waits between the tries of one charge; one more try than waits.
+    retry_delays_seconds: tuple[float, ...]
+    circuit_failure_threshold: int
+    circuit_cooldown_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookSettings:
+    """How webhooks are delivered."""
+
+    # Waits between the attempts of one delivery; one more attempt than waits.
+    retry_delays_seconds: tuple[float, ...]
+    timeout_seconds: float
+    fast_timeout_seconds: float
+    allow_loopback: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelaySettings:
+    """How the outbox is drained."""
+
+    batch_rows: int
+    idle_poll_seconds_max: float
+
+
+class Environment:
+    """Reads typed values from the environment; raises SettingsInvalid with the variable's name."""
+
+    def __init__(self, variables: Mapping[str, str] | None = None) -> None:
+        self._variables = os.environ if variables is None else variables
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """The variable's text, or the default where there is one."""
+        value = self._variables.get(name) or default
+        if value is None:
+            raise SettingsInvalid(f"The environment variable {name} is not set.")
+        return value
+
+    def integer(self, name: str, default: int | None = None) -> int:
+        """The variable as a whole number ≥ 1."""
+        return int(self._number(name, default, int))
+
+    def seconds(self, name: str, default: float | None = None) -> float:
+        """The variable as a number of seconds > 0."""
+        return self._number(name, default, float)
+
+    def seconds_list(self, name: str, default: str) -> tuple[float, ...]:
+        """The variable as seconds with commas between them, such as `1,2,4`; may be empty for no retry."""
+        text = self._variables.get(name, default)
+        try:
+            values = tuple(float(part) for part in text.split(",") if part.strip())
+        except ValueError as error:
+            raise SettingsInvalid(f"{name} must be seconds with commas between them, not {text!r}.") from error
+        if any(value <= 0 for value in values):
+            raise SettingsInvalid(f"{name} must hold positive seconds, not {text!r}.")
+        return values
+
+    def flag(self, name: str) -> bool:
+        """The variable as true or false; false when unset."""
+        value = self._variables.get(name, "false").lower()
+        if value not in {"true", "false"}:
+            raise SettingsInvalid(f"{name} must be true or false, not {value!r}.")
+        return value == "true"
+
+    def _number(self, name: str, default: float | None, kind: type[int] | type[float]) -> float:
+        text = self._variables.get(name)
+        if not text:
+            if default is None:
+                raise SettingsInvalid(f"The environment variable {name} is not set.")
+            return default
+        try:
+            value = kind(text)
+        except ValueError as error:
+            raise SettingsInvalid(f"{name} must be a number, not {text!r}.") from error
+        if not 0 < value < float("inf"):
+            raise SettingsInvalid(f"{name} must be positive, not {text!r}.")
+        return value
+
+
+def gateway_settings(environment: Environment) -> GatewaySettings:
+    """The gateway's part of the environment."""
+    return GatewaySettings(
+        url=environment.text("GATEWAY_URL").rstrip("/"),
+        timeout_seconds=environment.seconds("GATEWAY_TIMEOUT_SECONDS", 6),
+        retry_delays_seconds=environment.seconds_list("GATEWAY_RETRY_DELAYS_SECONDS", "2,10,60,300"),
+        circuit_failure_threshold=environment.integer("CIRCUIT_FAILURE_THRESHOLD", 20),
+        circuit_cooldown_seconds=environment.seconds("CIRCUIT_COOLDOWN_SECONDS", 30),
+    )
+
+
+def webhook_settings(environment: Environment) -> WebhookSettings:
+    """The webhooks' part of the environment."""
+    return WebhookSettings(
+        retry_delays_seconds=environment.seconds_list(
+            "WEBHOOK_RETRY_DELAYS_SECONDS", "5,300,1800,7200,18000,36000,86400"
+        ),
+        timeout_seconds=environment.seconds("WEBHOOK_TIMEOUT_SECONDS", 15),
+        fast_timeout_seconds=environment.seconds("WEBHOOK_FAST_TIMEOUT_SECONDS", 3),
+        allow_loopback=environment.flag("WEBHOOK_ALLOW_LOOPBACK"),
+    )
+
+
+def relay_settings(environment: Environment) -> RelaySettings:
+    """The relay's part of the environment."""
+    return RelaySettings(
+        batch_rows=environment.integer("RELAY_BATCH_ROWS", 500),
+        idle_poll_seconds_max=environment.seconds("RELAY_IDLE_POLL_SECONDS_MAX", 2),
+    )
+
+
+def database_address(environment: Environment, secrets: SecretReader) -> DatabaseAddress:
+    """Where the database is; the login comes from Secrets Manager."""
+    secret = secrets.read(environment.text("DATABASE_SECRET_ID"))
+    return DatabaseAddress(
+        host=environment.text("DATABASE_HOST"),
+        port=environment.integer("DATABASE_PORT", 5432),
+        name=environment.text("DATABASE_NAME", "paybridge"),
+        user=secret["username"],
+        password=secret["password"],
+        tls=_tls_context(environment),
+    )
+
+
+def broker_url(environment: Environment, secrets: SecretReader) -> str:
+    """The broker's AMQP URL with the login from Secrets Manager put in."""
+    from urllib.parse import quote
+
+    secret = secrets.read(environment.text("BROKER_SECRET_ID"))
+    scheme, _, rest = environment.text("BROKER_URL").partition("://")
+    return f"{scheme}://{quote(secret['username'], safe='')}:{quote(secret['password'], safe='')}@{rest}"
+
+
+class SecretReader:
+    """Reads JSON secrets from Secrets Manager, once per environment."""
+
+    def __init__(self) -> None:
+        self._cache: dict[str, dict[str, str]] = {}
+
+    def read(self, secret_id: str) -> dict[str, str]:
+        """The secret's JSON object. Raises SettingsInvalid when it is no object with a username and a password."""
+        if secret_id not in self._cache:
+            self._cache[secret_id] = self._fetch(secret_id)
+        return self._cache[secret_id]
+
+    def _fetch(self, secret_id: str) -> dict[str, str]:
+        from aws_lambda_powertools.utilities import parameters
+
+        secret: Any = orjson.loads(parameters.get_secret(secret_id))
+        if not isinstance(secret, dict) or not {"username", "password"} <= secret.keys():
+            raise SettingsInvalid(f"The secret {secret_id} needs a username and a password.")
+        return secret
+
+
+def _tls_context(environment: Environment) -> ssl.SSLContext | None:
+    mode = environment.text("DATABASE_TLS", "verify-full")
+    if mode == "disable":
+        return None
+    if mode != "verify-full":
+        raise SettingsInvalid(f"DATABASE_TLS must be verify-full or disable, not {mode!r}.")
+    # The default context verifies the chain and the host name; RDS signs with a CA of its own.
+    return ssl.create_default_context(cafile=environment.text("DATABASE_TLS_CA_FILE"))

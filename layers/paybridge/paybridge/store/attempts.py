@@ -1,0 +1,129 @@
+"""Attempts at charging payments, and the payments they settle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from paybridge.domain.charging import LastAttempt
+from paybridge.domain.payment import Payment
+from paybridge.store.database import Statement, Transaction
+from paybridge.store.payment_rows import COLUMNS, WIDTH, payment_of
+
+# Rows are locked in the order of their ids, so that two batches with the same payments never wait for each other.
+_LOCK = Statement(f"""
+    SELECT {COLUMNS}, last.number, last.status, last.started_at
+    FROM payments p
+    LEFT JOIN LATERAL (
+        SELECT a.number, a.status, a.started_at FROM payment_attempts a
+        WHERE a.payment_id = p.id AND a.operation = 'charge'
+        ORDER BY a.number DESC LIMIT 1
+    ) last ON true
+    WHERE p.id = ANY(:ids::uuid[]) AND p.status IN ('pending', 'processing')
+    ORDER BY p.id
+    FOR UPDATE OF p
+""")
+
+_START = Statement("""
+    WITH started AS (
+        SELECT * FROM json_to_recordset(:rows::json) AS row (payment_id uuid, number smallint, sequence integer)
+    ), orphaned AS (
+        UPDATE payment_attempts a SET status = 'unknown', finished_at = now(), error = 'interrupted'
+        FROM started
+        WHERE a.payment_id = started.payment_id AND a.operation = 'charge' AND a.number = started.number - 1
+          AND a.status = 'started'
+    ), moved AS (
+        UPDATE payments p
+        SET status = 'processing', last_sequence = started.sequence, updated_at = :now::timestamptz
+        FROM started WHERE p.id = started.payment_id AND p.status = 'pending'
+    )
+    INSERT INTO payment_attempts (payment_id, operation, number, status, started_at)
+    SELECT payment_id, 'charge', number, 'started', :now::timestamptz FROM started
+""")
+
+# A payment settles once: whoever comes second finds it no longer processing and changes nothing.
+_FINISH = Statement("""
+    WITH finished AS (
+        SELECT * FROM json_to_recordset(:rows::json) AS row (payment_id uuid, number smallint, attempt_status text,
+            gateway_id text, error text, status text, failure_code text, failure_message text, captured_minor bigint)
+    ), attempts AS (
+        UPDATE payment_attempts a
+        SET status = finished.attempt_status, gateway_id = finished.gateway_id, error = finished.error,
+            failure_code = finished.failure_code, finished_at = :now::timestamptz
+        FROM finished
+        WHERE a.payment_id = finished.payment_id AND a.operation = 'charge' AND a.number = finished.number
+          AND a.status IN ('started', 'unknown')
+        RETURNING a.payment_id
+    ), settled AS (
+        UPDATE payments p
+        SET status = finished.status, failure_code = finished.failure_code, gateway_id = finished.gateway_id,
+            failure_message = finished.failure_message, captured_minor = finished.captured_minor,
+            last_sequence = p.last_sequence + 1, updated_at = :now::timestamptz
+        FROM finished
+        WHERE p.id = finished.payment_id AND p.status = 'processing' AND finished.status IS NOT NULL
+        RETURNING p.id, p.last_sequence
+    )
+    SELECT id, last_sequence FROM settled
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Chargeable:
+    """A payment that is not settled yet, locked, with its newest attempt."""
+
+    payment: Payment
+    last: LastAttempt | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish:
+    """How one attempt ended; `status` is None when the payment stays processing."""
+
+    payment_id: UUID
+    number: int
+    attempt_status: str
+    gateway_id: str | None = None
+    error: str | None = None
+    status: str | None = None
+    failure_code: str | None = None
+    failure_message: str | None = None
+    captured_minor: int = 0
+
+
+def lock_chargeable(transaction: Transaction, ids: Sequence[UUID]) -> list[Chargeable]:
+    """Locks those of the payments that are not settled, until the transaction ends."""
+    rows = transaction.run(_LOCK, ids="{" + ",".join(map(str, ids)) + "}")
+    return [Chargeable(payment_of(row), _last_of(row[WIDTH:])) for row in rows]
+
+
+def start(transaction: Transaction, attempts: Sequence[tuple[UUID, int, int]], now: datetime) -> None:
+    """Records attempts as started: (payment, attempt number, sequence of the processing event).
+
+    Pending payments become processing. An attempt before, whose owner died, is marked as unknown.
+    """
+    rows = [{"payment_id": id_, "number": number, "sequence": sequence} for id_, number, sequence in attempts]
+    transaction.run(_START, rows=orjson.dumps(rows).decode(), now=now)
+
+
+def finish(transaction: Transaction, finishes: Sequence[Finish], now: datetime) -> dict[UUID, int]:
+    """Records how attempts ended, and settles their payments.
+
+    Returns the payments that this call settled, each with the sequence of its outcome event; a payment that somebody
+    else settled before is not among them.
+    """
+    rows = orjson.dumps([_finish_row(one) for one in finishes]).decode()
+    return {row[0]: row[1] for row in transaction.run(_FINISH, rows=rows, now=now)}
+
+
+def _finish_row(finish: Finish) -> dict[str, Any]:
+    return {name: getattr(finish, name) for name in Finish.__dataclass_fields__}
+
+
+def _last_of(values: list[Any]) -> LastAttempt | None:
+    number, status, started_at = values
+    return None if number is None else LastAttempt(number, status, started_at)

@@ -1,0 +1,104 @@
+"""First step of processing: decide, and commit what is about to be tried before anybody is asked for money."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from paybridge.domain.charging import Defer, Start, Step, next_step
+from paybridge.domain.circuit import Circuit, allowed_calls
+from paybridge.domain.events import PAYMENT_PROCESSING, PROCESS_PAYMENT, Event
+from paybridge.domain.payment import Payment, Status, payment_view
+from paybridge.store import attempts, circuits, outbox
+from paybridge.store.attempts import Chargeable
+from paybridge.store.database import Transaction
+from paybridge.usecases.payments.processing import CIRCUIT, Attempt, Begun, ChargeOrder, Processing
+
+
+def begin_attempts(processing: Processing, orders: Sequence[ChargeOrder]) -> Begun:
+    """Starts an attempt for every order that still needs one, in one transaction.
+
+    While the circuit is open, orders go back to the outbox until it may be tried again; no attempt is spent on that.
+    Raises DatabaseUnavailable.
+    """
+    asked = {order.payment_id: order.number for order in orders}
+    with processing.database.transaction() as transaction:
+        # The clock is read once the rows are locked: a wait for the lock must not make a lease look alive.
+        chargeable = attempts.lock_chargeable(transaction, list(asked))
+        now = processing.clock.now()
+        circuit = circuits.read(transaction, CIRCUIT)
+        steps = [
+            (one, next_step(one.payment.status, one.last, asked[one.payment.id], now, processing.lease_seconds))
+            for one in chargeable
+        ]
+        steps = _hold_back(steps, circuit, now)
+        begun = [_begun(one, step, now) for one, step in steps if isinstance(step, Start)]
+        _record_starts(processing, transaction, begun, now)
+        deferred = [(one.payment, step) for one, step in steps if isinstance(step, Defer)]
+        outbox.add_delayed(transaction, [(_command(processing, *one, now), one[1].seconds) for one in deferred])
+    skipped = len(orders) - len(begun) - len(deferred)
+    return Begun([attempt for attempt, _ in begun], circuit, len(deferred), skipped)
+
+
+def _hold_back(steps: list[tuple[Chargeable, Step]], circuit: Circuit, now: datetime) -> list[tuple[Chargeable, Step]]:
+    wanted = sum(isinstance(step, Start) for _, step in steps)
+    allowed = allowed_calls(circuit, wanted, now)
+    if allowed == wanted or circuit.open_until is None:
+        return steps
+    wait_seconds = max((circuit.open_until - now).total_seconds(), 1.0)
+    held: list[tuple[Chargeable, Step]] = []
+    for one, step in steps:
+        if isinstance(step, Start) and allowed <= 0:
+            held.append((one, Defer(step.number, wait_seconds)))
+            continue
+        allowed -= isinstance(step, Start)
+        held.append((one, step))
+    return held
+
+
+def _begun(one: Chargeable, step: Start, now: datetime) -> tuple[Attempt, bool]:
+    """The attempt, and whether it is what makes the payment processing."""
+    was_pending = one.payment.status is Status.PENDING
+    payment = one.payment
+    if was_pending:
+        payment = replace(
+            payment, status=Status.PROCESSING, last_sequence=payment.last_sequence + 1, updated_at=now
+        )
+    return Attempt(payment, step.number, step.ask_first), was_pending
+
+
+def _record_starts(
+    processing: Processing, transaction: Transaction, begun: Sequence[tuple[Attempt, bool]], now: datetime
+) -> None:
+    if not begun:
+        return
+    rows = [(attempt.payment.id, attempt.number, attempt.payment.last_sequence) for attempt, _ in begun]
+    attempts.start(transaction, rows, now)
+    facts = [_processing_fact(processing, attempt.payment, now) for attempt, was_pending in begun if was_pending]
+    outbox.add(transaction, facts)
+
+
+def _processing_fact(processing: Processing, payment: Payment, now: datetime) -> Event:
+    return Event(
+        id=processing.ids.new(),
+        type=PAYMENT_PROCESSING,
+        payment_id=payment.id,
+        merchant_id=payment.merchant_id,
+        correlation_id=payment.correlation_id,
+        time=now,
+        sequence=payment.last_sequence,
+        data=payment_view(payment),
+    )
+
+
+def _command(processing: Processing, payment: Payment, step: Defer, now: datetime) -> Event:
+    return Event(
+        id=processing.ids.new(),
+        type=PROCESS_PAYMENT,
+        payment_id=payment.id,
+        merchant_id=payment.merchant_id,
+        correlation_id=payment.correlation_id,
+        time=now,
+        data={"payment_id": str(payment.id), "attempt": step.number},
+    )

@@ -1,0 +1,65 @@
+"""What the three steps of processing a batch share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from paybridge.domain.circuit import Circuit, CircuitPolicy
+from paybridge.domain.payment import Payment
+from paybridge.ports import Clock, GatewayOutcome, Ids, PaymentGateway
+from paybridge.store.database import Database
+
+CIRCUIT = "gateway"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Processing:
+    """All that processing needs.
+
+    `lease_seconds` is how long a started attempt belongs to whoever started it: longer than any gateway call may take.
+    `retry_delays_seconds` are the waits between the attempts of one charge.
+    """
+
+    database: Database
+    gateway: PaymentGateway
+    clock: Clock
+    ids: Ids
+    retry_delays_seconds: tuple[float, ...]
+    lease_seconds: float
+    circuit_policy: CircuitPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeOrder:
+    """A message's wish: charge this payment, as the attempt of this number (1 for a new payment)."""
+
+    payment_id: UUID
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A started attempt, committed before the gateway is called; the payment is as it was then, processing."""
+
+    payment: Payment
+    number: int
+    ask_first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What came of a batch of orders: attempts to make now, and how many were put off or had nothing left to do."""
+
+    attempts: list[Attempt]
+    circuit: Circuit
+    deferred: int
+    skipped: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the gateway said to an attempt."""
+
+    attempt: Attempt
+    answer: GatewayOutcome

@@ -1,0 +1,121 @@
+"""Last step of processing: outcome, settled payment and event, committed together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+from paybridge.domain.charging import RetryCharge, Settle, after_unknown
+from paybridge.domain.circuit import Circuit, after_calls
+from paybridge.domain.events import PAYMENT_FAILED, PAYMENT_SUCCEEDED, PROCESS_PAYMENT, Event
+from paybridge.domain.payment import Payment, Status, payment_view
+from paybridge.ports import Charged, Declined, Unknown
+from paybridge.store import attempts, circuits, outbox
+from paybridge.store.attempts import Finish
+from paybridge.store.database import Transaction
+from paybridge.usecases.payments.processing import CIRCUIT, Outcome, Processing
+
+Consequence = Settle | RetryCharge
+
+
+def record_outcomes(processing: Processing, outcomes: Sequence[Outcome], circuit: Circuit) -> dict[UUID, Status]:
+    """Commits what the gateway said, and returns the payments settled by it.
+
+    `circuit` is the circuit as it stood when the calls began: a closed one that meets no failure is not written.
+    Raises DatabaseUnavailable; then nothing of it is recorded, and the messages come again.
+    """
+    now = processing.clock.now()
+    decided = [(outcome, _consequence(processing, outcome)) for outcome in outcomes]
+    with processing.database.transaction() as transaction:
+        finishes = [_finish(outcome, consequence) for outcome, consequence in decided]
+        settled = attempts.finish(transaction, finishes, now)
+        facts = [
+            _fact(processing, outcome.attempt.payment, consequence, settled[outcome.attempt.payment.id], now)
+            for outcome, consequence in decided
+            if isinstance(consequence, Settle) and outcome.attempt.payment.id in settled
+        ]
+        retries = [
+            (_command(processing, outcome.attempt.payment, consequence, now), consequence.seconds)
+            for outcome, consequence in decided
+            if isinstance(consequence, RetryCharge)
+        ]
+        outbox.add_delayed(transaction, [(fact, 0.0) for fact in facts] + retries)
+        _update_circuit(processing, transaction, outcomes, circuit, now)
+    return {fact.payment_id: Status(fact.data["status"]) for fact in facts}
+
+
+def _consequence(processing: Processing, outcome: Outcome) -> Consequence:
+    answer = outcome.answer
+    if isinstance(answer, Charged):
+        return Settle(Status.SUCCEEDED)
+    if isinstance(answer, Declined):
+        return Settle(Status.FAILED, answer.failure_code, answer.message)
+    return after_unknown(outcome.attempt.number, answer.failure_code, processing.retry_delays_seconds)
+
+
+def _finish(outcome: Outcome, consequence: Consequence) -> Finish:
+    payment, answer = outcome.attempt.payment, outcome.answer
+    charged = isinstance(answer, Charged)
+    return Finish(
+        payment_id=payment.id,
+        number=outcome.attempt.number,
+        attempt_status=_ATTEMPT_STATUS[type(answer)],
+        gateway_id=answer.gateway_id if isinstance(answer, Charged) else None,
+        error=answer.error if isinstance(answer, Unknown) else None,
+        status=consequence.status if isinstance(consequence, Settle) else None,
+        failure_code=consequence.failure_code if isinstance(consequence, Settle) else None,
+        failure_message=consequence.failure_message if isinstance(consequence, Settle) else None,
+        captured_minor=payment.amount_minor if charged else 0,
+    )
+
+
+_ATTEMPT_STATUS = {Charged: "succeeded", Declined: "declined", Unknown: "unknown"}
+
+
+def _fact(processing: Processing, payment: Payment, settle: Settle, sequence: int, now: datetime) -> Event:
+    succeeded = settle.status is Status.SUCCEEDED
+    settled = replace(
+        payment,
+        status=settle.status,
+        captured_minor=payment.amount_minor if succeeded else 0,
+        failure_code=settle.failure_code,
+        failure_message=settle.failure_message,
+        updated_at=now,
+    )
+    return Event(
+        id=processing.ids.new(),
+        type=PAYMENT_SUCCEEDED if succeeded else PAYMENT_FAILED,
+        payment_id=payment.id,
+        merchant_id=payment.merchant_id,
+        correlation_id=payment.correlation_id,
+        time=now,
+        sequence=sequence,
+        data=payment_view(settled),
+    )
+
+
+def _command(processing: Processing, payment: Payment, retry: RetryCharge, now: datetime) -> Event:
+    return Event(
+        id=processing.ids.new(),
+        type=PROCESS_PAYMENT,
+        payment_id=payment.id,
+        merchant_id=payment.merchant_id,
+        correlation_id=payment.correlation_id,
+        time=now,
+        data={"payment_id": str(payment.id), "attempt": retry.number},
+    )
+
+
+def _update_circuit(
+    processing: Processing, transaction: Transaction, outcomes: Sequence[Outcome], circuit: Circuit, now: datetime
+) -> None:
+    failures = sum(isinstance(outcome.answer, Unknown) for outcome in outcomes)
+    if not failures and circuit == Circuit():
+        return
+    # Locked last, and only when something is wrong, so that batches of a healthy gateway never wait for each other.
+    current = circuits.lock(transaction, CIRCUIT)
+    changed = after_calls(current, len(outcomes) - failures, failures, processing.circuit_policy, now)
+    if changed != current:
+        circuits.save(transaction, CIRCUIT, changed)

@@ -1,0 +1,109 @@
+"""The composition root: settings and adapters, made on first use and kept for the life of the environment."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import AbstractAsyncContextManager
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from paybridge.adapters.system import SystemClock, Uuid7Ids
+from paybridge.settings import (
+    Environment,
+    GatewaySettings,
+    RelaySettings,
+    SecretReader,
+    WebhookSettings,
+    broker_url,
+    database_address,
+    gateway_settings,
+    relay_settings,
+    webhook_settings,
+)
+from paybridge.store.database import Database
+
+if TYPE_CHECKING:
+    from paybridge.adapters.gateways.http import HttpGateway
+    from paybridge.adapters.rabbitmq.publisher import RabbitPublisher
+
+_Result = TypeVar("_Result")
+
+
+@cache
+def environment() -> Environment:
+    """The process environment, typed."""
+    return Environment()
+
+
+@cache
+def _secrets() -> SecretReader:
+    return SecretReader()
+
+
+@cache
+def database() -> Database:
+    """The environment's one database connection, opened on first use."""
+    return Database(database_address(environment(), _secrets()), environment().text("POWERTOOLS_SERVICE_NAME"))
+
+
+@cache
+def rabbitmq_url() -> str:
+    """The broker's URL with its login: keep it out of logs."""
+    return broker_url(environment(), _secrets())
+
+
+@cache
+def clock() -> SystemClock:
+    """The machine's clock."""
+    return SystemClock()
+
+
+@cache
+def ids() -> Uuid7Ids:
+    """The source of UUIDv7."""
+    return Uuid7Ids()
+
+
+@cache
+def gateway_configuration() -> GatewaySettings:
+    """The gateway's settings."""
+    return gateway_settings(environment())
+
+
+@cache
+def webhook_configuration() -> WebhookSettings:
+    """The webhooks' settings."""
+    return webhook_settings(environment())
+
+
+@cache
+def relay_configuration() -> RelaySettings:
+    """The relay's settings."""
+    return relay_settings(environment())
+
+
+@cache
+def gateway() -> HttpGateway:
+    """The payment gateway; use it only in coroutines given to `run`."""
+    from paybridge.adapters.gateways.http import HttpGateway
+
+    configuration = gateway_configuration()
+    return HttpGateway(configuration.url, configuration.timeout_seconds)
+
+
+def open_publisher() -> AbstractAsyncContextManager[RabbitPublisher]:
+    """A publisher on a broker connection of its own."""
+    from paybridge.adapters.rabbitmq.publisher import open_publisher as open_rabbit_publisher
+
+    return open_rabbit_publisher(rabbitmq_url())
+
+
+@cache
+def _runner() -> asyncio.Runner:
+    return asyncio.Runner()
+
+
+def run(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """Runs a coroutine on the environment's one event loop, so that HTTP connections outlive an invocation."""
+    return _runner().run(work)
