@@ -1,7 +1,7 @@
 """CloudFormation's intrinsic functions, as far as a function's own properties need them.
 
-`Resolver` turns a property of `template.yaml` into plain values. What only AWS can know (an attribute of a resource that
-exists nowhere locally) raises `TemplateError` with a sentence that names the place, instead of guessing.
+`Resolver` turns a property of `template.yaml` into plain values. What only AWS can know (an attribute of a resource
+that exists nowhere locally) raises `TemplateError` with a sentence that names the place, instead of guessing.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def ssm_value(name: str) -> str:
     """Read one SSM parameter from the endpoint that AWS_ENDPOINT_URL names, never from a real account."""
     if not os.environ.get("AWS_ENDPOINT_URL"):
         raise TemplateError(
-            f"The SSM parameter {name} is needed: set AWS_ENDPOINT_URL to a local AWS endpoint or override the parameter."
+            f"The SSM parameter {name} is needed: set AWS_ENDPOINT_URL to a local AWS endpoint or give a value."
         )
     # boto3 costs 0.1 s at import and most tests of the template need none of it.
     import boto3

@@ -227,7 +227,9 @@ class _Reader:
         return tuple(directories)
 
     def _events(self, logical_id: str, events: Mapping[str, Any]) -> dict[str, Any]:
-        schedules, queues, http = [], [], []
+        schedules: list[ScheduleEvent] = []
+        queues: list[QueueEvent] = []
+        http: list[HttpEvent] = []
         for name, event in events.items():
             value = self._value_of(f"Event {name} of {logical_id}", event.get("Properties") or {})
             kind = event.get("Type")

@@ -56,7 +56,9 @@ class EventQueue:
                 if result.function_error is None:
                     return
                 errors += 1
-                logger.warning("%s failed: %s", pool.definition.logical_id, result.payload.decode(errors="replace")[:500])
+                logger.warning(
+                    "%s failed: %s", pool.definition.logical_id, result.payload.decode(errors="replace")[:500]
+                )
                 if errors > policy.retry_attempts_max:
                     return
                 delay_seconds = self._error_delays_seconds[min(errors, len(self._error_delays_seconds)) - 1]

@@ -1,4 +1,4 @@
-"""The first code of every environment: runs a handler under AWS's awslambdaric, or under the worker where it is missing.
+"""The first code of every environment: runs a handler under AWS's awslambdaric, or the worker where that is missing.
 
 Runs as a script with the function's own sys.path, so it imports nothing of the project but what lies beside it.
 """

@@ -116,6 +116,7 @@ class FunctionPool:
         waiter: asyncio.Future[Environment | InvocationResult] = loop.create_future()
         self._waiting.append(waiter)
         throttle_at = None if wait_seconds_max is None else loop.time() + wait_seconds_max
+        given = False
         if not self._alive:
             self._grow()
         try:
@@ -123,10 +124,11 @@ class FunctionPool:
                 if throttle_at is not None and loop.time() >= throttle_at:
                     raise ThrottledError("Rate Exceeded.")
                 self._grow()
-        except BaseException:
-            self._withdraw(waiter)
-            raise
-        return waiter.result()
+            given = True
+            return waiter.result()
+        finally:
+            if not given:
+                self._withdraw(waiter)
 
     def _withdraw(self, waiter: asyncio.Future[Environment | InvocationResult]) -> None:
         """The invocation was given up: an environment that it was given at the same moment goes to the next one."""

@@ -53,7 +53,13 @@ async def start_server(handler: HttpHandler, port: int, body_bytes_max: int) -> 
 
 
 def _request(
-    loop: asyncio.AbstractEventLoop, body_bytes_max: int, message: Any, payload: Any, protocol: Any, writer: Any, task: Any
+    loop: asyncio.AbstractEventLoop,
+    body_bytes_max: int,
+    message: Any,
+    payload: Any,
+    protocol: Any,
+    writer: Any,
+    task: Any,
 ) -> web.BaseRequest:
     return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=body_bytes_max)
 
@@ -62,8 +68,8 @@ async def read_body(request: web.BaseRequest) -> bytes:
     """The whole body. Raises web.HTTPRequestEntityTooLarge."""
     if request.headers.get("Expect", "").lower() == "100-continue":
         # The low-level server leaves this answer, which curl waits a second for, to its handler.
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")  # type: ignore[attr-defined]
-        request.writer.output_size = 0  # type: ignore[attr-defined]
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
     return await request.read() if request.body_exists else b""
 
 

@@ -62,7 +62,7 @@ def run(handler: str) -> None:
     api = RuntimeApi(os.environ["AWS_LAMBDA_RUNTIME_API"])
     try:
         function = load(handler)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001
         # Whatever a module raises at import is the function's failure to start, and is reported as such.
         _report(api, "init/error", error)
         sys.exit(1)
@@ -86,7 +86,7 @@ def _serve(api: RuntimeApi, function: Handler, event: bytes, headers: http.clien
     os.environ["_X_AMZN_TRACE_ID"] = headers.get("Lambda-Runtime-Trace-Id", "")
     try:
         answer = json.dumps(function(json.loads(event), Context(headers))).encode()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001
         # As in Lambda, any exception of a handler is its answer.
         _report(api, f"invocation/{request_id}/error", error)
         return

@@ -1,0 +1,186 @@
+"""`python -m local.bridge`: Lambda host, HTTP front, schedules' ticker and queue mappings in one process."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import importlib
+import importlib.util
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from local.bridge.http import HttpFront
+from local.bridge.invokers import LambdaEndpointInvoker
+from local.bridge.rabbitmq import mappings_of
+from local.bridge.schedules import tickers_of
+from local.lambda_host.host import LambdaHost
+from local.lambda_host.model import Invoker
+from local.template import Template, TemplateError, read_template
+
+logger = logging.getLogger("local.bridge")
+
+_PROJECT = Path(__file__).resolve().parents[2]
+
+
+class PortError(Exception):
+    """A port cannot be listened on; the message is one sentence for people."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line, which is the interface of this process; each option's variable is in its help."""
+    environ = os.environ
+    command = argparse.ArgumentParser(
+        prog="python -m local.bridge",
+        description="Runs the functions of a SAM template on this machine, with HTTP, schedules and RabbitMQ in front.",
+        epilog="Prints one line on standard output when it listens. SIGTERM and SIGINT end it and every function.",
+    )
+    add = command.add_argument
+    add("--template", type=Path, default=_PROJECT / "template.yaml", help="the SAM template (default: the project's)")
+    add(
+        "--parameter",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="value of a template parameter, also of one whose type is an SSM parameter; may be repeated. "
+        "SSM types that are not given here are read from AWS_ENDPOINT_URL",
+    )
+    add(
+        "--api-port",
+        type=int,
+        default=int(environ.get("PAYBRIDGE_API_PORT") or 8000),
+        help="port of the HTTP API, 0 for any free one (PAYBRIDGE_API_PORT, 8000)",
+    )
+    add(
+        "--lambda-port",
+        type=int,
+        default=int(environ.get("PAYBRIDGE_LOCAL_LAMBDA_PORT") or 9001),
+        help="port of Lambda's Invoke API and Runtime API, 0 for any (PAYBRIDGE_LOCAL_LAMBDA_PORT, 9001)",
+    )
+    add(
+        "--broker-url",
+        default=environ.get("PAYBRIDGE_LOCAL_RABBITMQ_URL") or None,
+        help="AMQP URL with credentials; without one no queue is consumed. The variable keeps the password out of "
+        "the list of processes (PAYBRIDGE_LOCAL_RABBITMQ_URL)",
+    )
+    add("--logs-dir", type=Path, default=_PROJECT / ".local" / "logs", help="where <function>.log files go")
+    add("--lambda-endpoint", metavar="URL", help="run no functions here but invoke them at this Lambda endpoint")
+    add("--concurrency-max", type=int, metavar="N", help="environments of one function, below its reserved concurrency")
+    add("--no-schedules", action="store_true", help="do not fire the schedules")
+    add("--no-warm", action="store_true", help="start no environment before the first invocation")
+    return command
+
+
+def main() -> int:
+    """Run until a signal. Returns the exit status; reasons not to start are one sentence on standard error."""
+    options = parser().parse_args()
+    _configure_logging()
+    try:
+        template = read_template(options.template, _parameters(options.parameter))
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(serve(options, template))
+    except (TemplateError, PortError) as error:
+        print(f"local.bridge: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def serve(options: argparse.Namespace, template: Template) -> None:
+    """Run everything until SIGTERM or SIGINT. Raises PortError, or what ended a background task."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    functions = list(template.functions.values())
+    async with AsyncExitStack() as stack:
+        invoker = await _start_invoker(options, template, stack)
+        front = HttpFront(functions, invoker, port=options.api_port)
+        await _listen(stack, front, options.api_port, "--api-port (PAYBRIDGE_API_PORT)")
+        # The stack unwinds backwards: the background tasks end before the functions that they invoke.
+        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(stop.wait())]
+        stack.push_async_callback(_cancel, tasks)
+        if not options.no_schedules:
+            tasks.extend(map(asyncio.create_task, tickers_of(functions, invoker, region=template.region)))
+        if options.broker_url:
+            mappings = mappings_of(functions, invoker, options.broker_url)
+            tasks.extend(asyncio.create_task(mapping.run()) for mapping in mappings)
+        _freeze_garbage()
+        print(f"ready: API http://127.0.0.1:{front.port}, Lambda {_lambda_url(options, invoker)}", flush=True)
+        await _first_end(tasks)
+
+
+async def _start_invoker(options: argparse.Namespace, template: Template, stack: AsyncExitStack) -> Invoker:
+    if options.lambda_endpoint:
+        return await stack.enter_async_context(LambdaEndpointInvoker(options.lambda_endpoint))
+    host = LambdaHost(
+        template, logs_dir=options.logs_dir, port=options.lambda_port, concurrency_max=options.concurrency_max
+    )
+    await _listen(stack, host, options.lambda_port, "--lambda-port (PAYBRIDGE_LOCAL_LAMBDA_PORT)")
+    if not options.no_warm:
+        host.warm()
+    return host
+
+
+async def _listen(stack: AsyncExitStack, server: HttpFront | LambdaHost, port: int, option: str) -> None:
+    try:
+        await stack.enter_async_context(server)
+    except OSError as error:
+        raise PortError(f"Port {port} cannot be used ({error.strerror}); choose another by {option}.") from error
+
+
+async def _first_end(tasks: list[asyncio.Task[Any]]) -> None:
+    """Wait for the signal; a background task that fails before it takes the process with it."""
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        task.result()
+
+
+async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks, timeout=1.0)
+
+
+def _parameters(pairs: list[str]) -> dict[str, str]:
+    parameters = {}
+    for pair in pairs:
+        name, separator, value = pair.partition("=")
+        if not separator:
+            raise TemplateError(f"--parameter {pair} is not of the form NAME=VALUE.")
+        parameters[name] = value
+    return parameters
+
+
+def _lambda_url(options: argparse.Namespace, invoker: Invoker) -> str:
+    return f"http://127.0.0.1:{invoker.port}" if isinstance(invoker, LambdaHost) else str(options.lambda_endpoint)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where it is installed; nothing depends on it."""
+    if importlib.util.find_spec("uvloop") is None:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = importlib.import_module("uvloop").new_event_loop
+    return factory
+
+
+def _configure_logging() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    # The mappings say in one line that the broker is away; these would add a traceback for every attempt.
+    for name in ("aio_pika", "aiormq"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+
+
+def _freeze_garbage() -> None:
+    """What is alive at the start stays alive: the collector need not walk it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,199 @@
+"""The RabbitMQ event source mapping: takes messages of a queue in batches to a function, as Lambda's pollers do.
+
+One batch at a time per mapping. The function's success acknowledges the whole batch, its failure returns the whole
+batch to the queue. The mapping outlives every absence of the broker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, unquote
+
+import aio_pika
+import aiormq.abc
+from aiormq.exceptions import AMQPError
+from yarl import URL
+
+from local.bridge.rabbitmq_events import BatchEvent, message_record
+from local.lambda_host.model import PAYLOAD_BYTES_MAX, InvokeError, Invoker
+from local.template import FunctionDefinition, QueueEvent
+
+logger = logging.getLogger(__name__)
+
+# Every answer of the broker is waited for this long at most; a silent broker counts as away.
+_BROKER_SECONDS_MAX = 10.0
+_HEARTBEAT_SECONDS = 10
+# The first and the longest pause between two attempts to connect.
+_RECONNECT_SECONDS_MIN = 0.2
+_RECONNECT_SECONDS_MAX = 5.0
+# After a batch that failed, so that a function that cannot work is not called in a tight loop.
+_FAILURE_PAUSE_SECONDS = 1.0
+# A batch waits this long for an environment before it counts as throttled.
+_THROTTLE_SECONDS_MAX = 5.0
+# Beyond the function's own timeout: a cold start and the way there and back.
+_INVOKE_MARGIN_SECONDS = 75.0
+
+
+class BrokerAwayError(Exception):
+    """The connection, the channel or the consumer has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Delivery:
+    tag: int
+    record: bytes
+    arrived_at: float
+
+
+class _Inbox:
+    """What the broker has delivered and no batch has taken yet; bounded by the prefetch count."""
+
+    def __init__(self) -> None:
+        self._deliveries: deque[_Delivery] = deque()
+        self._changed = asyncio.Event()
+        self._closed = False
+        self._loop = asyncio.get_running_loop()
+
+    async def on_message(self, message: aiormq.abc.DeliveredMessage) -> None:
+        # Converting here spreads the work over the window instead of adding it to the batch's way.
+        record = message_record(message.header.properties, message.body, redelivered=bool(message.redelivered))
+        self._deliveries.append(_Delivery(message.delivery_tag or 0, record, self._loop.time()))
+        self._changed.set()
+
+    def on_closed(self, *_: Any) -> None:
+        self._closed = True
+        self._changed.set()
+
+    async def batch(self, size_max: int, bytes_max: int, window_seconds: float) -> list[_Delivery]:
+        """The next batch: full, or what has come when the first message has waited for the window.
+
+        Raises BrokerAwayError once the broker is gone: what it delivered is on its queue again.
+        """
+        while not self._deliveries:
+            await self._wait(None)
+        due = self._deliveries[0].arrived_at + window_seconds
+        count, total_bytes = 0, 0
+        while True:
+            while count < min(len(self._deliveries), size_max):
+                # Each record and its comma.
+                total_bytes += len(self._deliveries[count].record) + 1
+                if total_bytes > bytes_max and count:
+                    return self._take(count)
+                count += 1
+            if count >= size_max or self._loop.time() >= due:
+                return self._take(count)
+            await self._wait(due)
+
+    async def _wait(self, until: float | None) -> None:
+        self._changed.clear()
+        if not self._closed:
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(until):
+                    await self._changed.wait()
+        if self._closed:
+            raise BrokerAwayError("the connection was closed")
+
+    def _take(self, count: int) -> list[_Delivery]:
+        return [self._deliveries.popleft() for _ in range(count)]
+
+
+class QueueMapping:
+    """One queue of one function."""
+
+    def __init__(self, function: FunctionDefinition, event: QueueEvent, invoker: Invoker, broker_url: str) -> None:
+        self._function = function
+        self._event = event
+        self._invoker = invoker
+        url = URL(broker_url)
+        # A virtual host in the broker's URL wins: it says where this broker really has the queues.
+        self._vhost = unquote(url.raw_path[1:]) or event.vhost
+        path = f"/{quote(self._vhost, safe='')}"
+        self._url = url.with_path(path, encoded=True).update_query(heartbeat=_HEARTBEAT_SECONDS)
+        self._place = f"{url.host}:{url.port}"
+        self._frame = BatchEvent(event.broker_arn, event.queue, self._vhost)
+
+    async def run(self) -> None:
+        """Serve the queue until cancelled; waits for a broker that is away, however long that takes."""
+        pause_seconds = _RECONNECT_SECONDS_MIN
+        announced = False
+        while True:
+            try:
+                connection = await self._connect()
+                async with connection:
+                    inbox, channel = await self._consume(connection)
+                    logger.info("Queue %s: consuming from %s.", self._event.queue, self._place)
+                    pause_seconds, announced = _RECONNECT_SECONDS_MIN, False
+                    await self._serve(inbox, channel)
+            except (AMQPError, BrokerAwayError, OSError, TimeoutError, RuntimeError) as error:
+                reason = repr(error)
+            except asyncio.CancelledError:
+                # aiormq cancels its waiters when a connection breaks; only a cancellation of this task ends it.
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                reason = "the connection broke"
+            if not announced:
+                logger.warning("Queue %s: no broker at %s (%s); trying again.", self._event.queue, self._place, reason)
+                announced = True
+            await asyncio.sleep(pause_seconds)
+            pause_seconds = min(2 * pause_seconds, _RECONNECT_SECONDS_MAX)
+
+    async def _connect(self) -> aio_pika.abc.AbstractConnection:
+        async with asyncio.timeout(_BROKER_SECONDS_MAX):
+            return await aio_pika.connect(self._url)
+
+    async def _consume(self, connection: aio_pika.abc.AbstractConnection) -> tuple[_Inbox, aiormq.abc.AbstractChannel]:
+        """Start consuming on the channel beneath aio-pika's, which spares a message object for each delivery."""
+        inbox = _Inbox()
+        async with asyncio.timeout(_BROKER_SECONDS_MAX):
+            channel = await connection.channel(publisher_confirms=False)
+            underlay = await channel.get_underlay_channel()
+            underlay.closing.add_done_callback(inbox.on_closed)
+            underlay.on_consumer_cancel_callbacks.add(inbox.on_closed)
+            await underlay.basic_qos(prefetch_count=self._event.batch_size)
+            await underlay.basic_consume(self._event.queue, inbox.on_message)
+        return inbox, underlay
+
+    async def _serve(self, inbox: _Inbox, channel: aiormq.abc.AbstractChannel) -> None:
+        bytes_max = PAYLOAD_BYTES_MAX - self._frame.size_bytes
+        while True:
+            batch = await inbox.batch(self._event.batch_size, bytes_max, self._event.window_seconds)
+            succeeded = await self._invoke([delivery.record for delivery in batch])
+            async with asyncio.timeout(_BROKER_SECONDS_MAX):
+                if succeeded:
+                    await channel.basic_ack(batch[-1].tag, multiple=True)
+                else:
+                    await channel.basic_nack(batch[-1].tag, multiple=True, requeue=True)
+            if not succeeded:
+                await asyncio.sleep(_FAILURE_PAUSE_SECONDS)
+
+    async def _invoke(self, records: list[bytes]) -> bool:
+        """Whether the function has worked the batch."""
+        try:
+            async with asyncio.timeout(self._function.timeout_seconds + _INVOKE_MARGIN_SECONDS):
+                result = await self._invoker.invoke(
+                    self._function.logical_id, self._frame.payload(records), wait_seconds_max=_THROTTLE_SECONDS_MAX
+                )
+        except (InvokeError, TimeoutError) as error:
+            reason = repr(error)
+        else:
+            if result.function_error is None:
+                return True
+            reason = result.payload.decode(errors="replace")[:500]
+        logger.error("Queue %s: a batch of %d returns: %s", self._event.queue, len(records), reason)
+        return False
+
+
+def mappings_of(functions: list[FunctionDefinition], invoker: Invoker, broker_url: str) -> list[QueueMapping]:
+    """The mapping of every enabled MQ event."""
+    return [
+        QueueMapping(function, event, invoker, broker_url)
+        for function in functions
+        for event in function.queues
+        if event.enabled
+    ]

@@ -1,0 +1,82 @@
+"""AMQP messages as Lambda's `aws:rmq` events."""
+
+from __future__ import annotations
+
+import base64
+from array import array
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import orjson
+from pamqp.commands import Basic
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def message_record(properties: Basic.Properties, body: bytes, *, redelivered: bool) -> bytes:
+    """One entry of `rmqMessagesByQueue` as JSON bytes. The body is not looked at."""
+    headers = properties.headers
+    timestamp = properties.timestamp
+    return orjson.dumps(
+        {
+            "basicProperties": {
+                "contentType": properties.content_type,
+                "contentEncoding": properties.content_encoding,
+                "headers": None if headers is None else _header_value(headers),
+                "deliveryMode": properties.delivery_mode,
+                "priority": properties.priority,
+                "correlationId": properties.correlation_id,
+                "replyTo": properties.reply_to,
+                "expiration": properties.expiration,
+                "messageId": properties.message_id,
+                "timestamp": None if timestamp is None else timestamp_text(timestamp),
+                "type": properties.message_type,
+                "userId": properties.user_id,
+                "appId": properties.app_id,
+                # pamqp gives the empty text for the property that AMQP 0-9-1 reserves.
+                "clusterId": properties.cluster_id or None,
+                "bodySize": len(body),
+            },
+            "redelivered": redelivered,
+            "data": base64.b64encode(body).decode("ascii"),
+        }
+    )
+
+
+class BatchEvent:
+    """The frame around the records of one queue; `size_bytes` and `payload` know its length to the byte."""
+
+    def __init__(self, broker_arn: str, queue: str, vhost: str) -> None:
+        arn, key = orjson.dumps(broker_arn), orjson.dumps(f"{queue}::{vhost}")
+        self._head = b'{"eventSource":"aws:rmq","eventSourceArn":' + arn + b',"rmqMessagesByQueue":{' + key + b":["
+        self._tail = b"]}}"
+        self.size_bytes = len(self._head) + len(self._tail)
+
+    def payload(self, records: Sequence[bytes]) -> bytes:
+        """The event as JSON bytes."""
+        return self._head + b",".join(records) + self._tail
+
+
+def timestamp_text(moment: datetime) -> str:
+    """Such as `Jan 1, 1970, 12:33:41 AM`: UTC, in English whatever the locale."""
+    utc = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    half = "AM" if utc.hour < 12 else "PM"
+    clock = f"{utc.hour % 12 or 12}:{utc.minute:02}:{utc.second:02} {half}"
+    return f"{_MONTHS[utc.month - 1]} {utc.day}, {utc.year}, {clock}"
+
+
+def _header_value(value: Any) -> Any:
+    """Texts become lists of bytes, signed as Java's are: a reader has to mask each with 0xFF."""
+    if isinstance(value, str):
+        return {"bytes": array("b", value.encode("utf-8", "surrogateescape")).tolist()}
+    if isinstance(value, bytes | bytearray):
+        return {"bytes": array("b", bytes(value)).tolist()}
+    if isinstance(value, dict):
+        return {str(name): _header_value(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_header_value(item) for item in value]
+    if isinstance(value, datetime):
+        return timestamp_text(value)
+    return str(value) if isinstance(value, Decimal) else value
