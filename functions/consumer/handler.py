@@ -7,30 +7,41 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from paybridge import wiring
-from paybridge.adapters.rabbitmq.batch import bury, parse_batch
 from paybridge.domain.circuit import CircuitPolicy
 from paybridge.domain.events import PAYMENT_CREATED, PROCESS_PAYMENT, Event
 from paybridge.observability.logging import logger
 from paybridge.usecases.payments.process import process_payments
-from paybridge.usecases.payments.processing import ChargeOrder, Processing
+from paybridge.usecases.payments.processing import ChargeOrder, Processed, Processing
 
 HANDLED_TYPES = frozenset({PAYMENT_CREATED, PROCESS_PAYMENT})
 # A call may take the gateway's deadline and the look-ups before and after it; then its process is dead.
 LEASE_MARGIN_SECONDS = 6.0
+
+# Keeps a line below the 256 KiB that CloudWatch takes.
+LOGGED_MAX = 200
 
 log = logger()
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """Works on the whole batch. Raises, and so returns the whole batch, only when the database or the broker is away."""
-    batch = parse_batch(event, HANDLED_TYPES)
-    tally = wiring.run(process_payments(_processing(), [_order_of(one) for _, one in batch.events]))
+    batch = wiring.parse_batch(event, HANDLED_TYPES)
+    processed = wiring.run(process_payments(_processing(), [_order_of(one) for _, one in batch.events]))
+    _log_processed(len(batch.events), processed)
     if batch.poison:
-        log.error("poison messages", extra={"reasons": [one.reason for one in batch.poison][:20]})
-        wiring.run(bury(wiring.rabbitmq_url(), batch.poison))
-        tally["poison"] = len(batch.poison)
-    log.info("processed a batch", extra={"messages": len(batch.events), "outcomes": dict(tally)})
-    return dict(tally)
+        log.error("poison messages", extra={"reasons": [one.reason for one in batch.poison][:LOGGED_MAX]})
+        wiring.run(wiring.bury(batch.poison))
+    return {"messages": len(batch.events), "processed": len(processed), "poison": len(batch.poison)}
+
+
+def _log_processed(messages: int, processed: list[Processed]) -> None:
+    # One line for many payments: a line each would cost more than charging them.
+    for start in range(0, max(len(processed), 1), LOGGED_MAX):
+        payments = [
+            {"payment_id": str(one.payment_id), "correlation_id": one.correlation_id, "outcome": one.outcome}
+            for one in processed[start : start + LOGGED_MAX]
+        ]
+        log.info("processed payments", extra={"messages": messages, "payments": payments})
 
 
 def _processing() -> Processing:
@@ -42,9 +53,7 @@ def _processing() -> Processing:
         ids=wiring.ids(),
         retry_delays_seconds=configuration.retry_delays_seconds,
         lease_seconds=configuration.timeout_seconds + LEASE_MARGIN_SECONDS,
-        circuit_policy=CircuitPolicy(
-            configuration.circuit_failure_threshold, configuration.circuit_cooldown_seconds
-        ),
+        circuit_policy=CircuitPolicy(configuration.circuit_failure_threshold, configuration.circuit_cooldown_seconds),
     )
 
 

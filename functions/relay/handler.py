@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -9,8 +10,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from paybridge import wiring
 from paybridge.domain.errors import Unavailable
 from paybridge.observability.logging import logger
-from paybridge.store.outbox import OutboxRow
 from paybridge.usecases.events.drain import Drain, drain_outbox
+from paybridge.usecases.events.relay import Refusal
 
 # Left over for the last batch's confirms, the commit and closing the connection.
 RESERVE_SECONDS = 3.0
@@ -21,20 +22,9 @@ log = logger()
 class DrainLog:
     """Writes down what an operator wants to know of a drain."""
 
-    def refused(self, row: OutboxRow, reason: str) -> None:
+    def refused(self, refusal: Refusal) -> None:
         """Logs a row that the broker did not take."""
-        log.warning(
-            "the broker did not take a message",
-            extra={
-                "event_id": row.id,
-                "event_type": row.type,
-                "exchange": row.exchange,
-                "routing_key": row.routing_key,
-                "reason": reason,
-                "attempts": row.attempts + 1,
-                "correlation_id": row.correlation_id,
-            },
-        )
+        log.warning("the broker did not take a message", extra=asdict(refusal))
 
     def outage(self, error: Unavailable) -> None:
         """Logs that the database or the broker is away."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,6 +25,7 @@ from paybridge.store.database import Database
 
 if TYPE_CHECKING:
     from paybridge.adapters.gateways.http import HttpGateway
+    from paybridge.adapters.rabbitmq.batch import Batch, Poison
     from paybridge.adapters.rabbitmq.publisher import RabbitPublisher
 
 _Result = TypeVar("_Result")
@@ -90,6 +91,20 @@ def gateway() -> HttpGateway:
 
     configuration = gateway_configuration()
     return HttpGateway(configuration.url, configuration.timeout_seconds)
+
+
+def parse_batch(lambda_event: Mapping[str, Any], known_types: frozenset[str]) -> Batch:
+    """The messages of an `aws:rmq` event; see `paybridge.adapters.rabbitmq.batch.parse_batch`."""
+    from paybridge.adapters.rabbitmq import batch
+
+    return batch.parse_batch(lambda_event, known_types)
+
+
+async def bury(poison: Sequence[Poison]) -> None:
+    """Hands poison to the dead-letter exchange; raises BrokerUnavailable unless all of it was confirmed."""
+    from paybridge.adapters.rabbitmq import batch
+
+    await batch.bury(rabbitmq_url(), poison)
 
 
 def open_publisher() -> AbstractAsyncContextManager[RabbitPublisher]:

@@ -31,4 +31,4 @@ def after_failure(attempt: int, delays_seconds: Sequence[float]) -> RetryIn | Gi
 def backoff_seconds(failures: int, first_seconds: float, max_seconds: float) -> float:
     """A wait that doubles with each failure in a row, from `first_seconds` up to `max_seconds`."""
     doublings = min(max(failures - 1, 0), 32)
-    return min(first_seconds * 2**doublings, max_seconds)
+    return min(first_seconds * (1 << doublings), max_seconds)

@@ -101,15 +101,13 @@ async def _close(connection: aio_pika.abc.AbstractConnection) -> None:
 
 @lru_cache(maxsize=64)
 def _publish_frame(exchange: str, routing_key: str, channel_number: int) -> bytes:
-    return amqp_frame.marshal(
-        Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=True), channel_number
-    )
+    return amqp_frame.marshal(Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=True), channel_number)
 
 
 def _frames_of(message: Message, channel_number: int, content_size_max: int, now: datetime) -> list[bytes]:
     properties = Basic.Properties(
         content_type=CONTENT_TYPE,
-        headers=message.headers or {},
+        headers=dict(message.headers or {}),
         delivery_mode=PERSISTENT,
         correlation_id=message.correlation_id,
         message_id=message.id,

@@ -12,8 +12,7 @@ from paybridge.domain.errors import Unavailable
 from paybridge.domain.retry import backoff_seconds
 from paybridge.ports import Publisher
 from paybridge.store.database import Database
-from paybridge.store.outbox import OutboxRow
-from paybridge.usecases.events.relay import relay_once
+from paybridge.usecases.events.relay import Refusal, relay_once
 
 IDLE_POLL_SECONDS_MIN = 0.02
 OUTAGE_PAUSE_SECONDS_MIN = 0.2
@@ -23,7 +22,7 @@ OUTAGE_PAUSE_SECONDS_MAX = 3.0
 class DrainObserver(Protocol):
     """Is told what an operator wants to see in the log."""
 
-    def refused(self, row: OutboxRow, reason: str) -> None:
+    def refused(self, refusal: Refusal) -> None:
         """The broker did not take a row; it stays and comes again."""
         ...
 

@@ -21,6 +21,19 @@ REFUSED_DELAY_SECONDS_MAX = 60.0
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """A row that the broker did not take, and why; it stays in the outbox and comes again."""
+
+    event_id: str
+    event_type: str
+    exchange: str
+    routing_key: str
+    correlation_id: str
+    attempts: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Relayed:
     """How many rows one pass claimed, and how many of these the broker refused."""
 
@@ -32,7 +45,7 @@ async def relay_once(
     database: Database,
     publisher: Publisher,
     batch_rows: int,
-    on_refused: Callable[[OutboxRow, str], None],
+    on_refused: Callable[[Refusal], None],
 ) -> Relayed:
     """Publishes one batch of due rows.
 
@@ -45,13 +58,13 @@ async def relay_once(
             return Relayed(claimed=0, refused=0)
         reasons = await publisher.publish([_message_of(row) for row in rows], CONFIRM_DEADLINE_SECONDS)
         published = [row.id for row, reason in zip(rows, reasons, strict=True) if reason is None]
-        refused = [(row, reason) for row, reason in zip(rows, reasons, strict=True) if reason is not None]
+        refused = [_refusal(row, reason) for row, reason in zip(rows, reasons, strict=True) if reason is not None]
         if published:
             outbox.mark_published(transaction, published)
         if refused:
-            outbox.mark_refused(transaction, [_refusal(row, reason) for row, reason in refused])
-    for row, reason in refused:
-        on_refused(row, reason)
+            outbox.mark_refused(transaction, [_next_try(refusal) for refusal in refused])
+    for refusal in refused:
+        on_refused(refusal)
     return Relayed(claimed=len(rows), refused=len(refused))
 
 
@@ -66,6 +79,18 @@ def _message_of(row: OutboxRow) -> Message:
     )
 
 
-def _refusal(row: OutboxRow, reason: str) -> tuple[str, str, float]:
-    delay = backoff_seconds(row.attempts + 1, REFUSED_DELAY_SECONDS_FIRST, REFUSED_DELAY_SECONDS_MAX)
-    return row.id, reason, delay
+def _refusal(row: OutboxRow, reason: str) -> Refusal:
+    return Refusal(
+        event_id=row.id,
+        event_type=row.type,
+        exchange=row.exchange,
+        routing_key=row.routing_key,
+        correlation_id=row.correlation_id,
+        attempts=row.attempts + 1,
+        reason=reason,
+    )
+
+
+def _next_try(refusal: Refusal) -> tuple[str, str, float]:
+    delay_seconds = backoff_seconds(refusal.attempts, REFUSED_DELAY_SECONDS_FIRST, REFUSED_DELAY_SECONDS_MAX)
+    return refusal.event_id, refusal.reason, delay_seconds

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from uuid import UUID
 
 from paybridge.domain.charging import Defer, Start, Step, next_step
 from paybridge.domain.circuit import Circuit, allowed_calls
@@ -13,7 +14,7 @@ from paybridge.domain.payment import Payment, Status, payment_view
 from paybridge.store import attempts, circuits, outbox
 from paybridge.store.attempts import Chargeable
 from paybridge.store.database import Transaction
-from paybridge.usecases.payments.processing import CIRCUIT, Attempt, Begun, ChargeOrder, Processing
+from paybridge.usecases.payments.processing import CIRCUIT, Attempt, Begun, ChargeOrder, Processed, Processing
 
 
 def begin_attempts(processing: Processing, orders: Sequence[ChargeOrder]) -> Begun:
@@ -22,7 +23,9 @@ def begin_attempts(processing: Processing, orders: Sequence[ChargeOrder]) -> Beg
     While the circuit is open, orders go back to the outbox until it may be tried again; no attempt is spent on that.
     Raises DatabaseUnavailable.
     """
-    asked = {order.payment_id: order.number for order in orders}
+    asked: dict[UUID, int] = {}
+    for order in orders:
+        asked[order.payment_id] = max(order.number, asked.get(order.payment_id, 0))
     with processing.database.transaction() as transaction:
         # The clock is read once the rows are locked: a wait for the lock must not make a lease look alive.
         chargeable = attempts.lock_chargeable(transaction, list(asked))
@@ -37,8 +40,8 @@ def begin_attempts(processing: Processing, orders: Sequence[ChargeOrder]) -> Beg
         _record_starts(processing, transaction, begun, now)
         deferred = [(one.payment, step) for one, step in steps if isinstance(step, Defer)]
         outbox.add_delayed(transaction, [(_command(processing, *one, now), one[1].seconds) for one in deferred])
-    skipped = len(orders) - len(begun) - len(deferred)
-    return Begun([attempt for attempt, _ in begun], circuit, len(deferred), skipped)
+    put_off = [Processed(payment.id, payment.correlation_id, "deferred") for payment, _ in deferred]
+    return Begun([attempt for attempt, _ in begun], put_off, circuit)
 
 
 def _hold_back(steps: list[tuple[Chargeable, Step]], circuit: Circuit, now: datetime) -> list[tuple[Chargeable, Step]]:
@@ -62,9 +65,7 @@ def _begun(one: Chargeable, step: Start, now: datetime) -> tuple[Attempt, bool]:
     was_pending = one.payment.status is Status.PENDING
     payment = one.payment
     if was_pending:
-        payment = replace(
-            payment, status=Status.PROCESSING, last_sequence=payment.last_sequence + 1, updated_at=now
-        )
+        payment = replace(payment, status=Status.PROCESSING, last_sequence=payment.last_sequence + 1, updated_at=now)
     return Attempt(payment, step.number, step.ask_first), was_pending
 
 

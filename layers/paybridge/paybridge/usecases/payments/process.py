@@ -11,13 +11,14 @@ for, with the same idempotency key), or a settled payment. None of these charges
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from uuid import UUID
 
 from paybridge.domain.charging import gateway_key
+from paybridge.domain.payment import Status
 from paybridge.ports import Charged, ChargeRequest, Declined, GatewayOutcome, Unknown
 from paybridge.usecases.payments.begin_attempts import begin_attempts
-from paybridge.usecases.payments.processing import Attempt, ChargeOrder, Outcome, Processing
+from paybridge.usecases.payments.processing import Attempt, ChargeOrder, Outcome, Processed, Processing
 from paybridge.usecases.payments.record_outcomes import record_outcomes
 
 # Answers that arrive this close together are committed together: one transaction for a thousand quick answers, and
@@ -25,25 +26,28 @@ from paybridge.usecases.payments.record_outcomes import record_outcomes
 GROUP_SECONDS = 0.02
 
 
-async def process_payments(processing: Processing, orders: Sequence[ChargeOrder]) -> Counter[str]:
-    """Charges what the orders ask for, and returns how many payments ended how.
+async def process_payments(processing: Processing, orders: Sequence[ChargeOrder]) -> list[Processed]:
+    """Charges what the orders ask for, and tells of every payment that was not settled before what became of it.
 
-    Keys are the statuses of settled payments, `unknown` (to be tried again), `deferred` and `skipped`.
     Raises DatabaseUnavailable: then the whole batch is to be delivered again.
     """
     begun = await asyncio.to_thread(begin_attempts, processing, orders)
-    tally = Counter(deferred=begun.deferred, skipped=begun.skipped)
+    processed = list(begun.deferred)
     pending = {asyncio.create_task(_call(processing, attempt)) for attempt in begun.attempts}
     try:
         while pending:
             outcomes, pending = await _next_group(pending)
             settled = await asyncio.to_thread(record_outcomes, processing, outcomes, begun.circuit)
-            tally.update(str(status) for status in settled.values())
-            tally["unknown"] += len(outcomes) - len(settled)
+            processed.extend(_processed(outcome, settled) for outcome in outcomes)
     finally:
         for task in pending:
             task.cancel()
-    return +tally
+    return processed
+
+
+def _processed(outcome: Outcome, settled: Mapping[UUID, Status]) -> Processed:
+    payment = outcome.attempt.payment
+    return Processed(payment.id, payment.correlation_id, str(settled.get(payment.id, "unknown")))
 
 
 async def _next_group(

@@ -48,13 +48,21 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Processed:
+    """What became of one payment: its new status, or `unknown` (tried again later) or `deferred` (not tried yet)."""
+
+    payment_id: UUID
+    correlation_id: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
 class Begun:
-    """What came of a batch of orders: attempts to make now, and how many were put off or had nothing left to do."""
+    """What came of a batch of orders: attempts to make now, and the payments that were put off."""
 
     attempts: list[Attempt]
+    deferred: list[Processed]
     circuit: Circuit
-    deferred: int
-    skipped: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,41 @@
+"""Finds payments that nothing is on its way for any more, and sends them on."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from paybridge.domain.events import PROCESS_PAYMENT, Event
+from paybridge.ports import Clock, Ids
+from paybridge.store import outbox
+from paybridge.store.database import Database
+from paybridge.store.maintenance import StuckPayment, lock_stuck
+
+SWEEP_ROWS_MAX = 500
+
+
+def sweep_stuck(database: Database, clock: Clock, ids: Ids, stuck_after_seconds: float) -> list[StuckPayment]:
+    """Writes a command for every payment that has been `pending` or `processing` for too long, and returns these.
+
+    This is the net below the queues: a message that was dead-lettered, purged or lost with its broker leaves the
+    payment behind. What the command makes happen is decided by the attempts on record, so one too many does no harm.
+    Raises DatabaseUnavailable.
+    """
+    now = clock.now()
+    with database.transaction() as transaction:
+        stuck = lock_stuck(transaction, now, timedelta(seconds=stuck_after_seconds), SWEEP_ROWS_MAX)
+        outbox.add(
+            transaction,
+            [
+                Event(
+                    id=ids.new(),
+                    type=PROCESS_PAYMENT,
+                    payment_id=payment.id,
+                    merchant_id=payment.merchant_id,
+                    correlation_id=payment.correlation_id,
+                    time=now,
+                    data={"payment_id": str(payment.id), "attempt": payment.attempts + 1},
+                )
+                for payment in stuck
+            ],
+        )
+    return stuck
