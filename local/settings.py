@@ -9,6 +9,8 @@ from typing import Any, Self
 from local.errors import LocalError
 
 PROJECT = Path(__file__).resolve().parents[1]
+# Where Python finds the functions, the layer and this package.
+PYTHON_PATH = (PROJECT / "functions", PROJECT / "layers" / "paybridge", PROJECT)
 # Names that moto and boto3 accept without question; nothing real is reachable with them.
 AWS_REGION = "eu-central-1"
 AWS_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}

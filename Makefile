@@ -1,0 +1,79 @@
+# Commands of Paybridge. `make` alone lists them; each makes the environment it needs.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOCAL := $(BIN)/python -m local
+# Left by the last complete installation of a lock; older than the lock means: install again.
+DEV := $(VENV)/.installed
+SAM := .venv-sam/.installed
+PIP := -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+##@ The stack on this machine
+.PHONY: local up demo status logs down clean
+local: $(DEV) ## Start everything, send a sample payment, follow the logs until Ctrl-C
+	@$(LOCAL) run
+up: $(DEV) ## The same in the background; returns when it is ready
+	@$(LOCAL) up
+demo: $(DEV) ## Send a sample payment through the running stack and show its way
+	@$(LOCAL) demo
+status: $(DEV) ## List what is running
+	@$(LOCAL) status
+logs: $(DEV) ## Follow the logs of the running stack
+	@$(LOCAL) logs
+down: $(DEV) ## Stop everything; the data stays
+	@$(LOCAL) down
+clean: $(DEV) ## Stop everything and delete data and logs
+	@$(LOCAL) clean
+
+##@ Work on the code
+.PHONY: test check fmt hooks lock
+test: $(DEV) $(SAM) ## Run all tests; PYTEST_ARGS="-k relay" chooses among them
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+check: $(DEV) ## Check format, lint, types and architecture
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@PYTHONPATH=functions:layers/paybridge:. $(BIN)/lint-imports
+fmt: $(DEV) ## Format the code and mend what lint can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+hooks: $(DEV) ## Install the hooks that check each commit
+	@$(BIN)/pre-commit install
+lock: ## Pin the dependencies of pyproject.toml again, with hashes (needs uv)
+	@command -v uv >/dev/null || { echo "uv is missing: install it (pipx install uv), then repeat \`make lock\`." >&2; exit 1; }
+	@$(COMPILE) --group dev pyproject.toml --output-file requirements/dev.lock
+	@$(COMPILE) --constraints requirements/dev.lock pyproject.toml --output-file layers/paybridge/requirements.txt
+	@$(COMPILE) --only-group sam --output-file requirements/sam.lock
+
+COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
+
+.PHONY: help
+help: ## Show this table
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- the environments ------------------------------------------------------------------------------------------------
+# `make lock` writes the locks; all of them are complete, so pip resolves nothing and installs exactly what is hashed.
+
+$(DEV): requirements/dev.lock
+	@$(call install,$(VENV),$<)
+$(SAM): requirements/sam.lock
+	@$(call install,.venv-sam,$<)
+
+define install
+set -e; $(check_python); \
+[ -x $(1)/bin/python ] && $(1)/bin/python -c '' 2>/dev/null || { echo "Making $(1)"; rm -rf $(1); $(PYTHON) -m venv $(1); }; \
+echo "Installing $(2) into $(1) (the first time about a minute)"; \
+$(1)/bin/python $(PIP) --requirement $(2); touch $(1)/.installed
+endef
+
+define check_python
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+  echo "Python 3.11 or newer is needed: install it, or name it, as in \`make PYTHON=python3.12 $(firstword $(MAKECMDGOALS))\`." >&2; exit 1; }; \
+$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+  echo "Python cannot make environments here: install its venv module (Debian and Ubuntu: apt install python3-venv)." >&2; exit 1; }
+endef

@@ -1,0 +1,235 @@
+"""The commands of `python -m local`."""
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import psutil
+
+from local import demo
+from local.errors import LocalError
+from local.logs import LogFollower
+from local.processes import is_alive, pid_file, read_pid_file, running, stop_recorded, write_pid_file
+from local.progress import use_utf8
+from local.servers import postgres
+from local.settings import PROJECT, LocalSettings
+from local.stack import Stack
+
+SUPERVISOR = "supervisor"
+# The first start downloads RabbitMQ, which takes minutes on a slow line.
+UP_SECONDS_MAX = 1800
+STOP_SECONDS_MAX = 60
+LOG_LINES_BEFORE = 20
+
+
+class Terminated(BaseException):
+    """SIGTERM or a closed terminal: unwinds like Ctrl-C."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return the exit code; what the user can mend is one sentence on standard error."""
+    use_utf8()
+    parser = argparse.ArgumentParser(prog="python -m local", description="The offline stack of Paybridge.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (_, text) in COMMANDS.items():
+        commands.add_parser(name, help=text, description=text)
+    command = COMMANDS[parser.parse_args(arguments).command][0]
+    _end_on_signals()
+    try:
+        return command(LocalSettings.load()) or 0
+    except LocalError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except Terminated:
+        return 143
+
+
+def run(settings: LocalSettings) -> None:
+    """Start everything, send a sample payment, and follow the logs until Ctrl-C."""
+    with _supervising(settings), _stopping(Stack(settings)) as stack:
+        print("Starting Paybridge", flush=True)
+        stack.start()
+        follower = LogFollower(settings.logs_dir)
+        demo.run(settings)
+        print(_addresses(settings), "Following the logs; Ctrl-C stops everything.", sep="\n\n", flush=True)
+        follower.follow(stack.watch)
+
+
+def servers(settings: LocalSettings) -> None:
+    """Start PostgreSQL, RabbitMQ and the AWS fake alone, until Ctrl-C."""
+    with _supervising(settings), _stopping(Stack(settings)) as stack:
+        print("Starting the servers", flush=True)
+        stack.start_servers()
+        print("Ready; Ctrl-C stops them.", flush=True)
+        while True:
+            stack.watch(60)
+
+
+def supervise(settings: LocalSettings) -> None:
+    """What `up` leaves in the background: everything, until SIGTERM."""
+    with _supervising(settings), _stopping(Stack(settings)) as stack:
+        stack.start()
+        _ready_file(settings).touch()
+        while True:
+            stack.watch(60)
+
+
+def up(settings: LocalSettings) -> None:
+    """Start everything in the background and return when it is ready."""
+    if _supervisor(settings) is not None:
+        print(f"Paybridge is up already: {settings.api_url}")
+        return
+    settings.logs_dir.mkdir(parents=True, exist_ok=True)
+    _ready_file(settings).unlink(missing_ok=True)
+    log = settings.logs_dir / f"{SUPERVISOR}.log"
+    print("Starting Paybridge", flush=True)
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "local", "supervise"],
+            cwd=PROJECT,
+            env={**os.environ, **{name: value for name, value in settings.environment().items() if value}},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        _show_until_ready(settings, process)
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    print(_addresses(settings))
+
+
+def down(settings: LocalSettings) -> None:
+    """Stop everything; the data stays."""
+    supervisor = _supervisor(settings)
+    if supervisor is not None:
+        supervisor.terminate()
+        psutil.wait_procs([supervisor], timeout=STOP_SECONDS_MAX)
+    left = stop_recorded(settings.state_dir)
+    print("Stopped." if supervisor is not None or left else "Nothing was running.")
+
+
+def logs(settings: LocalSettings) -> None:
+    """Follow the logs of a running stack until Ctrl-C."""
+    if not running(settings.state_dir):
+        raise LocalError("Nothing is running: start it with `make up`.")
+    LogFollower(settings.logs_dir, lines_before=LOG_LINES_BEFORE).follow()
+
+
+def status(settings: LocalSettings) -> int:
+    """List the processes of the stack; exit 1 when none runs."""
+    found = running(settings.state_dir)
+    for name, (process, _) in found.items():
+        print(f"{name:<12} pid {process.pid}")
+    if not found:
+        print("Nothing is running.")
+    return 0 if found else 1
+
+
+def clean(settings: LocalSettings) -> None:
+    """Stop everything and delete its data and logs; what was downloaded stays."""
+    down(settings)
+    postgres.remove_data(settings)
+    shutil.rmtree(settings.state_dir, ignore_errors=True)
+    print("Data and logs are deleted.")
+
+
+COMMANDS = {
+    "run": (run, "start everything, send a sample payment, follow the logs until Ctrl-C"),
+    "up": (up, "start everything in the background and return when it is ready"),
+    "down": (down, "stop everything; the data stays"),
+    "logs": (logs, "follow the logs of a running stack"),
+    "demo": (demo.run, "send a sample payment through a running stack"),
+    "status": (status, "list the running processes"),
+    "clean": (clean, "stop everything and delete data and logs"),
+    "servers": (servers, "start PostgreSQL, RabbitMQ and the AWS fake alone, until Ctrl-C"),
+    "supervise": (supervise, "start everything without a terminal, until SIGTERM; `up` runs this"),
+}
+
+
+@contextmanager
+def _supervising(settings: LocalSettings) -> Iterator[None]:
+    """Record this process as the stack's supervisor; LocalError when there is another one."""
+    if _supervisor(settings) is not None:
+        raise LocalError("Paybridge is up already: stop it with `make down`.")
+    stop_recorded(settings.state_dir)
+    # The processes of `running` and `down` are the children; the supervisor has a file of its own beside them.
+    write_pid_file(_supervisor_dir(settings), SUPERVISOR, psutil.Process())
+    try:
+        yield
+    finally:
+        pid_file(_supervisor_dir(settings), SUPERVISOR).unlink(missing_ok=True)
+        _ready_file(settings).unlink(missing_ok=True)
+
+
+@contextmanager
+def _stopping(stack: Stack) -> Iterator[Stack]:
+    """Stop the stack at the end of the block; further Ctrl-C or SIGTERM cannot keep it from that."""
+    try:
+        yield stack
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        if stack.processes.children:
+            print("Stopping", flush=True)
+        stack.stop()
+
+
+def _show_until_ready(settings: LocalSettings, process: "subprocess.Popen[bytes]") -> None:
+    """Print the background process's progress; LocalError when it ends instead of becoming ready."""
+    deadline = time.monotonic() + UP_SECONDS_MAX
+    with (settings.logs_dir / f"{SUPERVISOR}.log").open(encoding="utf-8", errors="replace") as progress:
+        while not _ready_file(settings).exists():
+            ended = process.poll() is not None
+            for line in progress:
+                print(line, end="", file=sys.stderr if ended else sys.stdout, flush=True)
+            if ended:
+                raise LocalError("Paybridge did not start; nothing is left running.")
+            if time.monotonic() > deadline:
+                raise LocalError(f"Paybridge was not ready after {UP_SECONDS_MAX} s.")
+            time.sleep(0.1)
+        print(progress.read(), end="", flush=True)
+
+
+def _supervisor(settings: LocalSettings) -> psutil.Process | None:
+    recorded = read_pid_file(pid_file(_supervisor_dir(settings), SUPERVISOR))
+    return recorded[0] if recorded is not None and is_alive(recorded[0]) else None
+
+
+def _supervisor_dir(settings: LocalSettings) -> Path:
+    return settings.state_dir / "supervisor"
+
+
+def _ready_file(settings: LocalSettings) -> Path:
+    return settings.state_dir / "ready"
+
+
+def _addresses(settings: LocalSettings) -> str:
+    return (
+        f"API        {settings.api_url}/docs (key secret-api-key)\n"
+        f"RabbitMQ   http://127.0.0.1:{settings.management_port} (guest/guest)\n"
+        f"PostgreSQL {postgres.url_of(settings.postgres_port)}\n"
+        f"Webhooks   {settings.sink_url}/received\n"
+        f"Gateway    {settings.gateway_url}/charges?reference=<payment id>"
+    )
+
+
+def _end_on_signals() -> None:
+    def end(_number: int, _frame: FrameType | None) -> None:
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGHUP, end)

@@ -1,0 +1,91 @@
+"""What the functions find in their surroundings: SSM parameters, secrets, and merchants with API keys.
+
+The keys are public, and good for the offline stack only.
+"""
+
+import json
+from contextlib import closing
+from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from local.settings import AWS_KEYS, AWS_REGION, LocalSettings
+
+DEMO_API_KEY = "secret-api-key"
+DEMO_WEBHOOK_SECRET = "whsec_cGF5YnJpZGdlLWxvY2FsLXdlYmhvb2stc2VjcmV0ISE="
+OTHER_API_KEY = "secret-other-key"
+OPERATOR_API_KEY = "secret-operator-key"
+
+
+def write_aws(settings: LocalSettings, postgres_url: str, amqp_url: str) -> None:
+    """Write the secrets and parameters that `template.yaml` names into the AWS fake."""
+    secrets = _client(settings, "secretsmanager")
+    database = urlsplit(postgres_url)
+    database_secret = _put_secret(secrets, "paybridge/local/database", _credentials(postgres_url))
+    broker_secret = _put_secret(secrets, "paybridge/local/broker", _credentials(amqp_url))
+    parameters = {
+        "database/host": database.hostname or "127.0.0.1",
+        "database/port": str(database.port or 5432),
+        "database/name": database.path.lstrip("/"),
+        "database/secret-id": database_secret,
+        "broker/url": _without_credentials(amqp_url),
+        "broker/arn": f"arn:aws:mq:{AWS_REGION}:123456789012:broker:paybridge-local:b-local",
+        "broker/secret-id": broker_secret,
+        "gateway/url": settings.gateway_url,
+        "network/subnet-ids": "subnet-local",
+        "network/security-group-ids": "sg-local",
+    }
+    ssm = _client(settings, "ssm")
+    for name, value in parameters.items():
+        ssm.put_parameter(Name=f"/paybridge/{name}", Value=value, Type="String", Overwrite=True)
+
+
+def migrate_and_register(postgres_url: str) -> None:
+    """Bring the schema up to date, then make the demo merchants and the operator known."""
+    from paybridge.store.database import Database, DatabaseAddress
+    from paybridge.store.migrations import migrate
+    from paybridge.usecases.merchants.register import register_merchant
+
+    parts = urlsplit(postgres_url)
+    address = DatabaseAddress(
+        host=parts.hostname or "127.0.0.1",
+        port=parts.port or 5432,
+        name=parts.path.lstrip("/"),
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+    )
+    with closing(Database(address, "paybridge-seed")) as database:
+        migrate(database)
+        for name, key in (("Demo", DEMO_API_KEY), ("Other", OTHER_API_KEY)):
+            register_merchant(database, name=name, api_key=key, webhook_secret=DEMO_WEBHOOK_SECRET)
+        register_merchant(database, name="Operator", api_key=OPERATOR_API_KEY, role="operator")
+
+
+def _client(settings: LocalSettings, service: str) -> Any:
+    import boto3
+
+    return boto3.client(
+        service,
+        endpoint_url=settings.aws_url,
+        region_name=AWS_REGION,
+        aws_access_key_id=AWS_KEYS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=AWS_KEYS["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
+def _put_secret(client: Any, name: str, value: dict[str, str]) -> str:
+    """Create or replace a secret and give its ARN."""
+    text = json.dumps(value)
+    try:
+        return str(client.create_secret(Name=name, SecretString=text)["ARN"])
+    except client.exceptions.ResourceExistsException:
+        return str(client.put_secret_value(SecretId=name, SecretString=text)["ARN"])
+
+
+def _credentials(url: str) -> dict[str, str]:
+    parts = urlsplit(url)
+    return {"username": unquote(parts.username or ""), "password": unquote(parts.password or "")}
+
+
+def _without_credentials(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))

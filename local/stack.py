@@ -1,0 +1,202 @@
+"""The whole offline stack: what starts, in which order, and how all of it stops again."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from local import seed, topology
+from local.errors import ServerDiedError
+from local.processes import Processes, died_sentence, ensure_port_free, stop_recorded
+from local.progress import Progress
+from local.servers import moto, postgres, rabbitmq
+from local.servers.postgres import PostgresServer
+from local.servers.rabbitmq import RabbitMQServer
+from local.settings import AWS_KEYS, AWS_REGION, PROJECT, PYTHON_PATH, LocalSettings, variable_of
+
+HTTP_START_SECONDS_MAX = 30
+BRIDGE_START_SECONDS_MAX = 60
+PORTS = {
+    "amqp_port": "RabbitMQ",
+    "management_port": "RabbitMQ management",
+    "postgres_port": "PostgreSQL",
+    "aws_port": "the AWS fake",
+    "gateway_port": "the simulated gateway",
+    "sink_port": "the webhook sink",
+    "lambda_port": "the Lambda host",
+    "api_port": "the API",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Urls:
+    """Where the parts of a running stack are."""
+
+    api: str
+    gateway: str
+    sink: str
+    aws: str
+    amqp: str
+    management: str
+    postgres: str
+
+
+@dataclass(slots=True)
+class Stack:
+    """One stack; use it as a context manager, or call `start` and, whatever happens, `stop`."""
+
+    settings: LocalSettings
+    progress: Progress = field(default_factory=Progress)
+    processes: Processes = field(init=False)
+    database: PostgresServer = field(init=False)
+    broker: RabbitMQServer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.processes = Processes(self.settings.state_dir)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def urls(self) -> Urls:
+        settings = self.settings
+        return Urls(
+            api=settings.api_url,
+            gateway=settings.gateway_url,
+            sink=settings.sink_url,
+            aws=settings.aws_url,
+            amqp=self.broker.amqp_url,
+            management=self.broker.management_url,
+            postgres=self.database.url,
+        )
+
+    def start(self) -> None:
+        """Start everything and return when payments can be sent.
+
+        Raises LocalError with a sentence for the user; nothing is left running then.
+        """
+        self._start(
+            PORTS, [self._start_postgres, self._start_rabbitmq, self._start_moto, self._start_gateway, self._start_sink]
+        )
+        self._or_stop(self._start_bridge)
+
+    def start_servers(self) -> None:
+        """Start PostgreSQL, RabbitMQ and the AWS fake alone, as `start` does."""
+        ports = ("postgres_port", "amqp_port", "management_port", "aws_port")
+        self._start(ports, [self._start_postgres, self._start_rabbitmq, self._start_moto])
+
+    def stop(self) -> None:
+        """Stop all that this stack has started."""
+        self.processes.stop()
+
+    def watch(self, seconds: float) -> None:
+        """Wait `seconds` and raise ServerDiedError as soon as a process of the stack has ended by itself."""
+        deadline = time.monotonic() + seconds
+        while True:
+            dead = self.processes.first_dead()
+            if dead is not None:
+                raise ServerDiedError(died_sentence(dead))
+            if time.monotonic() >= deadline:
+                return
+            time.sleep(0.2)
+
+    def _start(self, ports: Iterable[str], parts: list[Callable[[], None]]) -> None:
+        # What an earlier stack in this folder has left behind, after a crash of the machine or a kill -9.
+        stop_recorded(self.settings.state_dir)
+        for name in ports:
+            if not self._is_given(name):
+                ensure_port_free(getattr(self.settings, name), PORTS[name], variable_of(name))
+        self._or_stop(lambda: self._run_in_parallel(parts))
+        self._or_stop(lambda: seed.write_aws(self.settings, self.database.url, self.broker.amqp_url))
+
+    def _is_given(self, port: str) -> bool:
+        """Whether the server of this port is one that the user runs."""
+        if port == "postgres_port":
+            return bool(self.settings.postgres_url)
+        return port in {"amqp_port", "management_port"} and bool(self.settings.rabbitmq_url)
+
+    def _run_in_parallel(self, parts: list[Callable[[], None]]) -> None:
+        with ThreadPoolExecutor(len(parts)) as pool:
+            try:
+                for finished in as_completed([pool.submit(part) for part in parts]):
+                    finished.result()
+            except BaseException:
+                # The other parts notice it and return; the pool waits for them.
+                self.processes.stop()
+                raise
+
+    def _or_stop(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start_postgres(self) -> None:
+        with self.progress.step(f"PostgreSQL on port {self.settings.postgres_port}"):
+            self.database = postgres.start(self.settings, self.processes)
+        with self.progress.step("schema migrated, merchants registered"):
+            seed.migrate_and_register(self.database.url)
+
+    def _start_rabbitmq(self) -> None:
+        ports = f"{self.settings.amqp_port}, management {self.settings.management_port}"
+        with self.progress.step(f"RabbitMQ on port {ports}"):
+            self.broker = rabbitmq.start(self.settings, self.processes, self.progress)
+        with self.progress.step("broker topology declared"):
+            topology.declare(self.broker.management_url)
+
+    def _start_moto(self) -> None:
+        with self.progress.step(f"AWS fake on port {self.settings.aws_port}"):
+            moto.start(self.settings, self.processes)
+
+    def _start_gateway(self) -> None:
+        settings = self.settings
+        log = settings.state_dir / "gateway" / "charges.jsonl"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with self.progress.step(f"simulated gateway on port {settings.gateway_port}"):
+            arguments = ["--port", str(settings.gateway_port), "--log", str(log)]
+            self._start_module("gateway", "local.gateway", arguments, f"{settings.gateway_url}/health")
+
+    def _start_sink(self) -> None:
+        settings = self.settings
+        with self.progress.step(f"webhook sink on port {settings.sink_port}"):
+            arguments = ["--port", str(settings.sink_port)]
+            self._start_module("sink", "local.sink", arguments, f"{settings.sink_url}/health")
+
+    def _start_bridge(self) -> None:
+        settings = self.settings
+        with self.progress.step(f"functions, schedules and queue mappings; API on port {settings.api_port}"):
+            health = f"{settings.api_url}/health"
+            self._start_module("bridge", "local.bridge", [], health, BRIDGE_START_SECONDS_MAX)
+
+    def _start_module(
+        self, name: str, module: str, arguments: list[str], health: str, seconds_max: float = HTTP_START_SECONDS_MAX
+    ) -> None:
+        child = self.processes.start(name, [sys.executable, "-m", module, *arguments], self._environment(), cwd=PROJECT)
+        self.processes.wait_until_ready(child, lambda: _is_healthy(health), seconds_max)
+
+    def _environment(self) -> dict[str, str]:
+        """The environment of our own Python processes: these settings, the AWS fake and the import paths."""
+        aws = {"AWS_ENDPOINT_URL": self.settings.aws_url, "AWS_REGION": AWS_REGION, "AWS_DEFAULT_REGION": AWS_REGION}
+        paths = {"PYTHONPATH": os.pathsep.join(map(str, PYTHON_PATH)), "PYTHONUNBUFFERED": "1"}
+        given = {name: value for name, value in self.settings.environment().items() if value}
+        return {**os.environ, **aws, **AWS_KEYS, **paths, **given}
+
+
+def _is_healthy(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=10, trust_env=False).is_success
+    except httpx.TransportError:
+        return False

@@ -1,0 +1,60 @@
+"""One payment's way through the system, told from its API timeline and from what the webhook sink received."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+Entry = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step on the way; `at` is None as long as it has not happened."""
+
+    name: str
+    at: datetime | None
+
+
+def stages_of(events: Iterable[Entry], received: Iterable[Entry]) -> list[Stage]:
+    """The six steps from acceptance to verified webhook, in the order of the story.
+
+    `events` are the entries of `GET /payments/{id}/events`, `received` those of the sink's `/received`.
+    """
+    entries = list(events)
+    return [
+        Stage("accepted", _first(entries, lambda entry: entry["type"] == "payment.created")),
+        Stage("relayed to the broker", _first(entries, lambda entry: _is_relayed(entry, "payment.created"))),
+        Stage("consumed", _first(entries, lambda entry: entry["type"] == "gateway.attempt_started")),
+        Stage("charged by the gateway", _first(entries, lambda entry: entry["type"] == "gateway.attempt_succeeded")),
+        Stage("event relayed", _first(entries, lambda entry: _is_relayed(entry, "payment.succeeded"))),
+        Stage("webhook delivered, signature verified", _first_verified(received)),
+    ]
+
+
+def is_complete(stages: Iterable[Stage]) -> bool:
+    return all(stage.at is not None for stage in stages)
+
+
+def render(stages: list[Stage]) -> str:
+    """One line a step, with milliseconds since the first."""
+    begin = stages[0].at
+    return "\n".join(_line(stage, begin) for stage in stages)
+
+
+def _line(stage: Stage, begin: datetime | None) -> str:
+    if stage.at is None or begin is None:
+        return f"  ✗ {'—':>8}     {stage.name}"
+    return f"  ✓ {(stage.at - begin).total_seconds() * 1000:>8,.0f} ms  {stage.name}"
+
+
+def _is_relayed(entry: Entry, event_type: str) -> bool:
+    return bool(entry["type"] == "event.relayed" and entry["details"].get("event_type") == event_type)
+
+
+def _first(entries: list[Entry], is_wanted: Callable[[Entry], bool]) -> datetime | None:
+    return next((datetime.fromisoformat(entry["at"]) for entry in entries if is_wanted(entry)), None)
+
+
+def _first_verified(received: Iterable[Entry]) -> datetime | None:
+    return next((datetime.fromisoformat(entry["received_at"]) for entry in received if entry["verified"]), None)
