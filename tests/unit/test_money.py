@@ -8,6 +8,7 @@ import iso4217
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from paybridge.domain.errors import InvalidInput
 from paybridge.domain.money import EXPONENTS, MINOR_UNITS_MAX, exponent, format_minor, to_minor
 

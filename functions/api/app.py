@@ -1,0 +1,43 @@
+"""The API as an ASGI application."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aws_lambda_powertools import Logger
+from fastapi import FastAPI
+
+from api.auth import Authenticator
+from api.errors import add_error_handlers
+from api.middleware import RequestEdge
+from api.openapi import openapi_document
+from api.routes import docs, health, payments
+from paybridge.api_wiring import ApiServices
+from paybridge.usecases.merchants.identify import identify_key
+
+VERSION: Final = "1.0.0"
+DESCRIPTION: Final = (
+    "Payments are accepted in milliseconds and processed afterwards. Amounts are decimal strings, times are RFC 3339 "
+    "in UTC, and errors are problem details (RFC 9457) with a stable `code`."
+)
+
+
+def create_app(services: ApiServices, logger: Logger) -> FastAPI:
+    """The application over these services; it opens no connection until a request needs one."""
+    authenticator = Authenticator(lambda key_hash: identify_key(services.database, key_hash))
+    app = FastAPI(
+        title="Paybridge",
+        version=VERSION,
+        description=DESCRIPTION,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        # A redirect would make some clients repeat a POST as a GET.
+        redirect_slashes=False,
+    )
+    app.openapi = lambda: openapi_document(app)  # type: ignore[method-assign]
+    add_error_handlers(app)
+    for routes in (payments, health, docs):
+        app.include_router(routes.router)
+    app.add_middleware(RequestEdge, services=services, authenticator=authenticator, logger=logger)
+    return app

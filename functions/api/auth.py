@@ -1,0 +1,73 @@
+"""Who is calling: API keys, looked up by hash and remembered for a short while."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+from uuid import UUID
+
+from starlette.datastructures import Headers
+
+from api.problems import Problem
+from paybridge.domain.access import Principal, Role, key_hash
+
+# A revoked key works for at most this long, a new one may be refused for at most the second.
+KNOWN_SECONDS: Final = 30.0
+UNKNOWN_SECONDS: Final = 3.0
+CACHE_KEYS_MAX: Final = 1024
+KEY_CHARACTERS_MAX: Final = 256
+
+_CHALLENGE: Final = {"WWW-Authenticate": 'ApiKey realm="paybridge"'}
+
+
+class Authenticator:
+    """Finds the caller of a request by its `X-API-Key` header.
+
+    `identify` maps the hash of a key to its owner, `monotonic` is a clock in seconds.
+    """
+
+    def __init__(
+        self, identify: Callable[[bytes], Principal | None], monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._identify = identify
+        self._monotonic = monotonic
+        self._cache: dict[bytes, tuple[float, Principal | None]] = {}
+
+    def merchant(self, headers: Headers) -> UUID:
+        """The id of the calling merchant; raises Problem (401, or 403 for a key that is no merchant's)."""
+        principal = self.principal(headers)
+        if principal.role is not Role.MERCHANT or principal.merchant_id is None:
+            # An operator has no payments of its own, and a list mixed from all merchants would surprise everybody.
+            raise Problem(403, "role_not_permitted", "This resource is for merchants' keys.")
+        return principal.merchant_id
+
+    def principal(self, headers: Headers) -> Principal:
+        """The caller; raises Problem (401)."""
+        api_key = headers.get("x-api-key")
+        if not api_key:
+            raise _missing_key(headers)
+        principal = self._cached(key_hash(api_key)) if len(api_key) <= KEY_CHARACTERS_MAX else None
+        if principal is None:
+            raise Problem(401, "api_key_invalid", "The API key is unknown or revoked.", headers=_CHALLENGE)
+        return principal
+
+    def _cached(self, digest: bytes) -> Principal | None:
+        now = self._monotonic()
+        expires_at, principal = self._cache.get(digest, (now, None))
+        if expires_at > now:
+            return principal
+        principal = self._identify(digest)
+        self._cache.pop(digest, None)
+        if len(self._cache) >= CACHE_KEYS_MAX:
+            # A dict keeps the order of insertion, so the first key is the one looked up longest ago.
+            del self._cache[next(iter(self._cache))]
+        self._cache[digest] = (now + (KNOWN_SECONDS if principal else UNKNOWN_SECONDS), principal)
+        return principal
+
+
+def _missing_key(headers: Headers) -> Problem:
+    if headers.get("authorization"):
+        detail = "Bearer tokens are not accepted yet; send the API key in the X-API-Key header."
+        return Problem(401, "bearer_not_supported", detail, headers=_CHALLENGE)
+    return Problem(401, "api_key_missing", "Send the API key in the X-API-Key header.", headers=_CHALLENGE)

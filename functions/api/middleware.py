@@ -1,0 +1,65 @@
+"""The outermost layer of the app: correlation id, log line, and the last word on errors."""
+
+from __future__ import annotations
+
+import time
+import traceback
+
+from aws_lambda_powertools import Logger
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.auth import Authenticator
+from api.context import CORRELATION_HEADER, SCOPE_KEY, RequestContext, correlation_id_of
+from api.errors import problem_of
+from api.problems import problem_response
+from paybridge.api_wiring import ApiServices
+
+
+class RequestEdge:
+    """Gives every request its context and every response its X-Correlation-Id, and logs one line for each.
+
+    Plain ASGI, because Starlette's BaseHTTPMiddleware would start a task for every request.
+    """
+
+    def __init__(self, app: ASGIApp, services: ApiServices, authenticator: Authenticator, logger: Logger) -> None:
+        self._app = app
+        self._services = services
+        self._authenticator = authenticator
+        self._logger = logger
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request; lets nothing but HTTP in, since there is no lifespan to serve."""
+        if scope["type"] != "http":
+            return
+        started_at = time.perf_counter()
+        correlation_id = correlation_id_of(scope["headers"], self._services.ids)
+        scope[SCOPE_KEY] = RequestContext(self._services, self._authenticator, correlation_id)
+        self._logger.set_correlation_id(correlation_id)
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"].append((CORRELATION_HEADER, correlation_id.encode("ascii")))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception as error:  # noqa: BLE001 -- the edge of the function: whatever was not foreseen becomes a 500.
+            self._log_defect(error)
+            if status == 0:
+                await problem_response(problem_of(error), correlation_id)(scope, receive, send_with_id)
+        self._log_request(scope, status, started_at)
+
+    def _log_request(self, scope: Scope, status: int, started_at: float) -> None:
+        # The route's template and not the path, which may hold anything that a caller cares to put there.
+        route = getattr(scope.get("route"), "path", "unmatched")
+        duration_ms = round((time.perf_counter() - started_at) * 1000, 2)
+        self._logger.info("request", method=scope["method"], route=route, status=status, duration_ms=duration_ms)
+
+    def _log_defect(self, error: Exception) -> None:
+        # Frames and the type, without messages: a database's message repeats the values of the row.
+        self._logger.error(
+            "defect", error_type=type(error).__name__, stack=traceback.format_tb(error.__traceback__, limit=-20)
+        )

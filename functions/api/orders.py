@@ -1,0 +1,35 @@
+"""From the raw body of POST /payments to a PaymentOrder."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+
+from api.errors import invalid_members
+from api.json_body import parse_object
+from api.schemas import PaymentRequest
+from paybridge.domain.errors import InvalidInput
+from paybridge.domain.money import to_minor
+from paybridge.domain.webhook_url import check_webhook_url
+from paybridge.usecases.payments.create import PaymentOrder
+
+
+def parse_order(body: bytes, *, allow_loopback_webhooks: bool) -> PaymentOrder:
+    """The order in a JSON body. Raises Problem (400, 413, 422) or InvalidInput, never echoing what was sent."""
+    members = parse_object(body)
+    try:
+        request = PaymentRequest.model_validate(members)
+    except ValidationError as error:
+        raise invalid_members(error.errors(include_url=False, include_context=False, include_input=False)) from None
+    if request.capture == "manual":
+        raise InvalidInput("capture_not_supported", "Only automatic capture is supported.", "capture")
+    if request.webhook_url is not None:
+        check_webhook_url(request.webhook_url, allow_loopback=allow_loopback_webhooks)
+    return PaymentOrder(
+        amount_minor=to_minor(request.amount, request.currency),
+        currency=request.currency,
+        description=request.description,
+        metadata=request.metadata,
+        webhook_url=request.webhook_url,
+        customer=request.customer,
+        payment_method=request.payment_method,
+    )

@@ -1,0 +1,77 @@
+"""The OpenAPI document and its reader, Swagger UI, served from this function: no CDN is asked."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+import orjson
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from api.openapi import openapi_document
+from api.problems import Problem
+
+# The package brings a current Swagger UI as plain files; its Python code is not used.
+_ASSETS_PACKAGE: Final = "fastapi_offline"
+_MEDIA_TYPES: Final = {
+    "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
+    "swagger-ui.css": "text/css; charset=utf-8",
+    "favicon.png": "image/png",
+}
+_START: Final = "SwaggerUIBundle({url: 'openapi.json', dom_id: '#ui', deepLinking: true, validatorUrl: null});"
+_PAGE: Final = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>Paybridge API</title>
+<link rel="icon" href="docs/favicon.png">
+<link rel="stylesheet" href="docs/swagger-ui.css">
+</head>
+<body>
+<div id="ui"></div>
+<script src="docs/swagger-ui-bundle.js"></script>
+<script src="docs/start.js"></script>
+</body>
+</html>
+"""
+_SECURITY: Final = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'",
+    "X-Content-Type-Options": "nosniff",
+}
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/openapi.json")
+async def openapi(request: Request) -> Response:
+    """The OpenAPI document."""
+    return Response(orjson.dumps(openapi_document(request.app)), media_type="application/json")
+
+
+@router.get("/docs")
+async def docs() -> Response:
+    """Swagger UI."""
+    return Response(_PAGE, media_type="text/html", headers=_SECURITY)
+
+
+@router.get("/docs/start.js")
+async def start() -> Response:
+    """Starts Swagger UI; a file of its own, so that the page needs no inline script."""
+    return Response(_START, media_type="text/javascript", headers=_SECURITY)
+
+
+@router.get("/docs/{name}")
+async def asset(name: str) -> Response:
+    """One file of Swagger UI."""
+    media_type = _MEDIA_TYPES.get(name)
+    if media_type is None:
+        raise Problem(404, "not_found", "There is nothing at this path.")
+    headers = {"Cache-Control": "public, max-age=86400", **_SECURITY}
+    return Response(_read(name), media_type=media_type, headers=headers)
+
+
+@cache
+def _read(name: str) -> bytes:
+    return files(_ASSETS_PACKAGE).joinpath("static", name).read_bytes()

@@ -1,0 +1,158 @@
+"""Payments: create, read, list, and the story of each."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+import orjson
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from api import documentation
+from api.context import context_of
+from api.errors import RETRY_AFTER_SECONDS
+from api.idempotency_header import parse_idempotency_key
+from api.json_body import check_content_type
+from api.orders import parse_order
+from api.prefer import preferred_wait_seconds
+from api.problems import Problem
+from api.schemas import PaymentListQuery
+from paybridge.domain.payment import Payment, payment_view
+from paybridge.domain.payment_query import PaymentFilters
+from paybridge.usecases.payments.create import (
+    Answered,
+    AnswerExpired,
+    CreateOutcome,
+    IdempotentRequest,
+    KeyInFlight,
+    KeyReused,
+    create_payment,
+)
+from paybridge.usecases.payments.list_payments import list_payments
+from paybridge.usecases.payments.read import read_payment
+from paybridge.usecases.payments.timeline import payment_timeline
+from paybridge.usecases.payments.wait import wait_for_payment
+
+PREFIX: Final = "/api/v1/payments"
+
+# uuid.UUID also reads braces, prefixes and missing hyphens; a payment has one address.
+_PAYMENT_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+router = APIRouter(prefix=PREFIX, tags=["payments"])
+
+
+@router.post("", status_code=202, **documentation.CREATE_PAYMENT)
+async def create(request: Request) -> Response:
+    """Accepts a payment. It is processed afterwards: follow it by webhook, or read it with `Prefer: wait`."""
+    context = context_of(request)
+    headers = request.headers
+    merchant_id = context.authenticator.merchant(headers)
+    key = parse_idempotency_key(headers.get("idempotency-key"))
+    check_content_type(headers.get("content-type"), headers.get("content-encoding"))
+    body = await request.body()
+    services = context.services
+    outcome = create_payment(
+        services.database,
+        services.clock,
+        services.ids,
+        merchant_id=merchant_id,
+        order=parse_order(body, allow_loopback_webhooks=services.allow_loopback_webhooks),
+        request=IdempotentRequest(key, hashlib.sha256(body).digest()),
+        correlation_id=context.correlation_id,
+    )
+    return _created(outcome)
+
+
+@router.get("", **documentation.LIST_PAYMENTS)
+async def list_(request: Request, query: Annotated[PaymentListQuery, Query()]) -> Response:
+    """Payments, newest first, in pages that stay put while new payments arrive."""
+    context = context_of(request)
+    merchant_id = context.authenticator.merchant(request.headers)
+    filters = PaymentFilters(**query.model_dump(exclude={"limit", "cursor"}))
+    page = list_payments(context.services.database, merchant_id, filters, cursor=query.cursor, limit=query.limit)
+    return _json(
+        {
+            "data": [payment_view(payment) for payment in page.payments],
+            "has_more": page.next_cursor is not None,
+            "next_cursor": page.next_cursor,
+        }
+    )
+
+
+@router.get("/{payment_id}", **documentation.READ_PAYMENT)
+async def read(request: Request, payment_id: str) -> Response:
+    """A payment as it stands, or with `Prefer: wait=N` as soon as it has settled, after at most N seconds."""
+    context = context_of(request)
+    merchant_id = context.authenticator.merchant(request.headers)
+    id_ = _parse_id(payment_id)
+    services = context.services
+    wait_seconds = preferred_wait_seconds(", ".join(request.headers.getlist("prefer")))
+    if wait_seconds is None:
+        return _json(payment_view(_found(read_payment(services.database, merchant_id, id_))))
+    payment = await wait_for_payment(
+        services.database,
+        services.clock,
+        asyncio.sleep,
+        merchant_id=merchant_id,
+        payment_id=id_,
+        wait_seconds=wait_seconds,
+    )
+    return _json(payment_view(_found(payment)), {"Preference-Applied": f"wait={wait_seconds}"})
+
+
+@router.get("/{payment_id}/events", **documentation.READ_TIMELINE)
+async def events(request: Request, payment_id: str) -> Response:
+    """Everything that happened to a payment, oldest first: events, relays, gateway attempts, webhook attempts."""
+    context = context_of(request)
+    merchant_id = context.authenticator.merchant(request.headers)
+    entries = payment_timeline(context.services.database, merchant_id, _parse_id(payment_id))
+    if entries is None:
+        raise _not_found()
+    return _json({"data": entries})
+
+
+def _created(outcome: CreateOutcome) -> Response:
+    match outcome:
+        case Answered(payment_id, status, body, replayed):
+            headers = {"Location": f"{PREFIX}/{payment_id}"}
+            if replayed:
+                headers["Idempotency-Replayed"] = "true"
+            return Response(body, status, headers, "application/json")
+        case KeyReused():
+            detail = "The Idempotency-Key belongs to a request with another body; use a new key for a new payment."
+            raise Problem(422, "idempotency_key_reused", detail)
+        case KeyInFlight():
+            detail = "An earlier request with this Idempotency-Key has not ended yet."
+            raise Problem(409, "idempotency_key_in_flight", detail, headers={"Retry-After": RETRY_AFTER_SECONDS})
+        case AnswerExpired(payment_id):
+            raise Problem(
+                409,
+                "idempotency_key_expired",
+                "The key made a payment whose first answer is no longer kept; read the payment instead.",
+                headers={"Location": f"{PREFIX}/{payment_id}"},
+                extensions={"payment_id": str(payment_id)},
+            )
+
+
+def _parse_id(text: str) -> UUID:
+    if not _PAYMENT_ID.fullmatch(text.lower()):
+        raise _not_found()
+    return UUID(text)
+
+
+def _found(payment: Payment | None) -> Payment:
+    if payment is None:
+        raise _not_found()
+    return payment
+
+
+def _not_found() -> Problem:
+    return Problem(404, "payment_not_found", "There is no such payment.")
+
+
+def _json(value: Any, headers: dict[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(value), 200, headers, "application/json")

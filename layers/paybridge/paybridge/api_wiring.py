@@ -1,0 +1,34 @@
+"""What the API function is made of: its part of the composition root."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from paybridge import wiring
+from paybridge.adapters.broker_probe import AmqpProbe
+from paybridge.ports import Clock, Ids
+from paybridge.store.database import Database
+from paybridge.usecases.health.readiness import BrokerProbe
+
+
+@dataclass(frozen=True, slots=True)
+class ApiServices:
+    """What the routes work with."""
+
+    database: Database
+    clock: Clock
+    ids: Ids
+    broker: BrokerProbe
+    allow_loopback_webhooks: bool
+
+
+def api_services() -> ApiServices:
+    """The services of this environment; opens no connection yet."""
+    return ApiServices(
+        database=wiring.database(),
+        clock=wiring.clock(),
+        ids=wiring.ids(),
+        # The probe greets the broker and never logs in, so it needs the address and no secret.
+        broker=AmqpProbe(wiring.environment().text("BROKER_URL")),
+        allow_loopback_webhooks=wiring.webhook_configuration().allow_loopback,
+    )

@@ -1,0 +1,68 @@
+"""Which addresses a merchant may name for webhooks.
+
+This is about form. Whether the host leads to a forbidden network is decided when a delivery connects, because what a
+name resolves to can change at any time.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from paybridge.domain.errors import InvalidInput
+
+URL_CHARACTERS_MAX: Final = 2048
+
+# The characters that RFC 3986 allows, without "#". urlsplit is lenient: it drops tabs and line ends in silence.
+_CHARACTERS: Final = re.compile(r"https?://[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=%]+")
+_HOST_NAME: Final = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
+
+
+def check_webhook_url(url: str, *, allow_loopback: bool) -> str:
+    """Returns `url` unchanged if it is an absolute https URL with a host and without login or fragment.
+
+    With `allow_loopback`, which only local settings say, http to a loopback host is accepted too. Raises InvalidInput
+    (`webhook_url_invalid`, `webhook_url_insecure`).
+    """
+    parts = _split(url) if len(url) <= URL_CHARACTERS_MAX and _CHARACTERS.fullmatch(url) else None
+    if parts is None or not _has_usable_host(parts):
+        raise InvalidInput(
+            "webhook_url_invalid",
+            "The URL must be absolute, with a host, without login or fragment, and have at most 2048 characters.",
+            "webhook_url",
+        )
+    if parts.scheme != "https" and not (allow_loopback and _is_loopback(parts.hostname or "")):
+        raise InvalidInput("webhook_url_insecure", "The URL must begin with https.", "webhook_url")
+    return url
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    return parts if port != 0 else None
+
+
+def _has_usable_host(parts: SplitResult) -> bool:
+    host = parts.hostname
+    if not host or "@" in parts.netloc:
+        return False
+    if "[" in parts.netloc:
+        return _ip_address(host) is not None
+    return _HOST_NAME.fullmatch(host) is not None
+
+
+def _is_loopback(host: str) -> bool:
+    address = _ip_address(host)
+    return address.is_loopback if address is not None else host == "localhost"
+
+
+def _ip_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None

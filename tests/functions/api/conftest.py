@@ -1,0 +1,26 @@
+"""Fixtures for the API function over a real PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from paybridge.store.database import Database, DatabaseAddress
+from tests.support.api import ApiClient, api_client, register_demo_merchants
+
+
+@pytest.fixture(scope="module")
+def database(database_address: DatabaseAddress) -> Iterator[Database]:
+    """A connection of the test's own to the database that the function under test uses."""
+    with closing(Database(database_address)) as connection:
+        register_demo_merchants(connection)
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def client(database: Database, database_address: DatabaseAddress) -> Iterator[ApiClient]:
+    """The function, called with the demo merchant's key."""
+    with closing(Database(database_address)) as connection:
+        yield api_client(connection)
