@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     command = COMMANDS[parser.parse_args(arguments).command][0]
     _end_on_signals()
     try:
-        return command(LocalSettings.load()) or 0
+        command(LocalSettings.load())
     except LocalError as error:
         print(error, file=sys.stderr)
         return 1
@@ -52,6 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     except Terminated:
         return 143
+    return 0
 
 
 def run(settings: LocalSettings) -> None:
@@ -129,14 +130,13 @@ def logs(settings: LocalSettings) -> None:
     LogFollower(settings.logs_dir, lines_before=LOG_LINES_BEFORE).follow()
 
 
-def status(settings: LocalSettings) -> int:
-    """List the processes of the stack; exit 1 when none runs."""
+def status(settings: LocalSettings) -> None:
+    """List the processes of the stack."""
     found = running(settings.state_dir)
     for name, (process, _) in found.items():
         print(f"{name:<12} pid {process.pid}")
     if not found:
         print("Nothing is running.")
-    return 0 if found else 1
 
 
 def clean(settings: LocalSettings) -> None:

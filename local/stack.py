@@ -20,8 +20,18 @@ from local.servers.postgres import PostgresServer
 from local.servers.rabbitmq import RabbitMQServer
 from local.settings import AWS_KEYS, AWS_REGION, PROJECT, PYTHON_PATH, LocalSettings, variable_of
 
-HTTP_START_SECONDS_MAX = 30
-BRIDGE_START_SECONDS_MAX = 60
+START_SECONDS_MAX = 60
+# Where the offline stack differs from the template's defaults; delays are short, because a person waits for them.
+PARAMETERS = {
+    "EnvironmentName": "local",
+    "DatabaseTls": "disable",
+    "GatewayRetryDelaysSeconds": "1,2",
+    "CircuitCooldownSeconds": "5",
+    "WebhookRetryDelaysSeconds": "1,2,4",
+    "WebhookAllowLoopback": "true",
+    "RelayIdlePollSecondsMax": "0.05",
+    "StuckAfterSeconds": "60",
+}
 PORTS = {
     "amqp_port": "RabbitMQ",
     "management_port": "RabbitMQ management",
@@ -178,14 +188,25 @@ class Stack:
     def _start_bridge(self) -> None:
         settings = self.settings
         with self.progress.step(f"functions, schedules and queue mappings; API on port {settings.api_port}"):
+            arguments = ["--logs-dir", str(settings.logs_dir)]
+            arguments += [part for name, value in PARAMETERS.items() for part in ("--parameter", f"{name}={value}")]
             health = f"{settings.api_url}/health"
-            self._start_module("bridge", "local.bridge", [], health, BRIDGE_START_SECONDS_MAX)
+            self._start_module(
+                "bridge", "local.bridge", arguments, health, {variable_of("rabbitmq_url"): self.broker.amqp_url}
+            )
 
     def _start_module(
-        self, name: str, module: str, arguments: list[str], health: str, seconds_max: float = HTTP_START_SECONDS_MAX
+        self,
+        name: str,
+        module: str,
+        arguments: list[str],
+        health: str,
+        more_environment: dict[str, str] | None = None,
     ) -> None:
-        child = self.processes.start(name, [sys.executable, "-m", module, *arguments], self._environment(), cwd=PROJECT)
-        self.processes.wait_until_ready(child, lambda: _is_healthy(health), seconds_max)
+        """Start `python -m module` and wait until `health` answers with success."""
+        environment = {**self._environment(), **(more_environment or {})}
+        child = self.processes.start(name, [sys.executable, "-m", module, *arguments], environment, cwd=PROJECT)
+        self.processes.wait_until_ready(child, lambda: _is_healthy(health), START_SECONDS_MAX)
 
     def _environment(self) -> dict[str, str]:
         """The environment of our own Python processes: these settings, the AWS fake and the import paths."""
