@@ -24,7 +24,7 @@ log = logger()
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
-    """Works on the whole batch. Raises, and so returns the whole batch, only when the database or the broker is away."""
+    """Works on the batch. Raises, and so returns the whole of it, only when the database or the broker is away."""
     batch = wiring.parse_batch(event, HANDLED_TYPES)
     processed = wiring.run(process_payments(_processing(), [_order_of(one) for _, one in batch.events]))
     _log_processed(len(batch.events), processed)

@@ -174,7 +174,7 @@ class Database:
                 port=address.port,
                 database=address.name,
                 password=address.password,
-                # pg8000 reads None and True as "encrypt, verify nothing"; only False or a real context say what they do.
+                # To pg8000 None and True mean "encrypt, verify nothing": only False or a context say what they do.
                 ssl_context=address.tls if address.tls is not None else False,
                 timeout=SOCKET_TIMEOUT_SECONDS,
                 application_name=self._application_name,

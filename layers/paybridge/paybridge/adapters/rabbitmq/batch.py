@@ -74,16 +74,20 @@ async def bury(url: str, poison: Sequence[Poison]) -> None:
 
 
 def _sort_into(batch: Batch, queue: str, message: Mapping[str, Any], known_types: frozenset[str]) -> None:
-    body = b""
     try:
         body = base64.b64decode(message["data"], validate=True)
+    except (binascii.Error, KeyError, TypeError, ValueError) as error:
+        batch.poison.append(Poison(queue, _message_id(message), b"", f"no body: {type(error).__name__}"))
+        return
+    try:
         event = parse_envelope(orjson.loads(body))
-        if event.type not in known_types:
-            raise MalformedMessage(f"unknown type {event.type}")
-    except (MalformedMessage, binascii.Error, orjson.JSONDecodeError, KeyError, TypeError) as error:
+    except (MalformedMessage, orjson.JSONDecodeError) as error:
         batch.poison.append(Poison(queue, _message_id(message), body, f"{type(error).__name__}: {error}"))
-    else:
+        return
+    if event.type in known_types:
         batch.events.append((queue, event))
+    else:
+        batch.poison.append(Poison(queue, _message_id(message), body, f"unknown type {event.type}"))
 
 
 def _message_id(message: Mapping[str, Any]) -> str:

@@ -119,9 +119,9 @@ def _frames_of(message: Message, channel_number: int, content_size_max: int, now
         _publish_frame(message.exchange, message.routing_key, channel_number),
         amqp_frame.marshal(header, channel_number),
     ]
-    for start in range(0, len(message.body), content_size_max):
-        frames.append(amqp_frame.marshal(ContentBody(message.body[start : start + content_size_max]), channel_number))
-    return frames
+    starts = range(0, len(message.body), content_size_max)
+    bodies = (ContentBody(message.body[start : start + content_size_max]) for start in starts)
+    return frames + [amqp_frame.marshal(body, channel_number) for body in bodies]
 
 
 def _refusal_of(confirmation: asyncio.Future[Any]) -> str | None:
