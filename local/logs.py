@@ -5,7 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 POLL_SECONDS = 0.2
-NAME_WIDTH = 10
+NAME_WIDTH = 18
+# A line for every request to the AWS fake and every look at the port mapper tells nobody anything.
+UNINTERESTING = {"moto", "epmd"}
 
 
 class LogFollower:
@@ -41,7 +43,7 @@ class LogFollower:
         return offset
 
     def _files(self) -> list[Path]:
-        return sorted(self._logs_dir.glob("*.log"))
+        return sorted(path for path in self._logs_dir.glob("*.log") if path.stem not in UNINTERESTING)
 
 
 def _offset_before_end(path: Path, lines: int) -> int:

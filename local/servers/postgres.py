@@ -33,7 +33,7 @@ SERVER_OPTIONS = {
     "shared_buffers": "128MB",
     "max_wal_size": "1GB",
     "logging_collector": "off",
-    "log_min_messages": "warning",
+    "log_checkpoints": "off",
 }
 
 

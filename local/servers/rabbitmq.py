@@ -165,6 +165,7 @@ def _environment(home: Path, epmd_port: int, installation: Installation) -> dict
         "RABBITMQ_MNESIA_BASE": str(home / "data"),
         "RABBITMQ_LOG_BASE": str(home / "log"),
         "RABBITMQ_PID_FILE": str(home / "pid"),
+        "RABBITMQ_LOG": "-color",
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": ERLANG_ARGUMENTS,
         # The start script then becomes the server instead of waiting for it, so that signals reach the server.
         "RUNNING_UNDER_SYSTEMD": "true",
