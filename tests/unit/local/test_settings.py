@@ -1,0 +1,55 @@
+"""Settings of the offline stack."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from local.errors import LocalError
+from local.settings import PROJECT, VARIABLES, LocalSettings, read_env_file
+
+
+class TestLoad:
+    def test_has_the_documented_ports_without_any_variable(self, tmp_path: Path) -> None:
+        settings = LocalSettings.load({}, tmp_path / "none")
+        assert (settings.api_port, settings.amqp_port, settings.management_port) == (8000, 5672, 15672)
+        assert (settings.postgres_port, settings.aws_port) == (54320, 4566)
+        assert (settings.gateway_port, settings.sink_port) == (8090, 8091)
+
+    def test_prefers_the_environment_to_the_file(self, tmp_path: Path) -> None:
+        file = tmp_path / ".env"
+        file.write_text("PAYBRIDGE_API_PORT=8100\nGATEWAY_SEED='from file'\n")
+        settings = LocalSettings.load({"PAYBRIDGE_API_PORT": "8200"}, file)
+        assert (settings.api_port, settings.gateway_seed) == (8200, "from file")
+
+    def test_takes_an_empty_variable_for_unset(self, tmp_path: Path) -> None:
+        assert LocalSettings.load({"PAYBRIDGE_API_PORT": ""}, tmp_path / "none").api_port == 8000
+
+    @pytest.mark.parametrize("value", ["eighty", "0", "65536", "-1"])
+    def test_names_the_variable_of_a_bad_port(self, value: str, tmp_path: Path) -> None:
+        with pytest.raises(LocalError, match="PAYBRIDGE_LOCAL_AMQP_PORT"):
+            LocalSettings.load({"PAYBRIDGE_LOCAL_AMQP_PORT": value}, tmp_path / "none")
+
+
+class TestEnvironment:
+    def test_makes_the_same_settings_again(self, tmp_path: Path) -> None:
+        settings = replace(LocalSettings(), state_dir=tmp_path, api_port=1234, gateway_success_rate=0.5)
+        assert LocalSettings.load(settings.environment(), tmp_path / "none") == settings
+
+
+class TestReadEnvFile:
+    def test_skips_comments_and_removes_quotes(self, tmp_path: Path) -> None:
+        file = tmp_path / ".env"
+        file.write_text("# A=1\n\nB=two words\nexport C=\"3\"\nD='4'\nnonsense\n")
+        assert read_env_file(file) == {"B": "two words", "C": "3", "D": "4"}
+
+
+class TestExampleFile:
+    def test_lists_every_variable_with_its_default_and_nothing_else(self) -> None:
+        lines = (PROJECT / ".env.example").read_text().splitlines()
+        listed = dict(line.removeprefix("# ").split("=", 1) for line in lines if line.startswith("# ") and "=" in line)
+        assert set(listed) == set(VARIABLES.values())
+        without_servers = {name: value for name, value in listed.items() if not name.endswith("_URL")}
+        relative = {"PAYBRIDGE_LOCAL_STATE_DIR", "PAYBRIDGE_CACHE_DIR"}
+        values = {name: str(PROJECT / value) if name in relative else value for name, value in without_servers.items()}
+        assert LocalSettings.load(values, Path("/nonexistent")) == LocalSettings()
