@@ -1,0 +1,42 @@
+"""Charges one payment and is killed the moment the gateway has answered: run by test_consumer_killed."""
+
+import asyncio
+import os
+import signal
+import sys
+import uuid
+
+from paybridge.adapters.gateways.http import HttpGateway
+from paybridge.adapters.system import SystemClock, Uuid7Ids
+from paybridge.domain.circuit import CircuitPolicy
+from paybridge.ports import ChargeRequest, GatewayOutcome
+from paybridge.store.database import Database
+from paybridge.usecases.payments.process import process_payments
+from paybridge.usecases.payments.processing import ChargeOrder, Processing
+from tests.support.servers import address_of
+
+
+class DeadlyGateway(HttpGateway):
+    """The real gateway, after whose answer the process ends as if its machine had lost power."""
+
+    async def charge(self, request: ChargeRequest) -> GatewayOutcome:
+        await super().charge(request)
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError("SIGKILL does not return")
+
+
+async def main(database_url: str, gateway_url: str, lease_seconds: float, payment_id: str) -> None:
+    processing = Processing(
+        database=Database(address_of(database_url)),
+        gateway=DeadlyGateway(gateway_url, 5),
+        clock=SystemClock(),
+        ids=Uuid7Ids(),
+        retry_delays_seconds=(1, 2),
+        lease_seconds=lease_seconds,
+        circuit_policy=CircuitPolicy(20, 5),
+    )
+    await process_payments(processing, [ChargeOrder(uuid.UUID(payment_id), 1)])
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], sys.argv[2], float(sys.argv[3]), sys.argv[4]))

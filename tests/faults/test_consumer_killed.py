@@ -1,0 +1,67 @@
+"""A consumer killed between the charge and the commit: the customer pays once, and the payment settles."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from paybridge.adapters.gateways.http import HttpGateway
+from paybridge.adapters.system import SystemClock, Uuid7Ids
+from paybridge.domain.circuit import CircuitPolicy
+from paybridge.store.database import Database
+from paybridge.usecases.payments.process import process_payments
+from paybridge.usecases.payments.processing import ChargeOrder, Processing
+from tests.support.local_servers import running_gateway
+from tests.support.payments import attempt_rows, charges, new_merchant, new_payment, payment_row
+from tests.support.servers import address_of
+
+pytestmark = [pytest.mark.integration, pytest.mark.faults]
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+LEASE_SECONDS = 0.5
+
+
+async def test_the_next_delivery_finds_the_charge_and_settles(database_url: str, tmp_path: Path) -> None:
+    database = Database(address_of(database_url))
+    payment_id = new_payment(database, new_merchant(database))
+    with running_gateway(tmp_path / "charges.jsonl") as gateway_url:
+        killed = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "tests.faults.charge_and_die",
+                database_url,
+                gateway_url,
+                str(LEASE_SECONDS),
+                str(payment_id),
+            ],
+            cwd=REPOSITORY,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(["functions", "layers/paybridge", "."])},
+            timeout=60,
+        )
+        assert killed.returncode == -signal.SIGKILL
+        assert payment_row(database, payment_id)["status"] == "processing"
+        assert [attempt["status"] for attempt in attempt_rows(database, payment_id)] == ["started"]
+        assert len(charges(gateway_url, payment_id)) == 1
+
+        await asyncio.sleep(LEASE_SECONDS)
+        gateway = HttpGateway(gateway_url, 5)
+        processing = Processing(
+            database=database,
+            gateway=gateway,
+            clock=SystemClock(),
+            ids=Uuid7Ids(),
+            retry_delays_seconds=(1, 2),
+            lease_seconds=LEASE_SECONDS,
+            circuit_policy=CircuitPolicy(20, 5),
+        )
+        (processed,) = await process_payments(processing, [ChargeOrder(payment_id, 1)])
+        await gateway.close()
+        assert processed.outcome == "succeeded"
+        assert len(charges(gateway_url, payment_id)) == 1
+    assert payment_row(database, payment_id)["captured_minor"] == 10050
+    database.close()

@@ -1,0 +1,98 @@
+"""The one connection: its transactions, and what becomes of it when the server goes away."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from paybridge.domain.errors import DatabaseUnavailable, LockTimeout, QueryFailed
+from paybridge.store.database import Database, Statement
+from paybridge.store.migrations import migrate
+from tests.support.servers import Postgres, address_of
+
+pytestmark = pytest.mark.integration
+
+_COUNT = Statement("SELECT count(*) FROM notes")
+_ADD = Statement("INSERT INTO notes VALUES (:number::integer)")
+
+
+@pytest.fixture
+def database(postgres_server: Postgres) -> Iterator[Database]:
+    url = postgres_server.fresh_database(migrated=False)
+    database = Database(address_of(url))
+    database.run(Statement("CREATE TABLE notes (number integer PRIMARY KEY)"))
+    yield database
+    database.close()
+    postgres_server.drop_database(url)
+
+
+def count(database: Database) -> int:
+    found: int = database.run(_COUNT)[0][0]
+    return found
+
+
+class TestTransaction:
+    def test_it_commits_at_the_end(self, database: Database) -> None:
+        with database.transaction() as transaction:
+            transaction.run(_ADD, number=1)
+        assert count(database) == 1
+
+    def test_it_rolls_back_when_the_block_raises(self, database: Database) -> None:
+        with pytest.raises(ZeroDivisionError), database.transaction() as transaction:
+            transaction.run(_ADD, number=1)
+            raise ZeroDivisionError
+        assert count(database) == 0
+
+    def test_opening_sqlalchemy_does_not_end_it(self, database: Database) -> None:
+        from sqlalchemy import text
+
+        with pytest.raises(ZeroDivisionError), database.transaction() as transaction:
+            transaction.run(_ADD, number=1)
+            transaction.execute(text("INSERT INTO notes VALUES (2)"))
+            raise ZeroDivisionError
+        assert count(database) == 0
+
+    def test_a_failed_statement_says_so_and_the_connection_goes_on(self, database: Database) -> None:
+        with pytest.raises(QueryFailed), database.transaction() as transaction:
+            transaction.run(Statement("SELECT 1 / 0"))
+        assert count(database) == 0
+
+    def test_waiting_for_a_lock_ends(self, database: Database) -> None:
+        other = Database(database._address)
+        with database.transaction() as transaction:
+            transaction.run(_ADD, number=1)
+            with pytest.raises(LockTimeout):
+                other.run(_ADD, number=1)
+        other.close()
+
+
+class TestOutage:
+    def test_a_restarted_server_is_noticed_before_the_next_statement(
+        self, database: Database, postgres_server: Postgres
+    ) -> None:
+        database.run(_ADD, number=1)
+        postgres_server.stop()
+        with pytest.raises(DatabaseUnavailable):
+            database.run(_COUNT)
+        postgres_server.start()
+        assert count(database) == 1
+
+    def test_a_killed_session_ends_its_transaction(self, database: Database) -> None:
+        other = Database(database._address)
+        me = database.run(Statement("SELECT pg_backend_pid()"))[0][0]
+        with pytest.raises(DatabaseUnavailable), database.transaction() as transaction:
+            transaction.run(_ADD, number=1)
+            other.run(Statement("SELECT pg_terminate_backend(:pid::integer)"), pid=me)
+            transaction.run(_ADD, number=2)
+        assert count(database) == 0
+        other.close()
+
+
+class TestMigrate:
+    def test_it_can_be_run_again(self, postgres_server: Postgres) -> None:
+        url = postgres_server.fresh_database(migrated=False)
+        database = Database(address_of(url))
+        migrate(database)
+        migrate(database)
+        assert database.run(Statement("SELECT version_num FROM alembic_version")) == [["0001"]]
+        database.close()
+        postgres_server.drop_database(url)
