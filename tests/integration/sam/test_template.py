@@ -24,6 +24,7 @@ ARCHITECTURE = "arm64"
 
 def run_sam(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
     """Runs sam as on a machine that knows no AWS account; its own files go to the home."""
+    assert SAM.is_file(), "SAM is not installed: `make test` installs it before it runs the tests"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     environment |= {
         "AWS_DEFAULT_REGION": "eu-central-1",
