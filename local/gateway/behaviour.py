@@ -9,11 +9,6 @@ SLOW_SECONDS = 5.0
 FLAKY_FAILURES = 2
 """`tok_flaky` answers 503 this many times for one reference before it succeeds."""
 
-_DECLINES = {
-    "tok_decline": "card_declined",
-    "tok_insufficient_funds": "insufficient_funds",
-    "tok_fraud": "fraud_blocked",
-}
 _RANDOM_DECLINES = ("card_declined", "insufficient_funds")
 
 
@@ -75,26 +70,26 @@ class Verdict:
     answers: bool = True
 
 
+_MAGIC = {
+    "tok_success": Verdict(),
+    "tok_decline": Verdict(failure_code="card_declined"),
+    "tok_insufficient_funds": Verdict(failure_code="insufficient_funds"),
+    "tok_fraud": Verdict(failure_code="fraud_blocked"),
+    "tok_slow": Verdict(latency_seconds=SLOW_SECONDS),
+    "tok_timeout": Verdict(charges=False, answers=False),
+    "tok_timeout_charged": Verdict(answers=False),
+    "tok_error": Verdict(error_status=500),
+}
+_UNKNOWN_METHOD = Verdict(failure_code="invalid_payment_method")
+
+
 def judge(behaviour: Behaviour, payment_method: str | None, reference: str, tries_before: int) -> Verdict:
     """Decide on a charge; `tries_before` counts the earlier tries of a flaky charge with this reference."""
     if payment_method is None:
         return _random_verdict(behaviour, reference)
-    if payment_method in _DECLINES:
-        return Verdict(failure_code=_DECLINES[payment_method])
-    match payment_method:
-        case "tok_success":
-            return Verdict()
-        case "tok_slow":
-            return Verdict(latency_seconds=SLOW_SECONDS)
-        case "tok_timeout":
-            return Verdict(charges=False, answers=False)
-        case "tok_timeout_charged":
-            return Verdict(answers=False)
-        case "tok_flaky":
-            return Verdict(error_status=503) if tries_before < FLAKY_FAILURES else Verdict()
-        case "tok_error":
-            return Verdict(error_status=500)
-    return Verdict(failure_code="invalid_payment_method")
+    if payment_method == "tok_flaky":
+        return Verdict(error_status=503) if tries_before < FLAKY_FAILURES else Verdict()
+    return _MAGIC.get(payment_method, _UNKNOWN_METHOD)
 
 
 def _random_verdict(behaviour: Behaviour, reference: str) -> Verdict:

@@ -71,7 +71,7 @@ class GatewayServer:
 
 async def _wait_for_ever(request: web.BaseRequest) -> web.StreamResponse:
     """Hold the connection until the client gives up, as a gateway whose answer is lost would."""
-    while request.transport is not None:
+    while request.transport is not None:  # noqa: ASYNC110 - aiohttp offers no event for a lost connection here
         await asyncio.sleep(0.5)
     return web.Response(status=504)
 

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from local.sink.server import SinkServer
 
-DEMO_SECRET = "whsec_cGF5YnJpZGdlLWxvY2FsLXdlYmhvb2stc2VjcmV0ISE="  # noqa: S105 - public, of the local stack only
+DEMO_SECRET = "whsec_cGF5YnJpZGdlLWxvY2FsLXdlYmhvb2stc2VjcmV0ISE="
 
 
 def main() -> int:

@@ -57,22 +57,27 @@ class SinkServer:
     async def _behave(self, request: web.BaseRequest, parts: list[str], webhook_id: str) -> web.StreamResponse:
         """Do what the first part of the path says; ValueError or IndexError when its argument is missing or wrong."""
         match parts[0]:
-            case "status":
-                return web.Response(status=_status(parts[1]))
             case "slow":
                 await asyncio.sleep(float(parts[1]))
             case "hang":
                 await _until_disconnected(request)
-            case "gone":
-                return web.Response(status=410)
             case "redirect":
                 return web.Response(status=302, headers={"Location": request.query.get("to", "/ok")})
-            case "retry-after":
-                if self._try(request.path, webhook_id) == 1:
-                    return web.Response(status=429, headers={"Retry-After": str(int(parts[1]))})
-            case "fail-times":
-                if self._try(request.path, webhook_id) <= int(parts[1]):
-                    return web.Response(status=500)
+            case "status" | "gone" | "retry-after" | "fail-times":
+                return self._refuse(parts, self._try(request.path, webhook_id))
+        return _json(200, {"received": True})
+
+    def _refuse(self, parts: list[str], number: int) -> web.Response:
+        """The answer to try `number` of an event at a path that refuses always or at first."""
+        match parts[0]:
+            case "status":
+                return web.Response(status=_status(parts[1]))
+            case "gone":
+                return web.Response(status=410)
+            case "retry-after" if number == 1:
+                return web.Response(status=429, headers={"Retry-After": str(int(parts[1]))})
+            case "fail-times" if number <= int(parts[1]):
+                return web.Response(status=500)
         return _json(200, {"received": True})
 
     def _try(self, path: str, webhook_id: str) -> int:
@@ -100,7 +105,7 @@ class SinkServer:
 
 
 async def _until_disconnected(request: web.BaseRequest) -> None:
-    while request.transport is not None:
+    while request.transport is not None:  # noqa: ASYNC110 - aiohttp offers no event for a lost connection here
         await asyncio.sleep(0.2)
 
 

@@ -16,13 +16,13 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from paybridge.domain.errors import InvalidInput
+from paybridge.domain.retry import GiveUp, RetryIn, after_failure
 
-SECRET_PREFIX = "whsec_"
+SECRET_PREFIX = "whsec_"  # noqa: S105 - what every secret begins with, not one of them
 SECRET_BYTES_MIN = 24
 SECRET_BYTES_MAX = 64
 RETRY_DELAY_SECONDS_MAX = 24 * 3600
 """No receiver may put an attempt off by more than a day, whatever its Retry-After says."""
-URL_LENGTH_MAX = 2048
 PORTS_ALLOWED = (443, 8443)
 URL_NOT_ALLOWED = "url_not_allowed"
 """The one error of an attempt that no later attempt can mend."""
@@ -38,20 +38,13 @@ class InvalidSecret(InvalidInput, ValueError):
         super().__init__("invalid_webhook_secret", detail)
 
 
-class InvalidUrl(InvalidInput, ValueError):
-    """The URL is not one that webhooks are sent to."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__("invalid_webhook_url", detail, "webhook_url")
-
-
 @dataclass(frozen=True, slots=True)
 class SendResult:
     """What came of one HTTP request to a receiver.
 
     Either `status_code` is set, or `error`: `timeout`, `connect_failed`, `tls_failed`, `address_not_allowed`,
-    `url_not_allowed` or `protocol_error`. `excerpt` is the beginning of the answer, at most 256 characters without control
-    characters; `retry_after` is that header as received.
+    `url_not_allowed`, `invalid_secret` or `protocol_error`. `excerpt` is the beginning of the answer, at most 256
+    characters with control characters escaped; `retry_after` is that header as received.
     """
 
     status_code: int | None
@@ -67,23 +60,11 @@ class Delivered:
 
 
 @dataclass(frozen=True, slots=True)
-class RetryIn:
-    """Another attempt is due after so many seconds."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class GaveUp:
-    """The last attempt has failed, or no further one could succeed."""
-
-
-@dataclass(frozen=True, slots=True)
 class Gone:
     """The receiver said 410: it wants no more of this payment's events."""
 
 
-Decision = Delivered | RetryIn | GaveUp | Gone
+Decision = Delivered | RetryIn | GiveUp | Gone
 
 
 def parse_secret(text: str) -> bytes:
@@ -148,11 +129,11 @@ def decide(result: SendResult, attempt: int, retry_delays_seconds: Sequence[floa
         return Delivered()
     if result.status_code == 410:
         return Gone()
-    if attempt > len(retry_delays_seconds) or result.error == URL_NOT_ALLOWED:
-        return GaveUp()
-    scheduled_seconds = retry_delays_seconds[attempt - 1]
+    scheduled = GiveUp() if result.error == URL_NOT_ALLOWED else after_failure(attempt, retry_delays_seconds)
+    if isinstance(scheduled, GiveUp):
+        return scheduled
     asked_seconds = parse_retry_after(result.retry_after, now) or 0
-    return RetryIn(min(max(scheduled_seconds, asked_seconds), RETRY_DELAY_SECONDS_MAX))
+    return RetryIn(min(max(scheduled.seconds, asked_seconds), RETRY_DELAY_SECONDS_MAX))
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
@@ -182,23 +163,3 @@ def origin_of(url: str) -> str:
     except ValueError:
         return "invalid"
     return f"{parts.scheme.lower()}://{(parts.hostname or '').lower()}:{port}"
-
-
-def check_url(url: str, allow_loopback: bool) -> None:
-    """Refuses, when a merchant names it, a URL that webhooks could never be sent to; raises InvalidUrl.
-
-    What the name resolves to is checked later, at each connection: only that check protects.
-    """
-    if len(url) > URL_LENGTH_MAX or not url.isascii() or any(c <= " " or c in '\\"<>^`{|}\x7f' for c in url):
-        raise InvalidUrl(f"A webhook URL has at most {URL_LENGTH_MAX} printable ASCII characters.")
-    try:
-        parts = urlsplit(url)
-        port = parts.port if parts.port is not None else {"https": 443, "http": 80}.get(parts.scheme, 0)
-    except ValueError:
-        raise InvalidUrl("The webhook URL is malformed.") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InvalidUrl("A webhook URL is absolute, with https.")
-    if parts.username is not None or parts.password is not None:
-        raise InvalidUrl("A webhook URL carries no user name or password.")
-    if not is_target_allowed(parts.scheme, port) and not allow_loopback:
-        raise InvalidUrl(f"A webhook URL has https and the port {' or '.join(map(str, PORTS_ALLOWED))}.")

@@ -1,0 +1,1 @@
+"""The webhooks function: sends merchants their events."""

@@ -1,0 +1,101 @@
+"""Delivers the webhooks of a batch.
+
+    begin     make the deliveries, find those that are due        one transaction
+    call      send, many at a time                                no transaction
+    record    commit what has ended with what begins next         one transaction for each group
+
+An attempt is on record as started before it is made. A process that dies leaves it so; the message comes again, and the
+next attempt goes out with the same webhook-id, by which the receiver knows it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from paybridge.domain.events import Event
+from paybridge.domain.webhook import InvalidSecret, SendResult, parse_secret, signed_headers
+from paybridge.usecases.webhooks.begin_deliveries import begin_deliveries
+from paybridge.usecases.webhooks.delivering import Attempt, Delivering, Lane, Outcome, Report
+from paybridge.usecases.webhooks.record_deliveries import Step, record_step
+from paybridge.usecases.webhooks.waiting import Waiting
+
+# Answers that arrive this close together are committed together.
+GROUP_SECONDS = 0.01
+
+
+async def deliver_webhooks(delivering: Delivering, events: Sequence[Event], lane: Lane) -> list[Report]:
+    """Delivers outcome events and carries out retry commands; returns what became of each delivery.
+
+    Ends within about twice the lane's deadline: what could not begin by then goes on by a command in the outbox. Raises
+    DatabaseUnavailable: then the whole batch is to be delivered again.
+    """
+    begun = await asyncio.to_thread(begin_deliveries, delivering, events, lane)
+    waiting = Waiting(begun.ready, lane)
+    begin_until = asyncio.get_running_loop().time() + lane.timeout_seconds
+    step = Step(postponed=begun.slow, starting=waiting.take())
+    reports: list[Report] = []
+    running: set[asyncio.Task[Outcome]] = set()
+    try:
+        while step or running:
+            started, news = await asyncio.to_thread(record_step, delivering, step, lane)
+            reports += news
+            running |= {asyncio.create_task(_call(delivering, attempt, lane)) for attempt in started}
+            outcomes, running = await _next_group(running)
+            for attempt in _ended(step.starting, started, outcomes):
+                waiting.release(attempt)
+            step = _next_step(waiting, outcomes, lane, begin_until)
+    finally:
+        for task in running:
+            task.cancel()
+    return reports
+
+
+def _ended(starting: list[Attempt], started: list[Attempt], outcomes: list[Outcome]) -> list[Attempt]:
+    """The attempts whose place is free again: answered ones, and those that turned out to be another process's."""
+    ours = {attempt.delivery.id for attempt in started}
+    return [outcome.attempt for outcome in outcomes] + [one for one in starting if one.delivery.id not in ours]
+
+
+def _next_step(waiting: Waiting, outcomes: list[Outcome], lane: Lane, begin_until: float) -> Step:
+    """What to commit next. On the fast lane nothing waits any longer for a receiver that has just timed out."""
+    if asyncio.get_running_loop().time() >= begin_until:
+        return Step(outcomes, postponed=waiting.take_all())
+    timed_out = {outcome.attempt.receiver for outcome in outcomes if outcome.result.error == "timeout"}
+    postponed = waiting.take_of(timed_out) if lane.is_fast and timed_out else []
+    return Step(outcomes, postponed, waiting.take())
+
+
+async def _next_group(running: set[asyncio.Task[Outcome]]) -> tuple[list[Outcome], set[asyncio.Task[Outcome]]]:
+    """Waits for the first answer, and then a moment for those right behind it."""
+    if not running:
+        return [], running
+    done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+    if running:
+        more, running = await asyncio.wait(running, timeout=GROUP_SECONDS)
+        done |= more
+    return [task.result() for task in done], running
+
+
+async def _call(delivering: Delivering, attempt: Attempt, lane: Lane) -> Outcome:
+    delivery = attempt.delivery
+    keys = _keys_of(delivery.secrets)
+    if not keys:
+        return Outcome(attempt, SendResult(status_code=None, error="invalid_secret", latency_ms=0))
+    body = delivery.body.encode()
+    headers = signed_headers(keys, str(delivery.event_id), delivering.clock.now(), body)
+    # A header takes less than a message does; the receiver gets the id only where it fits.
+    if delivery.correlation_id.isascii() and delivery.correlation_id.isprintable():
+        headers["x-correlation-id"] = delivery.correlation_id
+    return Outcome(attempt, await delivering.sender.send(delivery.url, headers, body, lane.timeout_seconds))
+
+
+def _keys_of(secrets: Sequence[str]) -> list[bytes]:
+    """The keys to sign with, newest first; a malformed secret must not keep the others from signing."""
+    keys: list[bytes] = []
+    for secret in secrets:
+        try:
+            keys.append(parse_secret(secret))
+        except InvalidSecret:
+            continue
+    return keys

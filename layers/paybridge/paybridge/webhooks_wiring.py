@@ -1,0 +1,43 @@
+"""The part of the composition root that only the webhooks function needs."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import orjson
+
+from paybridge import wiring
+from paybridge.adapters.rabbitmq.batch import Poison
+from paybridge.adapters.webhook_http import HttpWebhookSender
+from paybridge.domain.events import Event
+from paybridge.usecases.webhooks.delivering import Delivering, Lane, fast_lane, slow_lane
+
+
+@cache
+def sender() -> HttpWebhookSender:
+    """The sender of webhooks, with its pool of connections; use it only in coroutines given to `wiring.run`."""
+    return HttpWebhookSender(allow_loopback=wiring.webhook_configuration().allow_loopback)
+
+
+def delivering() -> Delivering:
+    """All that delivering needs."""
+    return Delivering(
+        database=wiring.database(),
+        sender=sender(),
+        clock=wiring.clock(),
+        ids=wiring.ids(),
+        retry_delays_seconds=wiring.webhook_configuration().retry_delays_seconds,
+    )
+
+
+def lane_of(queue: str) -> Lane:
+    """The lane that a queue is: `webhooks` the fast one, `webhooks.retry` the slow one."""
+    configuration = wiring.webhook_configuration()
+    if queue == "webhooks":
+        return fast_lane(configuration.fast_timeout_seconds)
+    return slow_lane(configuration.timeout_seconds, prompt_seconds=configuration.fast_timeout_seconds)
+
+
+def poison_of(queue: str, event: Event, reason: str) -> Poison:
+    """An event that can be read and yet never be delivered, as poison."""
+    return Poison(queue, str(event.id), orjson.dumps(event.envelope()), reason)
