@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -21,9 +21,8 @@ from local.processes import is_alive, pid_file, read_pid_file, running, stop_rec
 from local.progress import use_utf8
 from local.servers import postgres
 from local.settings import PROJECT, LocalSettings
-from local.stack import Stack
+from local.stack import SUPERVISOR, Stack
 
-SUPERVISOR = "supervisor"
 # The first start downloads RabbitMQ, which takes minutes on a slow line.
 UP_SECONDS_MAX = 1800
 STOP_SECONDS_MAX = 60
@@ -60,10 +59,11 @@ def run(settings: LocalSettings) -> None:
     with _supervising(settings), _stopping(Stack(settings)) as stack:
         print("Starting Paybridge", flush=True)
         stack.start()
-        follower = LogFollower(settings.logs_dir)
         demo.run(settings)
-        print(_addresses(settings), "Following the logs; Ctrl-C stops everything.", sep="\n\n", flush=True)
-        follower.follow(stack.watch)
+        print("", _addresses(settings), "", "Following the logs; Ctrl-C stops everything.", sep="\n", flush=True)
+        # Ctrl-C is how this command is meant to end, so it is no failure from here on.
+        with suppress(KeyboardInterrupt):
+            LogFollower(settings.logs_dir).follow(stack.watch)
 
 
 def servers(settings: LocalSettings) -> None:

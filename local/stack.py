@@ -21,6 +21,8 @@ from local.servers.rabbitmq import RabbitMQServer
 from local.settings import AWS_KEYS, AWS_REGION, PROJECT, PYTHON_PATH, LocalSettings, variable_of
 
 START_SECONDS_MAX = 60
+# The process that `up` leaves in the background; its log is open already when the stack starts.
+SUPERVISOR = "supervisor"
 # Where the offline stack differs from the template's defaults; delays are short, because a person waits for them.
 PARAMETERS = {
     "EnvironmentName": "local",
@@ -125,11 +127,17 @@ class Stack:
     def _start(self, ports: Iterable[str], parts: list[Callable[[], None]]) -> None:
         # What an earlier stack in this folder has left behind, after a crash of the machine or a kill -9.
         stop_recorded(self.settings.state_dir)
+        self._remove_old_logs()
         for name in ports:
             if not self._is_given(name):
                 ensure_port_free(getattr(self.settings, name), PORTS[name], variable_of(name))
         self._or_stop(lambda: self._run_in_parallel(parts))
         self._or_stop(lambda: seed.write_aws(self.settings, self.database.url, self.broker.amqp_url))
+
+    def _remove_old_logs(self) -> None:
+        for log in self.settings.logs_dir.glob("*.log"):
+            if log.stem != SUPERVISOR:
+                log.unlink()
 
     def _is_given(self, port: str) -> bool:
         """Whether the server of this port is one that the user runs."""

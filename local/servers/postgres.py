@@ -140,23 +140,30 @@ def _find_binaries(version: int) -> Path:
 
 
 def _readable_binaries(binaries: Path, uid: int | None) -> Path:
-    """`binaries`, or a copy of their installation in /var/tmp when user `uid` could not enter its folders."""
+    """`binaries`, or a copy of their package in /var/tmp when user `uid` could not enter its folders."""
     if uid is None or all(parent.stat().st_mode & stat.S_IXOTH for parent in binaries.parents):
         return binaries
-    source = binaries.parent
-    stamp = f"{source}{(binaries / 'postgres').stat().st_mtime_ns}"
+    installation = binaries.parent
+    package = installation.parent
+    stamp = f"{installation}{(binaries / 'postgres').stat().st_mtime_ns}"
     copy = SHARED_FOLDER / f"paybridge-postgres-bin-{hashlib.sha256(stamp.encode()).hexdigest()[:12]}"
+    copied_binaries = copy / package.name / installation.name / "bin"
     if copy.exists() and copy.stat().st_uid == 0:
-        return copy / "bin"
+        return copied_binaries
     # The copy appears under its name only when it is whole, so that an interrupted one is never used.
     partial = copy.with_name(f"{copy.name}.{os.getpid()}")
-    shutil.copytree(source, partial, symlinks=True, ignore=shutil.ignore_patterns("include"))
-    partial.chmod(0o755)
+    shutil.copytree(installation, partial / package.name / installation.name, symlinks=True)
+    # A wheel keeps the libraries that it brings beside the package and finds them by their relative place.
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, partial / libraries.name)
+    for folder in (partial, partial / package.name):
+        folder.chmod(0o755)
     try:
         partial.rename(copy)
     except OSError:
         shutil.rmtree(partial)
-    return copy / "bin"
+    return copied_binaries
 
 
 def _initialise(processes: Processes, binaries: Path, home: Path, uid: int | None) -> None:
