@@ -29,7 +29,8 @@ async def test_the_next_delivery_finds_the_charge_and_settles(database_url: str,
     database = Database(address_of(database_url))
     payment_id = new_payment(database, new_merchant(database))
     with running_gateway(tmp_path / "charges.jsonl") as gateway_url:
-        killed = subprocess.run(
+        killed = await asyncio.to_thread(
+            subprocess.run,
             [
                 sys.executable,
                 "-m",

@@ -52,8 +52,10 @@ class TestTransitions:
     def test_the_trigger_and_the_domain_say_the_same(self, database: Database, current: Status, target: Status) -> None:
         id_ = force(database, current)
         move = Statement("""
-            UPDATE payments SET status = :target::text, captured_minor = :captured::bigint, amount_minor = :amount::bigint,
-                refunded_minor = :refunded::bigint, failure_code = :failure_code::text WHERE id = :id::uuid
+            UPDATE payments SET status = :target::text, amount_minor = :amount::bigint,
+                captured_minor = :captured::bigint, refunded_minor = :refunded::bigint,
+                failure_code = :failure_code::text
+            WHERE id = :id::uuid
         """)
         if target in TRANSITIONS[current]:
             database.run(move, id=id_, target=target, **companions(target))

@@ -46,9 +46,7 @@ class Skip:
 Step = Start | Defer | Skip
 
 
-def next_step(
-    status: Status, last: LastAttempt | None, asked_number: int, now: datetime, lease_seconds: float
-) -> Step:
+def next_step(status: Status, last: LastAttempt | None, asked_number: int, now: datetime, lease_seconds: float) -> Step:
     """What to do with a message that asks for the attempt `asked_number` (1 for a new payment).
 
     Messages come more than once and late, so the attempts on record decide, not the message:

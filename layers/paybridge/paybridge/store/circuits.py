@@ -31,6 +31,4 @@ def lock(transaction: Transaction, name: str) -> Circuit:
 
 def save(transaction: Transaction, name: str, circuit: Circuit) -> None:
     """Writes a locked circuit."""
-    transaction.run(
-        _SAVE, name=name, failures=circuit.consecutive_failures, open_until=circuit.open_until
-    )
+    transaction.run(_SAVE, name=name, failures=circuit.consecutive_failures, open_until=circuit.open_until)

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 import aio_pika
+from aio_pika.connection import make_url
 from aio_pika.exceptions import AMQPError
 from aiormq.abc import ChannelFrame, DeliveredMessage
 from aiormq.exceptions import DeliveryError
@@ -78,20 +79,24 @@ async def open_publisher(url: str) -> AsyncIterator[RabbitPublisher]:
     Raises BrokerUnavailable when the broker cannot be reached within CONNECT_DEADLINE_SECONDS. The connection is not
     a "robust" one: after a freeze of the environment, or an outage, a new one is opened on purpose.
     """
+    connection = aio_pika.Connection(make_url(url, heartbeat=HEARTBEAT_SECONDS))
     try:
-        async with asyncio.timeout(CONNECT_DEADLINE_SECONDS):
-            connection = await aio_pika.connect(url, heartbeat=HEARTBEAT_SECONDS)
-            channel = await connection.channel(publisher_confirms=True)
-            underlay = await channel.get_underlay_channel()
-    except (AMQPError, OSError, TimeoutError) as error:
-        raise BrokerUnavailable(f"Cannot reach the broker: {type(error).__name__}.") from error
-    try:
-        yield RabbitPublisher(underlay)
+        yield await _connect(connection)
     finally:
         await _close(connection)
 
 
-async def _close(connection: aio_pika.abc.AbstractConnection) -> None:
+async def _connect(connection: aio_pika.Connection) -> RabbitPublisher:
+    try:
+        async with asyncio.timeout(CONNECT_DEADLINE_SECONDS):
+            await connection.connect()
+            channel = await connection.channel(publisher_confirms=True)
+            return RabbitPublisher(await channel.get_underlay_channel())
+    except (AMQPError, OSError, TimeoutError) as error:
+        raise BrokerUnavailable(f"Cannot reach the broker: {type(error).__name__}.") from error
+
+
+async def _close(connection: aio_pika.Connection) -> None:
     try:
         async with asyncio.timeout(CLOSE_DEADLINE_SECONDS):
             await connection.close()

@@ -1,0 +1,128 @@
+"""The consumer function as Lambda calls it, with a real database, broker and gateway process."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from consumer import handler as consumer
+
+from paybridge import wiring
+from paybridge.adapters.gateways.http import HttpGateway
+from paybridge.domain.errors import DatabaseUnavailable, MalformedMessage
+from paybridge.settings import Environment
+from paybridge.store.database import Database, DatabaseAddress
+from tests.support.local_servers import running_gateway
+from tests.support.payments import charges, new_merchant, new_payment, payment_row
+from tests.support.queues import take_all
+from tests.support.rmq import outbox_bodies, rmq_event
+from tests.support.servers import Vhost
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def gateway_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_gateway(tmp_path_factory.mktemp("gateway") / "charges.jsonl") as url:
+        yield url
+
+
+@pytest.fixture
+def database(database_address: DatabaseAddress) -> Iterator[Database]:
+    with closing(Database(database_address)) as database:
+        yield database
+
+
+@pytest.fixture(autouse=True)
+def function(monkeypatch: pytest.MonkeyPatch, database: Database, gateway_url: str, vhost: Vhost) -> Iterator[None]:
+    """Wires the function to the test's servers."""
+    gateway = HttpGateway(gateway_url, 5)
+    configuration = wiring.gateway_settings(Environment({"GATEWAY_URL": gateway_url}))
+    monkeypatch.setattr(wiring, "database", lambda: database)
+    monkeypatch.setattr(wiring, "gateway", lambda: gateway)
+    monkeypatch.setattr(wiring, "gateway_configuration", lambda: configuration)
+    monkeypatch.setattr(wiring, "rabbitmq_url", lambda: vhost.amqp_url)
+    yield
+    wiring.run(gateway.close())
+
+
+def call(event: dict[str, Any]) -> dict[str, int]:
+    return consumer.handler(event, None)  # type: ignore[arg-type]
+
+
+def created(database: Database, *payment_ids: Any) -> list[bytes]:
+    return outbox_bodies(database, list(payment_ids), "payment.created")
+
+
+class TestHandler:
+    def test_it_charges_the_payments_of_the_batch(self, database: Database, gateway_url: str) -> None:
+        merchant_id = new_merchant(database)
+        payments = [new_payment(database, merchant_id) for _ in range(3)]
+        answer = call(rmq_event("payments.new", created(database, *payments)))
+        assert answer == {"messages": 3, "processed": 3, "poison": 0}
+        assert {payment_row(database, id_)["status"] for id_ in payments} == {"succeeded"}
+        assert [len(charges(gateway_url, id_)) for id_ in payments] == [1, 1, 1]
+
+    async def test_poison_is_buried_with_its_reason_while_the_rest_proceeds(
+        self, database: Database, vhost: Vhost
+    ) -> None:
+        import asyncio
+
+        payment_id = new_payment(database, new_merchant(database))
+        (good,) = created(database, payment_id)
+        foreign = json.dumps({**json.loads(good), "source": "somebody-else"}).encode()
+        unknown = json.dumps({**json.loads(good), "type": "payment.exploded"}).encode()
+        bodies = [b"\xff not json", good, foreign, unknown, b""]
+        event = rmq_event("payments.new", bodies, ["one", "two", "same", "same", None])
+        answer = await asyncio.to_thread(call, event)
+        assert answer == {"messages": 1, "processed": 1, "poison": 4}
+        assert payment_row(database, payment_id)["status"] == "succeeded"
+        dead = await take_all(vhost.amqp_url, "payments.dead")
+        assert sorted(one.body for one in dead) == sorted([b"\xff not json", foreign, unknown, b""])
+        reasons = {one.body: one.headers["x-paybridge-reason"] for one in dead}
+        assert "JSONDecodeError" in reasons[b"\xff not json"]
+        assert "not from this system" in reasons[foreign]
+        assert "payment.exploded" in reasons[unknown]
+        assert {one.headers["x-paybridge-queue"] for one in dead} == {"payments.new"}
+
+    def test_a_message_without_readable_data_is_poison_too(self, vhost: Vhost) -> None:
+        event = rmq_event("payments.new", [b"x"])
+        event["rmqMessagesByQueue"]["payments.new::/"][0]["data"] = "%%%"
+        assert call(event)["poison"] == 1
+
+    def test_a_database_that_is_away_returns_the_whole_batch(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bodies = created(database, new_payment(database, new_merchant(database)))
+        nowhere = Database(DatabaseAddress("127.0.0.1", 1, "none", "none", "none"))
+        monkeypatch.setattr(wiring, "database", lambda: nowhere)
+        with pytest.raises(DatabaseUnavailable):
+            call(rmq_event("payments.new", bodies))
+
+    def test_an_invocation_that_is_no_batch_is_refused(self) -> None:
+        with pytest.raises(MalformedMessage):
+            call({"hello": "world"})
+
+    def test_the_log_line_carries_the_correlation_id_and_no_payment_method(
+        self, database: Database, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        payment_id = new_payment(database, new_merchant(database), payment_method="tok_success")
+        call(rmq_event("payments.new", created(database, payment_id)))
+        (line,) = [vars(record) for record in caplog.records if record.message == "processed payments"]
+        correlation_id = payment_row(database, payment_id)["correlation_id"]
+        assert line["payments"] == [
+            {"payment_id": str(payment_id), "correlation_id": correlation_id, "outcome": "succeeded"}
+        ]
+        assert "tok_success" not in str(line)
+
+
+def test_no_dead_letter_is_lost_when_the_broker_does_not_take_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from paybridge.domain.errors import BrokerUnavailable
+
+    monkeypatch.setattr(wiring, "rabbitmq_url", lambda: "amqp://guest:guest@127.0.0.1:1/")
+    with pytest.raises(BrokerUnavailable):
+        call(rmq_event("payments.new", [b"poison"]))
