@@ -21,7 +21,7 @@ from local.processes import is_alive, pid_file, read_pid_file, running, stop_rec
 from local.progress import use_utf8
 from local.servers import postgres
 from local.settings import PROJECT, LocalSettings
-from local.stack import SUPERVISOR, Stack
+from local.stack import ERRORS, SUPERVISOR, Stack
 
 # The first start downloads RabbitMQ, which takes minutes on a slow line.
 UP_SECONDS_MAX = 1800
@@ -92,16 +92,15 @@ def up(settings: LocalSettings) -> None:
         return
     settings.logs_dir.mkdir(parents=True, exist_ok=True)
     _ready_file(settings).unlink(missing_ok=True)
-    log = settings.logs_dir / f"{SUPERVISOR}.log"
     print("Starting Paybridge", flush=True)
-    with log.open("wb") as output:
+    with _log(settings, SUPERVISOR).open("wb") as output, _log(settings, ERRORS).open("wb") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", "local", "supervise"],
             cwd=PROJECT,
             env={**os.environ, **{name: value for name, value in settings.environment().items() if value}},
             stdin=subprocess.DEVNULL,
             stdout=output,
-            stderr=subprocess.STDOUT,
+            stderr=errors,
             start_new_session=True,
         )
     try:
@@ -189,19 +188,22 @@ def _stopping(stack: Stack) -> Iterator[Stack]:
 
 
 def _show_until_ready(settings: LocalSettings, process: "subprocess.Popen[bytes]") -> None:
-    """Print the background process's progress; LocalError when it ends instead of becoming ready."""
+    """Print the background process's progress; LocalError, with what it says, when it ends before it is ready."""
     deadline = time.monotonic() + UP_SECONDS_MAX
-    with (settings.logs_dir / f"{SUPERVISOR}.log").open(encoding="utf-8", errors="replace") as progress:
+    with _log(settings, SUPERVISOR).open(encoding="utf-8", errors="replace") as progress:
         while not _ready_file(settings).exists():
             ended = process.poll() is not None
-            for line in progress:
-                print(line, end="", file=sys.stderr if ended else sys.stdout, flush=True)
+            print(progress.read(), end="", flush=True)
             if ended:
-                raise LocalError("Paybridge did not start; nothing is left running.")
+                raise LocalError(_log(settings, ERRORS).read_text(encoding="utf-8").strip())
             if time.monotonic() > deadline:
                 raise LocalError(f"Paybridge was not ready after {UP_SECONDS_MAX} s.")
             time.sleep(0.1)
         print(progress.read(), end="", flush=True)
+
+
+def _log(settings: LocalSettings, name: str) -> Path:
+    return settings.logs_dir / f"{name}.log"
 
 
 def _supervisor(settings: LocalSettings) -> psutil.Process | None:

@@ -21,8 +21,8 @@ from local.servers.rabbitmq import RabbitMQServer
 from local.settings import AWS_KEYS, AWS_REGION, PROJECT, PYTHON_PATH, LocalSettings, variable_of
 
 START_SECONDS_MAX = 60
-# The process that `up` leaves in the background; its log is open already when the stack starts.
-SUPERVISOR = "supervisor"
+# Output and errors of the process that `up` leaves in the background: open already when the stack starts.
+SUPERVISOR, ERRORS = "supervisor", "errors"
 # Where the offline stack differs from the template's defaults; delays are short, because a person waits for them.
 PARAMETERS = {
     "EnvironmentName": "local",
@@ -136,7 +136,7 @@ class Stack:
 
     def _remove_old_logs(self) -> None:
         for log in self.settings.logs_dir.glob("*.log"):
-            if log.stem != SUPERVISOR:
+            if log.stem not in {SUPERVISOR, ERRORS}:
                 log.unlink()
 
     def _is_given(self, port: str) -> bool:
