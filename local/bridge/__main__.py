@@ -143,7 +143,8 @@ async def _first_end(tasks: list[asyncio.Task[Any]]) -> None:
 async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
-    await asyncio.wait(tasks, timeout=1.0)
+    # A broker that does not answer the goodbye must not hold up the end.
+    await asyncio.wait(tasks, timeout=0.3)
 
 
 def _parameters(pairs: list[str]) -> dict[str, str]:

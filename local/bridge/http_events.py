@@ -16,9 +16,7 @@ from local.template import ACCOUNT_ID, FunctionDefinition
 
 API_ID = "local"
 # What API Gateway hands on as text; everything else, and text that is no UTF-8, travels as base64.
-_TEXT_TYPES = re.compile(
-    r"text/|application/(json|javascript|xml|x-www-form-urlencoded|[\w.-]+\+(json|xml))\b", re.IGNORECASE
-)
+_TEXT_TYPES = re.compile(r"text/|application/(json|javascript|xml|[\w.-]+\+(json|xml))\b", re.IGNORECASE)
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # Headers between two hops only; lengths are computed anew.
 _HOP_BY_HOP = frozenset({"connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"})

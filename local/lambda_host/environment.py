@@ -43,6 +43,7 @@ class Environment:
         self._region = region
         self._log_path = logs_dir / f"{definition.logical_id}.log"
         self._process: asyncio.subprocess.Process | None = None
+        self._killed = False
         self._assigned: asyncio.Future[Invocation] | None = None
         self._current: Invocation | None = None
 
@@ -62,6 +63,9 @@ class Environment:
                 env=self._variables(f"{runtime_api}/{self.id}"),
                 start_new_session=True,
             )
+        if self._killed:
+            # It was given up while the process was being started, when there was nothing to kill yet.
+            self.kill()
 
     async def watch(self) -> None:
         """Wait for the end of the process and give it to the invocation that was running."""
@@ -101,7 +105,8 @@ class Environment:
         self.kill()
 
     def kill(self) -> None:
-        """End the process and whatever it started."""
+        """End the process and whatever it started, also one that is only just being started."""
+        self._killed = True
         if self._process is None or self._process.returncode is not None:
             return
         try:

@@ -49,6 +49,7 @@ class FunctionPool:
         self._waiting: deque[asyncio.Future[Environment | InvocationResult]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._in_flight = 0
+        self._closed = False
 
     async def invoke(
         self,
@@ -101,7 +102,8 @@ class FunctionPool:
             waiter.set_result(environment)
 
     def close(self) -> None:
-        """Kill every environment of the function."""
+        """Kill every environment of the function and start none any more."""
+        self._closed = True
         for environment in self._alive:
             environment.kill()
         for waiter in self._waiting:
@@ -138,7 +140,7 @@ class FunctionPool:
             self.ready(environment)
 
     def _grow(self) -> None:
-        if len(self._alive) >= self.concurrency_max or len(self._starting) >= _STARTING_MAX:
+        if self._closed or len(self._alive) >= self.concurrency_max or len(self._starting) >= _STARTING_MAX:
             return
         environment = Environment(self.definition, self._region, self._logs_dir)
         self._alive.add(environment)
