@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -137,6 +140,18 @@ def api_services(database: Database, broker: Any = None) -> ApiServices:
         broker=broker or ReachableBroker(),
         allow_loopback_webhooks=True,
     )
+
+
+@contextmanager
+def event_loop() -> Iterator[None]:
+    """An event loop for Mangum in this thread; in Lambda it makes one of its own that lives as long as the process."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        yield
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
 
 
 def api_client(database: Database, *, broker: Any = None) -> ApiClient:

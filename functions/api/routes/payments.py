@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Final
 from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Query, Request
+from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from api import documentation
@@ -45,7 +47,15 @@ _PAYMENT_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 router = APIRouter(prefix=PREFIX, tags=["payments"])
 
 
-@router.post("", status_code=202, **documentation.CREATE_PAYMENT)
+class PlainRoute(APIRoute):
+    """Calls its endpoint with the request and nothing else, which spares the hot path FastAPI's injection."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The endpoint itself."""
+        endpoint: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
+        return endpoint
+
+
 async def create(request: Request) -> Response:
     """Accepts a payment. It is processed afterwards: follow it by webhook, or read it with `Prefer: wait`."""
     context = context_of(request)
@@ -65,6 +75,11 @@ async def create(request: Request) -> Response:
         correlation_id=context.correlation_id,
     )
     return _created(outcome)
+
+
+router.add_api_route(
+    "", create, methods=["POST"], status_code=202, route_class_override=PlainRoute, **documentation.CREATE_PAYMENT
+)
 
 
 @router.get("", **documentation.LIST_PAYMENTS)

@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from paybridge.store.database import Database, DatabaseAddress
-from tests.support.api import ApiClient, api_client, register_demo_merchants
+from tests.support.api import ApiClient, api_client, event_loop, register_demo_merchants
 
 
 @pytest.fixture(scope="module")
@@ -22,5 +22,5 @@ def database(database_address: DatabaseAddress) -> Iterator[Database]:
 @pytest.fixture(scope="module")
 def client(database: Database, database_address: DatabaseAddress) -> Iterator[ApiClient]:
     """The function, called with the demo merchant's key."""
-    with closing(Database(database_address)) as connection:
+    with event_loop(), closing(Database(database_address)) as connection:
         yield api_client(connection)

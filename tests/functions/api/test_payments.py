@@ -2,15 +2,331 @@
 
 from __future__ import annotations
 
-from tests.support.api import ORDER, ApiClient
+import json
+import threading
+import time
+import uuid
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from paybridge.store.database import Database, DatabaseAddress, Statement
+from tests.support.api import ORDER, OTHER_KEY, Answer, ApiClient, api_client, event_loop
+
+FULL_ORDER: dict[str, Any] = {
+    "amount": "100.50",
+    "currency": "RUB",
+    "description": "Order #123 – заказ 😀",
+    "metadata": {"order_id": "123", "ключ": "значение\t\u0001"},
+    "webhook_url": "http://127.0.0.1:8091/ok?x=%20",
+    "customer": " customer ",
+    "payment_method": "tok_success",
+}
+
+_COUNT = Statement("""
+    SELECT (SELECT count(*) FROM payments), (SELECT count(*) FROM outbox), (SELECT count(*) FROM idempotency_keys)
+""")
+_OUTBOX_OF = Statement("""
+    SELECT type, exchange, routing_key, sequence, correlation_id, body FROM outbox WHERE payment_id = :id::uuid
+""")
+_SETTLE = Statement("""
+    UPDATE payments SET status = 'failed', failure_code = 'card_declined', updated_at = now() WHERE id = :id::uuid
+""")
+_CLEAR_ANSWER = Statement("UPDATE idempotency_keys SET response_body = NULL WHERE resource_id = :id::uuid")
+
+
+def rows_written(database: Database) -> list[int]:
+    """How many payments, messages and keys there are."""
+    return list(database.run(_COUNT)[0])
+
+
+def code_of(answer: Answer) -> tuple[int, str]:
+    """Status and code of a problem."""
+    assert answer.headers["content-type"] == "application/problem+json", answer.body
+    return answer.status, answer.json()["code"]
 
 
 class TestCreate:
     def test_answers_202_with_the_pending_payment(self, client: ApiClient) -> None:
         answer = client.create(ORDER)
-        assert answer.status == 202, answer.body
         payment = answer.json()
-        assert payment["status"] == "pending"
-        assert payment["amount"] == "100.50"
+        assert answer.status == 202
+        assert (payment["status"], payment["amount"], payment["currency"]) == ("pending", "100.50", "RUB")
         assert answer.headers["location"] == f"/api/v1/payments/{payment['payment_id']}"
         assert answer.headers["content-type"] == "application/json"
+        assert "idempotency-replayed" not in answer.headers
+
+    def test_everything_sent_comes_back_as_it_was(self, client: ApiClient) -> None:
+        created = client.create(FULL_ORDER)
+        assert {name: created.json()[name] for name in FULL_ORDER} == FULL_ORDER
+        read = client.get(created.headers["location"])
+        assert read.json() == created.json()
+        assert list(read.json()["metadata"]) == list(FULL_ORDER["metadata"])
+
+    def test_the_event_for_the_relay_carries_the_payment_and_the_correlation_id(
+        self, client: ApiClient, database: Database
+    ) -> None:
+        answer = client.create(FULL_ORDER, headers={"x-correlation-id": "from-the-shop-42"})
+        assert answer.headers["x-correlation-id"] == "from-the-shop-42"
+        [[type_, exchange, routing_key, sequence, correlation_id, body]] = database.run(
+            _OUTBOX_OF, id=answer.json()["payment_id"]
+        )
+        assert (type_, exchange, routing_key, sequence) == ("payment.created", "payments", "payments.new", 1)
+        assert correlation_id == json.loads(body)["correlationid"] == "from-the-shop-42"
+        assert json.loads(body)["data"] == answer.json()
+
+    def test_manual_capture_is_not_supported_yet(self, client: ApiClient) -> None:
+        assert code_of(client.create({**ORDER, "capture": "manual"})) == (422, "capture_not_supported")
+        assert client.create({**ORDER, "capture": "automatic"}).status == 202
+
+    def test_an_unknown_member_is_named_and_its_value_is_not_repeated(self, client: ApiClient) -> None:
+        answer = client.create({**ORDER, "desciption": "4111111111111111"})
+        assert code_of(answer) == (422, "validation_failed")
+        assert [(error["field"], error["code"]) for error in answer.json()["errors"]] == [
+            ("desciption", "unknown_member")
+        ]
+        assert b"4111111111111111" not in answer.body
+
+    def test_a_missing_content_type_is_taken_for_json(self, client: ApiClient) -> None:
+        headers = {"idempotency-key": str(uuid.uuid4())}
+        body = json.dumps(ORDER).encode()
+        assert client.request("POST", "/api/v1/payments", headers=headers, body=body).status == 202
+
+
+class TestIdempotency:
+    def test_a_repeated_request_gets_the_same_bytes_and_makes_nothing(
+        self, client: ApiClient, database: Database
+    ) -> None:
+        first = client.create(FULL_ORDER, key="repeat")
+        before = rows_written(database)
+        again = client.create(FULL_ORDER, key='"repeat"')
+        assert (again.status, again.body) == (first.status, first.body)
+        assert again.headers["idempotency-replayed"] == "true"
+        assert again.headers["location"] == first.headers["location"]
+        assert rows_written(database) == before
+
+    def test_the_same_key_with_another_body_is_refused(self, client: ApiClient, database: Database) -> None:
+        client.create(b'{"amount":"1.00","currency":"RUB"}', key="reused")
+        before = rows_written(database)
+        # One blank more is another body: the fingerprint is that of the bytes.
+        answer = client.create(b'{"amount":"1.00", "currency":"RUB"}', key="reused")
+        assert code_of(answer) == (422, "idempotency_key_reused")
+        assert rows_written(database) == before
+
+    def test_another_merchant_has_keys_of_its_own(self, client: ApiClient) -> None:
+        mine = client.create(ORDER, key="shared").json()["payment_id"]
+        theirs = client.create(ORDER, key="shared", api_key=OTHER_KEY)
+        assert theirs.status == 202
+        assert theirs.json()["payment_id"] != mine
+
+    def test_a_refused_body_leaves_the_key_free(self, client: ApiClient) -> None:
+        assert client.create({**ORDER, "amount": "1"}, key="corrected").status == 422
+        assert client.create(ORDER, key="corrected").status == 202
+
+    def test_a_missing_key_is_refused(self, client: ApiClient, database: Database) -> None:
+        before = rows_written(database)
+        answer = client.request("POST", "/api/v1/payments", body=json.dumps(ORDER).encode())
+        assert code_of(answer) == (400, "idempotency_key_missing")
+        assert rows_written(database) == before
+
+    def test_an_answer_that_is_no_longer_kept_leads_to_the_payment(self, client: ApiClient, database: Database) -> None:
+        created = client.create(ORDER, key="old")
+        payment_id = created.json()["payment_id"]
+        database.run(_CLEAR_ANSWER, id=payment_id)
+        answer = client.create(ORDER, key="old")
+        assert code_of(answer) == (409, "idempotency_key_expired")
+        assert answer.json()["payment_id"] == payment_id
+        assert answer.headers["location"] == created.headers["location"]
+        assert code_of(client.create({**ORDER, "amount": "2.00"}, key="old")) == (422, "idempotency_key_reused")
+
+    def test_a_key_in_flight_is_a_409_that_says_when_to_come_back(self, client: ApiClient, database: Database) -> None:
+        first = client.create(ORDER, key="template-of-the-row")
+        hold = Statement("""
+            INSERT INTO idempotency_keys
+            SELECT merchant_id, operation, 'in-flight', fingerprint, resource_id, response_status, response_body,
+                   created_at
+            FROM idempotency_keys WHERE resource_id = :id::uuid
+        """)
+        with database.transaction() as transaction:
+            transaction.run(hold, id=first.json()["payment_id"])
+            answer = client.create(ORDER, key="in-flight")
+        assert code_of(answer) == (409, "idempotency_key_in_flight")
+        assert answer.headers["retry-after"] == "1"
+
+    def test_fifty_requests_at_once_make_one_payment(
+        self, client: ApiClient, database: Database, database_address: DatabaseAddress
+    ) -> None:
+        before = rows_written(database)
+        answers: list[Answer] = []
+        barrier = threading.Barrier(50)
+
+        def post() -> None:
+            # Every thread is a Lambda environment: an application and a connection of its own.
+            with event_loop(), closing(Database(database_address)) as connection:
+                environment = api_client(connection)
+                barrier.wait()
+                answers.append(environment.create(ORDER, key="at-once"))
+
+        threads = [threading.Thread(target=post) for _ in range(50)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        accepted = [answer for answer in answers if answer.status == 202]
+        assert len({answer.body for answer in accepted}) == 1
+        assert sum("idempotency-replayed" not in answer.headers for answer in accepted) == 1
+        assert {answer.status for answer in answers} <= {202, 409}
+        assert len(answers) == 50
+        assert rows_written(database) == [count + 1 for count in before]
+        again = client.create(ORDER, key="at-once")
+        assert again.body == accepted[0].body
+
+
+class TestRead:
+    @pytest.mark.parametrize(
+        "payment_id", [str(uuid.uuid4()), "x", "%00", "{id}", "1" * 32, "urn:uuid:" + "1" * 32, "..", "é" * 36]
+    )
+    def test_what_is_not_there_is_a_404(self, client: ApiClient, payment_id: str) -> None:
+        assert client.get(f"/api/v1/payments/{payment_id}").status == 404
+
+    def test_an_id_in_capitals_is_the_same_payment(self, client: ApiClient) -> None:
+        payment = client.create(ORDER).json()
+        assert client.get(f"/api/v1/payments/{payment['payment_id'].upper()}").json() == payment
+
+    def test_without_prefer_nothing_is_waited_for(self, client: ApiClient) -> None:
+        answer = client.get(client.create(ORDER).headers["location"])
+        assert "preference-applied" not in answer.headers
+
+    def test_prefer_wait_ends_when_the_payment_settles(
+        self, client: ApiClient, database_address: DatabaseAddress
+    ) -> None:
+        created = client.create(ORDER)
+
+        def settle() -> None:
+            time.sleep(0.3)
+            with closing(Database(database_address)) as connection:
+                connection.run(_SETTLE, id=created.json()["payment_id"])
+
+        thread = threading.Thread(target=settle)
+        thread.start()
+        started_at = time.perf_counter()
+        answer = client.get(created.headers["location"], headers={"prefer": "wait=15"})
+        waited_seconds = time.perf_counter() - started_at
+        thread.join()
+        assert answer.json()["status"] == "failed"
+        assert answer.headers["preference-applied"] == "wait=15"
+        assert 0.2 < waited_seconds < 5
+
+    def test_prefer_wait_ends_in_time_when_it_does_not(self, client: ApiClient) -> None:
+        created = client.create(ORDER)
+        started_at = time.perf_counter()
+        answer = client.get(created.headers["location"], headers={"prefer": "wait=1"})
+        assert answer.json() == created.json()
+        assert 0.9 < time.perf_counter() - started_at < 3
+
+
+class TestList:
+    def pages(self, client: ApiClient, **query: Any) -> list[list[dict[str, Any]]]:
+        """All pages of a list."""
+        found: list[list[dict[str, Any]]] = []
+        cursor: dict[str, str] = {}
+        while True:
+            page = client.get("/api/v1/payments", query={**query, **cursor}).json()
+            found.append(page["data"])
+            assert page["has_more"] == (page["next_cursor"] is not None)
+            if not page["has_more"]:
+                return found
+            cursor = {"cursor": page["next_cursor"]}
+
+    def test_pages_show_every_payment_once_newest_first(self, client: ApiClient) -> None:
+        made = [client.create({**ORDER, "customer": "pages"}).json() for _ in range(7)]
+        pages = self.pages(client, customer="pages", limit=3)
+        assert [len(page) for page in pages] == [3, 3, 1]
+        assert [payment for page in pages for payment in page] == made[::-1]
+
+    def test_a_page_that_is_just_full_is_the_last(self, client: ApiClient) -> None:
+        for _ in range(2):
+            client.create({**ORDER, "customer": "full"})
+        assert [len(page) for page in self.pages(client, customer="full", limit=2)] == [2]
+
+    def test_new_payments_do_not_move_the_pages(self, client: ApiClient) -> None:
+        made = [client.create({**ORDER, "customer": "moving"}).json()["payment_id"] for _ in range(3)]
+        first = client.get("/api/v1/payments", query={"customer": "moving", "limit": 2}).json()
+        client.create({**ORDER, "customer": "moving"})
+        query = {"customer": "moving", "limit": 2, "cursor": first["next_cursor"]}
+        assert [payment["payment_id"] for payment in client.get("/api/v1/payments", query=query).json()["data"]] == [
+            made[0]
+        ]
+
+    def test_filters_by_status_currency_and_time(self, client: ApiClient, database: Database) -> None:
+        tag = {"customer": "filters"}
+        yen = client.create({"amount": "100", "currency": "JPY", **tag}).json()
+        failed = client.create({**ORDER, **tag}).json()
+        database.run(_SETTLE, id=failed["payment_id"])
+        moment = "2026-01-02T03:04:05+00:00"
+
+        def ids(**query: str) -> list[str]:
+            data = client.get("/api/v1/payments", query={**tag, **query}).json()["data"]
+            return [payment["payment_id"] for payment in data]
+
+        assert ids(currency="JPY") == [yen["payment_id"]]
+        assert ids(status="failed") == [failed["payment_id"]]
+        assert ids(status="succeeded") == []
+        assert ids(created_from=yen["created_at"]) == [failed["payment_id"], yen["payment_id"]]
+        assert ids(created_from=failed["created_at"]) == [failed["payment_id"]]
+        assert ids(created_to=failed["created_at"]) == [yen["payment_id"]]
+        assert ids(created_to=moment) == []
+
+    def test_an_unescaped_plus_in_a_time_is_understood(self, client: ApiClient) -> None:
+        answer = client.get("/api/v1/payments", query={"created_from": "2026-01-02T03:04:05 00:00"})
+        assert answer.status == 200
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            {"limit": "0"},
+            {"limit": "101"},
+            {"limit": "1_0"},
+            {"limit": " 5"},
+            {"limit": "x"},
+            {"status": "paid"},
+            {"currency": "rub"},
+            {"created_from": "2026-01-02"},
+            {"created_from": "1700000000"},
+            {"created_to": "2026-01-02T03:04:05"},
+            {"created_to": "2026-13-02T03:04:05Z"},
+            {"customer": "\x00"},
+            {"customer": "x" * 256},
+            {"cursor": "x"},
+            {"cursor": "x" * 100},
+            {"statuss": "failed"},
+        ],
+    )
+    def test_a_parameter_that_cannot_be_meant_is_a_422(self, client: ApiClient, query: dict[str, str]) -> None:
+        answer = client.get("/api/v1/payments", query=query)
+        assert answer.status == 422
+        assert [error["field"] for error in answer.json()["errors"]] == list(query)
+
+    def test_a_cursor_does_not_fit_another_list(self, client: ApiClient) -> None:
+        for _ in range(2):
+            client.create({**ORDER, "customer": "cursor"})
+        cursor = client.get("/api/v1/payments", query={"customer": "cursor", "limit": 1}).json()["next_cursor"]
+        assert code_of(client.get("/api/v1/payments", query={"limit": 1, "cursor": cursor})) == (422, "cursor_invalid")
+
+
+class TestIsolation:
+    @pytest.mark.parametrize("suffix", ["", "/events"])
+    def test_a_payment_is_invisible_to_other_merchants(self, client: ApiClient, suffix: str) -> None:
+        path = client.create(ORDER).headers["location"] + suffix
+        assert client.get(path).status == 200
+        theirs = client.get(path, api_key=OTHER_KEY)
+        assert code_of(theirs) == (404, "payment_not_found")
+        assert client.get(path, headers={"prefer": "wait=1"}, api_key=OTHER_KEY).status == 404
+
+    def test_lists_hold_one_merchants_payments(self, client: ApiClient) -> None:
+        mine = client.create({**ORDER, "customer": "isolated"}).json()["payment_id"]
+        theirs = client.create({**ORDER, "customer": "isolated"}, api_key=OTHER_KEY).json()["payment_id"]
+        for key, expected in (("secret-api-key", mine), (OTHER_KEY, theirs)):
+            data = client.get("/api/v1/payments", query={"customer": "isolated"}, api_key=key).json()["data"]
+            assert [payment["payment_id"] for payment in data] == [expected]

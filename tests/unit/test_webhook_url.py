@@ -1,0 +1,75 @@
+"""Which webhook addresses are accepted by their form."""
+
+from __future__ import annotations
+
+import pytest
+
+from paybridge.domain.errors import InvalidInput
+from paybridge.domain.webhook_url import check_webhook_url
+
+
+class TestCheckWebhookUrl:
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "https://example.com/webhook",
+            "https://example.com",
+            "https://example.com:8443/a%20b?x=1&y=[z]",
+            "https://xn--e1afmkfd.xn--p1ai/",
+            "https://192.0.2.1/",
+            "https://[2001:db8::1]/",
+        ],
+    )
+    def test_absolute_https_urls_come_back_unchanged(self, url: str) -> None:
+        assert check_webhook_url(url, allow_loopback=False) == url
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "",
+            "example.com",
+            "//example.com",
+            "/webhook",
+            "ftp://example.com",
+            "javascript:alert(1)",
+            "https:/example.com",
+            "https://",
+            "https:///path",
+            "https://:443/",
+            "https://user@example.com/",
+            "https://user:secret@example.com/",
+            "https://@example.com/",
+            "https://example.com/#fragment",
+            "https://example.com/#",
+            "https://example.com:0/",
+            "https://example.com:70000/",
+            "https://example.com:port/",
+            "https://exam ple.com/",
+            "https://example.com/\n",
+            "https://exa\tmple.com/",
+            "https://пример.рф/",
+            "https://example..com/",
+            "https://[::1/",
+            "https://[example.com]/",
+            "https://example.com\\@evil.test/",
+            "https://example.com/" + "a" * 2048,
+        ],
+    )
+    @pytest.mark.parametrize("allow_loopback", [True, False])
+    def test_other_forms_are_refused(self, url: str, allow_loopback: bool) -> None:
+        with pytest.raises(InvalidInput) as caught:
+            check_webhook_url(url, allow_loopback=allow_loopback)
+        assert caught.value.code == "webhook_url_invalid"
+
+    @pytest.mark.parametrize("url", ["http://127.0.0.1:8091/ok", "http://localhost:8091/ok", "http://[::1]:8091/ok"])
+    def test_http_is_for_loopback_and_local_settings_only(self, url: str) -> None:
+        assert check_webhook_url(url, allow_loopback=True) == url
+        with pytest.raises(InvalidInput) as caught:
+            check_webhook_url(url, allow_loopback=False)
+        assert caught.value.code == "webhook_url_insecure"
+
+    @pytest.mark.parametrize("url", ["http://example.com/", "http://10.0.0.1/", "http://localhost.example.com/"])
+    def test_http_elsewhere_is_refused_even_locally(self, url: str) -> None:
+        with pytest.raises(InvalidInput) as caught:
+            check_webhook_url(url, allow_loopback=True)
+        assert caught.value.code == "webhook_url_insecure"
