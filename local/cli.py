@@ -97,7 +97,7 @@ def up(settings: LocalSettings) -> None:
         process = subprocess.Popen(
             [sys.executable, "-m", "local", "supervise"],
             cwd=PROJECT,
-            env={**os.environ, **{name: value for name, value in settings.environment().items() if value}},
+            env={**os.environ, **settings.environment()},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=errors,

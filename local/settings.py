@@ -77,7 +77,10 @@ class LocalSettings:
         return replace(cls(), **values)
 
     def environment(self) -> dict[str, str]:
-        """The variables from which `load` makes these same settings again, for child processes."""
+        """The variables from which `load` makes these same settings again, for child processes.
+
+        An empty one stays among them: it hides the same variable in the `.env` file.
+        """
         return {VARIABLES[item.name]: str(getattr(self, item.name)) for item in fields(self)}
 
     @property

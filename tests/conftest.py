@@ -1,9 +1,12 @@
 """Fixtures for tests that need real servers; they start with the first test that asks for them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from local.servers import postgres
+from local.stack import Stack
 from paybridge.store.database import DatabaseAddress
 from tests.support import servers
 
@@ -42,3 +45,20 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Broker]
 def vhost(broker: servers.Broker) -> servers.Vhost:
     """A virtual host of the test's own, with the topology declared."""
     return broker.fresh_vhost()
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The whole offline stack on ports of its own, with a gateway that answers at once and always charges.
+
+    `stack.urls` says where its parts are; `tok_…` payment methods choose other outcomes.
+    """
+    settings = servers.private_settings(tmp_path_factory.mktemp("stack"))
+    quick = replace(
+        settings, gateway_success_rate=1.0, gateway_latency_seconds_min=0.0, gateway_latency_seconds_max=0.0
+    )
+    running = Stack(quick)
+    running.start()
+    yield running
+    running.processes.stop(seconds_max=1)
+    postgres.remove_data(running.settings)

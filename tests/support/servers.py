@@ -7,13 +7,14 @@ import itertools
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from local import topology
 from local.processes import Processes, free_port
 from local.progress import Progress
 from local.servers import postgres, rabbitmq
-from local.settings import LocalSettings
+from local.settings import VARIABLES, LocalSettings
 from paybridge.store.database import Database, DatabaseAddress
 from paybridge.store.migrations import migrate
 
@@ -22,8 +23,14 @@ TEMPLATE_DATABASE = "template_migrated"
 
 def private_settings(state_dir: Path) -> LocalSettings:
     """Settings of a stack that shares nothing with another one but the downloaded servers."""
-    ports = {name: free_port() for name in LocalSettings.__dataclass_fields__ if name.endswith("_port")}
-    return replace(LocalSettings.load(), state_dir=state_dir, **ports)  # type: ignore[arg-type]
+    names = [name for name in VARIABLES if name.endswith("_port")]
+    # The system may name one port twice, because nothing is bound to the first yet.
+    numbers: set[int] = set()
+    while len(numbers) < len(names):
+        numbers.add(free_port())
+    ports: dict[str, Any] = dict(zip(names, numbers, strict=True))
+    own: dict[str, Any] = {"postgres_url": "", "rabbitmq_url": "", "rabbitmq_management_url": ""}
+    return replace(LocalSettings.load(), state_dir=state_dir, **own, **ports)
 
 
 def address_of(database_url: str) -> DatabaseAddress:
@@ -135,7 +142,7 @@ class Broker:
 def start_postgres(settings: LocalSettings) -> Postgres:
     """Start a PostgreSQL for tests; the caller stops it by `stop_and_remove`."""
     processes = Processes(settings.state_dir)
-    server = postgres.start(replace(settings, postgres_url=""), processes)
+    server = postgres.start(settings, processes)
     return Postgres(settings, processes, server.url)
 
 
@@ -143,7 +150,7 @@ def start_broker(settings: LocalSettings) -> Broker:
     """Start a RabbitMQ for tests; the caller stops it by `stop_and_remove`."""
     processes = Processes(settings.state_dir)
     try:
-        server = rabbitmq.start(replace(settings, rabbitmq_url=""), processes, Progress())
+        server = rabbitmq.start(settings, processes, Progress())
     except BaseException:
         processes.stop()
         raise
