@@ -11,7 +11,7 @@ from api.schemas import HealthView, PaymentPageView, PaymentView, ReadinessView,
 Responses = dict[int | str, dict[str, Any]]
 
 _EXAMPLE_ID: Final = "019a9f3c-5b6d-7c3e-9f40-9f38f9a4d111"
-_EXAMPLE_PAYMENT: Final = {
+EXAMPLE_PAYMENT: Final = {
     "payment_id": _EXAMPLE_ID,
     "status": "pending",
     "created_at": "2026-04-17T12:00:00.123456+00:00",
@@ -30,7 +30,7 @@ _EXAMPLE_PAYMENT: Final = {
     "failure_message": None,
 }
 _EXAMPLE_REQUEST: Final = {
-    name: _EXAMPLE_PAYMENT[name] for name in ("amount", "currency", "description", "metadata", "webhook_url")
+    name: EXAMPLE_PAYMENT[name] for name in ("amount", "currency", "description", "metadata", "webhook_url")
 }
 
 
@@ -78,7 +78,6 @@ CREATE_PAYMENT: Final[dict[str, Any]] = {
                 **_LOCATION,
                 "Idempotency-Replayed": _text_header("`true` on the repeated answer to a repeated request.", "true"),
             },
-            "content": {"application/json": {"example": _EXAMPLE_PAYMENT}},
         },
         400: _problem(
             "Not readable.",
@@ -144,7 +143,6 @@ READ_PAYMENT: Final[dict[str, Any]] = {
         200: {
             "model": PaymentView,
             "headers": {"Preference-Applied": _text_header("The wait that was granted.", "wait=10")},
-            "content": {"application/json": {"example": _EXAMPLE_PAYMENT}},
         },
         **_NOT_FOUND,
         **_FOR_MERCHANTS,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from functools import cache
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ from mangum import Mangum
 
 from api.app import create_app
 from api.problems import PROBLEM_MEDIA_TYPE, Problem, problem_response
+from api.stack import frames_of
 from paybridge.api_wiring import api_services
 from paybridge.observability.logging import logger as make_logger
 
@@ -53,7 +53,7 @@ def handler(event: Event, context: Any) -> Event:
     try:
         answer = _environment_handler()
     except Exception as error:  # noqa: BLE001 -- whichever service the settings come from, callers are told to retry.
-        _logger().error("cannot start", error_type=type(error).__name__, stack=traceback.format_tb(error.__traceback__))
+        _logger().error("cannot start", error_type=type(error).__name__, stack=frames_of(error))
         problem = Problem(503, "service_unavailable", "The service is not available at the moment.", headers=_RETRY)
         return _refusal(event, problem)
     return answer(event, context)

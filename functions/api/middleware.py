@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import traceback
 
 from aws_lambda_powertools import Logger
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,6 +11,7 @@ from api.auth import Authenticator
 from api.context import CORRELATION_HEADER, SCOPE_KEY, RequestContext, correlation_id_of
 from api.errors import problem_of
 from api.problems import problem_response
+from api.stack import frames_of
 from paybridge.api_wiring import ApiServices
 
 
@@ -59,7 +59,4 @@ class RequestEdge:
         self._logger.info("request", method=scope["method"], route=route, status=status, duration_ms=duration_ms)
 
     def _log_defect(self, error: Exception) -> None:
-        # Frames and the type, without messages: a database's message repeats the values of the row.
-        self._logger.error(
-            "defect", error_type=type(error).__name__, stack=traceback.format_tb(error.__traceback__, limit=-20)
-        )
+        self._logger.error("defect", error_type=type(error).__name__, stack=frames_of(error))

@@ -7,6 +7,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from api.documentation import EXAMPLE_PAYMENT
 from api.schemas import FieldErrorView, PaymentRequest, ProblemView
 
 _REF: Final = "#/components/schemas/{model}"
@@ -39,6 +40,8 @@ def _build(app: FastAPI) -> dict[str, Any]:
         "FieldError": FieldErrorView.model_json_schema(ref_template=_REF),
         "Problem": _without_definitions(ProblemView.model_json_schema(ref_template=_REF)),
     }
+    # FastAPI leaves out nulls from the examples of responses, and these say null where a payment does.
+    components["schemas"]["PaymentView"]["examples"] = [EXAMPLE_PAYMENT]
     for operations in document["paths"].values():
         for operation in operations.values():
             for response in operation["responses"].values():

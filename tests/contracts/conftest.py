@@ -1,0 +1,26 @@
+"""Fixtures for contract tests: the API function over a real PostgreSQL, and what its OpenAPI document promises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from paybridge.store.database import Database, DatabaseAddress
+from tests.support.api import ApiClient, api_client, event_loop, register_demo_merchants
+from tests.support.openapi import Contract
+
+
+@pytest.fixture(scope="module")
+def client(database_address: DatabaseAddress) -> Iterator[ApiClient]:
+    """The API function, called with the demo merchant's key."""
+    with event_loop(), closing(Database(database_address)) as connection:
+        register_demo_merchants(connection)
+        yield api_client(connection)
+
+
+@pytest.fixture(scope="module")
+def contract(client: ApiClient) -> Contract:
+    """The function's own OpenAPI document."""
+    return Contract(client.get("/openapi.json").json())

@@ -1,0 +1,176 @@
+"""Every endpoint answers as its OpenAPI document says, in good and in bad cases."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import closing
+from typing import Any
+
+import pytest
+from openapi_spec_validator import validate
+
+from paybridge.store.database import Database, DatabaseAddress
+from tests.support.api import OPERATOR_KEY, ORDER, AbsentBroker, Answer, ApiClient, api_client
+from tests.support.openapi import Contract
+
+PAYMENTS = "/api/v1/payments"
+ONE_PAYMENT = "/api/v1/payments/{payment_id}"
+TIMELINE = "/api/v1/payments/{payment_id}/events"
+
+
+class TestDocument:
+    def test_it_is_valid_openapi(self, contract: Contract) -> None:
+        validate(contract.document)
+
+    def test_it_lists_every_public_operation(self, contract: Contract) -> None:
+        assert contract.operations() == {
+            ("POST", PAYMENTS),
+            ("GET", PAYMENTS),
+            ("GET", ONE_PAYMENT),
+            ("GET", TIMELINE),
+            ("GET", "/health"),
+            ("GET", "/health/ready"),
+        }
+
+    def test_merchants_operations_need_the_api_key_and_health_needs_none(self, contract: Contract) -> None:
+        scheme = contract.document["components"]["securitySchemes"]["ApiKey"]
+        assert (scheme["type"], scheme["in"], scheme["name"]) == ("apiKey", "header", "X-API-Key")
+        for path, item in contract.document["paths"].items():
+            for operation in item.values():
+                assert operation["security"] == ([{"ApiKey": []}] if path.startswith("/api/") else [])
+
+    def test_the_examples_are_true(self, contract: Contract, client: ApiClient) -> None:
+        operation = contract.document["paths"][PAYMENTS]["post"]
+        request = operation["requestBody"]["content"]["application/json"]
+        contract.check_schema(request["schema"], request["example"])
+        answer = client.create(request["example"])
+        contract.check("POST", PAYMENTS, answer)
+        schema = contract.document["components"]["schemas"]["PaymentView"]
+        [example] = schema["examples"]
+        contract.check_schema(schema, example)
+        own = ("payment_id", "created_at", "updated_at")
+        assert {**answer.json(), **dict.fromkeys(own)} == {**example, **dict.fromkeys(own)}
+
+    def test_every_refused_member_is_documented_as_impossible(self, contract: Contract) -> None:
+        assert contract.document["components"]["schemas"]["PaymentRequest"]["additionalProperties"] is False
+
+
+class TestAnswers:
+    def test_create(self, client: ApiClient, contract: Contract) -> None:
+        for answer in (
+            client.create(ORDER, key="contract"),
+            client.create(ORDER, key="contract"),
+            client.create({**ORDER, "amount": "2.00"}, key="contract"),
+            client.create(b"{"),
+            client.create(b"[]"),
+            client.create(b" " * 300_000),
+            client.create({}),
+            client.create({**ORDER, "metadata": {"k": "v" * 501}}),
+            client.create(ORDER, headers={"content-type": "text/plain"}),
+            client.create(ORDER, headers={"idempotency-key": ""}),
+            client.create(ORDER, api_key=""),
+            client.create(ORDER, api_key="wrong"),
+            client.create(ORDER, api_key=OPERATOR_KEY),
+        ):
+            contract.check("POST", PAYMENTS, answer)
+
+    def test_read(self, client: ApiClient, contract: Contract) -> None:
+        path = client.create(ORDER).headers["location"]
+        for answer, status in (
+            (client.get(path), 200),
+            (client.get(path, headers={"prefer": "wait=0"}), 200),
+            (client.get(f"{PAYMENTS}/{uuid.uuid4()}"), 404),
+            (client.get(path, api_key="wrong"), 401),
+            (client.get(path, api_key=OPERATOR_KEY), 403),
+        ):
+            assert answer.status == status
+            contract.check("GET", ONE_PAYMENT, answer)
+
+    def test_list(self, client: ApiClient, contract: Contract) -> None:
+        for _ in range(2):
+            client.create(ORDER)
+        for query, status in (({}, 200), ({"limit": "1"}, 200), ({"limit": "0"}, 422), ({"cursor": "x"}, 422)):
+            answer = client.get(PAYMENTS, query=query)
+            assert answer.status == status
+            contract.check("GET", PAYMENTS, answer)
+        contract.check("GET", PAYMENTS, client.get(PAYMENTS, api_key=""))
+
+    def test_timeline(self, client: ApiClient, contract: Contract) -> None:
+        path = client.create(ORDER).headers["location"]
+        contract.check("GET", TIMELINE, client.get(f"{path}/events"))
+        contract.check("GET", TIMELINE, client.get(f"{PAYMENTS}/{uuid.uuid4()}/events"))
+
+    def test_health(self, client: ApiClient, contract: Contract, database_address: DatabaseAddress) -> None:
+        contract.check("GET", "/health", client.get("/health"))
+        ready = client.get("/health/ready")
+        assert ready.status == 200
+        contract.check("GET", "/health/ready", ready)
+        with closing(Database(database_address)) as connection:
+            not_ready = api_client(connection, broker=AbsentBroker()).get("/health/ready")
+        assert not_ready.status == 503
+        contract.check("GET", "/health/ready", not_ready)
+
+
+class TestProblems:
+    def assert_problem(self, answer: Answer, status: int, code: str) -> None:
+        problem = answer.json()
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert (answer.status, problem["status"], problem["code"]) == (status, status, code)
+        assert problem["type"] == f"urn:paybridge:problem:{code}"
+        assert problem["request_id"] == answer.headers["x-correlation-id"]
+        assert isinstance(problem["title"], str)
+        assert isinstance(problem["detail"], str)
+        assert isinstance(problem["errors"], list)
+
+    @pytest.mark.parametrize(
+        ("method", "path", "status", "code"),
+        [
+            ("GET", "/", 404, "not_found"),
+            ("GET", "/api/v1/payments/", 404, "not_found"),
+            ("GET", "/api/v2/payments", 404, "not_found"),
+            ("GET", "/docs/../handler.py", 404, "not_found"),
+            ("GET", "/docs/handler.py", 404, "not_found"),
+            ("DELETE", "/api/v1/payments", 405, "method_not_allowed"),
+            ("PUT", f"/api/v1/payments/{uuid.uuid4()}", 405, "method_not_allowed"),
+            ("POST", "/health", 405, "method_not_allowed"),
+            ("BREW", "/health", 405, "method_not_allowed"),
+        ],
+    )
+    def test_what_no_route_answers_is_a_problem_too(
+        self, client: ApiClient, method: str, path: str, status: int, code: str
+    ) -> None:
+        answer = client.request(method, path)
+        self.assert_problem(answer, status, code)
+        assert ("allow" in answer.headers) == (status == 405)
+
+    def test_a_defect_is_a_500_that_tells_nothing(self, client: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(*_: Any, **__: Any) -> None:
+            raise RuntimeError("password=secret")
+
+        monkeypatch.setattr("api.routes.payments.read_payment", fail)
+        answer = client.get(f"{PAYMENTS}/{uuid.uuid4()}")
+        self.assert_problem(answer, 500, "internal_error")
+        assert b"secret" not in answer.body
+        assert b"RuntimeError" not in answer.body
+
+    @pytest.mark.parametrize("headers", [{"x-api-key": "\ud800"}, {"x-correlation-id": "\udfff"}])
+    def test_an_event_that_is_no_http_is_a_400(self, client: ApiClient, headers: dict[str, str]) -> None:
+        answer = client.get("/health", headers=headers)
+        assert (answer.status, answer.json()["code"]) == (400, "request_malformed")
+
+    @pytest.mark.parametrize("host", ["[::1]:8000", "a:b:c", "host:port", ""])
+    def test_no_host_header_matters(self, client: ApiClient, host: str) -> None:
+        assert client.get("/health", headers={"host": host, "x-forwarded-port": host}).status == 200
+
+
+class TestDocs:
+    def test_the_page_asks_this_server_only(self, client: ApiClient) -> None:
+        page = client.get("/docs")
+        assert page.status == 200
+        assert b"//" not in page.body.replace(b"<!doctype html>", b"")
+        for name in ("swagger-ui-bundle.js", "swagger-ui.css", "favicon.png", "start.js"):
+            assert name == "start.js" or f"docs/{name}".encode() in page.body
+            asset = client.get(f"/docs/{name}")
+            assert asset.status == 200
+            assert asset.body
+        assert b"openapi.json" in client.get("/docs/start.js").body

@@ -1,0 +1,103 @@
+"""Whether the function says truly that it can, or cannot, take payments."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import pytest
+
+from paybridge.adapters.broker_probe import METHOD_FRAME_START, PROTOCOL_HEADER, AmqpProbe
+from paybridge.domain.errors import BrokerUnavailable
+from paybridge.store.database import Database, Statement
+from tests.support import servers
+from tests.support.api import ORDER, AbsentBroker, ApiClient, api_client, event_loop
+
+_AGE_OUTBOX = Statement("UPDATE outbox SET available_at = now() - interval '90 s' WHERE published_at IS NULL")
+
+
+def checks_of(client: ApiClient, status: int) -> dict[str, dict[str, Any]]:
+    """The checks by name."""
+    answer = client.get("/health/ready", api_key="")
+    assert answer.status == status
+    return {check["name"]: check for check in answer.json()["checks"]}
+
+
+class TestReady:
+    def test_all_parts_there(self, client: ApiClient) -> None:
+        checks = checks_of(client, 200)
+        assert {name: check["ok"] for name, check in checks.items()} == {
+            "database": True,
+            "schema": True,
+            "relay": True,
+            "broker": True,
+        }
+
+    def test_a_waiting_message_is_the_relays_lag(self, client: ApiClient, database: Database) -> None:
+        client.create(ORDER)
+        database.run(_AGE_OUTBOX)
+        assert 90 <= checks_of(client, 200)["relay"]["lag_seconds"] < 120
+
+    def test_without_the_broker_it_is_named(self, database: Database) -> None:
+        client = api_client(database, broker=AbsentBroker())
+        checks = checks_of(client, 503)
+        assert [name for name, check in checks.items() if not check["ok"]] == ["broker"]
+        assert client.get("/health/ready").json()["detail"] == "Not ready: broker."
+
+    def test_a_database_that_was_never_migrated_is_named(self, postgres_server: servers.Postgres) -> None:
+        url = postgres_server.fresh_database(migrated=False)
+        with event_loop(), closing(Database(servers.address_of(url))) as connection:
+            checks = checks_of(api_client(connection), 503)
+        postgres_server.drop_database(url)
+        assert [name for name, check in checks.items() if not check["ok"]] == ["schema"]
+
+    def test_health_asks_nobody(self) -> None:
+        nowhere = servers.address_of("postgresql://nobody:x@127.0.0.1:1/none")
+        with event_loop(), closing(Database(nowhere)) as connection:
+            client = api_client(connection, broker=AbsentBroker())
+            assert client.get("/health", api_key="").json() == {"status": "ok"}
+            assert checks_of(client, 503)["database"] == {"name": "database", "ok": False}
+
+
+@contextmanager
+def server_that_says(answer: bytes | None) -> Iterator[tuple[str, list[bytes]]]:
+    """The URL of a server that reads the greeting and answers so, or never, and what it read."""
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                heard.append(connection.recv(8))
+                if answer is None:
+                    connection.recv(1)
+                else:
+                    connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"amqp://127.0.0.1:{listener.getsockname()[1]}", heard
+        thread.join()
+
+
+class TestAmqpProbe:
+    def test_a_broker_answers_the_greeting(self) -> None:
+        with server_that_says(METHOD_FRAME_START + b"\x00\x00\x01\x00") as (url, heard):
+            AmqpProbe(url).check()
+        assert heard == [PROTOCOL_HEADER]
+
+    @pytest.mark.parametrize("answer", [b"", b"AMQP\x00\x01\x00\x00", b"HTTP/1.1 400 Bad Request\r\n", None])
+    def test_whatever_else_listens_is_no_broker(self, answer: bytes | None) -> None:
+        with server_that_says(answer) as (url, _), pytest.raises(BrokerUnavailable):
+            AmqpProbe(url, deadline_seconds=0.2).check()
+
+    def test_nobody_listening_is_no_broker(self) -> None:
+        with pytest.raises(BrokerUnavailable):
+            AmqpProbe("amqp://127.0.0.1:1").check()
+
+    @pytest.mark.integration
+    def test_the_real_broker_answers(self, broker: servers.Broker) -> None:
+        AmqpProbe(broker.amqp_url).check()
