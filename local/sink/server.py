@@ -33,7 +33,10 @@ class SinkServer:
                 self._received.clear()
                 return web.Response(status=204)
             case "POST", _:
-                return await self._receive(request)
+                try:
+                    return await self._receive(request)
+                except ConnectionResetError:
+                    return web.Response(status=400)  # The sender has hung up; nobody reads this.
         return _json(405, {"error": "only POST is received here"})
 
     async def _receive(self, request: web.BaseRequest) -> web.StreamResponse:

@@ -1,8 +1,8 @@
 """Sends webhooks over HTTP to addresses that merchants chose, and so trusts neither the address nor the answer.
 
-The name is resolved here, every address it resolves to is checked, and the connection goes to a checked address: a name
-that resolves otherwise a moment later changes nothing. However an address is spelled (decimal, octal, hexadecimal,
-shortened, fullwidth, with a trailing dot), the resolver turns it into an address object before the check sees it.
+Every address that a name resolves to is checked, and so is the very address that a socket is about to be connected to:
+a name that resolves otherwise a moment later changes nothing. However an address is spelled (decimal, octal,
+hexadecimal, shortened, fullwidth, with a trailing dot), what is checked is the address that comes of it.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ipaddress import ip_address
 
-import httpcore
-import httpx
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from paybridge.domain.address import IpAddress, is_loopback, is_public
 from paybridge.domain.webhook import URL_NOT_ALLOWED, SendResult, is_target_allowed
@@ -36,10 +36,12 @@ ADDRESSES_TRIED_MAX = 4
 RESOLVER_THREADS_MAX = 64
 
 Resolver = Callable[[str], Awaitable[list[IpAddress]]]
+AddressRule = Callable[[IpAddress], bool]
+SocketAddress = tuple[int, int, int, str, tuple[str | int, ...]]
 
 
-class AddressNotAllowed(httpcore.ConnectError):
-    """The name resolves to an address that webhooks are not sent to."""
+class AddressNotAllowed(OSError):
+    """Webhooks are not sent to this address."""
 
 
 class HttpWebhookSender:
@@ -57,46 +59,40 @@ class HttpWebhookSender:
         tls: ssl.SSLContext | None = None,
         resolve: Resolver | None = None,
     ) -> None:
-        self._system_resolver = SystemResolver() if resolve is None else None
-        resolver = resolve or self._system_resolver
-        assert resolver is not None
-        context = tls or httpx.create_ssl_context(trust_env=False)
-        self._timeout = httpx.Timeout(None, connect=connect_timeout_seconds)
         self._allow_loopback = allow_loopback
-        self._client = _client(CheckedBackend(resolver, self._is_address_allowed), context)
-        self._loopback_client = _client(CheckedBackend(resolver, is_loopback), context) if allow_loopback else None
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_seconds)
+        self._tls = tls or ssl.create_default_context()
+        self._system_resolver = SystemResolver()
+        self._resolve = resolve or self._system_resolver
+        self._sessions: dict[AddressRule, aiohttp.ClientSession] = {}
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes, timeout_seconds: float) -> SendResult:
         """POSTs the body and reads the beginning of the answer. Never raises for the receiver's fault."""
         started = time.perf_counter()
-
-        def result(status: int | None = None, error: str | None = None, **more: str | None) -> SendResult:
-            latency_ms = round((time.perf_counter() - started) * 1000)
-            return SendResult(status_code=status, error=error, latency_ms=latency_ms, **more)  # type: ignore[arg-type]
-
+        status, retry_after, content, error = None, None, b"", None
         target = self._target(url)
         if target is None:
-            return result(error=URL_NOT_ALLOWED)
-        client, parsed = target
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                response, content = await self._post(client, parsed, headers, body)
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.CookieConflict, OSError, ValueError, *_CORE_ERRORS) as error:
-            return result(error=_kind_of(error))
-        retry_after = response.headers.get("retry-after")
-        return result(
-            response.status_code,
-            excerpt=_excerpt(content),
-            retry_after=retry_after[:RETRY_AFTER_LENGTH_MAX] if retry_after else None,
+            error = URL_NOT_ALLOWED
+        else:
+            try:
+                async with asyncio.timeout(timeout_seconds):
+                    status, retry_after, content = await self._post(*target, headers, body)
+            except (aiohttp.ClientError, OSError, ValueError) as failure:
+                error = _kind_of(failure)
+        return SendResult(
+            status_code=status,
+            error=error,
+            latency_ms=round((time.perf_counter() - started) * 1000),
+            excerpt=_printable(content.decode("utf-8", "replace"))[:EXCERPT_LENGTH_MAX],
+            retry_after=retry_after,
         )
 
     async def aclose(self) -> None:
         """Closes every connection."""
-        await self._client.aclose()
-        if self._loopback_client is not None:
-            await self._loopback_client.aclose()
-        if self._system_resolver is not None:
-            self._system_resolver.close()
+        for session in self._sessions.values():
+            await session.close()
+        self._sessions.clear()
+        self._system_resolver.close()
 
     async def __aenter__(self) -> HttpWebhookSender:
         return self
@@ -104,87 +100,101 @@ class HttpWebhookSender:
     async def __aexit__(self, *_exception: object) -> None:
         await self.aclose()
 
-    def _target(self, url: str) -> tuple[httpx.AsyncClient, httpx.URL] | None:
-        """The parsed URL and the client that may reach it: checked on the very object that is then connected to."""
+    def _target(self, url: str) -> tuple[aiohttp.ClientSession, URL] | None:
+        """The parsed URL and the session that may reach it: checked on the very object that is then connected to."""
+        # Parsers drop line ends and tabs in silence, and so read another address than a person does.
+        if any(character <= " " or character == "\x7f" for character in url):
+            return None
         try:
-            parsed = httpx.URL(url)
-        except (httpx.InvalidURL, ValueError):
+            parsed = URL(url)
+            port = parsed.port
+        except (ValueError, TypeError):
             return None
-        if not parsed.host or parsed.userinfo or parsed.scheme not in ("http", "https"):
+        if parsed.scheme not in ("http", "https") or not parsed.host or not port:
             return None
-        if is_target_allowed(parsed.scheme, parsed.port or {"https": 443, "http": 80}[parsed.scheme]):
-            return self._client, parsed
-        return (self._loopback_client, parsed) if self._loopback_client is not None else None
+        if parsed.raw_user is not None or parsed.raw_password is not None:
+            return None
+        if is_target_allowed(parsed.scheme, port):
+            return self._session(_is_public_or_loopback if self._allow_loopback else is_public), parsed
+        return (self._session(is_loopback), parsed) if self._allow_loopback else None
+
+    def _session(self, rule: AddressRule) -> aiohttp.ClientSession:
+        """The session whose connections all keep the rule: a connection that is kept is not checked again."""
+        if rule not in self._sessions:
+            connector = aiohttp.TCPConnector(
+                limit=CONNECTIONS_MAX,
+                keepalive_timeout=KEEPALIVE_SECONDS,
+                ssl=self._tls,
+                use_dns_cache=False,
+                resolver=CheckedResolver(self._resolve, rule),
+                socket_factory=lambda address: checked_socket(address, rule),
+            )
+            self._sessions[rule] = aiohttp.ClientSession(
+                connector=connector,
+                timeout=self._timeout,
+                trust_env=False,
+                # A small compressed answer may unfold without end.
+                auto_decompress=False,
+                # Receivers on one domain belong to different merchants: no cookie of one is sent to another.
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"User-Agent": USER_AGENT, "Content-Type": "application/json", "Accept-Encoding": "identity"},
+            )
+        return self._sessions[rule]
 
     async def _post(
-        self, client: httpx.AsyncClient, url: httpx.URL, headers: Mapping[str, str], body: bytes
-    ) -> tuple[httpx.Response, bytes]:
-        async with client.stream("POST", url, headers=dict(headers), content=body, timeout=self._timeout) as response:
-            content = bytearray()
-            # Raw, because a small compressed answer may unfold without end. Leaving the block before the end of the
-            # answer closes the connection.
-            async for chunk in response.aiter_raw():
-                content += chunk
-                if len(content) >= RESPONSE_BYTES_MAX:
+        self, session: aiohttp.ClientSession, url: URL, headers: Mapping[str, str], body: bytes
+    ) -> tuple[int, str | None, bytes]:
+        async with session.post(url, headers=headers, data=body, allow_redirects=False) as response:
+            if not 100 <= response.status <= 599:
+                raise ValueError("no HTTP status")
+            beginning = b""
+            read_bytes = 0
+            # Leaving the block before the end of the answer closes the connection.
+            while read_bytes < RESPONSE_BYTES_MAX:
+                chunk = await response.content.read(RESPONSE_BYTES_MAX - read_bytes)
+                if not chunk:
                     break
-            return response, bytes(content[:RESPONSE_BYTES_MAX])
+                read_bytes += len(chunk)
+                beginning = (beginning + chunk)[:EXCERPT_LENGTH_MAX]
+            retry_after = response.headers.get("Retry-After")
+            return response.status, retry_after[:RETRY_AFTER_LENGTH_MAX] if retry_after else None, beginning
 
-    def _is_address_allowed(self, address: IpAddress) -> bool:
-        return is_public(address) or (self._allow_loopback and is_loopback(address))
 
+class CheckedResolver(AbstractResolver):
+    """Resolves names all of whose addresses keep the rule."""
 
-class CheckedBackend(httpcore.AsyncNetworkBackend):
-    """Opens TCP connections to names all of whose addresses are allowed, and to those addresses only."""
-
-    def __init__(self, resolve: Resolver, is_allowed: Callable[[IpAddress], bool]) -> None:
+    def __init__(self, resolve: Resolver, rule: AddressRule) -> None:
         self._resolve = resolve
-        self._is_allowed = is_allowed
-        self._network = httpcore.AnyIOBackend()
+        self._rule = rule
 
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """Connects within `timeout` seconds; raises AddressNotAllowed, httpcore.ConnectError or ConnectTimeout."""
-        try:
-            async with asyncio.timeout(timeout):
-                addresses = await self._allowed_addresses(host)
-                return await self._connect_first(addresses, port, timeout, local_address, socket_options)
-        except TimeoutError as error:
-            raise httpcore.ConnectTimeout(f"no connection to {host} within {timeout} s") from error
-
-    async def _allowed_addresses(self, host: str) -> list[IpAddress]:
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """The addresses to try, in order; raises OSError when there are none, AddressNotAllowed when one is refused."""
         try:
             addresses = await self._resolve(host)
-        except (OSError, ValueError) as error:
-            raise httpcore.ConnectError(f"cannot resolve {host}") from error
+        except ValueError as error:
+            raise OSError(f"{host} is no name") from error
         if not addresses:
-            raise httpcore.ConnectError(f"{host} has no address")
-        if not all(map(self._is_allowed, addresses)):
+            raise OSError(f"{host} has no address")
+        if not all(map(self._rule, addresses)):
             raise AddressNotAllowed(f"{host} resolves to an address that webhooks are not sent to")
-        return addresses[:ADDRESSES_TRIED_MAX]
+        resolved = [_resolved(host, port, address) for address in addresses[:ADDRESSES_TRIED_MAX]]
+        return [one for one in resolved if family in (socket.AF_UNSPEC, one["family"])]
 
-    async def _connect_first(
-        self,
-        addresses: list[IpAddress],
-        port: int,
-        timeout_seconds: float | None,
-        local_address: str | None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None,
-    ) -> httpcore.AsyncNetworkStream:
-        share_seconds = None if timeout_seconds is None else timeout_seconds / len(addresses)
-        failure: Exception | None = None
-        for address in addresses:
-            try:
-                return await self._network.connect_tcp(str(address), port, share_seconds, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failure = error
-        assert failure is not None
-        raise failure
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+
+def checked_socket(address: SocketAddress, rule: AddressRule) -> socket.socket:
+    """The socket for a connection to the address; raises AddressNotAllowed unless the address keeps the rule.
+
+    This is the last word: addresses that need no resolving pass here and nowhere else.
+    """
+    family, kind, protocol, _, sockaddr = address
+    if not rule(ip_address(str(sockaddr[0]))):
+        raise AddressNotAllowed(f"webhooks are not sent to {sockaddr[0]}")
+    return socket.socket(family, kind, protocol)
 
 
 class SystemResolver:
@@ -196,10 +206,6 @@ class SystemResolver:
 
     async def __call__(self, host: str) -> list[IpAddress]:
         """Every address of the host; raises OSError or UnicodeError when it has none."""
-        try:
-            return [ip_address(host)]
-        except ValueError:
-            pass  # A name, or an address in one of the spellings that only the system understands.
         task = self._under_way.get(host)
         if task is None:
             task = self._under_way[host] = asyncio.create_task(self._look_up(host))
@@ -218,87 +224,38 @@ class SystemResolver:
         return [ip_address(sockaddr[0]) for *_, sockaddr in found]
 
 
-class _Transport(httpx.AsyncBaseTransport):
-    """httpx over an httpcore pool with a network backend of ours, which httpx's own transport does not take."""
-
-    def __init__(self, pool: httpcore.AsyncConnectionPool) -> None:
-        self._pool = pool
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        url = request.url
-        core_url = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
-        response = await self._pool.handle_async_request(
-            httpcore.Request(
-                request.method,
-                core_url,
-                headers=request.headers.raw,
-                content=request.stream,
-                extensions=request.extensions,
-            )
-        )
-        return httpx.Response(response.status, headers=response.headers, stream=_Stream(response))
-
-    async def aclose(self) -> None:
-        await self._pool.aclose()
+def _is_public_or_loopback(address: IpAddress) -> bool:
+    return is_public(address) or is_loopback(address)
 
 
-class _Stream(httpx.AsyncByteStream):
-    def __init__(self, response: httpcore.Response) -> None:
-        self._response = response
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._response.aiter_stream():
-            yield chunk
-
-    async def aclose(self) -> None:
-        await self._response.aclose()
-
-
-_CORE_ERRORS = (
-    httpcore.TimeoutException,
-    httpcore.NetworkError,
-    httpcore.ProtocolError,
-    httpcore.UnsupportedProtocol,
-)
-
-
-def _client(backend: CheckedBackend, tls: ssl.SSLContext) -> httpx.AsyncClient:
-    pool = httpcore.AsyncConnectionPool(
-        ssl_context=tls,
-        max_connections=CONNECTIONS_MAX,
-        max_keepalive_connections=CONNECTIONS_MAX // 2,
-        keepalive_expiry=KEEPALIVE_SECONDS,
-        network_backend=backend,
-    )
-    return httpx.AsyncClient(
-        transport=_Transport(pool),
-        trust_env=False,
-        follow_redirects=False,
-        # Receivers on one domain belong to different merchants: no cookie of one is sent to another.
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        headers={"User-Agent": USER_AGENT, "Content-Type": "application/json", "Accept-Encoding": "identity"},
+def _resolved(host: str, port: int, address: IpAddress) -> ResolveResult:
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    return ResolveResult(
+        hostname=host, host=str(address), port=port, family=family, proto=0, flags=socket.AI_NUMERICHOST
     )
 
 
 def _kind_of(error: Exception) -> str:
-    if isinstance(error, AddressNotAllowed):
+    causes = _causes(error)
+    if any(isinstance(cause, AddressNotAllowed) for cause in causes):
         return "address_not_allowed"
-    if isinstance(error, TimeoutError | httpcore.TimeoutException | httpx.TimeoutException):
+    if any(isinstance(cause, aiohttp.InvalidURL) for cause in causes):
+        return URL_NOT_ALLOWED
+    if isinstance(error, TimeoutError):
         return "timeout"
-    if isinstance(error, httpcore.ConnectError):
-        return "tls_failed" if _has_tls_cause(error) else "connect_failed"
-    return "protocol_error"
+    if isinstance(error, aiohttp.ClientSSLError) or any(isinstance(cause, ssl.SSLError) for cause in causes):
+        return "tls_failed"
+    return "connect_failed" if isinstance(error, aiohttp.ClientConnectorError) else "protocol_error"
 
 
-def _has_tls_cause(error: BaseException | None) -> bool:
+def _causes(error: BaseException | None) -> list[BaseException]:
+    """The error and what it came of, outermost first."""
+    causes: list[BaseException] = []
     while error is not None:
-        if isinstance(error, ssl.SSLError):
-            return True
+        causes.append(error)
         error = error.__cause__ or error.__context__
-    return False
+    return causes
 
 
-def _excerpt(content: bytes) -> str:
-    text = content[:EXCERPT_LENGTH_MAX].decode("utf-8", "replace")
-    escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-    return escaped[:EXCERPT_LENGTH_MAX]
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
