@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 from typing import Self
 from urllib.parse import quote
@@ -68,7 +69,8 @@ class LambdaEndpointInvoker:
         url = f"{self._url}/2015-03-31/functions/{quote(function_name, safe='')}/invocations"
         headers = {"X-Amz-Invocation-Type": kind, "Content-Type": "application/json", "Authorization": _authorization()}
         try:
-            async with self._session.post(url, data=payload, headers=headers) as response:
+            # As a stream, because aiohttp warns of large bodies of bytes.
+            async with self._session.post(url, data=io.BytesIO(payload), headers=headers) as response:
                 body = await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise EndpointError(f"The Lambda endpoint {self._url} does not answer: {error!r}") from error

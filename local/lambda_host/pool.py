@@ -178,6 +178,8 @@ class FunctionPool:
 
     def _start_failed(self, environment: Environment) -> None:
         """Give the failure to the invocation that has waited longest; the next one starts an environment anew."""
+        if self._closed:
+            return
         error = environment.init_error or failure("Runtime.ExitError", "Runtime exited without providing a reason")
         logger.warning("%s did not start: %s", self.definition.logical_id, error.payload.decode(errors="replace")[:500])
         waiter = self._next_waiter()

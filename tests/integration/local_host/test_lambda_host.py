@@ -1,0 +1,165 @@
+import asyncio
+import io
+import json
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import boto3
+import pytest
+from yarl import URL
+
+from local.bridge.http import HttpFront
+from local.bridge.invokers import LambdaEndpointInvoker
+from local.lambda_host.host import LambdaHost
+from local.lambda_host.model import FunctionNotFoundError, InvocationResult, PayloadTooLargeError, ThrottledError
+from local.template import read_template
+
+TEMPLATE = Path(__file__).parents[2] / "support" / "lambda_functions" / "template.yaml"
+
+
+@pytest.fixture(params=["awslambdaric", "pure Python"])
+async def host(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[LambdaHost]:
+    template = read_template(TEMPLATE)
+    if request.param == "pure Python":
+        for function in template.functions.values():
+            monkeypatch.setitem(function.environment, "PAYBRIDGE_LOCAL_PURE_PYTHON_WORKER", "1")
+    async with LambdaHost(template, logs_dir=tmp_path) as started:
+        yield started
+
+
+def decoded(result: InvocationResult) -> Any:
+    return json.loads(result.payload)
+
+
+class TestInvoke:
+    async def test_runs_the_handler_in_a_warm_process(self, host: LambdaHost) -> None:
+        first = decoded(await host.invoke("Toy", b'{"a": 1}'))
+        second = decoded(await host.invoke("Toy", b"{}"))
+        assert first["event"] == {"a": 1}
+        assert first["greeting"] == "hello, world"
+        assert 0 < first["remaining_ms"] <= 1_000
+        assert first["pid"] == second["pid"]
+
+    async def test_reports_an_exception(self, host: LambdaHost) -> None:
+        result = await host.invoke("Toy", b'{"mode": "raise"}')
+        assert result.function_error == "Unhandled"
+        assert (decoded(result)["errorType"], decoded(result)["errorMessage"]) == ("ValueError", "as asked for")
+
+    async def test_kills_the_environment_at_the_timeout(self, host: LambdaHost) -> None:
+        pid = decoded(await host.invoke("Toy", b"{}"))["pid"]
+        result = await host.invoke("Toy", b'{"mode": "sleep", "seconds": 30}')
+        assert decoded(result)["errorType"] == "Sandbox.Timedout"
+        assert decoded(await host.invoke("Toy", b"{}"))["pid"] != pid
+
+    async def test_reports_a_process_that_exits_and_starts_another(self, host: LambdaHost) -> None:
+        result = await host.invoke("Toy", b'{"mode": "exit"}')
+        assert decoded(result)["errorType"] == "Runtime.ExitError"
+        assert "exit status 3" in decoded(result)["errorMessage"]
+        assert (await host.invoke("Toy", b"{}")).function_error is None
+
+    async def test_reports_a_function_that_cannot_start(self, host: LambdaHost) -> None:
+        result = await host.invoke("Broken", b"{}")
+        assert result.function_error == "Unhandled"
+        assert decoded(result)["errorMessage"] == "broken at import"
+
+    async def test_throttles_beyond_the_reserved_concurrency(self, host: LambdaHost) -> None:
+        sleep = b'{"mode": "sleep", "seconds": 0.5}'
+        results = await asyncio.gather(*(host.invoke("Toy", sleep) for _ in range(3)), return_exceptions=True)
+        assert [type(result) for result in results] == [InvocationResult, InvocationResult, ThrottledError]
+
+    async def test_refuses_unknown_functions_and_large_payloads(self, host: LambdaHost) -> None:
+        with pytest.raises(FunctionNotFoundError):
+            await host.invoke("Nobody", b"{}")
+        with pytest.raises(PayloadTooLargeError):
+            await host.invoke("Toy", b" " * (6 * 1024 * 1024 + 1))
+
+    async def test_refuses_a_large_answer(self, host: LambdaHost) -> None:
+        assert decoded(await host.invoke("Toy", b'{"mode": "big"}'))["errorType"] == "Function.ResponseSizeTooLarge"
+
+
+class TestInvokeApi:
+    async def test_serves_boto3(self, host: LambdaHost) -> None:
+        client = boto3.client(
+            "lambda",
+            endpoint_url=f"http://127.0.0.1:{host.port}",
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+        failed = await asyncio.to_thread(client.invoke, FunctionName="Toy", Payload=b'{"mode": "raise"}')
+        assert (failed["StatusCode"], failed["FunctionError"]) == (200, "Unhandled")
+        queued = await asyncio.to_thread(client.invoke, FunctionName="Toy", InvocationType="Event", Payload=b"{}")
+        assert queued["StatusCode"] == 202
+        with pytest.raises(client.exceptions.ResourceNotFoundException):
+            await asyncio.to_thread(client.invoke, FunctionName="Nobody", Payload=b"{}")
+
+    async def test_serves_the_endpoint_invoker(self, host: LambdaHost) -> None:
+        async with LambdaEndpointInvoker(f"http://127.0.0.1:{host.port}") as invoker:
+            assert decoded(await invoker.invoke("Toy", b'{"a": 2}'))["event"] == {"a": 2}
+            with pytest.raises(FunctionNotFoundError):
+                await invoker.invoke("Nobody", b"{}")
+
+
+class TestClose:
+    async def test_ends_functions_at_once(self, tmp_path: Path) -> None:
+        async with LambdaHost(read_template(TEMPLATE), logs_dir=tmp_path) as host:
+            host.warm()
+            started_at = time.monotonic()
+        assert time.monotonic() - started_at < 2
+
+
+@pytest.fixture
+async def front(tmp_path: Path) -> AsyncIterator[HttpFront]:
+    template = read_template(TEMPLATE)
+    async with (
+        LambdaHost(template, logs_dir=tmp_path) as host,
+        HttpFront(template.functions.values(), host, queue_seconds_max=0.2) as started,
+    ):
+        yield started
+
+
+class TestHttpFront:
+    async def test_hands_on_the_request_in_payload_format_2(self, front: HttpFront) -> None:
+        url = URL(f"http://127.0.0.1:{front.port}/a/b?x=1&x=2&y=%2F", encoded=True)
+        headers = {"Cookie": "s=1; t=2", "X-Key": "k", "Content-Type": "application/json"}
+        async with aiohttp.ClientSession() as session, session.post(url, data=b'{"q": 1}', headers=headers) as response:
+            event = json.loads(await response.read())
+            assert response.headers.getall("Set-Cookie") == ["a=1", "b=2"]
+            assert response.headers["apigw-requestid"] == event["requestContext"]["requestId"]
+        assert (event["version"], event["routeKey"]) == ("2.0", "ANY /{proxy+}")
+        assert (event["rawPath"], event["rawQueryString"]) == ("/a/b", "x=1&x=2&y=%2F")
+        assert event["queryStringParameters"] == {"x": "1,2", "y": "/"}
+        assert event["pathParameters"] == {"proxy": "a/b"}
+        assert event["cookies"] == ["s=1", "t=2"]
+        assert event["headers"]["x-key"] == "k"
+        assert "cookie" not in event["headers"]
+        assert (event["body"], event["isBase64Encoded"]) == ('{"q": 1}', False)
+        assert event["requestContext"]["http"]["method"] == "POST"
+
+    async def test_carries_bytes_both_ways(self, front: HttpFront) -> None:
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{front.port}") as session:
+            async with session.post("/x", data=b"\xff\x00") as response:
+                event = json.loads(await response.read())
+            assert (event["body"], event["isBase64Encoded"]) == ("/wA=", True)
+            async with session.get("/bytes") as response:
+                assert (response.status, await response.read()) == (201, bytes(range(256)))
+
+    async def test_answers_problems(self, front: HttpFront) -> None:
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{front.port}") as session:
+            async with session.get("/raise") as response:
+                assert (response.status, response.content_type) == (500, "application/problem+json")
+            async with session.post("/x", data=io.BytesIO(b"x" * (10 * 1024 * 1024 + 1))) as response:
+                assert response.status == 413
+
+    async def test_answers_503_when_every_environment_is_busy(self, front: HttpFront) -> None:
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{front.port}") as session:
+            await (await session.get("/")).read()
+            responses = await asyncio.gather(session.get("/slow"), session.get("/slow"))
+        refused = next(response for response in responses if response.status == 503)
+        assert sorted(response.status for response in responses) == [200, 503]
+        assert refused.headers["Retry-After"] == "1"

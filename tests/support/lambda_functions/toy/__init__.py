@@ -1,0 +1,1 @@
+"""Tiny functions for the tests of the Lambda host."""
