@@ -45,7 +45,7 @@ def _secrets() -> SecretReader:
 @cache
 def database() -> Database:
     """The environment's one database connection, opened on first use."""
-    return Database(database_address(environment(), _secrets()), environment().text("POWERTOOLS_SERVICE_NAME"))
+    return Database(database_address(environment(), _secrets()), environment().text("POWERTOOLS_SERVICE_NAME", "paybridge"))
 
 
 @cache
