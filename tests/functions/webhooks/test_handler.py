@@ -1,0 +1,164 @@
+"""The webhooks function as Lambda calls it, with a real database, broker and receiver."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import httpx
+import orjson
+import pytest
+from uuid_utils.compat import uuid7
+
+from paybridge import webhooks_wiring, wiring
+from paybridge.adapters.webhook_http import HttpWebhookSender
+from paybridge.domain.errors import BrokerUnavailable, DatabaseUnavailable, MalformedMessage
+from paybridge.domain.events import DELIVER_WEBHOOK, Event
+from paybridge.settings import Environment, webhook_settings
+from paybridge.store.database import Database, DatabaseAddress, Statement
+from tests.support.local_servers import free_port, running_sink
+from tests.support.payments import new_merchant
+from tests.support.queues import take_all
+from tests.support.rmq import rmq_event
+from tests.support.servers import Vhost
+from webhooks import handler as webhooks
+
+pytestmark = pytest.mark.integration
+
+SETTINGS = {"WEBHOOK_ALLOW_LOOPBACK": "true", "WEBHOOK_RETRY_DELAYS_SECONDS": "1,2,4"}
+SECRET = "whsec_cGF5YnJpZGdlLWxvY2FsLXdlYmhvb2stc2VjcmV0ISE="
+TAKE_SECRET = Statement("UPDATE merchants SET webhook_secrets = ARRAY[:secret::text] WHERE id = :id::uuid")
+MAKE_DUE = Statement("UPDATE webhook_deliveries SET next_attempt_at = now() WHERE next_attempt_at > now()")
+COMMANDS = Statement("SELECT body FROM outbox WHERE payment_id = :id::uuid AND type = 'command.deliver_webhook'")
+
+
+@pytest.fixture(scope="module")
+def sink() -> Iterator[str]:
+    with running_sink(SECRET) as url:
+        yield url
+
+
+@pytest.fixture
+def database(database_address: DatabaseAddress) -> Iterator[Database]:
+    with closing(Database(database_address)) as database:
+        yield database
+
+
+@pytest.fixture(autouse=True)
+def function(monkeypatch: pytest.MonkeyPatch, database: Database, vhost: Vhost) -> Iterator[None]:
+    """Wires the function to the test's servers."""
+    sender = HttpWebhookSender(allow_loopback=True)
+    configuration = webhook_settings(Environment(SETTINGS))
+    monkeypatch.setattr(wiring, "database", lambda: database)
+    monkeypatch.setattr(wiring, "webhook_configuration", lambda: configuration)
+    monkeypatch.setattr(wiring, "rabbitmq_url", lambda: vhost.amqp_url)
+    monkeypatch.setattr(webhooks_wiring, "sender", lambda: sender)
+    yield
+    wiring.run(sender.aclose())
+
+
+@pytest.fixture
+def merchant(database: Database) -> UUID:
+    merchant_id = new_merchant(database)
+    database.run(TAKE_SECRET, id=merchant_id, secret=SECRET)
+    return merchant_id
+
+
+def call(event: dict[str, Any]) -> dict[str, int]:
+    return webhooks.handler(event, None)  # type: ignore[arg-type]
+
+
+def event_of(merchant_id: UUID, url: str | None, **changes: Any) -> Event:
+    payment_id = uuid7()
+    values: dict[str, Any] = {
+        "id": uuid7(),
+        "type": "payment.succeeded",
+        "payment_id": payment_id,
+        "merchant_id": merchant_id,
+        "correlation_id": "corr-1",
+        "time": datetime.now(UTC),
+        "sequence": 3,
+        "data": {"payment_id": str(payment_id), "webhook_url": url},
+    }
+    return Event(**values | changes)
+
+
+def body_of(event: Event) -> bytes:
+    return orjson.dumps(event.envelope())
+
+
+def received(sink: str, event: Event) -> list[dict[str, Any]]:
+    parameters = {"payment_id": str(event.payment_id)}
+    listed: list[dict[str, Any]] = httpx.get(f"{sink}/received", params=parameters, trust_env=False).json()
+    return listed
+
+
+class TestHandler:
+    def test_it_delivers_the_events_of_the_batch(self, sink: str, merchant: UUID) -> None:
+        events = [event_of(merchant, f"{sink}/ok") for _ in range(3)]
+        answer = call(rmq_event("webhooks", [body_of(event) for event in events]))
+        assert answer == {"messages": 3, "deliveries": 3, "poison": 0}
+        assert all(received(sink, event)[0]["verified"] for event in events)
+
+    def test_it_carries_out_the_retries_of_the_other_queue(self, sink: str, database: Database, merchant: UUID) -> None:
+        event = event_of(merchant, f"{sink}/fail-times/1/handler")
+        call(rmq_event("webhooks", [body_of(event)]))
+        database.run(MAKE_DUE)
+        ((command,),) = database.run(COMMANDS, id=event.payment_id)
+        answer = call(rmq_event("webhooks.retry", [command.encode()]))
+        assert answer == {"messages": 1, "deliveries": 1, "poison": 0}
+        assert len(received(sink, event)) == 2
+
+    async def test_poison_is_buried_with_its_reason_while_the_rest_proceeds(
+        self, sink: str, merchant: UUID, vhost: Vhost
+    ) -> None:
+        good = event_of(merchant, f"{sink}/ok")
+        nameless = body_of(event_of(merchant, None, type=DELIVER_WEBHOOK, data={"delivery_id": "no-uuid"}))
+        typeless = body_of(event_of(merchant, None, data={"webhook_url": 7}))
+        with_nul = body_of(event_of(merchant, None, data={"webhook_url": "https://a/\x00"}))
+        unknown = body_of(event_of(merchant, None, type="payment.created"))
+        event = rmq_event("webhooks", [b"{", nameless, typeless, body_of(good), with_nul, unknown])
+        answer = await asyncio.to_thread(call, event)
+        assert (answer["deliveries"], answer["poison"]) == (1, 5)
+        assert len(received(sink, good)) == 1
+        dead = await take_all(vhost.amqp_url, "payments.dead")
+        assert sorted(one.body for one in dead) == sorted([b"{", nameless, typeless, with_nul, unknown])
+        reasons = {one.body: one.headers["x-paybridge-reason"] for one in dead}
+        assert "names no delivery" in reasons[nameless]
+        assert {one.headers["x-paybridge-queue"] for one in dead} == {"webhooks"}
+
+    def test_a_database_that_is_away_returns_the_whole_batch(
+        self, sink: str, merchant: UUID, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        nowhere = Database(DatabaseAddress("127.0.0.1", 1, "none", "none", "none"))
+        monkeypatch.setattr(wiring, "database", lambda: nowhere)
+        event = event_of(merchant, f"{sink}/ok")
+        with pytest.raises(DatabaseUnavailable):
+            call(rmq_event("webhooks", [body_of(event)]))
+        assert received(sink, event) == []
+
+    def test_no_dead_letter_is_lost_when_the_broker_does_not_take_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(wiring, "rabbitmq_url", lambda: f"amqp://guest:guest@127.0.0.1:{free_port()}/")
+        with pytest.raises(BrokerUnavailable):
+            call(rmq_event("webhooks", [b"poison"]))
+
+    def test_the_log_line_carries_the_correlation_id_and_no_secret(
+        self, sink: str, merchant: UUID, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        event = event_of(merchant, f"{sink}/ok")
+        call(rmq_event("webhooks", [body_of(event)]))
+        (line,) = [vars(record) for record in caplog.records if record.message == "delivered webhooks"]
+        (logged,) = line["deliveries"]
+        assert (logged["correlation_id"], logged["outcome"]) == ("corr-1", "delivered")
+        assert "whsec_" not in str(line)
+
+    def test_the_lanes_have_the_deadlines_of_the_settings(self) -> None:
+        fast, slow = webhooks_wiring.lane_of("webhooks"), webhooks_wiring.lane_of("webhooks.retry")
+        assert (fast.is_fast, fast.timeout_seconds) == (True, 3)
+        assert (slow.is_fast, slow.timeout_seconds, slow.prompt_seconds) == (False, 15, 3)
+
+    def test_an_invocation_that_is_no_batch_is_refused(self) -> None:
+        with pytest.raises(MalformedMessage):
+            call({"Records": []})
