@@ -45,7 +45,8 @@ def _secrets() -> SecretReader:
 @cache
 def database() -> Database:
     """The environment's one database connection, opened on first use."""
-    return Database(database_address(environment(), _secrets()), environment().text("POWERTOOLS_SERVICE_NAME", "paybridge"))
+    name = environment().text("POWERTOOLS_SERVICE_NAME", "paybridge")
+    return Database(database_address(environment(), _secrets()), name)
 
 
 @cache

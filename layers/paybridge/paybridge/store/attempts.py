@@ -11,22 +11,24 @@ from uuid import UUID
 import orjson
 
 from paybridge.domain.charging import LastAttempt
-from paybridge.domain.payment import Payment
+from paybridge.domain.payment import Payment, Status
 from paybridge.store.database import Statement, Transaction
-from paybridge.store.payment_rows import COLUMNS, WIDTH, payment_of
+from paybridge.store.payment_rows import COLUMNS, payment_of
 
 # Rows are locked in the order of their ids, so that two batches with the same payments never wait for each other.
 _LOCK = Statement(f"""
-    SELECT {COLUMNS}, last.number, last.status, last.started_at
-    FROM payments p
-    LEFT JOIN LATERAL (
-        SELECT a.number, a.status, a.started_at FROM payment_attempts a
-        WHERE a.payment_id = p.id AND a.operation = 'charge'
-        ORDER BY a.number DESC LIMIT 1
-    ) last ON true
+    SELECT {COLUMNS} FROM payments p
     WHERE p.id = ANY(:ids::uuid[]) AND p.status IN ('pending', 'processing')
     ORDER BY p.id
-    FOR UPDATE OF p
+    FOR UPDATE
+""")
+
+# A statement of its own, after the lock: it must see what another batch committed while this one waited.
+_LAST = Statement("""
+    SELECT DISTINCT ON (payment_id) payment_id, number, status, started_at
+    FROM payment_attempts
+    WHERE payment_id = ANY(:ids::uuid[]) AND operation = 'charge'
+    ORDER BY payment_id, number DESC
 """)
 
 _START = Statement("""
@@ -97,8 +99,13 @@ class Finish:
 
 def lock_chargeable(transaction: Transaction, ids: Sequence[UUID]) -> list[Chargeable]:
     """Locks those of the payments that are not settled, until the transaction ends."""
-    rows = transaction.run(_LOCK, ids="{" + ",".join(map(str, ids)) + "}")
-    return [Chargeable(payment_of(row), _last_of(row[WIDTH:])) for row in rows]
+    payments = [payment_of(row) for row in transaction.run(_LOCK, ids=_array(ids))]
+    processing = [payment.id for payment in payments if payment.status is not Status.PENDING]
+    last: dict[UUID, LastAttempt] = {}
+    # Only a payment that is processing has attempts: a batch of new payments need not ask.
+    if processing:
+        last = {row[0]: LastAttempt(*row[1:]) for row in transaction.run(_LAST, ids=_array(processing))}
+    return [Chargeable(payment, last.get(payment.id)) for payment in payments]
 
 
 def start(transaction: Transaction, attempts: Sequence[tuple[UUID, int, int]], now: datetime) -> None:
@@ -124,6 +131,5 @@ def _finish_row(finish: Finish) -> dict[str, Any]:
     return {name: getattr(finish, name) for name in Finish.__dataclass_fields__}
 
 
-def _last_of(values: list[Any]) -> LastAttempt | None:
-    number, status, started_at = values
-    return None if number is None else LastAttempt(number, status, started_at)
+def _array(ids: Sequence[UUID]) -> str:
+    return "{" + ",".join(map(str, ids)) + "}"

@@ -11,11 +11,10 @@ COLUMNS = (
     " p.updated_at, p.correlation_id, p.last_sequence, p.capture, p.failure_code, p.failure_message, p.description,"
     " p.metadata, p.webhook_url, p.customer, p.payment_method"
 )
-WIDTH = COLUMNS.count(",") + 1
 
 
 def payment_of(row: list[Any]) -> Payment:
-    """The Payment in the first WIDTH values of a row."""
+    """The Payment of a row of COLUMNS."""
     return Payment(
         id=row[0],
         merchant_id=row[1],
