@@ -48,7 +48,7 @@ lock: ## Pin the dependencies of pyproject.toml again, with hashes (needs uv)
 	@command -v uv >/dev/null || { echo "uv is missing: install it (pipx install uv), then repeat \`make lock\`." >&2; exit 1; }
 	@$(COMPILE) --group dev pyproject.toml --output-file requirements/dev.lock
 	@$(COMPILE) --constraints requirements/dev.lock pyproject.toml --output-file layers/paybridge/requirements.txt
-	@$(COMPILE) --only-group sam --output-file requirements/sam.lock
+	@$(COMPILE) --no-strip-extras --group sam --output-file requirements/sam.lock
 
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
