@@ -19,8 +19,8 @@ from paybridge.domain.errors import DatabaseUnavailable, InvalidInput, LockTimeo
 
 RETRY_AFTER_SECONDS: Final = "1"
 
-# A name that is not one of ours comes from the caller: only harmless ones are shown.
-_HARMLESS_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]{0,39}")
+# A name that is not one of ours comes from the caller: only a short one without a run of digits is shown.
+_HARMLESS_NAME: Final = re.compile(r"(?!.*[0-9]{9})[A-Za-z_][A-Za-z0-9_\-]{0,39}")
 _HTTP_CODES: Final = {404: "not_found", 405: "method_not_allowed"}
 _HTTP_DETAILS: Final = {404: "There is nothing at this path.", 405: "This path does not know this method."}
 

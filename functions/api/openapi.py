@@ -11,6 +11,7 @@ from api.documentation import EXAMPLE_PAYMENT
 from api.schemas import FieldErrorView, PaymentRequest, ProblemView
 
 _REF: Final = "#/components/schemas/{model}"
+_DEFAULT_422_SCHEMAS: Final = ("HTTPValidationError", "ValidationError")
 _SECURITY_SCHEMES: Final = {
     "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "A merchant's API key."},
 }
@@ -44,9 +45,19 @@ def _build(app: FastAPI) -> dict[str, Any]:
     components["schemas"]["PaymentView"]["examples"] = [EXAMPLE_PAYMENT]
     for operations in document["paths"].values():
         for operation in operations.values():
+            _drop_default_422(operation["responses"])
             for response in operation["responses"].values():
                 response.setdefault("headers", {})["X-Correlation-Id"] = _CORRELATION_REF
+    for name in _DEFAULT_422_SCHEMAS:
+        components["schemas"].pop(name, None)
     return document
+
+
+def _drop_default_422(responses: dict[str, Any]) -> None:
+    # FastAPI promises an error of its own shape wherever there is a parameter. Ours are problems, and an id that
+    # cannot be read is simply not found.
+    if _DEFAULT_422_SCHEMAS[0] in str(responses.get("422")):
+        del responses["422"]
 
 
 def _without_definitions(schema: dict[str, Any]) -> dict[str, Any]:

@@ -51,6 +51,15 @@ class TestDocument:
         own = ("payment_id", "created_at", "updated_at")
         assert {**answer.json(), **dict.fromkeys(own)} == {**example, **dict.fromkeys(own)}
 
+    def test_every_error_is_a_problem(self, contract: Contract) -> None:
+        for item in contract.document["paths"].values():
+            for operation in item.values():
+                errors = {status: response for status, response in operation["responses"].items() if status >= "4"}
+                assert {media for error in errors.values() for media in error["content"]} <= {
+                    "application/problem+json"
+                }
+        assert not {"HTTPValidationError", "ValidationError"} & set(contract.document["components"]["schemas"])
+
     def test_every_refused_member_is_documented_as_impossible(self, contract: Contract) -> None:
         assert contract.document["components"]["schemas"]["PaymentRequest"]["additionalProperties"] is False
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 import orjson
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
@@ -43,6 +43,9 @@ PREFIX: Final = "/api/v1/payments"
 
 # uuid.UUID also reads braces, prefixes and missing hyphens; a payment has one address.
 _PAYMENT_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+# Text and not UUID: an id that cannot be read is not found, like any other that is not there.
+PaymentId = Annotated[str, Path(description="The payment's id.", json_schema_extra={"format": "uuid"})]
 
 router = APIRouter(prefix=PREFIX, tags=["payments"])
 
@@ -99,7 +102,7 @@ async def list_(request: Request, query: Annotated[PaymentListQuery, Query()]) -
 
 
 @router.get("/{payment_id}", **documentation.READ_PAYMENT)
-async def read(request: Request, payment_id: str) -> Response:
+async def read(request: Request, payment_id: PaymentId) -> Response:
     """A payment as it stands, or with `Prefer: wait=N` as soon as it has settled, after at most N seconds."""
     context = context_of(request)
     merchant_id = context.authenticator.merchant(request.headers)
@@ -120,7 +123,7 @@ async def read(request: Request, payment_id: str) -> Response:
 
 
 @router.get("/{payment_id}/events", **documentation.READ_TIMELINE)
-async def events(request: Request, payment_id: str) -> Response:
+async def events(request: Request, payment_id: PaymentId) -> Response:
     """Everything that happened to a payment, oldest first: events, relays, gateway attempts, webhook attempts."""
     context = context_of(request)
     merchant_id = context.authenticator.merchant(request.headers)

@@ -88,6 +88,25 @@ class TestCreate:
         ]
         assert b"4111111111111111" not in answer.body
 
+    @pytest.mark.parametrize(
+        ("members", "field", "code"),
+        [
+            ({"metadata": {"order_id": 1}}, "metadata.order_id", "string_type"),
+            ({"metadata": {"4111-1111": 1}}, "metadata.?", "string_type"),
+            ({"metadata": {"card4111111111111111": 1}}, "metadata.?", "string_type"),
+            ({"metadata": {"k" * 41: "v"}}, "metadata.?", "string_too_long"),
+            ({"amount": 100}, "amount", "string_type"),
+            ({"amount": "1"}, "amount", "amount_places"),
+            ({"currency": "XAU"}, "currency", "currency_unsupported"),
+            ({"webhook_url": "http://example.com"}, "webhook_url", "webhook_url_insecure"),
+        ],
+    )
+    def test_the_member_that_breaks_a_rule_is_named(
+        self, client: ApiClient, members: dict[str, Any], field: str, code: str
+    ) -> None:
+        [error] = client.create({**ORDER, **members}).json()["errors"]
+        assert (error["field"], error["code"]) == (field, code)
+
     def test_a_missing_content_type_is_taken_for_json(self, client: ApiClient) -> None:
         headers = {"idempotency-key": str(uuid.uuid4())}
         body = json.dumps(ORDER).encode()
