@@ -1,0 +1,21 @@
+"""The merchants of the session's stack."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from local.seed import DEMO_API_KEY, OTHER_API_KEY
+from local.stack import Stack
+from tests.support.live import Merchant, merchant
+
+
+@pytest.fixture(scope="session")
+def demo(stack: Stack) -> Iterator[Merchant]:
+    with merchant(stack, DEMO_API_KEY) as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def other(stack: Stack) -> Iterator[Merchant]:
+    with merchant(stack, OTHER_API_KEY) as one:
+        yield one
