@@ -34,6 +34,8 @@ class GatewayServer:
             return _error(error.status, "the gateway is unavailable" if error.status == 503 else "internal error")
         except Unanswered:
             return await _wait_for_ever(request)
+        except ConnectionResetError:
+            return _error(400, "the client has hung up")  # Nobody reads this.
 
     async def _route(self, request: web.BaseRequest) -> web.StreamResponse:
         method, path = request.method, request.path

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
@@ -15,8 +16,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from paybridge.adapters.webhook_http import RESPONSE_BYTES_MAX, HttpWebhookSender, SystemResolver
-from paybridge.domain.address import IpAddress
+from paybridge.adapters.webhook_http import (
+    RESPONSE_BYTES_MAX,
+    AddressNotAllowed,
+    CheckedResolver,
+    HttpWebhookSender,
+    SystemResolver,
+)
+from paybridge.domain.address import IpAddress, is_public
 from paybridge.domain.webhook import SendResult
 from tests.support.raw_servers import raw_server
 
@@ -371,6 +378,21 @@ class TestTls:
         ):
             result = await send(sender, f"https://{host}:{server.port}/")
         assert (result.status_code, result.error) == expected
+
+
+class TestCheckedResolver:
+    async def test_one_refused_address_refuses_the_name(self) -> None:
+        resolve, _ = resolving(["8.8.8.8", "10.0.0.1"])
+        with pytest.raises(AddressNotAllowed):
+            await CheckedResolver(resolve, is_public).resolve("example.test", 443)  # type: ignore[arg-type]
+
+    async def test_allowed_addresses_are_given_in_order_as_numbers(self) -> None:
+        resolve, _ = resolving(["8.8.8.8", "2606:4700::1111"])
+        resolved = await CheckedResolver(resolve, is_public).resolve("example.test", 443)  # type: ignore[arg-type]
+        assert [(one["host"], one["port"], one["family"]) for one in resolved] == [
+            ("8.8.8.8", 443, socket.AF_INET),
+            ("2606:4700::1111", 443, socket.AF_INET6),
+        ]
 
 
 class TestSystemResolver:

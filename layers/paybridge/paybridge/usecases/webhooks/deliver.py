@@ -44,7 +44,7 @@ async def deliver_webhooks(delivering: Delivering, events: Sequence[Event], lane
             outcomes, running = await _next_group(running)
             for attempt in _ended(step.starting, started, outcomes):
                 waiting.release(attempt)
-            step = _next_step(waiting, outcomes, lane, begin_until)
+            step = _next_step(waiting, outcomes, begin_until)
     finally:
         for task in running:
             task.cancel()
@@ -57,13 +57,11 @@ def _ended(starting: list[Attempt], started: list[Attempt], outcomes: list[Outco
     return [outcome.attempt for outcome in outcomes] + [one for one in starting if one.delivery.id not in ours]
 
 
-def _next_step(waiting: Waiting, outcomes: list[Outcome], lane: Lane, begin_until: float) -> Step:
-    """What to commit next. On the fast lane nothing waits any longer for a receiver that has just timed out."""
+def _next_step(waiting: Waiting, outcomes: list[Outcome], begin_until: float) -> Step:
+    """What to commit next. By the time that the first attempt has timed out, nothing waits any longer."""
     if asyncio.get_running_loop().time() >= begin_until:
         return Step(outcomes, postponed=waiting.take_all())
-    timed_out = {outcome.attempt.receiver for outcome in outcomes if outcome.result.error == "timeout"}
-    postponed = waiting.take_of(timed_out) if lane.is_fast and timed_out else []
-    return Step(outcomes, postponed, waiting.take())
+    return Step(outcomes, starting=waiting.take())
 
 
 async def _next_group(running: set[asyncio.Task[Outcome]]) -> tuple[list[Outcome], set[asyncio.Task[Outcome]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from uuid import UUID
 
 from paybridge.store.deliveries import Receiver
@@ -19,20 +19,19 @@ class Waiting:
         self._merchants: Counter[UUID] = Counter()
         self._receivers: Counter[Receiver] = Counter()
 
-    def __len__(self) -> int:
-        return len(self._attempts)
-
     def take(self) -> list[Attempt]:
         """Removes and returns every attempt that may begin now; each is to be released when it has ended."""
-        return self._remove(self._claim)
-
-    def take_of(self, receivers: set[Receiver]) -> list[Attempt]:
-        """Removes and returns what waits for these receivers."""
-        return self._remove(lambda attempt: attempt.receiver in receivers)
+        taken: list[Attempt] = []
+        left: list[Attempt] = []
+        for attempt in self._attempts:
+            (taken if self._claim(attempt) else left).append(attempt)
+        self._attempts = left
+        return taken
 
     def take_all(self) -> list[Attempt]:
         """Removes and returns whatever still waits."""
-        return self._remove(lambda _: True)
+        left, self._attempts = self._attempts, []
+        return left
 
     def release(self, attempt: Attempt) -> None:
         """Frees the place of an attempt that has ended."""
@@ -50,11 +49,3 @@ class Waiting:
         self._merchants[merchant_id] += 1
         self._receivers[attempt.receiver] += 1
         return True
-
-    def _remove(self, is_taken: Callable[[Attempt], bool]) -> list[Attempt]:
-        taken: list[Attempt] = []
-        left: list[Attempt] = []
-        for attempt in self._attempts:
-            (taken if is_taken(attempt) else left).append(attempt)
-        self._attempts = left
-        return taken
