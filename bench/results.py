@@ -1,0 +1,77 @@
+"""What the bench finds out, as values: figures with their rounds, and measures made of figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from math import ceil
+from statistics import median
+
+ROUNDS = 3
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What a figure aims at: at least `value`, or with `at_most` no more than it."""
+
+    value: float
+    at_most: bool = False
+
+    def reached(self, figure: float) -> float:
+        """The share of the goal that `figure` reaches: 1 and more is good, whichever way the goal points."""
+        return self.value / figure if self.at_most else figure / self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One quantity with the value of each round; a rival's stands beside ours for comparison."""
+
+    name: str
+    unit: str
+    values: tuple[float, ...]
+    goal: Goal | None = None
+    is_rival: bool = False
+
+    @property
+    def median(self) -> float:
+        """The figure to quote; the spread says how far to trust it."""
+        return median(self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """The figures of one measure; the first is ours, and rivals are compared with it."""
+
+    key: str
+    figures: list[Figure]
+    notes: list[str] = field(default_factory=list)
+
+    def ratio_to(self, rival: Figure) -> float:
+        """How many times the rival's figure ours is."""
+        return self.figures[0].median / rival.median
+
+
+def interleaved(say: Say, contenders: Mapping[str, Callable[[], float]], unit: str) -> dict[str, tuple[float, ...]]:
+    """Runs every contender once a round, so that whatever else the machine does meets all of them alike."""
+    values: dict[str, list[float]] = {name: [] for name in contenders}
+    for number in range(1, ROUNDS + 1):
+        for name, run in contenders.items():
+            value = run()
+            values[name].append(value)
+            say(f"round {number} of {ROUNDS}: {name} {number_text(value)} {unit}")
+    return {name: tuple(found) for name, found in values.items()}
+
+
+def number_text(value: float) -> str:
+    """A figure with about three digits that mean something."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def percentile(values: tuple[float, ...], percent: float) -> float:
+    """The value below which `percent` of the values lie, by the nearest rank."""
+    rank = ceil(len(values) * percent / 100)
+    return sorted(values)[max(rank, 1) - 1]

@@ -1,0 +1,45 @@
+"""An outbox relay with aio-pika as its users write a fast one: a batch published by gather, marked by one UPDATE.
+
+It reads and writes the database the way ours does, so that what differs is how it publishes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import aio_pika
+
+from paybridge.store.database import Database, Statement
+
+BATCH_ROWS = 500
+
+_CLAIM = Statement("""
+    SELECT id::text, exchange, routing_key, body, correlation_id FROM outbox
+    WHERE published_at IS NULL AND exchange IS NOT NULL AND available_at <= now()
+    ORDER BY available_at LIMIT :limit::integer FOR UPDATE SKIP LOCKED
+""")
+_MARK = Statement("UPDATE outbox SET published_at = clock_timestamp() WHERE id = ANY(:ids::uuid[])")
+
+
+async def relay_by_gather(database: Database, amqp_url: str) -> None:
+    """Empties the outbox."""
+    async with await aio_pika.connect(amqp_url) as connection:
+        channel = await connection.channel(publisher_confirms=True)
+        exchange = await channel.get_exchange("payments", ensure=False)
+        while True:
+            with database.transaction() as transaction:
+                rows = transaction.run(_CLAIM, limit=BATCH_ROWS)
+                if not rows:
+                    return
+                await asyncio.gather(
+                    *(
+                        exchange.publish(
+                            aio_pika.Message(
+                                body.encode(), delivery_mode=2, message_id=id_, correlation_id=correlation_id
+                            ),
+                            routing_key,
+                        )
+                        for id_, _, routing_key, body, correlation_id in rows
+                    )
+                )
+                transaction.run(_MARK, ids="{" + ",".join(row[0] for row in rows) + "}")
