@@ -6,6 +6,7 @@ from typing import Final
 
 from aws_lambda_powertools import Logger
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from api.auth import Authenticator
 from api.errors import add_error_handlers
@@ -21,6 +22,9 @@ DESCRIPTION: Final = (
     "in UTC, and errors are problem details (RFC 9457) with a stable `code`."
 )
 
+# FastAPI's own telemetry would export the messages of exceptions, in which a database repeats the values of a row.
+NO_TELEMETRY: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False, "operation_spans": False}
+
 
 def create_app(services: ApiServices, logger: Logger) -> FastAPI:
     """The application over these services; it opens no connection until a request needs one."""
@@ -34,6 +38,7 @@ def create_app(services: ApiServices, logger: Logger) -> FastAPI:
         redoc_url=None,
         # A redirect would make some clients repeat a POST as a GET.
         redirect_slashes=False,
+        telemetry=NO_TELEMETRY,
     )
     app.openapi = lambda: openapi_document(app)  # type: ignore[method-assign]
     add_error_handlers(app)
