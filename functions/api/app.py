@@ -13,8 +13,8 @@ from api.errors import add_error_handlers
 from api.middleware import RequestEdge
 from api.openapi import openapi_document
 from api.routes import docs, health, payments
-from paybridge.api_wiring import ApiServices
 from paybridge.usecases.merchants.identify import identify_key
+from paybridge.wiring.api import ApiServices
 
 VERSION: Final = "1.0.0"
 DESCRIPTION: Final = (

@@ -10,8 +10,8 @@ from typing import Final
 from starlette.requests import Request
 
 from api.auth import Authenticator
-from paybridge.api_wiring import ApiServices
 from paybridge.ports import Ids
+from paybridge.wiring.api import ApiServices
 
 SCOPE_KEY: Final = "paybridge.context"
 CORRELATION_HEADER: Final = b"x-correlation-id"

@@ -12,7 +12,7 @@ from api.context import CORRELATION_HEADER, SCOPE_KEY, RequestContext, correlati
 from api.errors import problem_of
 from api.problems import problem_response
 from api.stack import frames_of
-from paybridge.api_wiring import ApiServices
+from paybridge.wiring.api import ApiServices
 
 
 class RequestEdge:

@@ -10,12 +10,15 @@ from paybridge import wiring
 from paybridge.domain.circuit import CircuitPolicy
 from paybridge.domain.events import PAYMENT_CREATED, PROCESS_PAYMENT, Event
 from paybridge.observability.logging import logger
+from paybridge.usecases.health.await_database import await_database
 from paybridge.usecases.payments.process import process_payments
 from paybridge.usecases.payments.processing import ChargeOrder, Processed, Processing
 
 HANDLED_TYPES = frozenset({PAYMENT_CREATED, PROCESS_PAYMENT})
 # A call may take the gateway's deadline and the look-ups before and after it; then its process is dead.
 LEASE_MARGIN_SECONDS = 6.0
+# How long a batch waits for a database that is away: what is left of the function's 60 s is enough for the batch.
+DATABASE_PATIENCE_SECONDS = 35.0
 
 # Keeps a line below the 256 KiB that CloudWatch takes.
 LOGGED_MAX = 200
@@ -26,6 +29,7 @@ log = logger()
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """Works on the batch. Raises, and so returns the whole of it, only when the database or the broker is away."""
     batch = wiring.parse_batch(event, HANDLED_TYPES)
+    await_database(wiring.database(), DATABASE_PATIENCE_SECONDS)
     processed = wiring.run(process_payments(_processing(), [_order_of(one) for _, one in batch.events]))
     _log_processed(len(batch.events), processed)
     if batch.poison:

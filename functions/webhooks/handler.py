@@ -6,13 +6,15 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from paybridge import webhooks_wiring, wiring
+from paybridge import wiring
 from paybridge.domain.errors import MalformedMessage
 from paybridge.domain.events import DELIVER_WEBHOOK, Event
 from paybridge.observability.logging import logger
+from paybridge.usecases.health.await_database import await_database
 from paybridge.usecases.webhooks.begin_deliveries import ensure_deliverable
 from paybridge.usecases.webhooks.deliver import deliver_webhooks
 from paybridge.usecases.webhooks.delivering import Report
+from paybridge.wiring import webhooks as webhook_wiring
 
 HANDLED_TYPES = frozenset(
     {
@@ -29,6 +31,9 @@ HANDLED_TYPES = frozenset(
     }
 )
 
+# How long a batch waits for a database that is away. The slow lane may then need twice its deadline, 30 s, of the 60 s.
+DATABASE_PATIENCE_SECONDS = 25.0
+
 # Keeps a line below the 256 KiB that CloudWatch takes.
 LOGGED_MAX = 200
 
@@ -38,12 +43,13 @@ log = logger()
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """Works on the whole batch. Raises, and so returns all of it, only when the database or the broker is away."""
     batch = wiring.parse_batch(event, HANDLED_TYPES)
+    await_database(wiring.database(), DATABASE_PATIENCE_SECONDS)
     by_queue: dict[str, list[Event]] = {}
     for queue, one in batch.events:
         try:
             ensure_deliverable(one)
         except MalformedMessage as error:
-            batch.poison.append(webhooks_wiring.poison_of(queue, one, f"MalformedMessage: {error}"))
+            batch.poison.append(webhook_wiring.poison_of(queue, one, f"MalformedMessage: {error}"))
         else:
             by_queue.setdefault(queue, []).append(one)
     reports = [report for queue, events in by_queue.items() for report in _deliver(queue, events)]
@@ -54,8 +60,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
 
 
 def _deliver(queue: str, events: list[Event]) -> list[Report]:
-    lane = webhooks_wiring.lane_of(queue)
-    reports = wiring.run(deliver_webhooks(webhooks_wiring.delivering(), events, lane))
+    lane = webhook_wiring.lane_of(queue)
+    reports = wiring.run(deliver_webhooks(webhook_wiring.delivering(), events, lane))
     _log(queue, len(events), reports)
     return reports
 

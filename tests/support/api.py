@@ -17,10 +17,10 @@ from aws_lambda_powertools import Logger
 from api.app import create_app
 from api.handler import ApiHandler
 from paybridge.adapters.system import SystemClock, Uuid7Ids
-from paybridge.api_wiring import ApiServices
 from paybridge.domain.errors import BrokerUnavailable
 from paybridge.store.database import Database
 from paybridge.usecases.merchants.register import register_merchant
+from paybridge.wiring.api import ApiServices
 
 MERCHANT_KEY = "secret-api-key"
 OTHER_KEY = "secret-other-key"

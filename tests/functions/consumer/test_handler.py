@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from consumer import handler as consumer
 
+from consumer import handler as consumer
 from paybridge import wiring
 from paybridge.adapters.gateways.http import HttpGateway
 from paybridge.domain.errors import DatabaseUnavailable, MalformedMessage

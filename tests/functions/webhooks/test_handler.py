@@ -12,12 +12,13 @@ import orjson
 import pytest
 from uuid_utils.compat import uuid7
 
-from paybridge import webhooks_wiring, wiring
+from paybridge import wiring
 from paybridge.adapters.webhook_http import HttpWebhookSender
 from paybridge.domain.errors import BrokerUnavailable, DatabaseUnavailable, MalformedMessage
 from paybridge.domain.events import DELIVER_WEBHOOK, Event
 from paybridge.settings import Environment, webhook_settings
 from paybridge.store.database import Database, DatabaseAddress, Statement
+from paybridge.wiring import webhooks as webhook_wiring
 from tests.support.local_servers import free_port, running_sink
 from tests.support.payments import new_merchant
 from tests.support.queues import take_all
@@ -54,7 +55,7 @@ def function(monkeypatch: pytest.MonkeyPatch, database: Database, vhost: Vhost) 
     monkeypatch.setattr(wiring, "database", lambda: database)
     monkeypatch.setattr(wiring, "webhook_configuration", lambda: configuration)
     monkeypatch.setattr(wiring, "rabbitmq_url", lambda: vhost.amqp_url)
-    monkeypatch.setattr(webhooks_wiring, "sender", lambda: sender)
+    monkeypatch.setattr(webhook_wiring, "sender", lambda: sender)
     yield
     wiring.run(sender.aclose())
 
@@ -155,7 +156,7 @@ class TestHandler:
         assert "whsec_" not in str(line)
 
     def test_the_lanes_have_the_deadlines_of_the_settings(self) -> None:
-        fast, slow = webhooks_wiring.lane_of("webhooks"), webhooks_wiring.lane_of("webhooks.retry")
+        fast, slow = webhook_wiring.lane_of("webhooks"), webhook_wiring.lane_of("webhooks.retry")
         assert (fast.is_fast, fast.timeout_seconds) == (True, 3)
         assert (slow.is_fast, slow.timeout_seconds, slow.prompt_seconds) == (False, 15, 3)
 

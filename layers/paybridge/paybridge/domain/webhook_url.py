@@ -12,8 +12,10 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from paybridge.domain.errors import InvalidInput
+from paybridge.domain.webhook import is_target_allowed
 
 URL_CHARACTERS_MAX: Final = 2048
+HTTPS_PORT: Final = 443
 
 # The characters that RFC 3986 allows, without "#". urlsplit is lenient: it drops tabs and line ends in silence.
 _CHARACTERS: Final = re.compile(r"https?://[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=%]+")
@@ -23,8 +25,8 @@ _HOST_NAME: Final = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_
 def check_webhook_url(url: str, *, allow_loopback: bool) -> str:
     """Returns `url` unchanged if it is an absolute https URL with a host and without login or fragment.
 
-    With `allow_loopback`, which only local settings say, http to a loopback host is accepted too. Raises InvalidInput
-    (`webhook_url_invalid`, `webhook_url_insecure`).
+    With `allow_loopback`, which only local settings say, http and any port of a loopback host are accepted too. Raises InvalidInput
+    (`webhook_url_invalid`, `webhook_url_insecure`, `webhook_port_not_allowed`).
     """
     parts = _split(url) if len(url) <= URL_CHARACTERS_MAX and _CHARACTERS.fullmatch(url) else None
     if parts is None or not _has_usable_host(parts):
@@ -33,8 +35,12 @@ def check_webhook_url(url: str, *, allow_loopback: bool) -> str:
             "The URL must be absolute, with a host, without login or fragment, and have at most 2048 characters.",
             "webhook_url",
         )
-    if parts.scheme != "https" and not (allow_loopback and _is_loopback(parts.hostname or "")):
+    if allow_loopback and _is_loopback(parts.hostname or ""):
+        return url
+    if parts.scheme != "https":
         raise InvalidInput("webhook_url_insecure", "The URL must begin with https.", "webhook_url")
+    if not is_target_allowed(parts.scheme, parts.port or HTTPS_PORT):
+        raise InvalidInput("webhook_port_not_allowed", "Webhooks go to the ports 443 and 8443 only.", "webhook_url")
     return url
 
 

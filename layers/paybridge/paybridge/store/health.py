@@ -11,6 +11,8 @@ _VERSIONS = Path(__file__).parent / "migrations" / "versions"
 
 _SCHEMA_REVISION = Statement("SELECT version_num FROM alembic_version")
 
+_PING = Statement("SELECT 1")
+
 _RELAY_LAG = Statement("""
     SELECT coalesce(extract(epoch FROM now() - min(available_at)), 0)::float8
     FROM outbox
@@ -23,6 +25,11 @@ def expected_schema_revision() -> str:
     """The newest migration that this code knows: its file name begins with the revision, and importing Alembic for
     this would cost more than the whole check."""
     return max(path.name.partition("_")[0] for path in _VERSIONS.glob("[0-9]*_*.py"))
+
+
+def ping(database: Database) -> None:
+    """Returns once the database has answered; raises DatabaseUnavailable."""
+    database.run(_PING)
 
 
 def schema_revision(database: Database) -> str | None:
