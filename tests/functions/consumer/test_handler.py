@@ -98,6 +98,7 @@ class TestHandler:
         bodies = created(database, new_payment(database, new_merchant(database)))
         nowhere = Database(DatabaseAddress("127.0.0.1", 1, "none", "none", "none"))
         monkeypatch.setattr(wiring, "database", lambda: nowhere)
+        monkeypatch.setattr(consumer, "DATABASE_PATIENCE_SECONDS", 0.5)
         with pytest.raises(DatabaseUnavailable):
             call(rmq_event("payments.new", bodies))
 

@@ -135,6 +135,7 @@ class TestHandler:
     ) -> None:
         nowhere = Database(DatabaseAddress("127.0.0.1", 1, "none", "none", "none"))
         monkeypatch.setattr(wiring, "database", lambda: nowhere)
+        monkeypatch.setattr(webhooks, "DATABASE_PATIENCE_SECONDS", 0.5)
         event = event_of(merchant, f"{sink}/ok")
         with pytest.raises(DatabaseUnavailable):
             call(rmq_event("webhooks", [body_of(event)]))

@@ -41,7 +41,8 @@ class TestDeclare:
 
     @staticmethod
     def queues_under_policy(vhost: Vhost) -> set[object]:
-        return {queue["name"] for queue in listed(vhost, "queues") if queue.get("policy") == "paybridge-work"}
+        policies = {policy["name"] for policy in DECLARED["policies"]}
+        return {queue["name"] for queue in listed(vhost, "queues") if queue.get("policy") in policies}
 
     def test_binds_what_the_file_binds(self, vhost: Vhost) -> None:
         bindings = {(b["source"], b["destination"], b["routing_key"]) for b in listed(vhost, "bindings") if b["source"]}
