@@ -102,12 +102,23 @@ class Stack:
         self._start(
             PORTS, [self._start_postgres, self._start_rabbitmq, self._start_moto, self._start_gateway, self._start_sink]
         )
-        self._or_stop(self._start_bridge)
+        self._or_stop(self.start_functions)
 
     def start_servers(self) -> None:
         """Start PostgreSQL, RabbitMQ and the AWS fake alone, as `start` does."""
         ports = ("postgres_port", "amqp_port", "management_port", "aws_port")
         self._start(ports, [self._start_postgres, self._start_rabbitmq, self._start_moto])
+
+    def start_functions(self) -> None:
+        """Start the functions with what is in front of them: part of `start`, or again after they were stopped."""
+        settings = self.settings
+        with self.progress.step(f"functions, schedules and queue mappings; API on port {settings.api_port}"):
+            arguments = ["--logs-dir", str(settings.logs_dir)]
+            arguments += [part for name, value in PARAMETERS.items() for part in ("--parameter", f"{name}={value}")]
+            health = f"{settings.api_url}/health"
+            self._start_module(
+                "bridge", "local.bridge", arguments, health, {variable_of("rabbitmq_url"): self.broker.amqp_url}
+            )
 
     def stop(self) -> None:
         """Stop all that this stack has started."""
@@ -192,16 +203,6 @@ class Stack:
         with self.progress.step(f"webhook sink on port {settings.sink_port}"):
             arguments = ["--port", str(settings.sink_port)]
             self._start_module("sink", "local.sink", arguments, f"{settings.sink_url}/health")
-
-    def _start_bridge(self) -> None:
-        settings = self.settings
-        with self.progress.step(f"functions, schedules and queue mappings; API on port {settings.api_port}"):
-            arguments = ["--logs-dir", str(settings.logs_dir)]
-            arguments += [part for name, value in PARAMETERS.items() for part in ("--parameter", f"{name}={value}")]
-            health = f"{settings.api_url}/health"
-            self._start_module(
-                "bridge", "local.bridge", arguments, health, {variable_of("rabbitmq_url"): self.broker.amqp_url}
-            )
 
     def _start_module(
         self,

@@ -46,7 +46,7 @@ def running_receiver(*, hanging: bool = False) -> Iterator[Receiver]:
                 # The sender has given up in the meantime.
                 self.close_connection = True
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
             """Says nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
