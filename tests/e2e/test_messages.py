@@ -1,0 +1,131 @@
+"""Messages that come again, and messages that nobody can act on, put into the queues by hand."""
+
+import asyncio
+import json
+import uuid
+from typing import Any
+
+import aio_pika
+import pytest
+
+from local.stack import Stack
+from tests.support import live
+from tests.support.live import Merchant
+from tests.support.queues import Got, put, take_all
+
+pytestmark = pytest.mark.e2e
+
+COPIES = 5
+
+
+async def put_copies(stack: Stack, queue: str, message: aio_pika.abc.AbstractIncomingMessage) -> None:
+    for _ in range(COPIES):
+        await put(
+            stack.urls.amqp,
+            queue,
+            message.body,
+            message_id=message.message_id,
+            type=message.type,
+            correlation_id=message.correlation_id,
+            content_type=message.content_type,
+        )
+
+
+async def until_drained(stack: Stack, demo: Merchant, queue: str) -> None:
+    """Return when the function has worked what was in `queue`: a payment that was sent after it has arrived."""
+    payment_id = demo.pay(webhook_url=f"{stack.urls.sink}/ok/after-{queue}")
+    await live.eventually_async(lambda: live.received(stack.urls.sink, payment_id), f"a payment after {queue}")
+
+
+async def test_duplicates_change_nothing(stack: Stack, demo: Merchant) -> None:
+    async with live.tapped(stack.urls.amqp) as messages:
+        payment_id = demo.pay(webhook_url=f"{stack.urls.sink}/ok/duplicates")
+        await live.eventually_async(lambda: live.received(stack.urls.sink, payment_id), "the webhook")
+    created, succeeded = [one for one in messages if json.loads(one.body)["subject"] == payment_id]
+    timeline = demo.timeline(payment_id)
+    before = demo.get(payment_id)
+
+    await put_copies(stack, "payments.new", created)
+    await put_copies(stack, "webhooks", succeeded)
+    await until_drained(stack, demo, "payments.new")
+
+    assert demo.get(payment_id) == before
+    assert demo.timeline(payment_id) == timeline
+    assert len(live.charges(stack.urls.gateway, payment_id)) == 1
+    assert len(live.received(stack.urls.sink, payment_id)) == 1
+
+
+async def test_duplicates_that_come_before_the_outcome_charge_once(stack: Stack, demo: Merchant) -> None:
+    async with live.tapped(stack.urls.amqp) as messages:
+        payment_id = demo.pay(payment_method="tok_slow", webhook_url=f"{stack.urls.sink}/ok/early-duplicates")
+
+        def created() -> list[aio_pika.abc.AbstractIncomingMessage]:
+            return [one for one in messages if json.loads(one.body)["subject"] == payment_id]
+
+        await live.eventually_async(created, "payment.created on its way")
+        await put_copies(stack, "payments.new", created()[0])
+        payment = await live.eventually_async(lambda: demo.settled(payment_id), "settled")
+        assert payment["status"] == "succeeded"
+        await live.eventually_async(lambda: live.received(stack.urls.sink, payment_id), "the webhook")
+        await until_drained(stack, demo, "payments.new")
+        outcomes = [one for one in created() if one.type != "payment.created"]
+    assert len(outcomes) == 1
+    assert len(live.charges(stack.urls.gateway, payment_id)) == 1
+    assert len(live.received(stack.urls.sink, payment_id)) == 1
+
+
+def envelope(**changes: Any) -> bytes:
+    """A message like ours, about a payment that nobody has made, with changes."""
+    values = {
+        "specversion": "1.0",
+        "id": str(uuid.uuid4()),
+        "source": "paybridge",
+        "type": "payment.created",
+        "subject": str(uuid.uuid4()),
+        "time": "2026-11-01T12:00:00+00:00",
+        "merchantid": str(uuid.uuid4()),
+        "correlationid": "foreign",
+        "data": {},
+    }
+    return json.dumps({**values, **changes}).encode()
+
+
+POISON = {
+    "no-json": b"\x00\xff not JSON",
+    "empty": b"",
+    "no-event": b'{"payment_id": "1"}',
+    "foreign": envelope(source="another-system"),
+    "unknown-type": envelope(type="payment.teleported"),
+    "bad-subject": envelope(subject="'; DROP TABLE payments"),
+    "bad-data": envelope(data=[1, 2]),
+    "deep": b"[" * 5000 + b"]" * 5000,
+}
+
+
+@pytest.mark.parametrize("queue", ["payments.new", "webhooks", "webhooks.retry"])
+async def test_poison_is_buried_with_its_reason_while_payments_go_on(stack: Stack, demo: Merchant, queue: str) -> None:
+    wanted = {f"{queue}-{name}": body for name, body in POISON.items()}
+    for message_id, body in wanted.items():
+        await put(stack.urls.amqp, queue, body, message_id=message_id)
+    await until_drained(stack, demo, queue)
+
+    buried: list[Got] = []
+    async with asyncio.timeout(30):
+        while len(buried) < len(wanted):
+            buried += await take_all(stack.urls.amqp, "payments.dead")
+            await asyncio.sleep(live.POLL_SECONDS)
+    assert {one.message_id: one.body for one in buried} == wanted
+    assert all(text(one.headers["x-paybridge-reason"]) for one in buried)
+    assert {text(one.headers["x-paybridge-queue"]) for one in buried} == {queue}
+
+
+def text(header: Any) -> str:
+    return header.decode() if isinstance(header, bytes) else str(header)
+
+
+async def test_an_order_for_a_payment_that_does_not_exist_makes_none(stack: Stack, demo: Merchant) -> None:
+    subject = str(uuid.uuid4())
+    await put(stack.urls.amqp, "payments.new", envelope(subject=subject))
+    await until_drained(stack, demo, "payments.new")
+    assert live.charges(stack.urls.gateway, subject) == []
+    assert await take_all(stack.urls.amqp, "payments.dead") == []

@@ -1,0 +1,127 @@
+"""Receivers that refuse, ask for patience, hang or are dead, and what that costs the others."""
+
+import itertools
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from local.processes import free_port
+from local.stack import Stack
+from tests.support import live
+from tests.support.live import Merchant
+from tests.support.local_servers import running_sink
+from tests.support.receiver import running_receiver
+
+pytestmark = pytest.mark.e2e
+
+SCHEDULE_SECONDS = (1, 2, 4)
+# What a batch window, the relay and a busy machine may add to a delay.
+LATE_SECONDS_MAX = 5
+HANGING, DEAD, OTHERS = 40, 20, 10
+
+
+@pytest.fixture(scope="module")
+def sink() -> Iterator[str]:
+    """A sink for this module alone: what its paths refuse would make the stack's own sink a slow receiver."""
+    with running_sink() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def payments(demo: Merchant, sink: str) -> dict[str, str]:
+    """The id of a payment for each way of refusing, all under way at the same time."""
+    paths = {
+        "refused": "/status/500",
+        "redirected": "/redirect?to=/ok/elsewhere",
+        "gone": "/gone",
+        "asked": "/retry-after/3",
+        "recovered": "/fail-times/2/a",
+    }
+    return {name: demo.pay(webhook_url=f"{sink}{path}") for name, path in paths.items()}
+
+
+def entry(demo: Merchant, payment_id: str, kind: str, **details: Any) -> dict[str, Any]:
+    """The entry of this type, with these details, once the timeline has one."""
+
+    def look() -> dict[str, Any] | None:
+        return next(
+            (
+                one
+                for one in demo.timeline(payment_id)
+                if one["type"] == kind and details.items() <= one["details"].items()
+            ),
+            None,
+        )
+
+    return live.eventually(look, f"{kind} {details} of {payment_id}")
+
+
+def gaps_seconds(requests: list[dict[str, Any]]) -> list[float]:
+    moments = [datetime.fromisoformat(one["received_at"]) for one in requests]
+    return [(after - before).total_seconds() for before, after in itertools.pairwise(moments)]
+
+
+@pytest.mark.parametrize("name", ["refused", "redirected"])
+def test_tries_again_by_the_schedule_and_then_gives_up(
+    demo: Merchant, sink: str, payments: dict[str, str], name: str
+) -> None:
+    payment_id = payments[name]
+    entry(demo, payment_id, "webhook.exhausted")
+    requests = live.received(sink, payment_id)
+    gaps = gaps_seconds(requests)
+    assert len(gaps) == len(SCHEDULE_SECONDS)
+    for gap, scheduled in zip(gaps, SCHEDULE_SECONDS, strict=True):
+        assert scheduled - 0.05 <= gap <= scheduled + LATE_SECONDS_MAX
+    assert all(one["verified"] for one in requests)
+    assert len({one["headers"]["webhook-id"] for one in requests}) == 1
+    assert len({one["headers"]["webhook-timestamp"] for one in requests}) > 1
+    assert [one["body"] for one in requests] == [requests[0]["body"]] * 4
+    assert {one["path"] for one in requests} <= {"/status/500", "/redirect"}
+    assert demo.get(payment_id)["status"] == "succeeded"
+
+
+def test_stops_when_the_receiver_has_what_it_wants(demo: Merchant, sink: str, payments: dict[str, str]) -> None:
+    entry(demo, payments["recovered"], "webhook.scheduled", status="delivered")
+    entry(demo, payments["recovered"], "webhook.attempt_delivered", number=3)
+    assert len(live.received(sink, payments["recovered"])) == 3
+
+
+def test_waits_as_long_as_the_receiver_asks(demo: Merchant, sink: str, payments: dict[str, str]) -> None:
+    entry(demo, payments["asked"], "webhook.scheduled", status="delivered")
+    (gap,) = gaps_seconds(live.received(sink, payments["asked"]))
+    assert 2.95 <= gap <= 3 + LATE_SECONDS_MAX
+
+
+def test_410_is_the_last_attempt(demo: Merchant, sink: str, payments: dict[str, str]) -> None:
+    scheduled = entry(demo, payments["gone"], "webhook.scheduled", status="gone")
+    assert scheduled["details"]["next_attempt_at"] is None
+    # The attempts of the others, later ones among them, have come and gone meanwhile.
+    entry(demo, payments["refused"], "webhook.exhausted")
+    assert len(live.received(sink, payments["gone"])) == 1
+
+
+def test_hanging_and_dead_receivers_delay_nobody_else(stack: Stack, demo: Merchant, other: Merchant) -> None:
+    dead = f"http://127.0.0.1:{free_port()}/dead"
+    with running_receiver(hanging=True) as hanging, running_receiver() as prompt:
+        stuck = [demo.pay(webhook_url=f"{hanging.url}/hang") for _ in range(HANGING)]
+        stuck += [demo.pay(webhook_url=dead) for _ in range(DEAD)]
+        live.eventually(lambda: hanging.requests, "the hanging receiver is asked")
+        began = time.monotonic()
+        prompted = [other.pay(webhook_url=prompt.url) for _ in range(OTHERS)]
+        live.eventually(lambda: len(prompt.requests) >= OTHERS, "the other merchant's webhooks", 15)
+        # The first batch may have met the hanging receiver's short deadline; from now on its name is known.
+        first = max(request.at for request in prompt.requests) - began
+        began = time.monotonic()
+        prompted += [other.pay(webhook_url=prompt.url) for _ in range(OTHERS)]
+        live.eventually(lambda: len(prompt.requests) >= 2 * OTHERS, "more of the other merchant's webhooks", 15)
+        then = max(request.at for request in prompt.requests) - began
+        assert (first < 10, then < 6) == (True, True), (first, then)
+        assert {demo.settled(payment_id)["status"] for payment_id in stuck} == {"succeeded"}
+        assert {other.get(payment_id)["status"] for payment_id in prompted} == {"succeeded"}
+        # Nothing that the merchant's own receivers owe him has been given up for the others' sake.
+        hanging.open.set()
+        for payment_id in stuck[:HANGING]:
+            entry(demo, payment_id, "webhook.scheduled", status="delivered")

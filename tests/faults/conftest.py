@@ -1,0 +1,24 @@
+"""The demo merchant at the session's stack, whose parts the tests stop and kill; each test leaves it whole."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from local.seed import DEMO_API_KEY
+from local.stack import Stack
+from tests.support.live import Merchant, merchant
+from tests.support.payments import control_gateway
+
+
+@pytest.fixture
+def demo(stack: Stack) -> Iterator[Merchant]:
+    with merchant(stack, DEMO_API_KEY) as one:
+        yield one
+
+
+@pytest.fixture
+def slow_gateway(stack: Stack) -> Iterator[None]:
+    """A gateway that takes its time, so that there is something to interrupt."""
+    control_gateway(stack.urls.gateway, latency_seconds_min=0.5, latency_seconds_max=2.0)
+    yield
+    control_gateway(stack.urls.gateway, latency_seconds_min=0.0, latency_seconds_max=0.0)

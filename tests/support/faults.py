@@ -1,0 +1,67 @@
+"""Breaking parts of a running stack, and what must hold afterwards."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import psutil
+
+from local.servers import postgres
+from local.stack import Stack
+from tests.support import live
+from tests.support.live import Merchant
+
+
+@contextmanager
+def broker_away(stack: Stack) -> Iterator[None]:
+    """The broker is stopped within the block."""
+    stack.broker.stop()
+    try:
+        yield
+    finally:
+        stack.broker.start()
+
+
+@contextmanager
+def database_away(stack: Stack) -> Iterator[None]:
+    """The database is stopped within the block."""
+    stack.processes.stop_child("postgres")
+    try:
+        yield
+    finally:
+        postgres.start(stack.settings, stack.processes)
+
+
+def environments(stack: Stack, function: str) -> list[psutil.Process]:
+    """The processes that run `function` (api, relay, consumer, webhooks, jobs) now."""
+    host = next(child.process for child in stack.processes.children if child.name == "bridge")
+    return [process for process in host.children() if f"{function}.handler.handler" in process.cmdline()]
+
+
+def kill_environments(stack: Stack, function: str) -> int:
+    """Kill every process of `function`, and give their number."""
+    found = environments(stack, function)
+    for process in found:
+        process.kill()
+    psutil.wait_procs(found, timeout=10)
+    return len(found)
+
+
+def assert_each_is_charged_once_and_told(
+    stack: Stack, demo: Merchant, payment_ids: Iterable[str], seconds_max: float
+) -> None:
+    """Every payment succeeds, is charged once, and its outcome comes to the sink under one webhook id."""
+    for payment_id in payment_ids:
+        assert demo.settled(payment_id, seconds_max)["status"] == "succeeded"
+        assert len(live.charges(stack.urls.gateway, payment_id)) == 1
+        live.webhook(stack.urls.sink, payment_id, seconds_max)
+        told = {(one["headers"]["webhook-id"], one["verified"]) for one in live.received(stack.urls.sink, payment_id)}
+        assert [verified for _, verified in told] == [True]
+
+
+def kill_host(stack: Stack) -> list[psutil.Process]:
+    """Kill the process that runs the functions, schedules and queue mappings; gives the functions it had."""
+    host = next(child.process for child in stack.processes.children if child.name == "bridge")
+    functions = host.children(recursive=True)
+    host.kill()
+    stack.processes.stop_child("bridge")
+    return functions
