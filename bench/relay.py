@@ -29,11 +29,13 @@ PUBLISH_ALL_SECONDS_MAX = 60.0
 
 _FILL = f"""
     INSERT INTO outbox (id, payment_id, merchant_id, sequence, type, exchange, routing_key, body, correlation_id)
-    SELECT (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint), 12, '0') || '70008' || lpad(to_hex(n), 15, '0'))
-               ::uuid,
-           gen_random_uuid(), gen_random_uuid(), 1, 'payment.created', 'payments', '{QUEUE}',
-           repeat('x', {BODY_BYTES}), gen_random_uuid()::text
-    FROM generate_series(1, :rows) AS n
+    SELECT (moment || '70008' || number)::uuid, (moment || '70009' || number)::uuid, gen_random_uuid(), 1,
+           'payment.created', 'payments', '{QUEUE}', repeat('x', {BODY_BYTES}), gen_random_uuid()::text
+    FROM (
+        SELECT lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint), 12, '0') AS moment,
+               lpad(to_hex(n), 15, '0') AS number
+        FROM generate_series(1, :rows) AS n
+    ) AS new
 """  # noqa: S608 -- nothing but constants of this file.
 
 Relay = Callable[[Database, str], Awaitable[None]]
