@@ -14,13 +14,15 @@ PIP := -m pip --disable-pip-version-check --quiet install --no-deps --require-ha
 MAKEFLAGS += --no-print-directory
 
 ##@ The stack on this machine
-.PHONY: local up demo status logs down clean
+.PHONY: local up demo payment status logs down clean
 local: $(DEV) ## Start everything, send a sample payment, follow the logs until Ctrl-C
 	@$(LOCAL) run
 up: $(DEV) ## The same in the background; returns when it is ready
 	@$(LOCAL) up
 demo: $(DEV) ## Send a sample payment through the running stack and show its way
 	@$(LOCAL) demo
+payment: $(DEV) ## Tell where a payment is, and why: make payment ID=...
+	@$(LOCAL) payment $(ID)
 status: $(DEV) ## List what is running
 	@$(LOCAL) status
 logs: $(DEV) ## Follow the logs of the running stack

@@ -14,7 +14,7 @@ from types import FrameType
 
 import psutil
 
-from local import demo
+from local import demo, payment
 from local.errors import LocalError
 from local.logs import LogFollower
 from local.processes import is_alive, pid_file, read_pid_file, running, stop_recorded, write_pid_file
@@ -40,10 +40,15 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (_, text) in COMMANDS.items():
         commands.add_parser(name, help=text, description=text)
-    command = COMMANDS[parser.parse_args(arguments).command][0]
+    asked = commands.add_parser("payment", help="tell where a payment is, and why")
+    asked.add_argument("id", nargs="?", default="", help="the payment's id")
+    options = parser.parse_args(arguments)
     _end_on_signals()
     try:
-        command(LocalSettings.load())
+        if options.command == "payment":
+            payment.show(LocalSettings.load(), options.id)
+        else:
+            COMMANDS[options.command][0](LocalSettings.load())
     except LocalError as error:
         print(error, file=sys.stderr)
         return 1
