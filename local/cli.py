@@ -20,7 +20,7 @@ from local.logs import LogFollower
 from local.processes import is_alive, pid_file, read_pid_file, running, stop_recorded, write_pid_file
 from local.progress import use_utf8
 from local.servers import postgres
-from local.settings import PROJECT, LocalSettings
+from local.settings import PROJECT, LocalSettings, variable_of
 from local.stack import ERRORS, SUPERVISOR, Stack
 
 # The first start downloads RabbitMQ, which takes minutes on a slow line.
@@ -95,7 +95,7 @@ def up(settings: LocalSettings) -> None:
     if _supervisor(settings) is not None:
         print(f"Paybridge is up already: {settings.api_url}")
         return
-    settings.logs_dir.mkdir(parents=True, exist_ok=True)
+    _make_state_dir(settings)
     _ready_file(settings).unlink(missing_ok=True)
     print("Starting Paybridge", flush=True)
     with _log(settings, SUPERVISOR).open("wb") as output, _log(settings, ERRORS).open("wb") as errors:
@@ -169,6 +169,7 @@ def _supervising(settings: LocalSettings) -> Iterator[None]:
     """Record this process as the stack's supervisor; LocalError when there is another one."""
     if _supervisor(settings) is not None:
         raise LocalError("Paybridge is up already: stop it with `make down`.")
+    _make_state_dir(settings)
     stop_recorded(settings.state_dir)
     # The processes of `running` and `down` are the children; the supervisor has a file of its own beside them.
     write_pid_file(_supervisor_dir(settings), SUPERVISOR, psutil.Process())
@@ -205,6 +206,15 @@ def _show_until_ready(settings: LocalSettings, process: "subprocess.Popen[bytes]
                 raise LocalError(f"Paybridge was not ready after {UP_SECONDS_MAX} s.")
             time.sleep(0.1)
         print(progress.read(), end="", flush=True)
+
+
+def _make_state_dir(settings: LocalSettings) -> None:
+    try:
+        settings.logs_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        name = variable_of("state_dir")
+        reason = error.strerror or str(error)
+        raise LocalError(f"{settings.state_dir} cannot be used ({reason}): set {name} to another folder.") from None
 
 
 def _log(settings: LocalSettings, name: str) -> Path:

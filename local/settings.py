@@ -66,7 +66,7 @@ class LocalSettings:
     def load(cls, environment: Mapping[str, str] | None = None, env_file: Path = PROJECT / ".env") -> Self:
         """Read the settings; a variable in the environment wins over the same one in `env_file`.
 
-        Raises LocalError, naming the variable, for a value that does not fit.
+        Raises LocalError, naming the variable, for a value that does not fit, and both for a port given twice.
         """
         given = {**read_env_file(env_file), **(os.environ if environment is None else environment)}
         values: dict[str, Any] = {}
@@ -74,7 +74,9 @@ class LocalSettings:
             text = given.get(VARIABLES[item.name], "")
             if text:
                 values[item.name] = _convert(VARIABLES[item.name], text, type(item.default))
-        return replace(cls(), **values)
+        settings = replace(cls(), **values)
+        _refuse_equal_ports(settings)
+        return settings
 
     def environment(self) -> dict[str, str]:
         """The variables from which `load` makes these same settings again, for child processes.
@@ -123,6 +125,17 @@ def read_env_file(path: Path) -> dict[str, str]:
         if separator and not name.startswith("#"):
             values[name.strip()] = value.strip().strip("'\"")
     return values
+
+
+def _refuse_equal_ports(settings: LocalSettings) -> None:
+    """Two servers on one port would pass for each other until one of them has ended."""
+    names: dict[int, str] = {}
+    for item in fields(settings):
+        if item.name.endswith("_port"):
+            port, variable = getattr(settings, item.name), VARIABLES[item.name]
+            if port in names:
+                raise LocalError(f"{names[port]} and {variable} are both {port}: choose another port for one of them.")
+            names[port] = variable
 
 
 def _convert(variable: str, text: str, kind: type[Any]) -> Any:

@@ -235,8 +235,20 @@ def _ensure_role_and_database(port: int) -> None:
 
 
 def _check_given(url: str) -> None:
+    if not _is_complete(url):
+        name = variable_of("postgres_url")
+        raise LocalError(f"{name} is not of the form postgresql://user:password@host:5432/database: correct it.")
     try:
         connect(url).close()
     except (pg8000.native.InterfaceError, pg8000.native.DatabaseError, OSError) as error:
         host = urlsplit(url).netloc.rpartition("@")[2]
         raise LocalError(f"{variable_of('postgres_url')} names {host}, which does not answer: {error}.") from None
+
+
+def _is_complete(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        named = parts.hostname and parts.username and parts.path.strip("/") and parts.port != 0
+    except ValueError:
+        return False
+    return parts.scheme in {"postgresql", "postgres"} and bool(named)

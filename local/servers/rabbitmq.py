@@ -188,6 +188,8 @@ def _given_management(settings: LocalSettings) -> str:
     url = settings.rabbitmq_management_url
     if not url:
         raise LocalError(f"Set {variable_of('rabbitmq_management_url')} as well: policies can be declared only there.")
+    _require_form("rabbitmq_url", settings.rabbitmq_url, "amqp")
+    _require_form("rabbitmq_management_url", url, "http")
     parts = urlsplit(url)
     try:
         answer = httpx.get(f"{url.rstrip('/')}/api/overview", timeout=10, trust_env=False)
@@ -198,3 +200,13 @@ def _given_management(settings: LocalSettings) -> str:
         name = variable_of("rabbitmq_management_url")
         raise LocalError(f"{name} answers {answer.status_code}: correct the user and password in it.")
     return url.rstrip("/")
+
+
+def _require_form(name: str, url: str, scheme: str) -> None:
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme in {scheme, f"{scheme}s"} and bool(parts.hostname and parts.username and parts.port)
+    except ValueError:
+        fits = False
+    if not fits:
+        raise LocalError(f"{variable_of(name)} is not of the form {scheme}://user:password@host:port: correct it.")

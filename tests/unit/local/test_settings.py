@@ -30,6 +30,10 @@ class TestLoad:
         with pytest.raises(LocalError, match="PAYBRIDGE_LOCAL_AMQP_PORT"):
             LocalSettings.load({"PAYBRIDGE_LOCAL_AMQP_PORT": value}, tmp_path / "none")
 
+    def test_names_both_variables_of_a_port_given_twice(self, tmp_path: Path) -> None:
+        with pytest.raises(LocalError, match="PAYBRIDGE_LOCAL_GATEWAY_PORT and PAYBRIDGE_LOCAL_SINK_PORT are both"):
+            LocalSettings.load({"PAYBRIDGE_LOCAL_SINK_PORT": "8090"}, tmp_path / "none")
+
 
 class TestEnvironment:
     def test_makes_the_same_settings_again(self, tmp_path: Path) -> None:
