@@ -15,7 +15,7 @@ pytestmark = pytest.mark.faults
 
 _COUNT = Statement("SELECT count(*) FROM payments")
 _END_CONNECTIONS = Statement("""
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid()
 """)
 

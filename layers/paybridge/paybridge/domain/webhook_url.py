@@ -25,8 +25,8 @@ _HOST_NAME: Final = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_
 def check_webhook_url(url: str, *, allow_loopback: bool) -> str:
     """Returns `url` unchanged if it is an absolute https URL with a host and without login or fragment.
 
-    With `allow_loopback`, which only local settings say, http and any port of a loopback host are accepted too. Raises InvalidInput
-    (`webhook_url_invalid`, `webhook_url_insecure`, `webhook_port_not_allowed`).
+    With `allow_loopback`, which only local settings say, http and any port of a loopback host are accepted too.
+    Raises InvalidInput (`webhook_url_invalid`, `webhook_url_insecure`, `webhook_port_not_allowed`).
     """
     parts = _split(url) if len(url) <= URL_CHARACTERS_MAX and _CHARACTERS.fullmatch(url) else None
     if parts is None or not _has_usable_host(parts):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from paybridge.domain.events import PROCESS_PAYMENT, Event
+from paybridge.domain.events import Event
+from paybridge.domain.payment_events import process_payment
 from paybridge.ports import Clock, Ids
 from paybridge.store import outbox
 from paybridge.store.database import Database
@@ -23,19 +24,11 @@ def sweep_stuck(database: Database, clock: Clock, ids: Ids, stuck_after_seconds:
     now = clock.now()
     with database.transaction() as transaction:
         stuck = lock_stuck(transaction, now, timedelta(seconds=stuck_after_seconds), SWEEP_ROWS_MAX)
-        outbox.add(
-            transaction,
-            [
-                Event(
-                    id=ids.new(),
-                    type=PROCESS_PAYMENT,
-                    payment_id=payment.id,
-                    merchant_id=payment.merchant_id,
-                    correlation_id=payment.correlation_id,
-                    time=now,
-                    data={"payment_id": str(payment.id), "attempt": payment.attempts + 1},
-                )
-                for payment in stuck
-            ],
-        )
+        outbox.add(transaction, [_send_on(ids, payment, now) for payment in stuck])
     return stuck
+
+
+def _send_on(ids: Ids, payment: StuckPayment, now: datetime) -> Event:
+    return process_payment(
+        ids.new(), payment.id, payment.merchant_id, payment.correlation_id, now, payment.attempts + 1
+    )

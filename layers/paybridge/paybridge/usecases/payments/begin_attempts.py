@@ -9,8 +9,9 @@ from uuid import UUID
 
 from paybridge.domain.charging import Defer, Start, Step, next_step
 from paybridge.domain.circuit import Circuit, allowed_calls
-from paybridge.domain.events import PAYMENT_PROCESSING, PROCESS_PAYMENT, Event
-from paybridge.domain.payment import Payment, Status, payment_view
+from paybridge.domain.events import PAYMENT_PROCESSING, Event
+from paybridge.domain.payment import Payment, Status
+from paybridge.domain.payment_events import payment_event, process_payment
 from paybridge.store import attempts, circuits, outbox
 from paybridge.store.attempts import Chargeable
 from paybridge.store.database import Transaction
@@ -39,7 +40,7 @@ def begin_attempts(processing: Processing, orders: Sequence[ChargeOrder]) -> Beg
         begun = [_begun(one, step, now) for one, step in steps if isinstance(step, Start)]
         _record_starts(processing, transaction, begun, now)
         deferred = [(one.payment, step) for one, step in steps if isinstance(step, Defer)]
-        outbox.add_delayed(transaction, [(_command(processing, *one, now), one[1].seconds) for one in deferred])
+        outbox.add_delayed(transaction, [_come_back(processing, payment, step, now) for payment, step in deferred])
     put_off = [Processed(payment.id, payment.correlation_id, "deferred") for payment, _ in deferred]
     return Begun([attempt for attempt, _ in begun], put_off, circuit)
 
@@ -76,30 +77,16 @@ def _record_starts(
         return
     rows = [(attempt.payment.id, attempt.number, attempt.payment.last_sequence) for attempt, _ in begun]
     attempts.start(transaction, rows, now)
-    facts = [_processing_fact(processing, attempt.payment, now) for attempt, was_pending in begun if was_pending]
+    facts = [
+        payment_event(processing.ids.new(), PAYMENT_PROCESSING, attempt.payment, now)
+        for attempt, was_pending in begun
+        if was_pending
+    ]
     outbox.add(transaction, facts)
 
 
-def _processing_fact(processing: Processing, payment: Payment, now: datetime) -> Event:
-    return Event(
-        id=processing.ids.new(),
-        type=PAYMENT_PROCESSING,
-        payment_id=payment.id,
-        merchant_id=payment.merchant_id,
-        correlation_id=payment.correlation_id,
-        time=now,
-        sequence=payment.last_sequence,
-        data=payment_view(payment),
+def _come_back(processing: Processing, payment: Payment, step: Defer, now: datetime) -> tuple[Event, float]:
+    command = process_payment(
+        processing.ids.new(), payment.id, payment.merchant_id, payment.correlation_id, now, step.number
     )
-
-
-def _command(processing: Processing, payment: Payment, step: Defer, now: datetime) -> Event:
-    return Event(
-        id=processing.ids.new(),
-        type=PROCESS_PAYMENT,
-        payment_id=payment.id,
-        merchant_id=payment.merchant_id,
-        correlation_id=payment.correlation_id,
-        time=now,
-        data={"payment_id": str(payment.id), "attempt": step.number},
-    )
+    return command, step.seconds

@@ -9,8 +9,9 @@ from uuid import UUID
 import orjson
 
 from paybridge.domain.errors import LockTimeout
-from paybridge.domain.events import PAYMENT_CREATED, Event
-from paybridge.domain.payment import Payment, Status, payment_view
+from paybridge.domain.events import PAYMENT_CREATED
+from paybridge.domain.payment import Payment, Status
+from paybridge.domain.payment_events import payment_event
 from paybridge.ports import Clock, Ids
 from paybridge.store import accepted_payments
 from paybridge.store.accepted_payments import KeyClaim
@@ -87,18 +88,8 @@ def create_payment(
     is safe.
     """
     payment = _new_payment(clock, ids, merchant_id, order, correlation_id)
-    view = payment_view(payment)
-    body = orjson.dumps(view)
-    event = Event(
-        id=ids.new(),
-        type=PAYMENT_CREATED,
-        payment_id=payment.id,
-        merchant_id=merchant_id,
-        correlation_id=correlation_id,
-        time=payment.created_at,
-        data=view,
-        sequence=payment.last_sequence,
-    )
+    event = payment_event(ids.new(), PAYMENT_CREATED, payment, payment.created_at)
+    body = orjson.dumps(event.data)
     claim = KeyClaim(OPERATION, request.key, request.fingerprint, ACCEPTED_STATUS, body.decode())
     try:
         written = accepted_payments.insert(database, payment, event, claim)

@@ -9,8 +9,9 @@ from uuid import UUID
 
 from paybridge.domain.charging import RetryCharge, Settle, after_unknown
 from paybridge.domain.circuit import Circuit, after_calls
-from paybridge.domain.events import PAYMENT_FAILED, PAYMENT_SUCCEEDED, PROCESS_PAYMENT, Event
-from paybridge.domain.payment import Payment, Status, payment_view
+from paybridge.domain.events import PAYMENT_FAILED, PAYMENT_SUCCEEDED, Event
+from paybridge.domain.payment import Payment, Status
+from paybridge.domain.payment_events import payment_event, process_payment
 from paybridge.ports import Charged, Declined, Unknown
 from paybridge.store import attempts, circuits, outbox
 from paybridge.store.attempts import Finish
@@ -37,7 +38,7 @@ def record_outcomes(processing: Processing, outcomes: Sequence[Outcome], circuit
             if isinstance(consequence, Settle) and outcome.attempt.payment.id in settled
         ]
         retries = [
-            (_command(processing, outcome.attempt.payment, consequence, now), consequence.seconds)
+            _try_again(processing, outcome.attempt.payment, consequence, now)
             for outcome, consequence in decided
             if isinstance(consequence, RetryCharge)
         ]
@@ -82,30 +83,18 @@ def _fact(processing: Processing, payment: Payment, settle: Settle, sequence: in
         captured_minor=payment.amount_minor if succeeded else 0,
         failure_code=settle.failure_code,
         failure_message=settle.failure_message,
+        last_sequence=sequence,
         updated_at=now,
     )
-    return Event(
-        id=processing.ids.new(),
-        type=PAYMENT_SUCCEEDED if succeeded else PAYMENT_FAILED,
-        payment_id=payment.id,
-        merchant_id=payment.merchant_id,
-        correlation_id=payment.correlation_id,
-        time=now,
-        sequence=sequence,
-        data=payment_view(settled),
-    )
+    type_ = PAYMENT_SUCCEEDED if succeeded else PAYMENT_FAILED
+    return payment_event(processing.ids.new(), type_, settled, now)
 
 
-def _command(processing: Processing, payment: Payment, retry: RetryCharge, now: datetime) -> Event:
-    return Event(
-        id=processing.ids.new(),
-        type=PROCESS_PAYMENT,
-        payment_id=payment.id,
-        merchant_id=payment.merchant_id,
-        correlation_id=payment.correlation_id,
-        time=now,
-        data={"payment_id": str(payment.id), "attempt": retry.number},
+def _try_again(processing: Processing, payment: Payment, retry: RetryCharge, now: datetime) -> tuple[Event, float]:
+    command = process_payment(
+        processing.ids.new(), payment.id, payment.merchant_id, payment.correlation_id, now, retry.number
     )
+    return command, retry.seconds
 
 
 def _update_circuit(
