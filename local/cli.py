@@ -17,7 +17,7 @@ import psutil
 from local import demo, payment
 from local.errors import LocalError
 from local.logs import LogFollower
-from local.processes import is_alive, pid_file, read_pid_file, running, stop_recorded, write_pid_file
+from local.processes import is_alive, left_alive, pid_file, read_pid_file, running, stop_recorded, write_pid_file
 from local.progress import use_utf8
 from local.servers import postgres
 from local.settings import PROJECT, LocalSettings, variable_of
@@ -122,7 +122,7 @@ def down(settings: LocalSettings) -> None:
     supervisor = _supervisor(settings)
     if supervisor is not None:
         supervisor.terminate()
-        psutil.wait_procs([supervisor], timeout=STOP_SECONDS_MAX)
+        left_alive([supervisor], STOP_SECONDS_MAX)
     left = stop_recorded(settings.state_dir)
     print("Stopped." if supervisor is not None or left else "Nothing was running.")
 

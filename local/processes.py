@@ -180,7 +180,8 @@ def running(state_dir: Path) -> dict[str, tuple[psutil.Process, int]]:
 def stop_recorded(state_dir: Path, seconds_max: float = 20) -> list[str]:
     """Stop what the pid files in `state_dir` name, remove the files, and give the names of what was stopped."""
     found = running(state_dir)
-    for process, stop_signal in found.values():
+    # The last one started goes first, as in `Processes.stop`: RabbitMQ takes long to end without its port mapper.
+    for process, stop_signal in sorted(found.values(), key=lambda one: one[0].create_time(), reverse=True):
         stop_process(process, seconds_max, stop_signal)
     for path in (state_dir / "pids").glob("*.json"):
         path.unlink(missing_ok=True)
@@ -202,11 +203,10 @@ def stop_process(process: psutil.Process, seconds_max: float, stop_signal: int =
         process.send_signal(stop_signal)
     except psutil.NoSuchProcess:
         family = []
-    _, stubborn = psutil.wait_procs([process], timeout=seconds_max)
-    _, orphans = psutil.wait_procs(family, timeout=1)
-    for left in [*stubborn, *orphans]:
+    stubborn = [*left_alive([process], seconds_max), *left_alive(family, 1)]
+    for left in stubborn:
         _kill(left)
-    psutil.wait_procs([*stubborn, *orphans], timeout=5)
+    left_alive(stubborn, 5)
 
 
 def kill_session(leader_pid: int) -> None:
@@ -247,6 +247,18 @@ def died_sentence(child: Child) -> str:
     """What to tell the user about a child that ended by itself."""
     log = child.log.read_text(errors="replace") if child.log.is_file() else ""
     return f"{child.name} ended by itself; the end of {child.log}: {_tail(log)}"
+
+
+def left_alive(processes: Sequence[psutil.Process], seconds_max: float) -> list[psutil.Process]:
+    """Those that have not ended after `seconds_max`.
+
+    psutil's own waiting also waits for an ended process to be taken notice of, which the first process of a container
+    does late or never for the orphans of a killed supervisor.
+    """
+    deadline = time.monotonic() + seconds_max
+    while (alive := [process for process in processes if is_alive(process)]) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    return alive
 
 
 def _kill(process: psutil.Process) -> None:
