@@ -12,7 +12,7 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
-from local.seed import DEMO_API_KEY, DEMO_WEBHOOK_SECRET, OPERATOR_API_KEY, OTHER_API_KEY
+from local.seed import DEMO_API_KEY, DEMO_WEBHOOK_SECRET
 from local.stack import Stack
 from paybridge.store.database import Database
 from tests.support import live
@@ -160,15 +160,4 @@ def test_no_log_holds_a_secret_or_a_card_number(stack: Stack, demo: Merchant) ->
     live.webhook(stack.urls.sink, marker)
     log = stack.settings.logs_dir / "WebhooksFunction.log"
     live.eventually(lambda: marker in log.read_text(), "the delivery in the log")
-    assert live.leaks(stack.settings.logs_dir, SECRETS) == []
-
-
-SECRETS = {
-    "the merchant's key": DEMO_API_KEY,
-    "another merchant's key": OTHER_API_KEY,
-    "the operator's key": OPERATOR_API_KEY,
-    "the webhook secret": DEMO_WEBHOOK_SECRET.removeprefix("whsec_"),
-    "the database's login": "paybridge:paybridge",
-    "the database's secret": '"password": "paybridge"',
-    "the broker's login": "guest:guest",
-}
+    assert live.leaks(stack.settings.logs_dir) == []

@@ -6,14 +6,16 @@ import pytest
 
 from local.seed import DEMO_API_KEY
 from local.stack import Stack
-from tests.support.live import Merchant, merchant
+from tests.support.live import Merchant, leaks, merchant
 from tests.support.payments import control_gateway
 
 
 @pytest.fixture
 def demo(stack: Stack) -> Iterator[Merchant]:
+    """The merchant; afterwards what was logged amid the fault is looked through, for errors are where secrets leak."""
     with merchant(stack, DEMO_API_KEY) as one:
         yield one
+    assert leaks(stack.settings.logs_dir) == []
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import aio_pika
 import httpx
 
+from local.seed import DEMO_API_KEY, DEMO_WEBHOOK_SECRET, OPERATOR_API_KEY, OTHER_API_KEY
 from local.stack import Stack
 
 T = TypeVar("T")
@@ -21,6 +22,16 @@ POLL_SECONDS = 0.05
 FINAL = {"succeeded", "failed"}
 # What a card number may look like: 13 to 19 digits on end, of an issuer's range, that pass Luhn's check.
 CARD_LIKE = re.compile(r"(?<![0-9A-Za-z.-])[2-6][0-9]{12,18}(?![0-9A-Za-z.-])")
+
+SECRETS = {
+    "the merchant's key": DEMO_API_KEY,
+    "another merchant's key": OTHER_API_KEY,
+    "the operator's key": OPERATOR_API_KEY,
+    "the webhook secret": DEMO_WEBHOOK_SECRET.removeprefix("whsec_"),
+    "the database's login": "paybridge:paybridge",
+    "the database's secret": '"password": "paybridge"',
+    "the broker's login": "guest:guest",
+}
 
 
 def eventually(look: Callable[[], T | None], what: str, seconds_max: float = 30) -> T:
@@ -123,12 +134,12 @@ async def tapped(amqp_url: str) -> AsyncIterator[list[aio_pika.abc.AbstractIncom
         yield messages
 
 
-def leaks(logs_dir: Path, secrets: dict[str, str]) -> list[str]:
+def leaks(logs_dir: Path) -> list[str]:
     """Which secrets, by name, and which card-like numbers stand in which log files."""
     found = []
     for log in sorted(logs_dir.glob("*.log")):
         text = log.read_text(encoding="utf-8", errors="replace")
-        found += [f"{name} in {log.name}" for name, secret in secrets.items() if secret in text]
+        found += [f"{name} in {log.name}" for name, secret in SECRETS.items() if secret in text]
         found += [f"{number} in {log.name}" for number in CARD_LIKE.findall(text) if _passes_luhn(number)]
     return found
 
