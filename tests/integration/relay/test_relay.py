@@ -22,6 +22,8 @@ pytestmark = pytest.mark.integration
 
 _MISROUTE = Statement("UPDATE outbox SET routing_key = 'nowhere' WHERE payment_id = :id::uuid")
 
+_TO_NO_EXCHANGE = Statement("UPDATE outbox SET exchange = 'no.such.exchange' WHERE payment_id = :id::uuid")
+
 
 class Observer:
     """Keeps what the drain reports."""
@@ -121,6 +123,24 @@ class TestRelayOnce:
         got = await take_all(vhost.amqp_url, "payments.new")
         assert subjects([one.body for one in got]) == sorted(map(str, fine))
 
+    async def test_a_row_for_an_exchange_that_is_not_there_does_not_hold_up_the_rest(
+        self, database: Database, vhost: Vhost
+    ) -> None:
+        # The broker answers an unknown exchange by closing the channel, with every message that is on its way.
+        lost, *fine = accept(database, 50)
+        database.run(_TO_NO_EXCHANGE, id=lost)
+        refusals: list[Refusal] = []
+        async with open_publisher(vhost.amqp_url) as publisher:
+            relayed = await relay_once(database, publisher, 100, refusals.append)
+            new = accept(database, 1)
+            again = await relay_once(database, publisher, 100, refusals.append)
+        assert (relayed.claimed, relayed.refused, again.claimed, again.refused) == (50, 1, 1, 0)
+        (row,) = outbox_rows(database, lost)
+        assert (row["published_at"], row["attempts"]) == (None, 1)
+        assert "ChannelNotFoundEntity" in row["last_error"]
+        got = await take_all(vhost.amqp_url, "payments.new")
+        assert set(subjects([one.body for one in got])) == {str(id_) for id_ in [*fine, *new]}
+
     async def test_a_message_the_broker_refuses_stays(self, database: Database, broker: Broker) -> None:
         # A full queue with reject-publish nacks: the broker says no, and the row must not count as published.
         vhost = broker.fresh_vhost()
@@ -194,7 +214,7 @@ class TestDrain:
             opened += 1
             async with open_publisher(vhost.amqp_url) as publisher:
                 if opened == 1:
-                    await publisher._channel.connection.close()
+                    await publisher._connection.close()
                 yield publisher
 
         accept(database, 2)

@@ -1,11 +1,21 @@
 """The one connection: its transactions, and what becomes of it when the server goes away."""
 
+import os
+import signal
+import socket
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from paybridge.domain.errors import DatabaseUnavailable, LockTimeout, QueryFailed
-from paybridge.store.database import Database, Statement
+from paybridge.store.database import (
+    CONNECT_TIMEOUT_SECONDS,
+    SILENCE_MARGIN_SECONDS,
+    Database,
+    DatabaseAddress,
+    Statement,
+)
 from paybridge.store.migrations import migrate
 from tests.support.servers import Postgres, address_of
 
@@ -85,6 +95,38 @@ class TestOutage:
             transaction.run(_ADD, number=2)
         assert count(database) == 0
         other.close()
+
+
+class TestSilence:
+    """After a failover nobody closes the connection: the server just says nothing any more."""
+
+    def test_a_server_that_never_greets_is_away_after_seconds(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as mute:
+            nowhere = DatabaseAddress("127.0.0.1", mute.getsockname()[1], "none", "none", "none")
+            started = time.monotonic()
+            with pytest.raises(DatabaseUnavailable):
+                Database(nowhere).run(_COUNT)
+        assert time.monotonic() - started < CONNECT_TIMEOUT_SECONDS + 2
+
+    def test_a_server_that_falls_silent_is_away_soon_after_the_longest_statement(self, database: Database) -> None:
+        impatient = Database(database._address, statement_seconds_max=0.3)
+        (pid,) = impatient.run(Statement("SELECT pg_backend_pid()"))[0]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            started = time.monotonic()
+            with pytest.raises(DatabaseUnavailable):
+                impatient.run(_COUNT)
+            assert time.monotonic() - started < 0.3 + SILENCE_MARGIN_SECONDS + 2
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        assert impatient.run(_COUNT) == [[0]]
+        impatient.close()
+
+    def test_a_statement_that_takes_too_long_is_ended(self, database: Database) -> None:
+        impatient = Database(database._address, statement_seconds_max=0.2)
+        with pytest.raises(DatabaseUnavailable):
+            impatient.run(Statement("SELECT pg_sleep(20)"))
+        impatient.close()
 
 
 class TestMigrate:

@@ -34,13 +34,20 @@ if TYPE_CHECKING:
 Row = list[Any]
 
 TIMESTAMPTZ_OID = 1184
-SOCKET_TIMEOUT_SECONDS = 30
+CONNECT_TIMEOUT_SECONDS = 4.0
+STATEMENT_SECONDS_MAX = 15.0
+# How much longer than a statement may take the server may be silent: after a failover nobody closes the connection,
+# and only this tells a caller before its own time is up.
+SILENCE_MARGIN_SECONDS = 2.0
 # lock_timeout bounds how long a request waits for another one with the same idempotency key; the caller is then told
 # that the first is still in flight. The idle limit frees the rows of a relay whose process stopped without dying.
-SESSION_OPTIONS = (
-    "-c timezone=UTC -c lock_timeout=2000 -c statement_timeout=20000 -c idle_in_transaction_session_timeout=60000"
-)
-_UNAVAILABLE_SQLSTATES = ("08", "57P", "53")
+# They are set by SET, because RDS Proxy refuses them as options of the connection.
+_SESSION_SETTINGS = """
+    SET timezone = 'UTC'; SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = '60s';
+    SET statement_timeout = '{milliseconds}ms'
+"""
+# Besides lost connections: statement_timeout, the idle limit, and a server that has no more connections or space.
+_UNAVAILABLE_SQLSTATES = ("08", "57P", "57014", "25P03", "53")
 _LOCK_SQLSTATES = ("55P03", "40P01")
 
 
@@ -109,11 +116,21 @@ class Transaction:
 
 
 class Database:
-    """One lazily opened connection; not for use by two threads at the same time."""
+    """One lazily opened connection; not for use by two threads at the same time.
 
-    def __init__(self, address: DatabaseAddress, application_name: str = "paybridge") -> None:
+    A statement that takes longer than `statement_seconds_max` is ended by the server, and a server that stays silent
+    beyond that counts as away.
+    """
+
+    def __init__(
+        self,
+        address: DatabaseAddress,
+        application_name: str = "paybridge",
+        statement_seconds_max: float = STATEMENT_SECONDS_MAX,
+    ) -> None:
         self._address = address
         self._application_name = application_name
+        self._statement_seconds_max = statement_seconds_max
         self._connection: _Connection | None = None
         self._prepared: dict[Statement, tuple[bytes, Any, Any]] = {}
         self._sqlalchemy: SqlConnection | None = None
@@ -167,28 +184,36 @@ class Database:
         return bool(readable)
 
     def _connect(self) -> _Connection:
-        address = self._address
         try:
-            connection = _Connection(
-                address.user,
-                host=address.host,
-                port=address.port,
-                database=address.name,
-                password=address.password,
-                # To pg8000 None and True mean "encrypt, verify nothing": only False or a context say what they do.
-                ssl_context=address.tls if address.tls is not None else False,
-                timeout=SOCKET_TIMEOUT_SECONDS,
-                application_name=self._application_name,
-                startup_params={"options": SESSION_OPTIONS},
-            )
+            connection = self._log_in()
+            self._set_up(connection)
         except (DatabaseError, InterfaceError, OSError) as error:
-            raise DatabaseUnavailable(f"Cannot connect to the database at {address.host}:{address.port}.") from error
+            place = f"{self._address.host}:{self._address.port}"
+            raise DatabaseUnavailable(f"Cannot connect to the database at {place}.") from error
+        return connection
+
+    def _log_in(self) -> _Connection:
+        address = self._address
+        return _Connection(
+            address.user,
+            host=address.host,
+            port=address.port,
+            database=address.name,
+            password=address.password,
+            # To pg8000 None and True mean "encrypt, verify nothing": only False or a context say what they do.
+            ssl_context=address.tls if address.tls is not None else False,
+            timeout=CONNECT_TIMEOUT_SECONDS,
+            application_name=self._application_name,
+        )
+
+    def _set_up(self, connection: _Connection) -> None:
         # A statement for a whole batch leaves in several pieces. Nagle's algorithm would hold the last one back until
         # the server acknowledges those before it, which the server puts off for 40 ms.
         connection._usock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection._usock.settimeout(self._statement_seconds_max + SILENCE_MARGIN_SECONDS)
         connection.autocommit = True
         connection.register_in_adapter(TIMESTAMPTZ_OID, datetime.fromisoformat)
-        return connection
+        connection.execute_simple(_SESSION_SETTINGS.format(milliseconds=round(self._statement_seconds_max * 1000)))
 
     def _run_prepared(self, statement: Statement, parameters: dict[str, Any]) -> list[Row]:
         connection = self._connection

@@ -21,7 +21,7 @@ from paybridge.settings import (
     relay_settings,
     webhook_settings,
 )
-from paybridge.store.database import Database
+from paybridge.store.database import STATEMENT_SECONDS_MAX, Database
 
 if TYPE_CHECKING:
     from paybridge.adapters.gateways.http import HttpGateway
@@ -43,10 +43,10 @@ def _secrets() -> SecretReader:
 
 
 @cache
-def database() -> Database:
-    """The environment's one database connection, opened on first use."""
+def database(statement_seconds_max: float = STATEMENT_SECONDS_MAX) -> Database:
+    """The environment's one database connection, opened on first use: ask for it with the same patience everywhere."""
     name = environment().text("POWERTOOLS_SERVICE_NAME", "paybridge")
-    return Database(database_address(environment(), _secrets()), name)
+    return Database(database_address(environment(), _secrets()), name, statement_seconds_max)
 
 
 @cache

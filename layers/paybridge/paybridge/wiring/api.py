@@ -10,6 +10,9 @@ from paybridge.ports import Clock, Ids
 from paybridge.store.database import Database
 from paybridge.usecases.health.readiness import BrokerProbe
 
+# A caller waits for 29 s at most: a database that has gone silent must leave time for an honest 503.
+STATEMENT_SECONDS_MAX = 6.0
+
 
 @dataclass(frozen=True, slots=True)
 class ApiServices:
@@ -25,7 +28,7 @@ class ApiServices:
 def api_services() -> ApiServices:
     """The services of this environment; opens no connection yet."""
     return ApiServices(
-        database=wiring.database(),
+        database=wiring.database(STATEMENT_SECONDS_MAX),
         clock=wiring.clock(),
         ids=wiring.ids(),
         # The probe greets the broker and never logs in, so it needs the address and no secret.

@@ -8,11 +8,11 @@ the channel's own bookkeeping of confirms and returns.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import aio_pika
 from aio_pika.connection import make_url
@@ -33,17 +33,43 @@ CLOSE_DEADLINE_SECONDS = 2.0
 HEARTBEAT_SECONDS = 20
 PERSISTENT = 2
 
+_CHANNEL_LOST = "the broker closed the channel"
+_Result = TypeVar("_Result")
+
 
 class RabbitPublisher:
-    """A Publisher on one confirm channel."""
+    """A Publisher on one connection, with one confirm channel at a time."""
 
-    def __init__(self, channel: Any) -> None:
-        self._channel = channel
+    def __init__(self, connection: aio_pika.Connection) -> None:
+        self._connection = connection
+        self._channel: Any = None
 
     async def publish(self, messages: Sequence[Message], deadline_seconds: float) -> list[str | None]:
-        """Publishes the batch; see `paybridge.ports.Publisher`."""
-        if self._channel.is_closed:
-            raise BrokerUnavailable("The channel to the broker is closed.")
+        """Publishes the batch; see `paybridge.ports.Publisher`.
+
+        An exchange that is missing or forbidden makes the broker close the channel, and with it every message that
+        it had not confirmed yet. Those are then published again, exchange by exchange, each on a channel of its own,
+        so that only the messages for that exchange are refused.
+        """
+        refusals = await self._publish_on_one_channel(messages, deadline_seconds)
+        stranded = [number for number, refusal in enumerate(refusals) if refusal and refusal.startswith(_CHANNEL_LOST)]
+        by_exchange: dict[str, list[int]] = {}
+        for number in stranded:
+            by_exchange.setdefault(messages[number].exchange, []).append(number)
+        if len(by_exchange) > 1 and not self._connection.is_closed:
+            for numbers in by_exchange.values():
+                again = await self._publish_on_one_channel([messages[number] for number in numbers], deadline_seconds)
+                for number, refusal in zip(numbers, again, strict=True):
+                    refusals[number] = refusal
+        return refusals
+
+    async def connect(self) -> None:
+        """Opens the connection and its first channel; raises BrokerUnavailable."""
+        await self._within_deadline(self._connection.connect())
+        await self._ensure_channel()
+
+    async def _publish_on_one_channel(self, messages: Sequence[Message], deadline_seconds: float) -> list[str | None]:
+        await self._ensure_channel()
         confirmations = await self._send(messages)
         try:
             _, late = await asyncio.wait(confirmations, timeout=deadline_seconds)
@@ -53,6 +79,20 @@ class RabbitPublisher:
         if late and self._channel.is_closed:
             raise BrokerUnavailable("The broker went away before it confirmed.")
         return [_refusal_of(confirmation) for confirmation in confirmations]
+
+    async def _ensure_channel(self) -> None:
+        if self._connection.is_closed:
+            raise BrokerUnavailable("The connection to the broker is closed.")
+        if self._channel is None or self._channel.is_closed:
+            channel = await self._within_deadline(self._connection.channel(publisher_confirms=True))
+            self._channel = await channel.get_underlay_channel()
+
+    async def _within_deadline(self, step: Awaitable[_Result]) -> _Result:
+        try:
+            async with asyncio.timeout(CONNECT_DEADLINE_SECONDS):
+                return await step
+        except (AMQPError, OSError, TimeoutError, RuntimeError) as error:
+            raise BrokerUnavailable(f"Cannot reach the broker: {type(error).__name__}.") from error
 
     async def _send(self, messages: Sequence[Message]) -> list[asyncio.Future[Any]]:
         channel = self._channel
@@ -81,19 +121,11 @@ async def open_publisher(url: str) -> AsyncIterator[RabbitPublisher]:
     """
     connection = aio_pika.Connection(make_url(url, heartbeat=HEARTBEAT_SECONDS))
     try:
-        yield await _connect(connection)
+        publisher = RabbitPublisher(connection)
+        await publisher.connect()
+        yield publisher
     finally:
         await _close(connection)
-
-
-async def _connect(connection: aio_pika.Connection) -> RabbitPublisher:
-    try:
-        async with asyncio.timeout(CONNECT_DEADLINE_SECONDS):
-            await connection.connect()
-            channel = await connection.channel(publisher_confirms=True)
-            return RabbitPublisher(await channel.get_underlay_channel())
-    except (AMQPError, OSError, TimeoutError) as error:
-        raise BrokerUnavailable(f"Cannot reach the broker: {type(error).__name__}.") from error
 
 
 async def _close(connection: aio_pika.Connection) -> None:
@@ -136,7 +168,7 @@ def _refusal_of(confirmation: asyncio.Future[Any]) -> str | None:
     if isinstance(error, DeliveryError):
         return "refused by the broker"
     if error is not None:
-        return f"connection lost: {type(error).__name__}"
+        return f"{_CHANNEL_LOST}: {type(error).__name__}"
     if isinstance(confirmation.result(), DeliveredMessage):
         return "unroutable: no queue is bound for this exchange and key"
     return None
