@@ -165,6 +165,7 @@ LIST_PAYMENTS: Final[dict[str, Any]] = {
     "summary": "List payments",
     "responses": {
         200: {"model": PaymentPageView},
+        400: _problem("Not readable.", "query_malformed"),
         422: _problem("A parameter breaks a rule.", "validation_failed", "cursor_invalid"),
         **_FOR_MERCHANTS,
     },

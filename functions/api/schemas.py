@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
@@ -79,7 +80,17 @@ def _refuse_nul(value: str) -> str:
     return value
 
 
-Time = Annotated[AwareDatetime, BeforeValidator(_refuse_loose_time)]
+def _in_utc(moment: datetime) -> datetime:
+    # Near the ends of the calendar an offset leads out of it. Nothing was created out there, so the end itself says
+    # the same as the moment beyond it.
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        end = datetime.min if moment.year == 1 else datetime.max
+        return end.replace(tzinfo=UTC)
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(_refuse_loose_time), AfterValidator(_in_utc)]
 
 
 class PaymentListQuery(BaseModel):

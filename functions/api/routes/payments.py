@@ -22,6 +22,7 @@ from api.json_body import check_content_type
 from api.orders import parse_order
 from api.prefer import preferred_wait_seconds
 from api.problems import Problem
+from api.query_string import check_query_string
 from api.schemas import PaymentListQuery
 from paybridge.domain.payment import Payment, payment_view
 from paybridge.domain.payment_query import PaymentFilters
@@ -90,6 +91,7 @@ async def list_(request: Request, query: Annotated[PaymentListQuery, Query()]) -
     """Payments, newest first, in pages that stay put while new payments arrive."""
     context = context_of(request)
     merchant_id = context.authenticator.merchant(request.headers)
+    check_query_string(request.scope["query_string"])
     filters = PaymentFilters(**query.model_dump(exclude={"limit", "cursor"}))
     page = list_payments(context.services.database, merchant_id, filters, cursor=query.cursor, limit=query.limit)
     return _json(

@@ -198,7 +198,9 @@ CREATE TABLE webhook_receivers (
 
 PARTITIONS = """
 CREATE FUNCTION uuid7_floor(moment timestamptz) RETURNS uuid LANGUAGE sql IMMUTABLE AS $body$
-    SELECT (lpad(to_hex((extract(epoch FROM moment) * 1000)::bigint), 12, '0') || '00000000000000000000')::uuid
+    -- Ids begin in 1970: the least of them is the floor of every earlier moment.
+    SELECT (lpad(to_hex(greatest(0, extract(epoch FROM moment) * 1000)::bigint), 12, '0')
+            || '00000000000000000000')::uuid
 $body$;
 
 CREATE FUNCTION ensure_partitions(months_ahead integer) RETURNS integer LANGUAGE plpgsql AS $body$
