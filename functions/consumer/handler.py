@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -46,6 +47,9 @@ def _log_processed(messages: int, processed: list[Processed]) -> None:
             for one in processed[start : start + LOGGED_MAX]
         ]
         log.info("processed payments", extra={"messages": messages, "payments": payments})
+    for one in processed:
+        if one.error is not None:
+            log.error("a payment needs a person", extra={**asdict(one), "payment_id": str(one.payment_id)})
 
 
 def _processing() -> Processing:

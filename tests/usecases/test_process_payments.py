@@ -127,8 +127,9 @@ class TestRepeatedMessages:
         assert await bench.process(payment_id, payment_id) == {payment_id: "succeeded"}
         assert len(attempt_rows(bench.database, payment_id)) == 1
 
-    async def test_an_unknown_payment_is_passed_over(self, bench: Bench) -> None:
-        assert await bench.process(uuid.uuid4()) == {}
+    async def test_a_payment_that_does_not_exist_is_reported_and_passed_over(self, bench: Bench) -> None:
+        nobody, somebody = uuid.uuid4(), bench.pay("tok_success")
+        assert await bench.process(nobody, somebody) == {nobody: "missing", somebody: "succeeded"}
 
     async def test_a_first_message_again_does_not_run_ahead_of_the_retry(self, bench: Bench) -> None:
         payment_id = bench.pay("tok_error")

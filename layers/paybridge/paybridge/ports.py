@@ -77,14 +77,23 @@ class Declined:
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown:
-    """Nobody knows whether the money moved: no answer, or an error of the gateway's own.
+class Rejected:
+    """The gateway refused the request itself, as one it cannot read or does not allow: this call charged nothing."""
 
-    `failure_code` is what the payment fails with if this stays so after the last try.
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Nobody knows whether the money moved: no answer, or none that says so clearly.
+
+    `failure_code` is what the payment fails with in the end; it may only once `never_arrived` is true, which is when
+    the gateway, asked afterwards, has never heard of the charge.
     """
 
     failure_code: str
     error: str
+    never_arrived: bool = False
 
 
 GatewayOutcome = Charged | Declined | Unknown
@@ -93,7 +102,7 @@ GatewayOutcome = Charged | Declined | Unknown
 class PaymentGateway(Protocol):
     """The payment gateway. Never raises for the gateway's or the network's fault: that is an Unknown."""
 
-    async def charge(self, request: ChargeRequest) -> GatewayOutcome:
+    async def charge(self, request: ChargeRequest) -> GatewayOutcome | Rejected:
         """Asks for the charge, within the gateway's deadline."""
         ...
 

@@ -58,14 +58,22 @@ class TestNextStep:
 
 class TestAfterUnknown:
     def test_each_wait_of_the_schedule_is_used_once_and_then_the_payment_fails(self) -> None:
-        steps = [after_unknown(number, "gateway_timeout", (1, 2)) for number in (1, 2, 3)]
+        steps = [after_unknown(number, "gateway_timeout", (1, 2), never_arrived=True) for number in (1, 2, 3)]
         assert steps[:2] == [RetryCharge(2, 1), RetryCharge(3, 2)]
         assert isinstance(steps[2], Settle)
         assert (steps[2].status, steps[2].failure_code) == (Status.FAILED, "gateway_timeout")
 
     @given(st.lists(st.floats(0.1, 100), max_size=10), st.integers(1, 30))
-    def test_it_always_ends(self, delays: list[float], number: int) -> None:
-        assert isinstance(after_unknown(number, "gateway_error", delays), Settle) == (number > len(delays))
+    def test_it_ends_once_the_gateway_says_that_nothing_arrived(self, delays: list[float], number: int) -> None:
+        step = after_unknown(number, "gateway_error", delays, never_arrived=True)
+        assert isinstance(step, Settle) == (number > len(delays))
+
+    @given(st.lists(st.floats(0.1, 100), max_size=10), st.integers(1, 30))
+    def test_a_payment_never_fails_while_the_money_may_have_moved(self, delays: list[float], number: int) -> None:
+        step = after_unknown(number, "gateway_error", delays, never_arrived=False)
+        assert isinstance(step, RetryCharge)
+        assert step.number == number + 1
+        assert step.seconds > 0
 
 
 class TestGatewayKey:

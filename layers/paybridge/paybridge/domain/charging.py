@@ -11,6 +11,8 @@ from paybridge.domain.payment import Status
 from paybridge.domain.retry import RetryIn, after_failure
 
 OPERATION = "charge"
+# Between tries to learn what became of a charge, when the schedule names no wait at all.
+LAST_WAIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +93,17 @@ class RetryCharge:
     seconds: float
 
 
-def after_unknown(number: int, failure_code: str, delays_seconds: Sequence[float]) -> Settle | RetryCharge:
-    """What follows an attempt with an unknown outcome: another one, or after the last the payment fails."""
+def after_unknown(
+    number: int, failure_code: str, delays_seconds: Sequence[float], never_arrived: bool
+) -> Settle | RetryCharge:
+    """What follows an attempt with an unknown outcome: another one, or after the last the payment fails.
+
+    It fails only when the gateway, asked after that try, has never heard of the charge (`never_arrived`). As long as
+    it cannot say, the money may have moved: then the last wait is repeated until it can.
+    """
     follow_up = after_failure(number, delays_seconds)
     if isinstance(follow_up, RetryIn):
         return RetryCharge(number + 1, follow_up.seconds)
-    return Settle(Status.FAILED, failure_code, "The gateway gave no clear answer to any try.")
+    if never_arrived:
+        return Settle(Status.FAILED, failure_code, "The gateway gave no clear answer to any try.")
+    return RetryCharge(number + 1, delays_seconds[-1] if delays_seconds else LAST_WAIT_SECONDS)

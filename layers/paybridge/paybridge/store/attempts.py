@@ -73,6 +73,8 @@ _FINISH = Statement("""
     SELECT id, last_sequence FROM settled
 """)
 
+_STATUSES = Statement("SELECT id, status FROM payments WHERE id = ANY(:ids::uuid[])")
+
 
 @dataclass(frozen=True, slots=True)
 class Chargeable:
@@ -125,6 +127,11 @@ def finish(transaction: Transaction, finishes: Sequence[Finish], now: datetime) 
     """
     rows = orjson.dumps([_finish_row(one) for one in finishes]).decode()
     return {row[0]: row[1] for row in transaction.run(_FINISH, rows=rows, now=now)}
+
+
+def statuses(transaction: Transaction, ids: Sequence[UUID]) -> dict[UUID, Status]:
+    """The present statuses of these payments."""
+    return {row[0]: Status(row[1]) for row in transaction.run(_STATUSES, ids=_array(ids))} if ids else {}
 
 
 def _finish_row(finish: Finish) -> dict[str, Any]:

@@ -6,19 +6,27 @@ asks again by our own reference.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import aiohttp
 import orjson
 
-from paybridge.ports import Charged, ChargeRequest, Declined, GatewayOutcome, Unknown
+from paybridge.ports import Charged, ChargeRequest, Declined, GatewayOutcome, Rejected, Unknown
 
 # As many calls as the largest batch of the event source mapping that one environment takes at a time.
 CONNECTIONS_MAX = 1000
 # Asking what became of a charge is a quick read; it must not double the time that a batch takes.
 LOOKUP_TIMEOUT_SECONDS = 2.0
 ANSWER_BYTES_MAX = 64 * 1024
+
+# The statuses that carry a charge: made, made before, declined.
+_ANSWERS = frozenset({200, 201, 402})
+_REJECTIONS = frozenset({400, 422})
+# What is kept in the database and shown to merchants must be text that both can take.
+_GATEWAY_ID = re.compile(r"[!-~]{1,255}")
+_FAILURE_CODE = re.compile(r"[a-z0-9_]{1,64}")
 
 _TIMEOUT = "gateway_timeout"
 _ERROR = "gateway_error"
@@ -34,7 +42,7 @@ class HttpGateway:
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._session: aiohttp.ClientSession | None = None
 
-    async def charge(self, request: ChargeRequest) -> GatewayOutcome:
+    async def charge(self, request: ChargeRequest) -> GatewayOutcome | Rejected:
         """Asks for the charge; see `paybridge.ports.PaymentGateway`."""
         return await _never_raising(self._post_charge(request))
 
@@ -48,7 +56,7 @@ class HttpGateway:
             await self._session.close()
             self._session = None
 
-    async def _post_charge(self, request: ChargeRequest) -> GatewayOutcome:
+    async def _post_charge(self, request: ChargeRequest) -> GatewayOutcome | Rejected:
         body = {
             "reference": str(request.payment_id),
             "amount_minor": request.amount_minor,
@@ -56,22 +64,24 @@ class HttpGateway:
             "payment_method": request.payment_method,
         }
         headers = {"Content-Type": "application/json", "Idempotency-Key": request.idempotency_key}
-        async with self._pool().post(self._url + "/charges", data=orjson.dumps(body), headers=headers) as response:
-            return _outcome_of(response.status, await _read(response))
+        async with self._pool().post(
+            self._url + "/charges", data=orjson.dumps(body), headers=headers, allow_redirects=False
+        ) as response:
+            return _outcome_of(request, response.status, await _read(response))
 
     async def _get_charge(self, request: ChargeRequest) -> GatewayOutcome | None:
-        timeout = aiohttp.ClientTimeout(total=LOOKUP_TIMEOUT_SECONDS)
-        parameters = {"reference": str(request.payment_id)}
-        async with self._pool().get(self._url + "/charges", params=parameters, timeout=timeout) as response:
+        async with self._pool().get(
+            self._url + "/charges",
+            params={"reference": str(request.payment_id)},
+            timeout=aiohttp.ClientTimeout(total=LOOKUP_TIMEOUT_SECONDS),
+            allow_redirects=False,
+        ) as response:
             body = await _read(response)
         if response.status != 200:
             return Unknown(_ERROR, f"the gateway answered {response.status} to a look-up")
-        found = [one for one in orjson.loads(body) if one.get("kind") == "charge"]
-        if not found:
-            return None
-        # A charge that went through outweighs any decline before it.
-        best = next((one for one in found if one["status"] == "succeeded"), found[-1])
-        return _outcome_of_charge(best)
+        found = [_outcome_of_charge(request, one) for one in orjson.loads(body) if one["kind"] == "charge"]
+        # A charge that went through outweighs whatever else is on record, and an unclear one outweighs a decline.
+        return next((one for kind in (Charged, Unknown, Declined) for one in found if isinstance(one, kind)), None)
 
     def _pool(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -90,7 +100,7 @@ async def _never_raising(call: Coroutine[Any, Any, _Outcome]) -> _Outcome | Unkn
         return Unknown(_TIMEOUT, "no answer before the deadline")
     except (aiohttp.ClientError, OSError) as error:
         return Unknown(_ERROR, f"{type(error).__name__}")
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         return Unknown(_ERROR, f"an answer that cannot be read: {type(error).__name__}")
 
 
@@ -103,16 +113,28 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     return body
 
 
-def _outcome_of(status: int, body: bytes) -> GatewayOutcome:
-    if status in {200, 201, 402}:
-        return _outcome_of_charge(orjson.loads(body))
-    if 400 <= status < 500 and status not in {408, 409, 425, 429}:
-        return Declined("gateway_rejected", f"The gateway refused the request with {status}.")
+def _outcome_of(request: ChargeRequest, status: int, body: bytes) -> GatewayOutcome | Rejected:
+    if status in _ANSWERS:
+        return _outcome_of_charge(request, orjson.loads(body))
+    if status in _REJECTIONS:
+        return Rejected(f"the gateway answered {status}")
+    # Anything else (a wrong login, a redirect, a proxy's page) tells about the way there and not about the charge.
     return Unknown(_ERROR, f"the gateway answered {status}")
 
 
-def _outcome_of_charge(charge: dict[str, Any]) -> GatewayOutcome:
-    if charge["status"] == "succeeded":
-        return Charged(gateway_id=str(charge["id"]))
-    code = str(charge.get("failure_code") or "card_declined")
+def _outcome_of_charge(request: ChargeRequest, charge: dict[str, Any]) -> GatewayOutcome:
+    """What a charge on the gateway's record says; Unknown unless it is ours and says it clearly."""
+    ours = (str(request.payment_id), request.amount_minor, request.currency)
+    if (charge["reference"], charge["amount_minor"], charge["currency"]) != ours:
+        return Unknown(_ERROR, "an answer about another charge")
+    gateway_id, status = charge["id"], charge["status"]
+    if not _GATEWAY_ID.fullmatch(gateway_id):
+        return Unknown(_ERROR, "an answer without a usable id")
+    if status == "succeeded":
+        return Charged(gateway_id)
+    if status != "declined":
+        return Unknown(_ERROR, "a status that is neither succeeded nor declined")
+    code = charge.get("failure_code") or "card_declined"
+    if not _FAILURE_CODE.fullmatch(code):
+        code = "card_declined"
     return Declined(failure_code=code, message=code.replace("_", " ").capitalize() + ".")

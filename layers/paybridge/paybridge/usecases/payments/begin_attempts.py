@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
@@ -41,8 +41,15 @@ def begin_attempts(processing: Processing, orders: Sequence[ChargeOrder]) -> Beg
         _record_starts(processing, transaction, begun, now)
         deferred = [(one.payment, step) for one, step in steps if isinstance(step, Defer)]
         outbox.add_delayed(transaction, [_come_back(processing, payment, step, now) for payment, step in deferred])
-    put_off = [Processed(payment.id, payment.correlation_id, "deferred") for payment, _ in deferred]
+        missing = _missing(transaction, asked.keys() - {one.payment.id for one in chargeable})
+    put_off = [Processed(payment.id, payment.correlation_id, "deferred") for payment, _ in deferred] + missing
     return Begun([attempt for attempt, _ in begun], put_off, circuit)
+
+
+def _missing(transaction: Transaction, ids: Set[UUID]) -> list[Processed]:
+    """Those of the payments that do not exist; the others are settled, and a message about them comes late."""
+    absent = ids - attempts.statuses(transaction, list(ids)).keys()
+    return [Processed(id_, "", "missing", "there is no such payment") for id_ in absent]
 
 
 def _hold_back(steps: list[tuple[Chargeable, Step]], circuit: Circuit, now: datetime) -> list[tuple[Chargeable, Step]]:

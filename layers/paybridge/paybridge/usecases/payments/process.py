@@ -11,14 +11,18 @@ for, with the same idempotency key), or a settled payment. None of these charges
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 from uuid import UUID
 
 from paybridge.domain.charging import gateway_key
-from paybridge.domain.payment import Status
-from paybridge.ports import Charged, ChargeRequest, Declined, GatewayOutcome, Unknown
+from paybridge.domain.circuit import Circuit
+from paybridge.domain.errors import PaybridgeError
+from paybridge.domain.payment import Payment, Status
+from paybridge.ports import Charged, ChargeRequest, Declined, GatewayOutcome, Rejected, Unknown
+from paybridge.usecases.isolation import isolate
 from paybridge.usecases.payments.begin_attempts import begin_attempts
-from paybridge.usecases.payments.processing import Attempt, ChargeOrder, Outcome, Processed, Processing
+from paybridge.usecases.payments.processing import Attempt, Begun, ChargeOrder, Outcome, Processed, Processing
 from paybridge.usecases.payments.record_outcomes import record_outcomes
 
 # Answers that arrive this close together are committed together: one transaction for a thousand quick answers, and
@@ -29,24 +33,60 @@ GROUP_SECONDS = 0.02
 async def process_payments(processing: Processing, orders: Sequence[ChargeOrder]) -> list[Processed]:
     """Charges what the orders ask for, and tells of every payment that was not settled before what became of it.
 
-    Raises DatabaseUnavailable: then the whole batch is to be delivered again.
+    Raises DatabaseUnavailable or LockTimeout: then the whole batch is to be delivered again.
     """
-    begun = await asyncio.to_thread(begin_attempts, processing, orders)
-    processed = list(begun.deferred)
+    if not orders:
+        return []
+    begun, processed = await asyncio.to_thread(_begin, processing, orders)
     pending = {asyncio.create_task(_call(processing, attempt)) for attempt in begun.attempts}
     try:
         while pending:
             outcomes, pending = await _next_group(pending)
-            settled = await asyncio.to_thread(record_outcomes, processing, outcomes, begun.circuit)
-            processed.extend(_processed(outcome, settled) for outcome in outcomes)
+            processed += await asyncio.to_thread(_record, processing, outcomes, begun.circuit)
     finally:
         for task in pending:
             task.cancel()
     return processed
 
 
-def _processed(outcome: Outcome, settled: Mapping[UUID, Status]) -> Processed:
-    payment = outcome.attempt.payment
+def _begin(processing: Processing, orders: Sequence[ChargeOrder]) -> tuple[Begun, list[Processed]]:
+    """Starts the attempts, and tells of the payments that none was started for."""
+    refused: list[Processed] = []
+
+    def on_bad(order: ChargeOrder, error: PaybridgeError) -> None:
+        refused.append(Processed(order.payment_id, "", "refused", str(error)))
+
+    parts = isolate(lambda some: begin_attempts(processing, some), orders, on_bad)
+    attempts = [attempt for part in parts for attempt in part.attempts]
+    deferred = [one for part in parts for one in part.deferred]
+    circuit = parts[-1].circuit if parts else Circuit()
+    return Begun(attempts, deferred, circuit), deferred + refused
+
+
+def _record(processing: Processing, outcomes: Sequence[Outcome], circuit: Circuit) -> list[Processed]:
+    """Records a group of outcomes, and tells what became of each payment.
+
+    A payment whose outcome the database refuses stays processing, for the sweep to send on, and holds up nobody else.
+    """
+    refused: dict[UUID, str] = {}
+
+    def on_bad(outcome: Outcome, error: PaybridgeError) -> None:
+        refused[outcome.attempt.payment.id] = str(error)
+
+    parts = isolate(lambda some: record_outcomes(processing, some, circuit), outcomes, on_bad)
+    settled = {id_: status for part in parts for id_, status in part.settled.items()}
+    too_late = {id_ for part in parts for id_ in part.charged_too_late}
+    return [_processed(outcome.attempt.payment, settled, too_late, refused) for outcome in outcomes]
+
+
+def _processed(
+    payment: Payment, settled: Mapping[UUID, Status], too_late: Set[UUID], refused: Mapping[UUID, str]
+) -> Processed:
+    if payment.id in refused:
+        return Processed(payment.id, payment.correlation_id, "refused", refused[payment.id])
+    if payment.id in too_late:
+        error = "the gateway charged a payment that had been given up: give the money back"
+        return Processed(payment.id, payment.correlation_id, "charged_too_late", error)
     return Processed(payment.id, payment.correlation_id, str(settled.get(payment.id, "unknown")))
 
 
@@ -74,13 +114,21 @@ async def _call(processing: Processing, attempt: Attempt) -> Outcome:
 
 
 async def _charge(processing: Processing, request: ChargeRequest, ask_first: bool) -> GatewayOutcome:
-    """The gateway's word; a charge without an answer is looked up by our reference before it counts as unknown."""
+    """The gateway's word on the charge; without a clear one it is looked up by our reference before it is unknown."""
+    known: GatewayOutcome | None = None
     if ask_first:
-        found = await processing.gateway.find_charge(request)
-        if isinstance(found, Charged | Declined):
-            return found
+        known = await processing.gateway.find_charge(request)
+        if isinstance(known, Charged | Declined):
+            return known
     answer = await processing.gateway.charge(request)
+    if isinstance(answer, Rejected):
+        if known is None:
+            return Declined("gateway_rejected", "The gateway does not accept this charge.")
+        # An earlier try may have charged, and the gateway could not say: this refusal settles nothing.
+        return Unknown("gateway_error", answer.error)
     if not isinstance(answer, Unknown):
         return answer
     found = await processing.gateway.find_charge(request)
-    return found if isinstance(found, Charged | Declined) else answer
+    if isinstance(found, Charged | Declined):
+        return found
+    return replace(answer, never_arrived=found is None)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from paybridge.domain.circuit import Circuit, CircuitPolicy
-from paybridge.domain.payment import Payment
+from paybridge.domain.payment import Payment, Status
 from paybridge.ports import Clock, GatewayOutcome, Ids, PaymentGateway
 from paybridge.store.database import Database
 
@@ -49,20 +49,33 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Processed:
-    """What became of one payment: its new status, or `unknown` (tried again later) or `deferred` (not tried yet)."""
+    """What became of one payment: its new status, or `unknown` (tried again later) or `deferred` (not tried yet).
+
+    `error` is set when a person has to look: the database refused the payment's change (`refused`), the gateway
+    charged a payment that had been given up (`charged_too_late`), or the payment does not exist (`missing`).
+    """
 
     payment_id: UUID
     correlation_id: str
     outcome: str
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """What came of a batch of orders: attempts to make now, and the payments that were put off."""
+    """What came of a batch of orders: attempts to make now, and the payments without one that there is something to say of."""
 
     attempts: list[Attempt]
     deferred: list[Processed]
     circuit: Circuit
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The payments that recorded outcomes settled, and those charged although they had been settled otherwise."""
+
+    settled: dict[UUID, Status]
+    charged_too_late: set[UUID]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,14 @@ from paybridge.ports import Charged, Declined, Unknown
 from paybridge.store import attempts, circuits, outbox
 from paybridge.store.attempts import Finish
 from paybridge.store.database import Transaction
-from paybridge.usecases.payments.processing import CIRCUIT, Outcome, Processing
+from paybridge.usecases.payments.processing import CIRCUIT, Outcome, Processing, Recorded
 
 Consequence = Settle | RetryCharge
+GIVEN_UP = frozenset({Status.FAILED, Status.CANCELED})
 
 
-def record_outcomes(processing: Processing, outcomes: Sequence[Outcome], circuit: Circuit) -> dict[UUID, Status]:
-    """Commits what the gateway said, and returns the payments settled by it.
+def record_outcomes(processing: Processing, outcomes: Sequence[Outcome], circuit: Circuit) -> Recorded:
+    """Commits what the gateway said, and returns which payments that settled.
 
     `circuit` is the circuit as it stood when the calls began: a closed one that meets no failure is not written.
     Raises DatabaseUnavailable; then nothing of it is recorded, and the messages come again.
@@ -44,7 +45,14 @@ def record_outcomes(processing: Processing, outcomes: Sequence[Outcome], circuit
         ]
         outbox.add_delayed(transaction, [(fact, 0.0) for fact in facts] + retries)
         _update_circuit(processing, transaction, outcomes, circuit, now)
-    return {fact.payment_id: Status(fact.data["status"]) for fact in facts}
+        charged = [outcome.attempt.payment.id for outcome in outcomes if isinstance(outcome.answer, Charged)]
+        too_late = _given_up(transaction, [id_ for id_ in charged if id_ not in settled])
+    return Recorded({fact.payment_id: Status(fact.data["status"]) for fact in facts}, too_late)
+
+
+def _given_up(transaction: Transaction, charged: Sequence[UUID]) -> set[UUID]:
+    """Which of these charged payments had been settled without the charge."""
+    return {id_ for id_, status in attempts.statuses(transaction, charged).items() if status in GIVEN_UP}
 
 
 def _consequence(processing: Processing, outcome: Outcome) -> Consequence:
@@ -53,7 +61,8 @@ def _consequence(processing: Processing, outcome: Outcome) -> Consequence:
         return Settle(Status.SUCCEEDED)
     if isinstance(answer, Declined):
         return Settle(Status.FAILED, answer.failure_code, answer.message)
-    return after_unknown(outcome.attempt.number, answer.failure_code, processing.retry_delays_seconds)
+    delays_seconds = processing.retry_delays_seconds
+    return after_unknown(outcome.attempt.number, answer.failure_code, delays_seconds, answer.never_arrived)
 
 
 def _finish(outcome: Outcome, consequence: Consequence) -> Finish:
