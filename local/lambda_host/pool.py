@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections import deque
 from pathlib import Path
@@ -14,9 +15,15 @@ from local.template import FunctionDefinition
 
 logger = logging.getLogger(__name__)
 
-# A waiting invocation has one more environment started after this long. Lambda starts one at once; on a machine with a
-# few cores a burst of short requests is over sooner than a cold start, which would only take the processor from it.
+# Lambda starts an environment for every invocation that finds none free. On a machine with a few cores a burst of short
+# requests is over sooner than a cold start, which would only take the processor from it; so one more is started when
+# the first of the queue has waited this long and nothing else moves the queue.
 _GROWTH_PATIENCE_SECONDS = 0.1
+# A queue that moves, but too slowly for this, has one more started all the same.
+_QUEUE_SECONDS_MAX = 1.0
+# How often a queue is looked at.
+_LOOK_SECONDS = 0.05
+_CORES = os.cpu_count() or 1
 # Cold starts at the same time; each one keeps a core busy.
 _STARTING_MAX = 2
 # Lambda gives initialization 10 s; here it competes with every other process of the stack.
@@ -46,7 +53,11 @@ class FunctionPool:
         self._starting: set[Environment] = set()
         # The last one used is the first one used again, so that its caches and connections stay fresh.
         self._idle: list[Environment] = []
-        self._waiting: deque[asyncio.Future[Environment | InvocationResult]] = deque()
+        # Who waits, longest first, and since when on the loop's clock.
+        self._waiting: deque[tuple[float, asyncio.Future[Environment | InvocationResult]]] = deque()
+        self._queue_timer: asyncio.TimerHandle | None = None
+        # When an invocation last came to its end.
+        self._moved_at = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._in_flight = 0
         self._closed = False
@@ -94,7 +105,10 @@ class FunctionPool:
 
     def ready(self, environment: Environment) -> None:
         """The environment asks for work: it has started up, or has finished its invocation."""
-        self._starting.discard(environment)
+        if environment in self._starting:
+            self._starting.discard(environment)
+        else:
+            self._moved_at = asyncio.get_running_loop().time()
         waiter = self._next_waiter()
         if waiter is None:
             self._idle.append(environment)
@@ -106,8 +120,10 @@ class FunctionPool:
         self._closed = True
         for environment in self._alive:
             environment.kill()
-        for waiter in self._waiting:
+        for _, waiter in self._waiting:
             waiter.cancel()
+        if self._queue_timer is not None:
+            self._queue_timer.cancel()
 
     async def wait_closed(self) -> None:
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -116,21 +132,35 @@ class FunctionPool:
         """The next free environment, or the reason why one could not start. Without a limit a start is on its way."""
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[Environment | InvocationResult] = loop.create_future()
-        self._waiting.append(waiter)
-        throttle_at = None if wait_seconds_max is None else loop.time() + wait_seconds_max
-        given = False
+        self._waiting.append((loop.time(), waiter))
         if not self._alive:
             self._grow()
+        if self._queue_timer is None:
+            self._queue_timer = loop.call_later(_LOOK_SECONDS, self._look_at_queue)
+        given = False
         try:
-            while not (await asyncio.wait({waiter}, timeout=_GROWTH_PATIENCE_SECONDS))[0]:
-                if throttle_at is not None and loop.time() >= throttle_at:
-                    raise ThrottledError("Rate Exceeded.")
-                self._grow()
+            async with asyncio.timeout(wait_seconds_max):
+                environment = await waiter
             given = True
-            return waiter.result()
+            return environment
+        except TimeoutError as error:
+            raise ThrottledError("Rate Exceeded.") from error
         finally:
             if not given:
                 self._withdraw(waiter)
+
+    def _look_at_queue(self) -> None:
+        """Grow where that is due, and look again as long as anybody waits."""
+        self._queue_timer = None
+        while self._waiting and self._waiting[0][1].done():
+            self._waiting.popleft()
+        if not self._waiting or self._closed:
+            return
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if growth_is_due(len(self._alive), now - self._waiting[0][0], now - self._moved_at):
+            self._grow()
+        self._queue_timer = loop.call_later(_LOOK_SECONDS, self._look_at_queue)
 
     def _withdraw(self, waiter: asyncio.Future[Environment | InvocationResult]) -> None:
         """The invocation was given up: an environment that it was given at the same moment goes to the next one."""
@@ -188,7 +218,19 @@ class FunctionPool:
 
     def _next_waiter(self) -> asyncio.Future[Environment | InvocationResult] | None:
         while self._waiting:
-            waiter = self._waiting.popleft()
+            _, waiter = self._waiting.popleft()
             if not waiter.done():
                 return waiter
         return None
+
+
+def growth_is_due(alive: int, queued_seconds: float, unmoved_seconds: float, cores: int = _CORES) -> bool:
+    """Whether one more environment would help the first of the queue.
+
+    `queued_seconds` is how long that one waits, `unmoved_seconds` how long ago an invocation came to its end. Short
+    invocations keep the cores busy and the queue moving, and more environments than cores would only slow them down;
+    where nothing comes to an end the invocations themselves are waiting, and the cores have nothing to do.
+    """
+    if queued_seconds < _GROWTH_PATIENCE_SECONDS:
+        return False
+    return alive < cores or unmoved_seconds >= _GROWTH_PATIENCE_SECONDS or queued_seconds >= _QUEUE_SECONDS_MAX

@@ -3,6 +3,7 @@ import io
 import json
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,21 @@ class TestClose:
             host.warm()
             started_at = time.monotonic()
         assert time.monotonic() - started_at < 2
+
+
+class TestConcurrency:
+    async def test_is_reached_by_slow_callers_and_leaves_room_for_a_short_one(self, tmp_path: Path) -> None:
+        callers, sleep = 20, b'{"mode": "sleep", "seconds": 20}'
+        template = read_template(TEMPLATE)
+        toy = replace(template.functions["Toy"], timeout_seconds=25, reserved_concurrency=50)
+        async with LambdaHost(replace(template, functions={"Toy": toy}), logs_dir=tmp_path) as host:
+            slow = [asyncio.create_task(host.invoke("Toy", sleep)) for _ in range(callers)]
+            await asyncio.sleep(0)
+            short = await asyncio.wait_for(host.invoke("Toy", b"{}"), 15)
+            assert short.function_error is None
+            assert not any(task.done() for task in slow)
+            for task in slow:
+                task.cancel()
 
 
 @pytest.fixture
