@@ -58,9 +58,9 @@ def _begin(processing: Processing, orders: Sequence[ChargeOrder]) -> tuple[Begun
 
     parts = isolate(lambda some: begin_attempts(processing, some), orders, on_bad)
     attempts = [attempt for part in parts for attempt in part.attempts]
-    deferred = [one for part in parts for one in part.deferred]
+    others = [one for part in parts for one in part.others]
     circuit = parts[-1].circuit if parts else Circuit()
-    return Begun(attempts, deferred, circuit), deferred + refused
+    return Begun(attempts, others, circuit), others + refused
 
 
 def _record(processing: Processing, outcomes: Sequence[Outcome], circuit: Circuit) -> list[Processed]:

@@ -63,10 +63,10 @@ class Processed:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """What came of a batch of orders: attempts to make now, and the payments without one that there is something to say of."""
+    """What came of a batch of orders: attempts to make now, and what is to be said of payments that got none."""
 
     attempts: list[Attempt]
-    deferred: list[Processed]
+    others: list[Processed]
     circuit: Circuit
 
 
