@@ -86,8 +86,7 @@ def _in_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError:
-        end = datetime.min if moment.year == 1 else datetime.max
-        return end.replace(tzinfo=UTC)
+        return datetime.min.replace(tzinfo=UTC) if moment.year == 1 else datetime.max.replace(tzinfo=UTC)
 
 
 Time = Annotated[AwareDatetime, BeforeValidator(_refuse_loose_time), AfterValidator(_in_utc)]

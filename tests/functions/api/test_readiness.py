@@ -18,6 +18,17 @@ from tests.support.api import ORDER, AbsentBroker, ApiClient, api_client, event_
 
 _AGE_OUTBOX = Statement("UPDATE outbox SET available_at = now() - interval '90 s' WHERE published_at IS NULL")
 
+_PUBLISH_ALL = Statement("UPDATE outbox SET published_at = now() WHERE published_at IS NULL")
+# As the relay leaves a row that the broker has refused for five minutes.
+_REFUSE = Statement("""
+    UPDATE outbox SET attempts = 8, created_at = now() - interval '300 s', available_at = now() + interval '60 s'
+    WHERE payment_id = :id::uuid
+""")
+_PUT_OFF = Statement("""
+    UPDATE outbox SET created_at = now() - interval '300 s', available_at = now() + interval '1 day'
+    WHERE payment_id = :id::uuid
+""")
+
 
 def checks_of(client: ApiClient, status: int) -> dict[str, dict[str, Any]]:
     """The checks by name."""
@@ -40,6 +51,20 @@ class TestReady:
         client.create(ORDER)
         database.run(_AGE_OUTBOX)
         assert 90 <= checks_of(client, 200)["relay"]["lag_seconds"] < 120
+
+    def test_a_message_that_is_refused_again_and_again_is_a_lag(self, client: ApiClient, database: Database) -> None:
+        database.run(_PUBLISH_ALL)
+        payment_id = client.create(ORDER).json()["payment_id"]
+        database.run(_REFUSE, id=payment_id)
+        assert 300 <= checks_of(client, 200)["relay"]["lag_seconds"] < 330
+        database.run(_PUBLISH_ALL)
+        assert checks_of(client, 200)["relay"]["lag_seconds"] == 0
+
+    def test_a_retry_of_the_future_is_no_lag(self, client: ApiClient, database: Database) -> None:
+        database.run(_PUBLISH_ALL)
+        payment_id = client.create(ORDER).json()["payment_id"]
+        database.run(_PUT_OFF, id=payment_id)
+        assert checks_of(client, 200)["relay"]["lag_seconds"] == 0
 
     def test_without_the_broker_it_is_named(self, database: Database) -> None:
         client = api_client(database, broker=AbsentBroker())

@@ -13,10 +13,14 @@ _SCHEMA_REVISION = Statement("SELECT version_num FROM alembic_version")
 
 _PING = Statement("SELECT 1")
 
+# A refusal puts the row's next try off: by available_at, one that is refused for ever would never be late. It counts
+# from its creation instead, so a retry that was meant to wait counts as older than it is while it is being refused.
 _RELAY_LAG = Statement("""
-    SELECT coalesce(extract(epoch FROM now() - min(available_at)), 0)::float8
-    FROM outbox
-    WHERE published_at IS NULL AND exchange IS NOT NULL AND available_at <= now()
+    SELECT coalesce(extract(epoch FROM now() - least(
+        (SELECT min(available_at) FROM outbox
+         WHERE published_at IS NULL AND exchange IS NOT NULL AND available_at <= now()),
+        (SELECT min(created_at) FROM outbox
+         WHERE published_at IS NULL AND exchange IS NOT NULL AND attempts > 0))), 0)::float8
 """)
 
 
@@ -39,5 +43,5 @@ def schema_revision(database: Database) -> str | None:
 
 
 def relay_lag_seconds(database: Database) -> float:
-    """How long the oldest due message has been waiting for the relay; 0 when none waits."""
+    """How long the oldest message that is due or was refused has been waiting for the broker; 0 when none waits."""
     return float(database.run(_RELAY_LAG)[0][0])

@@ -2,7 +2,8 @@
 
 The big tables are partitioned by month on their own UUIDv7, whose first 48 bits are milliseconds since 1970, so old
 months can be archived and dropped, and a look-up by id touches one partition. `ensure_partitions` makes the months;
-the default partitions only catch what would otherwise be refused.
+the default partitions only catch what would otherwise be refused, until their month is made. The role that migrates
+gets the defaults that the functions' sessions want: let them use the same.
 """
 
 from alembic import op
@@ -144,6 +145,9 @@ CREATE TABLE outbox (
     CONSTRAINT outbox_commands_are_published CHECK (sequence IS NOT NULL OR exchange IS NOT NULL)
 ) PARTITION BY RANGE (id);
 CREATE INDEX outbox_due ON outbox (available_at) WHERE published_at IS NULL AND exchange IS NOT NULL;
+-- All but empty: what the broker has refused and not yet taken.
+CREATE INDEX outbox_refused ON outbox (created_at)
+    WHERE published_at IS NULL AND exchange IS NOT NULL AND attempts > 0;
 CREATE INDEX outbox_by_payment ON outbox (payment_id);
 
 CREATE TABLE circuits (
@@ -203,11 +207,34 @@ CREATE FUNCTION uuid7_floor(moment timestamptz) RETURNS uuid LANGUAGE sql IMMUTA
             || '00000000000000000000')::uuid
 $body$;
 
+CREATE FUNCTION ensure_partition(parent text, month timestamptz) RETURNS void LANGUAGE plpgsql AS $body$
+DECLARE
+    partition text := parent || '_' || to_char(month AT TIME ZONE 'UTC', 'YYYY_MM');
+    key text := (SELECT attname FROM pg_partitioned_table JOIN pg_attribute
+                     ON attrelid = partrelid AND attnum = partattrs[0] WHERE partrelid = parent::regclass);
+    first_id uuid := uuid7_floor(month);
+    end_id uuid := uuid7_floor(month + interval '1 month');
+BEGIN
+    EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', partition, parent);
+    -- A month that is made late finds its rows in the default partition, and PostgreSQL attaches no partition whose
+    -- rows are there. Nobody writes there while they move.
+    EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', parent || '_default');
+    EXECUTE format('WITH moved AS (DELETE FROM %I WHERE %I >= $1 AND %I < $2 RETURNING *)
+        INSERT INTO %I SELECT * FROM moved', parent || '_default', key, key, partition) USING first_id, end_id;
+    EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+        parent, partition, first_id, end_id);
+    -- Rows leave outbox_due all day: vacuum by rows changed, not by a share of all rows ever kept.
+    IF parent = 'outbox' THEN
+        EXECUTE format('ALTER TABLE %I SET (autovacuum_vacuum_scale_factor = 0.0,
+            autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_cost_delay = 0)', partition);
+    END IF;
+END
+$body$;
+
 CREATE FUNCTION ensure_partitions(months_ahead integer) RETURNS integer LANGUAGE plpgsql AS $body$
 DECLARE
     parent text;
     month timestamptz;
-    partition text;
     made integer := 0;
 BEGIN
     FOREACH parent IN ARRAY ARRAY['payments', 'payment_attempts', 'outbox', 'webhook_deliveries', 'webhook_attempts']
@@ -215,15 +242,8 @@ BEGIN
         FOR offset_months IN -1..months_ahead LOOP
             month := date_trunc('month', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
                      + make_interval(months => offset_months);
-            partition := parent || '_' || to_char(month AT TIME ZONE 'UTC', 'YYYY_MM');
-            CONTINUE WHEN to_regclass(partition) IS NOT NULL;
-            EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)', partition, parent,
-                uuid7_floor(month), uuid7_floor(month + interval '1 month'));
-            -- Rows leave outbox_due all day: vacuum by rows changed, not by a share of all rows ever kept.
-            IF parent = 'outbox' THEN
-                EXECUTE format('ALTER TABLE %I SET (autovacuum_vacuum_scale_factor = 0.0,
-                    autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_cost_delay = 0)', partition);
-            END IF;
+            CONTINUE WHEN to_regclass(parent || '_' || to_char(month AT TIME ZONE 'UTC', 'YYYY_MM')) IS NOT NULL;
+            PERFORM ensure_partition(parent, month);
             made := made + 1;
         END LOOP;
     END LOOP;
@@ -239,8 +259,25 @@ CREATE TABLE webhook_attempts_default PARTITION OF webhook_attempts DEFAULT;
 SELECT ensure_partitions(3);
 """
 
+# What every session wants, as defaults of the role: RDS Proxy takes no such options from a client that connects.
+# lock_timeout bounds how long a request waits for another one with the same idempotency key; the idle limit frees the
+# rows of a relay whose process stopped without dying.
+SESSIONS = """
+DO $body$
+DECLARE
+    setting text;
+BEGIN
+    FOREACH setting IN ARRAY ARRAY['timezone = ''UTC''', 'lock_timeout = ''2s''', 'statement_timeout = ''20s''',
+                                   'idle_in_transaction_session_timeout = ''60s''']
+    LOOP
+        EXECUTE format('ALTER ROLE CURRENT_USER IN DATABASE %I SET %s', current_database(), setting);
+    END LOOP;
+END
+$body$;
+"""
+
 
 def upgrade() -> None:
     """Creates every table, function and partition."""
-    for script in (ACCOUNTS, PAYMENTS, OUTBOX, WEBHOOKS, PARTITIONS):
+    for script in (ACCOUNTS, PAYMENTS, OUTBOX, WEBHOOKS, PARTITIONS, SESSIONS):
         op.get_bind().exec_driver_sql(script)
