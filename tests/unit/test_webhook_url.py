@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from paybridge.domain.errors import InvalidInput
 from paybridge.domain.webhook_url import check_webhook_url
@@ -16,6 +20,9 @@ class TestCheckWebhookUrl:
             "https://example.com",
             "https://example.com:8443/a%20b?x=1&y=[z]",
             "https://xn--e1afmkfd.xn--p1ai/",
+            "https://XN--E1AFMKFD.xn--p1ai/",
+            "https://xn--fa-hia.de/",
+            "https://xn--ls8h.la/",
             "https://192.0.2.1/",
             "https://[2001:db8::1]/",
         ],
@@ -51,6 +58,18 @@ class TestCheckWebhookUrl:
             "https://example..com/",
             "https://[::1/",
             "https://[example.com]/",
+            "https://xn--/",
+            "https://xn--a/",
+            "https://xn--a.example.com/",
+            "https://XN--A/",
+            "https://example.xn---/",
+            "https://xn--example-/",
+            "https://xn--99999999/",
+            "https://xn--7sg/",
+            "https://[::1%25]/x",
+            "https://[::1%251]/x",
+            "https://[fe80::1%25eth0]/x",
+            "https://[2001:db8::1%251]/x",
             "https://example.com\\@evil.test/",
             "https://example.com/" + "a" * 2048,
         ],
@@ -60,6 +79,11 @@ class TestCheckWebhookUrl:
         with pytest.raises(InvalidInput) as caught:
             check_webhook_url(url, allow_loopback=allow_loopback)
         assert caught.value.code == "webhook_url_invalid"
+
+    @given(st.text("abcdefghijklmnopqrstuvwxyz0123456789-", max_size=20))
+    def test_a_strange_label_is_refused_in_no_other_way(self, label: str) -> None:
+        with suppress(InvalidInput):
+            check_webhook_url(f"https://xn--{label}.example.com/", allow_loopback=False)
 
     @pytest.mark.parametrize("url", ["http://127.0.0.1:8091/ok", "http://localhost:8091/ok", "http://[::1]:8091/ok"])
     def test_http_is_for_loopback_and_local_settings_only(self, url: str) -> None:

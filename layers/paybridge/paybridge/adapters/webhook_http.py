@@ -107,14 +107,14 @@ class HttpWebhookSender:
             return None
         try:
             parsed = URL(url)
-            port = parsed.port
+            # Each of these is worked out when it is read; the host then fails for an `xn--` label that means nothing.
+            scheme, host, port = parsed.scheme, parsed.host, parsed.port
+            has_login = parsed.raw_user is not None or parsed.raw_password is not None
         except (ValueError, TypeError):
             return None
-        if parsed.scheme not in ("http", "https") or not parsed.host or not port:
+        if scheme not in ("http", "https") or not host or not port or has_login:
             return None
-        if parsed.raw_user is not None or parsed.raw_password is not None:
-            return None
-        if is_target_allowed(parsed.scheme, port):
+        if is_target_allowed(scheme, port):
             return self._session(_is_public_or_loopback if self._allow_loopback else is_public), parsed
         return (self._session(is_loopback), parsed) if self._allow_loopback else None
 

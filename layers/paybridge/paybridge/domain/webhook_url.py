@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -19,6 +20,8 @@ HTTPS_PORT: Final = 443
 
 # The characters that RFC 3986 allows, without "#". urlsplit is lenient: it drops tabs and line ends in silence.
 _CHARACTERS: Final = re.compile(r"https?://[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=%]+")
+# `hostname` of urlsplit is in lower case.
+_ENCODED_PREFIX: Final = "xn--"
 _HOST_NAME: Final = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 
 
@@ -58,8 +61,28 @@ def _has_usable_host(parts: SplitResult) -> bool:
     if not host or "@" in parts.netloc:
         return False
     if "[" in parts.netloc:
-        return _ip_address(host) is not None
-    return _HOST_NAME.fullmatch(host) is not None
+        address = _ip_address(host)
+        # A scope is the number of a network card: it means something on one machine and nothing to anybody else.
+        return isinstance(address, ipaddress.IPv6Address) and address.scope_id is None
+    return _HOST_NAME.fullmatch(host) is not None and all(map(_is_readable_label, host.split(".")))
+
+
+def _is_readable_label(label: str) -> bool:
+    """Whether an `xn--` label stands for a text in the form that names have; any other label stands for itself.
+
+    Python's codec `idna` follows the standard of 2003 and refuses names of today, `faß.de` among them. So what both
+    standards agree on is checked here; a name that is none in the end is found out when it is to be resolved.
+    """
+    if not label.startswith(_ENCODED_PREFIX):
+        return True
+    encoded = label.removeprefix(_ENCODED_PREFIX)
+    try:
+        text = encoded.encode("ascii").decode("punycode")
+        is_the_encoding = text.encode("punycode").decode("ascii") == encoded
+    except ValueError:
+        return False
+    in_form = unicodedata.normalize("NFKC", text.lower())
+    return is_the_encoding and not text.isascii() and text.isprintable() and text == in_form
 
 
 def _is_loopback(host: str) -> bool:
