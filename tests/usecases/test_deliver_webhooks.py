@@ -3,6 +3,8 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -17,6 +19,7 @@ from paybridge.adapters.system import SystemClock, Uuid7Ids
 from paybridge.adapters.webhook_http import HttpWebhookSender
 from paybridge.domain.events import DELIVER_WEBHOOK, Event, parse_envelope
 from paybridge.domain.webhook import SendResult, delivery_id
+from paybridge.store import deliveries
 from paybridge.store.database import Database, DatabaseAddress, Row, Statement
 from paybridge.usecases.webhooks.deliver import deliver_webhooks
 from paybridge.usecases.webhooks.delivering import Delivering, Lane, Report, WebhookSender, fast_lane, slow_lane
@@ -51,6 +54,10 @@ RECEIVERS = Statement("""
 """)
 
 
+LOCK_DELIVERIES = Statement("SELECT 1 FROM webhook_deliveries WHERE payment_id = :id::uuid FOR UPDATE")
+LOCK_PAYMENT = Statement("SELECT 1 FROM payments WHERE id = :id::uuid FOR UPDATE")
+
+
 class Crash(BaseException):
     """The process died."""
 
@@ -68,6 +75,34 @@ class StubSender:
         if isinstance(answer, BaseException):
             raise answer
         return answer
+
+
+class BreakingSender:
+    """A sender for which URLs with that ending break, or have an answer of their own; all others say 200."""
+
+    def __init__(self, ending: str, answer: SendResult | Exception) -> None:
+        self._ending = ending
+        self._answer = answer
+
+    async def send(self, url: str, headers: Mapping[str, str], body: bytes, timeout_seconds: float) -> SendResult:
+        if not url.endswith(self._ending):
+            return answered(200)
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer
+
+
+class HeldSender:
+    """A sender that answers 200 when it is released."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.released = asyncio.Event()
+
+    async def send(self, url: str, headers: Mapping[str, str], body: bytes, timeout_seconds: float) -> SendResult:
+        self.asked.set()
+        await self.released.wait()
+        return answered(200)
 
 
 class World:
@@ -328,7 +363,7 @@ class TestDeath:
             await world.deliver(event, sender=dying)
         assert world.attempts(event) == [[1, "started", None, None]]
         await world.deliver(event)
-        assert world.attempts(event) == [[1, "started", None, None], [2, "delivered", 200, None]]
+        assert world.attempts(event) == [[1, "failed", None, "interrupted"], [2, "delivered", 200, None]]
         assert world.received(event)[0]["headers"]["webhook-id"] == dying.sent[0][1]["webhook-id"]
 
     async def test_in_a_retry_sends_again_when_the_command_comes_again(self, world: World) -> None:
@@ -338,7 +373,139 @@ class TestDeath:
         with pytest.raises(Crash):
             await world.deliver(command, lane=SLOW, sender=StubSender(Crash()))
         await world.deliver(command, lane=SLOW)
-        assert [attempt[:2] for attempt in world.attempts(event)] == [[1, "failed"], [2, "started"], [3, "delivered"]]
+        assert [attempt[:2] for attempt in world.attempts(event)] == [[1, "failed"], [2, "failed"], [3, "delivered"]]
+
+    async def test_uses_up_none_of_the_schedule(self, world: World) -> None:
+        event = world.event(world.merchant(), "/ok")
+        for _ in range(3):
+            with pytest.raises(Crash):
+                await world.deliver(event, delays=(1, 2), sender=StubSender(Crash()))
+        (report,) = await world.deliver(event, delays=(1, 2), sender=StubSender(answered(500)))
+        assert (report.outcome, report.attempt) == ("retry", 4)
+        assert 0 < world.outbox(event)[-1][3] <= 1
+        for outcome in ("retry", "failed"):
+            (report,) = await world.deliver(
+                world.command(event), lane=SLOW, delays=(1, 2), sender=StubSender(answered(500))
+            )
+            assert report.outcome == outcome
+        assert [attempt[3] for attempt in world.attempts(event)] == ["interrupted"] * 3 + [None] * 3
+
+    async def test_an_answer_to_what_was_taken_for_interrupted_is_still_recorded(self, world: World) -> None:
+        event = world.event(world.merchant(), "/ok")
+        sender = HeldSender()
+        slow = asyncio.create_task(world.deliver(event, sender=sender))
+        await sender.asked.wait()
+        with closing(Database(world.database._address)) as other:
+            await World(other, StubSender(answered(500)), world.sink).deliver(event)
+        assert world.attempts(event)[0] == [1, "failed", None, "interrupted"]
+        sender.released.set()
+        await slow
+        assert world.attempts(event) == [[1, "delivered", 200, None], [2, "failed", 500, None]]
+        assert world.deliveries(event) == [["delivered", 2]]
+
+
+class TestFaultsOfOne:
+    """One delivery that nobody can do anything with, and the others of its batch."""
+
+    @pytest.mark.parametrize("url", ["https://xn--a/", "https://xn--/", "https://[::1%25]/x"])
+    async def test_an_unreadable_name_is_given_up_and_the_others_arrive(self, world: World, url: str) -> None:
+        odd, good = world.event(world.merchant(), url), world.event(world.merchant(), "/ok")
+        reports = await world.deliver(odd, good)
+        assert {report.payment_id: report.outcome for report in reports}[good.payment_id] == "delivered"
+        assert world.attempts(odd)[0][3] in ("url_not_allowed", "address_not_allowed", "connect_failed")
+
+    async def test_a_sender_that_breaks_fails_one_attempt_and_says_so(
+        self, world: World, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        merchant_id = world.merchant()
+        odd, good = world.event(merchant_id, "/odd"), world.event(merchant_id, "/ok")
+        sender = BreakingSender("/odd", AssertionError("4111111111111111"))
+        reports = await world.deliver(odd, good, sender=sender)
+        assert {report.payment_id: report.outcome for report in reports} == {
+            odd.payment_id: "retry",
+            good.payment_id: "delivered",
+        }
+        assert world.attempts(odd) == [[1, "failed", None, "internal_error"]]
+        (line,) = [vars(record) for record in caplog.records if record.message == "cannot send a webhook"]
+        assert (line["levelname"], line["payment_id"], line["error_type"]) == (
+            "ERROR",
+            str(odd.payment_id),
+            "AssertionError",
+        )
+        assert "4111" not in str(line)
+
+    async def test_an_event_that_the_database_refuses_is_logged_and_the_others_arrive(
+        self, world: World, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        good = world.event(world.merchant(), "/ok")
+        odd = world.fact(good.payment_id, good.merchant_id, data={"webhook_url": "https://example.com/\x00"})
+        (report,) = await world.deliver(odd, good, good)
+        assert (report.payment_id, report.outcome) == (good.payment_id, "delivered")
+        assert len(world.received(good)) == 1
+        (line,) = [vars(record) for record in caplog.records if record.message == "cannot begin a webhook delivery"]
+        assert (line["levelname"], line["event_id"], line["error_type"]) == ("ERROR", str(odd.id), "QueryFailed")
+
+    async def test_an_outcome_that_the_database_refuses_is_logged_and_the_others_recorded(
+        self, world: World, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        merchant_id = world.merchant()
+        odd, good = world.event(merchant_id, "/odd"), world.event(merchant_id, "/ok")
+        (report,) = await world.deliver(odd, good, sender=BreakingSender("/odd", answered(70_000)))
+        assert (report.payment_id, report.outcome) == (good.payment_id, "delivered")
+        assert world.deliveries(good) == [["delivered", 1]]
+        assert world.attempts(odd) == [[1, "started", None, None]]
+        (line,) = [vars(record) for record in caplog.records if record.message == "cannot record a webhook delivery"]
+        assert (line["levelname"], line["step"], line["error_type"]) == ("ERROR", "Outcome", "QueryFailed")
+
+    async def test_a_command_for_an_unknown_delivery_is_logged_and_the_others_arrive(
+        self, world: World, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        event = world.event(world.merchant(), "/fail-times/1/unknown")
+        await world.deliver(event)
+        nobody = uuid7()
+        strange = [
+            world.fact(event.payment_id, event.merchant_id, type=DELIVER_WEBHOOK, data={name: str(nobody)})
+            for name in ("delivery_id", "event_id")
+        ]
+        (report,) = await world.deliver(*strange, world.command(event), lane=SLOW)
+        assert report.outcome == "delivered"
+        lines = [vars(record) for record in caplog.records if record.message == "a command names what is not on record"]
+        assert {(line["levelname"], line["id"]) for line in lines} == {("ERROR", str(nobody))}
+
+
+class TestLocks:
+    async def test_a_lock_held_for_longer_than_one_wait_does_not_return_the_batch(self, world: World) -> None:
+        event = world.event(world.merchant(), "/ok")
+        await world.deliver(event, sender=StubSender(answered(500)))
+        command = world.command(event)
+        with closing(Database(world.database._address)) as other:
+            with other.transaction() as transaction:
+                transaction.run(LOCK_DELIVERIES, id=event.payment_id)
+                delivering = asyncio.create_task(world.deliver(command, lane=SLOW))
+                # Longer than the session's lock_timeout of 2 s, and shorter than two of it.
+                await asyncio.sleep(2.5)
+            (report,) = await delivering
+        assert report.outcome == "delivered"
+
+    def test_payments_are_locked_in_the_order_of_their_ids(self, world: World) -> None:
+        merchant_id, sink = world.merchant(), world.sink
+        low, high = sorted(uuid7() for _ in range(2))
+        # The order in the table is the other one.
+        for id_ in (high, low):
+            world.database.run(PAYMENT, id=id_, merchant_id=merchant_id, url=sink)
+        with closing(Database(world.database._address)) as other, ThreadPoolExecutor(1) as threads:
+            with world.database.transaction() as transaction:
+                transaction.run(LOCK_PAYMENT, id=low)
+                taking = threads.submit(take_sequences, other, {high: 1, low: 2})
+                time.sleep(0.5)
+                # Would raise LockTimeout if the other one had begun at the wrong end.
+                transaction.run(LOCK_PAYMENT, id=high)
+            assert taking.result() == {high: 2, low: 3}
+
+
+def take_sequences(database: Database, counts: dict[UUID, int]) -> dict[UUID, int]:
+    with database.transaction() as transaction:
+        return deliveries.take_sequences(transaction, counts)
 
 
 class TestIsolation:

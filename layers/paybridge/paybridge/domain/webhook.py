@@ -26,6 +26,8 @@ RETRY_DELAY_SECONDS_MAX = 24 * 3600
 PORTS_ALLOWED = (443, 8443)
 URL_NOT_ALLOWED = "url_not_allowed"
 """The one error of an attempt that no later attempt can mend."""
+INTERNAL_ERROR = "internal_error"
+"""The error of an attempt that failed by a fault of ours."""
 
 
 class InvalidSecret(InvalidInput, ValueError):
@@ -43,8 +45,8 @@ class SendResult:
     """What came of one HTTP request to a receiver.
 
     Either `status_code` is set, or `error`: `timeout`, `connect_failed`, `tls_failed`, `address_not_allowed`,
-    `url_not_allowed`, `invalid_secret` or `protocol_error`. `excerpt` is the beginning of the answer, at most 256
-    characters with control characters escaped; `retry_after` is that header as received.
+    `url_not_allowed`, `invalid_secret`, `protocol_error` or `internal_error`. `excerpt` is the beginning of the answer,
+    at most 256 characters with control characters escaped; `retry_after` is that header as received.
     """
 
     status_code: int | None
@@ -121,7 +123,7 @@ def delivery_id(event_id: UUID, endpoint: str) -> UUID:
 
 
 def decide(result: SendResult, attempt: int, retry_delays_seconds: Sequence[float], now: datetime) -> Decision:
-    """What follows attempt number `attempt` (from 1) under a schedule of the delays between attempts.
+    """What follows attempt `attempt` (from 1, of those that ended) under a schedule of the delays between attempts.
 
     With n delays there are n + 1 attempts. A Retry-After may only lengthen a delay, and not beyond a day.
     """

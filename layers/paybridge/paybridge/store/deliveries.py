@@ -9,6 +9,7 @@ from uuid import UUID
 
 import orjson
 
+from paybridge.domain.events import Event, parse_envelope
 from paybridge.store.database import Statement, Transaction
 
 # (merchant, origin): what is fast or slow as a whole.
@@ -38,6 +39,9 @@ _INSERT = Statement("""
 # when it is due. So a message that comes again finds nothing to do. The order of the locks is that of the ids.
 _LOCK = Statement("""
     SELECT d.id, d.merchant_id, d.payment_id, d.event_id, d.event_type, d.url, d.body, d.correlation_id, d.attempts,
+           CASE WHEN d.attempts > 0 THEN (
+               SELECT count(*) FROM webhook_attempts a
+               WHERE a.delivery_id = d.id AND (a.status = 'started' OR a.error = 'interrupted')) ELSE 0 END,
            m.webhook_secrets
     FROM json_to_recordset(:rows::json) AS wanted (id uuid, is_retry boolean)
     JOIN webhook_deliveries d ON d.id = wanted.id
@@ -46,6 +50,22 @@ _LOCK = Statement("""
       AND (d.next_attempt_at IS NULL OR (wanted.is_retry AND d.next_attempt_at <= now()))
     ORDER BY d.id
     FOR UPDATE OF d
+""")
+
+_FIND_UNKNOWN = Statement("""
+    SELECT wanted.id FROM unnest(:ids::uuid[]) AS wanted (id)
+    WHERE NOT EXISTS (SELECT FROM webhook_deliveries d WHERE d.id = wanted.id)
+""")
+
+_FIND_EVENTS = Statement("""
+    SELECT body FROM outbox WHERE id = ANY(:ids::uuid[]) AND sequence IS NOT NULL AND exchange IS NOT NULL
+""")
+
+# An attempt that is started and not the last one has nobody left to end it.
+_CLOSE_INTERRUPTED = Statement("""
+    UPDATE webhook_attempts a SET status = 'failed', error = 'interrupted', finished_at = clock_timestamp()
+    FROM json_to_recordset(:rows::json) AS next (id uuid, number smallint)
+    WHERE a.delivery_id = next.id AND a.number < next.number AND a.status = 'started'
 """)
 
 _START = Statement("""
@@ -63,6 +83,7 @@ _POSTPONE = Statement("""
     UPDATE webhook_deliveries SET next_attempt_at = now() WHERE id = ANY(:ids::uuid[]) AND status = 'pending'
 """)
 
+# Whoever closed an attempt as interrupted may have been wrong: an answer that comes late is still the truth.
 _FINISH = Statement("""
     WITH finished AS (
         SELECT * FROM json_to_recordset(:rows::json) AS row (delivery_id uuid, number smallint, attempt_status text,
@@ -74,7 +95,8 @@ _FINISH = Statement("""
             response_excerpt = finished.response_excerpt, latency_ms = finished.latency_ms,
             finished_at = clock_timestamp()
         FROM finished
-        WHERE a.delivery_id = finished.delivery_id AND a.number = finished.number AND a.status = 'started'
+        WHERE a.delivery_id = finished.delivery_id AND a.number = finished.number
+          AND (a.status = 'started' OR a.error = 'interrupted')
     )
     UPDATE webhook_deliveries d
     SET status = finished.status,
@@ -85,16 +107,28 @@ _FINISH = Statement("""
     RETURNING d.id
 """)
 
+# An UPDATE alone locks rows in whatever order its plan finds them; two batches must do so in the same one.
 _END_GONE = Statement("""
+    WITH locked AS (
+        SELECT d.id FROM json_to_recordset(:rows::json) AS gone (payment_id uuid, url text)
+        JOIN webhook_deliveries d ON d.payment_id = gone.payment_id AND d.url = gone.url
+        WHERE d.status = 'pending'
+        ORDER BY d.id
+        FOR UPDATE OF d
+    )
     UPDATE webhook_deliveries d SET status = 'gone', next_attempt_at = NULL, finished_at = clock_timestamp()
-    FROM json_to_recordset(:rows::json) AS gone (payment_id uuid, url text)
-    WHERE d.payment_id = gone.payment_id AND d.url = gone.url AND d.status = 'pending'
+    FROM locked WHERE d.id = locked.id AND d.status = 'pending'
 """)
 
 _TAKE_SEQUENCES = Statement("""
-    UPDATE payments p SET last_sequence = p.last_sequence + taken.count
-    FROM json_to_recordset(:rows::json) AS taken (id uuid, count integer)
-    WHERE p.id = taken.id
+    WITH locked AS (
+        SELECT p.id, taken.count FROM json_to_recordset(:rows::json) AS taken (id uuid, count integer)
+        JOIN payments p ON p.id = taken.id
+        ORDER BY p.id
+        FOR UPDATE OF p
+    )
+    UPDATE payments p SET last_sequence = p.last_sequence + locked.count
+    FROM locked WHERE p.id = locked.id
     RETURNING p.id, p.last_sequence
 """)
 
@@ -143,7 +177,11 @@ class NewDelivery:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A pending delivery, locked; `attempts` are those made so far, `secrets` the merchant's, newest first."""
+    """A pending delivery, locked.
+
+    `attempts` are those begun so far, `interrupted` those of them that nobody knows the end of; `secrets` are the
+    merchant's, newest first.
+    """
 
     id: UUID
     merchant_id: UUID
@@ -154,6 +192,7 @@ class Delivery:
     body: str
     correlation_id: str
     attempts: int
+    interrupted: int
     secrets: list[str]
 
 
@@ -189,6 +228,22 @@ def lock_due(transaction: Transaction, wanted: Iterable[tuple[UUID, bool]]) -> l
     return [Delivery(*row) for row in rows]
 
 
+def find_unknown(transaction: Transaction, ids: Iterable[UUID]) -> set[UUID]:
+    """Those of the ids that no delivery has."""
+    return {row[0] for row in transaction.run(_FIND_UNKNOWN, ids=_array(ids))}
+
+
+def find_events(transaction: Transaction, ids: Iterable[UUID]) -> list[Event]:
+    """The published facts with these ids, out of the event log."""
+    return [parse_envelope(orjson.loads(row[0])) for row in transaction.run(_FIND_EVENTS, ids=_array(ids))]
+
+
+def close_interrupted(transaction: Transaction, attempts: Iterable[tuple[UUID, int]]) -> None:
+    """Ends as failed, with the error `interrupted`, what is started and comes before these attempts."""
+    rows = [{"id": id_, "number": number} for id_, number in attempts]
+    transaction.run(_CLOSE_INTERRUPTED, rows=_json(rows))
+
+
 def start(transaction: Transaction, attempts: Iterable[tuple[UUID, int]]) -> set[UUID]:
     """Records attempts (delivery, number) as started.
 
@@ -200,7 +255,7 @@ def start(transaction: Transaction, attempts: Iterable[tuple[UUID, int]]) -> set
 
 def postpone(transaction: Transaction, ids: Iterable[UUID]) -> None:
     """Notes that a command in the outbox will go on with these deliveries, at once."""
-    transaction.run(_POSTPONE, ids="{" + ",".join(map(str, ids)) + "}")
+    transaction.run(_POSTPONE, ids=_array(ids))
 
 
 def finish(transaction: Transaction, attempts: Iterable[FinishedAttempt]) -> set[UUID]:
@@ -248,6 +303,10 @@ def forget_receivers(transaction: Transaction, receivers: Iterable[Receiver]) ->
 def _receivers_json(receivers: Iterable[Receiver]) -> str:
     # Sorted, so that two transactions lock them in the same order.
     return _json([{"merchant_id": merchant_id, "origin": origin} for merchant_id, origin in sorted(receivers)])
+
+
+def _array(ids: Iterable[UUID]) -> str:
+    return "{" + ",".join(map(str, ids)) + "}"
 
 
 def _json(rows: Sequence[dict[str, Any]]) -> str:

@@ -4,8 +4,8 @@
     call      send, many at a time                                no transaction
     record    commit what has ended with what begins next         one transaction for each group
 
-An attempt is on record as started before it is made. A process that dies leaves it so; the message comes again, and the
-next attempt goes out with the same webhook-id, by which the receiver knows it.
+An attempt is on record as started before it is made. A process that dies leaves it so; the message comes again, the
+next attempt closes it as interrupted, and goes out with the same webhook-id, by which the receiver knows it.
 """
 
 from __future__ import annotations
@@ -14,14 +14,19 @@ import asyncio
 from collections.abc import Sequence
 
 from paybridge.domain.events import Event
-from paybridge.domain.webhook import InvalidSecret, SendResult, parse_secret, signed_headers
+from paybridge.domain.webhook import INTERNAL_ERROR, InvalidSecret, SendResult, parse_secret, signed_headers
+from paybridge.observability.logging import logger
+from paybridge.store.deliveries import Delivery
 from paybridge.usecases.webhooks.begin_deliveries import begin_deliveries
 from paybridge.usecases.webhooks.delivering import Attempt, Delivering, Lane, Outcome, Report
+from paybridge.usecases.webhooks.isolation import frames_of
 from paybridge.usecases.webhooks.record_deliveries import Step, record_step
 from paybridge.usecases.webhooks.waiting import Waiting
 
 # Answers that arrive this close together are committed together.
 GROUP_SECONDS = 0.01
+
+log = logger()
 
 
 async def deliver_webhooks(delivering: Delivering, events: Sequence[Event], lane: Lane) -> list[Report]:
@@ -76,16 +81,38 @@ async def _next_group(running: set[asyncio.Task[Outcome]]) -> tuple[list[Outcome
 
 
 async def _call(delivering: Delivering, attempt: Attempt, lane: Lane) -> Outcome:
-    delivery = attempt.delivery
+    # The one place that catches everything: a merchant chose the URL and what answers there, and whatever they make
+    # fail that nobody has foreseen must cost this delivery an attempt and not the whole batch, again and again.
+    try:
+        return Outcome(attempt, await _send(delivering, attempt.delivery, lane))
+    except Exception as error:  # noqa: BLE001 - one receiver never fails the batch of all merchants
+        return _broken(attempt, error)
+
+
+def _broken(attempt: Attempt, error: Exception) -> Outcome:
+    log.error(
+        "cannot send a webhook",
+        extra={
+            "delivery_id": str(attempt.delivery.id),
+            "payment_id": str(attempt.delivery.payment_id),
+            "attempt": attempt.number,
+            "error_type": type(error).__name__,
+            "stack": frames_of(error),
+        },
+    )
+    return Outcome(attempt, SendResult(status_code=None, error=INTERNAL_ERROR, latency_ms=0))
+
+
+async def _send(delivering: Delivering, delivery: Delivery, lane: Lane) -> SendResult:
     keys = _keys_of(delivery.secrets)
     if not keys:
-        return Outcome(attempt, SendResult(status_code=None, error="invalid_secret", latency_ms=0))
+        return SendResult(status_code=None, error="invalid_secret", latency_ms=0)
     body = delivery.body.encode()
     headers = signed_headers(keys, str(delivery.event_id), delivering.clock.now(), body)
     # A header takes less than a message does; the receiver gets the id only where it fits.
     if delivery.correlation_id.isascii() and delivery.correlation_id.isprintable():
         headers["x-correlation-id"] = delivery.correlation_id
-    return Outcome(attempt, await delivering.sender.send(delivery.url, headers, body, lane.timeout_seconds))
+    return await delivering.sender.send(delivery.url, headers, body, lane.timeout_seconds)
 
 
 def _keys_of(secrets: Sequence[str]) -> list[bytes]:

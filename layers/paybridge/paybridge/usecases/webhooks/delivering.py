@@ -83,6 +83,11 @@ class Attempt:
     receiver: Receiver
     has_record: bool
 
+    @property
+    def scheduled_number(self) -> int:
+        """Its place in the schedule of retries: attempts that were interrupted by a crash have used up none of it."""
+        return self.number - self.delivery.interrupted
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

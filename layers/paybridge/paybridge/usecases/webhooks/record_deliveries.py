@@ -7,13 +7,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from paybridge.domain.errors import PaybridgeError
 from paybridge.domain.events import DELIVER_WEBHOOK, WEBHOOK_EXHAUSTED, Event
 from paybridge.domain.retry import GiveUp, RetryIn
 from paybridge.domain.webhook import Decision, Delivered, Gone, decide
+from paybridge.observability.logging import logger
 from paybridge.store import deliveries, outbox
 from paybridge.store.database import Transaction
 from paybridge.store.deliveries import FinishedAttempt, Receiver
+from paybridge.usecases.isolation import isolate
 from paybridge.usecases.webhooks.delivering import Attempt, Delivering, Lane, Outcome, Report
+from paybridge.usecases.webhooks.isolation import again_after_lock, frames_of
 
 # A receiver is slow after one timeout, or after this many failures in a row, for this long or until it answers well.
 FAILURES_MAX = 5
@@ -23,6 +27,8 @@ _STATUS = {Delivered: "delivered", RetryIn: "pending", GiveUp: "failed", Gone: "
 _REPORTED = {Delivered: "delivered", RetryIn: "retry", GiveUp: "failed", Gone: "gone"}
 
 Decided = tuple[Outcome, Decision]
+
+log = logger()
 
 
 @dataclass(slots=True)
@@ -36,18 +42,72 @@ class Step:
     def __bool__(self) -> bool:
         return bool(self.outcomes or self.postponed or self.starting)
 
+    def parts(self) -> list[Part]:
+        """What the transaction is made of, each of which can be written down without the others."""
+        return [*self.outcomes, *map(Postponed, self.postponed), *map(Starting, self.starting)]
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """An attempt that is put off."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Starting:
+    """An attempt that begins."""
+
+    attempt: Attempt
+
+
+Part = Outcome | Postponed | Starting
+
 
 def record_step(delivering: Delivering, step: Step, lane: Lane) -> tuple[list[Attempt], list[Report]]:
     """Commits a step; returns the attempts that may now be made, and what to log.
 
     An attempt is committed as started before it is made. One that another process has started in the meantime, because
-    the broker gave it the same message, is left to that process. Raises DatabaseUnavailable; then nothing is recorded.
+    the broker gave it the same message, is left to that process. What the database refuses is logged and left out: the
+    jobs function goes on with that delivery. Raises DatabaseUnavailable and LockTimeout; what is not recorded then
+    comes again with the batch.
     """
-    now = delivering.clock.now()
-    delays_seconds = delivering.retry_delays_seconds
-    decided = [(one, decide(one.result, one.attempt.number, delays_seconds, now)) for one in step.outcomes]
     if not step:
         return [], []
+
+    def work(parts: Sequence[Part]) -> tuple[list[Attempt], list[Report]]:
+        return _record(delivering, _step_of(parts), lane)
+
+    results = isolate(again_after_lock(work), step.parts(), _log_refused)
+    return [one for started, _ in results for one in started], [one for _, reports in results for one in reports]
+
+
+def _step_of(parts: Sequence[Part]) -> Step:
+    return Step(
+        outcomes=[one for one in parts if isinstance(one, Outcome)],
+        postponed=[one.attempt for one in parts if isinstance(one, Postponed)],
+        starting=[one.attempt for one in parts if isinstance(one, Starting)],
+    )
+
+
+def _log_refused(part: Part, error: PaybridgeError) -> None:
+    attempt = part.attempt
+    log.error(
+        "cannot record a webhook delivery",
+        extra={
+            "delivery_id": str(attempt.delivery.id),
+            "attempt": attempt.number,
+            "step": type(part).__name__,
+            "error_type": type(error).__name__,
+            "stack": frames_of(error),
+        },
+    )
+
+
+def _record(delivering: Delivering, step: Step, lane: Lane) -> tuple[list[Attempt], list[Report]]:
+    now = delivering.clock.now()
+    delays_seconds = delivering.retry_delays_seconds
+    decided = [(one, decide(one.result, one.attempt.scheduled_number, delays_seconds, now)) for one in step.outcomes]
     with delivering.database.transaction() as transaction:
         if decided:
             _record_outcomes(delivering, transaction, decided, now)
@@ -63,6 +123,9 @@ def record_step(delivering: Delivering, step: Step, lane: Lane) -> tuple[list[At
 def _start(transaction: Transaction, attempts: Sequence[Attempt]) -> list[Attempt]:
     if not attempts:
         return []
+    orphaned = [(attempt.delivery.id, attempt.number) for attempt in attempts if attempt.delivery.interrupted]
+    if orphaned:
+        deliveries.close_interrupted(transaction, orphaned)
     ours = deliveries.start(transaction, [(attempt.delivery.id, attempt.number) for attempt in attempts])
     return [attempt for attempt in attempts if attempt.delivery.id in ours]
 
