@@ -27,7 +27,7 @@ def write_aws(settings: LocalSettings, postgres_url: str, amqp_url: str) -> None
         "database/port": str(database.port or 5432),
         "database/name": database.path.lstrip("/"),
         "database/secret-id": database_secret,
-        "broker/url": _without_credentials(amqp_url),
+        "broker/url": _place_of(amqp_url),
         "broker/arn": f"arn:aws:mq:{AWS_REGION}:123456789012:broker:paybridge-local:b-local",
         "broker/secret-id": broker_secret,
         "gateway/url": settings.gateway_url,
@@ -86,6 +86,7 @@ def _credentials(url: str) -> dict[str, str]:
     return {"username": unquote(parts.username or ""), "password": unquote(parts.password or "")}
 
 
-def _without_credentials(url: str) -> str:
+def _place_of(url: str) -> str:
+    """The URL without credentials and virtual host, which the functions get from elsewhere."""
     parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], "", "", ""))

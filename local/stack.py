@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
+from urllib.parse import unquote, urlsplit
 
 import httpx
 
@@ -94,6 +95,11 @@ class Stack:
             postgres=self.database.url,
         )
 
+    @property
+    def _vhost(self) -> str:
+        """The virtual host that the broker's URL names."""
+        return unquote(urlsplit(self.broker.amqp_url).path[1:]) or "/"
+
     def start(self) -> None:
         """Start everything and return when payments can be sent.
 
@@ -114,7 +120,8 @@ class Stack:
         settings = self.settings
         with self.progress.step(f"functions, schedules and queue mappings; API on port {settings.api_port}"):
             arguments = ["--logs-dir", str(settings.logs_dir)]
-            arguments += [part for name, value in PARAMETERS.items() for part in ("--parameter", f"{name}={value}")]
+            parameters = {**PARAMETERS, "BrokerVirtualHost": self._vhost}
+            arguments += [part for name, value in parameters.items() for part in ("--parameter", f"{name}={value}")]
             health = f"{settings.api_url}/health"
             self._start_module(
                 "bridge", "local.bridge", arguments, health, {variable_of("rabbitmq_url"): self.broker.amqp_url}
@@ -184,7 +191,7 @@ class Stack:
         with self.progress.step(f"RabbitMQ on port {ports}"):
             self.broker = rabbitmq.start(self.settings, self.processes, self.progress)
         with self.progress.step("broker topology declared"):
-            topology.declare(self.broker.management_url)
+            topology.declare(self.broker.management_url, self._vhost)
 
     def _start_moto(self) -> None:
         with self.progress.step(f"AWS fake on port {self.settings.aws_port}"):

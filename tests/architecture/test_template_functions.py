@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ast
 import json
+import logging
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aws_lambda_powertools import Logger
 
 from tests.support import template as templates
 from tests.support.template import ROOT
+from webhooks.handler import DATABASE_PATIENCE_SECONDS
 
 TEMPLATE = templates.load_template()
 FUNCTIONS = templates.functions(TEMPLATE)
@@ -90,13 +93,23 @@ MAPPING_ACTIONS = {
 }
 
 
+def statements(logical_id: str) -> list[dict[str, Any]]:
+    """All that the function may be granted, whatever the parameters say."""
+    policies = [policy.get("Fn::If", [None, policy])[1] for policy in FUNCTIONS[logical_id]["Policies"]]
+    return [statement for policy in policies for statement in policy["Statement"]]
+
+
 class TestPolicies:
+    @pytest.mark.parametrize("logical_id", FUNCTIONS)
+    def test_a_secret_under_a_key_of_ones_own_can_be_decrypted(self, logical_id: str) -> None:
+        [decrypt] = [statement for statement in statements(logical_id) if statement["Action"] == "kms:Decrypt"]
+        assert decrypt["Resource"] == {"Ref": "SecretsKeyArn"}
+
     @pytest.mark.parametrize("logical_id", FUNCTIONS)
     def test_only_the_mapping_is_granted_anything_on_all_resources(self, logical_id: str) -> None:
         granted = {
             action
-            for policy in FUNCTIONS[logical_id]["Policies"]
-            for statement in policy["Statement"]
+            for statement in statements(logical_id)
             if statement["Resource"] == "*"
             for action in statement["Action"]
         }
@@ -147,6 +160,31 @@ class TestQueues:
     def test_a_queue_without_policy_is_noticed(self) -> None:
         grown = {**TOPOLOGY, "queues": [*TOPOLOGY["queues"], {"name": "ledger"}]}
         assert "ledger" in working_queues(grown)
+
+
+class TestParameters:
+    def test_every_log_level_is_one_of_lambda_and_of_powertools(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        logging_config = TEMPLATE["Globals"]["Function"]["LoggingConfig"]
+        assert logging_config["ApplicationLogLevel"] == {"Ref": "LogLevel"}
+        levels = TEMPLATE["Parameters"]["LogLevel"]["AllowedValues"]
+        assert set(levels) <= {"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"}
+        for level in levels:
+            monkeypatch.setenv("POWERTOOLS_LOG_LEVEL", level)
+            assert Logger(service=f"level-{level}").log_level == logging.getLevelNamesMapping()[level]
+
+    def test_a_batch_of_webhooks_ends_before_its_function_does(self) -> None:
+        parameters = TEMPLATE["Parameters"]
+        slowest = max(parameters[name]["MaxValue"] for name in ("WebhookTimeoutSeconds", "WebhookFastTimeoutSeconds"))
+        assert DATABASE_PATIENCE_SECONDS + 2 * slowest < TEMPLATE["Globals"]["Function"]["Timeout"]
+
+    def test_one_parameter_names_the_virtual_host_for_mappings_and_functions(self) -> None:
+        variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
+        assert variables["BROKER_VIRTUAL_HOST"] == {"Ref": "BrokerVirtualHost"}
+        for properties in FUNCTIONS.values():
+            for event in properties["Events"].values():
+                if event["Type"] == "MQ":
+                    accesses = event["Properties"]["SourceAccessConfigurations"]
+                    assert {"Type": "VIRTUAL_HOST", "URI": {"Ref": "BrokerVirtualHost"}} in accesses
 
 
 class TestWorkflow:

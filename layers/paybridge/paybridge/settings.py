@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ import orjson
 
 from paybridge.domain.errors import PaybridgeError
 from paybridge.store.database import DatabaseAddress
+
+# Of instances and clusters; a proxy's name has `.proxy-` in it, and a certificate that every machine trusts.
+_RDS_ENDPOINT = re.compile(r"^(?!.*\.proxy-).*\.rds\.(.+\.)?amazonaws\.com")
 
 
 class SettingsInvalid(PaybridgeError):
@@ -148,12 +152,17 @@ def database_address(environment: Environment, secrets: SecretReader) -> Databas
 
 
 def broker_url(environment: Environment, secrets: SecretReader) -> str:
-    """The broker's AMQP URL with the login from Secrets Manager put in."""
+    """The broker's AMQP URL with the virtual host and the login from Secrets Manager put in."""
     from urllib.parse import quote
 
     secret = secrets.read(environment.text("BROKER_SECRET_ID"))
-    scheme, _, rest = environment.text("BROKER_URL").partition("://")
-    return f"{scheme}://{quote(secret['username'], safe='')}:{quote(secret['password'], safe='')}@{rest}"
+    scheme, _, place = environment.text("BROKER_URL").rstrip("/").partition("://")
+    if "/" in place:
+        # The mappings take it from the same parameter, and a second place could contradict it.
+        raise SettingsInvalid("BROKER_URL must end with the port: BROKER_VIRTUAL_HOST names the virtual host.")
+    vhost = environment.text("BROKER_VIRTUAL_HOST", "/")
+    path = "" if vhost == "/" else f"/{quote(vhost, safe='')}"
+    return f"{scheme}://{quote(secret['username'], safe='')}:{quote(secret['password'], safe='')}@{place}{path}"
 
 
 class SecretReader:
@@ -183,5 +192,19 @@ def _tls_context(environment: Environment) -> ssl.SSLContext | None:
         return None
     if mode != "verify-full":
         raise SettingsInvalid(f"DATABASE_TLS must be verify-full or disable, not {mode!r}.")
-    # The default context verifies the chain and the host name; RDS signs with a CA of its own.
-    return ssl.create_default_context(cafile=environment.text("DATABASE_TLS_CA_FILE"))
+    file = environment.text("DATABASE_TLS_CA_FILE")
+    try:
+        # The default context verifies the chain and the host name.
+        context = ssl.create_default_context(cafile=file)
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsInvalid(f"DATABASE_TLS_CA_FILE names {file}, which holds no certificates in PEM.") from error
+    if _RDS_ENDPOINT.search(environment.text("DATABASE_HOST")) and not _trusts_rds(context):
+        raise SettingsInvalid(
+            f"DATABASE_HOST is an endpoint of RDS itself, whose authorities are not in {file}: use RDS Proxy, or name "
+            "Amazon's RDS bundle in DATABASE_TLS_CA_FILE (docs/architecture.md, Deployment)."
+        )
+    return context
+
+
+def _trusts_rds(context: ssl.SSLContext) -> bool:
+    return any("Amazon RDS" in str(authority["subject"]) for authority in context.get_ca_certs())
