@@ -15,15 +15,15 @@ from local.template import FunctionDefinition
 
 logger = logging.getLogger(__name__)
 
-# Lambda starts an environment for every invocation that finds none free. On a machine with a few cores a burst of short
-# requests is over sooner than a cold start, which would only take the processor from it; so one more is started when
-# the first of the queue has waited this long and nothing else moves the queue.
-_GROWTH_PATIENCE_SECONDS = 0.1
-# A queue that moves, but too slowly for this, has one more started all the same.
+# Lambda starts an environment for every invocation that finds none free. On a machine with a few cores each start takes
+# a core for half a second, so one more is started when the first of the queue has waited this long.
+_PATIENCE_SECONDS = 0.02
+# So many serve short requests best: they wait for the database in turns, and everything around them works on several
+# requests at a time. More would start in the middle of a burst and take the processor from it, so beyond them one more
+# is started only when nothing has moved the queue for `_STALL_SECONDS` or it moves too slowly for `_QUEUE_SECONDS_MAX`.
+_ENVIRONMENTS_ENOUGH = 4 * (os.cpu_count() or 1)
+_STALL_SECONDS = 0.1
 _QUEUE_SECONDS_MAX = 1.0
-# How often a queue is looked at.
-_LOOK_SECONDS = 0.05
-_CORES = os.cpu_count() or 1
 # Cold starts at the same time; each one keeps a core busy.
 _STARTING_MAX = 2
 # Lambda gives initialization 10 s; here it competes with every other process of the stack.
@@ -136,7 +136,7 @@ class FunctionPool:
         if not self._alive:
             self._grow()
         if self._queue_timer is None:
-            self._queue_timer = loop.call_later(_LOOK_SECONDS, self._look_at_queue)
+            self._queue_timer = loop.call_later(_PATIENCE_SECONDS, self._look_at_queue)
         given = False
         try:
             async with asyncio.timeout(wait_seconds_max):
@@ -160,7 +160,7 @@ class FunctionPool:
         now = loop.time()
         if growth_is_due(len(self._alive), now - self._waiting[0][0], now - self._moved_at):
             self._grow()
-        self._queue_timer = loop.call_later(_LOOK_SECONDS, self._look_at_queue)
+        self._queue_timer = loop.call_later(_PATIENCE_SECONDS, self._look_at_queue)
 
     def _withdraw(self, waiter: asyncio.Future[Environment | InvocationResult]) -> None:
         """The invocation was given up: an environment that it was given at the same moment goes to the next one."""
@@ -224,13 +224,15 @@ class FunctionPool:
         return None
 
 
-def growth_is_due(alive: int, queued_seconds: float, unmoved_seconds: float, cores: int = _CORES) -> bool:
+def growth_is_due(
+    alive: int, queued_seconds: float, unmoved_seconds: float, enough: int = _ENVIRONMENTS_ENOUGH
+) -> bool:
     """Whether one more environment would help the first of the queue.
 
-    `queued_seconds` is how long that one waits, `unmoved_seconds` how long ago an invocation came to its end. Short
-    invocations keep the cores busy and the queue moving, and more environments than cores would only slow them down;
-    where nothing comes to an end the invocations themselves are waiting, and the cores have nothing to do.
+    `queued_seconds` is how long that one waits, `unmoved_seconds` how long ago an invocation came to its end: where
+    none does, the invocations themselves are waiting, and the cores are free to start another environment.
     """
-    if queued_seconds < _GROWTH_PATIENCE_SECONDS:
+    if queued_seconds < _PATIENCE_SECONDS:
         return False
-    return alive < cores or unmoved_seconds >= _GROWTH_PATIENCE_SECONDS or queued_seconds >= _QUEUE_SECONDS_MAX
+    is_stalled = min(queued_seconds, unmoved_seconds) >= _STALL_SECONDS
+    return alive < enough or is_stalled or queued_seconds >= _QUEUE_SECONDS_MAX
