@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from aws_lambda_powertools import Logger
-
 from bench.results import Figure, Goal, Measure, interleaved
 from bench.servers import Servers, open_database
 from consumer import handler as consumer
 from paybridge import wiring
 from paybridge.adapters.gateways.http import HttpGateway
+from paybridge.observability.logging import logger as make_logger
 from paybridge.ports import Charged, ChargeRequest
 from paybridge.settings import Environment, gateway_settings
 from paybridge.store.database import Database, Statement
@@ -64,7 +63,7 @@ def _wired(database: Database, gateway_url: str) -> Iterator[None]:
         patch.object(wiring, "database", lambda: database),
         patch.object(wiring, "gateway", lambda: gateway),
         patch.object(wiring, "gateway_configuration", lambda: configuration),
-        patch.object(consumer, "log", Logger(service="consumer", utc=True, use_rfc3339=True, stream=nowhere)),
+        patch.object(consumer, "log", make_logger("consumer", nowhere)),
     ):
         yield
         wiring.run(gateway.close())

@@ -6,13 +6,12 @@ import time
 from os import devnull
 from pathlib import Path
 
-from aws_lambda_powertools import Logger
-
 from api.app import create_app
 from api.handler import ApiHandler
 from bench.results import Figure, Goal, Measure, interleaved
 from bench.rivals import pgbench
 from bench.servers import Servers, open_database
+from paybridge.observability.logging import logger as make_logger
 from tests.support.api import ApiClient, api_services, event_loop, register_demo_merchants
 
 SECONDS = 3.0
@@ -32,7 +31,7 @@ def measure(servers: Servers) -> Measure:
     url = servers.postgres.fresh_database()
     with open_database(url) as database, event_loop(), Path(devnull).open("w") as nowhere:
         register_demo_merchants(database)
-        logger = Logger(service="api", utc=True, use_rfc3339=True, stream=nowhere)
+        logger = make_logger("api", nowhere)
         client = ApiClient(ApiHandler(create_app(api_services(database), logger), logger))
         _post(client, requests=WARM_UP_REQUESTS)
         contenders = {"POST /payments": lambda: _post(client)}

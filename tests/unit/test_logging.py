@@ -1,0 +1,46 @@
+import io
+import json
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from paybridge.observability.logging import json_text, logger
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """Shows nothing of its secret as text."""
+
+    secret: str
+
+    def __str__(self) -> str:
+        return "hidden"
+
+
+class TestLogger:
+    def test_writes_one_object_a_line_with_the_correlation_id(self) -> None:
+        stream = io.StringIO()
+        log = logger("log-test", stream)
+        log.set_correlation_id("a-correlation-id")
+        log.info("request", status=202)
+        [line] = map(json.loads, stream.getvalue().splitlines())
+        expected = {"level": "INFO", "message": "request", "status": 202, "service": "log-test"}
+        assert line.items() >= {**expected, "correlation_id": "a-correlation-id"}.items()
+        assert line["timestamp"].endswith("+00:00")
+
+
+class TestJsonText:
+    @pytest.mark.parametrize("value", ["\ud800", 2**70, "é"])
+    def test_loses_no_line_for_what_is_in_it(self, value: Any) -> None:
+        assert json.loads(json_text({"value": value})) == {"value": value}
+
+    def test_writes_unknown_values_as_text(self) -> None:
+        record = {"id": UUID(int=0), "hidden": Hidden("s3cret"), "numbers": {1: 2}}
+        text = json_text(record)
+        assert json.loads(text) == {
+            "id": "00000000-0000-0000-0000-000000000000",
+            "hidden": "hidden",
+            "numbers": {"1": 2},
+        }
