@@ -21,7 +21,7 @@ from paybridge.store.database import Database, Statement
 
 PAYMENTS = 2_000
 # Enough for the host to have started every environment that this many connections keep busy.
-WARM_UP_PAYMENTS = 1_000
+WARM_UP_PAYMENTS = 2_000
 CONNECTIONS = 16
 POLL_SECONDS = 0.2
 SETTLE_SECONDS_MAX = 90.0
