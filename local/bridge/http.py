@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Iterable
 from typing import Self
 
-import orjson
 from aiohttp import web
-from multidict import CIMultiDict
 
 from local.bridge.http_events import (
     HttpRequest,
@@ -20,19 +17,18 @@ from local.bridge.http_events import (
     http_response,
     routes_of,
 )
+from local.bridge.http_server import new_request_id, start_front, wire_response
+from local.bridge.problems import ProblemError, problem_response
 from local.lambda_host.model import InvokeError, Invoker, PayloadTooLargeError, ThrottledError
-from local.lambda_host.server import read_body, start_server
+from local.lambda_host.server import read_body
 from local.template import FunctionDefinition
 
 logger = logging.getLogger(__name__)
 
-# API Gateway's limits.
-_BODY_BYTES_MAX = 10 * 1024 * 1024
+# API Gateway's limit.
 _INTEGRATION_SECONDS_MAX = 30.0
 # On AWS a throttled request fails at once; here a burst waits for an environment, because a laptop has few.
 QUEUE_SECONDS_MAX = 5.0
-_RETRY_AFTER_SECONDS = 1
-_TITLES = {404: "Not Found", 413: "Content Too Large", 500: "Internal Server Error", 503: "Service Unavailable"}
 
 
 class HttpFront:
@@ -53,7 +49,7 @@ class HttpFront:
         self._runner: web.ServerRunner | None = None
 
     async def __aenter__(self) -> Self:
-        self._runner, self.port = await start_server(self._handle, self.port, _BODY_BYTES_MAX)
+        self._runner, self.port = await start_front(self._handle, self.port)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -61,21 +57,25 @@ class HttpFront:
             await self._runner.cleanup()
 
     async def _handle(self, request: web.BaseRequest) -> web.Response:
-        # API Gateway's request ids are 16 characters such as JKJaXmPLvHcESHA=.
-        request_id = f"{secrets.token_urlsafe(11)}="
+        request_id = new_request_id()
         try:
             answer = await self._answer(request, request_id)
-        except _ProblemError as problem:
-            answer = _problem(problem, request_id)
-        headers = CIMultiDict(answer.headers)
-        headers["apigw-requestid"] = request_id
-        return web.Response(status=answer.status, headers=headers, body=answer.body)
+        except ProblemError as problem:
+            answer = problem_response(problem, request_id)
+            response = wire_response(answer, request_id)
+            if problem.status == 400:
+                # Where the next request begins is unknown.
+                response.force_close()
+            return response
+        return wire_response(answer, request_id)
 
     async def _answer(self, request: web.BaseRequest, request_id: str) -> HttpResponse:
         try:
             body = await read_body(request)
         except web.HTTPRequestEntityTooLarge as error:
-            raise _ProblemError(413, "A request may have 10 MB at most.") from error
+            raise ProblemError(413, "A request may have 10 MB at most.") from error
+        except web.RequestPayloadError as error:
+            raise ProblemError(400, "The body is not framed as HTTP/1.1 has it.") from error
         target = _target(request)
         path = target.partition("?")[0]
         for route in self._routes:
@@ -83,7 +83,7 @@ class HttpFront:
             if parameters is not None:
                 break
         else:
-            raise _ProblemError(404, "The API has no such route.")
+            raise ProblemError(404, "The API has no such route.")
         protocol = f"HTTP/{request.version.major}.{request.version.minor}"
         source_ip = request.remote or "127.0.0.1"
         wire = HttpRequest(request.method, target, request.headers.items(), body, source_ip, protocol)
@@ -94,45 +94,20 @@ class HttpFront:
             async with asyncio.timeout(_INTEGRATION_SECONDS_MAX):
                 result = await self._invoker.invoke(function_name, event, wait_seconds_max=self._queue_seconds_max)
         except PayloadTooLargeError as error:
-            raise _ProblemError(413, "The request is larger than a function takes.") from error
+            raise ProblemError(413, "The request is larger than a function takes.") from error
         except (ThrottledError, TimeoutError) as error:
-            raise _ProblemError(503, "Every environment of the function is busy.") from error
+            raise ProblemError(503, "Every environment of the function is busy.") from error
         except InvokeError as error:
             logger.warning("%s cannot be invoked: %s", function_name, error)
-            raise _ProblemError(500, "The function cannot be invoked.") from error
+            raise ProblemError(500, "The function cannot be invoked.") from error
         if result.function_error:
             logger.error("%s failed: %s", function_name, result.payload.decode(errors="replace")[:500])
-            raise _ProblemError(500, "The function failed.")
+            raise ProblemError(500, "The function failed.")
         try:
             return http_response(result.payload)
         except MalformedResponseError as error:
             logger.warning("%s: %s", function_name, error)
-            raise _ProblemError(500, "The function's answer is no HTTP response.") from error
-
-
-class _ProblemError(Exception):
-    """An answer of the front's own."""
-
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.detail = detail
-
-
-def _problem(problem: _ProblemError, request_id: str) -> HttpResponse:
-    title = _TITLES[problem.status]
-    body = {
-        "type": "about:blank",
-        "title": title,
-        "status": problem.status,
-        "code": title.lower().replace(" ", "_"),
-        "detail": problem.detail,
-        "request_id": request_id,
-    }
-    headers = [("content-type", "application/problem+json")]
-    if problem.status == 503:
-        headers.append(("retry-after", str(_RETRY_AFTER_SECONDS)))
-    return HttpResponse(problem.status, headers, orjson.dumps(body))
+            raise ProblemError(500, "The function's answer is no HTTP response.") from error
 
 
 def _target(request: web.BaseRequest) -> str:

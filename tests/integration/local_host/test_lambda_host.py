@@ -1,4 +1,5 @@
 import asyncio
+import base64
 import io
 import json
 import time
@@ -169,8 +170,11 @@ class TestHttpFront:
         async with aiohttp.ClientSession(f"http://127.0.0.1:{front.port}") as session:
             async with session.get("/raise") as response:
                 assert (response.status, response.content_type) == (500, "application/problem+json")
+                problem = await response.json(content_type=None)
+                assert (problem["type"], problem["errors"]) == ("urn:paybridge:problem:internal_error", [])
             async with session.post("/x", data=io.BytesIO(b"x" * (10 * 1024 * 1024 + 1))) as response:
-                assert response.status == 413
+                assert (response.status, response.content_type) == (413, "application/problem+json")
+                assert (await response.json(content_type=None))["code"] == "body_too_large"
 
     async def test_answers_503_when_every_environment_is_busy(self, front: HttpFront) -> None:
         async with aiohttp.ClientSession(f"http://127.0.0.1:{front.port}") as session:
@@ -179,3 +183,63 @@ class TestHttpFront:
         refused = next(response for response in responses if response.status == 503)
         assert sorted(response.status for response in responses) == [200, 503]
         assert refused.headers["Retry-After"] == "1"
+
+
+async def answer_to(port: int, request: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body of the answer to these bytes, after which the server closes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status, *lines = head.decode("ascii").split("\r\n")
+    headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+    return int(status.split(" ")[1]), headers, body
+
+
+class TestUnreadableRequests:
+    @pytest.mark.parametrize(
+        ("request_bytes", "status", "code"),
+        [
+            (b"BREW\x00 / HTTP/1.1\r\nHost: a\r\n\r\n", 400, "request_malformed"),
+            (b"BREW / HTTP/1.1\r\nHost: a\r\n\r\n", 400, "request_malformed"),
+            (b"GET / HTTP/9.9\r\nHost: a\r\n\r\n", 400, "request_malformed"),
+            (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400, "request_malformed"),
+            (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", 400, "request_malformed"),
+            (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400, "request_malformed"),
+            (
+                b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nx\r\n0\r\n\r\n",
+                400,
+                "request_malformed",
+            ),
+            (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 20_000 + b"\r\n\r\n", 431, "headers_too_large"),
+            (b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 431, "headers_too_large"),
+        ],
+    )
+    async def test_each_is_one_problem(self, front: HttpFront, request_bytes: bytes, status: int, code: str) -> None:
+        found, headers, body = await answer_to(front.port, request_bytes)
+        problem = json.loads(body)
+        assert (found, headers["content-type"]) == (status, "application/problem+json")
+        assert (problem["status"], problem["code"], problem["errors"]) == (status, code, [])
+        assert problem["type"] == f"urn:paybridge:problem:{code}"
+        assert problem["request_id"] == headers["apigw-requestid"]
+
+    async def test_a_bad_chunk_after_a_good_one_is_one_problem(self, front: HttpFront) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", front.port)
+        writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
+        await asyncio.sleep(0.1)
+        writer.write(b"zz\r\n")
+        answer = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        assert answer.count(b"apigw-requestid") == 1
+        assert answer.startswith(b"HTTP/1.1 400")
+        assert b"application/problem+json" in answer
+
+    async def test_a_compressed_body_is_handed_on_as_it_is(self, front: HttpFront) -> None:
+        headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+        async with (
+            aiohttp.ClientSession(f"http://127.0.0.1:{front.port}") as session,
+            session.post("/x", data=b"no gzip", headers=headers) as response,
+        ):
+            event = json.loads(await response.read())
+        assert (base64.b64decode(event["body"]), event["headers"]["content-encoding"]) == (b"no gzip", "gzip")

@@ -1,0 +1,47 @@
+"""The front's own answers, in the shape that the API gives its errors (RFC 9457)."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import orjson
+
+from local.bridge.http_events import HttpResponse
+
+_RETRY_AFTER_SECONDS = 1
+# The codes by which the API names the same things.
+_CODES = {
+    400: "request_malformed",
+    404: "not_found",
+    413: "body_too_large",
+    431: "headers_too_large",
+    500: "internal_error",
+    503: "service_unavailable",
+}
+
+
+class ProblemError(Exception):
+    """A request that the front answers itself; the status is one of those that have a code."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+
+
+def problem_response(problem: ProblemError, request_id: str) -> HttpResponse:
+    """The answer to that request."""
+    code = _CODES[problem.status]
+    body = {
+        "type": f"urn:paybridge:problem:{code}",
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": problem.detail,
+        "code": code,
+        "errors": [],
+        "request_id": request_id,
+    }
+    headers = [("content-type", "application/problem+json")]
+    if problem.status == 503:
+        headers.append(("retry-after", str(_RETRY_AFTER_SECONDS)))
+    return HttpResponse(problem.status, headers, orjson.dumps(body))
