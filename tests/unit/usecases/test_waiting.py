@@ -22,7 +22,7 @@ LANE = Lane(
 def attempt(number: int, merchant: int, origin: int) -> Attempt:
     merchant_id, url = UUID(int=merchant), f"https://host-{origin}"
     delivery = Delivery(
-        UUID(int=number), merchant_id, UUID(int=1), UUID(int=2), "payment.succeeded", url, "{}", "c", 0, []
+        UUID(int=number), merchant_id, UUID(int=1), UUID(int=2), "payment.succeeded", url, "{}", "c", 0, 0, []
     )
     return Attempt(delivery, 1, (merchant_id, url), has_record=False)
 
