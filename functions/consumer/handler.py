@@ -31,7 +31,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """Works on the batch. Raises, and so returns the whole of it, only when the database or the broker is away."""
     batch = wiring.parse_batch(event, HANDLED_TYPES)
     await_database(wiring.database(), DATABASE_PATIENCE_SECONDS)
-    processed = wiring.run(process_payments(_processing(), [_order_of(one) for _, one in batch.events]))
+    processed = wiring.run(process_payments(_processing(), [_order_of(one.event) for one in batch.events]))
     _log_processed(len(batch.events), processed)
     if batch.poison:
         log.error("poison messages", extra={"reasons": [one.reason for one in batch.poison][:LOGGED_MAX]})

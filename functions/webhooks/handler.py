@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from paybridge import wiring
 from paybridge.domain.errors import MalformedMessage
-from paybridge.domain.events import DELIVER_WEBHOOK, Event
+from paybridge.domain.events import DELIVER_WEBHOOK, Event, loggable
 from paybridge.observability.logging import logger
 from paybridge.usecases.health.await_database import await_database
 from paybridge.usecases.webhooks.begin_deliveries import ensure_deliverable
@@ -45,13 +45,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     batch = wiring.parse_batch(event, HANDLED_TYPES)
     await_database(wiring.database(), DATABASE_PATIENCE_SECONDS)
     by_queue: dict[str, list[Event]] = {}
-    for queue, one in batch.events:
+    for received in batch.events:
         try:
-            ensure_deliverable(one)
+            ensure_deliverable(received.event)
         except MalformedMessage as error:
-            batch.poison.append(webhook_wiring.poison_of(queue, one, f"MalformedMessage: {error}"))
+            batch.poison.append(received.poison(f"MalformedMessage: {error}"))
         else:
-            by_queue.setdefault(queue, []).append(one)
+            by_queue.setdefault(received.queue, []).append(received.event)
     reports = [report for queue, events in by_queue.items() for report in _deliver(queue, events)]
     if batch.poison:
         log.error("poison messages", extra={"reasons": [one.reason for one in batch.poison][:LOGGED_MAX]})
@@ -77,7 +77,7 @@ def _logged(report: Report) -> dict[str, object]:
     return {
         "delivery_id": str(report.delivery_id),
         "payment_id": str(report.payment_id),
-        "correlation_id": report.correlation_id,
+        "correlation_id": loggable(report.correlation_id),
         "attempt": report.attempt,
         "outcome": report.outcome,
         "response_status": report.response_status,

@@ -130,6 +130,35 @@ class TestHandler:
         assert "names no delivery" in reasons[nameless]
         assert {one.headers["x-paybridge-queue"] for one in dead} == {"webhooks"}
 
+    async def test_a_malformed_event_is_buried_byte_for_byte_however_deep(
+        self, sink: str, merchant: UUID, vhost: Vhost
+    ) -> None:
+        good = event_of(merchant, f"{sink}/ok")
+        odd = [
+            body_of(event_of(merchant, None, data={"webhook_url": 7, "in": None})).replace(
+                b"null}", b"[" * levels + b"]" * levels + b"} "
+            )
+            for levels in (1, 50, 300, 900)
+        ]
+        answer = await asyncio.to_thread(call, rmq_event("webhooks", [*odd, body_of(good)]))
+        assert (answer["deliveries"], answer["poison"]) == (1, 4)
+        assert len(received(sink, good)) == 1
+        dead = await take_all(vhost.amqp_url, "payments.dead")
+        assert sorted(one.body for one in dead) == sorted(odd)
+
+    def test_a_card_number_in_any_attribute_is_not_logged(
+        self, sink: str, merchant: UUID, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        envelopes = []
+        for name in ("specversion", "source", "id", "type", "subject", "correlationid", "time", "sequence", "data"):
+            event = event_of(merchant, f"{sink}/ok")
+            envelopes.append(orjson.dumps({**event.envelope(), name: "4111 1111 1111 1111"}))
+            envelopes.append(orjson.dumps({**event.envelope(), name: "4111111111111111"}))
+        call(rmq_event("webhooks", envelopes))
+        lines = [str(vars(record)) for record in caplog.records if record.name != "aio_pika"]
+        assert any("[digits]" in line for line in lines)
+        assert not any("4111" in line for line in lines)
+
     def test_a_database_that_is_away_returns_the_whole_batch(
         self, sink: str, merchant: UUID, monkeypatch: pytest.MonkeyPatch
     ) -> None:

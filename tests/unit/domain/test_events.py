@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paybridge.domain.errors import MalformedMessage
-from paybridge.domain.events import Event, parse_envelope, route
+from paybridge.domain.events import Event, loggable, parse_envelope, route
 
 events = st.builds(
     Event,
@@ -73,6 +73,10 @@ class TestParseEnvelope:
             an_envelope(time="yesterday"),
             an_envelope(time=0),
             an_envelope(sequence="first"),
+            an_envelope(sequence="0"),
+            an_envelope(sequence="99999999999"),
+            an_envelope(sequence=1),
+            an_envelope(traceparent=7),
             an_envelope(data=None),
             an_envelope(data=[1]),
         ],
@@ -88,6 +92,20 @@ class TestParseEnvelope:
     def test_nothing_but_malformed_message_is_ever_raised(self, envelope: Any) -> None:
         with pytest.raises(MalformedMessage):
             parse_envelope(envelope)
+
+
+class TestLoggable:
+    @given(st.uuids())
+    def test_a_uuid_stays_as_it_is(self, id_: UUID) -> None:
+        assert loggable(str(id_)) == str(id_)
+
+    @pytest.mark.parametrize("text", ["4111111111111111", "4111 1111 1111 1111", "x4111-1111-1111-1111y"])
+    def test_what_may_be_a_card_number_goes(self, text: str) -> None:
+        assert "[digits]" in loggable(text)
+        assert "1111" not in loggable(text)
+
+    def test_other_texts_stay(self) -> None:
+        assert loggable("order-2026-000123") == "order-2026-000123"
 
 
 class TestRoute:

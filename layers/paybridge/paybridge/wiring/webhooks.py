@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
-import orjson
-
 from paybridge import wiring
-from paybridge.adapters.rabbitmq.batch import Poison
 from paybridge.adapters.webhook_http import HttpWebhookSender
-from paybridge.domain.events import Event
 from paybridge.usecases.webhooks.delivering import Delivering, Lane, fast_lane, slow_lane
 
 
@@ -36,8 +32,3 @@ def lane_of(queue: str) -> Lane:
     if queue == "webhooks":
         return fast_lane(configuration.fast_timeout_seconds)
     return slow_lane(configuration.timeout_seconds, prompt_seconds=configuration.fast_timeout_seconds)
-
-
-def poison_of(queue: str, event: Event, reason: str) -> Poison:
-    """An event that can be read and yet never be delivered, as poison."""
-    return Poison(queue, str(event.id), orjson.dumps(event.envelope()), reason)

@@ -16,7 +16,7 @@ import orjson
 
 from paybridge.adapters.rabbitmq.publisher import open_publisher
 from paybridge.domain.errors import BrokerUnavailable, MalformedMessage
-from paybridge.domain.events import DEAD_LETTER_EXCHANGE, DEAD_LETTER_KEY, Event, parse_envelope
+from paybridge.domain.events import DEAD_LETTER_EXCHANGE, DEAD_LETTER_KEY, Event, loggable_type, parse_envelope
 from paybridge.ports import Message
 
 REASON_HEADER = "x-paybridge-reason"
@@ -27,7 +27,7 @@ REASON_CHARACTERS_MAX = 250
 
 @dataclass(frozen=True, slots=True)
 class Poison:
-    """A message that no retry will mend, with the reason."""
+    """A message that no retry will mend, with the reason, which is logged and so repeats nothing of the content."""
 
     queue: str
     message_id: str
@@ -35,11 +35,25 @@ class Poison:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An event that can be worked on, and the message it came in, byte for byte."""
+
+    queue: str
+    event: Event
+    message_id: str
+    body: bytes
+
+    def poison(self, reason: str) -> Poison:
+        """The message as poison, for what is found out later; `reason` must repeat nothing of its content."""
+        return Poison(self.queue, self.message_id, self.body, reason)
+
+
 @dataclass(slots=True)
 class Batch:
-    """The messages of one invocation: the events that can be worked on, by queue, and the poison."""
+    """The messages of one invocation: the events that can be worked on, and the poison."""
 
-    events: list[tuple[str, Event]] = field(default_factory=list)
+    events: list[Received] = field(default_factory=list)
     poison: list[Poison] = field(default_factory=list)
 
 
@@ -79,15 +93,24 @@ def _sort_into(batch: Batch, queue: str, message: Mapping[str, Any], known_types
     except (binascii.Error, KeyError, TypeError, ValueError) as error:
         batch.poison.append(Poison(queue, _message_id(message), b"", f"no body: {type(error).__name__}"))
         return
+    message_id = _message_id(message)
     try:
-        event = parse_envelope(orjson.loads(body))
-    except (MalformedMessage, orjson.JSONDecodeError) as error:
-        batch.poison.append(Poison(queue, _message_id(message), body, f"{type(error).__name__}: {error}"))
+        event = _event_of(body)
+    except MalformedMessage as error:
+        batch.poison.append(Poison(queue, message_id, body, f"MalformedMessage: {error}"))
         return
     if event.type in known_types:
-        batch.events.append((queue, event))
+        batch.events.append(Received(queue, event, message_id, body))
     else:
-        batch.poison.append(Poison(queue, _message_id(message), body, f"unknown type {event.type}"))
+        batch.poison.append(Poison(queue, message_id, body, f"unknown type {loggable_type(event.type)}"))
+
+
+def _event_of(body: bytes) -> Event:
+    try:
+        envelope = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise MalformedMessage(f"JSONDecodeError at character {error.pos}") from None
+    return parse_envelope(envelope)
 
 
 def _message_id(message: Mapping[str, Any]) -> str:
