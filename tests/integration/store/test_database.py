@@ -16,7 +16,7 @@ from paybridge.store.database import (
     DatabaseAddress,
     Statement,
 )
-from paybridge.store.migrations import migrate
+from paybridge.store.migrations import HEAD, migrate
 from tests.support.servers import Postgres, address_of
 
 pytestmark = pytest.mark.integration
@@ -135,6 +135,6 @@ class TestMigrate:
         database = Database(address_of(url))
         migrate(database)
         migrate(database)
-        assert database.run(Statement("SELECT version_num FROM alembic_version")) == [["0001"]]
+        assert database.run(Statement("SELECT version_num FROM alembic_version")) == [[HEAD]]
         database.close()
         postgres_server.drop_database(url)

@@ -13,7 +13,7 @@ from paybridge.store.database import Database
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0001"
+HEAD = "0002"
 
 
 def migrate(database: Database, revision: str = "head") -> None:
