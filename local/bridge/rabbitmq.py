@@ -19,6 +19,7 @@ import aiormq.abc
 from aiormq.exceptions import AMQPError
 from yarl import URL
 
+from local.bridge.amqp_properties import read_properties_leniently
 from local.bridge.rabbitmq_events import BatchEvent, message_record
 from local.lambda_host.model import PAYLOAD_BYTES_MAX, InvokeError, Invoker
 from local.template import FunctionDefinition, QueueEvent
@@ -191,6 +192,7 @@ class QueueMapping:
 
 def mappings_of(functions: list[FunctionDefinition], invoker: Invoker, broker_url: str) -> list[QueueMapping]:
     """The mapping of every enabled MQ event."""
+    read_properties_leniently()
     return [
         QueueMapping(function, event, invoker, broker_url)
         for function in functions

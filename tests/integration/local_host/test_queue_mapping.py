@@ -1,11 +1,13 @@
 import asyncio
 import json
+import struct
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
 import aio_pika
 import pytest
+from pamqp.commands import Basic
 
 from local.bridge.rabbitmq import mappings_of
 from local.lambda_host.host import LambdaHost
@@ -43,6 +45,24 @@ async def publish(vhost: Vhost, bodies: list[str]) -> None:
         for body in bodies:
             message = aio_pika.Message(body.encode(), delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
             await channel.default_exchange.publish(message, "letters")
+
+
+class RawProperties(Basic.Properties):
+    """One property in bytes of the test's own; pamqp sends nothing that AMQP would not understand."""
+
+    def __init__(self, flag: int, value: bytes) -> None:
+        super().__init__()
+        self._raw = struct.pack(">H", flag) + value
+
+    def marshal(self) -> bytes:
+        return self._raw
+
+
+async def publish_with(vhost: Vhost, body: bytes, properties: Basic.Properties) -> None:
+    connection = await aio_pika.connect(vhost.amqp_url)
+    async with connection:
+        channel = await (await connection.channel()).get_underlay_channel()
+        await channel.basic_publish(body, routing_key="letters", properties=properties)
 
 
 def noted_so_far(path: Path) -> list[list[str]]:
@@ -88,3 +108,20 @@ class TestQueueMapping:
         await asyncio.to_thread(broker.start)
         await publish(vhost, ["after"])
         assert (await noted_bodies(noted, 2))[-1] == ["after"]
+
+    @pytest.mark.parametrize(
+        ("flag", "value"),
+        [
+            (Basic.Properties.flags["correlation_id"], b"\x04id\xff\xfe"),
+            (Basic.Properties.flags["headers"], struct.pack(">I", 4) + b"\x01\xfft\x01"),
+            (Basic.Properties.flags["timestamp"], b"\x7f" + b"\xff" * 7),
+        ],
+    )
+    async def test_a_property_that_cannot_be_read_does_not_keep_the_message_from_the_function(
+        self, batches: tuple[Vhost, Path], flag: int, value: bytes
+    ) -> None:
+        vhost, noted = batches
+        await publish_with(vhost, b"odd", RawProperties(flag, value))
+        await publish(vhost, ["even"])
+        found = await noted_bodies(noted, 2)
+        assert [body for batch in found for body in batch] == ["odd", "even"]
