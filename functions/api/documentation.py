@@ -142,7 +142,9 @@ READ_PAYMENT: Final[dict[str, Any]] = {
     "responses": {
         200: {
             "model": PaymentView,
-            "headers": {"Preference-Applied": _text_header("The wait that was granted.", "wait=10")},
+            "headers": {
+                "Preference-Applied": _text_header("The wait that was granted; absent when none was.", "wait=10")
+            },
         },
         **_NOT_FOUND,
         **_FOR_MERCHANTS,
@@ -152,7 +154,8 @@ READ_PAYMENT: Final[dict[str, Any]] = {
         "parameters": [
             _header_parameter(
                 "Prefer",
-                "`wait=N` (RFC 7240): answer once the payment has settled, after at most N seconds, 20 at the most.",
+                "`wait=N` (RFC 7240): answer once the payment has settled, after at most N seconds, 20 at the most; at "
+                "once while too many others are waiting.",
                 required=False,
                 schema={"type": "string", "example": "wait=10"},
             ),

@@ -6,6 +6,7 @@ import ast
 import json
 import logging
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ FUNCTIONS = templates.functions(TEMPLATE)
 TOPOLOGY: dict[str, Any] = json.loads((ROOT / "infra/topology.json").read_text(encoding="utf-8"))
 PRODUCT_FILES = [*ROOT.glob("functions/**/*.py"), *ROOT.glob("layers/paybridge/paybridge/**/*.py")]
 # A quoted name of an environment variable.
-VARIABLE = re.compile(r'"((?:BROKER|CIRCUIT|DATABASE|GATEWAY|PAYBRIDGE|POWERTOOLS|RELAY|STUCK|WEBHOOK)_[A-Z_]+)"')
+VARIABLE = re.compile(r'"((?:API|BROKER|CIRCUIT|DATABASE|GATEWAY|PAYBRIDGE|POWERTOOLS|RELAY|STUCK|WEBHOOK)_[A-Z_]+)"')
 
 
 def dead_letter_queues(topology: dict[str, Any]) -> set[str]:
@@ -171,6 +172,14 @@ class TestParameters:
         for level in levels:
             monkeypatch.setenv("POWERTOOLS_LOG_LEVEL", level)
             assert Logger(service=f"level-{level}").log_level == logging.getLevelNamesMapping()[level]
+
+    def test_those_who_wait_leave_environments_to_those_who_pay(self) -> None:
+        parameters = {name: parameter.get("Default") for name, parameter in TEMPLATE["Parameters"].items()}
+        deployments = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))
+        for deployment in ("default", "prod"):
+            overrides = deployments[deployment]["deploy"]["parameters"]["parameter_overrides"].split()
+            chosen = {**parameters, **dict(override.split("=") for override in overrides)}
+            assert 2 * int(chosen["ApiWaitsMax"]) < int(chosen["ApiReservedConcurrency"])
 
     def test_a_batch_of_webhooks_ends_before_its_function_does(self) -> None:
         parameters = TEMPLATE["Parameters"]

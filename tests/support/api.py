@@ -134,7 +134,7 @@ def register_demo_merchants(database: Database) -> None:
     register_merchant(database, name="Operator", api_key=OPERATOR_KEY, role="operator")
 
 
-def api_services(database: Database, broker: Any = None) -> ApiServices:
+def api_services(database: Database, broker: Any = None, waits_max: int = 20) -> ApiServices:
     """The services of a local API over this database."""
     return ApiServices(
         database=database,
@@ -142,6 +142,7 @@ def api_services(database: Database, broker: Any = None) -> ApiServices:
         ids=Uuid7Ids(),
         broker=broker or ReachableBroker(),
         allow_loopback_webhooks=True,
+        waits_max=waits_max,
     )
 
 
@@ -157,7 +158,7 @@ def event_loop() -> Iterator[None]:
         loop.close()
 
 
-def api_client(database: Database, *, broker: Any = None) -> ApiClient:
+def api_client(database: Database, *, broker: Any = None, waits_max: int = 20) -> ApiClient:
     """A client of an API function of its own, over a connection that the caller closes."""
     logger = Logger(service="api", level="CRITICAL")
-    return ApiClient(ApiHandler(create_app(api_services(database, broker), logger), logger))
+    return ApiClient(ApiHandler(create_app(api_services(database, broker, waits_max), logger), logger))

@@ -38,7 +38,7 @@ from paybridge.usecases.payments.create import (
 from paybridge.usecases.payments.list_payments import list_payments
 from paybridge.usecases.payments.read import read_payment
 from paybridge.usecases.payments.timeline import payment_timeline
-from paybridge.usecases.payments.wait import wait_for_payment
+from paybridge.usecases.payments.wait import WaitForPayment
 
 PREFIX: Final = "/api/v1/payments"
 
@@ -105,7 +105,10 @@ async def list_(request: Request, query: Annotated[PaymentListQuery, Query()]) -
 
 @router.get("/{payment_id}", **documentation.READ_PAYMENT)
 async def read(request: Request, payment_id: PaymentId) -> Response:
-    """A payment as it stands, or with `Prefer: wait=N` as soon as it has settled, after at most N seconds."""
+    """A payment as it stands, or with `Prefer: wait=N` as soon as it has settled, after at most N seconds.
+
+    When too many are waiting already the answer comes at once, and without `Preference-Applied`.
+    """
     context = context_of(request)
     merchant_id = context.authenticator.merchant(request.headers)
     id_ = _parse_id(payment_id)
@@ -113,15 +116,10 @@ async def read(request: Request, payment_id: PaymentId) -> Response:
     wait_seconds = preferred_wait_seconds(", ".join(request.headers.getlist("prefer")))
     if wait_seconds is None:
         return _json(payment_view(_found(read_payment(services.database, merchant_id, id_))))
-    payment = await wait_for_payment(
-        services.database,
-        services.clock,
-        asyncio.sleep,
-        merchant_id=merchant_id,
-        payment_id=id_,
-        wait_seconds=wait_seconds,
-    )
-    return _json(payment_view(_found(payment)), {"Preference-Applied": f"wait={wait_seconds}"})
+    wait_for_payment = WaitForPayment(services.database, services.clock, asyncio.sleep, services.waits_max)
+    waited = await wait_for_payment(merchant_id, id_, wait_seconds)
+    applied = {"Preference-Applied": f"wait={wait_seconds}"} if waited.granted else None
+    return _json(payment_view(_found(waited.payment)), applied)
 
 
 @router.get("/{payment_id}/events", **documentation.READ_TIMELINE)

@@ -33,6 +33,7 @@ _OUTBOX_OF = Statement("""
 _SETTLE = Statement("""
     UPDATE payments SET status = 'failed', failure_code = 'card_declined', updated_at = now() WHERE id = :id::uuid
 """)
+_WAITING = Statement("SELECT slot FROM api_waits WHERE ends_at > now()")
 _CLEAR_ANSWER = Statement("UPDATE idempotency_keys SET response_body = NULL WHERE resource_id = :id::uuid")
 
 
@@ -243,6 +244,36 @@ class TestRead:
         answer = client.get(created.headers["location"], headers={"prefer": "wait=1"})
         assert answer.json() == created.json()
         assert 0.9 < time.perf_counter() - started_at < 3
+
+    def test_beyond_the_waits_that_may_be_under_way_the_answer_comes_at_once(
+        self, client: ApiClient, database: Database, database_address: DatabaseAddress
+    ) -> None:
+        path = client.create(ORDER).headers["location"]
+        waited: list[Answer] = []
+
+        def wait() -> None:
+            with event_loop(), closing(Database(database_address)) as connection:
+                waited.append(api_client(connection, waits_max=1).get(path, headers={"prefer": "wait=2"}))
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        while not database.run(_WAITING):
+            time.sleep(0.01)
+        started_at = time.perf_counter()
+        refused = api_client(database, waits_max=1).get(path, headers={"prefer": "wait=2"})
+        assert time.perf_counter() - started_at < 1
+        thread.join()
+        assert (refused.status, "preference-applied" in refused.headers) == (200, False)
+        assert waited[0].headers["preference-applied"] == "wait=2"
+        # The first has given its place back before its time.
+        assert "preference-applied" in api_client(database, waits_max=1).get(path, headers={"prefer": "wait=1"}).headers
+
+    def test_a_settled_payment_needs_no_wait(self, database: Database, client: ApiClient) -> None:
+        created = client.create(ORDER)
+        database.run(_SETTLE, id=created.json()["payment_id"])
+        answer = client.get(created.headers["location"], headers={"prefer": "wait=5"})
+        assert answer.headers["preference-applied"] == "wait=5"
+        assert database.run(_WAITING) == []
 
 
 class TestList:

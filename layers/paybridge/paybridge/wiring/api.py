@@ -12,6 +12,8 @@ from paybridge.usecases.health.readiness import BrokerProbe
 
 # A caller waits for 29 s at most: a database that has gone silent must leave time for an honest 503.
 STATEMENT_SECONDS_MAX = 6.0
+# Of the 50 environments that the template reserves by default: the others are left to those who post payments.
+WAITS_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,8 @@ class ApiServices:
     ids: Ids
     broker: BrokerProbe
     allow_loopback_webhooks: bool
+    # How many requests, over all environments, may wait for a payment at once.
+    waits_max: int
 
 
 def api_services() -> ApiServices:
@@ -34,4 +38,5 @@ def api_services() -> ApiServices:
         # The probe greets the broker and never logs in, so it needs the address and no secret.
         broker=AmqpProbe(wiring.environment().text("BROKER_URL")),
         allow_loopback_webhooks=wiring.webhook_configuration().allow_loopback,
+        waits_max=wiring.environment().integer("API_WAITS_MAX", WAITS_MAX),
     )

@@ -200,6 +200,15 @@ CREATE TABLE webhook_receivers (
 );
 """
 
+WAITS = """
+-- One row for each request that may wait for a payment at once; the highest that is used is a setting of the API.
+CREATE TABLE api_waits (
+    slot    integer PRIMARY KEY CHECK (slot > 0),
+    ends_at timestamptz NOT NULL DEFAULT '-infinity'
+) WITH (fillfactor = 50);
+INSERT INTO api_waits (slot) SELECT generate_series(1, 1000);
+"""
+
 PARTITIONS = """
 CREATE FUNCTION uuid7_floor(moment timestamptz) RETURNS uuid LANGUAGE sql IMMUTABLE AS $body$
     -- Ids begin in 1970: the least of them is the floor of every earlier moment.
@@ -279,5 +288,5 @@ $body$;
 
 def upgrade() -> None:
     """Creates every table, function and partition."""
-    for script in (ACCOUNTS, PAYMENTS, OUTBOX, WEBHOOKS, PARTITIONS, SESSIONS):
+    for script in (ACCOUNTS, PAYMENTS, OUTBOX, WEBHOOKS, WAITS, PARTITIONS, SESSIONS):
         op.get_bind().exec_driver_sql(script)
