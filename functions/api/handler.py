@@ -12,8 +12,8 @@ from mangum import Mangum
 
 from api.app import create_app
 from api.problems import PROBLEM_MEDIA_TYPE, Problem, problem_response
-from api.stack import frames_of
 from paybridge.observability.logging import logger as make_logger
+from paybridge.observability.stack import frames_of
 from paybridge.wiring.api import api_services
 
 # Mangum sends what it does not know as text in base64, which clients of a raw invocation would have to undo.

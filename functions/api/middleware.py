@@ -11,7 +11,7 @@ from api.auth import Authenticator
 from api.context import CORRELATION_HEADER, SCOPE_KEY, RequestContext, correlation_id_of
 from api.errors import problem_of
 from api.problems import problem_response
-from api.stack import frames_of
+from paybridge.observability.stack import frames_of
 from paybridge.wiring.api import ApiServices
 
 

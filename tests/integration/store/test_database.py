@@ -75,6 +75,12 @@ class TestTransaction:
         other.close()
 
 
+class TestSession:
+    def test_it_has_its_limits(self, database: Database) -> None:
+        names = ("TimeZone", "lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
+        assert [database.run(Statement(f"SHOW {name}"))[0][0] for name in names] == ["UTC", "2s", "15s", "1min"]
+
+
 class TestOutage:
     def test_a_restarted_server_is_noticed_before_the_next_statement(
         self, database: Database, postgres_server: Postgres

@@ -1,20 +1,16 @@
-"""What the schema sets up around the tables: partitions that come late, and the defaults of every session."""
+"""What the schema sets up around the tables: partitions that come late."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from contextlib import closing
 from typing import Any
 
 import pytest
-from pg8000 import native
 
 from paybridge.store.database import Database, DatabaseAddress, Statement
 from paybridge.store.maintenance import ensure_partitions
-from paybridge.store.migrations import migrate
 from tests.support.payments import new_merchant, new_payment
-from tests.support.servers import Postgres, address_of
 
 pytestmark = pytest.mark.integration
 
@@ -88,19 +84,3 @@ class TestEnsurePartitions:
         default, month = shape(f"{parent}_default"), shape(f"{parent}_{this_month(database)}")
         assert month[:3] == default[:3]
         assert ("autovacuum" in (month[3] or "")) == (parent == "outbox")
-
-
-class TestSessions:
-    def test_a_session_that_asks_for_nothing_has_the_limits(self, postgres_server: Postgres) -> None:
-        url = postgres_server.fresh_database(migrated=False)
-        address = address_of(url)
-        with closing(Database(address)) as database:
-            migrate(database)
-        plain = native.Connection(
-            address.user, host=address.host, port=address.port, database=address.name, password=address.password
-        )
-        with closing(plain):
-            names = ("TimeZone", "lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
-            found = [plain.run(f"SHOW {name}")[0][0] for name in names]
-        postgres_server.drop_database(url)
-        assert found == ["UTC", "2s", "20s", "1min"]

@@ -10,12 +10,13 @@ from paybridge.domain.errors import MalformedMessage, PaybridgeError
 from paybridge.domain.events import DELIVER_WEBHOOK, Event
 from paybridge.domain.webhook import build_body, delivery_id, origin_of
 from paybridge.observability.logging import logger
+from paybridge.observability.stack import frames_of
 from paybridge.store import deliveries
 from paybridge.store.database import Transaction
 from paybridge.store.deliveries import NewDelivery
 from paybridge.usecases.isolation import isolate
 from paybridge.usecases.webhooks.delivering import Attempt, Delivering, Lane
-from paybridge.usecases.webhooks.isolation import again_after_lock, frames_of
+from paybridge.usecases.webhooks.isolation import again_after_lock
 
 log = logger()
 

@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from paybridge.domain.events import Event
 from paybridge.domain.webhook import INTERNAL_ERROR, InvalidSecret, SendResult, parse_secret, signed_headers
 from paybridge.observability.logging import logger
+from paybridge.observability.stack import frames_of
 from paybridge.store.deliveries import Delivery
 from paybridge.usecases.webhooks.begin_deliveries import begin_deliveries
 from paybridge.usecases.webhooks.delivering import Attempt, Delivering, Lane, Outcome, Report
-from paybridge.usecases.webhooks.isolation import frames_of
 from paybridge.usecases.webhooks.record_deliveries import Step, record_step
 from paybridge.usecases.webhooks.waiting import Waiting
 

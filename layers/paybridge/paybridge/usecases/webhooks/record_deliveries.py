@@ -12,12 +12,13 @@ from paybridge.domain.events import DELIVER_WEBHOOK, WEBHOOK_EXHAUSTED, Event
 from paybridge.domain.retry import GiveUp, RetryIn
 from paybridge.domain.webhook import Decision, Delivered, Gone, decide
 from paybridge.observability.logging import logger
+from paybridge.observability.stack import frames_of
 from paybridge.store import deliveries, outbox
 from paybridge.store.database import Transaction
 from paybridge.store.deliveries import FinishedAttempt, Receiver
 from paybridge.usecases.isolation import isolate
 from paybridge.usecases.webhooks.delivering import Attempt, Delivering, Lane, Outcome, Report
-from paybridge.usecases.webhooks.isolation import again_after_lock, frames_of
+from paybridge.usecases.webhooks.isolation import again_after_lock
 
 # A receiver is slow after one timeout, or after this many failures in a row, for this long or until it answers well.
 FAILURES_MAX = 5

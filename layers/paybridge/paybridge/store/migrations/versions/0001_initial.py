@@ -2,8 +2,7 @@
 
 The big tables are partitioned by month on their own UUIDv7, whose first 48 bits are milliseconds since 1970, so old
 months can be archived and dropped, and a look-up by id touches one partition. `ensure_partitions` makes the months;
-the default partitions only catch what would otherwise be refused, until their month is made. The role that migrates
-gets the defaults that the functions' sessions want: let them use the same.
+the default partitions only catch what would otherwise be refused, until their month is made.
 """
 
 from alembic import op
@@ -268,25 +267,8 @@ CREATE TABLE webhook_attempts_default PARTITION OF webhook_attempts DEFAULT;
 SELECT ensure_partitions(3);
 """
 
-# What every session wants, as defaults of the role: RDS Proxy takes no such options from a client that connects.
-# lock_timeout bounds how long a request waits for another one with the same idempotency key; the idle limit frees the
-# rows of a relay whose process stopped without dying.
-SESSIONS = """
-DO $body$
-DECLARE
-    setting text;
-BEGIN
-    FOREACH setting IN ARRAY ARRAY['timezone = ''UTC''', 'lock_timeout = ''2s''', 'statement_timeout = ''20s''',
-                                   'idle_in_transaction_session_timeout = ''60s''']
-    LOOP
-        EXECUTE format('ALTER ROLE CURRENT_USER IN DATABASE %I SET %s', current_database(), setting);
-    END LOOP;
-END
-$body$;
-"""
-
 
 def upgrade() -> None:
     """Creates every table, function and partition."""
-    for script in (ACCOUNTS, PAYMENTS, OUTBOX, WEBHOOKS, WAITS, PARTITIONS, SESSIONS):
+    for script in (ACCOUNTS, PAYMENTS, OUTBOX, WEBHOOKS, WAITS, PARTITIONS):
         op.get_bind().exec_driver_sql(script)
