@@ -87,6 +87,14 @@ class TestHandler:
         assert "payment.exploded" in reasons[unknown]
         assert {one.headers["x-paybridge-queue"] for one in dead} == {"payments.new"}
 
+    async def test_an_id_that_is_too_long_to_be_published_is_cut(self, vhost: Vhost) -> None:
+        import asyncio
+
+        event = rmq_event("payments.new", [b"poison"], ["\ufffd" * 255])
+        assert (await asyncio.to_thread(call, event))["poison"] == 1
+        (dead,) = await take_all(vhost.amqp_url, "payments.dead")
+        assert dead.message_id == "\ufffd" * 85
+
     def test_a_message_without_readable_data_is_poison_too(self, vhost: Vhost) -> None:
         event = rmq_event("payments.new", [b"x"])
         event["rmqMessagesByQueue"]["payments.new::/"][0]["data"] = "%%%"

@@ -76,7 +76,8 @@ class TestUp:
         found = running(own.state_dir)
         found["gateway"][0].kill()
         until_all_gone([process for process, _ in found.values()])
-        assert "gateway ended by itself" in (own.logs_dir / "errors.log").read_text(encoding="utf-8")
+        # The supervisor says why it ends after it has ended everything else.
+        until_logged(own.logs_dir / "errors.log", "gateway ended by itself")
 
     def test_names_the_variable_of_a_taken_port_and_leaves_nothing_running(self, own: LocalSettings) -> None:
         with socket.create_server(("127.0.0.1", own.sink_port)):
@@ -88,6 +89,13 @@ class TestUp:
         )
         assert up.stderr.strip() == sentence
         assert running(own.state_dir) == {}
+
+
+def until_logged(log: Path, sentence: str) -> None:
+    deadline = time.monotonic() + 20
+    while sentence not in log.read_text(encoding="utf-8"):
+        assert time.monotonic() < deadline, f"{log.name} never said: {sentence}"
+        time.sleep(0.1)
 
 
 class TestRun:

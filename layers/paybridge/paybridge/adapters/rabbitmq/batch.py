@@ -23,6 +23,7 @@ REASON_HEADER = "x-paybridge-reason"
 QUEUE_HEADER = "x-paybridge-queue"
 DEAD_LETTER_DEADLINE_SECONDS = 10.0
 REASON_CHARACTERS_MAX = 250
+SHORT_STRING_BYTES_MAX = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +120,15 @@ def _message_id(message: Mapping[str, Any]) -> str:
 
 
 def _dead_letter(number: int, poison: Poison) -> Message:
-    # The broker's returns are matched by message id, and a stranger's message may have none or one that is taken.
+    # A stranger's message may have no id, or one whose replaced bytes no longer fit AMQP's short string.
+    message_id = (poison.message_id or f"poison-{number}").encode()[:SHORT_STRING_BYTES_MAX].decode(errors="ignore")
     return Message(
-        id=poison.message_id or f"poison-{number}",
+        id=message_id,
         type="dead-letter",
         exchange=DEAD_LETTER_EXCHANGE,
         routing_key=DEAD_LETTER_KEY,
         body=poison.body,
-        correlation_id=poison.message_id or f"poison-{number}",
+        correlation_id=message_id,
         headers={
             REASON_HEADER: poison.reason[:REASON_CHARACTERS_MAX],
             QUEUE_HEADER: poison.queue,
