@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -16,6 +15,7 @@ from multidict import CIMultiDict
 
 from local.bridge.http_events import HttpResponse
 from local.bridge.problems import ProblemError, problem_response
+from local.loopback import listen
 
 logger = logging.getLogger(__name__)
 
@@ -95,18 +95,7 @@ async def start_front(handler: HttpHandler, port: int) -> tuple[web.ServerRunner
         # API Gateway hands a compressed body on as it is, and so does this.
         auto_decompress=False,
     )
-    runner = web.ServerRunner(server, shutdown_timeout=0.2)
-    await runner.setup()
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
-        await web.SockSite(runner, listener, backlog=1_024).start()
-    except OSError:
-        listener.close()
-        await runner.cleanup()
-        raise
-    return runner, listener.getsockname()[1]
+    return await listen(server, port)
 
 
 def _request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from aiohttp import web
 from local.lambda_host.environment import Environment, Invocation
 from local.lambda_host.model import PAYLOAD_BYTES_MAX, InvalidRequestError, InvocationResult, InvokeError, failure
 from local.lambda_host.pool import FunctionPool
+from local.loopback import listen
 
 if TYPE_CHECKING:
     from local.lambda_host.host import LambdaHost
@@ -38,18 +38,7 @@ async def start_server(handler: HttpHandler, port: int, body_bytes_max: int) -> 
     request = partial(_request, loop, body_bytes_max)
     # Handlers outlive their client: an invocation runs to its end even when nobody waits for the answer.
     server = web.Server(handler, request_factory=request, access_log=None, keepalive_timeout=_KEEP_ALIVE_SECONDS)
-    runner = web.ServerRunner(server, shutdown_timeout=0.2)
-    await runner.setup()
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
-        await web.SockSite(runner, listener, backlog=1_024).start()
-    except OSError:
-        listener.close()
-        await runner.cleanup()
-        raise
-    return runner, listener.getsockname()[1]
+    return await listen(server, port)
 
 
 def _request(
