@@ -8,6 +8,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from paybridge import wiring
+from paybridge.domain.errors import PaybridgeError
 from paybridge.domain.events import loggable
 from paybridge.observability.logging import logger
 from paybridge.usecases.maintenance.expire_answers import expire_answers
@@ -24,10 +25,37 @@ log = logger()
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
-    """Runs every job; each is safe to run twice, and at the same time as itself."""
-    database, clock = wiring.database(), wiring.clock()
-    stuck_after_seconds = wiring.environment().seconds("STUCK_AFTER_SECONDS", STUCK_AFTER_SECONDS)
-    swept = sweep_stuck(database, clock, wiring.ids(), stuck_after_seconds)
+    """Runs every job; each is safe to run twice, and at the same time as itself.
+
+    A job that fails does not keep the others from running; the first failure is raised at the end, for the alarm.
+    """
+    # Room for new payments comes first: nothing else is as bad to miss.
+    jobs = (_extend_partitions, _sweep_payments, _sweep_webhooks, _expire_answers)
+    done: dict[str, int] = {}
+    failures: list[PaybridgeError] = []
+    for job in jobs:
+        try:
+            done |= job()
+        except PaybridgeError as error:
+            reason = {"job": job.__name__.lstrip("_"), "reason": str(error)}
+            log.error("a job failed", extra=reason)  # noqa: TRY400 - the reason says it all, and a trace less
+            failures.append(error)
+    log.info("jobs done", extra=done)
+    if failures:
+        raise failures[0]
+    return done
+
+
+def _extend_partitions() -> dict[str, int]:
+    return {"new_partitions": extend_partitions(wiring.database())}
+
+
+def _expire_answers() -> dict[str, int]:
+    return {"expired_answers": expire_answers(wiring.database(), wiring.clock())}
+
+
+def _sweep_payments() -> dict[str, int]:
+    swept = sweep_stuck(wiring.database(), wiring.clock(), wiring.ids(), _stuck_after_seconds())
     for payment in swept:
         log.warning(
             "sent a stuck payment on",
@@ -38,18 +66,18 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
                 "correlation_id": payment.correlation_id,
             },
         )
-    webhooks = sweep_webhooks(database, clock, wiring.ids(), stuck_after_seconds)
+    return {"swept": len(swept)}
+
+
+def _sweep_webhooks() -> dict[str, int]:
+    webhooks = sweep_webhooks(wiring.database(), wiring.clock(), wiring.ids(), _stuck_after_seconds())
     _log_webhooks("sent stuck webhooks on", webhooks.deliveries)
     _log_webhooks("sent lost events on", webhooks.events)
-    done = {
-        "swept": len(swept),
-        "swept_deliveries": len(webhooks.deliveries),
-        "swept_events": len(webhooks.events),
-        "expired_answers": expire_answers(database, clock),
-        "new_partitions": extend_partitions(database),
-    }
-    log.info("jobs done", extra=done)
-    return done
+    return {"swept_deliveries": len(webhooks.deliveries), "swept_events": len(webhooks.events)}
+
+
+def _stuck_after_seconds() -> float:
+    return wiring.environment().seconds("STUCK_AFTER_SECONDS", STUCK_AFTER_SECONDS)
 
 
 def _log_webhooks(message: str, found: Sequence[Swept]) -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from paybridge.adapters.system import Uuid7Ids
 from paybridge.domain.circuit import CircuitPolicy
+from paybridge.domain.errors import DatabaseUnavailable
 from paybridge.ports import Charged, ChargeRequest, Declined, GatewayOutcome, Rejected, Unknown
-from paybridge.store.database import Database, DatabaseAddress
+from paybridge.store.database import Database, DatabaseAddress, Statement
 from paybridge.usecases.payments.begin_attempts import begin_attempts
 from paybridge.usecases.payments.process import process_payments
 from paybridge.usecases.payments.processing import ChargeOrder, Outcome, Processed, Processing
@@ -31,8 +32,13 @@ class ScriptedGateway:
     charges: GatewayOutcome | Rejected = SILENCE
     look_ups: list[GatewayOutcome | None] = field(default_factory=list)
     by_payment: dict[uuid.UUID, GatewayOutcome] = field(default_factory=dict)
+    breaking: set[uuid.UUID] = field(default_factory=set)
+    asked_to_charge: int = 0
 
     async def charge(self, request: ChargeRequest) -> GatewayOutcome | Rejected:
+        self.asked_to_charge += 1
+        if request.payment_id in self.breaking:
+            raise RuntimeError("something nobody has foreseen")
         return self.by_payment.get(request.payment_id, self.charges)
 
     async def find_charge(self, request: ChargeRequest) -> GatewayOutcome | None:
@@ -86,6 +92,16 @@ class TestTheLastTry:
         assert (await attempt(processing, payment_id, LAST)).outcome == "unknown"
         gateway.look_ups = [Charged("ch_1")]
         assert (await attempt(processing, payment_id, LAST + 1)).outcome == "succeeded"
+
+
+class TestLaterTries:
+    async def test_a_gateway_that_cannot_say_what_it_charged_is_not_asked_to_charge_again(
+        self, processing: Processing, gateway: ScriptedGateway, payment_id: uuid.UUID
+    ) -> None:
+        await attempt(processing, payment_id, 1)
+        gateway.charges, gateway.look_ups = Charged("ch_2"), [UNCLEAR]
+        assert (await attempt(processing, payment_id, 2)).outcome == "unknown"
+        assert gateway.asked_to_charge == 1
 
 
 class TestRefusedRequests:
@@ -142,3 +158,25 @@ class TestOneBadOutcome:
         assert next(one.error for one in processed if one.payment_id == bad)
         assert payment_row(processing.database, bad)["status"] == "processing"
         assert attempt_rows(processing.database, bad)[0]["status"] == "started"
+
+    async def test_an_unforeseen_failure_of_one_call_costs_that_payment_a_try(
+        self, processing: Processing, gateway: ScriptedGateway
+    ) -> None:
+        merchant_id = new_merchant(processing.database)
+        bad, *good = [new_payment(processing.database, merchant_id) for _ in range(5)]
+        gateway.charges, gateway.breaking = Charged("ch_1"), {bad}
+        processed = await process_payments(processing, [ChargeOrder(id_, 1) for id_ in [bad, *good]])
+        assert {one.payment_id: one.outcome for one in processed} == {
+            bad: "unknown",
+            **dict.fromkeys(good, "succeeded"),
+        }
+
+    async def test_a_database_that_takes_no_writes_returns_the_whole_batch(
+        self, processing: Processing, gateway: ScriptedGateway, payment_id: uuid.UUID
+    ) -> None:
+        # As on a server that a failover has left behind as a replica.
+        processing.database.run(Statement("SET default_transaction_read_only = on"))
+        with pytest.raises(DatabaseUnavailable):
+            await attempt(processing, payment_id, 1)
+        gateway.charges = Charged("ch_1")
+        assert (await attempt(processing, payment_id, 1)).outcome == "succeeded"

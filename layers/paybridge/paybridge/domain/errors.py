@@ -7,7 +7,7 @@ PaybridgeError
 │   └── BrokerUnavailable
 ├── LockTimeout             another transaction holds the row for longer than we wait
 ├── ConstraintViolated      the database refused what the rules of the domain should have refused before
-├── QueryFailed             the database refused a statement: a defect of ours
+├── QueryFailed             the database refused a statement, for itself or for the data in it
 ├── IllegalTransition       a payment was asked to go where its status does not lead
 └── MalformedMessage        a message from the broker that no retry will ever mend
 """
@@ -55,7 +55,11 @@ class ConstraintViolated(PaybridgeError):
 
 
 class QueryFailed(PaybridgeError):
-    """The database refused the statement itself: a defect of ours, not of the input."""
+    """The database refused the statement, for itself or for the data in it; `sqlstate` says which."""
+
+    def __init__(self, sqlstate: str, message: str) -> None:
+        super().__init__(f"{sqlstate}: {message}")
+        self.sqlstate = sqlstate
 
 
 class IllegalTransition(PaybridgeError):

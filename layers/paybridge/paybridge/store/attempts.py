@@ -61,13 +61,18 @@ _FINISH = Statement("""
         WHERE a.payment_id = finished.payment_id AND a.operation = 'charge' AND a.number = finished.number
           AND a.status IN ('started', 'unknown')
         RETURNING a.payment_id
+    ), locked AS (
+        -- An UPDATE alone locks rows in whatever order its plan finds them; two batches must do so in the same one.
+        SELECT p.id FROM payments p JOIN finished ON finished.payment_id = p.id
+        WHERE p.status = 'processing' AND finished.status IS NOT NULL
+        ORDER BY p.id FOR UPDATE OF p
     ), settled AS (
         UPDATE payments p
         SET status = finished.status, failure_code = finished.failure_code, gateway_id = finished.gateway_id,
             failure_message = finished.failure_message, captured_minor = finished.captured_minor,
             last_sequence = p.last_sequence + 1, updated_at = :now::timestamptz
-        FROM finished
-        WHERE p.id = finished.payment_id AND p.status = 'processing' AND finished.status IS NOT NULL
+        FROM finished JOIN locked ON locked.id = finished.payment_id
+        WHERE p.id = locked.id AND p.status = 'processing'
         RETURNING p.id, p.last_sequence
     )
     SELECT id, last_sequence FROM settled

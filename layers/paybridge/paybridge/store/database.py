@@ -46,8 +46,10 @@ _SESSION_SETTINGS = """
     SET timezone = 'UTC'; SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = '60s';
     SET statement_timeout = '{milliseconds}ms'
 """
-# Besides lost connections: statement_timeout, the idle limit, and a server that has no more connections or space.
-_UNAVAILABLE_SQLSTATES = ("08", "57P", "57014", "25P03", "53")
+# Faults of the whole database or of this connection, which no message is to blame for: lost connections, a server that
+# is shutting down, read-only after a failover, out of space or broken, statement_timeout and the idle limit, and
+# prepared statements that the server no longer knows or can no longer use. A new connection may cure each.
+_UNAVAILABLE_SQLSTATES = ("08", "57P", "57014", "25P03", "25006", "26000", "0A000", "53", "58", "XX")
 _LOCK_SQLSTATES = ("55P03", "40P01")
 
 
@@ -287,4 +289,4 @@ class Database:
             return LockTimeout(message)
         if sqlstate.startswith("23"):
             return ConstraintViolated(str(fields.get("n", "")), message)
-        return QueryFailed(f"{sqlstate}: {message}")
+        return QueryFailed(sqlstate, message)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
 import orjson
 
+from paybridge.domain.errors import MalformedMessage
 from paybridge.domain.events import Event, parse_envelope
 from paybridge.store.database import Statement, Transaction
 
@@ -68,9 +70,14 @@ _CLOSE_INTERRUPTED = Statement("""
     WHERE a.delivery_id = next.id AND a.number < next.number AND a.status = 'started'
 """)
 
+# Only what is still pending, and only as the attempt after the last one: a delivery that ended meanwhile stays ended.
 _START = Statement("""
     WITH started AS (
-        SELECT * FROM json_to_recordset(:rows::json) AS row (id uuid, number smallint)
+        SELECT d.id, wanted.number
+        FROM webhook_deliveries d
+        JOIN json_to_recordset(:rows::json) AS wanted (id uuid, number smallint) ON wanted.id = d.id
+        WHERE d.status = 'pending' AND d.attempts = wanted.number - 1
+        ORDER BY d.id FOR UPDATE OF d
     ), counted AS (
         UPDATE webhook_deliveries d SET attempts = started.number FROM started WHERE d.id = started.id
     )
@@ -234,8 +241,12 @@ def find_unknown(transaction: Transaction, ids: Iterable[UUID]) -> set[UUID]:
 
 
 def find_events(transaction: Transaction, ids: Iterable[UUID]) -> list[Event]:
-    """The published facts with these ids, out of the event log."""
-    return [parse_envelope(orjson.loads(row[0])) for row in transaction.run(_FIND_EVENTS, ids=_array(ids))]
+    """The published facts with these ids, out of the event log; one that can no longer be read counts as not there."""
+    found = []
+    for (body,) in transaction.run(_FIND_EVENTS, ids=_array(ids)):
+        with suppress(MalformedMessage, orjson.JSONDecodeError):
+            found.append(parse_envelope(orjson.loads(body)))
+    return found
 
 
 def close_interrupted(transaction: Transaction, attempts: Iterable[tuple[UUID, int]]) -> None:

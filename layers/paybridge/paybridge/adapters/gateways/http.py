@@ -134,7 +134,7 @@ def _outcome_of_charge(request: ChargeRequest, charge: dict[str, Any]) -> Gatewa
         return Charged(gateway_id)
     if status != "declined":
         return Unknown(_ERROR, "a status that is neither succeeded nor declined")
-    code = charge.get("failure_code") or "card_declined"
-    if not _FAILURE_CODE.fullmatch(code):
+    code = charge.get("failure_code")
+    if not isinstance(code, str) or not _FAILURE_CODE.fullmatch(code):
         code = "card_declined"
     return Declined(failure_code=code, message=code.replace("_", " ").capitalize() + ".")

@@ -121,7 +121,8 @@ def _message_id(message: Mapping[str, Any]) -> str:
 
 def _dead_letter(number: int, poison: Poison) -> Message:
     # A stranger's message may have no id, or one whose replaced bytes no longer fit AMQP's short string.
-    message_id = (poison.message_id or f"poison-{number}").encode()[:SHORT_STRING_BYTES_MAX].decode(errors="ignore")
+    id_bytes = (poison.message_id or f"poison-{number}").encode(errors="replace")
+    message_id = id_bytes[:SHORT_STRING_BYTES_MAX].decode(errors="ignore")
     return Message(
         id=message_id,
         type="dead-letter",

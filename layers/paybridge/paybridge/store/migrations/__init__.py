@@ -13,7 +13,7 @@ from paybridge.store.database import Database
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0002"
+HEAD = "0001"
 
 
 def migrate(database: Database, revision: str = "head") -> None:

@@ -13,6 +13,8 @@ from paybridge.store.database import Database
 from paybridge.store.maintenance import LostEvent, StuckDelivery
 
 SWEEP_ROWS_MAX: Final = 500
+# Several runs look at the same window, so that this bounds a run and not what can be found.
+ROUNDS_MAX: Final = 20
 # Events without a delivery are looked for at these ages beyond the usual one, and not among a whole day's events every
 # minute: a message that was dead-lettered after hours is found a few hours later.
 LATER_AGES: Final = (timedelta(hours=1), timedelta(hours=6), timedelta(hours=24))
@@ -41,14 +43,23 @@ def sweep_webhooks(database: Database, clock: Clock, ids: Ids, stuck_after_secon
     with database.transaction() as transaction:
         stuck = maintenance.lock_stuck_deliveries(transaction, now - after, SWEEP_ROWS_MAX)
         outbox.add(transaction, [_deliver(ids, one, now, {"delivery_id": str(one.id)}) for one in stuck])
+    lost = [event for age in (after, *LATER_AGES) for event in _send_lost(database, ids, now, now - age, now - after)]
+    return SweptWebhooks(stuck, lost)
+
+
+def _send_lost(
+    database: Database, ids: Ids, now: datetime, newest: datetime, published_before: datetime
+) -> list[LostEvent]:
+    """Sends on all lost events of one window, some hundred in a transaction: what it leaves is not looked at again."""
     lost: list[LostEvent] = []
-    for age in (after, *LATER_AGES):
-        newest = now - age
+    for _ in range(ROUNDS_MAX):
         with database.transaction() as transaction:
-            found = maintenance.lock_lost_events(transaction, newest - WINDOW, newest, now - after, SWEEP_ROWS_MAX)
+            found = maintenance.lock_lost_events(transaction, newest - WINDOW, newest, published_before, SWEEP_ROWS_MAX)
             outbox.add(transaction, [_deliver(ids, one, now, {"event_id": str(one.id)}) for one in found])
         lost += found
-    return SweptWebhooks(stuck, lost)
+        if len(found) < SWEEP_ROWS_MAX:
+            break
+    return lost
 
 
 def _deliver(ids: Ids, about: Swept, now: datetime, data: dict[str, object]) -> Event:

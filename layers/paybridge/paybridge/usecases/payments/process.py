@@ -20,7 +20,7 @@ from paybridge.domain.circuit import Circuit
 from paybridge.domain.errors import PaybridgeError
 from paybridge.domain.payment import Payment, Status
 from paybridge.ports import Charged, ChargeRequest, Declined, GatewayOutcome, Rejected, Unknown
-from paybridge.usecases.isolation import isolate
+from paybridge.usecases.isolation import again_after_lock, isolate
 from paybridge.usecases.payments.begin_attempts import begin_attempts
 from paybridge.usecases.payments.processing import Attempt, Begun, ChargeOrder, Outcome, Processed, Processing
 from paybridge.usecases.payments.record_outcomes import record_outcomes
@@ -56,7 +56,7 @@ def _begin(processing: Processing, orders: Sequence[ChargeOrder]) -> tuple[Begun
     def on_bad(order: ChargeOrder, error: PaybridgeError) -> None:
         refused.append(Processed(order.payment_id, "", "refused", str(error)))
 
-    parts = isolate(lambda some: begin_attempts(processing, some), orders, on_bad)
+    parts = isolate(again_after_lock(lambda some: begin_attempts(processing, some)), orders, on_bad)
     attempts = [attempt for part in parts for attempt in part.attempts]
     others = [one for part in parts for one in part.others]
     circuit = parts[-1].circuit if parts else Circuit()
@@ -73,7 +73,7 @@ def _record(processing: Processing, outcomes: Sequence[Outcome], circuit: Circui
     def on_bad(outcome: Outcome, error: PaybridgeError) -> None:
         refused[outcome.attempt.payment.id] = str(error)
 
-    parts = isolate(lambda some: record_outcomes(processing, some, circuit), outcomes, on_bad)
+    parts = isolate(again_after_lock(lambda some: record_outcomes(processing, some, circuit)), outcomes, on_bad)
     settled = {id_: status for part in parts for id_, status in part.settled.items()}
     too_late = {id_ for part in parts for id_ in part.charged_too_late}
     return [_processed(outcome.attempt.payment, settled, too_late, refused) for outcome in outcomes]
@@ -110,22 +110,26 @@ async def _call(processing: Processing, attempt: Attempt) -> Outcome:
         payment_method=payment.payment_method,
         idempotency_key=gateway_key(payment.id),
     )
-    return Outcome(attempt, await _charge(processing, request, attempt.ask_first))
+    # The one place that catches everything: what a gateway's answer makes fail that nobody has foreseen must not keep
+    # the answers to all other payments of the batch from being recorded.
+    try:
+        return Outcome(attempt, await _charge(processing, request, attempt.ask_first))
+    except Exception as error:  # noqa: BLE001 - one charge never fails the batch
+        return Outcome(attempt, Unknown("gateway_error", f"unforeseen {type(error).__name__}"))
 
 
 async def _charge(processing: Processing, request: ChargeRequest, ask_first: bool) -> GatewayOutcome:
-    """The gateway's word on the charge; without a clear one it is looked up by our reference before it is unknown."""
-    known: GatewayOutcome | None = None
+    """The gateway's word on the charge; without a clear one it is looked up by our reference before it is unknown.
+
+    With `ask_first` an earlier try may have charged: only a gateway that has never heard of that is asked to charge.
+    """
     if ask_first:
         known = await processing.gateway.find_charge(request)
-        if isinstance(known, Charged | Declined):
+        if known is not None:
             return known
     answer = await processing.gateway.charge(request)
     if isinstance(answer, Rejected):
-        if known is None:
-            return Declined("gateway_rejected", "The gateway does not accept this charge.")
-        # An earlier try may have charged, and the gateway could not say: this refusal settles nothing.
-        return Unknown("gateway_error", answer.error)
+        return Declined("gateway_rejected", "The gateway does not accept this charge.")
     if not isinstance(answer, Unknown):
         return answer
     found = await processing.gateway.find_charge(request)

@@ -14,9 +14,8 @@ from paybridge.observability.stack import frames_of
 from paybridge.store import deliveries
 from paybridge.store.database import Transaction
 from paybridge.store.deliveries import NewDelivery
-from paybridge.usecases.isolation import isolate
+from paybridge.usecases.isolation import again_after_lock, isolate
 from paybridge.usecases.webhooks.delivering import Attempt, Delivering, Lane
-from paybridge.usecases.webhooks.isolation import again_after_lock
 
 log = logger()
 

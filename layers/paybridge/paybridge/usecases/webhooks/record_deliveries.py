@@ -16,9 +16,8 @@ from paybridge.observability.stack import frames_of
 from paybridge.store import deliveries, outbox
 from paybridge.store.database import Transaction
 from paybridge.store.deliveries import FinishedAttempt, Receiver
-from paybridge.usecases.isolation import isolate
+from paybridge.usecases.isolation import again_after_lock, isolate
 from paybridge.usecases.webhooks.delivering import Attempt, Delivering, Lane, Outcome, Report
-from paybridge.usecases.webhooks.isolation import again_after_lock
 
 # A receiver is slow after one timeout, or after this many failures in a row, for this long or until it answers well.
 FAILURES_MAX = 5
@@ -184,6 +183,9 @@ def _tell_exhausted(
     facts = []
     for attempt in attempts:
         delivery = attempt.delivery
+        if delivery.payment_id not in sequences:
+            # A delivery whose payment is gone, as after a restore, has no history to tell this to.
+            continue
         data = {"event_id": str(delivery.event_id), "event_type": delivery.event_type, "url": delivery.url}
         sequence = sequences[delivery.payment_id]
         sequences[delivery.payment_id] -= 1

@@ -175,6 +175,9 @@ CREATE TABLE webhook_deliveries (
     CONSTRAINT webhook_deliveries_finished CHECK ((status = 'pending') = (finished_at IS NULL))
 ) PARTITION BY RANGE (id);
 CREATE INDEX webhook_deliveries_by_payment ON webhook_deliveries (payment_id);
+-- What is pending alone, so it stays small however many deliveries are kept: the jobs function finds the overdue here.
+CREATE INDEX webhook_deliveries_pending ON webhook_deliveries ((coalesce(next_attempt_at, created_at)))
+    WHERE status = 'pending';
 
 CREATE TABLE webhook_attempts (
     delivery_id     uuid NOT NULL,

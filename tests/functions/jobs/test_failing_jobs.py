@@ -1,0 +1,48 @@
+"""One job that fails does not keep the others from running."""
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from jobs import handler as jobs
+from paybridge import wiring
+from paybridge.domain.errors import DatabaseUnavailable
+from paybridge.settings import Environment
+from paybridge.store.database import Database, DatabaseAddress
+
+pytestmark = pytest.mark.integration
+
+JOBS = {"new_partitions", "swept", "swept_deliveries", "swept_events", "expired_answers"}
+
+
+@pytest.fixture(autouse=True)
+def function(monkeypatch: pytest.MonkeyPatch, database_address: DatabaseAddress) -> Iterator[None]:
+    """Wires the function to the test's database."""
+    with closing(Database(database_address)) as database:
+        monkeypatch.setattr(wiring, "database", lambda: database)
+        monkeypatch.setattr(wiring, "environment", lambda: Environment({}))
+        yield
+
+
+def call() -> dict[str, int]:
+    return jobs.handler({}, None)  # type: ignore[arg-type]
+
+
+class TestFailingJobs:
+    def test_every_job_runs(self) -> None:
+        assert call().keys() == JOBS
+
+    def test_a_job_that_fails_is_raised_after_the_others_have_run(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def fail(*arguments: object) -> None:
+            raise DatabaseUnavailable("gone for this one")
+
+        monkeypatch.setattr(jobs, "sweep_stuck", fail)
+        with pytest.raises(DatabaseUnavailable):
+            call()
+        (done,) = [vars(record) for record in caplog.records if record.message == "jobs done"]
+        assert JOBS - done.keys() == {"swept"}
+        (failed,) = [vars(record) for record in caplog.records if record.message == "a job failed"]
+        assert failed["job"] == "sweep_payments"
