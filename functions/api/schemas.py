@@ -56,7 +56,7 @@ class PaymentRequest(BaseModel):
         str | None, Field(pattern=_PAYMENT_METHOD, description="A token of the gateway's.", examples=["tok_success"])
     ] = None
     capture: Annotated[
-        Literal["automatic", "manual"], Field(description="`manual` is refused for now (`capture_not_supported`).")
+        Literal["automatic", "manual"], Field(description="`manual` is refused (`capture_not_supported`).")
     ] = "automatic"
 
 
