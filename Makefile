@@ -7,6 +7,7 @@ LOCAL := $(BIN)/python -m local
 # Left by the last complete installation of a lock; older than the lock means: install again.
 DEV := $(VENV)/.installed
 SAM := .venv-sam/.installed
+BENCH := .venv-bench/.installed
 PIP := -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes
 
 .DEFAULT_GOAL := help
@@ -41,7 +42,7 @@ check: $(DEV) ## Check format, lint, types and architecture
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@PYTHONPATH=functions:layers/paybridge:. $(BIN)/lint-imports
-bench: $(DEV) ## Measure it beside its rivals (about 3 minutes); ONLY=relay chooses one measure
+bench: $(DEV) $(BENCH) ## Measure it beside its rivals (about 3 minutes); ONLY=relay chooses one measure
 	@$(BIN)/python -m bench $(ONLY)
 fmt: $(DEV) ## Format the code and mend what lint can mend
 	@$(BIN)/ruff format .
@@ -53,6 +54,7 @@ lock: ## Pin the dependencies of pyproject.toml again, with hashes (needs uv)
 	@$(COMPILE) --group dev pyproject.toml --output-file requirements/dev.lock
 	@$(COMPILE) --constraints requirements/dev.lock pyproject.toml --output-file layers/paybridge/requirements.txt
 	@$(COMPILE) --no-strip-extras --group sam --output-file requirements/sam.lock
+	@$(COMPILE) --no-strip-extras --group bench --constraints requirements/dev.lock --output-file requirements/bench.lock
 
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
@@ -67,6 +69,8 @@ $(DEV): requirements/dev.lock
 	@$(call install,$(VENV),$<)
 $(SAM): requirements/sam.lock
 	@$(call install,.venv-sam,$<)
+$(BENCH): requirements/bench.lock
+	@$(call install,.venv-bench,$<)
 
 define install
 set -e; $(check_python); \
