@@ -1,0 +1,1 @@
+"""The naive way: FastAPI, the ORM over pg8000, and everything one by one."""

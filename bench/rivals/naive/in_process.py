@@ -1,0 +1,24 @@
+"""The tutorial's application behind Mangum in this process, as ours runs in Lambda."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mangum import Mangum
+from sqlalchemy import create_engine
+
+from bench.rivals.naive.api import create_app
+from bench.rivals.tables import Base
+from tests.support.api import ApiClient
+
+
+@contextmanager
+def naive_client(database_url: str) -> Iterator[ApiClient]:
+    """A client of the application over a database of its own, in which the tables are made."""
+    engine = create_engine(database_url.replace("postgresql://", "postgresql+pg8000://", 1))
+    Base.metadata.create_all(engine)
+    try:
+        yield ApiClient(Mangum(create_app(engine), lifespan="off"))
+    finally:
+        engine.dispose()
