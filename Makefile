@@ -34,7 +34,7 @@ clean: $(DEV) ## Stop everything and delete data and logs
 	@$(LOCAL) clean
 
 ##@ Work on the code
-.PHONY: test check bench fmt hooks lock
+.PHONY: test check bench bench-docs fmt hooks lock
 test: $(DEV) $(SAM) ## Run all tests; PYTEST_ARGS="-k relay" chooses among them
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 check: $(DEV) ## Check format, lint, types and architecture
@@ -42,8 +42,10 @@ check: $(DEV) ## Check format, lint, types and architecture
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@PYTHONPATH=functions:layers/paybridge:. $(BIN)/lint-imports
-bench: $(DEV) $(BENCH) ## Measure it beside its rivals (about 3 minutes); ONLY=relay chooses one measure
+bench: $(DEV) $(BENCH) ## Measure it beside its rivals (10 minutes); ONLY="relay consume" chooses some
 	@$(BIN)/python -m bench $(ONLY)
+bench-docs: $(DEV) ## Put the last run's table and charts into docs/performance.md
+	@$(BIN)/python -m bench.publish
 fmt: $(DEV) ## Format the code and mend what lint can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
@@ -60,7 +62,7 @@ COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-ha
 
 .PHONY: help
 help: ## Show this table
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- the environments ------------------------------------------------------------------------------------------------
 # `make lock` writes the locks; all of them are complete, so pip resolves nothing and installs exactly what is hashed.

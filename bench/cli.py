@@ -1,54 +1,82 @@
-"""The command: runs the measures one after the other and never fails on a figure."""
+"""The command: runs the measures one after the other; fails on what is lost or broken, never on a figure."""
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 
-from bench import consume, create, end_to_end, latency, relay, report
+from bench import charts, consume, create, end_to_end, latency, relay, report
 from bench.results import Measure, Say
 from bench.servers import Servers
 from local.errors import LocalError
 from local.progress import use_utf8
 from local.settings import PROJECT
 
+# In the order in which they run: an idle stack is the one that has just started, so the load on it comes last.
 MEASURES: dict[str, Callable[[Servers], Measure]] = {
     "create": create.measure,
     "relay": relay.measure,
     "consume": consume.measure,
-    # An idle stack is the one that has just started, so the load comes after it.
     "latency": latency.measure,
     "end_to_end": end_to_end.measure,
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one measure or all; fails only when something cannot run at all."""
+    """Runs the named measures or all; fails when something cannot run, or a payment or a message is lost."""
     use_utf8()
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measures Paybridge beside its rivals.")
-    parser.add_argument("only", nargs="?", choices=list(MEASURES), metavar="MEASURE", help=", ".join(MEASURES))
-    only = parser.parse_args(arguments).only
+    parser.add_argument("only", nargs="*", metavar="MEASURE", help=", ".join(MEASURES))
     try:
-        _run([only] if only else list(MEASURES))
+        failed = _run(chosen(parser.parse_args(arguments).only))
     except LocalError as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    return 0
+    return 1 if failed else 0
 
 
-def _run(keys: Sequence[str]) -> None:
+def chosen(names: Sequence[str]) -> list[str]:
+    """The keys of the named measures, which may be joined by commas, in the order in which they run; all without any.
+
+    Raises LocalError for a name that is no measure.
+    """
+    wanted = [name for given in names for name in re.split(r"[,\s]+", given) if name]
+    for name in wanted:
+        if name not in MEASURES:
+            raise LocalError(f"There is no measure {name!r}: choose among {', '.join(MEASURES)}.")
+    return [key for key in MEASURES if key in wanted or not wanted]
+
+
+def _run(keys: Sequence[str]) -> list[str]:
+    """Runs them, prints and writes what they found; the keys of those that failed."""
     say = _say_since(time.monotonic())
-    measures = []
+    measures, failed = [], []
     with Servers(say) as servers:
-        for key in keys:
-            say(f"--- {key}")
-            measures.append(MEASURES[key](servers))
-        path = report.write(measures, servers.versions())
+        for number, key in enumerate(keys, 1):
+            say(f"--- {key} ({number} of {len(keys)})")
+            started = time.monotonic()
+            try:
+                measures.append(MEASURES[key](servers))
+            except LocalError as error:
+                print(error, file=sys.stderr)
+                failed.append(key)
+            except Exception:  # noqa: BLE001 -- whatever one measure meets, the figures of the others are not lost.
+                traceback.print_exc()
+                failed.append(key)
+            say(f"{key} took {time.monotonic() - started:.0f} s")
+        run = report.this_run(measures, servers.versions())
+    path = report.write(run)
+    charts.write(run, path.parent)
     print(f"\n{report.table(measures)}\n\nAll rounds, machine and versions: {path.relative_to(PROJECT)}", flush=True)
+    if failed:
+        print(f"Failed, with nothing to show: {', '.join(failed)}. The reasons are above.", file=sys.stderr)
+    return failed
 
 
 def _say_since(started: float) -> Say:

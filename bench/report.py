@@ -1,75 +1,118 @@
-"""What the bench prints and writes down."""
+"""What the bench prints, what it writes down, and how that is read again."""
 
 from __future__ import annotations
 
 import json
 import os
 import platform
+import re
 import subprocess
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from bench.results import Figure, Measure, number_text
+from bench.results import Figure, Goal, Measure, number_text
 from local.settings import PROJECT
 
 RESULTS_FILE = PROJECT / "bench" / "results" / "latest.json"
-PACKAGES = ("aio-pika", "aiohttp", "fastapi", "mangum", "pg8000", "sqlalchemy")
-HEADINGS = ("measure", "figure", "median", "lowest to highest", "goal", "of goal", "ours is")
+PACKAGES = ("aio-pika", "aiohttp", "fastapi", "mangum", "orjson", "pg8000", "sqlalchemy", "uvloop")
+# In an environment of their own, whose lock pins them.
+RIVALS = ("asyncpg", "celery", "faststream")
+RIVALS_LOCK = PROJECT / "requirements" / "bench.lock"
+HEADINGS = ("measure", "figure", "median", "lowest to highest", "goal", "", "ours is")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of the bench: when (UTC), at which commit, on which machine with which versions, and what it found."""
+
+    at: str
+    commit: str
+    machine: dict[str, Any]
+    versions: dict[str, str]
+    measures: list[Measure]
+
+
+def this_run(measures: list[Measure], servers: dict[str, str]) -> Run:
+    """What was found here and now; `servers` are the versions of the servers."""
+    packages = {name: version(name) for name in PACKAGES} | _rival_versions()
+    versions = {"python": platform.python_version(), **servers, **packages}
+    return Run(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), _commit(), machine(), versions, measures)
 
 
 def table(measures: Sequence[Measure]) -> str:
-    """The figures as a Markdown table with aligned columns."""
+    """The figures as a Markdown table with aligned columns, and below it the notes."""
     rows = [HEADINGS, *(_row(measure, figure) for measure in measures for figure in measure.figures)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
     ]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    notes = [f"{measure.key}: {note}" for measure in measures for note in measure.notes]
-    return "\n".join([*lines, *notes])
+    notes = [f"- {measure.key}: {note}" for measure in measures for note in measure.notes]
+    return "\n".join([*lines, *(["", *notes] if notes else [])])
 
 
-def write(measures: Sequence[Measure], servers: dict[str, str]) -> Path:
-    """Writes the figures with the machine and the versions to `bench/results/latest.json`, and returns that path."""
+def write(run: Run, path: Path = RESULTS_FILE) -> Path:
+    """Writes the run as JSON to `path`, and returns that."""
     content = {
-        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "commit": _commit(),
-        "machine": machine(),
-        "versions": {"python": platform.python_version(), **servers, **{name: version(name) for name in PACKAGES}},
-        "measures": {measure.key: _document(measure) for measure in measures},
+        "at": run.at,
+        "commit": run.commit,
+        "machine": run.machine,
+        "versions": run.versions,
+        "measures": {measure.key: _document(measure) for measure in run.measures},
     }
-    RESULTS_FILE.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS_FILE.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return RESULTS_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return path
+
+
+def read(path: Path = RESULTS_FILE) -> Run:
+    """The run that `write` has written; raises FileNotFoundError where there is none."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    measures = [
+        Measure(key, [_figure_of(one) for one in found["figures"]], found["notes"])
+        for key, found in content["measures"].items()
+    ]
+    return Run(content["at"], content["commit"], content["machine"], content["versions"], measures)
 
 
 def machine() -> dict[str, Any]:
     """The machine as far as it matters to the figures."""
     return {
         "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
         "cores": os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30),
         "load_average": round(os.getloadavg()[0], 1),
     }
 
 
+def spread_text(figure: Figure) -> str:
+    """The lowest and the highest round; nothing where there was but one."""
+    lowest, highest = number_text(min(figure.values)), number_text(max(figure.values))
+    return f"{lowest} to {highest}" if len(figure.values) > 1 else ""
+
+
+def verdict(figure: Figure) -> str:
+    """Whether the figure meets its goal; nothing where it has none."""
+    if figure.goal is None:
+        return ""
+    return "met" if figure.goal.met(figure.median) else "not met"
+
+
 def _row(measure: Measure, figure: Figure) -> tuple[str, ...]:
-    goal, reached = "", ""
-    if figure.goal is not None:
-        goal = f"{'≤' if figure.goal.at_most else '≥'} {number_text(figure.goal.value)}"
-        reached = f"{figure.goal.reached(figure.median):.0%}"
     return (
         measure.key,
         figure.name,
         f"{number_text(figure.median)} {figure.unit}",
-        f"{number_text(min(figure.values))} to {number_text(max(figure.values))}",
-        goal,
-        reached,
+        spread_text(figure),
+        figure.goal.text() if figure.goal is not None else "",
+        verdict(figure),
         f"{measure.ratio_to(figure):.2f} x" if figure.is_rival else "",
     )
 
@@ -83,14 +126,47 @@ def _figure_document(measure: Measure, figure: Figure) -> dict[str, Any]:
         "name": figure.name,
         "unit": figure.unit,
         "median": figure.median,
+        "lowest": min(figure.values),
+        "highest": max(figure.values),
         "values": list(figure.values),
+        "panel": figure.panel,
     }
     if figure.goal is not None:
         document["goal"] = figure.goal.value
+        document["goal_is_at_most"] = figure.goal.at_most
+        document["met"] = figure.goal.met(figure.median)
         document["share_of_goal"] = figure.goal.reached(figure.median)
     if figure.is_rival:
+        document["compared_with"] = figure.compared_with
         document["ratio_of_ours"] = measure.ratio_to(figure)
     return document
+
+
+def _figure_of(document: dict[str, Any]) -> Figure:
+    return Figure(
+        document["name"],
+        document["unit"],
+        tuple(document["values"]),
+        Goal(document["goal"], document["goal_is_at_most"]) if "goal" in document else None,
+        is_rival="ratio_of_ours" in document,
+        compared_with=document.get("compared_with", ""),
+        panel=document["panel"],
+    )
+
+
+def _rival_versions() -> dict[str, str]:
+    pinned = re.findall(r"^([a-z0-9-]+)(?:\[.*\])?==(\S+)", RIVALS_LOCK.read_text(encoding="utf-8"), re.MULTILINE)
+    return {name: number for name, number in pinned if name in RIVALS}
+
+
+def _processor() -> str:
+    """The processor's name where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
 
 
 def _commit() -> str:

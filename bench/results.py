@@ -21,18 +21,35 @@ class Goal:
 
     def reached(self, figure: float) -> float:
         """The share of the goal that `figure` reaches: 1 and more is good, whichever way the goal points."""
-        return self.value / figure if self.at_most else figure / self.value
+        if self.at_most:
+            return self.value / figure if figure else float("inf")
+        return figure / self.value
+
+    def met(self, figure: float) -> bool:
+        """Whether `figure` is as good as the goal, or better."""
+        return figure <= self.value if self.at_most else figure >= self.value
+
+    def text(self) -> str:
+        """The goal as it stands beside its figure."""
+        return f"{'≤' if self.at_most else '≥'} {number_text(self.value)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One quantity with the value of each round; a rival's stands beside ours for comparison."""
+    """One quantity with the value of each round; a rival's stands beside ours for comparison.
+
+    `compared_with` names the figure of ours that a rival is held against, the first one where it is empty. Figures of
+    the same `panel` share an axis in the chart; where it is empty, those of the same unit do, rates of all kinds among
+    themselves.
+    """
 
     name: str
     unit: str
     values: tuple[float, ...]
     goal: Goal | None = None
     is_rival: bool = False
+    compared_with: str = ""
+    panel: str = ""
 
     @property
     def median(self) -> float:
@@ -50,17 +67,20 @@ class Measure:
 
     def ratio_to(self, rival: Figure) -> float:
         """How many times the rival's figure ours is."""
-        return self.figures[0].median / rival.median
+        ours = next((one for one in self.figures if one.name == rival.compared_with), self.figures[0])
+        return ours.median / rival.median
 
 
-def interleaved(say: Say, contenders: Mapping[str, Callable[[], float]], unit: str) -> dict[str, tuple[float, ...]]:
+def interleaved(
+    say: Say, contenders: Mapping[str, Callable[[], float]], unit: str, rounds: int = ROUNDS
+) -> dict[str, tuple[float, ...]]:
     """Runs every contender once a round, so that whatever else the machine does meets all of them alike."""
     values: dict[str, list[float]] = {name: [] for name in contenders}
-    for number in range(1, ROUNDS + 1):
+    for number in range(1, rounds + 1):
         for name, run in contenders.items():
             value = run()
             values[name].append(value)
-            say(f"round {number} of {ROUNDS}: {name} {number_text(value)} {unit}")
+            say(f"round {number} of {rounds}: {name} {number_text(value)} {unit}")
     return {name: tuple(found) for name, found in values.items()}
 
 
