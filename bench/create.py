@@ -8,7 +8,7 @@ from pathlib import Path
 
 from api.app import create_app
 from api.handler import ApiHandler
-from bench.results import Figure, Goal, Measure, interleaved
+from bench.results import Figure, Goal, Measure, interleaved, ratio
 from bench.rivals import pgbench
 from bench.rivals.naive.in_process import naive_client
 from bench.servers import Servers, open_database
@@ -56,8 +56,7 @@ def _measure(values: dict[str, tuple[float, ...]]) -> Measure:
     if PGBENCH not in values:
         return Measure("create", figures, ["pgbench was not found: it was left out."])
     figures.append(Figure(PGBENCH, "transactions/s", values[PGBENCH], is_rival=True))
-    ratios = tuple(one / other for one, other in zip(values[OURS], values[PGBENCH], strict=True))
-    figures.append(Figure("ratio to pgbench", "times", ratios, Goal(RATIO_GOAL)))
+    figures.append(ratio("ratio to pgbench", values[OURS], values[PGBENCH], Goal(RATIO_GOAL)))
     return Measure("create", figures)
 
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import closing
+from pathlib import Path
+from typing import Any, TypeVar
 
 import aio_pika
+import uvloop
 
-from bench.results import Figure, Goal, Measure, interleaved
+from bench.results import Figure, Goal, Measure, interleaved, ratio
+from bench.rivals import perf_test
 from bench.rivals.gather import relay_by_gather
 from bench.rivals.one_by_one import relay_one_by_one
 from bench.servers import Servers, open_database
 from local.servers import postgres
+from paybridge import wiring
 from paybridge.adapters.rabbitmq.publisher import open_publisher
 from paybridge.store.database import Database
 from paybridge.usecases.events.relay import Refusal, relay_once
@@ -23,14 +28,16 @@ ROWS = 20_000
 ROWS_ONE_BY_ONE = 2_000
 BATCH_ROWS = 500
 BODY_BYTES = 900
-GOAL_ROWS_PER_SECOND = 8_000.0
-QUEUE = "payments.new"
+GOAL_TIMES_GATHER = 2.4
+GOAL_TIMES_PERF_TEST = 0.3
+EXCHANGE, QUEUE = "payments", "payments.new"
+OURS, GATHER, ONE_BY_ONE, PERF_TEST = "relay", "aio-pika gather", "one by one", "PerfTest, no database"
 PUBLISH_ALL_SECONDS_MAX = 60.0
 
 _FILL = f"""
     INSERT INTO outbox (id, payment_id, merchant_id, sequence, type, exchange, routing_key, body, correlation_id)
     SELECT (moment || '70008' || number)::uuid, (moment || '70009' || number)::uuid, gen_random_uuid(), 1,
-           'payment.created', 'payments', '{QUEUE}', repeat('x', {BODY_BYTES}), gen_random_uuid()::text
+           'payment.created', '{EXCHANGE}', '{QUEUE}', repeat('x', {BODY_BYTES}), gen_random_uuid()::text
     FROM (
         SELECT lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint), 12, '0') AS moment,
                lpad(to_hex(n), 15, '0') AS number
@@ -39,28 +46,46 @@ _FILL = f"""
 """  # noqa: S608 -- nothing but constants of this file.
 
 Relay = Callable[[Database, str], Awaitable[None]]
+Loop = Callable[[Coroutine[Any, Any, float]], float]
+_Result = TypeVar("_Result")
 
 
 def measure(servers: Servers) -> Measure:
     """Every contender has the same outbox before it and an empty queue, and takes `ROWS` rows from one to the other."""
     url, amqp_url = servers.postgres.fresh_database(), servers.broker.fresh_vhost().amqp_url
 
-    def run(relay: Relay, rows: int) -> float:
+    def run(loop: Loop, relay: Relay, rows: int) -> float:
         with open_database(url) as database:
-            return asyncio.run(_rate(database, url, amqp_url, relay, rows))
+            return loop(_rate(database, url, amqp_url, relay, rows))
 
-    values = interleaved(
-        servers.say,
-        {
-            "relay": lambda: run(_relay_ours, ROWS),
-            "aio-pika gather": lambda: run(relay_by_gather, ROWS),
-            "one by one": lambda: run(relay_one_by_one, ROWS_ONE_BY_ONE),
-        },
-        "rows/s",
-    )
+    contenders = {
+        # On the event loop that the function has.
+        OURS: lambda: run(wiring.run, _relay_ours, ROWS),
+        GATHER: lambda: run(_run, relay_by_gather, ROWS),
+        ONE_BY_ONE: lambda: run(_run, relay_one_by_one, ROWS_ONE_BY_ONE),
+    }
+    jars = perf_test.fetch(servers.broker.settings.cache_dir, servers.say)
+    if isinstance(jars, Path):
+        publish = perf_test.publisher(jars, amqp_url, EXCHANGE, QUEUE, BODY_BYTES)
+        contenders[PERF_TEST] = lambda: _emptied_after(publish, amqp_url)
+    values = interleaved(servers.say, contenders, "rows/s")
     servers.postgres.drop_database(url)
-    goals = {"relay": Goal(GOAL_ROWS_PER_SECOND)}
-    return Measure("relay", [Figure(n, "rows/s", v, goals.get(n), is_rival=n not in goals) for n, v in values.items()])
+    return Measure("relay", _figures(values), [jars] if isinstance(jars, str) else [])
+
+
+def _figures(values: dict[str, tuple[float, ...]]) -> list[Figure]:
+    figures = [Figure(name, "rows/s", rates, is_rival=name != OURS) for name, rates in values.items()]
+    goals = {GATHER: Goal(GOAL_TIMES_GATHER), PERF_TEST: Goal(GOAL_TIMES_PERF_TEST)}
+    figures += [
+        ratio(f"ratio to {name}", values[OURS], values[name], goal) for name, goal in goals.items() if name in values
+    ]
+    return figures
+
+
+def _emptied_after(publish: Callable[[], float], amqp_url: str) -> float:
+    rate = publish()
+    assert _run(_purge(amqp_url)) > 0, "PerfTest published to another queue"
+    return rate
 
 
 async def _rate(database: Database, url: str, amqp_url: str, relay: Relay, rows: int) -> float:
@@ -96,3 +121,9 @@ async def _relay_ours(database: Database, amqp_url: str) -> None:
 
 def _refuse(refusal: Refusal) -> None:
     raise AssertionError(f"the broker refused a row: {refusal.reason}")
+
+
+def _run(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """Runs the work of a rival on the fastest event loop there is."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)

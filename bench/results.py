@@ -84,6 +84,11 @@ def interleaved(
     return {name: tuple(found) for name, found in values.items()}
 
 
+def ratio(name: str, ours: tuple[float, ...], theirs: tuple[float, ...], goal: Goal | None = None) -> Figure:
+    """How many times theirs ours is, round by round."""
+    return Figure(name, "times", tuple(one / other for one, other in zip(ours, theirs, strict=True)), goal)
+
+
 def number_text(value: float) -> str:
     """A figure with about three digits that mean something."""
     if value >= 100:
