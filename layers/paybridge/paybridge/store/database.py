@@ -2,7 +2,8 @@
 
 Two ways in, for two temperatures:
 
-* a `Statement` is prepared once per connection and then costs one round trip; the hot path is made of these;
+* a `Statement` is prepared once per connection and then costs one round trip (see wire.py); the hot path is made of
+  these;
 * `Transaction.execute` takes a SQLAlchemy Core clause, for queries that are put together at run time.
 
 Both share one pg8000 connection. SQLAlchemy is imported on first use, because most functions never need it and its
@@ -18,20 +19,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pg8000 import dbapi
-from pg8000.converters import make_params
 from pg8000.exceptions import DatabaseError, InterfaceError
 from pg8000.native import to_statement
 
 from paybridge.domain.errors import ConstraintViolated, DatabaseUnavailable, LockTimeout, QueryFailed
+from paybridge.store.wire import Prepared, Row
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection as SqlConnection
     from sqlalchemy import CursorResult, Executable
-
-Row = list[Any]
 
 TIMESTAMPTZ_OID = 1184
 CONNECT_TIMEOUT_SECONDS = 4.0
@@ -43,8 +42,8 @@ SILENCE_MARGIN_SECONDS = 2.0
 # that the first is still in flight. The idle limit frees the rows of a relay whose process stopped without dying.
 # They are set by SET, because RDS Proxy refuses them as options of the connection.
 _SESSION_SETTINGS = """
-    SET timezone = 'UTC'; SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = '60s';
-    SET statement_timeout = '{milliseconds}ms'
+    SET client_encoding = 'UTF8'; SET timezone = 'UTC'; SET lock_timeout = '2s';
+    SET idle_in_transaction_session_timeout = '60s'; SET statement_timeout = '{milliseconds}ms'
 """
 # Faults of the whole database or of this connection, which no message is to blame for: lost connections, a server that
 # is shutting down, read-only after a failover, out of space or broken, statement_timeout and the idle limit, and
@@ -71,15 +70,23 @@ class Statement:
     Cast every parameter in the SQL (`:id::uuid`), so that the server need not guess its type.
     """
 
-    __slots__ = ("_values_of", "sql")
+    __slots__ = ("_names", "sql")
 
     def __init__(self, sql: str) -> None:
-        self.sql, self._values_of = to_statement(sql)
+        self.sql, values_of = to_statement(sql)
+        # pg8000 looks every placeholder's value up under its name: given names for values, it tells their order.
+        self._names: Final[tuple[str, ...]] = values_of(_Names())
 
-    def values(self, parameters: dict[str, Any]) -> tuple[Any, ...]:
-        """The parameters in the order of their placeholders; raises `InterfaceError` for a missing one."""
-        values: tuple[Any, ...] = self._values_of(parameters)
-        return values
+    def values(self, parameters: dict[str, Any]) -> list[Any]:
+        """The parameters in the order of their placeholders; raises `KeyError` for a missing one."""
+        return [parameters[name] for name in self._names]
+
+
+class _Names(dict[str, str]):
+    """Has for every name the name itself."""
+
+    def __missing__(self, name: str) -> str:
+        return name
 
 
 class _Connection(dbapi.Connection):  # type: ignore[misc]
@@ -134,7 +141,7 @@ class Database:
         self._application_name = application_name
         self._statement_seconds_max = statement_seconds_max
         self._connection: _Connection | None = None
-        self._prepared: dict[Statement, tuple[bytes, Any, Any]] = {}
+        self._prepared: dict[Statement, Prepared] = {}
         self._sqlalchemy: SqlConnection | None = None
 
     def run(self, statement: Statement, **parameters: Any) -> list[Row]:
@@ -221,17 +228,14 @@ class Database:
         connection = self._connection
         if connection is None:
             raise DatabaseUnavailable("The connection was lost inside a transaction.")
-        values = make_params(connection.py_types, statement.values(parameters))
+        values = statement.values(parameters)
         try:
             prepared = self._prepared.get(statement)
             if prepared is None:
-                prepared = self._prepared[statement] = connection.prepare_statement(statement.sql, ())
-            name, columns, input_functions = prepared
-            context = connection.execute_named(name, values, columns, input_functions, statement.sql)
+                prepared = self._prepared[statement] = Prepared(connection, statement.sql)
+            return prepared.run(values)
         except (DatabaseError, InterfaceError, OSError) as error:
             raise self._translated(error) from error
-        rows: list[Row] = context.rows if context.rows is not None else []
-        return rows
 
     def _simple(self, command: str) -> None:
         if self._connection is None:
