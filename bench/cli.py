@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 
-from bench import charts, consume, create, end_to_end, latency, relay, report
+from bench import charts, consume, consume_slow, create, end_to_end, growth, latency, relay, relay_kept, report
 from bench.results import Measure, Say
 from bench.servers import Servers
 from local.errors import LocalError
@@ -20,7 +20,10 @@ from local.settings import PROJECT
 MEASURES: dict[str, Callable[[Servers], Measure]] = {
     "create": create.measure,
     "relay": relay.measure,
+    "relay_kept": relay_kept.measure,
     "consume": consume.measure,
+    "consume_slow": consume_slow.measure,
+    "growth": growth.measure,
     "latency": latency.measure,
     "end_to_end": end_to_end.measure,
 }

@@ -47,7 +47,8 @@ def this_run(measures: list[Measure], servers: dict[str, str]) -> Run:
 
 def table(measures: Sequence[Measure]) -> str:
     """The figures as a Markdown table with aligned columns, and below it the notes."""
-    rows = [HEADINGS, *(_row(measure, figure) for measure in measures for figure in measure.figures)]
+    shown = [(measure, figure) for measure in measures for figure in measure.figures if not figure.is_detail]
+    rows = [HEADINGS, *(_row(measure, figure) for measure, figure in shown)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
@@ -130,6 +131,7 @@ def _figure_document(measure: Measure, figure: Figure) -> dict[str, Any]:
         "highest": max(figure.values),
         "values": list(figure.values),
         "panel": figure.panel,
+        "is_detail": figure.is_detail,
     }
     if figure.goal is not None:
         document["goal"] = figure.goal.value
@@ -151,6 +153,7 @@ def _figure_of(document: dict[str, Any]) -> Figure:
         is_rival="ratio_of_ours" in document,
         compared_with=document.get("compared_with", ""),
         panel=document["panel"],
+        is_detail=document["is_detail"],
     )
 
 

@@ -40,7 +40,7 @@ class Figure:
 
     `compared_with` names the figure of ours that a rival is held against, the first one where it is empty. Figures of
     the same `panel` share an axis in the chart; where it is empty, those of the same unit do, rates of all kinds among
-    themselves.
+    themselves. A detail is left out of the table; the chart and the file have it.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Figure:
     is_rival: bool = False
     compared_with: str = ""
     panel: str = ""
+    is_detail: bool = False
 
     @property
     def median(self) -> float:

@@ -97,6 +97,8 @@ class Gateway:
             await asyncio.sleep(verdict.latency_seconds)
         if verdict.error_status is not None:
             raise Unavailable(verdict.error_status)
+        # How long it took is the measure of whoever waits for a batch of charges.
+        wanted = {**wanted, "latency_ms": round(verdict.latency_seconds * 1000)}
         record = self._record(wanted, verdict.failure_code) if verdict.charges else wanted
         if not verdict.answers:
             raise Unanswered

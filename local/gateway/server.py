@@ -11,6 +11,8 @@ from local.gateway.gateway import BadRequest, Gateway, KeyReused, Unanswered, Un
 from local.gateway.log import Record
 
 BODY_BYTES_MAX = 64 * 1024
+# Fields of a record that the log has and no answer shows.
+_PRIVATE = frozenset({"payment_method", "latency_ms"})
 
 
 class GatewayServer:
@@ -98,7 +100,7 @@ def _query(request: web.BaseRequest, name: str) -> str:
 
 
 def _public(record: Record) -> Record:
-    return {name: value for name, value in record.items() if name != "payment_method"}
+    return {name: value for name, value in record.items() if name not in _PRIVATE}
 
 
 def _error(status: int, detail: str) -> web.Response:

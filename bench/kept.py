@@ -1,0 +1,191 @@
+"""Fills a database with payments of the past as if all of them had gone their way, in SQL alone.
+
+Ids have the shape of UUIDv7 and lie evenly in the last three months, so each month's partition has its share. A payment
+leaves what ours leaves: its idempotency key, whose answer is cleared after a day, three events of which two were
+published, an attempt, a delivery and that one's attempt. One in twenty was declined.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from paybridge.store.database import Database, Statement
+from tests.support.payments import new_payment
+from tests.support.servers import address_of
+
+WEBHOOK_URL = "https://example.com/webhook"
+MONTHS = 3
+SPAN_MS = MONTHS * 30 * 86_400_000
+# The newest is an hour old: whatever the bench itself makes comes after it.
+NEWEST_AGE_MS = 3_600_000
+FILL_SECONDS_MAX = 300.0
+
+# Each payment has a number from 1 on, a moment in milliseconds since 1970, and ids made of both.
+_PAYMENTS_OF = f"""
+    SELECT n, moment, to_timestamp(moment / 1000.0) AS at, n % 20 = 0 AS declined,
+           lpad(to_hex(moment), 12, '0') AS head, lpad(to_hex(n), 15, '0') AS tail
+    FROM (
+        SELECT n, :newest_ms::bigint - (:count::bigint - n) * ({SPAN_MS}::bigint / :count::bigint) AS moment
+        FROM generate_series(1, :count::integer) AS n
+    ) AS numbered
+"""  # noqa: S608 -- nothing but constants of this file.
+_PAYMENT_ID = "(head || '70008' || tail)::uuid"
+_DELIVERY_ID = "(head || '70018' || tail)::uuid"
+_MERCHANT = ":merchant_id::uuid"
+_CORRELATION_ID = "'bench-' || head || tail"
+
+_PAYMENTS = Statement(f"""
+    INSERT INTO payments (id, merchant_id, amount_minor, captured_minor, currency, status, failure_code, description,
+        metadata, webhook_url, gateway_id, correlation_id, last_sequence, created_at, updated_at)
+    SELECT {_PAYMENT_ID}, {_MERCHANT}, 10050, CASE WHEN declined THEN 0 ELSE 10050 END, 'RUB',
+           CASE WHEN declined THEN 'failed' ELSE 'succeeded' END, CASE WHEN declined THEN 'card_declined' END,
+           'Order #' || n, '{{"order_id": "123"}}', '{WEBHOOK_URL}', 'ch_' || head || tail,
+           {_CORRELATION_ID}, 3, at, at + interval '6 seconds'
+    FROM ({_PAYMENTS_OF}) AS kept
+""")  # noqa: S608 -- as above.
+_KEYS = Statement(f"""
+    INSERT INTO idempotency_keys (merchant_id, operation, key, fingerprint, resource_id, response_status, created_at)
+    SELECT {_MERCHANT}, 'create_payment', gen_random_uuid()::text, sha256(''), {_PAYMENT_ID}, 202, at
+    FROM ({_PAYMENTS_OF}) AS kept
+""")  # noqa: S608 -- as above.
+_ATTEMPTS = Statement(f"""
+    INSERT INTO payment_attempts (payment_id, operation, number, status, gateway_id, failure_code, started_at,
+        finished_at)
+    SELECT {_PAYMENT_ID}, 'charge', 1, CASE WHEN declined THEN 'declined' ELSE 'succeeded' END,
+           'ch_' || head || tail, CASE WHEN declined THEN 'card_declined' END, at + interval '3 seconds',
+           at + interval '6 seconds'
+    FROM ({_PAYMENTS_OF}) AS kept
+""")  # noqa: S608 -- as above.
+_OUTBOX = Statement(f"""
+    INSERT INTO outbox (id, payment_id, merchant_id, sequence, type, exchange, routing_key, body, correlation_id,
+        created_at, available_at, published_at)
+    SELECT (head || '7' || lpad(sequence::text, 3, '0') || '9' || tail)::uuid, {_PAYMENT_ID}, {_MERCHANT}, sequence,
+           type, exchange, CASE WHEN type = 'payment.created' THEN 'payments.new' ELSE type END, :body::text,
+           {_CORRELATION_ID}, at, at, CASE WHEN exchange IS NOT NULL THEN at + interval '1 second' END
+    FROM ({_PAYMENTS_OF}) AS kept
+    CROSS JOIN LATERAL (VALUES
+        (1, 'payment.created', 'payments'), (2, 'payment.processing', NULL),
+        (3, CASE WHEN declined THEN 'payment.failed' ELSE 'payment.succeeded' END, 'payments.events')
+    ) AS event (sequence, type, exchange)
+""")  # noqa: S608 -- as above.
+_DELIVERIES = Statement(f"""
+    INSERT INTO webhook_deliveries (id, merchant_id, payment_id, event_id, event_type, url, body, correlation_id,
+        status, attempts, created_at, finished_at)
+    SELECT {_DELIVERY_ID}, {_MERCHANT}, {_PAYMENT_ID}, (head || '70039' || tail)::uuid,
+           CASE WHEN declined THEN 'payment.failed' ELSE 'payment.succeeded' END, '{WEBHOOK_URL}',
+           :body::text, {_CORRELATION_ID}, 'delivered', 1, at + interval '7 seconds', at + interval '8 seconds'
+    FROM ({_PAYMENTS_OF}) AS kept
+""")  # noqa: S608 -- as above.
+_WEBHOOK_ATTEMPTS = Statement(f"""
+    INSERT INTO webhook_attempts (delivery_id, number, status, response_status, latency_ms, started_at, finished_at)
+    SELECT {_DELIVERY_ID}, 1, 'delivered', 200, 20, at + interval '7 seconds', at + interval '8 seconds'
+    FROM ({_PAYMENTS_OF}) AS kept
+""")  # noqa: S608 -- as above.
+
+# Published facts of the last hour, for a measure of the outbox alone.
+_PUBLISHED = Statement("""
+    INSERT INTO outbox (id, payment_id, merchant_id, sequence, type, exchange, routing_key, body, correlation_id,
+        created_at, available_at, published_at)
+    SELECT (head || '70018' || tail)::uuid, (head || '70008' || tail)::uuid, :merchant_id::uuid, 1, 'payment.created',
+           'payments', 'payments.new', :body::text, 'bench-' || head || tail, at, at, at + interval '1 second'
+    FROM (
+        SELECT to_timestamp(moment / 1000.0) AS at, lpad(to_hex(moment), 12, '0') AS head,
+               lpad(to_hex(n), 15, '0') AS tail
+        FROM (
+            SELECT n, :newest_ms::bigint - (:count::bigint - n) * 3600000 / :count::bigint AS moment
+            FROM generate_series(1, :count::integer) AS n
+        ) AS numbered
+    ) AS published
+""")
+_DUE = Statement("""
+    INSERT INTO outbox (id, payment_id, merchant_id, sequence, type, exchange, routing_key, body, correlation_id)
+    SELECT (moment || '70008' || number)::uuid, (moment || '70009' || number)::uuid, gen_random_uuid(), 1,
+           'payment.created', 'payments', 'payments.new', repeat('x', :body_bytes::integer), gen_random_uuid()::text
+    FROM (
+        SELECT lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint), 12, '0') AS moment,
+               lpad(to_hex(n), 15, '0') AS number
+        FROM generate_series(1, :rows::integer) AS n
+    ) AS new
+""")
+_PUBLISH = Statement("UPDATE outbox SET published_at = now() WHERE payment_id = :id::uuid RETURNING body")
+_PREPARE_MONTHS = Statement(f"""
+    SELECT ensure_partition(parent, month)
+    FROM unnest(ARRAY['payments', 'payment_attempts', 'outbox', 'webhook_deliveries', 'webhook_attempts']) AS parent,
+         generate_series(date_trunc('month', now(), 'UTC') - interval '{MONTHS} months', now(), '1 month') AS month
+    WHERE to_regclass(parent || '_' || to_char(month AT TIME ZONE 'UTC', 'YYYY_MM')) IS NULL
+""")  # noqa: S608 -- as above.
+_TABLES = Statement("SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """So many payments of one merchant, numbered from 1, the oldest, to `count`; `newest_ms` is since 1970."""
+
+    count: int
+    newest_ms: int
+
+    def payment_id(self, number: int) -> UUID:
+        """The id of one of them."""
+        moment = self.newest_ms - (self.count - number) * (SPAN_MS // self.count)
+        return UUID(f"{moment:012x}70008{number:015x}")
+
+
+def fill(url: str, merchant_id: UUID, count: int, body: str) -> Kept:
+    """Adds `count` payments of the merchant with all that belongs to them; `body` stands in every event and webhook."""
+    kept = Kept(count, int(time.time() * 1000) - NEWEST_AGE_MS)
+    values = {"merchant_id": merchant_id, "body": body, "count": kept.count, "newest_ms": kept.newest_ms}
+    _run(url, [_PREPARE_MONTHS], {})
+    with ThreadPoolExecutor(2) as pool:
+        # The outbox takes about as long as all the others.
+        others = [_PAYMENTS, _KEYS, _ATTEMPTS, _DELIVERIES, _WEBHOOK_ATTEMPTS]
+        for half in [pool.submit(_run, url, part, values) for part in ([_OUTBOX], others)]:
+            half.result()
+    settle(url)
+    return kept
+
+
+def fill_outbox(url: str, merchant_id: UUID, count: int, body: str) -> None:
+    """Adds `count` published rows to the outbox alone, all of them from the last hour."""
+    newest_ms = int(time.time() * 1000)
+    _run(url, [_PUBLISHED], {"merchant_id": merchant_id, "body": body, "count": count, "newest_ms": newest_ms})
+    settle(url)
+
+
+def add_due(url: str, rows: int, body_bytes: int = 900) -> None:
+    """Adds rows to the outbox that the relay is to publish to `payments.new` at once."""
+    _run(url, [_DUE], {"rows": rows, "body_bytes": body_bytes})
+
+
+def sample_body(database: Database, merchant_id: UUID) -> str:
+    """The event of a payment like the bench's, as the outbox has it; the payment stays, its event as published."""
+    id_ = new_payment(
+        database, merchant_id, description="Order #123", metadata={"order_id": "123"}, webhook_url=WEBHOOK_URL
+    )
+    return str(database.run(_PUBLISH, id=id_)[0][0])
+
+
+def settle(url: str) -> None:
+    """Has the planner look at every table, and keeps autovacuum from coming for all of the rows at once.
+
+    In operation it was there long ago; in the middle of a measure it would take the processor and the disk from it.
+    """
+    with closing(_open(url)) as database:
+        for (table,) in database.run(_TABLES):
+            database.run(Statement(f"ALTER TABLE {table} SET (autovacuum_enabled = false)"))
+        database.run(Statement("ANALYZE"))
+
+
+def _run(url: str, statements: Sequence[Statement], values: dict[str, Any]) -> None:
+    with closing(_open(url)) as database:
+        for statement in statements:
+            database.run(statement, **values)
+
+
+def _open(url: str) -> Database:
+    return Database(address_of(url), "paybridge-bench-fill", statement_seconds_max=FILL_SECONDS_MAX)
