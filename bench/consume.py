@@ -38,7 +38,7 @@ def measure(servers: Servers) -> Measure:
     with (
         running_gateway(servers.folder / "charges.jsonl") as gateway_url,
         open_database(url) as database,
-        _wired(database, gateway_url),
+        wired(database, gateway_url),
     ):
         merchant_id = new_merchant(database)
         _consume(database, merchant_id)
@@ -54,7 +54,7 @@ def measure(servers: Servers) -> Measure:
 
 
 @contextmanager
-def _wired(database: Database, gateway_url: str) -> Iterator[None]:
+def wired(database: Database, gateway_url: str) -> Iterator[None]:
     """The function's wiring leads to the bench's servers; its log is written, to nowhere."""
     gateway = HttpGateway(gateway_url, 6)
     configuration = gateway_settings(Environment({"GATEWAY_URL": gateway_url}))

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import orjson
 
-from bench.consume import BATCH_MESSAGES, _wired
+from bench.consume import BATCH_MESSAGES, wired
 from bench.results import ROUNDS, Figure, Goal, Measure, number_text
 from bench.servers import Servers, open_database
 from consumer import handler as consumer
@@ -37,7 +37,7 @@ def measure(servers: Servers) -> Measure:
     with (
         running_gateway(log, **LATENCY) as gateway_url,
         open_database(url) as database,
-        _wired(database, gateway_url),
+        wired(database, gateway_url),
     ):
         merchant_id = new_merchant(database)
         rounds = []

@@ -17,10 +17,10 @@ from uuid import UUID
 from api.app import create_app
 from api.handler import ApiHandler
 from bench import kept
-from bench.consume import _wired
+from bench.consume import wired
 from bench.create import ORDER
 from bench.kept import Kept
-from bench.relay import _purge, _relay_ours
+from bench.relay import empty_queue, relay_ours
 from bench.results import Figure, Goal, Measure, interleaved, number_text
 from bench.servers import Servers, open_database
 from consumer import handler as consumer
@@ -79,7 +79,7 @@ def measure(servers: Servers) -> Measure:
         stack.enter_context(event_loop())
         sizes = {name: stack.enter_context(_size(servers, count)) for name, count in SIZES.items()}
         gateway_url = stack.enter_context(running_gateway(servers.folder / "growth-charges.jsonl"))
-        stack.enter_context(_wired(sizes[SMALLEST].database, gateway_url))
+        stack.enter_context(wired(sizes[SMALLEST].database, gateway_url))
         for name, run in _paths(amqp_url).items():
             rates = interleaved(_quiet, {label: partial(run, one) for label, one in sizes.items()}, "", ROUNDS)
             found = ", ".join(number_text(median(values)) for values in rates.values())
@@ -167,8 +167,8 @@ def _relay(size: Size, amqp_url: str) -> float:
     size.database.run(_PUBLISH_ALL)
     kept.add_due(size.url, RELAYED_ROWS)
     started = time.perf_counter()
-    wiring.run(_relay_ours(size.database, amqp_url))
+    wiring.run(relay_ours(size.database, amqp_url))
     seconds = time.perf_counter() - started
-    arrived = wiring.run(_purge(amqp_url))
+    arrived = wiring.run(empty_queue(amqp_url))
     assert arrived == RELAYED_ROWS, f"{arrived} of {RELAYED_ROWS} messages arrived"
     return RELAYED_ROWS / seconds

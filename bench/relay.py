@@ -60,7 +60,7 @@ def measure(servers: Servers) -> Measure:
 
     contenders = {
         # On the event loop that the function has.
-        OURS: lambda: run(wiring.run, _relay_ours, ROWS),
+        OURS: lambda: run(wiring.run, relay_ours, ROWS),
         GATHER: lambda: run(_run, relay_by_gather, ROWS),
         ONE_BY_ONE: lambda: run(_run, relay_one_by_one, ROWS_ONE_BY_ONE),
     }
@@ -84,7 +84,7 @@ def _figures(values: dict[str, tuple[float, ...]]) -> list[Figure]:
 
 def _emptied_after(publish: Callable[[], float], amqp_url: str) -> float:
     rate = publish()
-    assert _run(_purge(amqp_url)) > 0, "PerfTest published to another queue"
+    assert _run(empty_queue(amqp_url)) > 0, "PerfTest published to another queue"
     return rate
 
 
@@ -94,7 +94,7 @@ async def _rate(database: Database, url: str, amqp_url: str, relay: Relay, rows:
         started = time.perf_counter()
         await relay(database, amqp_url)
         seconds = time.perf_counter() - started
-    arrived = await _purge(amqp_url)
+    arrived = await empty_queue(amqp_url)
     assert arrived == rows, f"{arrived} of {rows} messages arrived"
     return rows / seconds
 
@@ -106,20 +106,23 @@ def _fill(url: str, rows: int) -> None:
         connection.run("VACUUM ANALYZE outbox")
 
 
-async def _purge(amqp_url: str) -> int:
+async def empty_queue(amqp_url: str) -> int:
+    """How many messages there were in the queue, which has none afterwards."""
     async with await aio_pika.connect(amqp_url) as connection:
         channel = await connection.channel()
         queue = await channel.get_queue(QUEUE, ensure=False)
         return (await queue.purge()).message_count or 0
 
 
-async def _relay_ours(database: Database, amqp_url: str) -> None:
+async def relay_ours(database: Database, amqp_url: str) -> None:
+    """Publishes all that is due in the outbox."""
     async with open_publisher(amqp_url) as publisher:
-        while (await relay_once(database, publisher, BATCH_ROWS, _refuse)).claimed:
+        while (await relay_once(database, publisher, BATCH_ROWS, refuse)).claimed:
             pass
 
 
-def _refuse(refusal: Refusal) -> None:
+def refuse(refusal: Refusal) -> None:
+    """Ends the bench: on a healthy broker no row is refused."""
     raise AssertionError(f"the broker refused a row: {refusal.reason}")
 
 

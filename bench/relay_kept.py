@@ -9,7 +9,7 @@ from functools import partial
 from statistics import median
 
 from bench import kept
-from bench.relay import BATCH_ROWS, _purge, _refuse, _relay_ours
+from bench.relay import BATCH_ROWS, empty_queue, refuse, relay_ours
 from bench.results import ROUNDS, Figure, Goal, Measure, interleaved, number_text
 from bench.servers import Servers, open_database
 from paybridge import wiring
@@ -63,9 +63,9 @@ def _relays(urls: dict[str, str], databases: dict[str, Database], amqp_url: str)
     def relay(name: str) -> float:
         kept.add_due(urls[name], RELAYED_ROWS)
         started = time.perf_counter()
-        wiring.run(_relay_ours(databases[name], amqp_url))
+        wiring.run(relay_ours(databases[name], amqp_url))
         seconds = time.perf_counter() - started
-        arrived = wiring.run(_purge(amqp_url))
+        arrived = wiring.run(empty_queue(amqp_url))
         assert arrived == RELAYED_ROWS, f"{arrived} of {RELAYED_ROWS} messages arrived"
         return RELAYED_ROWS / seconds
 
@@ -87,7 +87,7 @@ async def _poll_ms(database: Database, amqp_url: str) -> float:
     async with open_publisher(amqp_url) as publisher:
         for _ in range(POLLS):
             started = time.perf_counter()
-            relayed = await relay_once(database, publisher, BATCH_ROWS, _refuse)
+            relayed = await relay_once(database, publisher, BATCH_ROWS, refuse)
             seconds.append(time.perf_counter() - started)
             assert relayed.claimed == 0, "the outbox was not empty"
     return median(seconds) * 1000
