@@ -15,19 +15,21 @@ from paybridge.domain.payment import Payment, Status
 from paybridge.store.database import Statement, Transaction
 from paybridge.store.payment_rows import COLUMNS, payment_of
 
-# Rows are locked in the order of their ids, so that two batches with the same payments never wait for each other.
+# Ids are joined and not compared with ANY(…): of a join PostgreSQL looks each id up in its month alone, of an array in
+# every month there is. Rows are locked in the order of their ids, so that two batches with the same payments never wait
+# for each other.
 _LOCK = Statement(f"""
-    SELECT {COLUMNS} FROM payments p
-    WHERE p.id = ANY(:ids::uuid[]) AND p.status IN ('pending', 'processing')
+    SELECT {COLUMNS} FROM unnest(:ids::uuid[]) AS wanted (id) JOIN payments p ON p.id = wanted.id
+    WHERE p.status IN ('pending', 'processing')
     ORDER BY p.id
-    FOR UPDATE
+    FOR UPDATE OF p
 """)
 
 # A statement of its own, after the lock: it must see what another batch committed while this one waited.
 _LAST = Statement("""
     SELECT DISTINCT ON (payment_id) payment_id, number, status, started_at
-    FROM payment_attempts
-    WHERE payment_id = ANY(:ids::uuid[]) AND operation = 'charge'
+    FROM unnest(:ids::uuid[]) AS wanted (id) JOIN payment_attempts ON payment_id = wanted.id
+    WHERE operation = 'charge'
     ORDER BY payment_id, number DESC
 """)
 
@@ -78,7 +80,9 @@ _FINISH = Statement("""
     SELECT id, last_sequence FROM settled
 """)
 
-_STATUSES = Statement("SELECT id, status FROM payments WHERE id = ANY(:ids::uuid[])")
+_STATUSES = Statement("""
+    SELECT p.id, p.status FROM unnest(:ids::uuid[]) AS wanted (id) JOIN payments p ON p.id = wanted.id
+""")
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,8 @@ _FIND_UNKNOWN = Statement("""
 """)
 
 _FIND_EVENTS = Statement("""
-    SELECT body FROM outbox WHERE id = ANY(:ids::uuid[]) AND sequence IS NOT NULL AND exchange IS NOT NULL
+    SELECT body FROM unnest(:ids::uuid[]) AS wanted (id) JOIN outbox ON outbox.id = wanted.id
+    WHERE sequence IS NOT NULL AND exchange IS NOT NULL
 """)
 
 # An attempt that is started and not the last one has nobody left to end it.
@@ -87,7 +88,8 @@ _START = Statement("""
 """)
 
 _POSTPONE = Statement("""
-    UPDATE webhook_deliveries SET next_attempt_at = now() WHERE id = ANY(:ids::uuid[]) AND status = 'pending'
+    UPDATE webhook_deliveries d SET next_attempt_at = now()
+    FROM unnest(:ids::uuid[]) AS postponed (id) WHERE d.id = postponed.id AND d.status = 'pending'
 """)
 
 # Whoever closed an attempt as interrupted may have been wrong: an answer that comes late is still the truth.

@@ -12,9 +12,14 @@ from paybridge.store.payment_rows import COLUMNS, payment_of
 
 _FIND = Statement(f"SELECT {COLUMNS} FROM payments p WHERE p.id = :id::uuid")
 
+# The payment's few messages first: all that waits in the outbox may be far more.
 _WAITING = Statement("""
-    SELECT type, routing_key, available_at, attempts, last_error FROM outbox
-    WHERE payment_id = :id::uuid AND exchange IS NOT NULL AND published_at IS NULL
+    WITH messages AS MATERIALIZED (
+        SELECT type, routing_key, available_at, attempts, last_error, published_at FROM outbox
+        WHERE payment_id = :id::uuid AND exchange IS NOT NULL
+    )
+    SELECT type, routing_key, available_at, attempts, last_error FROM messages
+    WHERE published_at IS NULL
     ORDER BY available_at
 """)
 

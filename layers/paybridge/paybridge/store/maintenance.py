@@ -15,7 +15,7 @@ _STUCK = Statement("""
            coalesce((SELECT max(a.number) FROM payment_attempts a
                      WHERE a.payment_id = p.id AND a.operation = 'charge'), 0)
     FROM payments p
-    WHERE p.status IN ('pending', 'processing') AND p.updated_at < :before::timestamptz
+    WHERE p.is_unsettled AND p.updated_at < :before::timestamptz
       AND NOT EXISTS (
           SELECT FROM outbox o
           WHERE o.payment_id = p.id AND o.exchange IS NOT NULL
@@ -30,7 +30,7 @@ _STUCK = Statement("""
 _STUCK_DELIVERIES = Statement("""
     SELECT d.id, d.payment_id, d.merchant_id, d.correlation_id, d.attempts
     FROM webhook_deliveries d
-    WHERE d.status = 'pending' AND coalesce(d.next_attempt_at, d.created_at) < :before::timestamptz
+    WHERE d.finished_at IS NULL AND coalesce(d.next_attempt_at, d.created_at) < :before::timestamptz
       AND NOT EXISTS (
           SELECT FROM webhook_attempts a WHERE a.delivery_id = d.id AND a.started_at >= :before::timestamptz)
       AND NOT EXISTS (

@@ -30,7 +30,11 @@ _CLAIM = Statement("""
     FOR UPDATE SKIP LOCKED
 """)
 
-_MARK_PUBLISHED = Statement("UPDATE outbox SET published_at = clock_timestamp() WHERE id = ANY(:ids::uuid[])")
+# A join, because ANY(…) would look for each id in every month.
+_MARK_PUBLISHED = Statement("""
+    UPDATE outbox SET published_at = clock_timestamp()
+    FROM unnest(:ids::uuid[]) AS published (id) WHERE outbox.id = published.id
+""")
 
 _MARK_REFUSED = Statement("""
     UPDATE outbox

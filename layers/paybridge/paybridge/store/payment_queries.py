@@ -4,62 +4,85 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from paybridge.domain.payment import Payment
+from paybridge.domain.payment import Payment, Status
 from paybridge.domain.payment_query import PaymentFilters, TimelineEntry
 from paybridge.store.database import Database, Statement
 from paybridge.store.payment_rows import COLUMNS, payment_of
 
+# As in the index `payments_unsettled`.
+UNSETTLED = frozenset({Status.PENDING, Status.PROCESSING})
+
 _GET = Statement(f"SELECT {COLUMNS} FROM payments p WHERE p.id = :id::uuid AND p.merchant_id = :merchant_id::uuid")
 
 # Ids are UUIDv7, so newest first is the order of the id, and a time range is a range of ids, which spares whole months.
-# Id and created_at are made moments apart, hence the minute of slack around the exact comparison.
-_LIST = Statement(f"""
-    SELECT {COLUMNS} FROM payments p
-    WHERE merchant_id = :merchant_id::uuid
-      AND (:before::uuid IS NULL OR id < :before::uuid)
-      AND (:status::text IS NULL OR status = :status::text)
-      AND (:currency::text IS NULL OR currency = :currency::text)
-      AND (:customer::text IS NULL OR customer = :customer::text)
-      AND (:created_from::timestamptz IS NULL OR created_at >= :created_from::timestamptz
-           AND id >= uuid7_floor(:created_from::timestamptz - interval '1 minute'))
-      AND (:created_to::timestamptz IS NULL OR created_at < :created_to::timestamptz
-           AND id < uuid7_floor(:created_to::timestamptz + interval '1 minute'))
-    ORDER BY id DESC
-    LIMIT :limit::integer
-""")
+# Id and created_at are made moments apart, hence the minute of slack around the exact comparison. A bound that is not
+# wanted is one that every id keeps, so that one plan reads the index between its bounds for all kinds of pages.
+_END = """least(coalesce(:before::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'),
+                 uuid7_floor(coalesce(:created_to::timestamptz + interval '1 minute', '9999-12-31')))"""
+_FLOOR = "uuid7_floor(coalesce(:created_from::timestamptz - interval '1 minute', '1970-01-01'))"
 
-# Entries of the same instant keep the order in which the stages follow each other.
+
+def _page(index_condition: str, order: str) -> Statement:
+    return Statement(f"""
+        SELECT {COLUMNS} FROM payments p
+        WHERE {index_condition} AND p.id < {_END} AND p.id >= {_FLOOR}
+          AND created_at >= coalesce(:created_from::timestamptz, '-infinity')
+          AND created_at < coalesce(:created_to::timestamptz, 'infinity')
+          AND (:status::text IS NULL OR status = :status::text)
+          AND (:currency::text IS NULL OR currency = :currency::text)
+          AND (:customer::text IS NULL OR customer = :customer::text)
+        ORDER BY {order}
+        LIMIT :limit::integer
+    """)
+
+
+# The merchant's payments and nobody else's: between two pairs with this merchant lie only such. By `merchant_id = …` a
+# planner may think it cheaper to read all merchants' payments in their order until it has found enough of this one's.
+# Seldom statuses and currencies are found by reading on until the page is full.
+_LIST = _page(
+    f"""(p.merchant_id, p.id) < (:merchant_id::uuid, {_END})
+          AND (p.merchant_id, p.id) >= (:merchant_id::uuid, {_FLOOR})""",
+    "p.merchant_id DESC, p.id DESC",
+)
+_LIST_OF_CUSTOMER = _page("p.merchant_id = :merchant_id::uuid AND p.customer = :customer::text", "p.id DESC")
+_LIST_UNSETTLED = _page("p.merchant_id = :merchant_id::uuid AND p.is_unsettled", "p.id DESC")
+
+# Each table is read once; a row that tells of two things makes two entries, the second when it has taken place. Entries
+# of the same instant keep the order in which the stages follow each other.
 _TIMELINE = Statement("""
+    WITH payment AS MATERIALIZED (
+        SELECT id FROM payments WHERE id = :id::uuid AND merchant_id = :merchant_id::uuid
+    ), deliveries AS MATERIALIZED (
+        SELECT delivery.* FROM payment JOIN webhook_deliveries delivery ON delivery.payment_id = payment.id
+    )
     SELECT type, at, sequence, details FROM (
-        SELECT type, created_at AS at, sequence, 1 AS stage, json_build_object('event_id', id) AS details
-        FROM outbox WHERE payment_id = :id::uuid AND merchant_id = :merchant_id::uuid AND sequence IS NOT NULL
+        SELECT entry.type, entry.at, event.sequence, entry.stage, entry.details
+        FROM payment JOIN outbox event ON event.payment_id = payment.id, LATERAL (VALUES
+            (event.type, event.created_at, 1, json_build_object('event_id', event.id)),
+            ('event.relayed', event.published_at, 2, json_build_object('event_id', event.id, 'event_type', event.type))
+        ) AS entry (type, at, stage, details)
+        WHERE event.sequence IS NOT NULL
       UNION ALL
-        SELECT 'event.relayed', published_at, sequence, 2, json_build_object('event_id', id, 'event_type', type)
-        FROM outbox
-        WHERE payment_id = :id::uuid AND merchant_id = :merchant_id::uuid AND sequence IS NOT NULL
-          AND published_at IS NOT NULL
-      UNION ALL
-        SELECT 'gateway.attempt_started', attempt.started_at, NULL, 3,
-               json_build_object('operation', operation, 'number', number)
-        FROM payment_attempts attempt JOIN payments payment ON payment.id = attempt.payment_id
-        WHERE payment.id = :id::uuid AND payment.merchant_id = :merchant_id::uuid
-      UNION ALL
-        SELECT 'gateway.attempt_' || attempt.status, attempt.finished_at, NULL, 4,
-               json_build_object('operation', operation, 'number', number, 'failure_code', attempt.failure_code)
-        FROM payment_attempts attempt JOIN payments payment ON payment.id = attempt.payment_id
-        WHERE payment.id = :id::uuid AND payment.merchant_id = :merchant_id::uuid AND attempt.finished_at IS NOT NULL
+        SELECT entry.type, entry.at, NULL, entry.stage, entry.details
+        FROM payment JOIN payment_attempts attempt ON attempt.payment_id = payment.id, LATERAL (VALUES
+            ('gateway.attempt_started', attempt.started_at, 3,
+             json_build_object('operation', attempt.operation, 'number', attempt.number)),
+            ('gateway.attempt_' || attempt.status, attempt.finished_at, 4,
+             json_build_object('operation', attempt.operation, 'number', attempt.number,
+                               'failure_code', attempt.failure_code))
+        ) AS entry (type, at, stage, details)
       UNION ALL
         SELECT 'webhook.scheduled', created_at, NULL, 5,
                json_build_object('delivery_id', id, 'event_id', event_id, 'event_type', event_type, 'status', status,
                                  'next_attempt_at', next_attempt_at)
-        FROM webhook_deliveries WHERE payment_id = :id::uuid AND merchant_id = :merchant_id::uuid
+        FROM deliveries
       UNION ALL
         SELECT 'webhook.attempt_' || attempt.status, coalesce(attempt.finished_at, attempt.started_at), NULL, 6,
                json_build_object('delivery_id', delivery.id, 'event_type', delivery.event_type, 'number', number,
                                  'response_status', response_status, 'error', error, 'latency_ms', latency_ms)
-        FROM webhook_deliveries delivery JOIN webhook_attempts attempt ON attempt.delivery_id = delivery.id
-        WHERE delivery.payment_id = :id::uuid AND delivery.merchant_id = :merchant_id::uuid
+        FROM deliveries delivery JOIN webhook_attempts attempt ON attempt.delivery_id = delivery.id
     ) AS entries
+    WHERE at IS NOT NULL
     ORDER BY at, stage, sequence
 """)
 
@@ -75,7 +98,7 @@ def list_newest_first(
 ) -> list[Payment]:
     """At most `limit` of the merchant's payments, those with ids below `before`."""
     rows = database.run(
-        _LIST,
+        _listing(filters),
         merchant_id=merchant_id,
         before=before,
         status=str(filters.status) if filters.status is not None else None,
@@ -86,6 +109,13 @@ def list_newest_first(
         limit=limit,
     )
     return [payment_of(row) for row in rows]
+
+
+def _listing(filters: PaymentFilters) -> Statement:
+    """The statement whose index leads to the payments that are asked for."""
+    if filters.customer is not None:
+        return _LIST_OF_CUSTOMER
+    return _LIST_UNSETTLED if filters.status in UNSETTLED else _LIST
 
 
 def timeline(database: Database, merchant_id: UUID, payment_id: UUID) -> list[TimelineEntry]:

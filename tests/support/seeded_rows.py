@@ -1,0 +1,113 @@
+"""A database with as many rows as it takes for the planner to mind what it reads.
+
+Half of the payments lie in the previous month and half in this one, whatever today's date is, so that every
+partitioned table has two months with rows, and months ahead without any. One payment in a hundred is unsettled and one
+in two hundred waits for its relay, as on a working day.
+"""
+
+# ruff: noqa: S608 -- what is put into the SQL are numbers of this file and conditions of tests.
+
+from pg8000.core import CoreConnection
+
+PAYMENTS = 24_000
+MERCHANT = "00000000-0000-4000-8000-000000000001"
+PAYMENT, CREATED, SUCCEEDED, DELIVERY = range(4)
+"""The kinds of ids: of a payment, of its two events, and of the webhook about the second."""
+
+_FUNCTIONS = f"""
+CREATE FUNCTION seeded_moment(n integer) RETURNS timestamptz LANGUAGE sql AS $$
+    SELECT date_trunc('month', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
+           - interval '27 days' + (n - 1) * interval '54 days' / {PAYMENTS}
+$$;
+-- A UUIDv7 but for its chance.
+CREATE FUNCTION seeded_id(kind integer, n integer) RETURNS uuid LANGUAGE sql AS $$
+    SELECT (lpad(to_hex((extract(epoch FROM seeded_moment(n)) * 1000)::bigint), 12, '0')
+            || '7000800' || kind || lpad(to_hex(n), 12, '0'))::uuid
+$$;
+"""
+
+_SEED = f"""
+INSERT INTO merchants (id, name, webhook_secrets)
+SELECT ('00000000-0000-4000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'Merchant ' || n, ARRAY['whsec_x']
+FROM generate_series(1, 2000) AS n;
+
+INSERT INTO api_keys (id, key_hash, merchant_id, role)
+SELECT gen_random_uuid(), sha256(n::text::bytea),
+       ('00000000-0000-4000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'merchant'
+FROM generate_series(1, 2000) AS n;
+
+CREATE TABLE seeded AS
+SELECT n, seeded_moment(n) AS at, seeded_id(0, n) AS id, n % 100 = 0 AS unsettled,
+       ('00000000-0000-4000-8000-' || lpad(to_hex(1 + n % 40), 12, '0'))::uuid AS merchant_id
+FROM generate_series(1, {PAYMENTS}) AS n;
+
+INSERT INTO payments (id, merchant_id, amount_minor, captured_minor, currency, status, webhook_url, customer,
+                      correlation_id, last_sequence, created_at, updated_at)
+SELECT id, merchant_id, 10050, CASE WHEN unsettled THEN 0 ELSE 10050 END, 'RUB',
+       CASE WHEN n % 200 = 0 THEN 'pending' WHEN unsettled THEN 'processing' ELSE 'succeeded' END,
+       'http://127.0.0.1/ok', 'customer ' || n % 500, 'c-' || n, 3, at, at
+FROM seeded;
+
+INSERT INTO idempotency_keys (merchant_id, operation, key, fingerprint, resource_id, response_status, response_body,
+                              created_at)
+SELECT merchant_id, 'create_payment', 'key-' || n, sha256(n::text::bytea), id, 202,
+       CASE WHEN n > {PAYMENTS} * 0.9 THEN '{{}}' END, at
+FROM seeded;
+
+INSERT INTO payment_attempts (payment_id, operation, number, status, gateway_id, started_at, finished_at)
+SELECT id, 'charge', 1, CASE WHEN unsettled THEN 'started' ELSE 'succeeded' END,
+       CASE WHEN NOT unsettled THEN 'ch_' || n END, at, CASE WHEN NOT unsettled THEN at END
+FROM seeded WHERE n % 200 <> 0;
+
+INSERT INTO outbox (id, payment_id, merchant_id, sequence, type, exchange, routing_key, body, correlation_id,
+                    created_at, available_at, published_at)
+SELECT seeded_id(kind, n), id, merchant_id, kind, 'payment.created',
+       CASE kind WHEN 1 THEN 'payments' ELSE 'payments.events' END, 'payments.new', repeat('x', 400), 'c-' || n, at, at,
+       CASE WHEN n % 200 <> 0 OR kind = 1 THEN at END
+FROM seeded, generate_series(1, 2) AS kind WHERE NOT unsettled OR kind = 1 OR n % 200 = 0;
+
+INSERT INTO webhook_deliveries (id, merchant_id, payment_id, event_id, event_type, url, body, correlation_id, status,
+                                attempts, created_at, finished_at)
+SELECT seeded_id(3, n), merchant_id, id, seeded_id(2, n), 'payment.succeeded', 'http://127.0.0.1/ok', repeat('x', 300),
+       'c-' || n, CASE WHEN n % 150 = 0 THEN 'pending' ELSE 'delivered' END, 1, at,
+       CASE WHEN n % 150 <> 0 THEN at END
+FROM seeded WHERE NOT unsettled;
+
+INSERT INTO webhook_attempts (delivery_id, number, status, started_at, finished_at)
+SELECT seeded_id(3, n), 1, 'delivered', at, at FROM seeded WHERE NOT unsettled;
+
+INSERT INTO webhook_receivers (merchant_id, origin, consecutive_failures)
+SELECT merchant_id, 'https://receiver-' || n, 1 FROM seeded WHERE n % 10 = 0;
+
+INSERT INTO circuits (name) VALUES ('gateway');
+"""
+
+
+class SeededRows:
+    """The rows of one database, which `connection` leads to."""
+
+    def __init__(self, connection: CoreConnection) -> None:
+        self._connection = connection
+        connection.execute_simple(_FUNCTIONS)
+
+    def write(self) -> None:
+        """Writes the rows and has the planner look at every table that has some.
+
+        The months ahead stay unknown to it, as they are until autovacuum comes by: a table without rows it never
+        visits.
+        """
+        self._connection.execute_simple(_SEED)
+        filled = self._connection.execute_simple("""
+            SELECT relname FROM pg_class
+            WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND pg_relation_size(oid) > 0
+        """)
+        for (table,) in filled.rows:
+            self._connection.execute_simple(f"VACUUM (ANALYZE) {table}")
+
+    def ids(self, kind: int, of: str = "true", limit: int = 300) -> list[str]:
+        """Ids of payments of this month, or of what belongs to them, by a condition on the number `n`."""
+        found = self._connection.execute_simple(
+            f"SELECT seeded_id({kind}, n)::text FROM generate_series({PAYMENTS // 2 + 1000}, {PAYMENTS}) AS n"
+            f" WHERE {of} LIMIT {limit}"
+        )
+        return [id_ for (id_,) in found.rows]
