@@ -1,7 +1,6 @@
 """The sender of webhooks against hostile names, addresses and receivers."""
 
 import asyncio
-import datetime as dt
 import socket
 import ssl
 import time
@@ -11,10 +10,6 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from paybridge.adapters.webhook_http import (
     RESPONSE_BYTES_MAX,
@@ -26,6 +21,7 @@ from paybridge.adapters.webhook_http import (
 from paybridge.domain.address import IpAddress, is_public
 from paybridge.domain.webhook import SendResult
 from tests.support.raw_servers import raw_server
+from tests.support.tls import self_signed, server_context
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 LAST = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"
@@ -410,31 +406,3 @@ class TestSystemResolver:
         with pytest.raises(OSError, match=r"."):
             await resolver("no-such-name.invalid")
         resolver.close()
-
-
-def self_signed(name: str) -> bytes:
-    """Key and certificate for the name, as PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return private + certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def server_context(certificate: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    return context

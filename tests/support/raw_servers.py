@@ -43,6 +43,9 @@ class RawServer:
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             return  # The client has had enough, or the test is over.
         finally:
+            # Whoever has stopped reading would otherwise keep the rest of an answer, and so the socket, here for ever.
+            if writer.transport.get_write_buffer_size():
+                writer.transport.abort()
             writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,25 +1,32 @@
 """The payment gateway over HTTP.
 
 Nothing here raises for the gateway's or the network's fault. What is not a clear yes or no is Unknown, and the caller
-asks again by our own reference.
+asks again by our own reference. docs/decisions/0009-gateway-client.md says why the client is pyreqwest.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Coroutine
+from datetime import timedelta
 from typing import Any, TypeVar
 
-import aiohttp
 import orjson
+from pyreqwest.client import Client, ClientBuilder
+from pyreqwest.exceptions import PyreqwestError
+from pyreqwest.http import Url
+from pyreqwest.request import RequestBuilder
 
 from paybridge.ports import Charged, ChargeRequest, Declined, GatewayOutcome, Rejected, Unknown
 
 # As many calls as the largest batch of the event source mapping that one environment takes at a time.
 CONNECTIONS_MAX = 1000
 # Asking what became of a charge is a quick read; it must not double the time that a batch takes.
-LOOKUP_TIMEOUT_SECONDS = 2.0
+LOOKUP_TIMEOUT = timedelta(seconds=2)
+# Gateways close idle connections too; this is well before most of them do.
+KEEPALIVE = timedelta(seconds=15)
 ANSWER_BYTES_MAX = 64 * 1024
+USER_AGENT = "Paybridge"
 
 # The statuses that carry a charge: made, made before, declined.
 _ANSWERS = frozenset({200, 201, 402})
@@ -34,13 +41,22 @@ _ERROR = "gateway_error"
 _Outcome = TypeVar("_Outcome")
 
 
-class HttpGateway:
-    """A PaymentGateway at `url`; one pool of connections, made on first use inside a running event loop."""
+class AnswerTooLarge(ValueError):
+    """The gateway's answer is larger than ANSWER_BYTES_MAX."""
 
-    def __init__(self, url: str, timeout_seconds: float) -> None:
-        self._url = url
-        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
-        self._session: aiohttp.ClientSession | None = None
+
+class HttpGateway:
+    """A PaymentGateway at `url`; one pool of connections, made on first use.
+
+    A charge takes `timeout_seconds` at most, from connecting to the last byte of the answer. Certificates are verified
+    against the system's authorities, and `authority_pem` where there is one.
+    """
+
+    def __init__(self, url: str, timeout_seconds: float, authority_pem: bytes | None = None) -> None:
+        self._charges_url = Url(f"{url}/charges")
+        self._timeout = timedelta(seconds=timeout_seconds)
+        self._authority_pem = authority_pem
+        self._pool: Client | None = None
 
     async def charge(self, request: ChargeRequest) -> GatewayOutcome | Rejected:
         """Asks for the charge; see `paybridge.ports.PaymentGateway`."""
@@ -52,9 +68,9 @@ class HttpGateway:
 
     async def close(self) -> None:
         """Closes the pool."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.close()
 
     async def _post_charge(self, request: ChargeRequest) -> GatewayOutcome | Rejected:
         body = {
@@ -64,33 +80,42 @@ class HttpGateway:
             "payment_method": request.payment_method,
         }
         headers = {"Content-Type": "application/json", "Idempotency-Key": request.idempotency_key}
-        async with self._pool().post(
-            self._url + "/charges", data=orjson.dumps(body), headers=headers, allow_redirects=False
-        ) as response:
-            return _outcome_of(request, response.status, await _read(response))
+        post = self._client().post(self._charges_url).headers(headers).body_bytes(orjson.dumps(body))
+        status, answer = await _answer_to(post)
+        return _outcome_of(request, status, answer)
 
     async def _get_charge(self, request: ChargeRequest) -> GatewayOutcome | None:
-        async with self._pool().get(
-            self._url + "/charges",
-            params={"reference": str(request.payment_id)},
-            timeout=aiohttp.ClientTimeout(total=LOOKUP_TIMEOUT_SECONDS),
-            allow_redirects=False,
-        ) as response:
-            body = await _read(response)
-        if response.status != 200:
-            return Unknown(_ERROR, f"the gateway answered {response.status} to a look-up")
-        found = [_outcome_of_charge(request, one) for one in orjson.loads(body) if one["kind"] == "charge"]
+        get = self._client().get(self._charges_url).query({"reference": str(request.payment_id)})
+        status, answer = await _answer_to(get.timeout(LOOKUP_TIMEOUT))
+        if status != 200:
+            return Unknown(_ERROR, f"the gateway answered {status} to a look-up")
+        found = [_outcome_of_charge(request, one) for one in orjson.loads(answer) if one["kind"] == "charge"]
         # A charge that went through outweighs whatever else is on record, and an unclear one outweighs a decline.
         return next((one for kind in (Charged, Unknown, Declined) for one in found if isinstance(one, kind)), None)
 
-    def _pool(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX, keepalive_timeout=15),
-                timeout=self._timeout,
-                trust_env=False,
-            )
-        return self._session
+    def _client(self) -> Client:
+        if self._pool is None:
+            self._pool = self._build_client()
+        return self._pool
+
+    def _build_client(self) -> Client:
+        builder = (
+            ClientBuilder()
+            .user_agent(USER_AGENT)
+            .timeout(self._timeout)
+            .max_connections(CONNECTIONS_MAX)
+            .pool_timeout(self._timeout)
+            .pool_idle_timeout(KEEPALIVE)
+            .http1_only()
+            .no_proxy()
+            .follow_redirects(False)
+            .referer(False)
+        )
+        # A compressed answer could unpack to any size; nobody has asked for one.
+        builder = builder.gzip(False).brotli(False).zstd(False).deflate(False)
+        if self._authority_pem is not None:
+            builder = builder.add_root_certificate_pem(self._authority_pem)
+        return builder.build()
 
 
 async def _never_raising(call: Coroutine[Any, Any, _Outcome]) -> _Outcome | Unknown:
@@ -98,19 +123,20 @@ async def _never_raising(call: Coroutine[Any, Any, _Outcome]) -> _Outcome | Unkn
         return await call
     except TimeoutError:
         return Unknown(_TIMEOUT, "no answer before the deadline")
-    except (aiohttp.ClientError, OSError) as error:
-        return Unknown(_ERROR, f"{type(error).__name__}")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         return Unknown(_ERROR, f"an answer that cannot be read: {type(error).__name__}")
+    except PyreqwestError as error:
+        return Unknown(_ERROR, f"{type(error).__name__}")
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    body = b""
-    async for chunk in response.content.iter_any():
-        body += chunk
+async def _answer_to(request: RequestBuilder) -> tuple[int, bytes]:
+    """Sends the request; status and body of the answer. Raises PyreqwestError, TimeoutError or AnswerTooLarge."""
+    async with request.build_streamed() as response:
+        # It reads until so much or the end has come; leaving the block before the end closes the connection.
+        body = await response.body_reader.read(ANSWER_BYTES_MAX + 1) or b""
         if len(body) > ANSWER_BYTES_MAX:
-            raise aiohttp.ClientPayloadError("the answer is too large")
-    return body
+            raise AnswerTooLarge
+        return response.status, bytes(body)
 
 
 def _outcome_of(request: ChargeRequest, status: int, body: bytes) -> GatewayOutcome | Rejected:
