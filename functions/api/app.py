@@ -43,6 +43,7 @@ def create_app(services: ApiServices, logger: Logger) -> FastAPI:
     app.openapi = lambda: openapi_document(app)  # type: ignore[method-assign]
     add_error_handlers(app)
     for routes in (payments, health, docs):
-        app.include_router(routes.router)
+        # Not include_router, which would look for the route of every request twice: in the app and in the router.
+        app.router.routes.extend(routes.router.routes)
     app.add_middleware(RequestEdge, services=services, authenticator=authenticator, logger=logger)
     return app

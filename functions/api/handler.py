@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, Final
 
 from aws_lambda_powertools import Logger
 from fastapi import FastAPI
 from mangum import Mangum
+from mangum.handlers import HTTPGateway
+from mangum.types import LambdaConfig, LambdaContext, LambdaEvent, Scope
 
 from api.app import create_app
 from api.problems import PROBLEM_MEDIA_TYPE, Problem, problem_response
@@ -27,19 +29,34 @@ _RETRY: Final = {"Retry-After": "1"}
 Event = dict[str, Any]
 
 
+class HttpEvent(HTTPGateway):
+    """Mangum's reading of HTTP events of payload format 2.0, without the headers that it fails on.
+
+    Mangum asks for the scope once to run the application and once more for the format; it is made once here.
+    """
+
+    def __init__(self, event: LambdaEvent, context: LambdaContext, config: LambdaConfig) -> None:
+        headers = event.get("headers") or {}
+        event["headers"] = {name: value for name, value in headers.items() if name.lower() not in _UNUSED_HEADERS}
+        super().__init__(event, context, config)
+
+    @cached_property
+    def scope(self) -> Scope:
+        """The ASGI scope of the request."""
+        return super().scope
+
+
 class ApiHandler:
     """Answers API Gateway HTTP events (payload format 2.0) with the application."""
 
     def __init__(self, app: FastAPI, logger: Logger) -> None:
         # The access log is ours: Mangum's would repeat each line, with the raw path in it.
         logging.getLogger("mangum").setLevel(logging.ERROR)
-        self._mangum = Mangum(app, lifespan="off", text_mime_types=TEXT_MEDIA_TYPES)
+        self._mangum = Mangum(app, lifespan="off", custom_handlers=[HttpEvent], text_mime_types=TEXT_MEDIA_TYPES)
         self._logger = logger
 
     def __call__(self, event: Event, context: Any) -> Event:
         """The response to one event; an event that is not HTTP in UTF-8 is answered with 400."""
-        headers = event.get("headers") or {}
-        event["headers"] = {name: value for name, value in headers.items() if name.lower() not in _UNUSED_HEADERS}
         try:
             return self._mangum(event, context)
         except ValueError as error:
