@@ -9,7 +9,20 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 
-from bench import charts, consume, consume_slow, create, end_to_end, growth, latency, relay, relay_kept, report
+from bench import (
+    charts,
+    cold,
+    consume,
+    consume_slow,
+    create,
+    end_to_end,
+    footprint,
+    growth,
+    latency,
+    relay,
+    relay_kept,
+    report,
+)
 from bench.results import Measure, Say
 from bench.servers import Servers
 from local.errors import LocalError
@@ -23,9 +36,11 @@ MEASURES: dict[str, Callable[[Servers], Measure]] = {
     "relay_kept": relay_kept.measure,
     "consume": consume.measure,
     "consume_slow": consume_slow.measure,
+    "cold": cold.measure,
     "growth": growth.measure,
     "latency": latency.measure,
     "end_to_end": end_to_end.measure,
+    "footprint": footprint.measure,
 }
 
 
