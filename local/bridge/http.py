@@ -7,28 +7,32 @@ import logging
 from collections.abc import Iterable
 from typing import Self
 
-from aiohttp import web
-
 from local.bridge.http_events import (
     HttpRequest,
     HttpResponse,
     MalformedResponseError,
     http_event,
     http_response,
+    new_request_id,
     routes_of,
 )
-from local.bridge.http_server import new_request_id, start_front, wire_response
 from local.bridge.problems import ProblemError, problem_response
+from local.http_server import HEAD_BYTES_MAX, Connection, HttpServer, Request, Response
 from local.lambda_host.model import InvokeError, Invoker, PayloadTooLargeError, ThrottledError
-from local.lambda_host.server import read_body
 from local.template import FunctionDefinition
 
 logger = logging.getLogger(__name__)
 
-# API Gateway's limit.
+# API Gateway's limits.
+_BODY_BYTES_MAX = 10 * 1024 * 1024
 _INTEGRATION_SECONDS_MAX = 30.0
 # On AWS a throttled request fails at once; here a burst waits for an environment, because a laptop has few.
 QUEUE_SECONDS_MAX = 5.0
+_REFUSALS = {
+    400: ProblemError(400, "The request is not HTTP/1.1."),
+    431: ProblemError(431, f"The request line and the headers may have {HEAD_BYTES_MAX} bytes at most."),
+    500: ProblemError(500, "The front failed."),
+}
 
 
 class HttpFront:
@@ -46,47 +50,47 @@ class HttpFront:
         self._routes = routes_of(functions)
         self._invoker = invoker
         self._queue_seconds_max = queue_seconds_max
-        self._runner: web.ServerRunner | None = None
+        self._server = HttpServer(self._handle, _refusal, _BODY_BYTES_MAX)
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._runner, self.port = await start_front(self._handle, self.port)
+        self.port = await self._server.start(self.port)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._server.close()
+        for task in self._tasks:
+            task.cancel()
 
-    async def _handle(self, request: web.BaseRequest) -> web.Response:
+    def _handle(self, request: Request, connection: Connection) -> None:
+        # Requests outlive their client: an invocation runs to its end even when nobody waits for the answer.
+        task = asyncio.create_task(self._serve(request, connection))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, request: Request, connection: Connection) -> None:
         request_id = new_request_id()
         try:
-            answer = await self._answer(request, request_id)
+            answer = await self._answer(request, connection.client_ip, request_id)
         except ProblemError as problem:
             answer = problem_response(problem, request_id)
-            response = wire_response(answer, request_id)
-            if problem.status == 400:
-                # Where the next request begins is unknown.
-                response.force_close()
-            return response
-        return wire_response(answer, request_id)
+        except Exception:
+            logger.exception("The front failed.")
+            answer = problem_response(_REFUSALS[500], request_id)
+        connection.answer(_wire_response(answer, request_id))
 
-    async def _answer(self, request: web.BaseRequest, request_id: str) -> HttpResponse:
-        try:
-            body = await read_body(request)
-        except web.HTTPRequestEntityTooLarge as error:
-            raise ProblemError(413, "A request may have 10 MB at most.") from error
-        except web.RequestPayloadError as error:
-            raise ProblemError(400, "The body is not framed as HTTP/1.1 has it.") from error
-        target = _target(request)
-        path = target.partition("?")[0]
+    async def _answer(self, request: Request, client_ip: str, request_id: str) -> HttpResponse:
+        if request.body is None:
+            raise ProblemError(413, "A request may have 10 MB at most.")
+        path = request.target.partition("?")[0]
         for route in self._routes:
             parameters = route.matches(request.method, path)
             if parameters is not None:
                 break
         else:
             raise ProblemError(404, "The API has no such route.")
-        protocol = f"HTTP/{request.version.major}.{request.version.minor}"
-        source_ip = request.remote or "127.0.0.1"
-        wire = HttpRequest(request.method, target, request.headers.items(), body, source_ip, protocol)
+        protocol = f"HTTP/{request.version}"
+        wire = HttpRequest(request.method, request.target, request.headers(), request.body, client_ip, protocol)
         return await self._invoke(route.function.logical_id, http_event(wire, route, parameters, request_id))
 
     async def _invoke(self, function_name: str, event: bytes) -> HttpResponse:
@@ -110,9 +114,12 @@ class HttpFront:
             raise ProblemError(500, "The function's answer is no HTTP response.") from error
 
 
-def _target(request: web.BaseRequest) -> str:
-    """Path and query exactly as sent; a proxy's absolute form loses its scheme and host."""
-    raw = request._message.path
-    if raw.startswith("/"):
-        return raw.partition("#")[0]
-    return request.rel_url.raw_path_qs
+def _wire_response(answer: HttpResponse, request_id: str) -> Response:
+    """The answer as it is sent, with API Gateway's request id."""
+    lines = b"%sapigw-requestid: %s\r\n" % (answer.headers, request_id.encode())
+    return Response(answer.status, lines, answer.body)
+
+
+def _refusal(status: int) -> Response:
+    request_id = new_request_id()
+    return _wire_response(problem_response(_REFUSALS[status], request_id), request_id)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import re
+import secrets
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 import orjson
 
+from local.http_server import header_lines
 from local.template import ACCOUNT_ID, FunctionDefinition
 
 API_ID = "local"
@@ -69,7 +72,12 @@ def _route(method: str, path: str, function: FunctionDefinition) -> Route:
     return Route(f"{method} {path}", method, pattern, (tuple(kinds), method == "ANY"), function)
 
 
-@dataclass(frozen=True)
+def new_request_id() -> str:
+    """Sixteen characters such as JKJaXmPLvHcESHA=, like API Gateway's."""
+    return f"{secrets.token_urlsafe(11)}="
+
+
+@dataclass(slots=True)
 class HttpRequest:
     """A request as it came over the wire: `target` is path and query, undecoded; headers in their order."""
 
@@ -112,7 +120,7 @@ def http_event(request: HttpRequest, route: Route, path_parameters: Mapping[str,
             "requestId": request_id,
             "routeKey": route.key,
             "stage": "$default",
-            "time": _clf_time(now_ms),
+            "time": _clf_time(now_ms // 1_000),
             "timeEpoch": now_ms,
         },
         "isBase64Encoded": encoded,
@@ -133,10 +141,7 @@ def _headers(raw: Iterable[tuple[str, str]]) -> tuple[dict[str, str], list[str]]
     """Lower-case headers, repeated ones joined by commas, and the cookies, which API Gateway takes out."""
     headers: dict[str, str] = {}
     cookies: list[str] = []
-    for raw_name, raw_value in raw:
-        name = raw_name.lower()
-        # Bytes that are no UTF-8 arrive as lone surrogates, which JSON cannot carry.
-        value = raw_value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    for name, value in raw:
         if name == "cookie":
             cookies.extend(part.strip() for part in value.split(";") if part.strip())
         else:
@@ -161,19 +166,20 @@ def _body(body: bytes, content_type: str, content_encoding: str) -> tuple[str, b
     return base64.b64encode(body).decode(), True
 
 
-def _clf_time(now_ms: int) -> str:
+@lru_cache(maxsize=1)
+def _clf_time(second: int) -> str:
     """Such as `12/Mar/2020:19:03:58 +0000`, in English whatever the locale."""
-    now = time.gmtime(now_ms // 1_000)
+    now = time.gmtime(second)
     return f"{now.tm_mday:02}/{_MONTHS[now.tm_mon - 1]}/{time.strftime('%Y:%H:%M:%S', now)} +0000"
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class HttpResponse:
-    """What goes back over the wire."""
+    """What goes back over the wire; `headers` are whole lines."""
 
     status: int
-    headers: list[tuple[str, str]] = field(default_factory=list)
-    body: bytes = b""
+    headers: bytes
+    body: bytes
 
 
 def http_response(payload: bytes) -> HttpResponse:
@@ -186,11 +192,18 @@ def http_response(payload: bytes) -> HttpResponse:
     except orjson.JSONDecodeError as error:
         raise MalformedResponseError("The function's answer is no JSON.") from error
     if not isinstance(answer, dict) or "statusCode" not in answer:
-        return HttpResponse(200, [("content-type", "application/json")], payload)
+        return HttpResponse(200, b"content-type: application/json\r\n", payload)
     try:
-        return HttpResponse(int(answer["statusCode"]), list(_response_headers(answer)), _response_body(answer))
+        return HttpResponse(_status(answer), header_lines(_response_headers(answer)), _response_body(answer))
     except (TypeError, ValueError, AttributeError) as error:
         raise MalformedResponseError(f"The function's answer does not fit payload format 2.0: {error}") from error
+
+
+def _status(answer: Mapping[str, Any]) -> int:
+    status = int(answer["statusCode"])
+    if not 200 <= status <= 599:
+        raise ValueError(f"{status} is no final status")
+    return status
 
 
 def _response_headers(answer: Mapping[str, Any]) -> Iterable[tuple[str, str]]:

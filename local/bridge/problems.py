@@ -41,7 +41,7 @@ def problem_response(problem: ProblemError, request_id: str) -> HttpResponse:
         "errors": [],
         "request_id": request_id,
     }
-    headers = [("content-type", "application/problem+json")]
+    headers = b"content-type: application/problem+json\r\n"
     if problem.status == 503:
-        headers.append(("retry-after", str(_RETRY_AFTER_SECONDS)))
+        headers += b"retry-after: %d\r\n" % _RETRY_AFTER_SECONDS
     return HttpResponse(problem.status, headers, orjson.dumps(body))

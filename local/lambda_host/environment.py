@@ -7,10 +7,11 @@ import os
 import signal
 import sys
 import time
-import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from local.http_server import Response, header_lines
 from local.lambda_host.model import InvocationResult, failure
 from local.template import FunctionDefinition
 
@@ -26,7 +27,7 @@ class Invocation:
 
     payload: bytes
     deadline_ms: int
-    request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    request_id: str = field(default_factory=lambda: new_request_id())
     client_context: str | None = None
     trace_id: str | None = None
     result: asyncio.Future[InvocationResult] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
@@ -36,7 +37,7 @@ class Environment:
     """The host's side of one process. The Runtime API server calls `next_invocation` and `answer`."""
 
     def __init__(self, definition: FunctionDefinition, region: str, logs_dir: Path) -> None:
-        self.id = uuid.uuid4().hex[:12]
+        self.id = os.urandom(6).hex()
         self.definition = definition
         # The reason why the function could not start, as it reported it.
         self.init_error: InvocationResult | None = None
@@ -44,8 +45,13 @@ class Environment:
         self._log_path = logs_dir / f"{definition.logical_id}.log"
         self._process: asyncio.subprocess.Process | None = None
         self._killed = False
-        self._assigned: asyncio.Future[Invocation] | None = None
+        self._exit_reason = ""
+        # Answers the process's question for its next invocation; None while it works on one.
+        self._hand_over: Callable[[Response], None] | None = None
         self._current: Invocation | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        arn_header = ("Lambda-Runtime-Invoked-Function-Arn", definition.arn)
+        self._constant_headers = header_lines([("Content-Type", "application/json"), arn_header])
 
     async def start(self, runtime_api: str) -> None:
         """Start the process; it has started up when it asks for its first invocation."""
@@ -71,22 +77,26 @@ class Environment:
         """Wait for the end of the process and give it to the invocation that was running."""
         assert self._process is not None
         code = await self._process.wait()
-        if self._assigned is not None and not self._assigned.done():
-            self._assigned.cancel()
-        reason = f"signal: {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
-        self._finish(failure("Runtime.ExitError", f"Runtime exited with error: {reason}", self._request_id()))
+        self._hand_over = None
+        self._exit_reason = f"signal: {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+        self._finish(self._exit_failure())
+
+    def wait_for_invocation(self, hand_over: Callable[[Response], None]) -> None:
+        """The process asks for its next invocation, which `hand_over` is called with."""
+        self._hand_over = hand_over
 
     def run(self, invocation: Invocation) -> None:
-        """Hand an invocation to the process, which waits for one."""
-        assert self._assigned is not None
+        """Hand an invocation to the process, which waits for one, and end both when it takes too long."""
         assert self._current is None
         self._current = invocation
-        self._assigned.set_result(invocation)
-
-    def next_invocation(self) -> asyncio.Future[Invocation]:
-        """What the process gets to do next. Cancelled when the process ends."""
-        self._assigned = asyncio.get_running_loop().create_future()
-        return self._assigned
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self.definition.timeout_seconds, self._time_out, invocation)
+        hand_over, self._hand_over = self._hand_over, None
+        if hand_over is None:
+            # The process ended after the pool had chosen it.
+            self._finish(self._exit_failure())
+        else:
+            hand_over(Response(200, self._headers(invocation), invocation.payload))
 
     def answer(self, request_id: str, payload: bytes, function_error: str | None) -> bool:
         """Take the process's answer; False where it is for another invocation than the running one."""
@@ -95,7 +105,7 @@ class Environment:
         self._finish(InvocationResult(payload, function_error, request_id))
         return True
 
-    def time_out(self, invocation: Invocation) -> None:
+    def _time_out(self, invocation: Invocation) -> None:
         """End the invocation, if it is still running, and the whole environment, as Lambda does."""
         if self._current is not invocation:
             return
@@ -120,13 +130,29 @@ class Environment:
         with self._log_path.open("a", encoding="utf-8") as log:
             log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime())}Z {line}\n")
 
+    def _exit_failure(self) -> InvocationResult:
+        return failure("Runtime.ExitError", f"Runtime exited with error: {self._exit_reason}", self._request_id())
+
     def _request_id(self) -> str:
         return "" if self._current is None else self._current.request_id
 
     def _finish(self, result: InvocationResult) -> None:
         current, self._current = self._current, None
+        if self._timer is not None:
+            self._timer.cancel()
+        # Whoever waited for it may have given up; the function ran to its end all the same.
         if current is not None and not current.result.done():
             current.result.set_result(result)
+
+    def _headers(self, invocation: Invocation) -> bytes:
+        headers = [
+            ("Lambda-Runtime-Aws-Request-Id", invocation.request_id),
+            ("Lambda-Runtime-Deadline-Ms", str(invocation.deadline_ms)),
+            ("Lambda-Runtime-Trace-Id", invocation.trace_id or trace_id_of(invocation)),
+        ]
+        if invocation.client_context:
+            headers.append(("Lambda-Runtime-Client-Context", invocation.client_context))
+        return header_lines(headers) + self._constant_headers
 
     def _variables(self, runtime_api: str) -> dict[str, str]:
         definition = self.definition
@@ -158,3 +184,15 @@ class Environment:
             "TZ": "UTC",
             "_HANDLER": definition.handler,
         }
+
+
+def new_request_id() -> str:
+    """A random UUID, as Lambda's request ids are; `uuid.uuid4` takes four times as long to make one."""
+    digits = os.urandom(16).hex()
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+
+
+def trace_id_of(invocation: Invocation) -> str:
+    """An X-Ray trace header that is not sampled."""
+    digits = invocation.request_id.replace("-", "")
+    return f"Root=1-{invocation.deadline_ms // 1_000:08x}-{digits[:24]};Parent={digits[-16:]};Sampled=0"

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Self
 
-from aiohttp import web
-
 from local.lambda_host.environment import Environment
 from local.lambda_host.events import EventQueue
 from local.lambda_host.model import (
@@ -16,7 +14,7 @@ from local.lambda_host.model import (
     PayloadTooLargeError,
 )
 from local.lambda_host.pool import FunctionPool
-from local.lambda_host.server import LambdaServer, start_server
+from local.lambda_host.server import LambdaServer
 from local.template import RetryPolicy, Template
 
 # Functions without a reserved concurrency share the account's 1,000 on AWS; a laptop has no room for that.
@@ -46,12 +44,11 @@ class LambdaHost:
         self._environments: dict[str, tuple[FunctionPool, Environment]] = {}
         self._pools: dict[str, FunctionPool] = {}
         self._by_name: dict[str, FunctionPool] = {}
-        self._runner: web.ServerRunner | None = None
+        self._server = LambdaServer(self, self._environments)
 
     async def __aenter__(self) -> Self:
         self._logs_dir.mkdir(parents=True, exist_ok=True)
-        server = LambdaServer(self, self._environments)
-        self._runner, self.port = await start_server(server.handle, self.port, PAYLOAD_BYTES_MAX + 1024 * 1024)
+        self.port = await self._server.start(self.port)
         for definition in self.template.functions.values():
             limit = definition.reserved_concurrency
             limit = UNRESERVED_CONCURRENCY if limit is None else limit
@@ -73,8 +70,7 @@ class LambdaHost:
         await self._events.close()
         for pool in self._pools.values():
             await pool.wait_closed()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._server.close()
 
     def warm(self) -> None:
         """Start one environment of every function, so that the first invocation finds it ready."""

@@ -85,16 +85,7 @@ class FunctionPool:
             deadline_ms = int((time.time() + self.definition.timeout_seconds) * 1_000)
             invocation = Invocation(payload, deadline_ms, client_context=client_context, trace_id=trace_id)
             environment.run(invocation)
-            loop = asyncio.get_running_loop()
-            timer = loop.call_later(self.definition.timeout_seconds, environment.time_out, invocation)
-            try:
-                # The function runs to its end even if nobody waits for it any more.
-                return await asyncio.shield(invocation.result)
-            finally:
-                if invocation.result.done():
-                    timer.cancel()
-                else:
-                    invocation.result.add_done_callback(lambda _: timer.cancel())
+            return await invocation.result
         finally:
             self._in_flight -= 1
 
