@@ -1,7 +1,7 @@
 """Message properties as Lambda's poller reads them: what one publisher wrote badly must not end everybody's connection.
 
-RabbitMQ carries properties unread. pamqp refuses the whole frame when it cannot read one of them, upon which aiormq
-closes the connection; the message returns to its queue, and again, until it is dead-lettered without a reason.
+RabbitMQ carries properties unread. A client that refuses a frame because it cannot read one of them would lose its
+connection, the message would return to its queue, and again, until it is dead-lettered without a reason.
 """
 
 from __future__ import annotations
@@ -10,37 +10,56 @@ import struct
 from typing import Any
 
 from pamqp import decode
-from pamqp.commands import Basic
+
+# Names as in Lambda's events, from the highest bit of the flags down, with their AMQP types.
+_PROPERTIES = tuple(
+    (1 << (15 - position), name, kind)
+    for position, (name, kind) in enumerate(
+        (
+            ("contentType", "shortstr"),
+            ("contentEncoding", "shortstr"),
+            ("headers", "table"),
+            ("deliveryMode", "octet"),
+            ("priority", "octet"),
+            ("correlationId", "shortstr"),
+            ("replyTo", "shortstr"),
+            ("expiration", "shortstr"),
+            ("messageId", "shortstr"),
+            ("timestamp", "timestamp"),
+            ("type", "shortstr"),
+            ("userId", "shortstr"),
+            ("appId", "shortstr"),
+            ("clusterId", "shortstr"),
+        )
+    )
+)
+_UNREADABLE = (ValueError, TypeError, OverflowError, OSError, struct.error)
 
 
-def read_properties_leniently() -> None:
-    """Makes pamqp read properties by this module, in the whole process; may be called again."""
-    # aiormq offers no hook. This is the smallest thing to replace: frames and methods stay as strict as they were.
-    Basic.Properties.unmarshal = _unmarshal  # type: ignore[assignment,method-assign]
+def read_properties(data: bytes) -> dict[str, Any]:
+    """Every property by its name in Lambda's events, from the flags on; None where it is unset or cannot be read."""
+    flags, at = int.from_bytes(data[:2]), 2
+    found: dict[str, Any] = {}
+    for flag, name, kind in _PROPERTIES:
+        value = None
+        if flags & flag:
+            if kind == "shortstr":
+                end = at + 1 + int.from_bytes(data[at : at + 1])
+                # The Java client of Lambda's poller puts replacement characters into a text.
+                value = data[at + 1 : end].decode("utf-8", "replace")
+                at = end
+            else:
+                value, at = _read(kind, data, at)
+        found[name] = value
+    return found
 
 
-def _unmarshal(properties: Basic.Properties, flags: int, data: bytes) -> None:
-    for name in properties.__slots__:
-        if flags & properties.flags[name]:
-            kind = properties.amqp_type(name)
-            consumed, value = _read(kind, data)
-            setattr(properties, name, value)
-            data = data[consumed:]
-
-
-def _read(kind: str, data: bytes) -> tuple[int, Any]:
-    """How many bytes a property takes, and its value: None where it has none that can be read."""
+def _read(kind: str, data: bytes, at: int) -> tuple[Any, int]:
+    """The value that begins at `at`, and where the next one begins."""
+    length = 4 + int.from_bytes(data[at : at + 4]) if kind == "table" else {"octet": 1, "timestamp": 8}[kind]
+    value = None
     try:
-        return decode.by_type(data, kind)
-    except (ValueError, TypeError, OverflowError, OSError, struct.error):
-        length = _length(kind, data)
-    # The Java client of Lambda's poller puts replacement characters into a text.
-    return length, data[1:length].decode("utf-8", "replace") if kind == "shortstr" else None
-
-
-def _length(kind: str, data: bytes) -> int:
-    if kind == "shortstr":
-        return 1 + data[0] if data else 0
-    if kind == "table":
-        return 4 + int.from_bytes(data[:4], "big")
-    return {"octet": 1, "timestamp": 8}[kind]
+        _, value = decode.by_type(data[at : at + length], kind)
+    except _UNREADABLE:
+        value = None
+    return value, at + length

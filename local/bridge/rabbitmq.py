@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote
 
-import aio_pika
+import aiormq
 import aiormq.abc
 from aiormq.exceptions import AMQPError
 from yarl import URL
 
-from local.bridge.amqp_properties import read_properties_leniently
+from local.bridge.amqp_properties import read_properties
+from local.bridge.deliveries import DeliveriesFirst, Delivery
 from local.bridge.rabbitmq_events import BatchEvent, message_record
 from local.lambda_host.model import PAYLOAD_BYTES_MAX, InvokeError, Invoker
 from local.template import FunctionDefinition, QueueEvent
@@ -45,7 +46,7 @@ class BrokerAwayError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Delivery:
+class _Arrived:
     tag: int
     record: bytes
     arrived_at: float
@@ -55,22 +56,23 @@ class _Inbox:
     """What the broker has delivered and no batch has taken yet; bounded by the prefetch count."""
 
     def __init__(self) -> None:
-        self._deliveries: deque[_Delivery] = deque()
+        self._deliveries: deque[_Arrived] = deque()
         self._changed = asyncio.Event()
         self._closed = False
         self._loop = asyncio.get_running_loop()
 
-    async def on_message(self, message: aiormq.abc.DeliveredMessage) -> None:
+    def on_delivery(self, delivery: Delivery) -> None:
         # Converting here spreads the work over the window instead of adding it to the batch's way.
-        record = message_record(message.header.properties, message.body, redelivered=bool(message.redelivered))
-        self._deliveries.append(_Delivery(message.delivery_tag or 0, record, self._loop.time()))
+        properties = read_properties(delivery.properties)
+        record = message_record(properties, delivery.body, redelivered=delivery.redelivered)
+        self._deliveries.append(_Arrived(delivery.tag, record, self._loop.time()))
         self._changed.set()
 
     def on_closed(self, *_: Any) -> None:
         self._closed = True
         self._changed.set()
 
-    async def batch(self, size_max: int, bytes_max: int, window_seconds: float) -> list[_Delivery]:
+    async def batch(self, size_max: int, bytes_max: int, window_seconds: float) -> list[_Arrived]:
         """The next batch: full, or what has come when the first message has waited for the window.
 
         Raises BrokerAwayError once the broker is gone: what it delivered is on its queue again.
@@ -99,7 +101,7 @@ class _Inbox:
         if self._closed:
             raise BrokerAwayError("the connection was closed")
 
-    def _take(self, count: int) -> list[_Delivery]:
+    def _take(self, count: int) -> list[_Arrived]:
         return [self._deliveries.popleft() for _ in range(count)]
 
 
@@ -124,9 +126,9 @@ class QueueMapping:
         announced = False
         while True:
             try:
-                connection = await self._connect()
-                async with connection:
-                    inbox, channel = await self._consume(connection)
+                inbox = _Inbox()
+                async with await self._connect(inbox) as connection:
+                    channel = await self._consume(connection, inbox)
                     logger.info("Queue %s: consuming from %s.", self._event.queue, self._place)
                     pause_seconds, announced = _RECONNECT_SECONDS_MIN, False
                     await self._serve(inbox, channel)
@@ -144,21 +146,20 @@ class QueueMapping:
             await asyncio.sleep(pause_seconds)
             pause_seconds = min(2 * pause_seconds, _RECONNECT_SECONDS_MAX)
 
-    async def _connect(self) -> aio_pika.abc.AbstractConnection:
+    async def _connect(self, inbox: _Inbox) -> aiormq.abc.AbstractConnection:
+        connection = aiormq.Connection(self._url, transport_factory=DeliveriesFirst(inbox.on_delivery))
         async with asyncio.timeout(_BROKER_SECONDS_MAX):
-            return await aio_pika.connect(self._url)
+            await connection.connect()
+        return connection
 
-    async def _consume(self, connection: aio_pika.abc.AbstractConnection) -> tuple[_Inbox, aiormq.abc.AbstractChannel]:
-        """Start consuming on the channel beneath aio-pika's, which spares a message object for each delivery."""
-        inbox = _Inbox()
+    async def _consume(self, connection: aiormq.abc.AbstractConnection, inbox: _Inbox) -> aiormq.abc.AbstractChannel:
         async with asyncio.timeout(_BROKER_SECONDS_MAX):
             channel = await connection.channel(publisher_confirms=False)
-            underlay = await channel.get_underlay_channel()
-            underlay.closing.add_done_callback(inbox.on_closed)
-            underlay.on_consumer_cancel_callbacks.add(inbox.on_closed)
-            await underlay.basic_qos(prefetch_count=self._event.batch_size)
-            await underlay.basic_consume(self._event.queue, inbox.on_message)
-        return inbox, underlay
+            channel.closing.add_done_callback(inbox.on_closed)
+            channel.on_consumer_cancel_callbacks.add(inbox.on_closed)
+            await channel.basic_qos(prefetch_count=self._event.batch_size)
+            await channel.basic_consume(self._event.queue, _never_called)
+        return channel
 
     async def _serve(self, inbox: _Inbox, channel: aiormq.abc.AbstractChannel) -> None:
         bytes_max = PAYLOAD_BYTES_MAX - self._frame.size_bytes
@@ -190,9 +191,13 @@ class QueueMapping:
         return False
 
 
+async def _never_called(_: aiormq.abc.DeliveredMessage) -> None:
+    """What aiormq would call; the messages are taken before it sees them."""
+    raise AssertionError("A message was delivered twice.")
+
+
 def mappings_of(functions: list[FunctionDefinition], invoker: Invoker, broker_url: str) -> list[QueueMapping]:
     """The mapping of every enabled MQ event."""
-    read_properties_leniently()
     return [
         QueueMapping(function, event, invoker, broker_url)
         for function in functions

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 import pytest
 from pamqp.commands import Basic
 
+from local.bridge.amqp_properties import read_properties
 from local.bridge.rabbitmq_events import BatchEvent, message_record, timestamp_text
 
 PROPERTIES = (
@@ -13,7 +14,8 @@ PROPERTIES = (
 
 
 def record(properties: Basic.Properties, body: bytes = b"") -> dict[str, object]:
-    parsed: dict[str, object] = json.loads(message_record(properties, body, redelivered=False))
+    read = read_properties(properties.marshal())
+    parsed: dict[str, object] = json.loads(message_record(read, body, redelivered=False))
     return parsed
 
 
