@@ -35,7 +35,7 @@ clean: $(DEV) ## Stop everything and delete data and logs
 
 ##@ Work on the code
 .PHONY: test check bench bench-docs fmt hooks lock
-test: $(DEV) $(SAM) ## Run all tests; PYTEST_ARGS="-k relay" chooses among them
+test: $(DEV) $(SAM) $(BENCH) ## Run all tests; PYTEST_ARGS="-k relay" chooses among them
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 check: $(DEV) ## Check format, lint, types and architecture
 	@$(BIN)/ruff format --check .

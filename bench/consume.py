@@ -6,13 +6,14 @@ import asyncio
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from os import devnull
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from bench.results import Figure, Goal, Measure, interleaved
+from bench.results import Figure, Goal, Measure, interleaved, ratio
+from bench.rivals.consumption import celery_worker, naive_consumer
 from bench.servers import Servers, open_database
 from consumer import handler as consumer
 from paybridge import wiring
@@ -27,30 +28,43 @@ from tests.support.rmq import outbox_bodies, rmq_event
 
 BATCH_MESSAGES = 1_000
 BATCHES = 3
-GOAL_PAYMENTS_PER_SECOND = 2_000.0
+GOAL_PAYMENTS_PER_SECOND = 4_000.0
+GOAL_TIMES_FASTER = 8.0
+OURS, CALLS = "consumer", "gateway calls alone"
+NAIVE, CELERY = "one message at a time", "Celery"
 
 _SUCCEEDED = Statement("SELECT count(*) FROM payments WHERE status = 'succeeded'")
 
 
 def measure(servers: Servers) -> Measure:
-    """The function as Lambda calls it; beside it the bare HTTP calls, which are the most that this gateway allows."""
-    url = servers.postgres.fresh_database()
-    with (
-        running_gateway(servers.folder / "charges.jsonl") as gateway_url,
-        open_database(url) as database,
-        wired(database, gateway_url),
-    ):
+    """The function as Lambda calls it, and workers of the rivals; the bare HTTP calls are what this gateway allows."""
+    urls = [servers.postgres.fresh_database(migrated=ours) for ours in (True, False, False)]
+    with running_gateway(servers.folder / "charges.jsonl") as gateway_url, ExitStack() as stack:
+        database = stack.enter_context(open_database(urls[0]))
+        stack.enter_context(wired(database, gateway_url))
         merchant_id = new_merchant(database)
         _consume(database, merchant_id)
         contenders = {
-            "consumer": lambda: _consume(database, merchant_id),
-            "gateway calls alone": lambda: asyncio.run(_call_gateway(gateway_url)),
+            OURS: lambda: _consume(database, merchant_id),
+            CALLS: lambda: asyncio.run(_call_gateway(gateway_url)),
         }
+        for name, worker, url in ((NAIVE, naive_consumer, urls[1]), (CELERY, celery_worker, urls[2])):
+            amqp_url = servers.broker.fresh_vhost().amqp_url
+            contenders[name] = stack.enter_context(worker(servers.folder / worker.__name__, url, amqp_url, gateway_url))
         values = interleaved(servers.say, contenders, "payments/s")
-    servers.postgres.drop_database(url)
-    figures = [Figure("consumer", "payments/s", values["consumer"], Goal(GOAL_PAYMENTS_PER_SECOND))]
-    figures.append(Figure("gateway calls alone", "calls/s", values["gateway calls alone"], is_rival=True))
-    return Measure("consume", figures)
+    for url in urls:
+        servers.postgres.drop_database(url)
+    return Measure("consume", _figures(values))
+
+
+def _figures(values: dict[str, tuple[float, ...]]) -> list[Figure]:
+    faster = tuple(max(rates) for rates in zip(values[NAIVE], values[CELERY], strict=True))
+    return [
+        Figure(OURS, "payments/s", values[OURS], Goal(GOAL_PAYMENTS_PER_SECOND)),
+        *(Figure(name, "payments/s", values[name], is_rival=True) for name in (NAIVE, CELERY)),
+        ratio("ratio to the faster rival", values[OURS], faster, Goal(GOAL_TIMES_FASTER)),
+        Figure(CALLS, "calls/s", values[CALLS], is_rival=True),
+    ]
 
 
 @contextmanager

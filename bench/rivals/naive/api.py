@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import uuid
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, HTTPException
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from bench.rivals.naive.database import engine_of
 from bench.rivals.order import Order, answer_of, authenticate, event_body
 from bench.rivals.tables import Event, IdempotencyKey, Payment
 
@@ -39,7 +39,7 @@ def create_app(engine: Engine) -> FastAPI:
 
 def served() -> FastAPI:
     """What uvicorn serves."""
-    return create_app(create_engine(os.environ["DATABASE_URL"], pool_size=20))
+    return create_app(engine_of(connections_max=20))
 
 
 def _accept(session: Session, order: Order, key: str) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mangum import Mangum
-from sqlalchemy import create_engine
 
 from bench.rivals.naive.api import create_app
+from bench.rivals.naive.database import engine_of
 from bench.rivals.tables import Base
 from tests.support.api import ApiClient
 
@@ -16,7 +16,7 @@ from tests.support.api import ApiClient
 @contextmanager
 def naive_client(database_url: str) -> Iterator[ApiClient]:
     """A client of the application over a database of its own, in which the tables are made."""
-    engine = create_engine(database_url.replace("postgresql://", "postgresql+pg8000://", 1))
+    engine = engine_of(database_url)
     Base.metadata.create_all(engine)
     try:
         yield ApiClient(Mangum(create_app(engine), lifespan="off"))

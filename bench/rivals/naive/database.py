@@ -1,0 +1,13 @@
+"""The engine of the naive way."""
+
+from __future__ import annotations
+
+import os
+
+from sqlalchemy import Engine, create_engine
+
+
+def engine_of(url: str = "", connections_max: int = 5) -> Engine:
+    """The ORM over pg8000 for `postgresql://…`, or for what DATABASE_URL names."""
+    url = url or os.environ["DATABASE_URL"]
+    return create_engine(url.replace("postgresql://", "postgresql+pg8000://", 1), pool_size=connections_max)
