@@ -18,6 +18,7 @@ from bench.servers import Servers, open_database
 from consumer import handler as consumer
 from paybridge import wiring
 from paybridge.adapters.gateways.http import HttpGateway
+from paybridge.handling import consumer as handling
 from paybridge.observability.logging import logger as make_logger
 from paybridge.ports import Charged, ChargeRequest
 from paybridge.settings import Environment, gateway_settings
@@ -77,7 +78,7 @@ def wired(database: Database, gateway_url: str) -> Iterator[None]:
         patch.object(wiring, "database", lambda: database),
         patch.object(wiring, "gateway", lambda: gateway),
         patch.object(wiring, "gateway_configuration", lambda: configuration),
-        patch.object(consumer, "log", make_logger("consumer", nowhere)),
+        patch.object(handling, "log", make_logger("consumer", nowhere)),
     ):
         yield
         wiring.run(gateway.close())

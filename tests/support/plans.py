@@ -45,14 +45,17 @@ class Plan:
 
 
 def statements() -> dict[str, Statement]:
-    """Every statement of the store, as `module.NAME`, wherever in its module it is kept."""
-    found = {}
+    """Every statement of the store that has a plan, as `module.NAME`, wherever in its module it is kept.
+
+    One that another module imports counts once.
+    """
+    found: dict[Statement, str] = {}
     for module in pkgutil.walk_packages(paybridge.store.__path__, f"{paybridge.store.__name__}."):
         if ".migrations" not in module.name:
             names = vars(importlib.import_module(module.name))
             short = module.name.removeprefix(f"{paybridge.store.__name__}.")
-            found.update({f"{short}.{path}": one for path, one in _statements_in(names)})
-    return found
+            found.update({one: f"{short}.{path}" for path, one in _statements_in(names)})
+    return {name: one for one, name in found.items() if not one.sql.startswith(("LISTEN", "UNLISTEN"))}
 
 
 def _statements_in(values: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Statement]]:

@@ -239,7 +239,7 @@ def relaying(rows: SeededRows) -> dict[str, Rule]:
     by_id = {"reads": ("outbox_pkey",), "rows_max": {"outbox": BATCH}}
     every_month = frozenset({"outbox"})
     return {
-        "outbox._INSERT": Rule({"rows": records([fresh(id_) for id_ in events], "id", **new)}),
+        "outbox._INSERT": Rule({"rows": records([fresh(id_) for id_ in events], "id", **new), "is_published": True}),
         "outbox._CLAIM": Rule(
             {"limit": LIMIT}, ("outbox_due",), every_month=every_month, rows_max={"outbox": LIMIT + PARTITIONS}
         ),
@@ -358,6 +358,9 @@ def small() -> dict[str, Rule]:
         "health._SCHEMA_REVISION": Rule({}, ("alembic_version_pkc",)),
         "health._PING": Rule(),
         "maintenance._ENSURE_PARTITIONS": Rule({"months_ahead": 3}),
+        "wake_up.WAKE_RELAY": Rule(),
+        "wake_up._LOCK": Rule(),
+        "wake_up._UNLOCK": Rule(),
     }
 
 

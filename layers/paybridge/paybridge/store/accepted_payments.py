@@ -10,10 +10,11 @@ import orjson
 from paybridge.domain.events import Event, route
 from paybridge.domain.payment import Payment
 from paybridge.store.database import Database, Statement
+from paybridge.store.wake_up import IS_RELAY_BUSY, wake_relay
 
 # The three rows stand or fall together because they are one statement, which is also one round trip. A second request
 # with the same key waits at the primary key until the first commits (or for lock_timeout), then inserts nothing.
-_ACCEPT = Statement("""
+_ACCEPT = Statement(f"""
     WITH key AS (
         INSERT INTO idempotency_keys (merchant_id, operation, key, fingerprint, resource_id, response_status,
                                       response_body, created_at)
@@ -34,7 +35,7 @@ _ACCEPT = Statement("""
     SELECT :event_id::uuid, key.resource_id, :merchant_id::uuid, :sequence::integer, :event_type::text,
            :exchange::text, :routing_key::text, :event_body::text, :correlation_id::text, :created_at::timestamptz
     FROM key
-    RETURNING payment_id
+    RETURNING {IS_RELAY_BUSY}
 """)
 
 _FIND_KEY = Statement("""
@@ -69,7 +70,10 @@ class KeyedAnswer:
 
 
 def insert(database: Database, payment: Payment, event: Event, claim: KeyClaim) -> bool:
-    """Writes all of it, or nothing (False) when the key is taken; raises LockTimeout while another writes the key."""
+    """Writes all of it, or nothing (False) when the key is taken; raises LockTimeout while another writes the key.
+
+    It is committed when this returns, and a relay that was waiting for a row has been woken.
+    """
     exchange, routing_key = route(event.type)
     rows = database.run(
         _ACCEPT,
@@ -98,6 +102,8 @@ def insert(database: Database, payment: Payment, event: Event, claim: KeyClaim) 
         routing_key=routing_key,
         event_body=orjson.dumps(event.envelope()).decode(),
     )
+    if rows and not rows[0][0]:
+        wake_relay(database)
     return bool(rows)
 
 

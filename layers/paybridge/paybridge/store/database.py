@@ -12,11 +12,12 @@ import is the larger part of a cold start.
 
 from __future__ import annotations
 
+import asyncio
 import select
 import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -25,7 +26,13 @@ from pg8000 import dbapi
 from pg8000.exceptions import DatabaseError, InterfaceError
 from pg8000.native import to_statement
 
-from paybridge.domain.errors import ConstraintViolated, DatabaseUnavailable, LockTimeout, QueryFailed
+from paybridge.domain.errors import (
+    ConstraintViolated,
+    DatabaseUnavailable,
+    LockTimeout,
+    PaybridgeError,
+    QueryFailed,
+)
 from paybridge.store.wire import Prepared, Row
 
 if TYPE_CHECKING:
@@ -111,10 +118,12 @@ class _Connection(dbapi.Connection):  # type: ignore[misc]
 class Transaction:
     """An open transaction: what `Database.transaction` yields."""
 
-    __slots__ = ("_database",)
+    __slots__ = ("_database", "after_commit")
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        # Statements to be run once each, on their own, when the transaction is committed; see `Database.attempt`.
+        self.after_commit: set[Statement] = set()
 
     def run(self, statement: Statement, **parameters: Any) -> list[Row]:
         """Runs a prepared statement and returns its rows."""
@@ -127,6 +136,26 @@ class Transaction:
     def connection(self) -> SqlConnection:
         """SQLAlchemy's view of this transaction's connection, for tools that want one (migrations)."""
         return self._database._sqlalchemy_connection()
+
+
+class Session:
+    """The connection as it is, for what a session keeps, such as locks: what `Database.session` yields."""
+
+    __slots__ = ("_database",)
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def run(self, statement: Statement, **parameters: Any) -> list[Row]:
+        """Runs a prepared statement as a transaction of its own; never on a new connection."""
+        return self._database._run_prepared(statement, parameters)
+
+    async def heard(self, seconds_max: float) -> bool:
+        """Waits, without holding up the event loop, until the server says something unasked: whether it did in time.
+
+        That is a notification, or the end of the connection; the next statement reads which.
+        """
+        return await self._database._heard(seconds_max)
 
 
 class Database:
@@ -157,6 +186,11 @@ class Database:
         self._ensure_connected()
         return self._run_prepared(statement, parameters)
 
+    def attempt(self, statement: Statement) -> None:
+        """Runs a statement whose failure harms nobody, such as a hint to another process."""
+        with suppress(PaybridgeError):
+            self.run(statement)
+
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """Begins a transaction; commits at the end of the block, rolls back when the block raises.
@@ -166,12 +200,32 @@ class Database:
         """
         self._ensure_connected()
         self._simple("BEGIN")
+        transaction = Transaction(self)
         try:
-            yield Transaction(self)
+            yield transaction
         except BaseException:
             self._roll_back()
             raise
         self._simple("COMMIT")
+        for statement in transaction.after_commit:
+            self.attempt(statement)
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """One and the same connection for all of the block: it is not replaced by a new one when it is lost.
+
+        A block that raises ends the connection, and with it all that the session kept. Raises DatabaseUnavailable.
+        """
+        self._ensure_connected()
+        try:
+            yield Session(self)
+        except BaseException:
+            self.close()
+            raise
+
+    def another(self) -> Database:
+        """A second connection to the same database, opened on first use; the caller closes it."""
+        return Database(self._address, self._application_name, self._statement_seconds_max)
 
     def close(self) -> None:
         """Closes the connection; the next use opens a new one."""
@@ -196,6 +250,38 @@ class Database:
         assert self._connection is not None
         readable, _, _ = select.select([self._connection._usock], [], [], 0)
         return bool(readable)
+
+    async def _heard(self, seconds_max: float) -> bool:
+        connection = self._connection
+        if connection is None or self._is_unread(connection):
+            return True
+        loop = asyncio.get_running_loop()
+        heard = asyncio.Event()
+        # The socket is asked for now: closing the connection forgets it.
+        usock = connection._usock
+        loop.add_reader(usock, heard.set)
+        try:
+            async with asyncio.timeout(seconds_max):
+                return await heard.wait()
+        except TimeoutError:
+            return False
+        finally:
+            loop.remove_reader(usock)
+
+    def _is_unread(self, connection: _Connection) -> bool:
+        # What came right behind the answer to the last statement is in pg8000's buffer already, or in that of TLS,
+        # and then the socket stays silent. A socket that does not block lets us look without waiting.
+        usock = connection._usock
+        patience_seconds = usock.gettimeout()
+        usock.setblocking(False)
+        try:
+            return bool(connection._sock.peek(1))
+        except ssl.SSLWantReadError:
+            return False
+        except OSError:
+            return True
+        finally:
+            usock.settimeout(patience_seconds)
 
     def _connect(self) -> _Connection:
         try:

@@ -9,15 +9,20 @@ import orjson
 
 from paybridge.domain.events import Event, route
 from paybridge.store.database import Statement, Transaction
+from paybridge.store.wake_up import IS_RELAY_BUSY, WAKE_RELAY
 
-_INSERT = Statement("""
-    INSERT INTO outbox (id, payment_id, merchant_id, sequence, type, exchange, routing_key, body, correlation_id,
-                        created_at, available_at)
-    SELECT id, payment_id, merchant_id, sequence, type, exchange, routing_key, body, correlation_id, time,
-           now() + make_interval(secs => delay_seconds)
-    FROM json_to_recordset(:rows::json) AS new (id uuid, payment_id uuid, merchant_id uuid, sequence integer,
-        type text, exchange text, routing_key text, body text, correlation_id text, time timestamptz,
-        delay_seconds double precision)
+# What is only recorded concerns no relay.
+_INSERT = Statement(f"""
+    WITH added AS (
+        INSERT INTO outbox (id, payment_id, merchant_id, sequence, type, exchange, routing_key, body, correlation_id,
+                            created_at, available_at)
+        SELECT id, payment_id, merchant_id, sequence, type, exchange, routing_key, body, correlation_id, time,
+               now() + make_interval(secs => delay_seconds)
+        FROM json_to_recordset(:rows::json) AS new (id uuid, payment_id uuid, merchant_id uuid, sequence integer,
+            type text, exchange text, routing_key text, body text, correlation_id text, time timestamptz,
+            delay_seconds double precision)
+    )
+    SELECT CASE WHEN :is_published::boolean THEN {IS_RELAY_BUSY} ELSE true END
 """)
 
 # SKIP LOCKED lets several relays work side by side; the order is that of becoming due.
@@ -64,10 +69,17 @@ def add(transaction: Transaction, events: Iterable[Event], delay_seconds: float 
 
 
 def add_delayed(transaction: Transaction, events: Sequence[tuple[Event, float]]) -> None:
-    """Adds the events, each with its own delay in seconds."""
-    if events:
-        rows = orjson.dumps([_row_of(event, delay_seconds) for event, delay_seconds in events]).decode()
-        transaction.run(_INSERT, rows=rows)
+    """Adds the events, each with its own delay in seconds; a relay that waits is woken after the commit.
+
+    A delayed row wakes it as well, because it does not know of it when it decides how long to sleep.
+    """
+    if not events:
+        return
+    rows = [_row_of(event, delay_seconds) for event, delay_seconds in events]
+    is_published = any(row["exchange"] is not None for row in rows)
+    ((is_relay_busy,),) = transaction.run(_INSERT, rows=orjson.dumps(rows).decode(), is_published=is_published)
+    if not is_relay_busy:
+        transaction.after_commit.add(WAKE_RELAY)
 
 
 def claim(transaction: Transaction, limit: int) -> list[OutboxRow]:
