@@ -22,6 +22,7 @@ from paybridge import wiring
 from paybridge.adapters.rabbitmq.publisher import open_publisher
 from paybridge.store.database import Database
 from paybridge.usecases.events.relay import Refusal, relay_once
+from paybridge.usecases.events.side_by_side import relay_side_by_side
 
 ROWS = 20_000
 # One by one is a tenth of the others' speed, and its rate does not depend on how many there are.
@@ -117,8 +118,12 @@ async def empty_queue(amqp_url: str) -> int:
 async def relay_ours(database: Database, amqp_url: str) -> None:
     """Publishes all that is due in the outbox."""
     async with open_publisher(amqp_url) as publisher:
-        while (await relay_once(database, publisher, BATCH_ROWS, refuse)).claimed:
-            pass
+
+        async def relay_full(one: Database) -> bool:
+            return (await relay_once(one, publisher, BATCH_ROWS, refuse)).claimed == BATCH_ROWS
+
+        with closing(database.another()) as second:
+            await relay_side_by_side((database, second), relay_full)
 
 
 def refuse(refusal: Refusal) -> None:

@@ -32,7 +32,6 @@ PARAMETERS = {
     "CircuitCooldownSeconds": "5",
     "WebhookRetryDelaysSeconds": "1,2,4",
     "WebhookAllowLoopback": "true",
-    "RelayIdlePollSecondsMax": "0.05",
     "StuckAfterSeconds": "60",
 }
 PORTS = {

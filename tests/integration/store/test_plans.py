@@ -244,7 +244,12 @@ def relaying(rows: SeededRows) -> dict[str, Rule]:
             {"limit": LIMIT}, ("outbox_due",), every_month=every_month, rows_max={"outbox": LIMIT + PARTITIONS}
         ),
         "outbox._MARK_PUBLISHED": Rule({"ids": array(events)}, **by_id),
-        "outbox._MARK_REFUSED": Rule({"rows": records(events, "id", error="e", delay_seconds=1)}, **by_id),
+        "outbox._MARK_REFUSED": Rule(
+            {"rows": records(events, "id", error="e"), "delay_seconds_first": 1, "delay_seconds_max": 60}, **by_id
+        ),
+        "outbox._SECONDS_UNTIL_DUE": Rule(
+            {}, ("outbox_due",), every_month=every_month, rows_max={"outbox": PARTITIONS}
+        ),
         "health._RELAY_LAG": Rule(
             {}, ("outbox_due", "outbox_refused"), every_month=every_month, rows_max={"outbox": 2 * PARTITIONS}
         ),
@@ -357,10 +362,10 @@ def small() -> dict[str, Rule]:
         "waits._GIVE_BACK": Rule({"slot": 1, "ends_at": NOW}, ("api_waits_pkey",)),
         "health._SCHEMA_REVISION": Rule({}, ("alembic_version_pkc",)),
         "health._PING": Rule(),
-        "maintenance._ENSURE_PARTITIONS": Rule({"months_ahead": 3}),
-        "wake_up.WAKE_RELAY": Rule(),
         "wake_up._LOCK": Rule(),
         "wake_up._UNLOCK": Rule(),
+        "wake_up._WAKE": Rule(),
+        "maintenance._ENSURE_PARTITIONS": Rule({"months_ahead": 3}),
     }
 
 

@@ -150,6 +150,14 @@ class Session:
         """Runs a prepared statement as a transaction of its own; never on a new connection."""
         return self._database._run_prepared(statement, parameters)
 
+    def listen(self, channel: str) -> None:
+        """From now on a NOTIFY on the channel is heard."""
+        self._database._simple(f"LISTEN {channel}")
+
+    def unlisten(self) -> None:
+        """From now on the server says nothing unasked, so that the connection does not look like a dead one."""
+        self._database._simple("UNLISTEN *")
+
     async def heard(self, seconds_max: float) -> bool:
         """Waits, without holding up the event loop, until the server says something unasked: whether it did in time.
 
@@ -217,6 +225,8 @@ class Database:
         A block that raises ends the connection, and with it all that the session kept. Raises DatabaseUnavailable.
         """
         self._ensure_connected()
+        assert self._connection is not None
+        self._connection.notifications.clear()
         try:
             yield Session(self)
         except BaseException:
@@ -253,7 +263,7 @@ class Database:
 
     async def _heard(self, seconds_max: float) -> bool:
         connection = self._connection
-        if connection is None or self._is_unread(connection):
+        if connection is None or connection.notifications or self._is_unread(connection):
             return True
         loop = asyncio.get_running_loop()
         heard = asyncio.Event()
@@ -269,8 +279,8 @@ class Database:
             loop.remove_reader(usock)
 
     def _is_unread(self, connection: _Connection) -> bool:
-        # What came right behind the answer to the last statement is in pg8000's buffer already, or in that of TLS,
-        # and then the socket stays silent. A socket that does not block lets us look without waiting.
+        # What came right behind the answer to the last statement may be in a buffer already, of pg8000 or of TLS, and
+        # then the socket stays silent. A socket that does not block lets us look without waiting.
         usock = connection._usock
         patience_seconds = usock.gettimeout()
         usock.setblocking(False)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import orjson
 
 from paybridge.domain.events import Event, route
-from paybridge.store.database import Statement, Transaction
-from paybridge.store.wake_up import IS_RELAY_BUSY, WAKE_RELAY
+from paybridge.ports import Message
+from paybridge.store.database import Database, Session, Statement, Transaction
+from paybridge.store.wake_up import IS_RELAY_BUSY, wake_relay_after_commit
 
 # What is only recorded concerns no relay.
 _INSERT = Statement(f"""
@@ -27,7 +27,7 @@ _INSERT = Statement(f"""
 
 # SKIP LOCKED lets several relays work side by side; the order is that of becoming due.
 _CLAIM = Statement("""
-    SELECT id::text, type, exchange, routing_key, body, correlation_id, attempts
+    SELECT id::text, type, exchange, routing_key, body, correlation_id
     FROM outbox
     WHERE published_at IS NULL AND exchange IS NOT NULL AND available_at <= now()
     ORDER BY available_at
@@ -44,23 +44,18 @@ _MARK_PUBLISHED = Statement("""
 _MARK_REFUSED = Statement("""
     UPDATE outbox
     SET attempts = attempts + 1, last_error = refused.error,
-        available_at = clock_timestamp() + make_interval(secs => refused.delay_seconds)
-    FROM json_to_recordset(:rows::json) AS refused (id uuid, error text, delay_seconds double precision)
+        available_at = clock_timestamp() + make_interval(secs => least(
+            :delay_seconds_max::double precision, :delay_seconds_first::double precision * 2 ^ least(attempts, 32)))
+    FROM json_to_recordset(:rows::json) AS refused (id uuid, error text)
     WHERE outbox.id = refused.id
+    RETURNING outbox.id::text, attempts
 """)
 
-
-@dataclass(frozen=True, slots=True)
-class OutboxRow:
-    """A claimed row: what to publish, where, and how often that failed already."""
-
-    id: str
-    type: str
-    exchange: str
-    routing_key: str
-    body: str
-    correlation_id: str
-    attempts: int
+_SECONDS_UNTIL_DUE = Statement("""
+    SELECT extract(epoch FROM min(available_at) - clock_timestamp())::double precision
+    FROM outbox
+    WHERE published_at IS NULL AND exchange IS NOT NULL
+""")
 
 
 def add(transaction: Transaction, events: Iterable[Event], delay_seconds: float = 0) -> None:
@@ -79,12 +74,15 @@ def add_delayed(transaction: Transaction, events: Sequence[tuple[Event, float]])
     is_published = any(row["exchange"] is not None for row in rows)
     ((is_relay_busy,),) = transaction.run(_INSERT, rows=orjson.dumps(rows).decode(), is_published=is_published)
     if not is_relay_busy:
-        transaction.after_commit.add(WAKE_RELAY)
+        wake_relay_after_commit(transaction)
 
 
-def claim(transaction: Transaction, limit: int) -> list[OutboxRow]:
+def claim(transaction: Transaction, limit: int) -> list[Message]:
     """Locks up to `limit` due rows, oldest first, that no other relay holds, until the transaction ends."""
-    return [OutboxRow(*row) for row in transaction.run(_CLAIM, limit=limit)]
+    return [
+        Message(id_, type_, exchange, routing_key, body.encode(), correlation_id)
+        for id_, type_, exchange, routing_key, body, correlation_id in transaction.run(_CLAIM, limit=limit)
+    ]
 
 
 def mark_published(transaction: Transaction, ids: Sequence[str]) -> None:
@@ -92,10 +90,26 @@ def mark_published(transaction: Transaction, ids: Sequence[str]) -> None:
     transaction.run(_MARK_PUBLISHED, ids="{" + ",".join(ids) + "}")
 
 
-def mark_refused(transaction: Transaction, refusals: Sequence[tuple[str, str, float]]) -> None:
-    """Notes for each (id, error) that publishing failed, and puts its next try off by that many seconds."""
-    rows = [{"id": id_, "error": error, "delay_seconds": delay} for id_, error, delay in refusals]
-    transaction.run(_MARK_REFUSED, rows=orjson.dumps(rows).decode())
+def mark_refused(
+    transaction: Transaction, refusals: Sequence[tuple[str, str]], delay_seconds_first: float, delay_seconds_max: float
+) -> dict[str, int]:
+    """Notes for each (id, error) that publishing failed, and puts its next try off; gives the tries so far by id.
+
+    The delay doubles with every try, from the first to the longest.
+    """
+    rows = transaction.run(
+        _MARK_REFUSED,
+        rows=orjson.dumps([{"id": id_, "error": error} for id_, error in refusals]).decode(),
+        delay_seconds_first=delay_seconds_first,
+        delay_seconds_max=delay_seconds_max,
+    )
+    return {id_: attempts for id_, attempts in rows}  # noqa: C416 -- rows are lists to the type checker.
+
+
+def seconds_until_due(session: Database | Session) -> float | None:
+    """How long until a row is to be published, not positive if one is now; None when no row waits at all."""
+    seconds: float | None = session.run(_SECONDS_UNTIL_DUE)[0][0]
+    return seconds
 
 
 def _row_of(event: Event, delay_seconds: float) -> dict[str, object]:

@@ -25,20 +25,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from paybridge.store.database import Database, Session, Statement
+from paybridge.store.database import Database, Session, Statement, Transaction
 
 # Any constant does, as long as nobody else uses it in this database.
 _LOCK_KEY: Final = 7_216_045_318
 _CHANNEL: Final = "outbox"
 
-# To be evaluated in the transaction of the rows; false when `WAKE_RELAY` is to follow its commit.
+# SQL, to be evaluated in the transaction of the rows; false when the relay is to be woken after its commit.
 IS_RELAY_BUSY: Final = f"pg_try_advisory_xact_lock_shared({_LOCK_KEY})"
-WAKE_RELAY: Final = Statement(f"SELECT pg_notify('{_CHANNEL}', '')")
+_WAKE = Statement(f"SELECT pg_notify('{_CHANNEL}', '')")
 
 _LOCK = Statement(f"SELECT pg_try_advisory_lock({_LOCK_KEY})")
 _UNLOCK = Statement(f"SELECT pg_advisory_unlock({_LOCK_KEY})")
-_LISTEN = Statement(f"LISTEN {_CHANNEL}")
-_UNLISTEN = Statement(f"UNLISTEN {_CHANNEL}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +59,18 @@ def listening(database: Database) -> Iterator[Listening]:
     """
     with database.session() as session:
         is_told = bool(session.run(_LOCK)[0][0])
-        session.run(_LISTEN)
+        session.listen(_CHANNEL)
         yield Listening(session, is_told)
         if is_told:
             session.run(_UNLOCK)
-        # After this the server says nothing unasked any more, so that the connection does not look like a dead one.
-        session.run(_UNLISTEN)
+        session.unlisten()
 
 
 def wake_relay(database: Database) -> None:
     """Wakes every relay that listens. That it fails harms nobody: a relay looks by itself in a while."""
-    database.attempt(WAKE_RELAY)
+    database.attempt(_WAKE)
+
+
+def wake_relay_after_commit(transaction: Transaction) -> None:
+    """The same once the transaction is committed, however often it is asked for."""
+    transaction.after_commit.add(_WAKE)

@@ -117,7 +117,16 @@ def open_publisher() -> AbstractAsyncContextManager[RabbitPublisher]:
 
 @cache
 def _runner() -> asyncio.Runner:
-    return asyncio.Runner()
+    return asyncio.Runner(loop_factory=_new_loop)
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        # There is none for Windows, whose default loop cannot watch the database's socket.
+        return asyncio.SelectorEventLoop()
+    return uvloop.new_event_loop()
 
 
 def run(work: Coroutine[Any, Any, _Result]) -> _Result:

@@ -6,14 +6,12 @@ leaves the rows as they were, to be published again, and two relays side by side
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from paybridge.domain.retry import backoff_seconds
 from paybridge.ports import Message, Publisher
 from paybridge.store import outbox
-from paybridge.store.database import Database
-from paybridge.store.outbox import OutboxRow
+from paybridge.store.database import Database, Transaction
 
 CONFIRM_DEADLINE_SECONDS = 10.0
 REFUSED_DELAY_SECONDS_FIRST = 1.0
@@ -44,53 +42,48 @@ class Relayed:
 async def relay_once(
     database: Database,
     publisher: Publisher,
-    batch_rows: int,
+    rows_max: int,
     on_refused: Callable[[Refusal], None],
 ) -> Relayed:
-    """Publishes one batch of due rows.
+    """Publishes one batch of due rows: as many as wait, up to `rows_max`, the oldest first.
+
+    From the claim until the batch is on its way nothing else runs in this event loop, so passes side by side, each on
+    a database connection of its own, publish in the order in which they claimed.
 
     A refused or unroutable row stays, with its error and its number of attempts, and comes again later; it never holds
     up the rest. Raises DatabaseUnavailable or BrokerUnavailable, with every row left as it was.
     """
     with database.transaction() as transaction:
-        rows = outbox.claim(transaction, batch_rows)
-        if not rows:
+        messages = outbox.claim(transaction, rows_max)
+        if not messages:
             return Relayed(claimed=0, refused=0)
-        reasons = await publisher.publish([_message_of(row) for row in rows], CONFIRM_DEADLINE_SECONDS)
-        published = [row.id for row, reason in zip(rows, reasons, strict=True) if reason is None]
-        refused = [_refusal(row, reason) for row, reason in zip(rows, reasons, strict=True) if reason is not None]
+        reasons = await publisher.publish(messages, CONFIRM_DEADLINE_SECONDS)
+        published = [message.id for message, reason in zip(messages, reasons, strict=True) if reason is None]
         if published:
             outbox.mark_published(transaction, published)
-        if refused:
-            outbox.mark_refused(transaction, [_next_try(refusal) for refusal in refused])
-    for refusal in refused:
+        refusals = _put_off(transaction, messages, reasons) if len(published) < len(messages) else []
+    for refusal in refusals:
         on_refused(refusal)
-    return Relayed(claimed=len(rows), refused=len(refused))
+    return Relayed(claimed=len(messages), refused=len(refusals))
 
 
-def _message_of(row: OutboxRow) -> Message:
-    return Message(
-        id=row.id,
-        type=row.type,
-        exchange=row.exchange,
-        routing_key=row.routing_key,
-        body=row.body.encode(),
-        correlation_id=row.correlation_id,
+def _put_off(transaction: Transaction, messages: Sequence[Message], reasons: Sequence[str | None]) -> list[Refusal]:
+    refused = [(message, reason) for message, reason in zip(messages, reasons, strict=True) if reason is not None]
+    attempts = outbox.mark_refused(
+        transaction,
+        [(message.id, reason) for message, reason in refused],
+        REFUSED_DELAY_SECONDS_FIRST,
+        REFUSED_DELAY_SECONDS_MAX,
     )
-
-
-def _refusal(row: OutboxRow, reason: str) -> Refusal:
-    return Refusal(
-        event_id=row.id,
-        event_type=row.type,
-        exchange=row.exchange,
-        routing_key=row.routing_key,
-        correlation_id=row.correlation_id,
-        attempts=row.attempts + 1,
-        reason=reason,
-    )
-
-
-def _next_try(refusal: Refusal) -> tuple[str, str, float]:
-    delay_seconds = backoff_seconds(refusal.attempts, REFUSED_DELAY_SECONDS_FIRST, REFUSED_DELAY_SECONDS_MAX)
-    return refusal.event_id, refusal.reason, delay_seconds
+    return [
+        Refusal(
+            event_id=message.id,
+            event_type=message.type,
+            exchange=message.exchange,
+            routing_key=message.routing_key,
+            correlation_id=message.correlation_id,
+            attempts=attempts[message.id],
+            reason=reason,
+        )
+        for message, reason in refused
+    ]
