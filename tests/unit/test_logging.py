@@ -1,12 +1,14 @@
 import io
 import json
+import logging
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import pytest
+from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 
-from paybridge.observability.logging import json_text, logger
+from paybridge.observability.logging import LineFormatter, json_text, logger
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,26 @@ class TestLogger:
         expected = {"level": "INFO", "message": "request", "status": 202, "service": "log-test"}
         assert line.items() >= {**expected, "correlation_id": "a-correlation-id"}.items()
         assert line["timestamp"].endswith("+00:00")
+
+    def test_a_line_is_what_powertools_itself_would_write(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-2-3;Parent=4;Sampled=1")
+        record = logging.makeLogRecord({"msg": "took %s s", "args": (3,), "funcName": "f", "lineno": 7, "queue": "q"})
+        stock = LambdaPowertoolsFormatter(utc=True, use_rfc3339=True, service="log-test", correlation_id="c")
+        ours = LineFormatter()
+        ours.append_keys(service="log-test", correlation_id="c", sampling_rate=None)
+        assert json.loads(ours.format(record)) == json.loads(stock.format(record))
+
+    def test_an_error_with_its_traceback_is_written_too(self) -> None:
+        stream = io.StringIO()
+        log = logger("log-test-errors", stream)
+        try:
+            int("odd")
+        except ValueError:
+            log.exception("defect", payment="p")
+        [line] = map(json.loads, stream.getvalue().splitlines())
+        assert line.items() >= {"level": "ERROR", "message": "defect", "payment": "p"}.items()
+        assert line["exception_name"] == "ValueError"
+        assert "'odd'" in line["stack_trace"]["value"]
 
 
 class TestJsonText:

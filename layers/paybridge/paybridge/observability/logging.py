@@ -3,13 +3,46 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import IO, Any, Final
 
 import orjson
 from aws_lambda_powertools import Logger
+from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 
 # A dataclass is logged as its text, which is where it hides what is secret; orjson would write out its fields.
 _OPTIONS: Final = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
+# Whatever else a record has was given with the line; other formatters add the last two.
+_RECORD_ATTRIBUTES: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+
+# No line names a thread or a process, and finding out about them is a third of making a record.
+logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+
+
+class LineFormatter(LambdaPowertoolsFormatter):
+    """Powertools' lines, put together in half of its time.
+
+    Powertools tries to read every message as JSON, and copies each record to format its keys by templates. Lines with
+    an exception are its own.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(json_serializer=json_text, utc=True, use_rfc3339=True)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of a record: its place and message, the logger's own keys, and what was given with it."""
+        if record.exc_info:
+            return super().format(record)
+        line = {
+            **self.log_format,
+            "level": record.levelname,
+            "location": f"{record.funcName}:{record.lineno}",
+            "message": record.getMessage(),
+            "timestamp": self.formatTime(record),
+            "xray_trace_id": self._get_latest_trace_id(),
+            **{name: value for name, value in vars(record).items() if name not in _RECORD_ATTRIBUTES},
+        }
+        return json_text({name: value for name, value in line.items() if value is not None})
 
 
 def logger(service: str | None = None, stream: IO[str] | None = None) -> Logger:
@@ -17,10 +50,10 @@ def logger(service: str | None = None, stream: IO[str] | None = None) -> Logger:
 
     Level and service, where none is given, come from the POWERTOOLS_* variables.
     """
-    return Logger(service=service, stream=stream, utc=True, use_rfc3339=True, json_serializer=json_text)
+    return Logger(service=service, stream=stream, logger_formatter=LineFormatter())
 
 
-def json_text(record: dict[str, Any]) -> str:
+def json_text(record: Any) -> str:
     """One line of the log. orjson takes a quarter of the time off it."""
     try:
         return orjson.dumps(record, default=str, option=_OPTIONS).decode()
