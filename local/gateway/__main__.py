@@ -7,12 +7,11 @@ import signal
 import sys
 from pathlib import Path
 
-from aiohttp import web
-
 from local.gateway.behaviour import Behaviour
 from local.gateway.gateway import Gateway
 from local.gateway.log import ChargeLog
 from local.gateway.server import GatewayServer
+from local.lean_http import LeanServer, loop_factory
 
 
 def main() -> int:
@@ -26,7 +25,8 @@ def main() -> int:
     except ValueError as error:
         return _fail(f"The GATEWAY_ settings are wrong: {error}.")
     try:
-        asyncio.run(serve(arguments.host, arguments.port, arguments.log, behaviour))
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(serve(arguments.host, arguments.port, arguments.log, behaviour))
     except OSError as error:
         return _fail(f"The gateway cannot run on port {arguments.port}: {error.strerror or error}.")
     return 0
@@ -38,16 +38,13 @@ async def serve(host: str, port: int, log_path: Path, behaviour: Behaviour) -> N
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     log = ChargeLog(log_path)
-    server = web.Server(GatewayServer(Gateway(log, behaviour)).handle, access_log=None)
-    # Requests that are never answered must not keep the process from ending.
-    runner = web.ServerRunner(server, shutdown_timeout=0.1)
-    await runner.setup()
+    server = LeanServer(GatewayServer(Gateway(log, behaviour)).handle)
     try:
-        await web.TCPSite(runner, host, port, backlog=1024).start()
+        await server.start(host, port)
         print(f"gateway listening on http://{host}:{port}", flush=True)
         await stop.wait()
     finally:
-        await runner.cleanup()
+        await server.stop()
         log.close()
 
 

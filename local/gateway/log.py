@@ -27,9 +27,9 @@ class ChargeLog:
     def append(self, record: Record) -> None:
         """Write one record for good; OSError when the disk refuses it, and then the record does not count."""
         line = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
-        size_before = os.fstat(self._file).st_size
-        if os.write(self._file, line) != len(line):
-            os.ftruncate(self._file, size_before)
+        written = os.write(self._file, line)
+        if written != len(line):
+            os.ftruncate(self._file, os.fstat(self._file).st_size - written)
             raise OSError("the charge log took only part of a record")
         self._index(record)
 

@@ -1,14 +1,12 @@
 """HTTP in front of the simulated gateway."""
 
-import asyncio
 from typing import Any
 
 import orjson
-from aiohttp import web
-from multidict import CIMultiDict
 
 from local.gateway.gateway import BadRequest, Gateway, KeyReused, Unanswered, Unavailable
 from local.gateway.log import Record
+from local.lean_http import Request, Response, json_response
 
 BODY_BYTES_MAX = 64 * 1024
 # Fields of a record that the log has and no answer shows.
@@ -16,16 +14,12 @@ _PRIVATE = frozenset({"payment_method", "latency_ms"})
 
 
 class GatewayServer:
-    """Maps HTTP requests to the gateway and its log.
-
-    It is a bare handler for `aiohttp.web.Server`, because the router and middlewares of an application would cost
-    processor time that belongs to what is being measured against this gateway.
-    """
+    """Maps HTTP requests to the gateway and its log."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def handle(self, request: Request) -> Response:
         try:
             return await self._route(request)
         except BadRequest as error:
@@ -34,35 +28,39 @@ class GatewayServer:
             return _error(409, "this idempotency key was used with other parameters")
         except Unavailable as error:
             return _error(error.status, "the gateway is unavailable" if error.status == 503 else "internal error")
+        except OSError as error:
+            return _error(500, f"the charge log cannot be written: {error.strerror}")
         except Unanswered:
             return await _wait_for_ever(request)
-        except ConnectionResetError:
-            return _error(400, "the client has hung up")  # Nobody reads this.
 
-    async def _route(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _route(self, request: Request) -> Response:
         method, path = request.method, request.path
         if (method, path) == ("POST", "/_control"):
-            return await self._control(request)
+            return self._control(request)
         if self._gateway.behaviour.down:
             raise Unavailable(503)
         match method, path:
             case "POST", "/charges":
-                answer = await self._gateway.charge(_key(request), await _body(request))
+                answer = await self._gateway.charge(_key(request), _body(request))
             case "POST", "/refunds":
-                answer = await self._gateway.refund(_key(request), await _body(request))
+                answer = await self._gateway.refund(_key(request), _body(request))
             case "GET", "/charges":
-                return _json(200, [_public(r) for r in self._gateway.log.of_reference(_query(request, "reference"))])
+                return json_response(
+                    200, [_public(r) for r in self._gateway.log.of_reference(_query(request, "reference"))]
+                )
             case "GET", "/statement":
-                return _json(200, [_public(r) for r in self._gateway.log.of_day(_query(request, "date"))])
+                return json_response(200, [_public(r) for r in self._gateway.log.of_day(_query(request, "date"))])
             case "GET", "/health":
-                return _json(200, {"status": "ok"})
+                return json_response(200, {"status": "ok"})
             case _:
                 return _error(404, "there is nothing here")
         status = 201 if answer.record["status"] == "succeeded" else 402
-        return _json(status, _public(answer.record), {"Idempotency-Replayed": "true"} if answer.replayed else None)
+        return json_response(
+            status, _public(answer.record), {"Idempotency-Replayed": "true"} if answer.replayed else None
+        )
 
-    async def _control(self, request: web.BaseRequest) -> web.StreamResponse:
-        changes = await _body(request)
+    def _control(self, request: Request) -> Response:
+        changes = _body(request)
         if not isinstance(changes, dict):
             raise BadRequest("the body must be a JSON object")
         try:
@@ -70,31 +68,30 @@ class GatewayServer:
         except ValueError as error:
             raise BadRequest(str(error)) from error
         behaviour = self._gateway.behaviour
-        return _json(200, {name: getattr(behaviour, name) for name in behaviour.__slots__})
+        return json_response(200, {name: getattr(behaviour, name) for name in behaviour.__slots__})
 
 
-async def _wait_for_ever(request: web.BaseRequest) -> web.StreamResponse:
+async def _wait_for_ever(request: Request) -> Response:
     """Hold the connection until the client gives up, as a gateway whose answer is lost would."""
-    while request.transport is not None:  # noqa: ASYNC110 - aiohttp offers no event for a lost connection here
-        await asyncio.sleep(0.5)
-    return web.Response(status=504)
+    await request.client_gone()
+    return Response(504)
 
 
-async def _body(request: web.BaseRequest) -> Any:
-    if (request.content_length or 0) > BODY_BYTES_MAX:
+def _body(request: Request) -> Any:
+    if len(request.body) > BODY_BYTES_MAX:
         raise BadRequest("the body is too long")
     try:
-        return orjson.loads(await request.read())
+        return orjson.loads(request.body)
     except orjson.JSONDecodeError as error:
         raise BadRequest("the body is not JSON") from error
 
 
-def _key(request: web.BaseRequest) -> str:
-    return request.headers.get("Idempotency-Key", "")
+def _key(request: Request) -> str:
+    return request.headers.get("idempotency-key", "")
 
 
-def _query(request: web.BaseRequest, name: str) -> str:
-    if not (value := request.query.get(name)):
+def _query(request: Request, name: str) -> str:
+    if not (value := request.parameter(name)):
         raise BadRequest(f"the parameter {name} is missing")
     return value
 
@@ -103,11 +100,5 @@ def _public(record: Record) -> Record:
     return {name: value for name, value in record.items() if name not in _PRIVATE}
 
 
-def _error(status: int, detail: str) -> web.Response:
-    return _json(status, {"error": detail})
-
-
-def _json(status: int, content: Any, headers: dict[str, str] | None = None) -> web.Response:
-    all_headers: CIMultiDict[str] = CIMultiDict(headers or {})
-    all_headers["Content-Type"] = "application/json"
-    return web.Response(status=status, body=orjson.dumps(content), headers=all_headers)
+def _error(status: int, detail: str) -> Response:
+    return json_response(status, {"error": detail})
