@@ -1,4 +1,4 @@
-"""The whole offline stack, from the first POST to the last verified webhook, and what it costs in CPU time."""
+"""The whole offline stack and its rivals, from the first POST to the last verified webhook, and the CPU time of it."""
 
 from __future__ import annotations
 
@@ -6,32 +6,52 @@ import json
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import quote
 
 import httpx
 import psutil
 
-from bench.results import ROUNDS, Figure, Goal, Measure, number_text
+from bench.results import ROUNDS, Figure, Goal, Measure, number_text, ratio
+from bench.rivals import pgbench
+from bench.rivals.stacks import CELERY, FAST_STREAM, NAIVE, RivalStack, running
 from bench.servers import Servers, open_database
+from local import topology
+from local.processes import Processes
+from local.servers import postgres
 from local.settings import PROJECT
 from local.stack import Stack
-from paybridge.store.database import Database, Statement
+from paybridge.store.migrations import migrate
+from tests.support.payments import new_merchant, new_payment
 
 PAYMENTS = 2_000
 # Enough for the host to have started every environment that this many connections keep busy.
 WARM_UP_PAYMENTS = 2_000
+# Few of the slow, so that the measure ends; each takes some seconds.
+RIVALS: dict[RivalStack, int] = {NAIVE: 400, FAST_STREAM: 1_200, CELERY: 800}
+WARM_UP_PAYMENTS_RIVAL = 200
 CONNECTIONS = 16
+PGBENCH_SECONDS = 3
 POLL_SECONDS = 0.2
 SETTLE_SECONDS_MAX = 90.0
-GOAL_PAYMENTS_PER_SECOND = 500.0
+OURS, ACCEPTED, CPU = "POST to verified webhook", "POST to 202", "CPU time, whole stack"
+PGBENCH = "pgbench, three inserts"
+GOAL_TIMES_PGBENCH = 0.4
+GOALS_TIMES_RIVAL = {FAST_STREAM: 2.7, NAIVE: 7.0}
+GOAL_CPU_SECONDS = 2.3
 
-# Counts one round's payments alone, which are told apart by their webhook URL.
-_DELIVERED = Statement("""
+# One round's payments alone, which are told apart by their webhook URL.
+_DELIVERED = """
     SELECT count(*) FROM webhook_deliveries d JOIN payments p ON p.id = d.payment_id
     WHERE d.url = :url::text AND d.status = 'delivered' AND p.status = 'succeeded'
-""")
+"""
+_DELIVERED_RIVAL = """
+    SELECT count(*) FROM deliveries d JOIN payments p ON p.id = d.payment_id
+    WHERE d.url = :url::text AND p.status = 'succeeded'
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,75 +63,173 @@ class Round:
     cpu_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A stack that runs: where it is posted to, where it notes its deliveries, and all of its processes."""
+
+    api_url: str
+    sink_url: str
+    database_url: str
+    delivered: str
+    processes: tuple[Processes, ...]
+
+
 def measure(servers: Servers) -> Measure:
-    """A client in a process of its own posts; its CPU time is not the stack's."""
+    """Each stack runs alone, on the same PostgreSQL, RabbitMQ, gateway and sink; its start and warm-up do not count."""
     stack = servers.stack
-    rounds = []
-    with open_database(stack.urls.postgres) as database:
-        _run(stack, database, "warm-up", WARM_UP_PAYMENTS)
-        for number in range(1, ROUNDS + 1):
-            done = _run(stack, database, f"round-{number}", PAYMENTS)
-            rounds.append(done)
-            servers.say(
-                f"round {number} of {ROUNDS}: {number_text(done.settled_per_second)} payments/s end to end, accepted "
-                f"{number_text(done.accepted_per_second)}/s, {number_text(done.cpu_seconds)} CPU s per 1,000"
-            )
-    settled = tuple(one.settled_per_second for one in rounds)
-    return Measure(
-        "end_to_end",
-        [
-            Figure("POST to verified webhook", "payments/s", settled, Goal(GOAL_PAYMENTS_PER_SECOND)),
-            Figure("POST to 202", "payments/s", tuple(one.accepted_per_second for one in rounds)),
-            Figure("CPU time, whole stack", "s per 1,000", tuple(one.cpu_seconds for one in rounds)),
-        ],
-    )
+    ours: list[Round] = []
+    theirs: dict[RivalStack, list[Round]] = {rival: [] for rival in RIVALS}
+    transactions: list[float] = []
+    places = {rival: _place_of(stack, rival) for rival in RIVALS}
+    three_inserts = _three_inserts(servers)
+    for number in range(1, ROUNDS + 1):
+        ours.append(_round_of_ours(stack, number))
+        _say(servers, number, OURS, ours[-1])
+        with _without_functions(stack):
+            if three_inserts is not None:
+                transactions.append(three_inserts())
+                servers.say(f"round {number} of {ROUNDS}: {PGBENCH} {number_text(transactions[-1])} transactions/s")
+            for rival, rounds in theirs.items():
+                rounds.append(_round_of_rival(servers, rival, places[rival], number))
+                _say(servers, number, rival.name, rounds[-1])
+    return Measure("end_to_end", _figures(ours, theirs, tuple(transactions)), _notes(three_inserts is not None))
 
 
-def _run(stack: Stack, database: Database, name: str, payments: int) -> Round:
-    webhook_url = f"{stack.urls.sink}/ok/{name}"
-    cpu_before = _cpu_seconds(stack)
-    posted = _post(stack, webhook_url, payments)
-    _wait_until_settled(database, webhook_url, payments)
-    cpu_seconds = _cpu_seconds(stack) - cpu_before
-    ended_at = _last_received_at(stack, f"/ok/{name}", payments)
-    return Round(
-        settled_per_second=payments / (ended_at - posted["started_at"]),
-        accepted_per_second=payments / (posted["ended_at"] - posted["started_at"]),
-        cpu_seconds=cpu_seconds * 1000 / payments,
-    )
-
-
-def _post(stack: Stack, webhook_url: str, payments: int) -> dict[str, float]:
-    command = [sys.executable, "-m", "bench.client", stack.urls.api, webhook_url, str(payments), str(CONNECTIONS)]
-    output = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=True).stdout
-    posted: dict[str, float] = json.loads(output)
-    return posted
-
-
-def _wait_until_settled(database: Database, webhook_url: str, payments: int) -> None:
-    deadline = time.monotonic() + SETTLE_SECONDS_MAX
-    while (delivered := int(database.run(_DELIVERED, url=webhook_url)[0][0])) < payments:
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"only {delivered} of {payments} payments were settled and delivered")
-        time.sleep(POLL_SECONDS)
-
-
-def _last_received_at(stack: Stack, path: str, payments: int) -> float:
-    """When the sink received the last webhook; by its own clock, so that our polling adds nothing."""
-    with httpx.Client(base_url=stack.urls.sink, timeout=30, trust_env=False) as sink:
-        received = sink.get("/received", params={"path": path}).raise_for_status().json()
-        sink.delete("/received").raise_for_status()
-    verified = {one["headers"]["webhook-id"] for one in received if one["verified"]}
-    assert len(verified) == payments, f"{len(verified)} of {payments} webhooks were verified"
-    return max(datetime.fromisoformat(one["received_at"]).timestamp() for one in received)
-
-
-def _cpu_seconds(stack: Stack) -> float:
-    """CPU time of every process of the stack; that of ended ones is in their parents' account."""
+def cpu_seconds_of(*groups: Processes) -> float:
+    """CPU time of every process of these groups; that of ended ones is in their parents' account."""
     total = 0.0
-    for child in stack.processes.children:
+    for child in [child for group in groups for child in group.children]:
         for process in [child.process, *child.process.children(recursive=True)]:
             with suppress(psutil.NoSuchProcess):
                 times = process.cpu_times()
                 total += times.user + times.system + times.children_user + times.children_system
     return total
+
+
+def _figures(ours: list[Round], theirs: dict[RivalStack, list[Round]], transactions: tuple[float, ...]) -> list[Figure]:
+    settled = _settled(ours)
+    figures = [Figure(OURS, "payments/s", settled)]
+    figures += [Figure(rival.name, "payments/s", _settled(done), is_rival=True) for rival, done in theirs.items()]
+    if transactions:
+        figures.append(Figure(PGBENCH, "transactions/s", transactions, is_rival=True))
+        figures.append(ratio("ratio to pgbench", settled, transactions, Goal(GOAL_TIMES_PGBENCH)))
+    for rival, times in GOALS_TIMES_RIVAL.items():
+        figures.append(ratio(f"ratio to {rival.name}", settled, _settled(theirs[rival]), Goal(times)))
+    figures.append(Figure(CPU, "s per 1,000", _cpu(ours), Goal(GOAL_CPU_SECONDS, at_most=True)))
+    for rival, done in theirs.items():
+        figures.append(Figure(f"CPU time, {rival.name}", "s per 1,000", _cpu(done), is_rival=True, compared_with=CPU))
+    return [*figures, Figure(ACCEPTED, "payments/s", tuple(one.accepted_per_second for one in ours))]
+
+
+def _settled(rounds: list[Round]) -> tuple[float, ...]:
+    return tuple(one.settled_per_second for one in rounds)
+
+
+def _cpu(rounds: list[Round]) -> tuple[float, ...]:
+    return tuple(one.cpu_seconds for one in rounds)
+
+
+def _notes(has_pgbench: bool) -> list[str]:
+    return [] if has_pgbench else ["pgbench was not found: it was left out."]
+
+
+def _say(servers: Servers, number: int, name: str, done: Round) -> None:
+    servers.say(
+        f"round {number} of {ROUNDS}: {name} {number_text(done.settled_per_second)} payments/s, accepted "
+        f"{number_text(done.accepted_per_second)}/s, {number_text(done.cpu_seconds)} CPU s per 1,000"
+    )
+
+
+def _round_of_ours(stack: Stack, number: int) -> Round:
+    urls = stack.urls
+    contender = Contender(urls.api, urls.sink, urls.postgres, _DELIVERED, (stack.processes,))
+    _run(contender, f"ours-warm-up-{number}", WARM_UP_PAYMENTS)
+    return _run(contender, f"ours-{number}", PAYMENTS)
+
+
+def _round_of_rival(servers: Servers, rival: RivalStack, place: tuple[str, str], number: int) -> Round:
+    stack = servers.stack
+    database_url, amqp_url = place
+    folder = servers.folder / f"{rival.key}-{number}"
+    with running(rival, folder, database_url, amqp_url, stack.urls.gateway) as (one, api_url):
+        processes = (stack.processes, one.processes)
+        contender = Contender(api_url, stack.urls.sink, database_url, _DELIVERED_RIVAL, processes)
+        _run(contender, f"{rival.key}-warm-up-{number}", WARM_UP_PAYMENTS_RIVAL)
+        return _run(contender, f"{rival.key}-{number}", RIVALS[rival])
+
+
+def _place_of(stack: Stack, rival: RivalStack) -> tuple[str, str]:
+    """A database and a virtual host with our queues, for this rival alone, on the servers of the stack."""
+    topology.create_vhost(stack.urls.management, f"rival-{rival.key}")
+    topology.declare(stack.urls.management, f"rival-{rival.key}")
+    amqp_url = f"{stack.urls.amqp.rstrip('/')}/{quote(f'rival-{rival.key}', safe='')}"
+    return _database(stack, f"rival_{rival.key}"), amqp_url
+
+
+def _database(stack: Stack, name: str) -> str:
+    with closing(postgres.connect(stack.urls.postgres)) as connection:
+        connection.run(f"CREATE DATABASE {name} TEMPLATE template0")
+    return postgres.url_of(stack.settings.postgres_port, name)
+
+
+def _three_inserts(servers: Servers) -> Callable[[], float] | None:
+    """pgbench over our tables in a database of its own, whose outbox nobody relays; None where there is no pgbench."""
+    program = pgbench.find()
+    if program is None:
+        return None
+    url = _database(servers.stack, "pgbench")
+    with open_database(url) as database:
+        migrate(database)
+        new_payment(database, new_merchant(database))
+        transaction = pgbench.ThreeInserts(program, url, database, servers.folder)
+    return lambda: transaction.run(PGBENCH_SECONDS)
+
+
+@contextmanager
+def _without_functions(stack: Stack) -> Iterator[None]:
+    """Our own part of the stack is away in this block, because even idle it would take time from the others."""
+    stack.processes.stop_child("bridge")
+    with ExitStack() as again:
+        again.callback(stack.start_functions)
+        yield
+
+
+def _run(contender: Contender, name: str, payments: int) -> Round:
+    webhook_url = f"{contender.sink_url}/ok/{name}"
+    cpu_before = cpu_seconds_of(*contender.processes)
+    posted = _post(contender.api_url, webhook_url, payments)
+    _wait_until_settled(contender, webhook_url, payments)
+    cpu = cpu_seconds_of(*contender.processes) - cpu_before
+    ended_at = _last_received_at(contender.sink_url, f"/ok/{name}", payments)
+    return Round(
+        settled_per_second=payments / (ended_at - posted["started_at"]),
+        accepted_per_second=payments / (posted["ended_at"] - posted["started_at"]),
+        cpu_seconds=cpu * 1000 / payments,
+    )
+
+
+def _post(api_url: str, webhook_url: str, payments: int) -> dict[str, float]:
+    """A client in a process of its own, whose CPU time is not the stack's."""
+    command = [sys.executable, "-m", "bench.client", api_url, webhook_url, str(payments), str(CONNECTIONS)]
+    output = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=True).stdout
+    posted: dict[str, float] = json.loads(output)
+    return posted
+
+
+def _wait_until_settled(contender: Contender, webhook_url: str, payments: int) -> None:
+    deadline = time.monotonic() + SETTLE_SECONDS_MAX
+    with closing(postgres.connect(contender.database_url)) as connection:
+        while (delivered := connection.run(contender.delivered, url=webhook_url)[0][0]) < payments:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"only {delivered} of {payments} payments were settled and delivered")
+            time.sleep(POLL_SECONDS)
+
+
+def _last_received_at(sink_url: str, path: str, payments: int) -> float:
+    """When the sink received the last webhook; by its own clock, so that our polling adds nothing."""
+    with httpx.Client(base_url=sink_url, timeout=30, trust_env=False) as sink:
+        received = sink.get("/received", params={"path": path}).raise_for_status().json()
+        sink.delete("/received").raise_for_status()
+    verified = {one["headers"]["webhook-id"] for one in received if one["verified"]}
+    assert len(verified) == payments, f"{len(verified)} of {payments} webhooks were verified"
+    return max(datetime.fromisoformat(one["received_at"]).timestamp() for one in received)

@@ -13,7 +13,7 @@ from statistics import median
 import httpx
 
 from bench.client import API_KEY, order
-from bench.end_to_end import _cpu_seconds
+from bench.end_to_end import cpu_seconds_of
 from bench.results import ROUNDS, Figure, Goal, Measure, number_text, percentile
 from bench.servers import Servers, open_database
 from local.stack import Stack
@@ -115,10 +115,14 @@ def _sample_ms(client: httpx.Client, stack: Stack, way: Way) -> float:
 
 def _idle(stack: Stack) -> Idle:
     with open_database(stack.urls.postgres) as database:
-        before, cpu_before, started = database.run(_TRANSACTIONS)[0][0], _cpu_seconds(stack), time.monotonic()
+        before, cpu_before, started = (
+            database.run(_TRANSACTIONS)[0][0],
+            cpu_seconds_of(stack.processes),
+            time.monotonic(),
+        )
         time.sleep(IDLE_SECONDS)
         minutes = (time.monotonic() - started) / 60
-        cpu_seconds = _cpu_seconds(stack) - cpu_before
+        cpu_seconds = cpu_seconds_of(stack.processes) - cpu_before
         # Of which one is this look itself.
         transactions = int(database.run(_TRANSACTIONS)[0][0]) - int(before) - 1
     return Idle(transactions / minutes, cpu_seconds / minutes)

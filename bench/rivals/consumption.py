@@ -17,8 +17,6 @@ from local.servers import postgres
 NAIVE_PAYMENTS = 400
 CELERY_PAYMENTS = 1_200
 NAIVE_QUEUE, CELERY_QUEUE = "payments.new", "celery"
-# More of them gave Celery no more.
-CELERY_CONCURRENCY = 4
 POLL_SECONDS = 0.05
 SETTLE_SECONDS_MAX = 60.0
 
@@ -48,7 +46,7 @@ def naive_consumer(folder: Path, database_url: str, amqp_url: str, gateway_url: 
 def celery_worker(folder: Path, database_url: str, amqp_url: str, gateway_url: str) -> Iterator[Callable[[], float]]:
     """A Celery worker with its processes: gives a run, whose result is payments per second."""
     with rival(folder, database_url, amqp_url, gateway_url) as one:
-        one.start("worker", *CELERY_WORKER, "--concurrency", str(CELERY_CONCURRENCY))
+        one.start("worker", *CELERY_WORKER)
         one.wait_for_consumer(CELERY_QUEUE)
         one.pause()
         yield lambda: _run(one, CELERY_PAYMENTS, lambda: one.run(*CELERY_PRELOAD))

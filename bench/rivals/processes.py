@@ -24,8 +24,9 @@ ENVIRONMENT = PROJECT / ".venv-bench"
 PYTHON = ENVIRONMENT / "bin" / "python"
 START_SECONDS_MAX = 30.0
 NAIVE_CONSUMER = ("-m", "bench.rivals.naive.consumer")
+# More processes than two for each core gave Celery no more.
 CELERY_WORKER = (
-    *("-m", "celery", "-A", "bench.rivals.celery_tasks.tasks", "worker", "--loglevel", "warning"),
+    *("-m", "celery", "-A", "bench.rivals.celery_tasks.tasks", "worker", "--loglevel", "warning", "--concurrency", "4"),
     # The gossip of several workers, of which there is one.
     *("--without-gossip", "--without-mingle", "--without-heartbeat"),
 )

@@ -1,0 +1,1 @@
+"""FastStream over RabbitMQ, asyncpg and an outbox that is relayed in batches: the best ready-made stack we found."""
