@@ -31,8 +31,8 @@ PAYMENTS = 2_000
 # Enough for the host to have started every environment that this many connections keep busy.
 WARM_UP_PAYMENTS = 2_000
 # Few of the slow, so that the measure ends; each takes some seconds.
-RIVALS: dict[RivalStack, int] = {NAIVE: 400, FAST_STREAM: 1_200, CELERY: 800}
-WARM_UP_PAYMENTS_RIVAL = 200
+RIVALS: dict[RivalStack, int] = {NAIVE: 300, FAST_STREAM: 1_000, CELERY: 700}
+WARM_UP_PAYMENTS_RIVAL = 100
 CONNECTIONS = 16
 PGBENCH_SECONDS = 3
 POLL_SECONDS = 0.2
