@@ -3,8 +3,9 @@
 import asyncio
 import binascii
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import Any
 
 import orjson
@@ -21,6 +22,7 @@ class SinkServer:
     def __init__(self, secrets: Iterable[str]) -> None:
         self._webhooks = [Webhook(secret) for secret in secrets]
         self._received: deque[dict[str, Any]] = deque(maxlen=RECEIVED_MAX)
+        self._received_total = 0
         self._tries: Counter[tuple[str, str]] = Counter()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -28,7 +30,7 @@ class SinkServer:
             case "GET", "/health":
                 return _json(200, {"status": "ok"})
             case "GET", "/received":
-                return _json(200, self._listed(request.query.get("path"), request.query.get("payment_id")))
+                return self._list(request.query)
             case "DELETE", "/received":
                 self._received.clear()
                 return web.Response(status=204)
@@ -42,8 +44,10 @@ class SinkServer:
     async def _receive(self, request: web.BaseRequest) -> web.StreamResponse:
         body = await request.read()
         headers = {name.lower(): value for name, value in request.headers.items()}
+        self._received_total += 1
         self._received.append(
             {
+                "number": self._received_total,
                 "path": request.path,
                 "headers": headers,
                 "body": _decoded(body),
@@ -98,13 +102,21 @@ class SinkServer:
             return True
         return False
 
-    def _listed(self, path: str | None, payment_id: str | None) -> list[dict[str, Any]]:
-        return [
+    def _list(self, query: Mapping[str, str]) -> web.Response:
+        """What has come to paths that begin with `path`, about `payment_id`, with a number above `after`."""
+        try:
+            after = int(query.get("after", "0"))
+        except ValueError:
+            return _json(400, {"error": "after must be a number"})
+        # From the newest back to the last one that is known: who asks again and again gets, and costs, what is new.
+        newer = takewhile(lambda received: received["number"] > after, reversed(self._received))
+        path, payment_id = query.get("path", ""), query.get("payment_id")
+        found = [
             received
-            for received in self._received
-            if (path is None or received["path"].startswith(path))
-            and (payment_id is None or _payment_id(received["body"]) == payment_id)
+            for received in newer
+            if received["path"].startswith(path) and (payment_id is None or _payment_id(received["body"]) == payment_id)
         ]
+        return _json(200, found[::-1])
 
 
 async def _until_disconnected(request: web.BaseRequest) -> None:

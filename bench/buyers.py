@@ -1,0 +1,138 @@
+"""Merchants' clients that all post at once: each sends its payment until it is accepted, and comes again when told to.
+
+Bare asyncio, because an HTTP library would take the processor from the stack under load. A repeated payment keeps its
+idempotency key, so that whoever lost an answer may ask again without paying twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import resource
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from local.seed import DEMO_API_KEY
+
+_HEAD = (
+    "POST /api/v1/payments HTTP/1.1\r\nHost: {host}\r\nX-API-Key: {api_key}\r\nIdempotency-Key: {key}\r\n"
+    "Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+)
+_LENGTH = re.compile(r"^content-length: *(\d+)", re.MULTILINE)
+_RETRY_AFTER = re.compile(r"^retry-after: *(\d+)", re.MULTILINE)
+# Not accepted now, and honestly so: the same key is in flight, too many requests, or not available.
+_COME_AGAIN = frozenset({409, 429, 503})
+# What a client does that was told nothing: the connection was refused or broke.
+_RECONNECT_SECONDS = 1.0
+_ANSWER_SECONDS_MAX = 60.0
+# Files that this process needs beside its connections.
+_SPARE_FILES = 200
+
+Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class UnexpectedAnswer(Exception):
+    """The API answered what it never should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A payment that was accepted: seconds since the sale began, and since its last request was sent."""
+
+    payment_id: str
+    since_start_seconds: float
+    last_request_seconds: float
+
+
+@dataclass(slots=True)
+class Tally:
+    """What all buyers met with: answers by status, refusals without Retry-After, and connections that broke."""
+
+    statuses: Counter[int] = field(default_factory=Counter)
+    silent_refusals: int = 0
+    broken_connections: int = 0
+    accepted: list[Accepted] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP response."""
+
+    status: int
+    body: bytes
+    retry_after_seconds: float | None
+
+
+async def buy_all(url: str, keys: Iterable[str], body: dict[str, object], tally: Tally) -> None:
+    """Posts one payment for each key, all at once, each on a connection of its own; ends when all are accepted.
+
+    Raises UnexpectedAnswer.
+    """
+    address = urlsplit(url)
+    text = json.dumps(body).encode()
+    started = time.perf_counter()
+    async with asyncio.TaskGroup() as buyers:
+        for key in keys:
+            head = _HEAD.format(host=address.netloc, api_key=DEMO_API_KEY, key=key, length=len(text))
+            buyers.create_task(_buy(address.hostname or "", address.port or 80, head.encode() + text, started, tally))
+
+
+def connections_max() -> int:
+    """How many connections this process may have, after asking the system for as many as it gives."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 65_536 if hard == resource.RLIM_INFINITY else hard
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted - _SPARE_FILES
+
+
+async def _buy(host: str, port: int, request: bytes, started: float, tally: Tally) -> None:
+    stream: Stream | None = None
+    try:
+        while True:
+            sent = time.perf_counter()
+            try:
+                async with asyncio.timeout(_ANSWER_SECONDS_MAX):
+                    stream = stream or await asyncio.open_connection(host, port)
+                    answer = await _ask(stream, request)
+            except (OSError, TimeoutError, asyncio.IncompleteReadError):
+                tally.broken_connections += 1
+                _close(stream)
+                stream = None
+                await asyncio.sleep(_RECONNECT_SECONDS)
+                continue
+            tally.statuses[answer.status] += 1
+            if answer.status == 202:
+                now = time.perf_counter()
+                payment_id = str(json.loads(answer.body)["payment_id"])
+                tally.accepted.append(Accepted(payment_id, now - started, now - sent))
+                return
+            await asyncio.sleep(_pause_seconds(answer, tally))
+    finally:
+        _close(stream)
+
+
+async def _ask(stream: Stream, request: bytes) -> Answer:
+    reader, writer = stream
+    writer.write(request)
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+    length, retry_after = _LENGTH.search(head), _RETRY_AFTER.search(head)
+    body = await reader.readexactly(int(length[1]) if length else 0)
+    return Answer(int(head.split(maxsplit=2)[1]), body, float(retry_after[1]) if retry_after else None)
+
+
+def _pause_seconds(answer: Answer, tally: Tally) -> float:
+    if answer.status not in _COME_AGAIN:
+        raise UnexpectedAnswer(f"The API answered {answer.status}: {answer.body.decode(errors='replace')[:300]}")
+    if answer.retry_after_seconds is None:
+        tally.silent_refusals += 1
+        return _RECONNECT_SECONDS
+    return answer.retry_after_seconds
+
+
+def _close(stream: Stream | None) -> None:
+    if stream is not None:
+        stream[1].transport.abort()

@@ -1,0 +1,91 @@
+"""Memory of a stack's processes while it works."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+_FUNCTION = re.compile(r"(\w+)\.handler\.handler$")
+
+
+@dataclass(slots=True)
+class Memory:
+    """Peak of all processes of one name together, in bytes: how many there were, and what they held at the start.
+
+    Shared pages count for each process by its share (PSS) where the system tells it, so that sums are true.
+    """
+
+    processes: int = 0
+    at_start: int = 0
+    peak: int = 0
+
+
+class MemoryWatch:
+    """Looks at the processes and their descendants every so often; use as a context manager."""
+
+    def __init__(self, processes: Mapping[str, psutil.Process], interval_seconds: float = 1.0) -> None:
+        self.peaks: dict[str, Memory] = defaultdict(Memory)
+        self.total = Memory()
+        self._processes = processes
+        self._interval_seconds = interval_seconds
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Self:
+        for name, (_, held) in self._look().items():
+            self.peaks[name].at_start = held
+            self.total.at_start += held
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(self._interval_seconds):
+            self._look()
+
+    def _look(self) -> dict[str, tuple[int, int]]:
+        """The number of processes and the bytes of each name now, which are also remembered where they are peaks."""
+        found: dict[str, tuple[int, int]] = {}
+        for name, process in _all_processes(self._processes):
+            count, held = found.get(name, (0, 0))
+            found[name] = count + 1, held + _bytes_of(process)
+        for name, (count, held) in found.items():
+            memory = self.peaks[name]
+            memory.processes, memory.peak = max(memory.processes, count), max(memory.peak, held)
+        self.total.processes = max(self.total.processes, sum(count for count, _ in found.values()))
+        self.total.peak = max(self.total.peak, sum(held for _, held in found.values()))
+        return found
+
+
+def _all_processes(roots: Mapping[str, psutil.Process]) -> Iterator[tuple[str, psutil.Process]]:
+    """Every process with its name: that of a function for an environment, else that of what has started it."""
+    for name, root in roots.items():
+        try:
+            yield name, root
+            for process in root.children(recursive=True):
+                function = _FUNCTION.search(" ".join(process.cmdline()[:4]))
+                yield (f"function {function[1]}" if function else name), process
+        except psutil.NoSuchProcess:
+            continue
+
+
+def _bytes_of(process: psutil.Process) -> int:
+    try:
+        memory = process.memory_full_info()
+    except psutil.AccessDenied:
+        return int(process.memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0
+    return int(getattr(memory, "pss", 0) or memory.rss)
