@@ -34,7 +34,7 @@ clean: $(DEV) ## Stop everything and delete data and logs
 	@$(LOCAL) clean
 
 ##@ Work on the code
-.PHONY: test check bench bench-docs fmt hooks lock
+.PHONY: test check bench bench-docs flash-sale fmt hooks lock
 test: $(DEV) $(SAM) $(BENCH) ## Run all tests; PYTEST_ARGS="-k relay" chooses among them
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 check: $(DEV) ## Check format, lint, types and architecture
@@ -46,6 +46,8 @@ bench: $(DEV) $(BENCH) ## Measure it beside its rivals (10 minutes); ONLY="relay
 	@$(BIN)/python -m bench $(ONLY)
 bench-docs: $(DEV) ## Put the last run's table and charts into docs/performance.md
 	@$(BIN)/python -m bench.publish
+flash-sale: $(DEV) ## Post 10,000 payments at once and see all of them through; PAYMENTS=500 for another number
+	@PYTHONPATH=functions:layers/paybridge:. $(BIN)/python -m bench.flash_sale $(PAYMENTS)
 fmt: $(DEV) ## Format the code and mend what lint can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .

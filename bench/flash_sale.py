@@ -43,6 +43,7 @@ class Sale:
     accept_seconds: float
     drain_seconds: float
     memory: MemoryWatch
+    onlooker: Onlooker
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -55,6 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         _ensure_connections(payments)
         with running_or_private() as target:
             sale = hold(target, payments, _progress)
+            sale.onlooker.close()
     except (LocalError, UnexpectedAnswer) as error:
         print(error, file=sys.stderr)
         return 1
@@ -93,8 +95,8 @@ def hold(target: Target, payments: int, say: Callable[[str], None]) -> Sale:
         accept_seconds = time.time() - began
         ids = [one.payment_id for one in tally.accepted]
         verdict = onlooker.wait(ids, SETTLE_SECONDS_MAX, lambda told: say(f"{told:,} of {payments:,} webhooks"))
-    onlooker.close()
-    return Sale(tally, verdict, accept_seconds, max(verdict.last_webhook_at - began, accept_seconds), memory)
+    drain_seconds = max(verdict.last_webhook_at - began, accept_seconds)
+    return Sale(tally, verdict, accept_seconds, drain_seconds, memory, onlooker)
 
 
 def report(sale: Sale, payments: int) -> str:

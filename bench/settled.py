@@ -84,7 +84,7 @@ class Onlooker:
             if told == len(wanted) and not self._has_open():
                 break
             time.sleep(POLL_SECONDS)
-        return self._judge(wanted)
+        return self.judge(wanted)
 
     def webhooks(self) -> set[str]:
         """The payments whose verified webhook has come by now."""
@@ -105,7 +105,8 @@ class Onlooker:
                 return True
         return False
 
-    def _judge(self, ids: set[str]) -> Verdict:
+    def judge(self, ids: set[str]) -> Verdict:
+        """What is wrong with these payments now."""
         statuses = self._statuses(ids)
         verdict = Verdict(statuses=Counter(statuses.values()), last_webhook_at=self._last_webhook_at)
         verdict.not_found = sorted(ids - statuses.keys())

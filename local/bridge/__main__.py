@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from local.template import Template, TemplateError, read_template
 logger = logging.getLogger("local.bridge")
 
 _PROJECT = Path(__file__).resolve().parents[2]
+_OPEN_FILES = 65_536
 
 
 class PortError(Exception):
@@ -81,6 +83,7 @@ def main() -> int:
     """Run until a signal. Returns the exit status; reasons not to start are one sentence on standard error."""
     options = parser().parse_args()
     _configure_logging()
+    _allow_connections()
     try:
         template = read_template(options.template, _parameters(options.parameter))
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -167,6 +170,13 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
         return None
     factory: Callable[[], asyncio.AbstractEventLoop] = importlib.import_module("uvloop").new_event_loop
     return factory
+
+
+def _allow_connections() -> None:
+    """As many open files as the system gives: each connection is one, and the usual limit is 1,024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else hard
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _configure_logging() -> None:

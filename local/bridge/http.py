@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable
 from typing import Self
 
+from local.bridge.backlog import Backlog
 from local.bridge.http_events import (
     HttpRequest,
     HttpResponse,
@@ -26,7 +27,8 @@ logger = logging.getLogger(__name__)
 # API Gateway's limits.
 _BODY_BYTES_MAX = 10 * 1024 * 1024
 _INTEGRATION_SECONDS_MAX = 30.0
-# On AWS a throttled request fails at once; here a burst waits for an environment, because a laptop has few.
+# On AWS a throttled request fails at once; here a burst waits for an environment, because a laptop has few. More than
+# can be served in this time are refused at once, as all of AWS's are.
 QUEUE_SECONDS_MAX = 5.0
 _REFUSALS = {
     400: ProblemError(400, "The request is not HTTP/1.1."),
@@ -50,6 +52,7 @@ class HttpFront:
         self._routes = routes_of(functions)
         self._invoker = invoker
         self._queue_seconds_max = queue_seconds_max
+        self._backlog = Backlog(queue_seconds_max)
         self._server = HttpServer(self._handle, _refusal, _BODY_BYTES_MAX)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -94,13 +97,28 @@ class HttpFront:
         return await self._invoke(route.function.logical_id, http_event(wire, route, parameters, request_id))
 
     async def _invoke(self, function_name: str, event: bytes) -> HttpResponse:
+        if not self._backlog.enter():
+            raise self._busy()
+        answered = False
+        try:
+            response = await self._invoke_now(function_name, event)
+            answered = True
+            return response
+        finally:
+            self._backlog.leave(answered=answered)
+
+    def _busy(self) -> ProblemError:
+        detail = "Every environment of the function is busy."
+        return ProblemError(503, detail, retry_after_seconds=self._backlog.come_again_seconds())
+
+    async def _invoke_now(self, function_name: str, event: bytes) -> HttpResponse:
         try:
             async with asyncio.timeout(_INTEGRATION_SECONDS_MAX):
                 result = await self._invoker.invoke(function_name, event, wait_seconds_max=self._queue_seconds_max)
         except PayloadTooLargeError as error:
             raise ProblemError(413, "The request is larger than a function takes.") from error
         except (ThrottledError, TimeoutError) as error:
-            raise ProblemError(503, "Every environment of the function is busy.") from error
+            raise self._busy() from error
         except InvokeError as error:
             logger.warning("%s cannot be invoked: %s", function_name, error)
             raise ProblemError(500, "The function cannot be invoked.") from error

@@ -8,7 +8,6 @@ import orjson
 
 from local.bridge.http_events import HttpResponse
 
-_RETRY_AFTER_SECONDS = 1
 # The codes by which the API names the same things.
 _CODES = {
     400: "request_malformed",
@@ -23,10 +22,12 @@ _CODES = {
 class ProblemError(Exception):
     """A request that the front answers itself; the status is one of those that have a code."""
 
-    def __init__(self, status: int, detail: str) -> None:
+    def __init__(self, status: int, detail: str, *, retry_after_seconds: int = 1) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
+        # Told with a 503 alone.
+        self.retry_after_seconds = retry_after_seconds
 
 
 def problem_response(problem: ProblemError, request_id: str) -> HttpResponse:
@@ -43,5 +44,5 @@ def problem_response(problem: ProblemError, request_id: str) -> HttpResponse:
     }
     headers = b"content-type: application/problem+json\r\n"
     if problem.status == 503:
-        headers += b"retry-after: %d\r\n" % _RETRY_AFTER_SECONDS
+        headers += b"retry-after: %d\r\n" % problem.retry_after_seconds
     return HttpResponse(problem.status, headers, orjson.dumps(body))

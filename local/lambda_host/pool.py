@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections import deque
+from itertools import takewhile
 from pathlib import Path
 
 from local.lambda_host.environment import Environment, Invocation
@@ -19,11 +20,10 @@ logger = logging.getLogger(__name__)
 # a core for half a second, so one more is started when the first of the queue has waited this long.
 _PATIENCE_SECONDS = 0.02
 # So many serve short requests best: they wait for the database in turns, and everything around them works on several
-# requests at a time. More would start in the middle of a burst and take the processor from it, so beyond them one more
-# is started only when nothing has moved the queue for `_STALL_SECONDS` or it moves too slowly for `_QUEUE_SECONDS_MAX`.
+# requests at a time. More would start in the middle of a burst and take the processor from it, however long the queue.
+# One that has been at an invocation for `_HELD_SECONDS` waits for something other than a core and does not count.
 _ENVIRONMENTS_ENOUGH = 4 * (os.cpu_count() or 1)
-_STALL_SECONDS = 0.1
-_QUEUE_SECONDS_MAX = 1.0
+_HELD_SECONDS = 0.5
 # Cold starts at the same time; each one keeps a core busy.
 _STARTING_MAX = 2
 # Lambda gives initialization 10 s; here it competes with every other process of the stack.
@@ -56,8 +56,8 @@ class FunctionPool:
         # Who waits, longest first, and since when on the loop's clock.
         self._waiting: deque[tuple[float, asyncio.Future[Environment | InvocationResult]]] = deque()
         self._queue_timer: asyncio.TimerHandle | None = None
-        # When an invocation last came to its end.
-        self._moved_at = 0.0
+        # Since when each environment has been at its invocation, the longest first.
+        self._busy: dict[Environment, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._in_flight = 0
         self._closed = False
@@ -85,6 +85,7 @@ class FunctionPool:
             deadline_ms = int((time.time() + self.definition.timeout_seconds) * 1_000)
             invocation = Invocation(payload, deadline_ms, client_context=client_context, trace_id=trace_id)
             environment.run(invocation)
+            self._busy[environment] = asyncio.get_running_loop().time()
             return await invocation.result
         finally:
             self._in_flight -= 1
@@ -96,10 +97,8 @@ class FunctionPool:
 
     def ready(self, environment: Environment) -> None:
         """The environment asks for work: it has started up, or has finished its invocation."""
-        if environment in self._starting:
-            self._starting.discard(environment)
-        else:
-            self._moved_at = asyncio.get_running_loop().time()
+        self._starting.discard(environment)
+        self._busy.pop(environment, None)
         waiter = self._next_waiter()
         if waiter is None:
             self._idle.append(environment)
@@ -149,7 +148,8 @@ class FunctionPool:
             return
         loop = asyncio.get_running_loop()
         now = loop.time()
-        if growth_is_due(len(self._alive), now - self._waiting[0][0], now - self._moved_at):
+        held = sum(1 for _ in takewhile(lambda since: now - since >= _HELD_SECONDS, self._busy.values()))
+        if growth_is_due(len(self._alive) - held, now - self._waiting[0][0]):
             self._grow()
         self._queue_timer = loop.call_later(_PATIENCE_SECONDS, self._look_at_queue)
 
@@ -184,6 +184,7 @@ class FunctionPool:
             init_timer.cancel()
             environment.kill()
             self._alive.discard(environment)
+            self._busy.pop(environment, None)
             del self._directory[environment.id]
             if environment in self._idle:
                 self._idle.remove(environment)
@@ -215,15 +216,9 @@ class FunctionPool:
         return None
 
 
-def growth_is_due(
-    alive: int, queued_seconds: float, unmoved_seconds: float, enough: int = _ENVIRONMENTS_ENOUGH
-) -> bool:
-    """Whether one more environment would help the first of the queue.
+def growth_is_due(serving: int, queued_seconds: float, enough: int = _ENVIRONMENTS_ENOUGH) -> bool:
+    """Whether one more environment would help the first of the queue, who has waited for `queued_seconds`.
 
-    `queued_seconds` is how long that one waits, `unmoved_seconds` how long ago an invocation came to its end: where
-    none does, the invocations themselves are waiting, and the cores are free to start another environment.
+    `serving` are the environments that are not held by a long invocation.
     """
-    if queued_seconds < _PATIENCE_SECONDS:
-        return False
-    is_stalled = min(queued_seconds, unmoved_seconds) >= _STALL_SECONDS
-    return alive < enough or is_stalled or queued_seconds >= _QUEUE_SECONDS_MAX
+    return queued_seconds >= _PATIENCE_SECONDS and serving < enough
