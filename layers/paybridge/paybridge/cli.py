@@ -3,30 +3,45 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from paybridge import wiring
 from paybridge.domain.errors import PaybridgeError
-from paybridge.domain.money import format_minor
-from paybridge.domain.payment_query import TimelineEntry
-from paybridge.usecases.payments.diagnose import Diagnosis, diagnose_payment
+from paybridge.settings import SettingsInvalid, name_process
+from paybridge.worker.assignments import NAMES, AssignmentInvalid, assignments
+
+if TYPE_CHECKING:
+    from paybridge.domain.payment_query import TimelineEntry
+    from paybridge.usecases.payments.diagnose import Diagnosis
+
+PROCESSES_MAX = 64
+UNUSABLE = 2
+
+WORKER_DESCRIPTION = """\
+Does the work of a function in long-running processes, on a broker connection of their own:
+  relay     publishes the outbox
+  consumer  charges payments, from payments.new and its shards
+  webhooks  delivers webhooks, with a process for each of its two queues
+  all       the three of them
+The environment variables are those of the functions. SIGTERM ends it when the work in hand is done.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
     options = _parser().parse_args(arguments)
     try:
-        found = diagnose_payment(wiring.database(), wiring.clock(), options.payment_id)
+        return int(options.run(options))
+    except (SettingsInvalid, AssignmentInvalid) as error:
+        print(error, file=sys.stderr)
+        return UNUSABLE
     except PaybridgeError as error:
         print(error, file=sys.stderr)
         return 1
-    if found is None:
-        print(f"There is no payment {options.payment_id}.", file=sys.stderr)
-        return 1
-    print(_rendered(found))
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -34,10 +49,59 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     payment = commands.add_parser("payment", help="tell where a payment is, and why")
     payment.add_argument("payment_id", type=UUID, metavar="ID", help="the payment's id")
+    payment.set_defaults(run=_show_payment)
+    worker = commands.add_parser(
+        "worker",
+        help="do the work of a function in long-running processes",
+        description=WORKER_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    worker.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
+    worker.add_argument(
+        "--processes", type=_processes, default=1, metavar="P", help="processes of each kind, side by side (default 1)"
+    )
+    worker.add_argument(
+        "--queue", action="append", default=[], metavar="QUEUE", help="take from this queue only; may be repeated"
+    )
+    worker.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
+    worker.set_defaults(run=_work)
     return parser
 
 
+def _processes(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= PROCESSES_MAX:
+        raise argparse.ArgumentTypeError(f"must be from 1 to {PROCESSES_MAX}")
+    return number
+
+
+def _work(options: argparse.Namespace) -> int:
+    # Before anything else is imported: loggers take the name when they are made.
+    name_process(f"worker-{options.name}")
+    wanted = assignments(options.name, options.queue, wiring.payment_shards()) * options.processes
+    if len(wanted) == 1:
+        from paybridge.worker.process import run_process
+
+        return run_process(wanted[0], is_supervised=options.supervised)
+    from paybridge.worker.supervisor import supervise
+
+    return asyncio.run(supervise(wanted))
+
+
+def _show_payment(options: argparse.Namespace) -> int:
+    from paybridge.usecases.payments.diagnose import diagnose_payment
+
+    found = diagnose_payment(wiring.database(), wiring.clock(), options.payment_id)
+    if found is None:
+        print(f"There is no payment {options.payment_id}.", file=sys.stderr)
+        return 1
+    print(_rendered(found))
+    return 0
+
+
 def _rendered(found: Diagnosis) -> str:
+    from paybridge.domain.money import format_minor
+
     payment = found.payment
     lines = [
         f"{payment.id}  {format_minor(payment.amount_minor, payment.currency)} {payment.currency}  {payment.status}",

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from paybridge.domain.errors import PaybridgeError
+from paybridge.domain.errors import PaybridgeError, Unavailable
 from paybridge.store.database import DatabaseAddress
 
 # Of instances and clusters; a proxy's name has `.proxy-` in it, and a certificate that every machine trusts.
@@ -20,6 +20,10 @@ _RDS_ENDPOINT = re.compile(r"^(?!.*\.proxy-).*\.rds\.(.+\.)?amazonaws\.com")
 
 class SettingsInvalid(PaybridgeError):
     """A setting is missing or cannot be read; the message names the variable."""
+
+
+class SecretUnavailable(Unavailable):
+    """Secrets Manager does not hand out a secret; the message names it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +142,11 @@ def relay_settings(environment: Environment) -> RelaySettings:
     )
 
 
+def name_process(name: str) -> None:
+    """Names this process in its log lines and its database session, unless POWERTOOLS_SERVICE_NAME does."""
+    os.environ.setdefault("POWERTOOLS_SERVICE_NAME", name)
+
+
 def database_address(environment: Environment, secrets: SecretReader) -> DatabaseAddress:
     """Where the database is; the login comes from Secrets Manager."""
     secret = secrets.read(environment.text("DATABASE_SECRET_ID"))
@@ -172,15 +181,22 @@ class SecretReader:
         self._cache: dict[str, dict[str, str]] = {}
 
     def read(self, secret_id: str) -> dict[str, str]:
-        """The secret's JSON object. Raises SettingsInvalid when it is no object with a username and a password."""
+        """The secret's JSON object.
+
+        Raises SettingsInvalid when it is no object with a username and a password, SecretUnavailable without an answer.
+        """
         if secret_id not in self._cache:
             self._cache[secret_id] = self._fetch(secret_id)
         return self._cache[secret_id]
 
     def _fetch(self, secret_id: str) -> dict[str, str]:
         from aws_lambda_powertools.utilities import parameters
+        from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 
-        secret: Any = orjson.loads(parameters.get_secret(secret_id))
+        try:
+            secret: Any = orjson.loads(parameters.get_secret(secret_id))
+        except GetParameterError as error:
+            raise SecretUnavailable(f"Cannot read the secret {secret_id}.") from error
         if not isinstance(secret, dict) or not {"username", "password"} <= secret.keys():
             raise SettingsInvalid(f"The secret {secret_id} needs a username and a password.")
         return secret

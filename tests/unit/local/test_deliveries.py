@@ -3,8 +3,8 @@ import asyncio
 import pytest
 from pamqp import body, commands, frame, header, heartbeat
 
-from local.bridge.amqp_properties import read_properties
-from local.bridge.deliveries import Delivery, _Splitter
+from paybridge.adapters.rabbitmq.deliveries import Delivery, _Splitter
+from paybridge.adapters.rabbitmq.properties import read_properties
 
 PROPERTIES = commands.Basic.Properties(content_type="application/json", message_id="m-1", delivery_mode=2)
 ACK_OK = frame.marshal(commands.Basic.QosOk(), 1)

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 import pytest
 from pamqp.commands import Basic
 
-from local.bridge.amqp_properties import read_properties
 from local.bridge.rabbitmq_events import BatchEvent, message_record, timestamp_text
+from paybridge.adapters.rabbitmq.properties import read_properties
 
 PROPERTIES = (
     *("contentType", "contentEncoding", "headers", "deliveryMode", "priority", "correlationId", "replyTo"),

@@ -21,6 +21,9 @@ HANDLED_TYPES = frozenset({PAYMENT_CREATED, PROCESS_PAYMENT})
 # A call may take the gateway's deadline and the look-ups before and after it; then its process is dead.
 LEASE_MARGIN_SECONDS = 6.0
 
+# Messages that are worked together at most; the mapping of the template says the same.
+BATCH_MESSAGES = 1_000
+
 # Keeps a line below the 256 KiB that CloudWatch takes.
 LOGGED_MAX = 200
 
@@ -39,6 +42,16 @@ async def handle(batch: Batch, database_patience_seconds: float) -> dict[str, in
         log.error("poison messages", extra={"reasons": [one.reason for one in batch.poison][:LOGGED_MAX]})
         await wiring.bury(batch.poison)
     return {"messages": len(batch.events), "processed": len(processed), "poison": len(batch.poison)}
+
+
+def prepare() -> None:
+    """Reads every setting that a batch needs, and connects to nothing; raises SettingsInvalid."""
+    _processing()
+
+
+async def close() -> None:
+    """Closes the connections to the gateway, when nothing more is to be handled."""
+    await wiring.gateway().close()
 
 
 def _log_processed(messages: int, processed: list[Processed]) -> None:

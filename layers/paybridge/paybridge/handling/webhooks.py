@@ -33,6 +33,9 @@ HANDLED_TYPES = frozenset(
     }
 )
 
+# Messages that are worked together at most; the mapping of the template says the same.
+BATCH_MESSAGES = 500
+
 # Keeps a line below the 256 KiB that CloudWatch takes.
 LOGGED_MAX = 200
 
@@ -52,6 +55,16 @@ async def handle(batch: Batch, database_patience_seconds: float) -> dict[str, in
         log.error("poison messages", extra={"reasons": [one.reason for one in batch.poison][:LOGGED_MAX]})
         await wiring.bury(batch.poison)
     return {"messages": len(batch.events), "deliveries": deliveries, "poison": len(batch.poison)}
+
+
+def prepare() -> None:
+    """Reads every setting that a batch needs, and connects to nothing; raises SettingsInvalid."""
+    webhook_wiring.delivering()
+
+
+async def close() -> None:
+    """Closes the connections to receivers, when nothing more is to be handled."""
+    await webhook_wiring.sender().aclose()
 
 
 def _deliverable_by_queue(batch: Batch) -> dict[str, list[Event]]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from paybridge.adapters.gateways.http import HttpGateway
     from paybridge.adapters.rabbitmq.batch import Batch, Poison
     from paybridge.adapters.rabbitmq.publisher import RabbitPublisher
+    from paybridge.adapters.rabbitmq.subscription import Subscription, Taken
 
 _Result = TypeVar("_Result")
 
@@ -85,6 +86,11 @@ def relay_configuration() -> RelaySettings:
     return relay_settings(environment())
 
 
+def payment_shards() -> int:
+    """How many shards the queue `payments.new` has; 1 is the queue itself."""
+    return environment().integer("PAYMENT_SHARDS", 1)
+
+
 @cache
 def gateway() -> HttpGateway:
     """The payment gateway; use it only in coroutines given to `run`."""
@@ -99,6 +105,20 @@ def parse_batch(lambda_event: Mapping[str, Any], known_types: frozenset[str]) ->
     from paybridge.adapters.rabbitmq import batch
 
     return batch.parse_batch(lambda_event, known_types)
+
+
+def batch_of(deliveries: Sequence[Taken], known_types: frozenset[str]) -> Batch:
+    """The batch of what a worker has taken; see `paybridge.adapters.rabbitmq.batch.batch_of`."""
+    from paybridge.adapters.rabbitmq import batch
+
+    return batch.batch_of(deliveries, known_types)
+
+
+def subscribe(queues: Sequence[str], prefetch: int) -> AbstractAsyncContextManager[Subscription]:
+    """A subscription to the queues on a broker connection of its own."""
+    from paybridge.adapters.rabbitmq import subscription
+
+    return subscription.subscribe(rabbitmq_url(), queues, prefetch)
 
 
 async def bury(poison: Sequence[Poison]) -> None:

@@ -1,4 +1,4 @@
-"""What Lambda's event source mapping for RabbitMQ hands over: a batch of messages, whole.
+"""A batch of messages, as Lambda's event source mapping for RabbitMQ hands it over or a worker takes it.
 
 The mapping knows no partial failure: raising returns the whole batch. So one bad message is taken out here, handed to
 the dead-letter exchange with a confirm and its reason, and the others go on.
@@ -10,7 +10,7 @@ import base64
 import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -18,6 +18,9 @@ from paybridge.adapters.rabbitmq.publisher import open_publisher
 from paybridge.domain.errors import BrokerUnavailable, MalformedMessage
 from paybridge.domain.events import DEAD_LETTER_EXCHANGE, DEAD_LETTER_KEY, Event, loggable_type, parse_envelope
 from paybridge.ports import Message
+
+if TYPE_CHECKING:
+    from paybridge.adapters.rabbitmq.subscription import Taken
 
 REASON_HEADER = "x-paybridge-reason"
 QUEUE_HEADER = "x-paybridge-queue"
@@ -52,7 +55,7 @@ class Received:
 
 @dataclass(slots=True)
 class Batch:
-    """The messages of one invocation: the events that can be worked on, and the poison."""
+    """Messages that are worked together: the events that can be worked on, and the poison."""
 
     events: list[Received] = field(default_factory=list)
     poison: list[Poison] = field(default_factory=list)
@@ -75,6 +78,14 @@ def parse_batch(lambda_event: Mapping[str, Any], known_types: frozenset[str]) ->
     return batch
 
 
+def batch_of(deliveries: Sequence[Taken], known_types: frozenset[str]) -> Batch:
+    """The batch of what a worker has taken from its queues; poison is what it is in `parse_batch`."""
+    batch = Batch()
+    for delivery in deliveries:
+        _sort_body_into(batch, delivery.queue, delivery.message_id, delivery.body, known_types)
+    return batch
+
+
 async def bury(url: str, poison: Sequence[Poison]) -> None:
     """Hands poison to the dead-letter exchange; returns once the broker has confirmed all of it.
 
@@ -94,7 +105,10 @@ def _sort_into(batch: Batch, queue: str, message: Mapping[str, Any], known_types
     except (binascii.Error, KeyError, TypeError, ValueError) as error:
         batch.poison.append(Poison(queue, _message_id(message), b"", f"no body: {type(error).__name__}"))
         return
-    message_id = _message_id(message)
+    _sort_body_into(batch, queue, _message_id(message), body, known_types)
+
+
+def _sort_body_into(batch: Batch, queue: str, message_id: str, body: bytes, known_types: frozenset[str]) -> None:
     try:
         event = _event_of(body)
     except MalformedMessage as error:

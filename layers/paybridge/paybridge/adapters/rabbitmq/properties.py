@@ -1,4 +1,4 @@
-"""Message properties as Lambda's poller reads them: what one publisher wrote badly must not end everybody's connection.
+"""Message properties as Lambda's poller reads them: what one publisher wrote badly must not end the whole connection.
 
 RabbitMQ carries properties unread. A client that refuses a frame because it cannot read one of them would lose its
 connection, the message would return to its queue, and again, until it is dead-lettered without a reason.

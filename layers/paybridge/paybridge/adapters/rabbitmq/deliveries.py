@@ -33,6 +33,7 @@ class Delivery:
 
     tag: int
     redelivered: bool
+    consumer_tag: str = ""
     properties: bytes = b""
     body_bytes: int = 0
     parts: list[bytes] = field(default_factory=list)
@@ -113,7 +114,8 @@ class _Splitter(asyncio.StreamReaderProtocol):
         if kind == _METHOD and data.startswith(_BASIC_DELIVER, start):
             # After the ids of class and method: the consumer's tag with its length, the delivery's, a bit.
             at = start + 5 + data[start + 4]
-            self._delivery = Delivery(int.from_bytes(data[at : at + 8]), bool(data[at + 8] & 1))
+            consumer_tag = data[start + 5 : at].decode()
+            self._delivery = Delivery(int.from_bytes(data[at : at + 8]), bool(data[at + 8] & 1), consumer_tag)
             return True
         if delivery is None or kind not in {_HEADER, _BODY}:
             return False

@@ -1,0 +1,133 @@
+"""Working queues off: batch after batch, acknowledged once it is committed, through outages of everything.
+
+What may happen to a batch:
+
+    it is committed             acknowledged
+    a part is away              returned by a nack, and nothing more is taken until the part is back
+    it fails otherwise          worked message by message; a message that fails alone is rejected, which counts toward
+                                the delivery limit and in the end brings it, and no other, to the dead letters
+    this process dies           the broker returns it; every step decides by the state in the database
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from paybridge import wiring
+from paybridge.domain.errors import LockTimeout, Unavailable
+from paybridge.domain.retry import backoff_seconds
+from paybridge.observability.logging import logger
+from paybridge.observability.stack import frames_of
+from paybridge.usecases.health.await_database import await_database
+
+if TYPE_CHECKING:
+    from paybridge.adapters.rabbitmq.batch import Batch
+    from paybridge.adapters.rabbitmq.subscription import Subscription, Taken
+
+# A database that is away is waited for with the batch in hand, since returning it would count as a delivery; but not
+# for so long that a stop takes longer than its bound.
+PATIENCE_SECONDS = 10.0
+# Before anything is taken: there is nothing in hand, so the log may speak sooner.
+START_PATIENCE_SECONDS = 2.0
+OUTAGE_PAUSE_SECONDS_MIN = 0.2
+OUTAGE_PAUSE_SECONDS_MAX = 5.0
+# After so long at work an outage counts as the first again.
+STEADY_SECONDS = 60.0
+# A rejected message comes again at once: without a pause it would use up its deliveries in milliseconds.
+REFUSED_PAUSE_SECONDS = 1.0
+
+log = logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueWork:
+    """The queues of one process and what is done with their batches."""
+
+    queues: tuple[str, ...]
+    known_types: frozenset[str]
+    batch_messages: int
+    handle: Callable[[Batch, float], Awaitable[dict[str, int]]]
+
+
+async def work_queues(work: QueueWork, stopping: asyncio.Event) -> None:
+    """Works until `stopping` is set, and then ends with what was already taken; outlives outages."""
+    outages = 0
+    while not stopping.is_set():
+        began = time.monotonic()
+        try:
+            await asyncio.to_thread(await_database, wiring.database(), START_PATIENCE_SECONDS)
+            async with wiring.subscribe(work.queues, work.batch_messages) as subscription:
+                log.info("worker ready", extra={"queues": work.queues})
+                await _serve(work, subscription, stopping)
+        except (Unavailable, LockTimeout) as error:
+            outages = 1 if time.monotonic() - began > STEADY_SECONDS else outages + 1
+            log.warning("cannot work now", extra={"queues": work.queues, "reason": str(error)})
+            await _pause(stopping, backoff_seconds(outages, OUTAGE_PAUSE_SECONDS_MIN, OUTAGE_PAUSE_SECONDS_MAX))
+
+
+async def _serve(work: QueueWork, subscription: Subscription, stopping: asyncio.Event) -> None:
+    ending = asyncio.create_task(_end_when(stopping, subscription))
+    try:
+        while messages := await subscription.batch(work.batch_messages):
+            await _work_batch(work, subscription, messages)
+    finally:
+        ending.cancel()
+
+
+async def _end_when(stopping: asyncio.Event, subscription: Subscription) -> None:
+    await stopping.wait()
+    # Without a connection there is nothing to end: the subscription tells whoever asks it for a batch.
+    with suppress(Unavailable):
+        await subscription.end()
+
+
+async def _work_batch(work: QueueWork, subscription: Subscription, messages: Sequence[Taken]) -> None:
+    try:
+        await _handle(work, messages)
+    except (Unavailable, LockTimeout):
+        await subscription.give_back(messages[-1])
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must not stop the queue: its message is looked for
+        _log_failure("a batch failed: trying its messages one by one", messages, error)
+        await _work_one_by_one(work, subscription, messages)
+    else:
+        await subscription.acknowledge(messages[-1])
+
+
+async def _work_one_by_one(work: QueueWork, subscription: Subscription, messages: Sequence[Taken]) -> None:
+    refused = 0
+    for message in messages:
+        try:
+            await _handle(work, [message])
+        except (Unavailable, LockTimeout):
+            await subscription.give_back(messages[-1])
+            raise
+        except Exception as error:  # noqa: BLE001 - the message is found; the others go on
+            _log_failure("a message failed", [message], error)
+            await subscription.refuse(message)
+            refused += 1
+        else:
+            await subscription.acknowledge_one(message)
+    if refused:
+        await asyncio.sleep(REFUSED_PAUSE_SECONDS)
+
+
+async def _handle(work: QueueWork, messages: Sequence[Taken]) -> None:
+    await work.handle(wiring.batch_of(messages, work.known_types), PATIENCE_SECONDS)
+
+
+def _log_failure(what: str, messages: Sequence[Taken], error: Exception) -> None:
+    # An error's own text may repeat values of a row, so only its kind and place are logged.
+    found = {"messages": len(messages), "first_message_id": messages[0].message_id}
+    log.error(what, extra={**found, "error": type(error).__name__, "frames": frames_of(error)})
+
+
+async def _pause(stopping: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stopping.wait()
