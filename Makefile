@@ -10,6 +10,11 @@ SAM := .venv-sam/.installed
 BENCH := .venv-bench/.installed
 PIP := -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes
 
+# `make up WORKERS=1`: workers in the place of the Lambda relay and the queue mappings (docs/workers.md).
+ifdef WORKERS
+export PAYBRIDGE_LOCAL_WORKERS := $(WORKERS)
+endif
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
@@ -18,7 +23,7 @@ MAKEFLAGS += --no-print-directory
 .PHONY: local up demo payment status logs down clean
 local: $(DEV) ## Start everything, send a sample payment, follow the logs until Ctrl-C
 	@$(LOCAL) run
-up: $(DEV) ## The same in the background; returns when it is ready
+up: $(DEV) ## The same in the background; returns when it is ready; WORKERS=1 with long-running workers
 	@$(LOCAL) up
 demo: $(DEV) ## Send a sample payment through the running stack and show its way
 	@$(LOCAL) demo

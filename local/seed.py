@@ -39,6 +39,11 @@ def write_aws(settings: LocalSettings, postgres_url: str, amqp_url: str) -> None
         ssm.put_parameter(Name=f"/paybridge/{name}", Value=value, Type="String", Overwrite=True)
 
 
+def parameter(settings: LocalSettings, name: str) -> str:
+    """The value of one SSM parameter in the AWS fake."""
+    return str(_client(settings, "ssm").get_parameter(Name=name)["Parameter"]["Value"])
+
+
 def migrate_and_register(postgres_url: str) -> None:
     """Bring the schema up to date, then make the demo merchants and the operator known."""
     from paybridge.store.database import Database, DatabaseAddress

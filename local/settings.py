@@ -14,6 +14,9 @@ PYTHON_PATH = (PROJECT / "functions", PROJECT / "layers" / "paybridge", PROJECT)
 # Names that moto and boto3 accept without question; nothing real is reachable with them.
 AWS_REGION = "eu-central-1"
 AWS_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+# Two cores have no use for more, and the template has mappings for no more.
+WORKERS_MAX = 8
+PAYMENT_SHARDS_MAX = 8
 
 
 VARIABLES = {
@@ -31,6 +34,8 @@ VARIABLES = {
     "rabbitmq_url": "PAYBRIDGE_LOCAL_RABBITMQ_URL",
     "rabbitmq_management_url": "PAYBRIDGE_LOCAL_RABBITMQ_MANAGEMENT_URL",
     "postgres_version": "PAYBRIDGE_LOCAL_POSTGRES_VERSION",
+    "workers": "PAYBRIDGE_LOCAL_WORKERS",
+    "payment_shards": "PAYBRIDGE_LOCAL_PAYMENT_SHARDS",
     "gateway_success_rate": "GATEWAY_SUCCESS_RATE",
     "gateway_seed": "GATEWAY_SEED",
     "gateway_latency_seconds_min": "GATEWAY_LATENCY_SECONDS_MIN",
@@ -57,6 +62,10 @@ class LocalSettings:
     rabbitmq_url: str = ""
     rabbitmq_management_url: str = ""
     postgres_version: int = 16
+    # Processes of each `paybridge worker` that do the work of the relay and the queue mappings; 0 leaves it to Lambda.
+    workers: int = 0
+    # Shards of the queue payments.new; 0 means as many as infra/topology.json says.
+    payment_shards: int = 0
     gateway_success_rate: float = 0.9
     gateway_seed: str = ""
     gateway_latency_seconds_min: float = 2.0
@@ -76,6 +85,8 @@ class LocalSettings:
                 values[item.name] = _convert(VARIABLES[item.name], text, type(item.default))
         settings = replace(cls(), **values)
         _refuse_equal_ports(settings)
+        _refuse_beyond(settings, "workers", WORKERS_MAX)
+        _refuse_beyond(settings, "payment_shards", PAYMENT_SHARDS_MAX)
         return settings
 
     def environment(self) -> dict[str, str]:
@@ -136,6 +147,12 @@ def _refuse_equal_ports(settings: LocalSettings) -> None:
             if port in names:
                 raise LocalError(f"{names[port]} and {variable} are both {port}: choose another port for one of them.")
             names[port] = variable
+
+
+def _refuse_beyond(settings: LocalSettings, name: str, number_max: int) -> None:
+    number = getattr(settings, name)
+    if not 0 <= number <= number_max:
+        raise LocalError(f"{VARIABLES[name]} is {number}: choose from 0 to {number_max}.")
 
 
 def _convert(variable: str, text: str, kind: type[Any]) -> Any:

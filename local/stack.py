@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 
-from local import seed, topology
+from local import seed, topology, workers
 from local.errors import ServerDiedError
 from local.processes import Processes, died_sentence, ensure_port_free, stop_recorded
 from local.progress import Progress
@@ -99,6 +99,11 @@ class Stack:
         """The virtual host that the broker's URL names."""
         return unquote(urlsplit(self.broker.amqp_url).path[1:]) or "/"
 
+    @property
+    def _parameters(self) -> dict[str, str]:
+        """The values of the template's parameters."""
+        return {**PARAMETERS, "BrokerVirtualHost": self._vhost}
+
     def start(self) -> None:
         """Start everything and return when payments can be sent.
 
@@ -108,6 +113,7 @@ class Stack:
             PORTS, [self._start_postgres, self._start_rabbitmq, self._start_moto, self._start_gateway, self._start_sink]
         )
         self._or_stop(self.start_functions)
+        self._or_stop(self._start_workers)
 
     def start_servers(self) -> None:
         """Start PostgreSQL, RabbitMQ and the AWS fake alone, as `start` does."""
@@ -119,8 +125,9 @@ class Stack:
         settings = self.settings
         with self.progress.step(f"functions, schedules and queue mappings; API on port {settings.api_port}"):
             arguments = ["--logs-dir", str(settings.logs_dir)]
-            parameters = {**PARAMETERS, "BrokerVirtualHost": self._vhost}
-            arguments += [part for name, value in parameters.items() for part in ("--parameter", f"{name}={value}")]
+            arguments += [f"--parameter={name}={value}" for name, value in self._parameters.items()]
+            if settings.workers:
+                arguments += [f"--without={logical_id}" for logical_id in workers.replaced_functions()]
             health = f"{settings.api_url}/health"
             self._start_module(
                 "bridge", "local.bridge", arguments, health, {variable_of("rabbitmq_url"): self.broker.amqp_url}
@@ -209,6 +216,11 @@ class Stack:
         with self.progress.step(f"webhook sink on port {settings.sink_port}"):
             arguments = ["--port", str(settings.sink_port)]
             self._start_module("sink", "local.sink", arguments, f"{settings.sink_url}/health")
+
+    def _start_workers(self) -> None:
+        if self.settings.workers:
+            with self.progress.step("workers in the place of the relay and the queue mappings"):
+                workers.start(self.settings, self.processes, self._parameters, self._environment())
 
     def _start_module(
         self,

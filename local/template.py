@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +106,14 @@ class Template:
     path: Path
     region: str
     functions: Mapping[str, FunctionDefinition] = field(default_factory=dict)
+
+    def without(self, logical_ids: Collection[str]) -> Template:
+        """The template without these functions. Raises TemplateError for one that it does not have."""
+        unknown = set(logical_ids) - self.functions.keys()
+        if unknown:
+            raise TemplateError(f"The template has no function named {', '.join(sorted(unknown))}.")
+        others = {name: function for name, function in self.functions.items() if name not in logical_ids}
+        return replace(self, functions=others)
 
 
 def read_template(

@@ -74,6 +74,13 @@ def parser() -> argparse.ArgumentParser:
     add("--logs-dir", type=Path, default=_PROJECT / ".local" / "logs", help="where <function>.log files go")
     add("--lambda-endpoint", metavar="URL", help="run no functions here but invoke them at this Lambda endpoint")
     add("--concurrency-max", type=int, metavar="N", help="environments of one function, below its reserved concurrency")
+    add(
+        "--without",
+        action="append",
+        default=[],
+        metavar="LOGICAL_ID",
+        help="neither run nor invoke this function: something else does its work; may be repeated",
+    )
     add("--no-schedules", action="store_true", help="do not fire the schedules")
     add("--no-warm", action="store_true", help="start no environment before the first invocation")
     return command
@@ -85,7 +92,7 @@ def main() -> int:
     _configure_logging()
     _allow_connections()
     try:
-        template = read_template(options.template, _parameters(options.parameter))
+        template = read_template(options.template, _parameters(options.parameter)).without(options.without)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(serve(options, template))
     except (TemplateError, PortError) as error:
