@@ -125,7 +125,7 @@ def _paths(amqp_url: str) -> dict[str, Callable[[Size], float]]:
         "read": lambda size: _requests(lambda: size.client.get(size.path()), 200),
         "timeline": lambda size: _requests(lambda: size.client.get(f"{size.path()}/events"), 200),
         "list": lambda size: _requests(lambda: size.client.get("/api/v1/payments"), 200),
-        "list from the middle": _list_from_the_middle,
+        "list, middle page": _list_from_the_middle,
         "consume": _consume,
         "relay": lambda size: _relay(size, amqp_url),
     }
