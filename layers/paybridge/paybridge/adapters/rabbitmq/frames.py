@@ -44,37 +44,53 @@ _DELIVERY_MODE = encode.octet(PERSISTENT)
 _NO_HEADERS = encode.field_table({})
 
 
+class Unsendable(ValueError):
+    """The message at `number` has an id, a type, a key or a header longer than AMQP allows."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"message {number} has a property that is too long for AMQP")
+        self.number = number
+
+
 def marshal(messages: Sequence[Message], channel_number: int, content_bytes_max: int, now: datetime) -> bytes:
     """All frames of the messages, each persistent and `mandatory`, bodies split at `content_bytes_max`.
 
-    Raises ValueError when an id, a type or a key has more than the 255 bytes that AMQP allows it.
+    Raises Unsendable for the first message that AMQP cannot carry.
     """
     timestamp = encode.timestamp(now)
     parts: list[bytes] = []
-    for message in messages:
+    for number, message in enumerate(messages):
+        try:
+            parts += _frames_of(message, channel_number, timestamp)
+        except (TypeError, ValueError) as error:
+            raise Unsendable(number) from error
         body = message.body
-        properties = b"".join(
-            (
-                _CONTENT_TYPE,
-                encode.field_table({**message.headers}) if message.headers else _NO_HEADERS,
-                _DELIVERY_MODE,
-                _short_string(message.correlation_id),
-                _short_string(message.id),
-                timestamp,
-                _short_string(message.type),
-            )
-        )
-        size = _HEADER_START_BYTES + len(properties)
-        parts += (
-            _publish_frame(message.exchange, message.routing_key, channel_number),
-            _HEADER_START.pack(_HEADER_FRAME, channel_number, size, Basic.frame_id, 0, len(body), _FLAGS),
-            properties,
-            _FRAME_END,
-        )
         for start in range(0, len(body), content_bytes_max):
             content = body[start : start + content_bytes_max]
             parts += (_FRAME_START.pack(_BODY_FRAME, channel_number, len(content)), content, _FRAME_END)
     return b"".join(parts)
+
+
+def _frames_of(message: Message, channel_number: int, timestamp: bytes) -> tuple[bytes, ...]:
+    """The method frame, and the content header in three parts."""
+    properties = b"".join(
+        (
+            _CONTENT_TYPE,
+            encode.field_table({**message.headers}) if message.headers else _NO_HEADERS,
+            _DELIVERY_MODE,
+            _short_string(message.correlation_id),
+            _short_string(message.id),
+            timestamp,
+            _short_string(message.type),
+        )
+    )
+    size = _HEADER_START_BYTES + len(properties)
+    return (
+        _publish_frame(message.exchange, message.routing_key, channel_number),
+        _HEADER_START.pack(_HEADER_FRAME, channel_number, size, Basic.frame_id, 0, len(message.body), _FLAGS),
+        properties,
+        _FRAME_END,
+    )
 
 
 def _short_string(text: str) -> bytes:

@@ -27,6 +27,7 @@ CLOSE_DEADLINE_SECONDS = 2.0
 HEARTBEAT_SECONDS = 20
 
 _CHANNEL_LOST = "the broker closed the channel"
+_TOO_LONG = "an id, a type, a key or a header of it is longer than AMQP allows"
 _Result = TypeVar("_Result")
 
 
@@ -45,7 +46,12 @@ class RabbitPublisher:
         not confirmed yet, of other batches as well. That is published again, exchange by exchange, each on a channel
         of its own, so that only the messages for that exchange are refused.
         """
-        refusals = await self._publish_on(await self._shared_channel(), messages, deadline_seconds)
+        try:
+            refusals = await self._publish_on(await self._shared_channel(), messages, deadline_seconds)
+        except frames.Unsendable as error:
+            others = [message for number, message in enumerate(messages) if number != error.number]
+            refusals = await self.publish(others, deadline_seconds) if others else []
+            return [*refusals[: error.number], _TOO_LONG, *refusals[error.number :]]
         by_exchange: dict[str, list[int]] = {}
         for number, refusal in enumerate(refusals):
             if refusal and refusal.startswith(_CHANNEL_LOST):

@@ -1,0 +1,81 @@
+"""Relays an outbox two batches at a time and is killed at a point of its work: run by test_relay_killed."""
+
+import asyncio
+import inspect
+import math
+import os
+import signal
+import sys
+from typing import Any
+
+from paybridge.adapters.rabbitmq.confirms import ConfirmChannel
+from paybridge.adapters.rabbitmq.publisher import RabbitPublisher, open_publisher
+from paybridge.domain.errors import Unavailable
+from paybridge.store import outbox
+from paybridge.store.database import Database, Session
+from paybridge.usecases.events.drain import Drain, drain_outbox
+from paybridge.usecases.events.relay import Refusal
+from tests.support.servers import address_of
+
+BATCH_ROWS = 20
+# What is to be the last thing done, and which time. The fifth of each has another batch beside it.
+POINTS: dict[str, tuple[Any, str, int]] = {
+    "connected": (RabbitPublisher, "connect", 1),
+    "claimed": (outbox, "claim", 5),
+    "sent": (ConfirmChannel, "send", 5),
+    "confirmed": (RabbitPublisher, "publish", 5),
+    "marked": (outbox, "mark_published", 5),
+    "asleep": (Session, "listen", 1),
+}
+
+
+class Silent:
+    """An observer that only wants things to go well."""
+
+    def refused(self, refusal: Refusal) -> None:
+        raise AssertionError(refusal)
+
+    def outage(self, error: Unavailable) -> None:
+        raise AssertionError(error)
+
+
+def make_deadly(owner: Any, name: str, times: int) -> None:
+    """Lets the process end, as if its machine had lost power, when the function has returned so many times."""
+    function = getattr(owner, name)
+    calls = 0
+
+    def count() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == times:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    async def later(*arguments: Any) -> Any:
+        result = await function(*arguments)
+        count()
+        return result
+
+    def at_once(*arguments: Any) -> Any:
+        result = function(*arguments)
+        count()
+        return result
+
+    setattr(owner, name, later if inspect.iscoroutinefunction(function) else at_once)
+
+
+async def main(database_url: str, amqp_url: str, point: str) -> None:
+    make_deadly(*POINTS[point])
+    await drain_outbox(
+        Drain(
+            database=Database(address_of(database_url)),
+            open_publisher=lambda: open_publisher(amqp_url),
+            batch_rows=BATCH_ROWS,
+            idle_poll_seconds_max=60,
+            remaining_seconds=lambda: math.inf,
+            observer=Silent(),
+        )
+    )
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
