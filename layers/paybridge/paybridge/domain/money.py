@@ -8,6 +8,7 @@ payments that were stored with the old one: a new edition of the standard is a r
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from paybridge.domain.errors import InvalidInput
@@ -15,6 +16,8 @@ from paybridge.domain.errors import InvalidInput
 # Fifteen digits fit BIGINT with four digits to spare (so that sums of thousands of payments fit too) and stay below
 # 2**53, the largest integer that a JavaScript or spreadsheet reader of our exports keeps exactly.
 MINOR_UNITS_MAX: Final = 999_999_999_999_999
+
+SUMS_REMEMBERED: Final = 1024
 
 # Fifteen digits and a decimal point are sixteen characters; nothing longer can be a legal amount.
 AMOUNT_CHARACTERS_MAX: Final = 16
@@ -82,6 +85,8 @@ def to_minor(amount: str, currency: str) -> int:
     return minor
 
 
+# The sums of a payment are its amount and, mostly, zero.
+@lru_cache(SUMS_REMEMBERED)
 def format_minor(minor: int, currency: str) -> str:
     """The decimal string of minor units, the inverse of to_minor; zero is allowed, for sums.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -17,6 +18,8 @@ from paybridge.domain.webhook import is_target_allowed
 
 URL_CHARACTERS_MAX: Final = 2048
 HTTPS_PORT: Final = 443
+# At most half a megabyte, if all of them are as long as they may be.
+URLS_REMEMBERED: Final = 256
 
 # The characters that RFC 3986 allows, without "#". urlsplit is lenient: it drops tabs and line ends in silence.
 _CHARACTERS: Final = re.compile(r"https?://[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=%]+")
@@ -25,6 +28,8 @@ _ENCODED_PREFIX: Final = "xn--"
 _HOST_NAME: Final = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 
 
+# A merchant sends the same address with every payment. What raises is not remembered.
+@lru_cache(URLS_REMEMBERED)
 def check_webhook_url(url: str, *, allow_loopback: bool) -> str:
     """Returns `url` unchanged if it is an absolute https URL with a host and without login or fragment.
 

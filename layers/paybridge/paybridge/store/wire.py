@@ -38,9 +38,10 @@ _HEADER_BYTES: Final = 5
 # A data row has the number of its columns behind the header.
 _ROW_HEADER_BYTES: Final = 7
 _HEADER: Final = Struct("!ci").unpack_from
-_LENGTH: Final = Struct("!i")
+_PACK_LENGTH: Final = Struct("!i").pack
+_UNPACK_LENGTH: Final = Struct("!i").unpack_from
 _COUNT: Final = Struct("!H").pack
-_NULL: Final = _LENGTH.pack(-1)
+_NULL: Final = _PACK_LENGTH(-1)
 _NO_FORMATS: Final = b"\x00\x00"
 
 _new_object = object.__new__
@@ -77,17 +78,16 @@ class Prepared:
             if value is None:
                 parts.append(_NULL)
             else:
-                data = _written(self.connection, value)
-                parts += (_LENGTH.pack(len(data)), data)
+                writer = _WRITERS.get(type(value))
+                data = writer(value) if writer is not None else _written(self.connection, value)
+                parts += (_PACK_LENGTH(len(data)), data)
         parts.append(_NO_FORMATS)
         body = b"".join(parts)
-        return b"".join((BIND, _LENGTH.pack(len(body) + 4), body))
+        return b"".join((BIND, _PACK_LENGTH(len(body) + 4), body))
 
 
 def _written(connection: dbapi.Connection, value: Any) -> bytes:
-    writer = _WRITERS.get(type(value))
-    if writer is not None:
-        return writer(value)
+    """A value of a type that is none of the usual ones, as pg8000 writes it."""
     text: str = make_param(connection.py_types, value)
     return text.encode()
 
@@ -126,7 +126,7 @@ def _next_frame(buffer: bytes, position: int) -> tuple[bytes, int]:
 def _row(buffer: bytes, position: int, readers: Iterable[Reader]) -> Row:
     row: Row = []
     for reader in readers:
-        (length,) = _LENGTH.unpack_from(buffer, position)
+        (length,) = _UNPACK_LENGTH(buffer, position)
         position += 4
         if length < 0:
             row.append(None)
