@@ -209,8 +209,11 @@ def charging(rows: SeededRows) -> dict[str, Rule]:
         "attempts._LOCK": Rule(ids, ("payments_pkey",), sorts=1, rows_max={"payments": len(processing)}),
         "attempts._LAST": Rule(ids, ("payment_attempts_pkey",), sorts=1),
         "attempts._STATUSES": Rule(ids, ("payments_pkey",), rows_max={"payments": len(processing)}),
-        "attempts._START": Rule(
-            starts, ("payment_attempts_pkey", "payments_pkey"), rows_max={"payments": len(pending)}
+        "attempts._START": Rule(starts, ("payments_pkey",), rows_max={"payments": len(pending)}),
+        "attempts._CLOSE_ORPHANS": Rule(
+            {"rows": records(processing, "payment_id", number=2)},
+            ("payment_attempts_pkey",),
+            rows_max={"payment_attempts": len(processing)},
         ),
         "attempts._FINISH": Rule(
             finishes,

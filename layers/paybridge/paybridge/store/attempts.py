@@ -33,14 +33,21 @@ _LAST = Statement("""
     ORDER BY payment_id, number DESC
 """)
 
+# The operation is joined like the rest of the key: as a constant it alone would let PostgreSQL read the whole index.
+_CLOSE_ORPHANS = Statement("""
+    WITH started AS MATERIALIZED (
+        SELECT payment_id, 'charge' AS operation, number - 1 AS number
+        FROM json_to_recordset(:rows::json) AS row (payment_id uuid, number integer)
+    )
+    UPDATE payment_attempts a SET status = 'unknown', finished_at = now(), error = 'interrupted'
+    FROM started
+    WHERE a.payment_id = started.payment_id AND a.operation = started.operation AND a.number = started.number
+      AND a.status = 'started'
+""")
+
 _START = Statement("""
     WITH started AS (
         SELECT * FROM json_to_recordset(:rows::json) AS row (payment_id uuid, number smallint, sequence integer)
-    ), orphaned AS (
-        UPDATE payment_attempts a SET status = 'unknown', finished_at = now(), error = 'interrupted'
-        FROM started
-        WHERE a.payment_id = started.payment_id AND a.operation = 'charge' AND a.number = started.number - 1
-          AND a.status = 'started'
     ), moved AS (
         UPDATE payments p
         SET status = 'processing', last_sequence = started.sequence, updated_at = :now::timestamptz
@@ -52,32 +59,30 @@ _START = Statement("""
 
 # A payment settles once: whoever comes second finds it no longer processing and changes nothing.
 _FINISH = Statement("""
-    WITH finished AS (
-        SELECT * FROM json_to_recordset(:rows::json) AS row (payment_id uuid, number smallint, attempt_status text,
-            gateway_id text, error text, status text, failure_code text, failure_message text, captured_minor bigint)
+    WITH finished AS MATERIALIZED (
+        SELECT *, 'charge' AS operation FROM json_to_recordset(:rows::json) AS row (payment_id uuid, number smallint,
+            attempt_status text, gateway_id text, error text, status text, failure_code text, failure_message text,
+            captured_minor bigint)
     ), attempts AS (
         UPDATE payment_attempts a
         SET status = finished.attempt_status, gateway_id = finished.gateway_id, error = finished.error,
             failure_code = finished.failure_code, finished_at = :now::timestamptz
         FROM finished
-        WHERE a.payment_id = finished.payment_id AND a.operation = 'charge' AND a.number = finished.number
+        WHERE a.payment_id = finished.payment_id AND a.operation = finished.operation AND a.number = finished.number
           AND a.status IN ('started', 'unknown')
-        RETURNING a.payment_id
     ), locked AS (
         -- An UPDATE alone locks rows in whatever order its plan finds them; two batches must do so in the same one.
-        SELECT p.id FROM payments p JOIN finished ON finished.payment_id = p.id
+        SELECT finished.* FROM finished JOIN payments p ON p.id = finished.payment_id
         WHERE p.status = 'processing' AND finished.status IS NOT NULL
         ORDER BY p.id FOR UPDATE OF p
-    ), settled AS (
-        UPDATE payments p
-        SET status = finished.status, failure_code = finished.failure_code, gateway_id = finished.gateway_id,
-            failure_message = finished.failure_message, captured_minor = finished.captured_minor,
-            last_sequence = p.last_sequence + 1, updated_at = :now::timestamptz
-        FROM finished JOIN locked ON locked.id = finished.payment_id
-        WHERE p.id = locked.id AND p.status = 'processing'
-        RETURNING p.id, p.last_sequence
     )
-    SELECT id, last_sequence FROM settled
+    UPDATE payments p
+    SET status = locked.status, failure_code = locked.failure_code, gateway_id = locked.gateway_id,
+        failure_message = locked.failure_message, captured_minor = locked.captured_minor,
+        last_sequence = p.last_sequence + 1, updated_at = :now::timestamptz
+    FROM locked
+    WHERE p.id = locked.payment_id AND p.status = 'processing'
+    RETURNING p.id, p.last_sequence
 """)
 
 _STATUSES = Statement("""
@@ -126,6 +131,9 @@ def start(transaction: Transaction, attempts: Sequence[tuple[UUID, int, int]], n
     """
     rows = [{"payment_id": id_, "number": number, "sequence": sequence} for id_, number, sequence in attempts]
     transaction.run(_START, rows=orjson.dumps(rows).decode(), now=now)
+    later = [row for row in rows if row["number"] != 1]
+    if later:
+        transaction.run(_CLOSE_ORPHANS, rows=orjson.dumps(later).decode())
 
 
 def finish(transaction: Transaction, finishes: Sequence[Finish], now: datetime) -> dict[UUID, int]:
