@@ -80,12 +80,12 @@ def measure(servers: Servers) -> Measure:
     ours: list[Round] = []
     theirs: dict[RivalStack, list[Round]] = {rival: [] for rival in RIVALS}
     transactions: list[float] = []
-    places = {rival: _place_of(stack, rival) for rival in RIVALS}
+    places = {rival: place_of(stack, rival, "load") for rival in RIVALS}
     three_inserts = _three_inserts(servers)
     for number in range(1, ROUNDS + 1):
         ours.append(_round_of_ours(stack, number))
         _say(servers, number, OURS, ours[-1])
-        with _without_functions(stack):
+        with without_functions(stack):
             if three_inserts is not None:
                 transactions.append(three_inserts())
                 servers.say(f"round {number} of {ROUNDS}: {PGBENCH} {number_text(transactions[-1])} transactions/s")
@@ -158,12 +158,12 @@ def _round_of_rival(servers: Servers, rival: RivalStack, place: tuple[str, str],
         return _run(contender, f"{rival.key}-{number}", RIVALS[rival])
 
 
-def _place_of(stack: Stack, rival: RivalStack) -> tuple[str, str]:
-    """A database and a virtual host with our queues, for this rival alone, on the servers of the stack."""
-    topology.create_vhost(stack.urls.management, f"rival-{rival.key}")
-    topology.declare(stack.urls.management, f"rival-{rival.key}")
-    amqp_url = f"{stack.urls.amqp.rstrip('/')}/{quote(f'rival-{rival.key}', safe='')}"
-    return _database(stack, f"rival_{rival.key}"), amqp_url
+def place_of(stack: Stack, rival: RivalStack, purpose: str) -> tuple[str, str]:
+    """A database and a virtual host with our queues, for this rival and purpose, on the servers of the stack."""
+    name = f"rival_{rival.key}_{purpose}"
+    topology.create_vhost(stack.urls.management, name)
+    topology.declare(stack.urls.management, name)
+    return _database(stack, name), f"{stack.urls.amqp.rstrip('/')}/{quote(name, safe='')}"
 
 
 def _database(stack: Stack, name: str) -> str:
@@ -186,7 +186,7 @@ def _three_inserts(servers: Servers) -> Callable[[], float] | None:
 
 
 @contextmanager
-def _without_functions(stack: Stack) -> Iterator[None]:
+def without_functions(stack: Stack) -> Iterator[None]:
     """Our own part of the stack is away in this block, because even idle it would take time from the others."""
     stack.processes.stop_child("bridge")
     with ExitStack() as again:

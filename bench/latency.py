@@ -6,24 +6,26 @@ import random
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 from statistics import median
 
 import httpx
 
 from bench.client import API_KEY, order
-from bench.end_to_end import cpu_seconds_of
+from bench.end_to_end import cpu_seconds_of, place_of, without_functions
 from bench.results import ROUNDS, Figure, Goal, Measure, number_text, percentile
+from bench.rivals.stacks import CELERY, FAST_STREAM, RivalStack, running
 from bench.servers import Servers, open_database
+from local import workers
 from local.stack import Stack
-from paybridge.store.database import Statement
+from paybridge.store.database import Database, Statement
 
-WARM_UP_SAMPLES = 3
+WARM_UP_SAMPLES = 5
 ARRIVE_SECONDS_MAX = 15.0
-IDLE_SECONDS = 12.0
+IDLE_SECONDS = 8.0
 
-# Transactions of everybody but the one who asks.
 _TRANSACTIONS = Statement("""
     SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()
 """)
@@ -31,10 +33,10 @@ _TRANSACTIONS = Statement("""
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A way for messages to reach the handlers, with the goals for it in milliseconds.
+    """A way of the messages to whoever works on them, with the goals for it in milliseconds where there are any.
 
-    Samples are taken after random pauses of up to `pause_seconds_max`, so that they meet every poll and window at any
-    moment; nobody looks for the webhook before `quiet_seconds`, nor more often than every `poll_seconds`.
+    Each round has so many `samples`, after random pauses of up to `pause_seconds_max`, so that they meet every poll and
+    window at any moment. Nobody looks for the webhook before `quiet_seconds`, nor more often than `poll_seconds`.
     """
 
     name: str
@@ -42,12 +44,14 @@ class Way:
     pause_seconds_max: float
     quiet_seconds: float
     poll_seconds: float
-    p50_ms: float
-    p99_ms: float
+    p50_ms: float | None = None
+    p99_ms: float | None = None
 
 
 # The half-second windows of the two mappings that each payment passes, as on AWS, and 150 ms for everything else.
-MAPPINGS = Way("mappings", 7, 0.5, 0.8, 0.02, p50_ms=1150.0, p99_ms=1150.0)
+MAPPINGS = Way("mappings", 6, 0.5, 0.8, 0.02, p50_ms=1150.0, p99_ms=1150.0)
+WORKERS = Way("workers", 50, 0.06, 0.01, 0.003, p50_ms=30.0, p99_ms=100.0)
+RIVALS: dict[RivalStack, Way] = {rival: Way(rival.name, 15, 0.06, 0.01, 0.003) for rival in (FAST_STREAM, CELERY)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,53 +63,108 @@ class Idle:
 
 
 def measure(servers: Servers) -> Measure:
-    """Each way in turn, because a stack has but one at a time; its rounds are apart by nothing but random pauses."""
-    figures = list(_figures(servers, servers.stack, MAPPINGS))
+    """One way after the other over the same servers, because a stack that is idle is alone."""
+    stack = servers.stack
+    figures = list(_figures_of_ours(servers, MAPPINGS))
+    with without_functions(stack):
+        with _workers(stack):
+            figures += _figures_of_ours(servers, WORKERS)
+        for rival, way in RIVALS.items():
+            database_url, amqp_url = place_of(stack, rival, "latency")
+            folder = servers.folder / f"{rival.key}-latency"
+            with running(rival, folder, database_url, amqp_url, stack.urls.gateway) as (_, api_url):
+                figures += _figures(servers, way, api_url)
+    # The latencies first: what stands on top is what the measure is about.
+    figures.sort(key=lambda figure: figure.unit != "ms")
     return Measure(
         "latency",
-        [*(one for one in figures if one.unit == "ms"), *(one for one in figures if one.unit != "ms")],
-        [f"p99 is that of all samples. Idle cost is that of {IDLE_SECONDS:.0f} s, put to the minute."],
+        figures,
+        [
+            f"p99 is that of all samples, {ROUNDS * MAPPINGS.samples} by mappings and {ROUNDS * WORKERS.samples} by "
+            f"workers. Idle cost is that of {IDLE_SECONDS:.0f} s, put to the minute, without what the schedules do each minute."
+        ],
     )
 
 
-def _figures(servers: Servers, stack: Stack, way: Way) -> Iterator[Figure]:
-    idle = _idle(stack)
+@contextmanager
+def _workers(stack: Stack) -> Iterator[None]:
+    """The functions in front of workers, while the stack has none running."""
+    settings = stack.settings
+    stack.settings = replace(settings, workers=1)
+    try:
+        stack.start_functions()
+        stack.start_workers()
+        yield
+    finally:
+        stack.settings = settings
+        for name in [*(f"worker-{name}" for name in workers.FUNCTIONS), "bridge"]:
+            stack.processes.stop_child(name)
+
+
+def _figures_of_ours(servers: Servers, way: Way) -> list[Figure]:
+    idle = _idle(servers.stack)
     servers.say(
         f"{way.name}: idle {idle.transactions:,.0f} transactions, {number_text(idle.cpu_seconds)} CPU s a minute"
     )
-    rounds = _rounds(servers, stack, way)
+    return [
+        *_figures(servers, way, servers.stack.urls.api),
+        Figure(f"{way.name}, idle", "transactions/min", (idle.transactions,)),
+        Figure(f"{way.name}, idle CPU", "s/min", (idle.cpu_seconds,)),
+    ]
+
+
+def _figures(servers: Servers, way: Way, api_url: str) -> list[Figure]:
+    rounds = _rounds(servers, way, api_url)
     together = tuple(value for values in rounds for value in values)
-    p50_goal, p99_goal = Goal(way.p50_ms, at_most=True), Goal(way.p99_ms, at_most=True)
-    yield Figure(f"{way.name}, p50", "ms", tuple(median(values) for values in rounds), p50_goal, panel=way.name)
-    yield Figure(f"{way.name}, p99", "ms", (percentile(together, 99),), p99_goal, panel=way.name)
-    yield Figure(f"{way.name}, idle", "transactions/min", (idle.transactions,), panel="transactions")
-    yield Figure(f"{way.name}, idle CPU", "s/min", (idle.cpu_seconds,), panel="CPU")
+    middle = tuple(median(values) for values in rounds)
+    is_rival = way.p50_ms is None
+    return [
+        Figure(
+            f"{way.name}, p50",
+            "ms",
+            middle,
+            _at_most(way.p50_ms),
+            is_rival=is_rival,
+            compared_with=f"{WORKERS.name}, p50",
+        ),
+        Figure(
+            f"{way.name}, p99",
+            "ms",
+            (percentile(together, 99),),
+            _at_most(way.p99_ms),
+            is_rival=is_rival,
+            compared_with=f"{WORKERS.name}, p99",
+        ),
+    ]
 
 
-def _rounds(servers: Servers, stack: Stack, way: Way) -> list[tuple[float, ...]]:
+def _at_most(value: float | None) -> Goal | None:
+    return None if value is None else Goal(value, at_most=True)
+
+
+def _rounds(servers: Servers, way: Way, api_url: str) -> list[tuple[float, ...]]:
     rounds = []
+    sink_url = servers.stack.urls.sink
     with httpx.Client(timeout=10, trust_env=False) as client:
-        client.delete(f"{stack.urls.sink}/received").raise_for_status()
+        client.delete(f"{sink_url}/received").raise_for_status()
         for _ in range(WARM_UP_SAMPLES):
-            _sample_ms(client, stack, way)
+            _sample_ms(client, way, api_url, sink_url)
         for number in range(1, ROUNDS + 1):
-            rounds.append(tuple(_sample_ms(client, stack, way) for _ in range(way.samples)))
+            rounds.append(tuple(_sample_ms(client, way, api_url, sink_url) for _ in range(way.samples)))
             middle = number_text(median(rounds[-1]))
             servers.say(f"round {number} of {ROUNDS}: {way.name}, {way.samples} payments, median {middle} ms")
     return rounds
 
 
-def _sample_ms(client: httpx.Client, stack: Stack, way: Way) -> float:
+def _sample_ms(client: httpx.Client, way: Way, api_url: str, sink_url: str) -> float:
     path = f"/ok/{uuid.uuid4()}"
     headers = {"X-API-Key": API_KEY, "Idempotency-Key": path}
     time.sleep(random.uniform(0, way.pause_seconds_max))  # noqa: S311 -- no secret.
     started_at = time.time()
-    answer = client.post(
-        f"{stack.urls.api}/api/v1/payments", json=order(stack.urls.sink + path), headers=headers
-    ).raise_for_status()
+    answer = client.post(f"{api_url}/api/v1/payments", json=order(sink_url + path), headers=headers)
     assert answer.status_code == 202, answer.text
     time.sleep(max(0.0, started_at + way.quiet_seconds - time.time()))
-    while not (received := client.get(f"{stack.urls.sink}/received", params={"path": path}).json()):
+    while not (received := client.get(f"{sink_url}/received", params={"path": path}).json()):
         if time.time() > started_at + ARRIVE_SECONDS_MAX:
             raise RuntimeError(f"no webhook came within {ARRIVE_SECONDS_MAX:.0f} s")
         time.sleep(way.poll_seconds)
@@ -115,14 +174,14 @@ def _sample_ms(client: httpx.Client, stack: Stack, way: Way) -> float:
 
 def _idle(stack: Stack) -> Idle:
     with open_database(stack.urls.postgres) as database:
-        before, cpu_before, started = (
-            database.run(_TRANSACTIONS)[0][0],
-            cpu_seconds_of(stack.processes),
-            time.monotonic(),
-        )
+        transactions, cpu, started = _transactions(database), cpu_seconds_of(stack.processes), time.monotonic()
         time.sleep(IDLE_SECONDS)
         minutes = (time.monotonic() - started) / 60
-        cpu_seconds = cpu_seconds_of(stack.processes) - cpu_before
-        # Of which one is this look itself.
-        transactions = int(database.run(_TRANSACTIONS)[0][0]) - int(before) - 1
-    return Idle(transactions / minutes, cpu_seconds / minutes)
+        cpu = cpu_seconds_of(stack.processes) - cpu
+        # One of them is this look itself.
+        transactions = _transactions(database) - transactions - 1
+    return Idle(transactions / minutes, cpu / minutes)
+
+
+def _transactions(database: Database) -> int:
+    return int(database.run(_TRANSACTIONS)[0][0])

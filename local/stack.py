@@ -113,7 +113,7 @@ class Stack:
             PORTS, [self._start_postgres, self._start_rabbitmq, self._start_moto, self._start_gateway, self._start_sink]
         )
         self._or_stop(self.start_functions)
-        self._or_stop(self._start_workers)
+        self._or_stop(self.start_workers)
 
     def start_servers(self) -> None:
         """Start PostgreSQL, RabbitMQ and the AWS fake alone, as `start` does."""
@@ -132,6 +132,12 @@ class Stack:
             self._start_module(
                 "bridge", "local.bridge", arguments, health, {variable_of("rabbitmq_url"): self.broker.amqp_url}
             )
+
+    def start_workers(self) -> None:
+        """Start the workers that `settings` ask for: part of `start`, or after the functions were started again."""
+        if self.settings.workers:
+            with self.progress.step("workers in the place of the relay and the queue mappings"):
+                workers.start(self.settings, self.processes, self._parameters, self._environment())
 
     def stop(self) -> None:
         """Stop all that this stack has started."""
@@ -216,11 +222,6 @@ class Stack:
         with self.progress.step(f"webhook sink on port {settings.sink_port}"):
             arguments = ["--port", str(settings.sink_port)]
             self._start_module("sink", "local.sink", arguments, f"{settings.sink_url}/health")
-
-    def _start_workers(self) -> None:
-        if self.settings.workers:
-            with self.progress.step("workers in the place of the relay and the queue mappings"):
-                workers.start(self.settings, self.processes, self._parameters, self._environment())
 
     def _start_module(
         self,
