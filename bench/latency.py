@@ -81,7 +81,8 @@ def measure(servers: Servers) -> Measure:
         figures,
         [
             f"p99 is that of all samples, {ROUNDS * MAPPINGS.samples} by mappings and {ROUNDS * WORKERS.samples} by "
-            f"workers. Idle cost is that of {IDLE_SECONDS:.0f} s, put to the minute, without what the schedules do each minute."
+            f"{WORKERS.name}.",
+            f"Idle cost is that of {IDLE_SECONDS:.0f} s, put to the minute, without what schedules start each minute.",
         ],
     )
 
