@@ -39,7 +39,7 @@ clean: $(DEV) ## Stop everything and delete data and logs
 	@$(LOCAL) clean
 
 ##@ Work on the code
-.PHONY: test check bench bench-docs flash-sale fmt hooks lock
+.PHONY: test check bench bench-docs flash-sale load fmt hooks lock
 test: $(DEV) $(SAM) $(BENCH) ## Run all tests; PYTEST_ARGS="-k relay" chooses among them
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 check: $(DEV) ## Check format, lint, types and architecture
@@ -53,6 +53,8 @@ bench-docs: $(DEV) ## Put the last run's table and charts into docs/performance.
 	@$(BIN)/python -m bench.publish
 flash-sale: $(DEV) ## Post 10,000 payments at once and see all of them through; PAYMENTS=500 for another number
 	@PYTHONPATH=functions:layers/paybridge:. $(BIN)/python -m bench.flash_sale $(PAYMENTS)
+load: $(DEV) $(BENCH) ## Post at a set rate: RATE=50 a second for DURATION=60 seconds; UI=1 shows it on a web page
+	@PYTHONPATH=functions:layers/paybridge:. .venv-bench/bin/python -m bench.load
 fmt: $(DEV) ## Format the code and mend what lint can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
