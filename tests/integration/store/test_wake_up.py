@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import sys
 import threading
 import time
 import uuid
@@ -11,6 +12,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from paybridge import wiring
 from paybridge.domain.events import PAYMENT_CREATED, PAYMENT_PROCESSING, Event
 from paybridge.domain.payment import Status
 from paybridge.store import outbox
@@ -127,6 +129,21 @@ class TestWriters:
             assert wake_up.is_told
             payment_id = await asyncio.to_thread(new_payment, writer, merchant_id)
         assert payment_row(writer, payment_id)["status"] == Status.PENDING
+
+
+class TestEventLoops:
+    """uvloop and asyncio's own watch a socket in different ways."""
+
+    @pytest.mark.parametrize("without_uvloop", [False, True])
+    def test_a_relay_hears_on_the_loop_of_the_functions(
+        self, relay: Database, writer: Database, monkeypatch: pytest.MonkeyPatch, without_uvloop: bool
+    ) -> None:
+        if without_uvloop:
+            monkeypatch.setitem(sys.modules, "uvloop", None)
+        with asyncio.Runner(loop_factory=wiring._new_loop) as runner:
+            assert isinstance(runner.get_loop(), asyncio.SelectorEventLoop) == without_uvloop
+            assert not runner.run(heard_when(relay, lambda: None))
+            assert runner.run(heard_when(relay, lambda: add(writer, an_event())))
 
 
 class TestListening:
