@@ -197,21 +197,29 @@ def charging(rows: SeededRows) -> dict[str, Rule]:
     processing = rows.ids(PAYMENT, "n % 200 = 100")
     pending = rows.ids(PAYMENT, "n % 200 = 0")
     ids = {"ids": array(processing)}
-    starts = {"rows": records(pending, "payment_id", number=1, sequence=2), "now": NOW}
+    starts = {
+        "rows": records(pending, "payment_id", number=1, sequence=2),
+        "length": len(pending),
+        "now": NOW,
+    }
     ends = {
         "attempt_status": "succeeded",
         "gateway_id": "ch",
         "status": "succeeded",
         "captured_minor": 10050,
     }
-    finishes = {"rows": records(processing, "payment_id", number=1, **ends), "now": NOW}
+    finishes = {
+        "rows": records(processing, "payment_id", number=1, **ends),
+        "length": len(processing),
+        "now": NOW,
+    }
     return {
         "attempts._LOCK": Rule(ids, ("payments_pkey",), sorts=1, rows_max={"payments": len(processing)}),
         "attempts._LAST": Rule(ids, ("payment_attempts_pkey",), sorts=1),
         "attempts._STATUSES": Rule(ids, ("payments_pkey",), rows_max={"payments": len(processing)}),
         "attempts._START": Rule(starts, ("payments_pkey",), rows_max={"payments": len(pending)}),
         "attempts._CLOSE_ORPHANS": Rule(
-            {"rows": records(processing, "payment_id", number=2)},
+            {"rows": records(processing, "payment_id", number=2), "length": len(processing)},
             ("payment_attempts_pkey",),
             rows_max={"payment_attempts": len(processing)},
         ),
