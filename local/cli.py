@@ -14,7 +14,7 @@ from types import FrameType
 
 import psutil
 
-from local import demo, payment
+from local import payment
 from local.errors import LocalError
 from local.logs import LogFollower
 from local.processes import is_alive, left_alive, pid_file, read_pid_file, running, stop_recorded, write_pid_file
@@ -64,7 +64,7 @@ def run(settings: LocalSettings) -> None:
     with _supervising(settings), _stopping(Stack(settings)) as stack:
         print("Starting Paybridge", flush=True)
         stack.start()
-        demo.run(settings)
+        demo(settings)
         print("", _addresses(settings), "", "Following the logs; Ctrl-C stops everything.", sep="\n", flush=True)
         # Ctrl-C is how this command is meant to end, so it is no failure from here on.
         with suppress(KeyboardInterrupt):
@@ -134,6 +134,14 @@ def logs(settings: LocalSettings) -> None:
     LogFollower(settings.logs_dir, lines_before=LOG_LINES_BEFORE).follow()
 
 
+def demo(settings: LocalSettings) -> None:
+    """Send a sample payment through a running stack."""
+    # Its HTTP library takes long to load, and most commands do not need it.
+    from local.demo import run
+
+    run(settings)
+
+
 def status(settings: LocalSettings) -> None:
     """List the processes of the stack."""
     found = running(settings.state_dir)
@@ -156,7 +164,7 @@ COMMANDS = {
     "up": (up, "start everything in the background and return when it is ready"),
     "down": (down, "stop everything; the data stays"),
     "logs": (logs, "follow the logs of a running stack"),
-    "demo": (demo.run, "send a sample payment through a running stack"),
+    "demo": (demo, "send a sample payment through a running stack"),
     "status": (status, "list the running processes"),
     "clean": (clean, "stop everything and delete data and logs"),
     "servers": (servers, "start PostgreSQL, RabbitMQ and the AWS fake alone, until Ctrl-C"),
@@ -204,7 +212,7 @@ def _show_until_ready(settings: LocalSettings, process: "subprocess.Popen[bytes]
                 raise LocalError(_log(settings, ERRORS).read_text(encoding="utf-8").strip())
             if time.monotonic() > deadline:
                 raise LocalError(f"Paybridge was not ready after {UP_SECONDS_MAX} s.")
-            time.sleep(0.1)
+            time.sleep(0.05)
         print(progress.read(), end="", flush=True)
 
 

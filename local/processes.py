@@ -4,6 +4,7 @@ A pid file holds the creation time beside the id, so that a number which the sys
 since is never signalled.
 """
 
+import http.client
 import json
 import os
 import signal
@@ -15,12 +16,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 
 from local.errors import LocalError, NotReadyError, PortTakenError, ServerDiedError
 
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.02
 LOG_TAIL_LINES = 12
 
 
@@ -117,6 +119,12 @@ class Processes:
                 raise ServerDiedError(died_sentence(child))
             if time.monotonic() > deadline:
                 raise NotReadyError(f"{child.name} was not ready after {seconds_max:.0f} s: see {child.log}.")
+            time.sleep(POLL_SECONDS)
+
+    def wait_while_starting(self, is_done: Callable[[], bool]) -> None:
+        """Return when `is_done`, which another part of the start brings about; StoppingError when the start fails."""
+        while not is_done():
+            self._refuse_when_stopping()
             time.sleep(POLL_SECONDS)
 
     def first_dead(self) -> Child | None:
@@ -241,6 +249,19 @@ def accepts_connections(port: int) -> bool:
             return True
     except OSError:
         return False
+
+
+def answers(url: str, authorization: str = "") -> bool:
+    """Whether a GET of `url` on this machine succeeds. An HTTP library would take longer to load than this is asked."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=10)
+    try:
+        connection.request("GET", parts.path, headers={"Authorization": authorization} if authorization else {})
+        return 200 <= connection.getresponse().status < 300
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def died_sentence(child: Child) -> str:

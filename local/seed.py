@@ -8,6 +8,7 @@ from contextlib import closing
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from local.servers.postgres import connect
 from local.settings import AWS_KEYS, AWS_REGION, LocalSettings
 
 DEMO_API_KEY = "secret-api-key"
@@ -47,7 +48,7 @@ def parameter(settings: LocalSettings, name: str) -> str:
 def migrate_and_register(postgres_url: str) -> None:
     """Bring the schema up to date, then make the demo merchants and the operator known."""
     from paybridge.store.database import Database, DatabaseAddress
-    from paybridge.store.migrations import migrate
+    from paybridge.store.migrations import HEAD, migrate
     from paybridge.usecases.merchants.register import register_merchant
 
     parts = urlsplit(postgres_url)
@@ -59,10 +60,20 @@ def migrate_and_register(postgres_url: str) -> None:
         password=unquote(parts.password or ""),
     )
     with closing(Database(address, "paybridge-seed")) as database:
-        migrate(database)
+        # Alembic takes longer to load than everything else here.
+        if not _is_at(postgres_url, HEAD):
+            migrate(database)
         for name, key in (("Demo", DEMO_API_KEY), ("Other", OTHER_API_KEY)):
             register_merchant(database, name=name, api_key=key, webhook_secret=DEMO_WEBHOOK_SECRET)
         register_merchant(database, name="Operator", api_key=OPERATOR_API_KEY, role="operator")
+
+
+def _is_at(postgres_url: str, revision: str) -> bool:
+    """Whether the schema is at this revision."""
+    with closing(connect(postgres_url)) as connection:
+        if connection.run("SELECT to_regclass('alembic_version')") == [[None]]:
+            return False
+        return bool(connection.run("SELECT version_num FROM alembic_version") == [[revision]])
 
 
 def _client(settings: LocalSettings, service: str) -> Any:

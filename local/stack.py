@@ -1,7 +1,9 @@
 """The whole offline stack: what starts, in which order, and how all of it stops again."""
 
+import importlib
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -10,11 +12,9 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
-import httpx
-
 from local import seed, topology, workers
 from local.errors import ServerDiedError
-from local.processes import Processes, died_sentence, ensure_port_free, stop_recorded
+from local.processes import Child, Processes, answers, died_sentence, ensure_port_free, stop_recorded
 from local.progress import Progress
 from local.servers import moto, postgres, rabbitmq
 from local.servers.postgres import PostgresServer
@@ -22,6 +22,9 @@ from local.servers.rabbitmq import RabbitMQServer
 from local.settings import AWS_KEYS, AWS_REGION, PROJECT, PYTHON_PATH, LocalSettings, variable_of
 
 START_SECONDS_MAX = 60
+# The bridge waits for RabbitMQ, which takes longest.
+BRIDGE_SECONDS_MAX = rabbitmq.START_SECONDS_MAX + START_SECONDS_MAX
+BRIDGE_READY = b"ready: API"
 # Output and errors of the process that `up` leaves in the background: open already when the stack starts.
 SUPERVISOR, ERRORS = "supervisor", "errors"
 # Where the offline stack differs from the template's defaults; delays are short, because a person waits for them.
@@ -68,6 +71,7 @@ class Stack:
     processes: Processes = field(init=False)
     database: PostgresServer = field(init=False)
     broker: RabbitMQServer = field(init=False)
+    _is_migrated: threading.Event = field(init=False, default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.processes = Processes(self.settings.state_dir)
@@ -97,7 +101,7 @@ class Stack:
     @property
     def _vhost(self) -> str:
         """The virtual host that the broker's URL names."""
-        return unquote(urlsplit(self.broker.amqp_url).path[1:]) or "/"
+        return unquote(urlsplit(rabbitmq.amqp_url_of(self.settings)).path[1:]) or "/"
 
     @property
     def _parameters(self) -> dict[str, str]:
@@ -109,10 +113,8 @@ class Stack:
 
         Raises LocalError with a sentence for the user; nothing is left running then.
         """
-        self._start(
-            PORTS, [self._start_postgres, self._start_rabbitmq, self._start_moto, self._start_gateway, self._start_sink]
-        )
-        self._or_stop(self.start_functions)
+        parts = [self._start_postgres, self._start_rabbitmq, self._start_gateway, self._start_sink]
+        self._start(PORTS, [*parts, self._start_moto_and_functions])
         self._or_stop(self.start_workers)
 
     def start_servers(self) -> None:
@@ -124,13 +126,18 @@ class Stack:
         """Start the functions with what is in front of them: part of `start`, or again after they were stopped."""
         settings = self.settings
         with self.progress.step(f"functions, schedules and queue mappings; API on port {settings.api_port}"):
+            log = self.processes.log_of("bridge")
+            old_bytes = log.stat().st_size if log.exists() else 0
             arguments = ["--logs-dir", str(settings.logs_dir)]
             arguments += [f"--parameter={name}={value}" for name, value in self._parameters.items()]
             if settings.workers:
                 arguments += [f"--without={logical_id}" for logical_id in workers.replaced_functions()]
-            health = f"{settings.api_url}/health"
-            self._start_module(
-                "bridge", "local.bridge", arguments, health, {variable_of("rabbitmq_url"): self.broker.amqp_url}
+            broker_url = {variable_of("rabbitmq_url"): rabbitmq.amqp_url_of(settings)}
+            child = self._start_module("bridge", "local.bridge", arguments, broker_url)
+            self.processes.wait_until_ready(
+                child,
+                lambda: BRIDGE_READY in log.read_bytes()[old_bytes:] and answers(f"{settings.api_url}/health"),
+                BRIDGE_SECONDS_MAX,
             )
 
     def start_workers(self) -> None:
@@ -161,8 +168,7 @@ class Stack:
         for name in ports:
             if not self._is_given(name):
                 ensure_port_free(getattr(self.settings, name), PORTS[name], variable_of(name))
-        self._or_stop(lambda: self._run_in_parallel(parts))
-        self._or_stop(lambda: seed.write_aws(self.settings, self.database.url, self.broker.amqp_url))
+        self._or_stop(lambda: self._run_in_parallel([*parts, _load_libraries]))
 
     def _remove_old_logs(self) -> None:
         for log in self.settings.logs_dir.glob("*.log"):
@@ -197,6 +203,7 @@ class Stack:
             self.database = postgres.start(self.settings, self.processes)
         with self.progress.step("schema migrated, merchants registered"):
             seed.migrate_and_register(self.database.url)
+        self._is_migrated.set()
 
     def _start_rabbitmq(self) -> None:
         ports = f"{self.settings.amqp_port}, management {self.settings.management_port}"
@@ -208,6 +215,18 @@ class Stack:
     def _start_moto(self) -> None:
         with self.progress.step(f"AWS fake on port {self.settings.aws_port}"):
             moto.start(self.settings, self.processes)
+            seed.write_aws(self.settings, postgres.database_url_of(self.settings), rabbitmq.amqp_url_of(self.settings))
+
+    def _start_moto_and_functions(self) -> None:
+        """The functions start while RabbitMQ does, as soon as there is what the first of them looks for."""
+        self._start_moto()
+        self.processes.wait_while_starting(lambda: self._is_migrated.is_set() and self._is_broker_on_its_way())
+        self.start_functions()
+
+    def _is_broker_on_its_way(self) -> bool:
+        """Whether it has been found; before the first start ever it is downloaded, which takes minutes."""
+        names = [child.name for child in list(self.processes.children)]
+        return bool(self.settings.rabbitmq_url) or "rabbitmq" in names
 
     def _start_gateway(self) -> None:
         settings = self.settings
@@ -215,26 +234,25 @@ class Stack:
         log.parent.mkdir(parents=True, exist_ok=True)
         with self.progress.step(f"simulated gateway on port {settings.gateway_port}"):
             arguments = ["--port", str(settings.gateway_port), "--log", str(log)]
-            self._start_module("gateway", "local.gateway", arguments, f"{settings.gateway_url}/health")
+            child = self._start_module("gateway", "local.gateway", arguments)
+            self._wait_until_healthy(child, settings.gateway_url)
 
     def _start_sink(self) -> None:
         settings = self.settings
         with self.progress.step(f"webhook sink on port {settings.sink_port}"):
             arguments = ["--port", str(settings.sink_port)]
-            self._start_module("sink", "local.sink", arguments, f"{settings.sink_url}/health")
+            child = self._start_module("sink", "local.sink", arguments)
+            self._wait_until_healthy(child, settings.sink_url)
 
     def _start_module(
-        self,
-        name: str,
-        module: str,
-        arguments: list[str],
-        health: str,
-        more_environment: dict[str, str] | None = None,
-    ) -> None:
-        """Start `python -m module` and wait until `health` answers with success."""
+        self, name: str, module: str, arguments: list[str], more_environment: dict[str, str] | None = None
+    ) -> Child:
+        """Start `python -m module`."""
         environment = {**self._environment(), **(more_environment or {})}
-        child = self.processes.start(name, [sys.executable, "-m", module, *arguments], environment, cwd=PROJECT)
-        self.processes.wait_until_ready(child, lambda: _is_healthy(health), START_SECONDS_MAX)
+        return self.processes.start(name, [sys.executable, "-m", module, *arguments], environment, cwd=PROJECT)
+
+    def _wait_until_healthy(self, child: Child, url: str) -> None:
+        self.processes.wait_until_ready(child, lambda: answers(f"{url}/health"), START_SECONDS_MAX)
 
     def _environment(self) -> dict[str, str]:
         """The environment of our own Python processes: these settings, the AWS fake and the import paths."""
@@ -244,8 +262,6 @@ class Stack:
         return {**os.environ, **aws, **AWS_KEYS, **paths, **given}
 
 
-def _is_healthy(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=10, trust_env=False).is_success
-    except httpx.TransportError:
-        return False
+def _load_libraries() -> None:
+    """What declares the topology is loaded while RabbitMQ starts."""
+    importlib.import_module("httpx")

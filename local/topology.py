@@ -1,14 +1,17 @@
 """Declares the broker topology of `infra/topology.json` through RabbitMQ's management API, as often as one likes."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
-
-import httpx
 
 from local.errors import LocalError
 from local.settings import PROJECT
+
+if TYPE_CHECKING:
+    import httpx
 
 TOPOLOGY_FILE = PROJECT / "infra" / "topology.json"
 TIMEOUT_SECONDS = 20
@@ -45,6 +48,9 @@ def create_vhost(management_url: str, vhost: str) -> None:
 
 
 def _client(management_url: str) -> httpx.Client:
+    # Loaded here, because a start would have to wait for it before it could start anything.
+    import httpx
+
     return httpx.Client(base_url=management_url, timeout=TIMEOUT_SECONDS, trust_env=False)
 
 

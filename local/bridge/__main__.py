@@ -19,7 +19,7 @@ from typing import Any
 
 from local.bridge.http import HttpFront
 from local.bridge.invokers import LambdaEndpointInvoker
-from local.bridge.rabbitmq import mappings_of
+from local.bridge.rabbitmq import QueueMapping, mappings_of
 from local.bridge.schedules import tickers_of
 from local.lambda_host.host import LambdaHost
 from local.lambda_host.model import Invoker
@@ -29,6 +29,8 @@ logger = logging.getLogger("local.bridge")
 
 _PROJECT = Path(__file__).resolve().parents[2]
 _OPEN_FILES = 65_536
+# The schedules begin without a broker when it has not come within this time.
+_BROKER_SECONDS_MAX = 90.0
 
 
 class PortError(Exception):
@@ -114,11 +116,13 @@ async def serve(options: argparse.Namespace, template: Template) -> None:
         # The stack unwinds backwards: the background tasks end before the functions that they invoke.
         tasks: list[asyncio.Task[Any]] = [asyncio.create_task(stop.wait())]
         stack.push_async_callback(_cancel, tasks)
-        if not options.no_schedules:
-            tasks.extend(map(asyncio.create_task, tickers_of(functions, invoker, region=template.region)))
         if options.broker_url:
             mappings = mappings_of(functions, invoker, options.broker_url)
             tasks.extend(asyncio.create_task(mapping.run()) for mapping in mappings)
+            # A relay without a broker would end at once, and the next one is a minute away.
+            await _wait_for_broker(mappings, tasks)
+        if not options.no_schedules:
+            tasks.extend(map(asyncio.create_task, tickers_of(functions, invoker, region=template.region)))
         _freeze_garbage()
         print(f"ready: API http://127.0.0.1:{front.port}, Lambda {_lambda_url(options, invoker)}", flush=True)
         await _first_end(tasks)
@@ -141,6 +145,14 @@ async def _listen(stack: AsyncExitStack, server: HttpFront | LambdaHost, port: i
         await stack.enter_async_context(server)
     except OSError as error:
         raise PortError(f"Port {port} cannot be used ({error.strerror}); choose another by {option}.") from error
+
+
+async def _wait_for_broker(mappings: list[QueueMapping], tasks: list[asyncio.Task[Any]]) -> None:
+    """Return when every queue is consumed, when the broker has been away for long, or when a task ends."""
+    begun = asyncio.gather(*(mapping.begun.wait() for mapping in mappings))
+    await asyncio.wait([begun, *tasks], timeout=_BROKER_SECONDS_MAX, return_when=asyncio.FIRST_COMPLETED)
+    begun.cancel()
+    await asyncio.wait([begun])
 
 
 async def _first_end(tasks: list[asyncio.Task[Any]]) -> None:

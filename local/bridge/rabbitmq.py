@@ -118,6 +118,8 @@ class QueueMapping:
         path = f"/{quote(self._vhost, safe='')}"
         self._url = url.with_path(path, encoded=True).update_query(heartbeat=_HEARTBEAT_SECONDS)
         self._place = f"{url.host}:{url.port}"
+        # Set once the queue has been consumed for the first time.
+        self.begun = asyncio.Event()
         self._frame = BatchEvent(event.broker_arn, event.queue, self._vhost)
 
     async def run(self) -> None:
@@ -131,6 +133,7 @@ class QueueMapping:
                     channel = await self._consume(connection, inbox)
                     logger.info("Queue %s: consuming from %s.", self._event.queue, self._place)
                     pause_seconds, announced = _RECONNECT_SECONDS_MIN, False
+                    self.begun.set()
                     await self._serve(inbox, channel)
             except (AMQPError, BrokerAwayError, OSError, TimeoutError, RuntimeError) as error:
                 reason = repr(error)
@@ -141,10 +144,15 @@ class QueueMapping:
                     raise
                 reason = "the connection broke"
             if not announced:
-                logger.warning("Queue %s: no broker at %s (%s); trying again.", self._event.queue, self._place, reason)
+                level = logging.WARNING if self.begun.is_set() else logging.INFO
+                logger.log(
+                    level, "Queue %s: no broker at %s (%s); trying again.", self._event.queue, self._place, reason
+                )
                 announced = True
             await asyncio.sleep(pause_seconds)
-            pause_seconds = min(2 * pause_seconds, _RECONNECT_SECONDS_MAX)
+            if self.begun.is_set():
+                # A broker that has never been there is only just starting, and is looked for often.
+                pause_seconds = min(2 * pause_seconds, _RECONNECT_SECONDS_MAX)
 
     async def _connect(self, inbox: _Inbox) -> aiormq.abc.AbstractConnection:
         connection = aiormq.Connection(self._url, transport_factory=DeliveriesFirst(inbox.on_delivery))

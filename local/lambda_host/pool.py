@@ -85,7 +85,8 @@ class FunctionPool:
             deadline_ms = int((time.time() + self.definition.timeout_seconds) * 1_000)
             invocation = Invocation(payload, deadline_ms, client_context=client_context, trace_id=trace_id)
             environment.run(invocation)
-            self._busy[environment] = asyncio.get_running_loop().time()
+            if environment in self._alive:
+                self._busy[environment] = asyncio.get_running_loop().time()
             return await invocation.result
         finally:
             self._in_flight -= 1
@@ -149,7 +150,9 @@ class FunctionPool:
         loop = asyncio.get_running_loop()
         now = loop.time()
         held = sum(1 for _ in takewhile(lambda since: now - since >= _HELD_SECONDS, self._busy.values()))
-        if growth_is_due(len(self._alive) - held, now - self._waiting[0][0]):
+        # Those that are being started are for the first of the queue.
+        is_unserved = len(self._waiting) > len(self._starting)
+        if is_unserved and growth_is_due(len(self._alive) - held, now - self._waiting[0][0]):
             self._grow()
         self._queue_timer = loop.call_later(_PATIENCE_SECONDS, self._look_at_queue)
 

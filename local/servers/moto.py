@@ -4,9 +4,7 @@ import os
 import sys
 from dataclasses import dataclass
 
-import httpx
-
-from local.processes import Processes, ensure_port_free
+from local.processes import Processes, accepts_connections, ensure_port_free
 from local.settings import LocalSettings, variable_of
 
 START_SECONDS_MAX = 30
@@ -26,14 +24,8 @@ class MotoServer:
 def start(settings: LocalSettings, processes: Processes) -> MotoServer:
     """Start moto's server on `settings.aws_port`."""
     ensure_port_free(settings.aws_port, "the AWS fake", variable_of("aws_port"))
+    # It listens when it has loaded everything; what a service needs it loads with the first request for it.
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(settings.aws_port)]
     child = processes.start("moto", command, os.environ)
-    processes.wait_until_ready(child, lambda: _is_ready(settings.aws_url), START_SECONDS_MAX)
+    processes.wait_until_ready(child, lambda: accepts_connections(settings.aws_port), START_SECONDS_MAX)
     return MotoServer(settings.aws_url, processes)
-
-
-def _is_ready(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/moto-api/data.json", timeout=5, trust_env=False).is_success
-    except httpx.TransportError:
-        return False

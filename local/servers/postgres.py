@@ -77,6 +77,11 @@ def url_of(port: int, database: str = DATABASE) -> str:
     return f"postgresql://{ROLE}:{PASSWORD}@127.0.0.1:{port}/{database}"
 
 
+def database_url_of(settings: LocalSettings) -> str:
+    """Where the application's database is, or will be once the server is started."""
+    return settings.postgres_url or url_of(settings.postgres_port)
+
+
 def connect(url: str, database: str | None = None) -> pg8000.native.Connection:
     """A connection by `postgresql://user:password@host:port/database`; `database` replaces the one in the URL."""
     parts = urlsplit(url)

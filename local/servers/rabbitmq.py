@@ -6,14 +6,13 @@ system nor another stack's.
 
 import os
 import shutil
+from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx
-
 from local.errors import LocalError, MissingToolError
-from local.processes import Processes, accepts_connections, ensure_port_free, free_port
+from local.processes import Processes, accepts_connections, answers, ensure_port_free, free_port
 from local.progress import Progress
 from local.servers import debian, docker
 from local.settings import LocalSettings, variable_of
@@ -63,12 +62,17 @@ def start(settings: LocalSettings, processes: Processes, progress: Progress) -> 
         return RabbitMQServer(settings.rabbitmq_url, _given_management(settings), settings, processes, progress)
     _start_private(settings, processes, progress)
     return RabbitMQServer(
-        f"amqp://guest:guest@127.0.0.1:{settings.amqp_port}/",
+        amqp_url_of(settings),
         f"http://guest:guest@127.0.0.1:{settings.management_port}",
         settings,
         processes,
         progress,
     )
+
+
+def amqp_url_of(settings: LocalSettings) -> str:
+    """Where the broker is, or will be once it is started."""
+    return settings.rabbitmq_url or f"amqp://guest:guest@127.0.0.1:{settings.amqp_port}/"
 
 
 def remove_data(settings: LocalSettings) -> None:
@@ -176,15 +180,18 @@ def _environment(home: Path, epmd_port: int, installation: Installation) -> dict
 def _is_ready(settings: LocalSettings) -> bool:
     """Management answers after the node's boot, and the AMQP listener is the last thing to open."""
     url = f"http://127.0.0.1:{settings.management_port}/api/overview"
-    try:
-        answer = httpx.get(url, auth=("guest", "guest"), timeout=5, trust_env=False)
-    except httpx.TransportError:
-        return False
-    return answer.status_code == httpx.codes.OK and accepts_connections(settings.amqp_port)
+    return answers(url, _basic("guest", "guest")) and accepts_connections(settings.amqp_port)
+
+
+def _basic(user: str, password: str) -> str:
+    return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
 def _given_management(settings: LocalSettings) -> str:
     """The management URL of a given broker, after a look whether it answers."""
+    # Loaded where it is needed, because every other start can do without it.
+    import httpx
+
     url = settings.rabbitmq_management_url
     if not url:
         raise LocalError(f"Set {variable_of('rabbitmq_management_url')} as well: policies can be declared only there.")
