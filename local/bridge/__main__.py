@@ -5,14 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import importlib
-import importlib.util
 import logging
 import os
 import resource
 import signal
 import sys
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -23,6 +20,7 @@ from local.bridge.rabbitmq import QueueMapping, mappings_of
 from local.bridge.schedules import tickers_of
 from local.lambda_host.host import LambdaHost
 from local.lambda_host.model import Invoker
+from local.lean_http import loop_factory
 from local.template import Template, TemplateError, read_template
 
 logger = logging.getLogger("local.bridge")
@@ -95,7 +93,7 @@ def main() -> int:
     _allow_connections()
     try:
         template = read_template(options.template, _parameters(options.parameter)).without(options.without)
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(serve(options, template))
     except (TemplateError, PortError) as error:
         print(f"local.bridge: {error}", file=sys.stderr)
@@ -181,14 +179,6 @@ def _parameters(pairs: list[str]) -> dict[str, str]:
 
 def _lambda_url(options: argparse.Namespace, invoker: Invoker) -> str:
     return f"http://127.0.0.1:{invoker.port}" if isinstance(invoker, LambdaHost) else str(options.lambda_endpoint)
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where it is installed; nothing depends on it."""
-    if importlib.util.find_spec("uvloop") is None:
-        return None
-    factory: Callable[[], asyncio.AbstractEventLoop] = importlib.import_module("uvloop").new_event_loop
-    return factory
 
 
 def _allow_connections() -> None:

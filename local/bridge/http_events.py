@@ -206,12 +206,14 @@ def _status(answer: Mapping[str, Any]) -> int:
     return status
 
 
-def _response_headers(answer: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+def _response_headers(answer: Mapping[str, Any]) -> list[tuple[str, str]]:
     repeated = {name.lower(): values for name, values in (answer.get("multiValueHeaders") or {}).items()}
-    single = {name.lower(): [value] for name, value in (answer.get("headers") or {}).items()}
-    for name, values in {**single, **repeated, "set-cookie": answer.get("cookies") or []}.items():
+    single = {name.lower(): str(value) for name, value in (answer.get("headers") or {}).items()}
+    headers = [(name, value) for name, value in single.items() if name not in _HOP_BY_HOP and name not in repeated]
+    for name, values in (*repeated.items(), ("set-cookie", answer.get("cookies") or ())):
         if name not in _HOP_BY_HOP:
-            yield from ((name, str(value)) for value in values)
+            headers += [(name, str(value)) for value in values]
+    return headers
 
 
 def _response_body(answer: Mapping[str, Any]) -> bytes:

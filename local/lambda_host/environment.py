@@ -145,14 +145,15 @@ class Environment:
             current.result.set_result(result)
 
     def _headers(self, invocation: Invocation) -> bytes:
-        headers = [
-            ("Lambda-Runtime-Aws-Request-Id", invocation.request_id),
-            ("Lambda-Runtime-Deadline-Ms", str(invocation.deadline_ms)),
-            ("Lambda-Runtime-Trace-Id", invocation.trace_id or trace_id_of(invocation)),
-        ]
+        lines = (
+            f"Lambda-Runtime-Aws-Request-Id: {invocation.request_id}\r\n"
+            f"Lambda-Runtime-Deadline-Ms: {invocation.deadline_ms}\r\n"
+        ).encode() + self._constant_headers
+        others = [("Lambda-Runtime-Trace-Id", invocation.trace_id or trace_id_of(invocation))]
         if invocation.client_context:
-            headers.append(("Lambda-Runtime-Client-Context", invocation.client_context))
-        return header_lines(headers) + self._constant_headers
+            others.append(("Lambda-Runtime-Client-Context", invocation.client_context))
+        # These may come from a caller of the Invoke API.
+        return lines + header_lines(others)
 
     def _variables(self, runtime_api: str) -> dict[str, str]:
         definition = self.definition

@@ -5,8 +5,7 @@ import asyncio
 import signal
 import sys
 
-from aiohttp import web
-
+from local.lean_http import LeanServer, loop_factory
 from local.sink.server import SinkServer
 
 DEMO_SECRET = "whsec_cGF5YnJpZGdlLWxvY2FsLXdlYmhvb2stc2VjcmV0ISE="
@@ -19,7 +18,8 @@ def main() -> int:
     parser.add_argument("--secret", action="append", help="a whsec_ secret to verify with; may be repeated")
     arguments = parser.parse_args()
     try:
-        asyncio.run(serve(arguments.host, arguments.port, arguments.secret or [DEMO_SECRET]))
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(serve(arguments.host, arguments.port, arguments.secret or [DEMO_SECRET]))
     except OSError as error:
         print(f"The webhook sink cannot run on port {arguments.port}: {error.strerror or error}.", file=sys.stderr)
         return 1
@@ -31,15 +31,13 @@ async def serve(host: str, port: int, secrets: list[str]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    # Requests that are never answered must not keep the process from ending.
-    runner = web.ServerRunner(web.Server(SinkServer(secrets).handle, access_log=None), shutdown_timeout=0.1)
-    await runner.setup()
+    server = LeanServer(SinkServer(secrets).handle)
     try:
-        await web.TCPSite(runner, host, port, backlog=1024).start()
+        await server.start(host, port)
         print(f"webhook sink listening on http://{host}:{port}", flush=True)
         await stop.wait()
     finally:
-        await runner.cleanup()
+        await server.stop()
 
 
 if __name__ == "__main__":

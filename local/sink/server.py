@@ -3,21 +3,22 @@
 import asyncio
 import binascii
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from itertools import takewhile
 from typing import Any
 
 import orjson
-from aiohttp import web
 from standardwebhooks import Webhook, WebhookVerificationError
+
+from local.lean_http import Request, Response, json_response
 
 RECEIVED_MAX = 100_000
 """The sink forgets the oldest requests beyond this many, so that a load test cannot fill the memory."""
 
 
 class SinkServer:
-    """A handler for `aiohttp.web.Server`; `secrets` are the `whsec_` texts of which one must have signed a request."""
+    """A handler for `LeanServer`; `secrets` are the `whsec_` texts of which one must have signed a request."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         self._webhooks = [Webhook(secret) for secret in secrets]
@@ -25,33 +26,29 @@ class SinkServer:
         self._received_total = 0
         self._tries: Counter[tuple[str, str]] = Counter()
 
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def handle(self, request: Request) -> Response:
         match request.method, request.path:
             case "GET", "/health":
-                return _json(200, {"status": "ok"})
+                return json_response(200, {"status": "ok"})
             case "GET", "/received":
-                return self._list(request.query)
+                return self._list(request)
             case "DELETE", "/received":
                 self._received.clear()
-                return web.Response(status=204)
+                return Response(204)
             case "POST", _:
-                try:
-                    return await self._receive(request)
-                except ConnectionResetError:
-                    return web.Response(status=400)  # The sender has hung up; nobody reads this.
-        return _json(405, {"error": "only POST is received here"})
+                return await self._receive(request)
+        return json_response(405, {"error": "only POST is received here"})
 
-    async def _receive(self, request: web.BaseRequest) -> web.StreamResponse:
-        body = await request.read()
-        headers = {name.lower(): value for name, value in request.headers.items()}
+    async def _receive(self, request: Request) -> Response:
+        headers = dict(request.headers)
         self._received_total += 1
         self._received.append(
             {
                 "number": self._received_total,
                 "path": request.path,
                 "headers": headers,
-                "body": _decoded(body),
-                "verified": self._is_verified(body, headers),
+                "body": _decoded(request.body),
+                "verified": self._is_verified(request.body, headers),
                 "received_at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             }
         )
@@ -59,33 +56,33 @@ class SinkServer:
         try:
             return await self._behave(request, parts, headers.get("webhook-id", ""))
         except (ValueError, IndexError):
-            return _json(404, {"error": f"{request.path} names no behaviour of this sink"})
+            return json_response(404, {"error": f"{request.path} names no behaviour of this sink"})
 
-    async def _behave(self, request: web.BaseRequest, parts: list[str], webhook_id: str) -> web.StreamResponse:
+    async def _behave(self, request: Request, parts: list[str], webhook_id: str) -> Response:
         """Do what the first part of the path says; ValueError or IndexError when its argument is missing or wrong."""
         match parts[0]:
             case "slow":
                 await asyncio.sleep(float(parts[1]))
             case "hang":
-                await _until_disconnected(request)
+                await request.client_gone()
             case "redirect":
-                return web.Response(status=302, headers={"Location": request.query.get("to", "/ok")})
+                return Response(302, headers={"Location": request.parameter("to") or "/ok"})
             case "status" | "gone" | "retry-after" | "fail-times":
                 return self._refuse(parts, self._try(request.path, webhook_id))
-        return _json(200, {"received": True})
+        return json_response(200, {"received": True})
 
-    def _refuse(self, parts: list[str], number: int) -> web.Response:
+    def _refuse(self, parts: list[str], number: int) -> Response:
         """The answer to try `number` of an event at a path that refuses always or at first."""
         match parts[0]:
             case "status":
-                return web.Response(status=_status(parts[1]))
+                return Response(_status(parts[1]))
             case "gone":
-                return web.Response(status=410)
+                return Response(410)
             case "retry-after" if number == 1:
-                return web.Response(status=429, headers={"Retry-After": str(int(parts[1]))})
+                return Response(429, headers={"Retry-After": str(int(parts[1]))})
             case "fail-times" if number <= int(parts[1]):
-                return web.Response(status=500)
-        return _json(200, {"received": True})
+                return Response(500)
+        return json_response(200, {"received": True})
 
     def _try(self, path: str, webhook_id: str) -> int:
         """Count the tries of one event at one path; the first is 1."""
@@ -102,26 +99,21 @@ class SinkServer:
             return True
         return False
 
-    def _list(self, query: Mapping[str, str]) -> web.Response:
+    def _list(self, request: Request) -> Response:
         """What has come to paths that begin with `path`, about `payment_id`, with a number above `after`."""
         try:
-            after = int(query.get("after", "0"))
+            after = int(request.parameter("after") or "0")
         except ValueError:
-            return _json(400, {"error": "after must be a number"})
+            return json_response(400, {"error": "after must be a number"})
         # From the newest back to the last one that is known: who asks again and again gets, and costs, what is new.
         newer = takewhile(lambda received: received["number"] > after, reversed(self._received))
-        path, payment_id = query.get("path", ""), query.get("payment_id")
+        path, payment_id = request.parameter("path") or "", request.parameter("payment_id")
         found = [
             received
             for received in newer
             if received["path"].startswith(path) and (payment_id is None or _payment_id(received["body"]) == payment_id)
         ]
-        return _json(200, found[::-1])
-
-
-async def _until_disconnected(request: web.BaseRequest) -> None:
-    while request.transport is not None:  # noqa: ASYNC110 - aiohttp offers no event for a lost connection here
-        await asyncio.sleep(0.2)
+        return json_response(200, found[::-1])
 
 
 def _status(text: str) -> int:
@@ -142,7 +134,3 @@ def _decoded(body: bytes) -> Any:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
         return body.decode("utf-8", "replace")
-
-
-def _json(status: int, content: Any) -> web.Response:
-    return web.Response(status=status, body=orjson.dumps(content), content_type="application/json")
