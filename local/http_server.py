@@ -97,7 +97,11 @@ class Connection(asyncio.Protocol):
         # What is being handled, and what came meanwhile: requests, or the status by which the last one is refused.
         self._current: Request | None = None
         self._waiting: deque[Request | int] = deque()
+        # Nothing more is answered.
         self._is_closed = False
+        # The connection has ended, and who waits for that.
+        self._is_lost = False
+        self._closed: asyncio.Future[None] | None = None
         self._is_writable = True
         self._is_paused = False
         # Nothing more is read: the request at hand was refused.
@@ -134,6 +138,12 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         self._transport.abort()
 
+    async def closed(self) -> None:
+        """Return once the connection is closed, by whichever side."""
+        if not self._is_lost:
+            self._closed = self._closed or asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._closed)
+
     # --- called by the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -143,9 +153,11 @@ class Connection(asyncio.Protocol):
         self._server.connections.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
-        self._is_closed = True
+        self._is_closed = self._is_lost = True
         self._waiting.clear()
         self._server.connections.discard(self)
+        if self._closed is not None:
+            self._closed.set_result(None)
         # The parser holds this object's methods; without it the two are freed at once.
         del self._parser
 
@@ -274,7 +286,7 @@ class Connection(asyncio.Protocol):
 
 
 class HttpServer:
-    """Listens on 127.0.0.1; `body_bytes_max` bounds a request's body."""
+    """Listens on one address; `body_bytes_max` bounds a request's body."""
 
     def __init__(self, handle: Handler, refusal: Refusal, body_bytes_max: int) -> None:
         self.handle = handle
@@ -285,13 +297,13 @@ class HttpServer:
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
 
-    async def start(self, port: int) -> int:
+    async def start(self, port: int, host: str = "127.0.0.1") -> int:
         """Listen; `port` 0 lets the system choose one. Returns the port. Raises OSError where it is taken."""
         loop = asyncio.get_running_loop()
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(("127.0.0.1", port))
+            listener.bind((host, port))
             chosen = int(listener.getsockname()[1])
             self._server = await loop.create_server(lambda: Connection(self), sock=listener, backlog=1_024)
         except OSError:

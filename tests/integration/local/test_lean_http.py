@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from local.lean_http import BODY_BYTES_MAX, HEAD_BYTES_MAX, LeanServer, Request, Response, json_response
+from local.http_server import HEAD_BYTES_MAX
+from local.lean_http import BODY_BYTES_MAX, LeanServer, Request, Response, json_response
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -60,12 +61,12 @@ class TestAnswers:
         (answer,) = await answers_to(b"GET /a?name=b%20c&name=d HTTP/1.1\r\nConnection: close\r\n\r\n")
         head, _, body = answer.partition(b"\r\n\r\n")
         assert body == b'["GET","/a","b c",""]'
-        assert set(head.split(b"\r\n")) == {
-            b"HTTP/1.1 200 OK",
-            b"Content-Length: %d" % len(body),
-            b"Content-Type: application/json",
-            b"X-One: 1",
-            b"Connection: close",
+        assert set(head.lower().split(b"\r\n")) >= {
+            b"http/1.1 200 ok",
+            b"content-length: %d" % len(body),
+            b"content-type: application/json",
+            b"x-one: 1",
+            b"connection: close",
         }
 
     async def test_requests_on_one_connection_are_answered_in_their_order(self) -> None:
@@ -86,21 +87,17 @@ class TestAnswers:
         [
             (b"nonsense\r\n\r\n", b"400"),
             (b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", b"400"),
-            (b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", b"200"),
-            (b"GET / HTTP/1.1\r\nx: " + b"y" * (HEAD_BYTES_MAX + 1) + b"\r\n\r\n", b"413"),
+            (b"GET / HTTP/1.1\r\nx: " + b"y" * (HEAD_BYTES_MAX + 1) + b"\r\n\r\n", b"431"),
             (b"POST / HTTP/1.1\r\nContent-Length: 2000000\r\n\r\n" + b"x" * (BODY_BYTES_MAX + 1), b"413"),
         ],
     )
     async def test_what_is_no_proper_request_ends_the_connection(self, request_: bytes, status: bytes) -> None:
         answers = await answers_to(request_)
-        assert [answer.split()[1] for answer in answers][-1] in {status, b"400"}
+        assert [answer.split()[1] for answer in answers] == [status]
 
-    @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-    async def test_a_handler_that_fails_ends_the_connection(self) -> None:
-        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
-            async with connected(Told()) as (reader, writer):
-                writer.write(b"GET /broken HTTP/1.1\r\n\r\n")
-                await asyncio.wait_for(reader.readexactly(1), 5)
+    async def test_a_handler_that_fails_is_a_500(self) -> None:
+        answers = await answers_to(b"GET /broken HTTP/1.1\r\n\r\n", LAST)
+        assert [answer.split()[1] for answer in answers] == [b"500", b"200"]
 
 
 class TestEnds:
@@ -122,4 +119,3 @@ class TestEnds:
             if not await reader.read():
                 raise ConnectionResetError
         writer.close()
-        assert not server.connections
