@@ -181,7 +181,7 @@ class Connection(asyncio.Protocol):
                 self._refuse(400)
             rest = b""
         self._bodiless_bytes += len(data)
-        if self._bodiless_bytes > HEAD_BYTES_MAX + _PIECE_BYTES_MAX:
+        if self._bodiless_bytes > self._server.head_bytes_max + _PIECE_BYTES_MAX:
             # A head or trailers without end.
             self._refuse(431)
         if self._waiting and not self._is_closed:
@@ -208,7 +208,7 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         self._is_in_head = False
         # Each header has a colon, a space and a line break as well.
-        if len(self._target) + sum(map(len, self._head)) + 2 * len(self._head) > HEAD_BYTES_MAX:
+        if len(self._target) + sum(map(len, self._head)) + 2 * len(self._head) > self._server.head_bytes_max:
             self._refuse(431)
         elif self._expects and not self.is_busy and not self._is_deaf and self._parser.get_http_version() == "1.1":
             # Behind other requests it would come between their answers; such a client sends on without it in time.
@@ -286,12 +286,15 @@ class Connection(asyncio.Protocol):
 
 
 class HttpServer:
-    """Listens on one address; `body_bytes_max` bounds a request's body."""
+    """Listens on one address; the last two bound a request's body, and its first line and headers together."""
 
-    def __init__(self, handle: Handler, refusal: Refusal, body_bytes_max: int) -> None:
+    def __init__(
+        self, handle: Handler, refusal: Refusal, body_bytes_max: int, head_bytes_max: int = HEAD_BYTES_MAX
+    ) -> None:
         self.handle = handle
         self.refusal = refusal
         self.body_bytes_max = body_bytes_max
+        self.head_bytes_max = head_bytes_max
         self.connections: set[Connection] = set()
         self.is_closing = False
         self._server: asyncio.Server | None = None

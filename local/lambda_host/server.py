@@ -25,6 +25,8 @@ _RUNTIME_PATH = re.compile(r"/(?P<environment>[0-9a-f]+)/2018-06-01/runtime/(?P<
 _INVOKE_PATH = re.compile(r"/2015-03-31/functions/(?P<name>[^/]+)/invocations")
 # Beyond Lambda's limit, so that an answer that is a little too large is read to its end.
 _BODY_BYTES_MAX = PAYLOAD_BYTES_MAX + 1024 * 1024
+# awslambdaric sends up to a mebibyte of what X-Ray wants to know of an error as a header.
+_HEAD_BYTES_MAX = 1024 * 1024 + 10_240
 _JSON_HEADER = header_lines([("content-type", "application/json")])
 _ACCEPTED = Response(202, _JSON_HEADER, orjson.dumps({"status": "OK"}))
 
@@ -36,7 +38,7 @@ class LambdaServer:
         self._host = host
         self._environments = environments
         self._invocations: set[asyncio.Task[None]] = set()
-        self._server = HttpServer(self._handle, _refusal, _BODY_BYTES_MAX)
+        self._server = HttpServer(self._handle, _refusal, _BODY_BYTES_MAX, _HEAD_BYTES_MAX)
 
     async def start(self, port: int) -> int:
         """Listen on 127.0.0.1. Returns the port, which the system chose where 0 was asked for. Raises OSError."""

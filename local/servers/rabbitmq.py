@@ -85,7 +85,7 @@ def _start_private(settings: LocalSettings, processes: Processes, progress: Prog
     ensure_port_free(settings.management_port, "RabbitMQ management", variable_of("management_port"))
     installation = _find_installation(settings, processes, progress)
     if installation is None:
-        docker.start_rabbitmq(settings, processes)
+        docker.start_rabbitmq(settings, processes, PLUGINS)
     else:
         _start_node(settings, processes, installation)
     child = next(child for child in processes.children if child.name == "rabbitmq")

@@ -52,6 +52,10 @@ class TestInvoke:
         assert result.function_error == "Unhandled"
         assert (decoded(result)["errorType"], decoded(result)["errorMessage"]) == ("ValueError", "as asked for")
 
+    async def test_reports_an_exception_with_much_to_say(self, host: LambdaHost) -> None:
+        result = await host.invoke("Toy", b'{"mode": "raise", "times": 5000}')
+        assert decoded(result)["errorMessage"] == "as asked for" * 5_000
+
     async def test_kills_the_environment_at_the_timeout(self, host: LambdaHost) -> None:
         pid = decoded(await host.invoke("Toy", b"{}"))["pid"]
         result = await host.invoke("Toy", b'{"mode": "sleep", "seconds": 30}')

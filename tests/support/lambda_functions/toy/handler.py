@@ -14,7 +14,7 @@ def handler(event: dict[str, Any], context: Any) -> Any:
     if mode == "sleep":
         time.sleep(event["seconds"])
     elif mode == "raise":
-        raise ValueError("as asked for")
+        raise ValueError("as asked for" * event.get("times", 1))
     elif mode == "exit":
         os._exit(3)
     elif mode == "big":
