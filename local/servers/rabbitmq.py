@@ -134,7 +134,8 @@ def _start_node(settings: LocalSettings, processes: Processes, installation: Ins
         raise MissingToolError("RabbitMQ is here but Erlang's `epmd` is not: install Erlang (Debian: erlang-base).")
     mapper = processes.start("epmd", [epmd, "-address", "127.0.0.1", "-port", str(epmd_port)], environment)
     processes.wait_until_ready(mapper, lambda: accepts_connections(epmd_port), 10)
-    processes.start("rabbitmq", [installation.server], environment)
+    # Where it writes what it knew when it is ended in the middle of its start.
+    processes.start("rabbitmq", [installation.server], environment, cwd=home)
 
 
 def _configuration(settings: LocalSettings) -> str:
