@@ -174,8 +174,8 @@ class Connection(asyncio.Protocol):
             try:
                 self._parser.feed_data(rest)
             except HttpParserUpgrade as upgrade:
-                # Nobody is upgraded here: what follows is HTTP as before.
-                rest = rest[upgrade.args[0] :]
+                # Nobody is upgraded here: what follows is HTTP as before. Were it all of it, this would never end.
+                rest = rest[max(1, upgrade.args[0]) :]
                 continue
             except HttpParserError:
                 self._refuse(400)
