@@ -29,6 +29,8 @@ _COME_AGAIN = frozenset({409, 429, 503})
 # What a client does that was told nothing: the connection was refused or broke.
 _RECONNECT_SECONDS = 1.0
 _ANSWER_SECONDS_MAX = 60.0
+# Whoever is sent away for so long is not being served at all.
+_SALE_SECONDS_MAX = 300.0
 # Files that this process needs beside its connections.
 _SPARE_FILES = 200
 
@@ -36,7 +38,7 @@ Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class UnexpectedAnswer(Exception):
-    """The API answered what it never should."""
+    """The API answered what it never should, or sent callers away for minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +77,13 @@ async def buy_all(url: str, keys: Iterable[str], body: dict[str, object], tally:
     address = urlsplit(url)
     text = json.dumps(body).encode()
     started = time.perf_counter()
-    async with asyncio.TaskGroup() as buyers:
-        for key in keys:
-            head = _HEAD.format(host=address.netloc, api_key=DEMO_API_KEY, key=key, length=len(text))
-            buyers.create_task(_buy(address.hostname or "", address.port or 80, head.encode() + text, started, tally))
+    try:
+        async with asyncio.timeout(_SALE_SECONDS_MAX), asyncio.TaskGroup() as buyers:
+            for key in keys:
+                head = _HEAD.format(host=address.netloc, api_key=DEMO_API_KEY, key=key, length=len(text)).encode()
+                buyers.create_task(_buy(address.hostname or "", address.port or 80, head + text, started, tally))
+    except TimeoutError:
+        raise UnexpectedAnswer(f"Payments were not accepted within {_SALE_SECONDS_MAX:.0f} s.") from None
 
 
 def connections_max() -> int:

@@ -138,7 +138,7 @@ async def _sell(url: str, keys: list[str], order: dict[str, object], tally: Tall
     try:
         await buy_all(url, keys, order, tally)
     except* UnexpectedAnswer as group:
-        raise group.exceptions[0] from None
+        raise UnexpectedAnswer(str(group.exceptions[0])) from None
     finally:
         telling.cancel()
 
