@@ -106,7 +106,8 @@ class Stack:
     @property
     def _parameters(self) -> dict[str, str]:
         """The values of the template's parameters."""
-        return {**PARAMETERS, "BrokerVirtualHost": self._vhost}
+        shards = self.settings.payment_shards or topology.payment_shards()
+        return {**PARAMETERS, "PaymentShards": str(shards), "BrokerVirtualHost": self._vhost}
 
     def start(self) -> None:
         """Start everything and return when payments can be sent.
@@ -210,7 +211,7 @@ class Stack:
         with self.progress.step(f"RabbitMQ on port {ports}"):
             self.broker = rabbitmq.start(self.settings, self.processes, self.progress)
         with self.progress.step("broker topology declared"):
-            topology.declare(self.broker.management_url, self._vhost)
+            topology.declare(self.broker.management_url, self._vhost, payment_shards=self.settings.payment_shards)
 
     def _start_moto(self) -> None:
         with self.progress.step(f"AWS fake on port {self.settings.aws_port}"):

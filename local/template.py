@@ -249,7 +249,16 @@ class _Reader:
                 http.append(HttpEvent(method=str(value("Method", "ANY")).upper(), path=str(value("Path", "$default"))))
             else:
                 raise TemplateError(f"Event {name} of {logical_id} has the type {kind}, which does not run locally.")
+        queues.extend(self._mappings(logical_id))
         return {"schedules": tuple(schedules), "queues": tuple(queues), "http": tuple(http)}
+
+    def _mappings(self, function_id: str) -> Iterator[QueueEvent]:
+        """The function's queue mappings that are resources of their own, which unlike events can have conditions."""
+        for logical_id, resource in self._resources.items():
+            if resource.get("Type") == "AWS::Lambda::EventSourceMapping" and self._exists(resource):
+                value = self._value_of(logical_id, resource.get("Properties") or {})
+                if resource["Properties"].get("FunctionName") == {"Ref": function_id}:
+                    yield from _queues(logical_id, value, broker="EventSourceArn")
 
 
 def _merged(shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
@@ -277,14 +286,14 @@ def _schedule(name: str, value: Callable[..., Any]) -> ScheduleEvent:
     )
 
 
-def _queues(name: str, value: Callable[..., Any]) -> Iterator[QueueEvent]:
+def _queues(name: str, value: Callable[..., Any], broker: str = "Broker") -> Iterator[QueueEvent]:
     vhosts = [item["URI"] for item in value("SourceAccessConfigurations", []) if item.get("Type") == "VIRTUAL_HOST"]
     for queue in value("Queues"):
         yield QueueEvent(
             name=name,
             queue=str(queue),
             vhost=str(vhosts[0]) if vhosts else "/",
-            broker_arn=str(value("Broker")),
+            broker_arn=str(value(broker)),
             batch_size=int(value("BatchSize", _BATCH_SIZE_DEFAULT)),
             window_seconds=float(value("MaximumBatchingWindowInSeconds", _WINDOW_SECONDS_DEFAULT)),
             enabled=str(value("Enabled", True)).lower() == "true",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -14,16 +16,23 @@ if TYPE_CHECKING:
     import httpx
 
 TOPOLOGY_FILE = PROJECT / "infra" / "topology.json"
+PAYMENTS_QUEUE = "payments.new"
 TIMEOUT_SECONDS = 20
+HASH_EXCHANGE_TYPE = "x-consistent-hash"
+# The key of a binding to such an exchange is the share that the queue gets of the hash: the same for each shard.
+SHARD_WEIGHT = "1"
 
 
-def declare(management_url: str, vhost: str = "/", topology_file: Path = TOPOLOGY_FILE) -> None:
-    """Declare exchanges, policies, queues and bindings in `vhost` of the broker.
+def declare(
+    management_url: str, vhost: str = "/", topology_file: Path = TOPOLOGY_FILE, payment_shards: int = 0
+) -> None:
+    """Declare exchanges, policies, queues and bindings in `vhost` of the broker; 0 shards means the file's number.
 
-    `management_url` is like `http://user:password@host:15672`. What is there already stays as it is; a queue that is
-    there with other arguments makes RabbitMQ refuse, which raises LocalError.
+    `management_url` is like `http://user:password@host:15672`. What is there already stays as it is, but for bindings
+    of another number of shards, which go last. A queue that is there with other arguments makes RabbitMQ refuse, which
+    raises LocalError.
     """
-    topology = json.loads(topology_file.read_text())
+    topology = read(topology_file, {PAYMENTS_QUEUE: payment_shards} if payment_shards else {})
     with _client(management_url) as client:
         for exchange in topology["exchanges"]:
             _send(client, "PUT", _path("exchanges", vhost, exchange["name"]), _without_name(exchange))
@@ -34,8 +43,68 @@ def declare(management_url: str, vhost: str = "/", topology_file: Path = TOPOLOG
         for queue in topology["queues"]:
             _send(client, "PUT", _path("queues", vhost, queue["name"]), _without_name(queue))
         for binding in topology["bindings"]:
-            path = _path("bindings", vhost, "e", binding["source"], "q", binding["destination"])
+            path = _path("bindings", vhost, "e", binding["source"], _kind(binding), binding["destination"])
             _send(client, "POST", path, {"routing_key": binding["routing_key"]})
+        _remove_bindings_of_other_numbers(client, vhost, topology)
+
+
+def read(topology_file: Path = TOPOLOGY_FILE, counts: Mapping[str, int] | None = None) -> dict[str, Any]:
+    """The topology with its shards spelled out as exchanges, queues and bindings.
+
+    A queue with one shard stays as the file has it. One with more keeps existing, for what is in it; its bindings lead
+    to an exchange that shares the messages out among `<queue>.0`, `<queue>.1` and so on. `counts` overrides the file's
+    numbers by the queue's name.
+    """
+    topology: dict[str, Any] = json.loads(topology_file.read_text())
+    for shards in topology["shards"]:
+        shards["count"] = (counts or {}).get(shards["queue"], shards["count"])
+        if shards["count"] > 1:
+            _spell_out(topology, shards)
+    return topology
+
+
+def payment_shards() -> int:
+    """How many shards the file gives to the queue of new payments."""
+    shards = json.loads(TOPOLOGY_FILE.read_text())["shards"]
+    return int(next(one["count"] for one in shards if one["queue"] == PAYMENTS_QUEUE))
+
+
+def _spell_out(topology: dict[str, Any], shards: Mapping[str, Any]) -> None:
+    queue, exchange = shards["queue"], shards["exchange"]
+    whole = next(one for one in topology["queues"] if one["name"] == queue)
+    names = [f"{queue}.{number}" for number in range(shards["count"])]
+    arguments = {"hash-header": shards["hash_header"]}
+    topology["exchanges"].append(
+        {"name": exchange, "type": HASH_EXCHANGE_TYPE, "durable": True, "arguments": arguments}
+    )
+    topology["queues"] += [{**whole, "name": name} for name in names]
+    for binding in topology["bindings"]:
+        if binding["destination"] == queue:
+            binding |= {"destination": exchange, "destination_type": "exchange"}
+    topology["bindings"] += [{"source": exchange, "destination": name, "routing_key": SHARD_WEIGHT} for name in names]
+
+
+def _remove_bindings_of_other_numbers(client: httpx.Client, vhost: str, topology: Mapping[str, Any]) -> None:
+    """Last of all, so that a message may meanwhile come twice, but is never without a queue."""
+    wanted = {_identity(binding) for binding in topology["bindings"]}
+    exchanges = {exchange["name"] for exchange in topology["exchanges"]}
+    for shards in topology["shards"]:
+        ours = re.compile(rf"{re.escape(shards['queue'])}(\.[0-9]+)?|{re.escape(shards['exchange'])}")
+        for found in client.get(_path("bindings", vhost)).raise_for_status().json():
+            from_us = found["source"] in exchanges | {shards["exchange"]}
+            if from_us and ours.fullmatch(found["destination"]) and _identity(found) not in wanted:
+                kind = _kind(found)
+                path = _path("bindings", vhost, "e", found["source"], kind, found["destination"])
+                _send(client, "DELETE", f"{path}/{quote(found['properties_key'], safe='')}", {})
+
+
+def _identity(binding: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    return binding["source"], _kind(binding), binding["destination"], binding["routing_key"]
+
+
+def _kind(binding: Mapping[str, Any]) -> str:
+    """As the management API writes it: an exchange or, where nothing is said, a queue."""
+    return "e" if binding.get("destination_type") == "exchange" else "q"
 
 
 def create_vhost(management_url: str, vhost: str) -> None:

@@ -13,6 +13,12 @@ from typing import Any
 import pytest
 from aws_lambda_powertools import Logger
 
+from local import topology
+from local.settings import PAYMENT_SHARDS_MAX
+from local.template import read_template
+from paybridge.domain.events import SHARD_HEADER
+from paybridge.handling import consumer, webhooks
+from paybridge.worker.assignments import payment_queues
 from tests.support import template as templates
 from tests.support.template import ROOT
 from webhooks.handler import DATABASE_PATIENCE_SECONDS
@@ -20,9 +26,12 @@ from webhooks.handler import DATABASE_PATIENCE_SECONDS
 TEMPLATE = templates.load_template()
 FUNCTIONS = templates.functions(TEMPLATE)
 TOPOLOGY: dict[str, Any] = json.loads((ROOT / "infra/topology.json").read_text(encoding="utf-8"))
+# With as many shards as the template has mappings for.
+GROWN = topology.read(counts={"payments.new": PAYMENT_SHARDS_MAX})
 PRODUCT_FILES = [*ROOT.glob("functions/**/*.py"), *ROOT.glob("layers/paybridge/paybridge/**/*.py")]
 # A quoted name of an environment variable.
-VARIABLE = re.compile(r'"((?:API|BROKER|CIRCUIT|DATABASE|GATEWAY|PAYBRIDGE|POWERTOOLS|RELAY|STUCK|WEBHOOK)_[A-Z_]+)"')
+PREFIXES = "API|BROKER|CIRCUIT|DATABASE|GATEWAY|PAYBRIDGE|PAYMENT|POWERTOOLS|RELAY|STUCK|WEBHOOK"
+VARIABLE = re.compile(rf'"((?:{PREFIXES})_[A-Z_]+)"')
 
 
 def dead_letter_queues(topology: dict[str, Any]) -> set[str]:
@@ -121,20 +130,25 @@ class TestPolicies:
 class TestQueues:
     def test_each_working_queue_is_mapped_once(self) -> None:
         mapped = templates.queues(TEMPLATE)
-        assert sorted(mapped) == sorted(working_queues(TOPOLOGY))
+        assert sorted(mapped) == sorted(working_queues(GROWN))
 
     def test_mappings_use_nothing_that_rabbitmq_lacks(self) -> None:
-        known = {"Broker", "Queues", "BatchSize", "DynamicPolicyName", "SourceAccessConfigurations"}
-        for properties in FUNCTIONS.values():
-            for event in properties["Events"].values():
-                if event["Type"] == "MQ":
-                    assert set(event["Properties"]) == known
-                    kinds = {access["Type"] for access in event["Properties"]["SourceAccessConfigurations"]}
-                    assert kinds == {"BASIC_AUTH", "VIRTUAL_HOST"}
+        known = {"Queues", "BatchSize", "SourceAccessConfigurations"}
+        for mapping in templates.mappings(TEMPLATE).values():
+            own = {"Broker", "DynamicPolicyName"} if "Broker" in mapping else {"FunctionName", "EventSourceArn"}
+            assert set(mapping) == known | own
+            kinds = {access["Type"] for access in mapping["SourceAccessConfigurations"]}
+            assert kinds == {"BASIC_AUTH", "VIRTUAL_HOST"}
 
-    @pytest.mark.parametrize("queue", sorted(working_queues(TOPOLOGY)))
+    def test_a_batch_is_as_large_for_a_worker_as_for_a_function(self) -> None:
+        for mapping in templates.mappings(TEMPLATE).values():
+            [queue] = mapping["Queues"]
+            handling = consumer if queue.startswith("payments.new") else webhooks
+            assert mapping["BatchSize"] == handling.BATCH_MESSAGES
+
+    @pytest.mark.parametrize("queue", sorted(working_queues(GROWN)))
     def test_each_working_queue_keeps_its_dead_letters(self, queue: str) -> None:
-        policies = [policy for policy in TOPOLOGY["policies"] if re.search(policy["pattern"], queue)]
+        policies = [policy for policy in GROWN["policies"] if re.search(policy["pattern"], queue)]
         assert len(policies) == 1
         definition = policies[0]["definition"]
         # Without the second the first silently loses messages.
@@ -147,20 +161,49 @@ class TestQueues:
         )
 
     def test_queues_are_durable_and_hold_only_their_type(self) -> None:
-        for queue in TOPOLOGY["queues"]:
+        for queue in GROWN["queues"]:
             assert queue["durable"] is True
             assert queue["arguments"] == {"x-queue-type": "quorum"}
 
     def test_bindings_name_what_exists(self) -> None:
-        exchanges = {exchange["name"] for exchange in TOPOLOGY["exchanges"]}
-        queues = {queue["name"] for queue in TOPOLOGY["queues"]}
-        for binding in TOPOLOGY["bindings"]:
+        exchanges = {exchange["name"] for exchange in GROWN["exchanges"]}
+        queues = {queue["name"] for queue in GROWN["queues"]}
+        for binding in GROWN["bindings"]:
             assert binding["source"] in exchanges
-            assert binding["destination"] in queues
+            assert binding["destination"] in (exchanges if "destination_type" in binding else queues)
 
     def test_a_queue_without_policy_is_noticed(self) -> None:
         grown = {**TOPOLOGY, "queues": [*TOPOLOGY["queues"], {"name": "ledger"}]}
         assert "ledger" in working_queues(grown)
+
+
+class TestShards:
+    def test_everything_has_the_number_of_the_topology(self) -> None:
+        [shards] = TOPOLOGY["shards"]
+        parameter = TEMPLATE["Parameters"]["PaymentShards"]
+        assert parameter["Default"] == shards["count"] == topology.payment_shards()
+        assert parameter["AllowedValues"] == list(range(1, PAYMENT_SHARDS_MAX + 1))
+
+    def test_one_shard_is_the_queue_itself(self) -> None:
+        one = topology.read(counts={"payments.new": 1})
+        assert {name: one[name] for name in ("exchanges", "queues", "bindings")} == {
+            name: TOPOLOGY[name] for name in ("exchanges", "queues", "bindings")
+        }
+
+    @pytest.mark.parametrize("count", range(1, PAYMENT_SHARDS_MAX + 1))
+    def test_template_topology_and_worker_have_the_same_queues(self, count: int) -> None:
+        given = {"PaymentShards": str(count)}
+        function = read_template(templates.TEMPLATE, given, read_ssm=lambda name: name).functions["ConsumerFunction"]
+        mapped = [event.queue for event in function.queues]
+        declared = {queue["name"] for queue in topology.read(counts={"payments.new": count})["queues"]}
+        assert sorted(mapped) == sorted(queue for queue in declared if queue.startswith("payments.new"))
+        assert tuple(mapped) == payment_queues(int(function.environment["PAYMENT_SHARDS"]))
+        # One for each mapping, and one for an operator.
+        assert function.reserved_concurrency == len(mapped) + 1
+
+    def test_the_relay_sets_the_header_that_is_hashed(self) -> None:
+        [shards] = TOPOLOGY["shards"]
+        assert shards["hash_header"] == SHARD_HEADER
 
 
 class TestParameters:
@@ -189,11 +232,9 @@ class TestParameters:
     def test_one_parameter_names_the_virtual_host_for_mappings_and_functions(self) -> None:
         variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
         assert variables["BROKER_VIRTUAL_HOST"] == {"Ref": "BrokerVirtualHost"}
-        for properties in FUNCTIONS.values():
-            for event in properties["Events"].values():
-                if event["Type"] == "MQ":
-                    accesses = event["Properties"]["SourceAccessConfigurations"]
-                    assert {"Type": "VIRTUAL_HOST", "URI": {"Ref": "BrokerVirtualHost"}} in accesses
+        for mapping in templates.mappings(TEMPLATE).values():
+            accesses = mapping["SourceAccessConfigurations"]
+            assert {"Type": "VIRTUAL_HOST", "URI": {"Ref": "BrokerVirtualHost"}} in accesses
 
 
 class TestWorkflow:

@@ -118,7 +118,7 @@ class Broker:
     def management_url(self) -> str:
         return self.server.management_url
 
-    def fresh_vhost(self, *, declared: bool = True) -> Vhost:
+    def fresh_vhost(self, *, declared: bool = True, payment_shards: int = 0) -> Vhost:
         """Create a virtual host nobody else uses, with the topology in it unless not `declared`.
 
         It goes with the broker: RabbitMQ 3.10 may lose its supervisor of dead-letter workers when a queue with
@@ -127,7 +127,7 @@ class Broker:
         name = f"test-{next(self._numbers)}"
         topology.create_vhost(self.management_url, name)
         if declared:
-            topology.declare(self.management_url, name)
+            topology.declare(self.management_url, name, payment_shards=payment_shards)
         return Vhost(name, f"{self.amqp_url.rstrip('/')}/{quote(name, safe='')}", self.management_url)
 
     def stop(self) -> None:

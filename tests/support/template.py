@@ -50,5 +50,20 @@ def packages(template: dict[str, Any]) -> dict[str, str]:
 
 def queues(template: dict[str, Any]) -> list[str]:
     """Queues that the template maps to functions, one entry for each mapping."""
-    events = [event for properties in functions(template).values() for event in properties["Events"].values()]
-    return [queue for event in events if event["Type"] == "MQ" for queue in event["Properties"]["Queues"]]
+    return [queue for mapping in mappings(template).values() for queue in mapping["Queues"]]
+
+
+def mappings(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Properties of the queue mappings by name: functions' events, and resources of their own."""
+    events = {
+        f"{logical_id}{name}": event
+        for logical_id, properties in functions(template).items()
+        for name, event in properties["Events"].items()
+        if event["Type"] == "MQ"
+    }
+    resources = {
+        logical_id: resource
+        for logical_id, resource in template["Resources"].items()
+        if resource["Type"] == "AWS::Lambda::EventSourceMapping"
+    }
+    return {name: found["Properties"] for name, found in {**events, **resources}.items()}

@@ -20,6 +20,8 @@ DEAD_LETTER_EXCHANGE = "payments.dlx"
 DEAD_LETTER_KEY = "payments.dead"
 NEW_PAYMENTS_KEY = "payments.new"
 WEBHOOK_RETRIES_KEY = "webhooks.retry"
+# With the payment's id: where `payments.new` has shards, the broker hashes it, so that a payment has one shard.
+SHARD_HEADER = "payment-id"
 
 PAYMENT_CREATED = "payment.created"
 PAYMENT_PROCESSING = "payment.processing"

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 
 import orjson
 
-from paybridge.domain.events import Event, route
+from paybridge.domain.events import NEW_PAYMENTS_KEY, SHARD_HEADER, Event, route
 from paybridge.ports import Message
 from paybridge.store.database import Database, Session, Statement, Transaction
 from paybridge.store.wake_up import IS_RELAY_BUSY, wake_relay_after_commit
+from paybridge.store.wire import Row
 
 # What is only recorded concerns no relay.
 _INSERT = Statement(f"""
@@ -27,7 +28,7 @@ _INSERT = Statement(f"""
 
 # SKIP LOCKED lets several relays work side by side; the order is that of becoming due.
 _CLAIM = Statement("""
-    SELECT id::text, type, exchange, routing_key, body, correlation_id
+    SELECT id::text, type, exchange, routing_key, body, correlation_id, payment_id::text
     FROM outbox
     WHERE published_at IS NULL AND exchange IS NOT NULL AND available_at <= now()
     ORDER BY available_at
@@ -79,10 +80,13 @@ def add_delayed(transaction: Transaction, events: Sequence[tuple[Event, float]])
 
 def claim(transaction: Transaction, limit: int) -> list[Message]:
     """Locks up to `limit` due rows, oldest first, that no other relay holds, until the transaction ends."""
-    return [
-        Message(id_, type_, exchange, routing_key, body.encode(), correlation_id)
-        for id_, type_, exchange, routing_key, body, correlation_id in transaction.run(_CLAIM, limit=limit)
-    ]
+    return [_message_of(row) for row in transaction.run(_CLAIM, limit=limit)]
+
+
+def _message_of(row: Row) -> Message:
+    id_, type_, exchange, routing_key, body, correlation_id, payment_id = row
+    headers = {SHARD_HEADER: payment_id} if routing_key == NEW_PAYMENTS_KEY else None
+    return Message(id_, type_, exchange, routing_key, body.encode(), correlation_id, headers)
 
 
 def mark_published(transaction: Transaction, ids: Sequence[str]) -> None:

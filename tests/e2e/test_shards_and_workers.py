@@ -1,0 +1,53 @@
+"""The whole stack with shards, once by a Lambda mapping for each and once by workers that take from all of them."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from local.seed import DEMO_API_KEY
+from local.servers import postgres
+from local.stack import Stack
+from tests.support import live
+from tests.support.servers import private_settings
+
+pytestmark = pytest.mark.e2e
+
+PAYMENTS = 20
+
+
+@pytest.fixture(params=[0, 1], ids=["mappings", "workers"])
+def sharded(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
+    settings = replace(
+        private_settings(tmp_path),
+        gateway_success_rate=1.0,
+        gateway_latency_seconds_min=0.0,
+        gateway_latency_seconds_max=0.0,
+        workers=request.param,
+        payment_shards=2,
+    )
+    stack = Stack(settings)
+    stack.start()
+    yield stack
+    stack.processes.stop(seconds_max=1)
+    postgres.remove_data(settings)
+
+
+def consumers(stack: Stack) -> dict[str, int]:
+    """How many consumers each queue of new payments has."""
+    found = httpx.get(f"{stack.urls.management}/api/queues/%2F", trust_env=False, timeout=20).raise_for_status().json()
+    return {one["name"]: one.get("consumers", 0) for one in found if one["name"].startswith("payments.new")}
+
+
+def test_payments_go_by_every_shard_and_are_told_of(sharded: Stack) -> None:
+    each = {"payments.new": 1, "payments.new.0": 1, "payments.new.1": 1}
+    live.eventually(lambda: consumers(sharded) == each, "a consumer for each queue")
+    with live.merchant(sharded, DEMO_API_KEY) as demo:
+        payment_ids = [demo.pay(webhook_url=f"{sharded.urls.sink}/ok/shards") for _ in range(PAYMENTS)]
+        for payment_id in payment_ids:
+            assert demo.settled(payment_id)["status"] == "succeeded"
+            assert len(live.charges(sharded.urls.gateway, payment_id)) == 1
+            assert live.webhook(sharded.urls.sink, payment_id)["verified"]
+    assert live.leaks(sharded.settings.logs_dir) == []
