@@ -10,6 +10,8 @@ SAM := .venv-sam/.installed
 BENCH := .venv-bench/.installed
 PIP := -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes
 
+# The operator's command, for this machine: .venv/bin/paybridge.
+COMMAND := $(BIN)/paybridge
 # `make up WORKERS=1`: workers in the place of the Lambda relay and the queue mappings (docs/workers.md).
 ifdef WORKERS
 export PAYBRIDGE_LOCAL_WORKERS := $(WORKERS)
@@ -21,9 +23,9 @@ MAKEFLAGS += --no-print-directory
 
 ##@ The stack on this machine
 .PHONY: local up demo payment status logs down clean
-local: $(DEV) ## Start everything, send a sample payment, follow the logs until Ctrl-C
+local: $(DEV) $(COMMAND) ## Start everything, send a sample payment, follow the logs until Ctrl-C
 	@$(LOCAL) run
-up: $(DEV) ## The same in the background; returns when it is ready; WORKERS=1 with long-running workers
+up: $(DEV) $(COMMAND) ## The same in the background; returns when it is ready; WORKERS=1 with long-running workers
 	@$(LOCAL) up
 demo: $(DEV) ## Send a sample payment through the running stack and show its way
 	@$(LOCAL) demo
@@ -78,6 +80,8 @@ help: ## Show this table
 
 $(DEV): requirements/dev.lock
 	@$(call install,$(VENV),$<)
+$(COMMAND): $(DEV)
+	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s" -m paybridge.cli "$$@"\n' "$(CURDIR)/layers/paybridge" "$(CURDIR)/$(BIN)/python" > $@; chmod +x $@
 $(SAM): requirements/sam.lock
 	@$(call install,.venv-sam,$<)
 $(BENCH): requirements/bench.lock

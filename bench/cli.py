@@ -22,6 +22,7 @@ from bench import (
     relay,
     relay_kept,
     report,
+    shards,
 )
 from bench.results import Measure, Say
 from bench.servers import Servers
@@ -41,7 +42,10 @@ MEASURES: dict[str, Callable[[Servers], Measure]] = {
     "latency": latency.measure,
     "end_to_end": end_to_end.measure,
     "footprint": footprint.measure,
+    "shards": shards.measure,
 }
+# These take minutes and run only when they are named.
+ON_REQUEST = frozenset({"shards"})
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -68,7 +72,7 @@ def chosen(names: Sequence[str]) -> list[str]:
     for name in wanted:
         if name not in MEASURES:
             raise LocalError(f"There is no measure {name!r}: choose among {', '.join(MEASURES)}.")
-    return [key for key in MEASURES if key in wanted or not wanted]
+    return [key for key in MEASURES if key in wanted or not (wanted or key in ON_REQUEST)]
 
 
 def _run(keys: Sequence[str]) -> list[str]:
