@@ -82,11 +82,22 @@ def broker_alarm(stack: Stack) -> Iterator[None]:
 
 
 @contextmanager
-def connections_limited(stack: Stack, spare: int) -> Iterator[None]:
-    """The database allows the functions only `spare` connections more than they have within the block."""
+def connections_limited(stack: Stack, spare: int, killed: str) -> Iterator[None]:
+    """The database allows the functions only `spare` connections more than they have within the block.
+
+    Those of the function that was `killed` before do not count: the database takes a moment to see that they ended.
+    """
     with closing(postgres._superuser(stack.settings.postgres_port)) as superuser:
-        query = "SELECT count(*) FROM pg_stat_activity WHERE usename = :role"
-        ((open_now,),) = superuser.run(query, role=postgres.ROLE)
+        query = "SELECT count(*), count(*) FILTER (WHERE application_name = :killed) FROM pg_stat_activity"
+
+        def counts() -> tuple[int, int]:
+            ((all_of_them, of_the_killed),) = superuser.run(
+                f"{query} WHERE usename = :role", role=postgres.ROLE, killed=killed
+            )
+            return all_of_them, of_the_killed
+
+        live.eventually(lambda: counts()[1] == 0, f"the end of the sessions of {killed}")
+        open_now, _ = counts()
         superuser.run(f"ALTER ROLE {postgres.ROLE} CONNECTION LIMIT {open_now + spare}")
         try:
             yield

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 
@@ -11,6 +12,7 @@ import pytest
 from paybridge.domain.errors import DatabaseUnavailable, LockTimeout, QueryFailed
 from paybridge.store.database import (
     CONNECT_TIMEOUT_SECONDS,
+    ROOM_SECONDS_MAX,
     SILENCE_MARGIN_SECONDS,
     Database,
     DatabaseAddress,
@@ -101,6 +103,29 @@ class TestOutage:
             transaction.run(_ADD, number=2)
         assert count(database) == 0
         other.close()
+
+
+class TestFullDatabase:
+    """All connections that the database allows are in use."""
+
+    @pytest.fixture
+    def newcomer(self, database: Database) -> Iterator[Database]:
+        database.run(Statement(f"ALTER DATABASE {database._address.name} CONNECTION LIMIT 1"))
+        newcomer = Database(database._address)
+        yield newcomer
+        newcomer.close()
+
+    def test_one_that_comes_free_is_taken(self, database: Database, newcomer: Database) -> None:
+        leaving = threading.Timer(ROOM_SECONDS_MAX / 2, database.close)
+        leaving.start()
+        assert newcomer.run(_COUNT) == [[0]]
+        leaving.join()
+
+    def test_after_a_moment_it_counts_as_away(self, newcomer: Database) -> None:
+        started = time.monotonic()
+        with pytest.raises(DatabaseUnavailable):
+            newcomer.run(_COUNT)
+        assert time.monotonic() - started >= ROOM_SECONDS_MAX
 
 
 class TestSilence:

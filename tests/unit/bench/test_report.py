@@ -72,8 +72,9 @@ class TestThisRun:
 
 
 class TestChosen:
-    def test_all_without_a_name(self) -> None:
-        assert chosen([]) == list(MEASURES)
+    def test_without_a_name_all_but_those_that_run_on_request(self) -> None:
+        assert chosen([]) == [key for key in MEASURES if key != "shards"]
+        assert chosen(["shards"]) == ["shards"]
 
     def test_names_are_parted_by_blanks_and_commas_and_run_in_the_usual_order(self) -> None:
         assert chosen(["consume,relay", "create"]) == ["create", "relay", "consume"]

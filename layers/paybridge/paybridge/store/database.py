@@ -16,6 +16,7 @@ import asyncio
 import select
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
 
 TIMESTAMPTZ_OID = 1184
 CONNECT_TIMEOUT_SECONDS = 4.0
+# How long a database that has all its connections in use is asked for one. An environment that gave up at once would be
+# the first to be free again, and would turn away the very callers whom those with a connection could serve.
+ROOM_SECONDS_MAX = 1.0
+ROOM_PAUSE_SECONDS = 0.1
 STATEMENT_SECONDS_MAX = 15.0
 # How much longer than a statement may take the server may be silent: after a failover nobody closes the connection,
 # and only this tells a caller before its own time is up.
@@ -62,6 +67,7 @@ _SESSION_SETTINGS = """
 # prepared statements that the server no longer knows or can no longer use. A new connection may cure each.
 _UNAVAILABLE_SQLSTATES = ("08", "57P", "57014", "25P03", "25006", "26000", "0A000", "53", "58", "XX")
 _LOCK_SQLSTATES = ("55P03", "40P01")
+_TOO_MANY_CONNECTIONS = "53300"
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,12 +301,22 @@ class Database:
 
     def _connect(self) -> _Connection:
         try:
-            connection = self._log_in()
+            connection = self._log_in_once_there_is_room()
             self._set_up(connection)
         except (DatabaseError, InterfaceError, OSError) as error:
             place = f"{self._address.host}:{self._address.port}"
             raise DatabaseUnavailable(f"Cannot connect to the database at {place}.") from error
         return connection
+
+    def _log_in_once_there_is_room(self) -> _Connection:
+        give_up_at = time.monotonic() + ROOM_SECONDS_MAX
+        while True:
+            try:
+                return self._log_in()
+            except DatabaseError as error:
+                if _fields(error).get("C") != _TOO_MANY_CONNECTIONS or time.monotonic() >= give_up_at:
+                    raise
+            time.sleep(ROOM_PAUSE_SECONDS)
 
     def _log_in(self) -> _Connection:
         address = self._address
@@ -384,9 +400,9 @@ class Database:
         return engine.connect()
 
     def _translated(self, error: BaseException) -> Exception:
-        fields = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
-        sqlstate = str(fields.get("C", ""))
-        message = str(fields.get("M", error))
+        fields = _fields(error)
+        sqlstate = fields.get("C", "")
+        message = fields.get("M", str(error))
         if not sqlstate or sqlstate.startswith(_UNAVAILABLE_SQLSTATES):
             self.close()
             return DatabaseUnavailable(f"The database is away: {message}")
@@ -395,3 +411,8 @@ class Database:
         if sqlstate.startswith("23"):
             return ConstraintViolated(str(fields.get("n", "")), message)
         return QueryFailed(sqlstate, message)
+
+
+def _fields(error: BaseException) -> dict[str, str]:
+    """What the server said of an error, by the letters of its protocol; empty when it said nothing."""
+    return error.args[0] if error.args and isinstance(error.args[0], dict) else {}
