@@ -1,0 +1,9 @@
+output "queues" {
+  description = "The names of all queues, for event source mappings and alarms."
+  value       = sort(keys(local.queues))
+}
+
+output "payment_shards" {
+  description = "How many shards payments.new has: the parameter PaymentShards of template.yaml."
+  value       = one([for one in local.topology.shards : one.count if one.queue == "payments.new"])
+}

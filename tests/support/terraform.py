@@ -1,0 +1,79 @@
+"""Terraform as a test runs it: on a copy of the infrastructure, in a folder of the test's own.
+
+The provider comes from where Terraform looks for it: the registry, or a mirror that `TF_CLI_CONFIG_FILE` names.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.settings import PROJECT
+
+SECONDS_MAX = 240
+
+
+@dataclass(frozen=True, slots=True)
+class Terraform:
+    """One root module with its variables, initialised in `folder`; its state is a file there."""
+
+    folder: Path
+    variables: dict[str, str]
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs `terraform ARGUMENTS` and returns what it printed, whether it succeeded or not."""
+        environment = {**os.environ, **{f"TF_VAR_{name}": value for name, value in self.variables.items()}}
+        return subprocess.run(
+            ["terraform", *arguments],
+            cwd=self.folder,
+            env={**environment, "TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"},
+            capture_output=True,
+            text=True,
+            timeout=SECONDS_MAX,
+            check=False,
+        )
+
+    def apply(self) -> None:
+        """Applies the module; fails the test with what Terraform said when it cannot."""
+        applied = self.run("apply", "-auto-approve", "-input=false", "-no-color")
+        assert applied.returncode == 0, applied.stdout + applied.stderr
+
+    def changes(self) -> list[tuple[str, tuple[str, ...]]]:
+        """What a plan would do, as (address, actions); empty when everything is as it should be."""
+        assert self.run("plan", "-input=false", "-out=plan").returncode == 0
+        plan: dict[str, Any] = json.loads(self.run("show", "-json", "plan").stdout)
+        found = ((one["address"], tuple(one["change"]["actions"])) for one in plan.get("resource_changes", []))
+        return [(address, actions) for address, actions in found if actions != ("no-op",)]
+
+    def edit_topology(self, change: Any) -> None:
+        """Gives the copy's topology to `change`, which edits it in place."""
+        path = self.folder / "../../topology.json"
+        topology = json.loads(path.read_text())
+        change(topology)
+        path.write_text(json.dumps(topology))
+
+
+def prepared(root: str, folder: Path, variables: dict[str, str]) -> Terraform:
+    """A copy of `infra/terraform/ROOT`, initialised.
+
+    Without Terraform or the provider the test is skipped with the reason, but fails where CI has promised them.
+    """
+    if shutil.which("terraform") is None:
+        _cannot("terraform is not installed")
+    shutil.copytree(PROJECT / "infra", folder / "infra", ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
+    terraform = Terraform(folder / "infra" / "terraform" / root, variables)
+    begun = terraform.run("init", "-input=false", "-no-color")
+    if begun.returncode != 0:
+        _cannot("terraform init cannot get the provider: " + " ".join(begun.stderr.split())[:200])
+    return terraform
+
+
+def _cannot(reason: str) -> None:
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
