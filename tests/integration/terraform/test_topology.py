@@ -11,6 +11,8 @@ from local import topology as local_topology
 from tests.support.servers import Broker, Vhost
 from tests.support.terraform import Terraform, prepared
 
+pytestmark = pytest.mark.integration
+
 DECLARED = local_topology.read()
 
 
