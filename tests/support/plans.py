@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import pkgutil
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +76,7 @@ class Planner:
 
     def __init__(self, connection: CoreConnection) -> None:
         self._connection = connection
+        self._numbers = itertools.count()
         self._parents = self._pairs("SELECT inhrelid::regclass::text, inhparent::regclass::text FROM pg_inherits")
         self._indexed = self._pairs("SELECT indexrelid::regclass::text, indrelid::regclass::text FROM pg_index")
 
@@ -84,19 +86,34 @@ class Planner:
 
     def explain(self, statement: Statement, parameters: dict[str, Any]) -> Node:
         """The outermost node of the executed plan."""
+        return self.explained_later(statement, parameters)()
+
+    def planned_later(self, statement: Statement, parameters: dict[str, Any]) -> Callable[[], Plan]:
+        """Has the session make its plan now; the answer executes it, once, and tells it."""
+        explain = self.explained_later(statement, parameters)
+        return lambda: self._read(explain())
+
+    def explained_later(self, statement: Statement, parameters: dict[str, Any]) -> Callable[[], Node]:
+        """The same, as the outermost node."""
         run = self._connection.execute_simple
+        name = f"explained_{next(self._numbers)}"
         values = statement.values(parameters)
-        arguments = f"({', '.join(map(_literal, values))})" if values else ""
-        run("BEGIN")
-        try:
-            run(f"PREPARE explained AS {statement.sql}")
-            rows = run(f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) EXECUTE explained {arguments}").rows
-        finally:
-            run("ROLLBACK")
-            run("DEALLOCATE ALL")
-        (document,) = rows[0]
-        plan: Node = (orjson.loads(document) if isinstance(document, str) else document)[0]["Plan"]
-        return plan
+        execute = f"EXECUTE {name} ({', '.join(map(_literal, values))})" if values else f"EXECUTE {name}"
+        run(f"PREPARE {name} AS {statement.sql}")
+        run(f"EXPLAIN {execute}")
+
+        def explain() -> Node:
+            run("BEGIN")
+            try:
+                rows = run(f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {execute}").rows
+            finally:
+                run("ROLLBACK")
+                run(f"DEALLOCATE {name}")
+            (document,) = rows[0]
+            plan: Node = (orjson.loads(document) if isinstance(document, str) else document)[0]["Plan"]
+            return plan
+
+        return explain
 
     def _read(self, plan: Node) -> Plan:
         indexes: dict[str, Counter[str]] = defaultdict(Counter)

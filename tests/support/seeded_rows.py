@@ -91,12 +91,15 @@ class SeededRows:
         connection.execute_simple(_FUNCTIONS)
 
     def write(self) -> None:
-        """Writes the rows and has the planner look at every table that has some.
+        """Writes the rows; the planner knows nothing of them yet."""
+        self._connection.execute_simple(_SEED)
+
+    def analyze(self) -> None:
+        """Has the planner look at every table with rows.
 
         The months ahead stay unknown to it, as they are until autovacuum comes by: a table without rows it never
         visits.
         """
-        self._connection.execute_simple(_SEED)
         filled = self._connection.execute_simple("""
             SELECT relname FROM pg_class
             WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND pg_relation_size(oid) > 0
