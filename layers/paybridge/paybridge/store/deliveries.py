@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -44,7 +44,7 @@ _LOCK = Statement("""
            CASE WHEN d.attempts > 0 THEN (
                SELECT count(*) FROM webhook_attempts a
                WHERE a.delivery_id = d.id AND (a.status = 'started' OR a.error = 'interrupted')) ELSE 0 END,
-           m.webhook_secrets
+           to_json(m.webhook_secrets)
     FROM json_to_recordset(:rows::json) AS wanted (id uuid, is_retry boolean)
     JOIN webhook_deliveries d ON d.id = wanted.id
     JOIN merchants m ON m.id = d.merchant_id
@@ -228,7 +228,7 @@ def find_urls(transaction: Transaction, payments: Iterable[tuple[UUID, UUID]]) -
 
 def insert(transaction: Transaction, deliveries: Iterable[NewDelivery]) -> None:
     """Makes the deliveries that are not known yet, unless their receiver wants no more of the payment."""
-    transaction.run(_INSERT, rows=_json([asdict(delivery) for delivery in deliveries]))
+    transaction.run(_INSERT, rows=_json(list(deliveries)))
 
 
 def lock_due(transaction: Transaction, wanted: Iterable[tuple[UUID, bool]]) -> list[Delivery]:
@@ -273,7 +273,7 @@ def postpone(transaction: Transaction, ids: Iterable[UUID]) -> None:
 
 def finish(transaction: Transaction, attempts: Iterable[FinishedAttempt]) -> set[UUID]:
     """Records how attempts ended; returns the deliveries that were still pending until now."""
-    rows = transaction.run(_FINISH, rows=_json([asdict(attempt) for attempt in attempts]))
+    rows = transaction.run(_FINISH, rows=_json(list(attempts)))
     return {row[0] for row in rows}
 
 
@@ -322,5 +322,5 @@ def _array(ids: Iterable[UUID]) -> str:
     return "{" + ",".join(map(str, ids)) + "}"
 
 
-def _json(rows: Sequence[dict[str, Any]]) -> str:
+def _json(rows: Sequence[dict[str, Any] | NewDelivery | FinishedAttempt]) -> str:
     return orjson.dumps(rows).decode()
