@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
 import pytest
@@ -11,11 +11,13 @@ import pytest_asyncio
 from paybridge.adapters.gateways.http import HttpGateway
 from paybridge.adapters.system import Uuid7Ids
 from paybridge.domain.circuit import CircuitPolicy
+from paybridge.domain.errors import DatabaseUnavailable
 from paybridge.domain.events import PROCESS_PAYMENT
 from paybridge.store.database import Database
+from paybridge.usecases.payments import process
 from paybridge.usecases.payments.begin_attempts import begin_attempts
 from paybridge.usecases.payments.process import process_payments
-from paybridge.usecases.payments.processing import ChargeOrder, Processing
+from paybridge.usecases.payments.processing import Begun, ChargeOrder, Processing
 from tests.support.payments import (
     MovableClock,
     attempt_rows,
@@ -111,6 +113,40 @@ class TestClearAnswers:
         assert '"amount_captured":"100.50"' in event["body"]
         assert '"metadata":{"order_id":"123"}' in event["body"]
         assert (event["exchange"], event["routing_key"]) == ("payments.events", "payment.succeeded")
+
+
+class TestParts:
+    """A batch begins part by part, here of two payments each."""
+
+    @pytest.fixture(autouse=True)
+    def small_parts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(process, "PART_ORDERS", 2)
+
+    async def test_all_parts_are_charged(self, bench: Bench) -> None:
+        payment_ids = [bench.pay("tok_success") for _ in range(5)]
+        assert await bench.process(*payment_ids) == dict.fromkeys(payment_ids, "succeeded")
+
+    async def test_when_one_cannot_begin_those_before_it_are_brought_to_their_end(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first, second, third, fourth = (bench.pay("tok_success") for _ in range(4))
+
+        def begin(processing: Processing, orders: Sequence[ChargeOrder]) -> Begun:
+            if orders[0].payment_id == third:
+                raise DatabaseUnavailable("away for a moment")
+            return begin_attempts(processing, orders)
+
+        monkeypatch.setattr(process, "begin_attempts", begin)
+        with pytest.raises(DatabaseUnavailable, match="for a moment"):
+            await bench.process(first, second, third, fourth)
+        statuses = [payment_row(bench.database, id_)["status"] for id_ in (first, second, third, fourth)]
+        assert statuses == ["succeeded", "succeeded", "pending", "pending"]
+
+    async def test_a_payment_in_two_of_them_is_charged_once(self, bench: Bench) -> None:
+        first, second = bench.pay("tok_success"), bench.pay("tok_success")
+        outcomes = await bench.process(first, second, first, second)
+        assert outcomes == {first: "succeeded", second: "succeeded"}
+        assert [len(attempt_rows(bench.database, id_)) for id_ in (first, second)] == [1, 1]
 
 
 class TestRepeatedMessages:

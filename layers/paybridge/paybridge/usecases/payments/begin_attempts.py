@@ -19,14 +19,12 @@ from paybridge.usecases.payments.processing import CIRCUIT, Attempt, Begun, Char
 
 
 def begin_attempts(processing: Processing, orders: Sequence[ChargeOrder]) -> Begun:
-    """Starts an attempt for every order that still needs one, in one transaction.
+    """Starts an attempt for every order that still needs one, in one transaction; each is for another payment.
 
     While the circuit is open, orders go back to the outbox until it may be tried again; no attempt is spent on that.
     Raises DatabaseUnavailable.
     """
-    asked: dict[UUID, int] = {}
-    for order in orders:
-        asked[order.payment_id] = max(order.number, asked.get(order.payment_id, 0))
+    asked = {order.payment_id: order.number for order in orders}
     with processing.database.transaction() as transaction:
         # The clock is read once the rows are locked: a wait for the lock must not make a lease look alive.
         chargeable = attempts.lock_chargeable(transaction, list(asked))

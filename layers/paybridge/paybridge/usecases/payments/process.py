@@ -1,7 +1,7 @@
 """Charges the payments of a batch, each exactly once in effect.
 
-    begin     decide, and commit the attempts                 one transaction
-    call      ask the gateway, all at once                    no transaction
+    begin     decide, and commit the attempts                 one transaction for each part of the batch
+    call      ask the gateway, all of a part at once          no transaction
     record    commit outcomes with their events, as they come one transaction for each group
 
 A process that dies anywhere leaves either no attempt, a started one (whose outcome the next delivery asks the gateway
@@ -28,6 +28,8 @@ from paybridge.usecases.payments.record_outcomes import record_outcomes
 # Answers that arrive this close together are committed together: one transaction for a thousand quick answers, and
 # no quick answer held back by a slow one.
 GROUP_SECONDS = 0.02
+# Orders whose attempts begin in one transaction. Smaller parts let the gateway begin sooner and cost more transactions.
+PART_ORDERS = 500
 
 
 async def process_payments(processing: Processing, orders: Sequence[ChargeOrder]) -> list[Processed]:
@@ -35,18 +37,61 @@ async def process_payments(processing: Processing, orders: Sequence[ChargeOrder]
 
     Raises DatabaseUnavailable or LockTimeout: then the whole batch is to be delivered again.
     """
-    if not orders:
-        return []
-    begun, processed = await asyncio.to_thread(_begin, processing, orders)
-    pending = {asyncio.create_task(_call(processing, attempt)) for attempt in begun.attempts}
+    charges = _Charges(processing)
     try:
-        while pending:
-            outcomes, pending = await _next_group(pending)
-            processed += await asyncio.to_thread(_record, processing, outcomes, begun.circuit)
+        await charges.begin(orders)
+        await charges.end()
     finally:
-        for task in pending:
+        charges.cancel()
+    return charges.processed
+
+
+class _Charges:
+    """The charges of one batch that are under way, and what became of the others."""
+
+    def __init__(self, processing: Processing) -> None:
+        self.processed: list[Processed] = []
+        self._processing = processing
+        self._circuit = Circuit()
+        self._pending: set[asyncio.Task[Outcome]] = set()
+
+    async def begin(self, orders: Sequence[ChargeOrder]) -> None:
+        """Begins all of them, part by part: the gateway is at work on one part while the next is begun.
+
+        When a part cannot begin, those before it are brought to their end, and its error is raised.
+        """
+        wanted = _once_each(orders)
+        for start in range(0, len(wanted), PART_ORDERS):
+            try:
+                begun, others = await asyncio.to_thread(_begin, self._processing, wanted[start : start + PART_ORDERS])
+            except PaybridgeError:
+                await self.end()
+                raise
+            self.processed += others
+            # A circuit that was not closed at one of these moments is to hear of every answer.
+            self._circuit = begun.circuit if begun.circuit != Circuit() else self._circuit
+            self._pending |= {asyncio.create_task(_call(self._processing, attempt)) for attempt in begun.attempts}
+
+    async def end(self) -> None:
+        """Records the answers as they come, until there are no more."""
+        while self._pending:
+            outcomes, self._pending = await _next_group(self._pending)
+            self.processed += await asyncio.to_thread(_record, self._processing, outcomes, self._circuit)
+
+    def cancel(self) -> None:
+        """Gives up what is under way: whoever takes these payments up later asks the gateway first."""
+        for task in self._pending:
             task.cancel()
-    return processed
+
+
+def _once_each(orders: Sequence[ChargeOrder]) -> list[ChargeOrder]:
+    """One order for each payment, the one for the latest attempt."""
+    latest: dict[UUID, ChargeOrder] = {}
+    for order in orders:
+        known = latest.get(order.payment_id)
+        if known is None or known.number < order.number:
+            latest[order.payment_id] = order
+    return list(latest.values())
 
 
 def _begin(processing: Processing, orders: Sequence[ChargeOrder]) -> tuple[Begun, list[Processed]]:
