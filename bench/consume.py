@@ -7,11 +7,10 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from os import devnull
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from bench.logs import nowhere
 from bench.results import Figure, Goal, Measure, interleaved, ratio
 from bench.rivals.consumption import celery_worker, naive_consumer
 from bench.servers import Servers, open_database
@@ -74,11 +73,10 @@ def wired(database: Database, gateway_url: str) -> Iterator[None]:
     gateway = HttpGateway(gateway_url, 6)
     configuration = gateway_settings(Environment({"GATEWAY_URL": gateway_url}))
     with (
-        Path(devnull).open("w") as nowhere,
         patch.object(wiring, "database", lambda: database),
         patch.object(wiring, "gateway", lambda: gateway),
         patch.object(wiring, "gateway_configuration", lambda: configuration),
-        patch.object(handling, "log", make_logger("consumer", nowhere)),
+        patch.object(handling, "log", make_logger("consumer", nowhere())),
     ):
         yield
         wiring.run(gateway.close())

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from os import devnull
-from pathlib import Path
 
 from api.app import create_app
 from api.handler import ApiHandler
+from bench.logs import nowhere
 from bench.results import Figure, Goal, Measure, interleaved, ratio
 from bench.rivals import pgbench
 from bench.rivals.naive.in_process import naive_client
@@ -34,11 +33,10 @@ def measure(servers: Servers) -> Measure:
     with (
         open_database(url) as database,
         event_loop(),
-        Path(devnull).open("w") as nowhere,
         naive_client(naive_url) as naive,
     ):
         register_demo_merchants(database)
-        logger = make_logger("api", nowhere)
+        logger = make_logger("api", nowhere())
         client = ApiClient(ApiHandler(create_app(api_services(database), logger), logger))
         for one in (client, naive):
             _post(one, requests=WARM_UP_REQUESTS)

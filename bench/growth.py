@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from os import devnull
-from pathlib import Path
 from statistics import median
 from unittest.mock import patch
 from uuid import UUID
@@ -20,6 +18,7 @@ from bench import kept
 from bench.consume import wired
 from bench.create import ORDER
 from bench.kept import Kept
+from bench.logs import nowhere
 from bench.relay import empty_queue, relay_ours
 from bench.results import Figure, Goal, Measure, interleaved, number_text
 from bench.servers import Servers, open_database
@@ -105,7 +104,7 @@ def _figures(path: str, rates: dict[str, tuple[float, ...]]) -> Iterator[Figure]
 @contextmanager
 def _size(servers: Servers, count: int) -> Iterator[Size]:
     url = servers.postgres.fresh_database()
-    with open_database(url) as database, Path(devnull).open("w") as nowhere:
+    with open_database(url) as database:
         register_demo_merchants(database)
         principal = identify_key(database, key_hash(MERCHANT_KEY))
         assert principal is not None
@@ -113,7 +112,7 @@ def _size(servers: Servers, count: int) -> Iterator[Size]:
         started = time.monotonic()
         filled = kept.fill(url, principal.merchant_id, count, KEPT_BODY)
         servers.say(f"{count:,} payments written in {time.monotonic() - started:.0f} s")
-        logger = make_logger("api", nowhere)
+        logger = make_logger("api", nowhere())
         client = ApiClient(ApiHandler(create_app(api_services(database), logger), logger))
         yield Size(url, database, principal.merchant_id, filled, client)
     servers.postgres.drop_database(url)
