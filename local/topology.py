@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -37,9 +37,7 @@ def declare(
         for exchange in topology["exchanges"]:
             _send(client, "PUT", _path("exchanges", vhost, exchange["name"]), _without_name(exchange))
         # Policies first: a queue is then never there without its limits.
-        for policy in topology["policies"]:
-            body = {name.replace("_", "-"): value for name, value in _without_name(policy).items()}
-            _send(client, "PUT", _path("policies", vhost, policy["name"]), body)
+        _put_policies(client, vhost, topology["policies"])
         for queue in topology["queues"]:
             _send(client, "PUT", _path("queues", vhost, queue["name"]), _without_name(queue))
         for binding in topology["bindings"]:
@@ -82,6 +80,16 @@ def _spell_out(topology: dict[str, Any], shards: Mapping[str, Any]) -> None:
         if binding["destination"] == queue:
             binding |= {"destination": exchange, "destination_type": "exchange"}
     topology["bindings"] += [{"source": exchange, "destination": name, "routing_key": SHARD_WEIGHT} for name in names]
+
+
+def _put_policies(client: httpx.Client, vhost: str, policies: Sequence[Mapping[str, Any]]) -> None:
+    """Leaves out what is there already: put again, a policy is applied again to every queue that has it."""
+    there = {one["name"]: one for one in client.get(_path("policies", vhost)).raise_for_status().json()}
+    for policy in policies:
+        body = {name.replace("_", "-"): value for name, value in _without_name(policy).items()}
+        found = there.get(policy["name"], {})
+        if body != {name: found.get(name) for name in body}:
+            _send(client, "PUT", _path("policies", vhost, policy["name"]), body)
 
 
 def _remove_bindings_of_other_numbers(client: httpx.Client, vhost: str, topology: Mapping[str, Any]) -> None:
@@ -127,7 +135,7 @@ def _path(*parts: str) -> str:
     return "/".join(["/api", *(quote(part, safe="") for part in parts)])
 
 
-def _without_name(item: dict[str, Any]) -> dict[str, Any]:
+def _without_name(item: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in item.items() if name != "name"}
 
 

@@ -53,6 +53,15 @@ class TestDeclare:
         topology.declare(vhost.management_url, vhost.name)
         assert [listed(vhost, kind) for kind in ("bindings", "policies")] == before
 
+    def test_puts_a_limit_back_that_was_changed(self, vhost: Vhost) -> None:
+        before = listed(vhost, "policies")
+        changed = {**before[0], "definition": {"delivery-limit": 99}}
+        url = f"{vhost.management_url}/api/policies/{vhost.name}/{changed['name']}"
+        httpx.put(url, json=changed, trust_env=False).raise_for_status()
+        assert listed(vhost, "policies") != before
+        topology.declare(vhost.management_url, vhost.name)
+        assert listed(vhost, "policies") == before
+
     def test_names_the_queue_that_is_there_with_other_arguments(self, broker: Broker) -> None:
         bare = broker.fresh_vhost(declared=False)
         url = f"{bare.management_url}/api/queues/{bare.name}/payments.new"
