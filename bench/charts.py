@@ -14,7 +14,7 @@ from bench.report import Run, verdict
 from bench.results import Figure, Measure, number_text
 
 # In pixels: labels end where the bars begin, values stand to the right of the longest bar.
-WIDTH, BARS_LEFT, BARS_RIGHT, VALUES_LEFT = 790, 256, 540, 554
+WIDTH, BARS_LEFT, BARS_RIGHT, VALUES_LEFT = 850, 316, 600, 614
 TOP, ROW, BAR, PANEL_GAP, BOTTOM = 40, 30, 14, 14, 12
 
 _STYLE = """
