@@ -15,10 +15,11 @@ class LocalError(Exception):
 
 
 class PortTakenError(LocalError):
-    """A port of the stack is held by another program."""
+    """A port of the stack is held by another program, or `is_lent`: by a connection that ended a moment ago."""
 
-    def __init__(self, port: int, user: str, variable: str) -> None:
-        super().__init__(f"Port {port} for {user} is taken: free it, or set {variable} to another port.")
+    def __init__(self, port: int, user: str, variable: str, *, is_lent: bool = False) -> None:
+        remedy = "a connection that ended holds it for another minute, wait for that," if is_lent else "free it,"
+        super().__init__(f"Port {port} for {user} is taken: {remedy} or set {variable} to another port.")
 
 
 class ServerDiedError(LocalError):

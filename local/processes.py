@@ -226,13 +226,16 @@ def kill_session(leader_pid: int) -> None:
 
 
 def ensure_port_free(port: int, user: str, variable: str) -> None:
-    """Raise PortTakenError, with a sentence that names `variable`, when something listens on `port`."""
+    """Raise PortTakenError, with a sentence that names `variable`, when something listens on `port`.
+
+    So it does for a port that the system had lent to a client's connection and keeps for a minute after its end.
+    """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
-            raise PortTakenError(port, user, variable) from None
+            raise PortTakenError(port, user, variable, is_lent=not accepts_connections(port)) from None
 
 
 def free_port() -> int:

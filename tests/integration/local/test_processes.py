@@ -129,6 +129,17 @@ class TestEnsurePortFree:
             with pytest.raises(PortTakenError, match=sentence):
                 ensure_port_free(port, "the API", "PAYBRIDGE_API_PORT")
 
+    def test_says_that_a_port_is_held_by_a_connection_that_ended(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            client = socket.create_connection(listener.getsockname())
+            port = client.getsockname()[1]
+            served, _ = listener.accept()
+            # Whoever closes first keeps the port.
+            client.close()
+            served.close()
+        with pytest.raises(PortTakenError, match="wait for that, or set PAYBRIDGE_API_PORT"):
+            ensure_port_free(port, "the API", "PAYBRIDGE_API_PORT")
+
     def test_accepts_a_port_that_nothing_uses(self) -> None:
         port = free_port()
         ensure_port_free(port, "the API", "PAYBRIDGE_API_PORT")
