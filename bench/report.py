@@ -119,7 +119,14 @@ def _row(measure: Measure, figure: Figure) -> tuple[str, ...]:
 
 
 def _document(measure: Measure) -> dict[str, Any]:
-    return {"figures": [_figure_document(measure, figure) for figure in measure.figures], "notes": measure.notes}
+    """All figures, and by themselves the medians of those with a goal, such as `ratio_to_pgbench`."""
+    figures = [_figure_document(measure, figure) for figure in measure.figures]
+    goals = {_key(figure.name): figure.median for figure in measure.figures if figure.goal is not None}
+    return {**goals, "figures": figures, "notes": measure.notes}
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
 def _figure_document(measure: Measure, figure: Figure) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,10 @@ class TestTable:
 class TestWrite:
     def test_what_is_written_is_read_again(self, tmp_path: Path) -> None:
         assert report.read(report.write(RUN, tmp_path / "results" / "latest.json")) == RUN
+
+    def test_the_medians_of_goals_stand_by_their_names(self, tmp_path: Path) -> None:
+        written = json.loads(report.write(RUN, tmp_path / "latest.json").read_text())
+        assert written["measures"]["relay"].items() >= {"relay": 1000.0, "cpu_time": 3.0}.items()
 
 
 class TestThisRun:
