@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import resource
 import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from local.open_files import raise_limit
 from local.seed import DEMO_API_KEY
 
 _HEAD = (
@@ -88,10 +88,7 @@ async def buy_all(url: str, keys: Iterable[str], body: dict[str, object], tally:
 
 def connections_max() -> int:
     """How many connections this process may have, after asking the system for as many as it gives."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 65_536 if hard == resource.RLIM_INFINITY else hard
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    return wanted - _SPARE_FILES
+    return raise_limit() - _SPARE_FILES
 
 
 async def _buy(host: str, port: int, request: bytes, started: float, tally: Tally) -> None:

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from local.errors import LocalError, NotReadyError, PortTakenError, ServerDiedError
+from local.open_files import raise_limit
 
 POLL_SECONDS = 0.02
 LOG_TAIL_LINES = 12
@@ -67,6 +68,7 @@ class Processes:
         """
         log = self.log_of(name)
         log.parent.mkdir(parents=True, exist_ok=True)
+        raise_limit()
         with self._lock, log.open("ab") as output:
             self._refuse_when_stopping()
             popen = subprocess.Popen(

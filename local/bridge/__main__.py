@@ -7,7 +7,6 @@ import asyncio
 import gc
 import logging
 import os
-import resource
 import signal
 import sys
 from contextlib import AsyncExitStack
@@ -21,12 +20,12 @@ from local.bridge.schedules import tickers_of
 from local.lambda_host.host import LambdaHost
 from local.lambda_host.model import Invoker
 from local.lean_http import loop_factory
+from local.open_files import raise_limit
 from local.template import Template, TemplateError, read_template
 
 logger = logging.getLogger("local.bridge")
 
 _PROJECT = Path(__file__).resolve().parents[2]
-_OPEN_FILES = 65_536
 # The schedules begin without a broker when it has not come within this time.
 _BROKER_SECONDS_MAX = 90.0
 
@@ -90,7 +89,7 @@ def main() -> int:
     """Run until a signal. Returns the exit status; reasons not to start are one sentence on standard error."""
     options = parser().parse_args()
     _configure_logging()
-    _allow_connections()
+    raise_limit()
     try:
         template = read_template(options.template, _parameters(options.parameter)).without(options.without)
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
@@ -179,13 +178,6 @@ def _parameters(pairs: list[str]) -> dict[str, str]:
 
 def _lambda_url(options: argparse.Namespace, invoker: Invoker) -> str:
     return f"http://127.0.0.1:{invoker.port}" if isinstance(invoker, LambdaHost) else str(options.lambda_endpoint)
-
-
-def _allow_connections() -> None:
-    """As many open files as the system gives: each connection is one, and the usual limit is 1,024."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else hard
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _configure_logging() -> None:

@@ -1,6 +1,7 @@
 """Child processes: noticed, stopped by id, and never mistaken for others."""
 
 import json
+import resource
 import socket
 import sys
 import time
@@ -11,6 +12,7 @@ import psutil
 import pytest
 
 from local.errors import LocalError, NotReadyError, PortTakenError, ServerDiedError
+from local.open_files import UNLIMITED
 from local.processes import (
     Processes,
     StoppingError,
@@ -36,6 +38,19 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
     children = Processes(tmp_path)
     yield children
     children.stop(seconds_max=0.1)
+
+
+class TestStart:
+    def test_a_child_may_open_as_many_files_as_the_system_gives(self, processes: Processes) -> None:
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (512, before[1]))
+        try:
+            child = processes.start("limit", ["/bin/sh", "-c", "ulimit -Sn; sleep 60"], {"PATH": "/bin:/usr/bin"})
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        processes.wait_until_ready(child, lambda: child.log.read_bytes().endswith(b"\n"), 10)
+        most = UNLIMITED if before[1] == resource.RLIM_INFINITY else before[1]
+        assert int(child.log.read_text()) == most
 
 
 class TestStop:
