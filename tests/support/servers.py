@@ -65,7 +65,9 @@ class Postgres:
 
     def drop_database(self, url: str) -> None:
         """Drop a database of `fresh_database`, whoever is still connected to it."""
-        self._run(f"DROP DATABASE IF EXISTS {urlsplit(url).path.lstrip('/')} WITH (FORCE)")
+        # Autovacuum may be: only a superuser may end it.
+        with closing(postgres._superuser(self.settings.postgres_port)) as superuser:
+            superuser.run(f"DROP DATABASE IF EXISTS {urlsplit(url).path.lstrip('/')} WITH (FORCE)")
 
     def stop(self) -> None:
         """Stop the server; connections break."""
