@@ -157,7 +157,8 @@ class TestHandler:
         call(rmq_event("webhooks", envelopes))
         lines = [str(vars(record)) for record in caplog.records if record.name != "aio_pika"]
         assert any("[digits]" in line for line in lines)
-        assert not any("4111" in line for line in lines)
+        # More of the number than an id or a time has by chance.
+        assert not any("41111111" in line.replace(" ", "") for line in lines)
 
     def test_a_database_that_is_away_returns_the_whole_batch(
         self, sink: str, merchant: UUID, monkeypatch: pytest.MonkeyPatch
