@@ -47,7 +47,8 @@ def parameter(settings: LocalSettings, name: str) -> str:
 
 def migrate_and_register(postgres_url: str) -> None:
     """Bring the schema up to date, then make the demo merchants and the operator known."""
-    from paybridge.store.database import Database, DatabaseAddress
+    from paybridge.store.connecting import DatabaseAddress
+    from paybridge.store.database import Database
     from paybridge.store.migrations import HEAD, migrate
     from paybridge.usecases.merchants.register import register_merchant
 

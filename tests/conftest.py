@@ -7,7 +7,7 @@ import pytest
 
 from local.servers import postgres
 from local.stack import Stack
-from paybridge.store.database import DatabaseAddress
+from paybridge.store.connecting import DatabaseAddress
 from tests.support import servers
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 
-from paybridge.store.database import Database, DatabaseAddress
+from paybridge.store.connecting import DatabaseAddress
+from paybridge.store.database import Database
 from tests.support.api import OPERATOR_KEY, ORDER, AbsentBroker, Answer, ApiClient, api_client
 from tests.support.openapi import Contract
 

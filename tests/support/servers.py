@@ -15,7 +15,8 @@ from local.processes import Processes, free_port
 from local.progress import Progress
 from local.servers import postgres, rabbitmq
 from local.settings import VARIABLES, LocalSettings
-from paybridge.store.database import Database, DatabaseAddress
+from paybridge.store.connecting import DatabaseAddress
+from paybridge.store.database import Database
 from paybridge.store.migrations import migrate
 
 TEMPLATE_DATABASE = "template_migrated"

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from paybridge.store.database import Database, DatabaseAddress
+from paybridge.store.connecting import DatabaseAddress
+from paybridge.store.database import Database
 from tests.support.local_servers import running_gateway
 
 

@@ -6,7 +6,8 @@ from contextlib import closing
 import pytest
 
 from paybridge.domain.errors import DatabaseUnavailable
-from paybridge.store.database import Database, DatabaseAddress
+from paybridge.store.connecting import DatabaseAddress
+from paybridge.store.database import Database
 from paybridge.usecases.health import await_database as module
 from paybridge.usecases.health.await_database import await_database
 

@@ -20,7 +20,8 @@ from paybridge.adapters.webhook_http import HttpWebhookSender
 from paybridge.domain.events import DELIVER_WEBHOOK, Event, parse_envelope
 from paybridge.domain.webhook import SendResult, delivery_id
 from paybridge.store import deliveries
-from paybridge.store.database import Database, DatabaseAddress, Row, Statement
+from paybridge.store.connecting import DatabaseAddress
+from paybridge.store.database import Database, Row, Statement
 from paybridge.usecases.webhooks.deliver import deliver_webhooks
 from paybridge.usecases.webhooks.delivering import Delivering, Lane, Report, WebhookSender, fast_lane, slow_lane
 from tests.support.local_servers import running_sink

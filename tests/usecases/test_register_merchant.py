@@ -10,7 +10,8 @@ import pytest
 
 from paybridge.domain.access import Principal, Role, key_hash
 from paybridge.domain.errors import InvalidInput
-from paybridge.store.database import Database, DatabaseAddress, Statement
+from paybridge.store.connecting import DatabaseAddress
+from paybridge.store.database import Database, Statement
 from paybridge.usecases.merchants.identify import identify_key
 from paybridge.usecases.merchants.register import register_merchant
 

@@ -11,7 +11,8 @@ from paybridge.adapters.system import Uuid7Ids
 from paybridge.domain.circuit import CircuitPolicy
 from paybridge.domain.errors import DatabaseUnavailable
 from paybridge.ports import Charged, ChargeRequest, Declined, GatewayOutcome, Rejected, Unknown
-from paybridge.store.database import Database, DatabaseAddress, Statement
+from paybridge.store.connecting import DatabaseAddress
+from paybridge.store.database import Database, Statement
 from paybridge.usecases.payments.begin_attempts import begin_attempts
 from paybridge.usecases.payments.process import process_payments
 from paybridge.usecases.payments.processing import ChargeOrder, Outcome, Processed, Processing

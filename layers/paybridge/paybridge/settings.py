@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from paybridge.domain.errors import PaybridgeError, Unavailable
-from paybridge.store.database import DatabaseAddress
+from paybridge.store.connecting import DatabaseAddress
 
 # Of instances and clusters; a proxy's name has `.proxy-` in it, and a certificate that every machine trusts.
 _RDS_ENDPOINT = re.compile(r"^(?!.*\.proxy-).*\.rds\.(.+\.)?amazonaws\.com")

@@ -7,7 +7,8 @@ from contextlib import closing
 
 import pytest
 
-from paybridge.store.database import Database, DatabaseAddress
+from paybridge.store.connecting import DatabaseAddress
+from paybridge.store.database import Database
 from tests.support.api import ApiClient, api_client, event_loop, register_demo_merchants
 
 

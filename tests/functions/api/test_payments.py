@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from paybridge.store.database import Database, DatabaseAddress, Statement
+from paybridge.store.connecting import DatabaseAddress
+from paybridge.store.database import Database, Statement
 from tests.support.api import ORDER, OTHER_KEY, Answer, ApiClient, api_client, event_loop
 
 FULL_ORDER: dict[str, Any] = {

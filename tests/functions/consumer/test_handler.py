@@ -13,7 +13,8 @@ from paybridge import wiring
 from paybridge.adapters.gateways.http import HttpGateway
 from paybridge.domain.errors import DatabaseUnavailable, MalformedMessage
 from paybridge.settings import Environment
-from paybridge.store.database import Database, DatabaseAddress
+from paybridge.store.connecting import DatabaseAddress
+from paybridge.store.database import Database
 from tests.support.local_servers import running_gateway
 from tests.support.payments import charges, new_merchant, new_payment, payment_row
 from tests.support.queues import take_all

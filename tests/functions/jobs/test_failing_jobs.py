@@ -9,7 +9,8 @@ from jobs import handler as jobs
 from paybridge import wiring
 from paybridge.domain.errors import DatabaseUnavailable
 from paybridge.settings import Environment
-from paybridge.store.database import Database, DatabaseAddress
+from paybridge.store.connecting import DatabaseAddress
+from paybridge.store.database import Database
 
 pytestmark = pytest.mark.integration
 

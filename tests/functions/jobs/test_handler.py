@@ -13,7 +13,8 @@ from paybridge import wiring
 from paybridge.domain.events import Event
 from paybridge.settings import Environment
 from paybridge.store import outbox
-from paybridge.store.database import Database, DatabaseAddress, Statement
+from paybridge.store.connecting import DatabaseAddress
+from paybridge.store.database import Database, Statement
 from tests.support.payments import MovableClock, new_merchant, new_payment, outbox_rows
 
 pytestmark = pytest.mark.integration

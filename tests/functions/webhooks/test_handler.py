@@ -17,7 +17,8 @@ from paybridge.adapters.webhook_http import HttpWebhookSender
 from paybridge.domain.errors import BrokerUnavailable, DatabaseUnavailable, MalformedMessage
 from paybridge.domain.events import DELIVER_WEBHOOK, Event
 from paybridge.settings import Environment, webhook_settings
-from paybridge.store.database import Database, DatabaseAddress, Statement
+from paybridge.store.connecting import DatabaseAddress
+from paybridge.store.database import Database, Statement
 from paybridge.wiring import webhooks as webhook_wiring
 from tests.support.local_servers import free_port, running_sink
 from tests.support.payments import new_merchant

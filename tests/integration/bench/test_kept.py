@@ -13,7 +13,8 @@ from bench.kept import Kept
 from paybridge.domain.payment import Status
 from paybridge.domain.payment_query import PaymentFilters
 from paybridge.store import payment_queries
-from paybridge.store.database import Database, DatabaseAddress, Statement
+from paybridge.store.connecting import DatabaseAddress
+from paybridge.store.database import Database, Statement
 from paybridge.usecases.maintenance.sweep_stuck import sweep_stuck
 from paybridge.usecases.payments.timeline import payment_timeline
 from tests.support.payments import MovableClock, new_merchant

@@ -15,7 +15,8 @@ import pytest
 from paybridge.adapters.rabbitmq.publisher import RabbitPublisher, open_publisher
 from paybridge.domain.errors import BrokerUnavailable, Unavailable
 from paybridge.ports import Message, Publisher
-from paybridge.store.database import Database, DatabaseAddress, Statement
+from paybridge.store.connecting import DatabaseAddress
+from paybridge.store.database import Database, Statement
 from paybridge.usecases.events.drain import Drain, Drained, drain_outbox
 from paybridge.usecases.events.relay import Refusal, relay_once
 from paybridge.usecases.events.side_by_side import relay_side_by_side

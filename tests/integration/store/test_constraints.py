@@ -9,7 +9,8 @@ import pytest
 
 from paybridge.domain.errors import ConstraintViolated
 from paybridge.domain.payment import TRANSITIONS, Status
-from paybridge.store.database import Database, DatabaseAddress, Statement
+from paybridge.store.connecting import DatabaseAddress
+from paybridge.store.database import Database, Statement
 from tests.support.payments import new_merchant, new_payment
 
 pytestmark = pytest.mark.integration

@@ -10,14 +10,13 @@ from collections.abc import Iterator
 import pytest
 
 from paybridge.domain.errors import DatabaseUnavailable, LockTimeout, QueryFailed
-from paybridge.store.database import (
+from paybridge.store.connecting import (
     CONNECT_TIMEOUT_SECONDS,
     ROOM_SECONDS_MAX,
     SILENCE_MARGIN_SECONDS,
-    Database,
     DatabaseAddress,
-    Statement,
 )
+from paybridge.store.database import Database, Statement
 from paybridge.store.migrations import HEAD, migrate
 from tests.support.servers import Postgres, address_of
 

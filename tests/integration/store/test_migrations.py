@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from paybridge.store.database import Database, DatabaseAddress, Statement
+from paybridge.store.connecting import DatabaseAddress
+from paybridge.store.database import Database, Statement
 from paybridge.store.maintenance import ensure_partitions
 from tests.support.payments import new_merchant, new_payment
 

@@ -15,7 +15,8 @@ from typing import Any
 import orjson
 import pytest
 
-from paybridge.store.database import Database, DatabaseAddress, Statement
+from paybridge.store.connecting import DatabaseAddress
+from paybridge.store.database import Database, Statement
 from tests.support.plans import Plan, Planner, statements
 from tests.support.seeded_rows import CREATED, DELIVERY, MERCHANT, PAYMENT, SUCCEEDED, SeededRows
 from tests.support.servers import Postgres, address_of

@@ -16,7 +16,8 @@ from paybridge import wiring
 from paybridge.domain.events import PAYMENT_CREATED, PAYMENT_PROCESSING, Event
 from paybridge.domain.payment import Status
 from paybridge.store import outbox
-from paybridge.store.database import Database, DatabaseAddress, Statement
+from paybridge.store.connecting import DatabaseAddress
+from paybridge.store.database import Database, Statement
 from paybridge.store.wake_up import listening, wake_relay
 from tests.support.payments import new_merchant, new_payment, payment_row
 

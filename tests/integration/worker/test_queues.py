@@ -13,7 +13,8 @@ from paybridge.adapters.system import SystemClock, Uuid7Ids
 from paybridge.domain.errors import DatabaseUnavailable
 from paybridge.domain.events import PROCESS_PAYMENT
 from paybridge.domain.payment_events import process_payment
-from paybridge.store.database import Database, DatabaseAddress
+from paybridge.store.connecting import DatabaseAddress
+from paybridge.store.database import Database
 from paybridge.worker import queues
 from paybridge.worker.queues import QueueWork, work_queues
 from tests.support.live import eventually_async

@@ -14,16 +14,11 @@ from __future__ import annotations
 
 import asyncio
 import select
-import socket
 import ssl
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from pg8000 import dbapi
 from pg8000.exceptions import DatabaseError, InterfaceError
 from pg8000.native import to_statement
 
@@ -34,54 +29,26 @@ from paybridge.domain.errors import (
     PaybridgeError,
     QueryFailed,
 )
+from paybridge.store.connecting import (
+    Connection,
+    DatabaseAddress,
+    RenewedAddresses,
+    connect,
+    none_renewed,
+    server_fields,
+)
 from paybridge.store.wire import Prepared, Row
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection as SqlConnection
     from sqlalchemy import CursorResult, Executable
 
-TIMESTAMPTZ_OID = 1184
-CONNECT_TIMEOUT_SECONDS = 4.0
-# How long a database that has all its connections in use is asked for one. An environment that gave up at once would be
-# the first to be free again, and would turn away the very callers whom those with a connection could serve.
-ROOM_SECONDS_MAX = 1.0
-ROOM_PAUSE_SECONDS = 0.1
 STATEMENT_SECONDS_MAX = 15.0
-# How much longer than a statement may take the server may be silent: after a failover nobody closes the connection,
-# and only this tells a caller before its own time is up.
-SILENCE_MARGIN_SECONDS = 2.0
-# lock_timeout bounds how long a request waits for another one with the same idempotency key; the caller is then told
-# that the first is still in flight. The idle limit frees the rows of a relay whose process stopped without dying.
-# The others keep plans independent of how many rows there are when they are made, which is none at first: every
-# statement finds the few rows it is about by an index, one nested loop after the other. With hashes, or with costs of
-# pages and comparisons, the planner reads all rows of a small table to find a hundred of them, and goes on doing so
-# when the table is no longer small (tests/integration/store/test_plans.py).
-# They are set by SET, because RDS Proxy refuses them as options of the connection.
-_SESSION_SETTINGS = """
-    SET client_encoding = 'UTF8'; SET timezone = 'UTC'; SET lock_timeout = '2s';
-    SET idle_in_transaction_session_timeout = '60s'; SET statement_timeout = '{milliseconds}ms';
-    SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_hashjoin = off;
-    SET enable_mergejoin = off; SET jit = off; SET seq_page_cost = 0; SET random_page_cost = 0;
-    SET cpu_operator_cost = 0.0001
-"""
 # Faults of the whole database or of this connection, which no message is to blame for: lost connections, a server that
 # is shutting down, read-only after a failover, out of space or broken, statement_timeout and the idle limit, and
 # prepared statements that the server no longer knows or can no longer use. A new connection may cure each.
 _UNAVAILABLE_SQLSTATES = ("08", "57P", "57014", "25P03", "25006", "26000", "0A000", "53", "58", "XX")
 _LOCK_SQLSTATES = ("55P03", "40P01")
-_TOO_MANY_CONNECTIONS = "53300"
-
-
-@dataclass(frozen=True, slots=True)
-class DatabaseAddress:
-    """Where the database is and how to log in; `tls` is None only on loopback."""
-
-    host: str
-    port: int
-    name: str
-    user: str
-    password: str
-    tls: ssl.SSLContext | None = None
 
 
 class Statement:
@@ -107,20 +74,6 @@ class _Names(dict[str, str]):
 
     def __missing__(self, name: str) -> str:
         return name
-
-
-class _Connection(dbapi.Connection):  # type: ignore[misc]
-    """A connection whose transactions only `Database` ends.
-
-    SQLAlchemy rolls back whenever it initialises or returns a connection; inside a transaction of ours that would
-    silently turn the rest of it into single commits.
-    """
-
-    def commit(self) -> None:
-        """Does nothing: see the class."""
-
-    def rollback(self) -> None:
-        """Does nothing: see the class."""
 
 
 class Transaction:
@@ -178,7 +131,7 @@ class Database:
     """One lazily opened connection; not for use by two threads at the same time.
 
     A statement that takes longer than `statement_seconds_max` is ended by the server, and a server that stays silent
-    beyond that counts as away.
+    beyond that counts as away. `renewed_addresses` are tried when the server refuses the login of `address`.
     """
 
     def __init__(
@@ -186,11 +139,13 @@ class Database:
         address: DatabaseAddress,
         application_name: str = "paybridge",
         statement_seconds_max: float = STATEMENT_SECONDS_MAX,
+        renewed_addresses: RenewedAddresses = none_renewed,
     ) -> None:
         self._address = address
+        self._renewed_addresses = renewed_addresses
         self._application_name = application_name
         self._statement_seconds_max = statement_seconds_max
-        self._connection: _Connection | None = None
+        self._connection: Connection | None = None
         self._prepared: dict[Statement, Prepared] = {}
         self._sqlalchemy: SqlConnection | None = None
 
@@ -243,7 +198,7 @@ class Database:
 
     def another(self) -> Database:
         """A second connection to the same database, opened on first use; the caller closes it."""
-        return Database(self._address, self._application_name, self._statement_seconds_max)
+        return Database(self._address, self._application_name, self._statement_seconds_max, self._renewed_addresses)
 
     def close(self) -> None:
         """Closes the connection; the next use opens a new one."""
@@ -260,7 +215,10 @@ class Database:
         if self._connection is not None and self._is_stale():
             self.close()
         if self._connection is None:
-            self._connection = self._connect()
+            # A login that was taken in the place of the first one is the one to begin with from now on.
+            self._connection, self._address = connect(
+                self._address, self._application_name, self._statement_seconds_max, self._renewed_addresses
+            )
 
     def _is_stale(self) -> bool:
         # An idle PostgreSQL connection has nothing to say. If its socket is readable, the server has closed it while
@@ -286,7 +244,7 @@ class Database:
         finally:
             loop.remove_reader(usock)
 
-    def _is_unread(self, connection: _Connection) -> bool:
+    def _is_unread(self, connection: Connection) -> bool:
         # What came right behind the answer to the last statement may be in a buffer already, of pg8000 or of TLS, and
         # then the socket stays silent. A socket that does not block lets us look without waiting.
         usock = connection._usock
@@ -300,48 +258,6 @@ class Database:
             return True
         finally:
             usock.settimeout(patience_seconds)
-
-    def _connect(self) -> _Connection:
-        try:
-            connection = self._log_in_once_there_is_room()
-            self._set_up(connection)
-        except (DatabaseError, InterfaceError, OSError) as error:
-            place = f"{self._address.host}:{self._address.port}"
-            raise DatabaseUnavailable(f"Cannot connect to the database at {place}.") from error
-        return connection
-
-    def _log_in_once_there_is_room(self) -> _Connection:
-        give_up_at = time.monotonic() + ROOM_SECONDS_MAX
-        while True:
-            try:
-                return self._log_in()
-            except DatabaseError as error:
-                if _fields(error).get("C") != _TOO_MANY_CONNECTIONS or time.monotonic() >= give_up_at:
-                    raise
-            time.sleep(ROOM_PAUSE_SECONDS)
-
-    def _log_in(self) -> _Connection:
-        address = self._address
-        return _Connection(
-            address.user,
-            host=address.host,
-            port=address.port,
-            database=address.name,
-            password=address.password,
-            # To pg8000 None and True mean "encrypt, verify nothing": only False or a context say what they do.
-            ssl_context=address.tls if address.tls is not None else False,
-            timeout=CONNECT_TIMEOUT_SECONDS,
-            application_name=self._application_name,
-        )
-
-    def _set_up(self, connection: _Connection) -> None:
-        # A statement for a whole batch leaves in several pieces. Nagle's algorithm would hold the last one back until
-        # the server acknowledges those before it, which the server puts off for 40 ms.
-        connection._usock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection._usock.settimeout(self._statement_seconds_max + SILENCE_MARGIN_SECONDS)
-        connection.autocommit = True
-        connection.register_in_adapter(TIMESTAMPTZ_OID, datetime.fromisoformat)
-        connection.execute_simple(_SESSION_SETTINGS.format(milliseconds=round(self._statement_seconds_max * 1000)))
 
     def _run_prepared(self, statement: Statement, parameters: dict[str, Any]) -> list[Row]:
         connection = self._connection
@@ -402,7 +318,7 @@ class Database:
         return engine.connect()
 
     def _translated(self, error: BaseException) -> Exception:
-        fields = _fields(error)
+        fields = server_fields(error)
         sqlstate = fields.get("C", "")
         message = fields.get("M", str(error))
         if not sqlstate or sqlstate.startswith(_UNAVAILABLE_SQLSTATES):
@@ -413,8 +329,3 @@ class Database:
         if sqlstate.startswith("23"):
             return ConstraintViolated(str(fields.get("n", "")), message)
         return QueryFailed(sqlstate, message)
-
-
-def _fields(error: BaseException) -> dict[str, str]:
-    """What the server said of an error, by the letters of its protocol; empty when it said nothing."""
-    return error.args[0] if error.args and isinstance(error.args[0], dict) else {}
