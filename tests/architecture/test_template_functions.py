@@ -105,8 +105,11 @@ MAPPING_ACTIONS = {
 
 def statements(logical_id: str) -> list[dict[str, Any]]:
     """All that the function may be granted, whatever the parameters say."""
-    policies = [policy.get("Fn::If", [None, policy])[1] for policy in FUNCTIONS[logical_id]["Policies"]]
-    return [statement for policy in policies for statement in policy["Statement"]]
+    return [
+        statement.get("Fn::If", [None, statement])[1]
+        for policy in FUNCTIONS[logical_id]["Policies"]
+        for statement in policy["Statement"]
+    ]
 
 
 class TestPolicies:

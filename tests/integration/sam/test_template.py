@@ -64,6 +64,33 @@ def test_lint_refuses_an_unknown_property(tmp_path: Path) -> None:
     assert "RetentionInYears" in result.stdout + result.stderr
 
 
+# What CloudFormation's own macro does with the built template, by the same library.
+EXPAND = """
+import sys
+from types import SimpleNamespace
+from samtranslator.translator.transform import transform
+from samtranslator.yaml_helper import yaml_parse
+
+template = yaml_parse(open(sys.argv[1]).read())
+for resource in template["Resources"].values():
+    for place in {"CodeUri", "ContentUri"} & resource.get("Properties", {}).keys():
+        resource["Properties"][place] = "s3://artifacts/package.zip"
+expanded = transform(template, {}, SimpleNamespace(load=dict))
+print(*sorted({resource["Type"] for resource in expanded["Resources"].values()}))
+"""
+
+
+def test_cloudformation_can_expand_it(build: Path) -> None:
+    # Lint does not notice what the macro cannot expand.
+    command = [str(SAM.with_name("python")), "-c", EXPAND, str(build / "template.yaml")]
+    environment = {"AWS_DEFAULT_REGION": "eu-central-1"}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    types = result.stdout.split()
+    assert "AWS::Lambda::EventSourceMapping" in types
+    assert not [name for name in types if name.startswith("AWS::Serverless::")]
+
+
 class TestBuild:
     def test_leaves_nothing_in_the_tree(self, build: Path) -> None:
         assert build.is_dir()
