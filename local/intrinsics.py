@@ -146,6 +146,10 @@ class Resolver:
             return self._values[name]
         if name in self._resources:
             return self._physical_name(name)
+        function, _, made_by_sam = str(name).partition(".")
+        if function in self._resources and made_by_sam in {"Alias", "Version"}:
+            # The function's ARN with a qualifier on AWS; here there is one version only, which needs none.
+            return self._get_att([function, "Arn"])
         raise TemplateError(f"!Ref {name} names neither a parameter nor a resource of the template.")
 
     def _parameter(self, name: str) -> Any:
@@ -225,6 +229,15 @@ class Resolver:
     def _split(self, argument: Any) -> list[str]:
         separator, text = self.resolve(argument)
         return str(text).split(str(separator))
+
+
+def is_intrinsic(value: Any) -> bool:
+    """Whether the value is a call of an intrinsic function rather than a mapping."""
+    return (
+        isinstance(value, dict)
+        and len(value) == 1
+        and (next(iter(value)) in {"Ref", "Condition"} or str(next(iter(value))).startswith("Fn::"))
+    )
 
 
 def function_arn(function_name: str, pseudo_parameters: Mapping[str, str]) -> str:

@@ -23,21 +23,25 @@ def write_aws(settings: LocalSettings, postgres_url: str, amqp_url: str) -> None
     database = urlsplit(postgres_url)
     database_secret = _put_secret(secrets, "paybridge/local/database", _credentials(postgres_url))
     broker_secret = _put_secret(secrets, "paybridge/local/broker", _credentials(amqp_url))
+    key = f"arn:aws:kms:{AWS_REGION}:123456789012:key/00000000-0000-4000-8000-000000000000"
     parameters = {
         "database/host": database.hostname or "127.0.0.1",
         "database/port": str(database.port or 5432),
         "database/name": database.path.lstrip("/"),
         "database/secret-id": database_secret,
+        "database/admin-secret-id": database_secret,
         "broker/url": _place_of(amqp_url),
         "broker/arn": f"arn:aws:mq:{AWS_REGION}:123456789012:broker:paybridge-local:b-local",
         "broker/secret-id": broker_secret,
         "gateway/url": settings.gateway_url,
         "network/subnet-ids": "subnet-local",
         "network/security-group-ids": "sg-local",
+        "secrets/key-arn": key,
+        "alarms/topic-arn": f"arn:aws:sns:{AWS_REGION}:123456789012:paybridge-local-alarms",
     }
     ssm = _client(settings, "ssm")
     for name, value in parameters.items():
-        ssm.put_parameter(Name=f"/paybridge/{name}", Value=value, Type="String", Overwrite=True)
+        ssm.put_parameter(Name=f"/paybridge/dev/{name}", Value=value, Type="String", Overwrite=True)
 
 
 def parameter(settings: LocalSettings, name: str) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from local.intrinsics import NO_VALUE, Resolver, TemplateError, function_arn, load_yaml, ssm_value
+from local.intrinsics import NO_VALUE, Resolver, TemplateError, function_arn, is_intrinsic, load_yaml, ssm_value
 
 __all__ = [
     "FunctionDefinition",
@@ -97,6 +97,11 @@ class FunctionDefinition:
     schedules: tuple[ScheduleEvent, ...] = ()
     queues: tuple[QueueEvent, ...] = ()
     http: tuple[HttpEvent, ...] = ()
+
+    @property
+    def has_events(self) -> bool:
+        """Whether anything in the template invokes it; what only a deployment or a person invokes can start cold."""
+        return bool(self.schedules or self.queues or self.http)
 
 
 @dataclass(frozen=True)
@@ -257,7 +262,10 @@ class _Reader:
         for logical_id, resource in self._resources.items():
             if resource.get("Type") == "AWS::Lambda::EventSourceMapping" and self._exists(resource):
                 value = self._value_of(logical_id, resource.get("Properties") or {})
-                if resource["Properties"].get("FunctionName") == {"Ref": function_id}:
+                if resource["Properties"].get("FunctionName") in (
+                    {"Ref": function_id},
+                    {"Ref": f"{function_id}.Alias"},
+                ):
                     yield from _queues(logical_id, value, broker="EventSourceArn")
 
 
@@ -266,7 +274,8 @@ def _merged(shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]
     merged = dict(shared)
     for key, value in own.items():
         both_mappings = isinstance(value, dict) and isinstance(shared.get(key), dict)
-        merged[key] = {**shared[key], **value} if both_mappings else value
+        # As in SAM an intrinsic function, such as a reference to AWS::NoValue, counts as a value and replaces.
+        merged[key] = {**shared[key], **value} if both_mappings and not is_intrinsic(value) else value
     return merged
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Self
 
@@ -17,6 +18,7 @@ from local.lambda_host.pool import FunctionPool
 from local.lambda_host.server import LambdaServer
 from local.template import RetryPolicy, Template
 
+_QUALIFIER = re.compile(r":(live|\$LATEST|\d+)$")
 # Functions without a reserved concurrency share the account's 1,000 on AWS; a laptop has no room for that.
 UNRESERVED_CONCURRENCY = 10
 
@@ -73,9 +75,9 @@ class LambdaHost:
         await self._server.close()
 
     def warm(self) -> None:
-        """Start one environment of every function, so that the first invocation finds it ready."""
+        """Start one environment of every function that has events, so that the first of them finds it ready."""
         for pool in self._pools.values():
-            if pool.concurrency_max > 0:
+            if pool.concurrency_max > 0 and pool.definition.has_events:
                 pool.warm()
 
     async def invoke(
@@ -102,7 +104,8 @@ class LambdaHost:
         self._events.put(pool, payload, pool.definition.retry_policy or retry_policy or RetryPolicy())
 
     def _pool(self, function_name: str) -> FunctionPool:
-        name = function_name.removesuffix(":$LATEST")
+        # By name or ARN; there is one version only, which every alias leads to.
+        name = _QUALIFIER.sub("", function_name)
         pool = self._by_name.get(name) or self._by_name.get(name.rpartition(":")[2])
         if pool is None:
             raise FunctionNotFoundError(f"Function not found: {function_name}")

@@ -58,7 +58,7 @@ def mappings(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
     events = {
         f"{logical_id}{name}": event
         for logical_id, properties in functions(template).items()
-        for name, event in properties["Events"].items()
+        for name, event in properties.get("Events", {}).items()
         if event["Type"] == "MQ"
     }
     resources = {

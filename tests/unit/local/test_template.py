@@ -17,7 +17,7 @@ class TestReadTemplate:
     def test_reads_the_projects_own_template(self) -> None:
         template = read_template(PROJECT / "template.yaml", read_ssm=lambda name: f"value of {name}")
         consumer = template.functions["ConsumerFunction"]
-        assert consumer.environment["DATABASE_HOST"] == "value of /paybridge/database/host"
+        assert consumer.environment["DATABASE_HOST"] == "value of /paybridge/dev/database/host"
         assert [(queue.queue, queue.batch_size, queue.window_seconds) for queue in consumer.queues] == [
             ("payments.new", 1_000, 0.5)
         ]

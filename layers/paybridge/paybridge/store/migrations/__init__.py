@@ -8,24 +8,42 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from paybridge.domain.errors import DatabaseUnavailable, LockTimeout, QueryFailed
 from paybridge.store.database import Database
 
 if TYPE_CHECKING:
     from alembic.config import Config
+    from sqlalchemy.exc import DBAPIError
 
 HEAD = "0001"
+# lock_timeout and a deadlock.
+_LOCK_SQLSTATES = ("55P03", "40P01")
 
 
 def migrate(database: Database, revision: str = "head") -> None:
     """Brings the schema to `revision`, in one transaction; does nothing when it is there already.
 
     Two at once are safe: an advisory lock makes the second wait and then find nothing to do.
-    Raises DatabaseUnavailable.
+    Raises DatabaseUnavailable, LockTimeout or QueryFailed; nothing has changed then.
     """
     from alembic import command
+    from sqlalchemy.exc import DBAPIError
 
-    with database.transaction() as transaction:
-        command.upgrade(_configuration(transaction), revision)
+    try:
+        with database.transaction() as transaction:
+            command.upgrade(_configuration(transaction), revision)
+    except DBAPIError as error:
+        raise _refusal(error) from error
+
+
+def _refusal(error: DBAPIError) -> Exception:
+    """What the server said of a migration, without the detail, which repeats values of rows."""
+    said = error.orig.args[0] if error.orig is not None and error.orig.args else None
+    if not isinstance(said, dict):
+        return DatabaseUnavailable("The connection was lost during the migration.")
+    if said.get("C") in _LOCK_SQLSTATES:
+        return LockTimeout(str(said.get("M")))
+    return QueryFailed(str(said.get("C")), str(said.get("M")))
 
 
 def _configuration(transaction: object) -> Config:

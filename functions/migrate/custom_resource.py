@@ -1,0 +1,100 @@
+"""CloudFormation's protocol of custom resources: an event with an address to answer to, and an answer in any case."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import urllib3
+
+from paybridge.domain.errors import PaybridgeError
+from paybridge.observability.logging import logger
+from paybridge.observability.stack import frames_of
+
+# CloudFormation takes 4 KiB in all.
+REASON_CHARACTERS_MAX = 1000
+ANSWER_SECONDS_MAX = 5.0
+ANSWER_TRIES = urllib3.Retry(total=2, backoff_factor=0.5, status_forcelist=(500, 502, 503, 504), allowed_methods=None)
+
+Event = dict[str, Any]
+
+log = logger()
+
+
+def serve(event: Event, seconds_max: float, work: Callable[[Event], dict[str, str]]) -> None:
+    """Does the work of one event and answers CloudFormation: with what the work returns, or with why it failed.
+
+    Work that takes longer than `seconds_max` is answered for as failed meanwhile: Lambda would end it without a word,
+    and CloudFormation would wait until its own time is up.
+    """
+    answer = _Answer(event)
+    clock = threading.Timer(seconds_max, answer.fail, [f"It was not done after {seconds_max:.0f} s."])
+    clock.daemon = True
+    clock.start()
+    try:
+        data = work(event)
+    except Exception as error:  # noqa: BLE001 -- whatever it was, CloudFormation must hear of it.
+        # Without the text of the error, which may repeat values of rows.
+        log.error("the work failed", error_type=type(error).__name__, stack=frames_of(error))  # noqa: TRY400
+        answer.fail(_reason(error))
+    else:
+        answer.succeed(data)
+    finally:
+        clock.cancel()
+
+
+def _reason(error: Exception) -> str:
+    """Our own errors say what people may read; the text of others may hold anything."""
+    return str(error) if isinstance(error, PaybridgeError) else f"{type(error).__name__}; the log says where."
+
+
+class _Answer:
+    """The one answer to an event: who answers second says nothing more."""
+
+    def __init__(self, event: Event) -> None:
+        self._event = event
+        self._lock = threading.Lock()
+        self._is_given = False
+
+    def succeed(self, data: dict[str, str]) -> None:
+        """Answers that the resource is as it was asked for."""
+        self._give({"Status": "SUCCESS", "Data": data})
+
+    def fail(self, reason: str) -> None:
+        """Answers that it is not."""
+        log.error("failed", reason=reason)
+        self._give({"Status": "FAILED", "Reason": reason[:REASON_CHARACTERS_MAX]})
+
+    def _give(self, answer: dict[str, Any]) -> None:
+        with self._lock:
+            if self._is_given:
+                return
+            self._put({**answer, **_addressee(self._event)})
+            self._is_given = True
+
+    def _put(self, answer: dict[str, Any]) -> None:
+        # The address is signed for an empty content type.
+        response = urllib3.request(
+            "PUT",
+            self._event["ResponseURL"],
+            body=json.dumps(answer).encode(),
+            headers={"Content-Type": ""},
+            timeout=ANSWER_SECONDS_MAX,
+            retries=ANSWER_TRIES,
+        )
+        log.info("answered CloudFormation", status=answer["Status"], http_status=response.status)
+
+
+def _addressee(event: Event) -> dict[str, str]:
+    """What tells CloudFormation which of its questions is answered.
+
+    The physical id never changes, because CloudFormation would delete the resource of an old one.
+    """
+    return {
+        "PhysicalResourceId": event.get("PhysicalResourceId") or f"{event['LogicalResourceId']}-of-the-schema",
+        "LogicalResourceId": event["LogicalResourceId"],
+        "RequestId": event["RequestId"],
+        "StackId": event["StackId"],
+    }

@@ -1,0 +1,41 @@
+"""The migrate function: brings the schema up to date, for CloudFormation before new code takes traffic, or by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from migrate import custom_resource
+from paybridge import wiring
+from paybridge.observability.logging import logger
+from paybridge.usecases.schema.migrate import migrate_schema
+
+# One statement of a migration may take nearly all of the function's 900 s.
+STATEMENT_SECONDS_MAX = 840.0
+# Left over for telling CloudFormation that the time was not enough.
+RESERVE_SECONDS = 20.0
+
+log = logger()
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str] | None:
+    """Answers an event of CloudFormation's custom resource; on any other, such as `{}`, migrates and tells to what."""
+    if "ResponseURL" not in event:
+        return _migrate()
+    seconds_max = context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS
+    custom_resource.serve(event, seconds_max, _provide)
+    return None
+
+
+def _provide(event: dict[str, Any]) -> dict[str, str]:
+    """Create and Update bring the schema to the template's revision; Delete leaves payments where they are."""
+    if event["RequestType"] == "Delete":
+        return {}
+    return _migrate(event["ResourceProperties"]["Revision"])
+
+
+def _migrate(revision: str | None = None) -> dict[str, str]:
+    migrated = migrate_schema(wiring.database(STATEMENT_SECONDS_MAX), revision)
+    log.info("migrated", extra={"before": migrated.before, "revision": migrated.revision})
+    return {"Revision": migrated.revision}
