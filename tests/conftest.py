@@ -1,5 +1,6 @@
 """Fixtures for tests that need real servers; they start with the first test that asks for them."""
 
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -9,6 +10,12 @@ from local.servers import postgres
 from local.stack import Stack
 from paybridge.store.connecting import DatabaseAddress
 from tests.support import servers
+
+
+def pytest_configure() -> None:
+    """Has Ctrl-C end what tests start: a shell's background job ignores it, and hands that on to every process."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ RDS = "paybridge.c1x2y3.eu-central-1.rds.amazonaws.com"
 class KnownSecret(SecretReader):
     """Holds one login, whatever it is asked for."""
 
-    def _fetch(self, secret_id: str) -> dict[str, str]:
+    def _fetch(self, secret_id: str, stage: str) -> dict[str, str]:
         return {"username": "pay", "password": "b/r:i@dge"}
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -16,6 +16,12 @@ from paybridge.store.connecting import DatabaseAddress
 
 # Of instances and clusters; a proxy's name has `.proxy-` in it, and a certificate that every machine trusts.
 _RDS_ENDPOINT = re.compile(r"^(?!.*\.proxy-).*\.rds\.(.+\.)?amazonaws\.com")
+
+DATABASE_LOGIN: Final = "DATABASE_SECRET_ID"
+BROKER_LOGIN: Final = "BROKER_SECRET_ID"
+# The stages of a secret's versions: what is in use, and what a rotation is about to bring into use.
+CURRENT: Final = "AWSCURRENT"
+PENDING: Final = "AWSPENDING"
 
 
 class SettingsInvalid(PaybridgeError):
@@ -149,7 +155,7 @@ def name_process(name: str) -> None:
 
 def database_address(environment: Environment, secrets: SecretReader) -> DatabaseAddress:
     """Where the database is; the login comes from Secrets Manager."""
-    secret = secrets.read(environment.text("DATABASE_SECRET_ID"))
+    secret = secrets.read(environment.text(DATABASE_LOGIN))
     return DatabaseAddress(
         host=environment.text("DATABASE_HOST"),
         port=environment.integer("DATABASE_PORT", 5432),
@@ -160,11 +166,17 @@ def database_address(environment: Environment, secrets: SecretReader) -> Databas
     )
 
 
+def renewed_database_addresses(environment: Environment, secrets: SecretReader) -> Iterator[DatabaseAddress]:
+    """The addresses to try once a login is refused: see `SecretReader.read_again`."""
+    for _ in secrets.read_again(environment.text(DATABASE_LOGIN)):
+        yield database_address(environment, secrets)
+
+
 def broker_url(environment: Environment, secrets: SecretReader) -> str:
     """The broker's AMQP URL with the virtual host and the login from Secrets Manager put in."""
     from urllib.parse import quote
 
-    secret = secrets.read(environment.text("BROKER_SECRET_ID"))
+    secret = secrets.read(environment.text(BROKER_LOGIN))
     scheme, _, place = environment.text("BROKER_URL").rstrip("/").partition("://")
     if "/" in place:
         # The mappings take it from the same parameter, and a second place could contradict it.
@@ -174,32 +186,63 @@ def broker_url(environment: Environment, secrets: SecretReader) -> str:
     return f"{scheme}://{quote(secret['username'], safe='')}:{quote(secret['password'], safe='')}@{place}{path}"
 
 
+def renewed_broker_urls(environment: Environment, secrets: SecretReader) -> Iterator[str]:
+    """The URLs to try once a login is refused: see `SecretReader.read_again`."""
+    for _ in secrets.read_again(environment.text(BROKER_LOGIN)):
+        yield broker_url(environment, secrets)
+
+
 class SecretReader:
-    """Reads JSON secrets from Secrets Manager, once per environment."""
+    """Reads JSON secrets from Secrets Manager, once per environment and whenever a login is refused."""
 
     def __init__(self) -> None:
         self._cache: dict[str, dict[str, str]] = {}
 
     def read(self, secret_id: str) -> dict[str, str]:
-        """The secret's JSON object.
+        """The secret's JSON object, as it was last handed out.
 
         Raises SettingsInvalid when it is no object with a username and a password, SecretUnavailable without an answer.
         """
         if secret_id not in self._cache:
-            self._cache[secret_id] = self._fetch(secret_id)
+            self._cache[secret_id] = self._fetch(secret_id, CURRENT)
         return self._cache[secret_id]
 
-    def _fetch(self, secret_id: str) -> dict[str, str]:
+    def read_again(self, secret_id: str) -> Iterator[dict[str, str]]:
+        """What the secret holds now, then what a rotation that is under way is about to put there; from then on `read`.
+
+        Raises SettingsInvalid and SecretUnavailable as `read` does.
+        """
+        current = self._cache[secret_id] = self._fetch(secret_id, CURRENT)
+        yield current
+        try:
+            pending = self._fetch(secret_id, PENDING)
+        except SecretUnavailable:
+            return  # No rotation is under way: the refusal stands.
+        if pending != current:
+            self._cache[secret_id] = pending
+            yield pending
+
+    def _fetch(self, secret_id: str, stage: str) -> dict[str, str]:
         from aws_lambda_powertools.utilities import parameters
         from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 
         try:
-            secret: Any = orjson.loads(parameters.get_secret(secret_id))
+            # Powertools would keep it for some seconds, whichever stage it is of.
+            text = parameters.get_secret(secret_id, max_age=0, VersionStage=stage)
         except GetParameterError as error:
             raise SecretUnavailable(f"Cannot read the secret {secret_id}.") from error
-        if not isinstance(secret, dict) or not {"username", "password"} <= secret.keys():
-            raise SettingsInvalid(f"The secret {secret_id} needs a username and a password.")
-        return secret
+        return login_of(secret_id, text)
+
+
+def login_of(secret_id: str, text: str | bytes) -> dict[str, str]:
+    """The secret's JSON; raises SettingsInvalid unless it is an object with a username and a password."""
+    try:
+        secret: Any = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        secret = None
+    if not isinstance(secret, dict) or not {"username", "password"} <= secret.keys():
+        raise SettingsInvalid(f"The secret {secret_id} needs a username and a password.")
+    return secret
 
 
 def _tls_context(environment: Environment) -> ssl.SSLContext | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,6 +20,8 @@ from paybridge.settings import (
     database_address,
     gateway_settings,
     relay_settings,
+    renewed_broker_urls,
+    renewed_database_addresses,
     webhook_settings,
 )
 from paybridge.store.database import STATEMENT_SECONDS_MAX, Database
@@ -48,13 +50,22 @@ def _secrets() -> SecretReader:
 def database(statement_seconds_max: float = STATEMENT_SECONDS_MAX) -> Database:
     """The environment's one database connection, opened on first use: ask for it with the same patience everywhere."""
     name = environment().text("POWERTOOLS_SERVICE_NAME", "paybridge")
-    return Database(database_address(environment(), _secrets()), name, statement_seconds_max)
+    return Database(
+        database_address(environment(), _secrets()),
+        name,
+        statement_seconds_max,
+        lambda: renewed_database_addresses(environment(), _secrets()),
+    )
 
 
-@cache
 def rabbitmq_url() -> str:
-    """The broker's URL with its login: keep it out of logs."""
+    """The broker's URL with its login, as it was last found good: keep it out of logs."""
     return broker_url(environment(), _secrets())
+
+
+def renewed_rabbitmq_urls() -> Iterator[str]:
+    """The broker's URLs to try once it refuses the login of `rabbitmq_url`, read when they are asked for."""
+    return renewed_broker_urls(environment(), _secrets())
 
 
 @cache
@@ -119,21 +130,21 @@ def subscribe(queues: Sequence[str], prefetch: int) -> AbstractAsyncContextManag
     """A subscription to the queues on a broker connection of its own."""
     from paybridge.adapters.rabbitmq import subscription
 
-    return subscription.subscribe(rabbitmq_url(), queues, prefetch)
+    return subscription.subscribe(rabbitmq_url(), queues, prefetch, renewed_rabbitmq_urls)
 
 
 async def bury(poison: Sequence[Poison]) -> None:
     """Hands poison to the dead-letter exchange; raises BrokerUnavailable unless all of it was confirmed."""
     from paybridge.adapters.rabbitmq import batch
 
-    await batch.bury(rabbitmq_url(), poison)
+    await batch.bury(rabbitmq_url(), poison, renewed_rabbitmq_urls)
 
 
 def open_publisher() -> AbstractAsyncContextManager[RabbitPublisher]:
     """A publisher on a broker connection of its own."""
     from paybridge.adapters.rabbitmq.publisher import open_publisher as open_rabbit_publisher
 
-    return open_rabbit_publisher(rabbitmq_url())
+    return open_rabbit_publisher(rabbitmq_url(), renewed_rabbitmq_urls)
 
 
 # A batch makes tens of thousands of objects that live until its end. Python would look for garbage among them, and

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from paybridge.adapters.rabbitmq.logins import RenewedUrls, none_renewed
 from paybridge.adapters.rabbitmq.publisher import open_publisher
 from paybridge.domain.errors import BrokerUnavailable, MalformedMessage
 from paybridge.domain.events import DEAD_LETTER_EXCHANGE, DEAD_LETTER_KEY, Event, loggable_type, parse_envelope
@@ -86,13 +87,14 @@ def batch_of(deliveries: Sequence[Taken], known_types: frozenset[str]) -> Batch:
     return batch
 
 
-async def bury(url: str, poison: Sequence[Poison]) -> None:
+async def bury(url: str, poison: Sequence[Poison], renewed_urls: RenewedUrls = none_renewed) -> None:
     """Hands poison to the dead-letter exchange; returns once the broker has confirmed all of it.
 
-    Raises BrokerUnavailable if it did not: the caller then lets the whole batch return, so that nothing is lost.
+    `renewed_urls` are tried when the broker refuses the login of `url`. Raises BrokerUnavailable if it did not: the
+    caller then lets the whole batch return, so that nothing is lost.
     """
     messages = [_dead_letter(number, one) for number, one in enumerate(poison)]
-    async with open_publisher(url) as publisher:
+    async with open_publisher(url, renewed_urls) as publisher:
         refusals = await publisher.publish(messages, DEAD_LETTER_DEADLINE_SECONDS)
     refused = [refusal for refusal in refusals if refusal is not None]
     if refused:

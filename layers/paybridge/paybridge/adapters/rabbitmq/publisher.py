@@ -19,6 +19,7 @@ from aio_pika.exceptions import AMQPError
 
 from paybridge.adapters.rabbitmq import frames
 from paybridge.adapters.rabbitmq.confirms import ConfirmChannel, SentBatch, open_confirm_channel
+from paybridge.adapters.rabbitmq.logins import REFUSALS, LoginRefused, RenewedUrls, logged_in, none_renewed
 from paybridge.domain.errors import BrokerUnavailable
 from paybridge.ports import Message
 
@@ -105,24 +106,36 @@ class RabbitPublisher:
         try:
             async with asyncio.timeout(seconds):
                 return await step
+        except REFUSALS as error:
+            raise LoginRefused("The broker refuses the login.") from error
         except (AMQPError, OSError, TimeoutError, RuntimeError) as error:
             raise BrokerUnavailable(f"Cannot reach the broker: {type(error).__name__}.") from error
 
 
 @asynccontextmanager
-async def open_publisher(url: str) -> AsyncIterator[RabbitPublisher]:
+async def open_publisher(url: str, renewed_urls: RenewedUrls = none_renewed) -> AsyncIterator[RabbitPublisher]:
     """A publisher on a connection of its own, closed at the end of the block.
 
-    Raises BrokerUnavailable when the broker cannot be reached within CONNECT_DEADLINE_SECONDS. The connection is not
-    a "robust" one: after a freeze of the environment, or an outage, a new one is opened on purpose.
+    `renewed_urls` are tried when the broker refuses the login of `url`. Raises BrokerUnavailable when the broker cannot
+    be reached within CONNECT_DEADLINE_SECONDS or takes no login. The connection is not a "robust" one: after a freeze
+    of the environment, or an outage, a new one is opened on purpose.
     """
-    connection = aio_pika.Connection(make_url(url, heartbeat=HEARTBEAT_SECONDS))
+    connection, publisher = await logged_in(_connected, url, renewed_urls)
     try:
-        publisher = RabbitPublisher(connection)
-        await publisher.connect()
         yield publisher
     finally:
         await _close(connection)
+
+
+async def _connected(url: str) -> tuple[aio_pika.Connection, RabbitPublisher]:
+    connection = aio_pika.Connection(make_url(url, heartbeat=HEARTBEAT_SECONDS))
+    publisher = RabbitPublisher(connection)
+    try:
+        await publisher.connect()
+    except BaseException:
+        await _close(connection)
+        raise
+    return connection, publisher
 
 
 async def _close(connection: aio_pika.Connection) -> None:

@@ -19,6 +19,7 @@ from aio_pika.connection import make_url
 from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
 
 from paybridge.adapters.rabbitmq.deliveries import DeliveriesFirst, Delivery
+from paybridge.adapters.rabbitmq.logins import REFUSALS, LoginRefused, RenewedUrls, logged_in, none_renewed
 from paybridge.adapters.rabbitmq.properties import read_properties
 from paybridge.adapters.rabbitmq.publisher import CLOSE_DEADLINE_SECONDS, CONNECT_DEADLINE_SECONDS, HEARTBEAT_SECONDS
 from paybridge.domain.errors import BrokerUnavailable
@@ -131,27 +132,44 @@ class Subscription:
 
 
 @asynccontextmanager
-async def subscribe(url: str, queues: Sequence[str], prefetch: int) -> AsyncIterator[Subscription]:
+async def subscribe(
+    url: str, queues: Sequence[str], prefetch: int, renewed_urls: RenewedUrls = none_renewed
+) -> AsyncIterator[Subscription]:
     """A subscription to the queues on a connection of its own, closed at the end of the block.
 
-    Raises BrokerUnavailable when the broker cannot be reached or lacks a queue.
+    `renewed_urls` are tried when the broker refuses the login of `url`. Raises BrokerUnavailable when the broker cannot
+    be reached, takes no login or lacks a queue.
     """
+    connection, subscription = await logged_in(lambda one: _subscribed(one, queues, prefetch), url, renewed_urls)
+    try:
+        yield subscription
+    finally:
+        await _close(connection)
+
+
+async def _subscribed(
+    url: str, queues: Sequence[str], prefetch: int
+) -> tuple[aiormq.abc.AbstractConnection, Subscription]:
     subscription = Subscription()
     connection = aiormq.Connection(
         make_url(url, heartbeat=HEARTBEAT_SECONDS), transport_factory=DeliveriesFirst(subscription.take)
     )
+    place = f"{connection.url.host}:{connection.url.port}"
     try:
-        try:
-            async with asyncio.timeout(CONNECT_DEADLINE_SECONDS):
-                await connection.connect()
-                channel = await connection.channel(publisher_confirms=False)
-            await subscription.open(channel, queues, prefetch)
-        except (AMQPError, OSError, TimeoutError, RuntimeError) as error:
-            place = f"{connection.url.host}:{connection.url.port}"
-            raise BrokerUnavailable(f"Cannot reach the broker at {place}: {type(error).__name__}.") from error
-        yield subscription
-    finally:
+        async with asyncio.timeout(CONNECT_DEADLINE_SECONDS):
+            await connection.connect()
+            channel = await connection.channel(publisher_confirms=False)
+        await subscription.open(channel, queues, prefetch)
+    except REFUSALS as error:
         await _close(connection)
+        raise LoginRefused(f"The broker at {place} refuses the login.") from error
+    except (AMQPError, OSError, TimeoutError, RuntimeError) as error:
+        await _close(connection)
+        raise BrokerUnavailable(f"Cannot reach the broker at {place}: {type(error).__name__}.") from error
+    except BaseException:
+        await _close(connection)
+        raise
+    return connection, subscription
 
 
 async def _answered(step: Awaitable[_Result]) -> _Result:

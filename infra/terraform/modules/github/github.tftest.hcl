@@ -1,0 +1,105 @@
+# Who may take the two roles, and what keeps them from more.
+
+mock_provider "aws" {
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{}" }
+  }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::123456789012:role/paybridge-prod-github" }
+  }
+  mock_resource "aws_iam_openid_connect_provider" {
+    defaults = { arn = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com" }
+  }
+  mock_data "aws_iam_openid_connect_provider" {
+    defaults = { arn = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com" }
+  }
+}
+
+variables {
+  environment      = "prod"
+  repository       = "acme/paybridge"
+  state_bucket_arn = "arn:aws:s3:::acme-terraform"
+}
+
+run "each_role_trusts_one_subject" {
+  command = plan
+
+  assert {
+    condition = {
+      for name, document in data.aws_iam_policy_document.trust : name => flatten([
+        for condition in document.statement[0].condition : condition.values if endswith(condition.variable, ":sub")
+      ])
+      } == {
+      plan   = ["repo:acme/paybridge:pull_request"]
+      deploy = ["repo:acme/paybridge:environment:prod"]
+    }
+    error_message = "A role trusts another subject than its own."
+  }
+
+  assert {
+    condition = alltrue([
+      for document in data.aws_iam_policy_document.trust : anytrue([
+        for condition in document.statement[0].condition :
+        endswith(condition.variable, ":aud") && tolist(condition.values) == tolist(["sts.amazonaws.com"])
+      ])
+    ])
+    error_message = "A token that was made for somebody else is taken."
+  }
+}
+
+run "a_plan_sees_no_data_but_the_state" {
+  command = plan
+
+  assert {
+    condition     = endswith(aws_iam_role_policy_attachment.plan.policy_arn, "job-function/ViewOnlyAccess")
+    error_message = "The plan role reads more than descriptions."
+  }
+
+  assert {
+    condition = toset(flatten([for one in data.aws_iam_policy_document.state.statement : one.actions])) == toset([
+      "s3:ListBucket", "s3:GetObject", "kms:Decrypt"
+    ])
+    error_message = "The plan role may do more than read the state."
+  }
+}
+
+run "a_deploy_does_not_change_its_own_rights" {
+  command = plan
+
+  assert {
+    condition = anytrue([
+      for one in data.aws_iam_policy_document.deploy.statement :
+      one.effect == "Deny" && contains(one.actions, "iam:PutRolePolicy") && contains(one.actions, "iam:AttachRolePolicy")
+    ])
+    error_message = "The deploying role may give itself rights."
+  }
+}
+
+run "the_identity_provider_of_the_account_is_used_where_there_is_one" {
+  command = plan
+
+  variables {
+    makes_oidc_provider = false
+  }
+
+  assert {
+    condition     = length(aws_iam_openid_connect_provider.github) == 0
+    error_message = "An account can have GitHub's provider only once."
+  }
+}
+
+run "a_repository_with_a_star_is_refused" {
+  command = plan
+
+  variables {
+    repository = "acme/*"
+  }
+
+  expect_failures = [var.repository]
+}

@@ -1,0 +1,36 @@
+variable "environment" {
+  description = "Name of the deployment (dev, prod and so on); it is also the name of the GitHub environment that may deploy it."
+  type        = string
+}
+
+variable "repository" {
+  description = "The GitHub repository whose workflows may take the roles, as owner/name."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$", var.repository))
+    error_message = "repository is written owner/name, such as acme/paybridge; a star would let in other repositories."
+  }
+}
+
+variable "makes_oidc_provider" {
+  description = "Whether GitHub's identity provider is made here; an account has it once, so false for the second environment of an account."
+  type        = bool
+  default     = true
+}
+
+variable "state_bucket_arn" {
+  description = "ARN of the bucket with Terraform's state, which plans read; the deploying role writes it by its managed policies."
+  type        = string
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:s3:::[a-z0-9.-]+$", var.state_bucket_arn))
+    error_message = "state_bucket_arn is the ARN of a bucket, such as arn:aws:s3:::acme-terraform."
+  }
+}
+
+variable "deploy_policy_arns" {
+  description = "Managed policies of the deploying role, beside the rights on the deployment's own roles."
+  type        = list(string)
+  default     = ["arn:aws:iam::aws:policy/PowerUserAccess"]
+}

@@ -1,0 +1,78 @@
+"""The workflows of GitHub Actions run nothing that others could change, and have no rights that they do not need."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.template import ROOT
+
+FILES = sorted((ROOT / ".github/workflows").glob("*.yml"))
+USES = re.compile(r"^\s*(?:- )?uses: (.+)$", flags=re.MULTILINE)
+PINNED = re.compile(r"[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
+OWN = re.compile(r"\./\.github/workflows/[a-z-]+\.yml")
+# The jobs that AWS knows: a pull request's plan and, in their GitHub environment, deployments.
+KNOWN_TO_AWS = {
+    ("plan.yml", "platform"),
+    ("deploy-environment.yml", "deploy"),
+    ("deploy.yml", "dev"),
+    ("deploy.yml", "prod"),
+}
+
+
+def unpinned(workflow: str) -> list[str]:
+    """The actions that another commit could come to mean."""
+    return [used for used in USES.findall(workflow) if not PINNED.fullmatch(used) and not OWN.fullmatch(used)]
+
+
+def scripts_with_expressions(workflow: str) -> list[str]:
+    """The scripts into which GitHub would paste text that others may choose, such as the name of a branch."""
+    jobs = yaml.safe_load(workflow)["jobs"].values()
+    return [step["run"] for job in jobs for step in job.get("steps", ()) if "${{" in step.get("run", "")]
+
+
+def jobs_with_identity(workflow: str) -> list[str]:
+    """The jobs that may ask for a token in their name."""
+    document: dict[str, Any] = yaml.safe_load(workflow)
+    may = "id-token" in document["permissions"]
+    jobs = document["jobs"].items()
+    return [name for name, job in jobs if may or "id-token" in job.get("permissions", {})]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+class TestWorkflows:
+    def test_pin_actions_by_commit(self, file: Path) -> None:
+        assert USES.search(file.read_text())
+        assert unpinned(file.read_text()) == []
+
+    def test_give_text_of_others_to_scripts_by_variables_only(self, file: Path) -> None:
+        assert scripts_with_expressions(file.read_text()) == []
+
+    def test_begin_with_reading_alone(self, file: Path) -> None:
+        assert yaml.safe_load(file.read_text())["permissions"] == {"contents": "read"}
+
+    def test_are_known_to_aws_only_where_they_need_it(self, file: Path) -> None:
+        found = {(file.name, job) for job in jobs_with_identity(file.read_text())}
+        assert found == {known for known in KNOWN_TO_AWS if known[0] == file.name}
+
+    def test_leave_no_credentials_in_the_clone(self, file: Path) -> None:
+        for job in yaml.safe_load(file.read_text())["jobs"].values():
+            for step in job.get("steps", ()):
+                if step.get("uses", "").startswith("actions/checkout@"):
+                    assert step["with"]["persist-credentials"] is False
+
+
+class TestRules:
+    """Each of them notices what it is there for."""
+
+    def test_a_tag_is_no_commit(self) -> None:
+        assert unpinned("      - uses: actions/checkout@v7\n") == ["actions/checkout@v7"]
+
+    def test_a_branch_name_in_a_script_is_noticed(self) -> None:
+        script = "echo ${{ github.head_ref }}"
+        assert scripts_with_expressions(f"jobs: {{one: {{steps: [{{run: '{script}'}}]}}}}") == [script]
+
+    def test_rights_for_all_jobs_are_rights_of_each(self) -> None:
+        assert jobs_with_identity("{permissions: {id-token: write}, jobs: {one: {}, two: {}}}") == ["one", "two"]

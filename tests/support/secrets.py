@@ -1,0 +1,151 @@
+"""Logins of PostgreSQL and RabbitMQ whose passwords tests change, and the secrets that hold them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import secrets
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlsplit
+from uuid import uuid4
+
+import httpx
+
+from local.servers import postgres
+from tests.support.servers import Postgres, Vhost
+
+_NUMBERS = itertools.count(1)
+
+
+@dataclass(slots=True)
+class Secret:
+    """A secret of Secrets Manager that holds a login."""
+
+    client: Any
+    arn: str
+
+    @classmethod
+    def create(cls, client: Any, name: str) -> Secret:
+        return cls(client, str(client.create_secret(Name=f"{name}-{uuid4()}", SecretString="{}")["ARN"]))
+
+    def put(self, login: dict[str, str], *, stage: str = "AWSCURRENT") -> str:
+        """Keep the login in a new version at that stage, and give the version's id."""
+        token = str(uuid4())
+        self.client.put_secret_value(
+            SecretId=self.arn, ClientRequestToken=token, SecretString=json.dumps(login), VersionStages=[stage]
+        )
+        return token
+
+    def login(self, stage: str = "AWSCURRENT") -> dict[str, str]:
+        """The login at that stage."""
+        value = self.client.get_secret_value(SecretId=self.arn, VersionStage=stage)["SecretString"]
+        login: dict[str, str] = json.loads(value)
+        return login
+
+    def version_at(self, stage: str) -> str | None:
+        """The id of the version that is at the stage."""
+        stages = self.client.describe_secret(SecretId=self.arn).get("VersionIdsToStages", {})
+        return next((version for version, its in stages.items() if stage in its), None)
+
+
+@dataclass(slots=True)
+class DatabaseLogin:
+    """A role that owns a database, and the secret of its login."""
+
+    server: Postgres
+    url: str
+    secret: Secret
+    role: str = field(default_factory=lambda: f"role_{next(_NUMBERS)}")
+
+    @classmethod
+    def create(cls, server: Postgres, url: str, secret: Secret) -> DatabaseLogin:
+        login = cls(server, url, secret)
+        login.as_superuser(f"CREATE ROLE {login.role} LOGIN")
+        login.as_superuser(f"ALTER DATABASE {urlsplit(url).path.lstrip('/')} OWNER TO {login.role}")
+        login.set_password("first")
+        secret.put({"username": login.role, "password": "first"})
+        return login
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What the functions are told of it."""
+        parts = urlsplit(self.url)
+        return {
+            "DATABASE_HOST": parts.hostname or "",
+            "DATABASE_PORT": str(parts.port),
+            "DATABASE_NAME": parts.path.lstrip("/"),
+            "DATABASE_SECRET_ID": self.secret.arn,
+            "DATABASE_TLS": "disable",
+        }
+
+    def set_password(self, password: str) -> None:
+        """Change it on the server, whatever the secret says."""
+        self.as_superuser(f"ALTER ROLE {self.role} PASSWORD '{password}'")
+
+    def end_connections(self) -> None:
+        """Ends every session of the role."""
+        self.as_superuser(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = :r", r=self.role
+        )
+
+    def remove(self) -> None:
+        """Drop the role; its database goes to another one first."""
+        self.as_superuser(f"ALTER DATABASE {urlsplit(self.url).path.lstrip('/')} OWNER TO {postgres.ROLE}")
+        self.as_superuser(f"DROP OWNED BY {self.role}", database=urlsplit(self.url).path.lstrip("/"))
+        self.as_superuser(f"DROP ROLE {self.role}")
+
+    def as_superuser(self, sql: str, database: str = "postgres", **parameters: str) -> list[Any]:
+        """Runs the statement as the server's superuser."""
+        port = self.server.settings.postgres_port
+        superuser = f"postgresql://{postgres.SUPERUSER}:{postgres.PASSWORD}@127.0.0.1:{port}/{database}"
+        with closing(postgres.connect(superuser)) as connection:
+            rows: list[Any] = connection.run(sql, **parameters) or []
+        return rows
+
+
+@dataclass(slots=True)
+class BrokerLogin:
+    """A user of the broker with every right in one virtual host, and the secret of its login."""
+
+    vhost: Vhost
+    secret: Secret
+    user: str = field(default_factory=lambda: f"user-{next(_NUMBERS)}")
+
+    @classmethod
+    def create(cls, vhost: Vhost, secret: Secret) -> BrokerLogin:
+        login = cls(vhost, secret)
+        login.set_password("first")
+        login.manage("PUT", f"permissions/{quote(vhost.name, safe='')}/{login.user}", _ALL_RIGHTS)
+        secret.put({"username": login.user, "password": "first"})
+        return login
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What the functions are told of it."""
+        return {
+            "BROKER_URL": f"amqp://{urlsplit(self.vhost.amqp_url).netloc.rpartition('@')[2]}",
+            "BROKER_VIRTUAL_HOST": self.vhost.name,
+            "BROKER_SECRET_ID": self.secret.arn,
+        }
+
+    def set_password(self, password: str) -> None:
+        """Change it on the broker, whatever the secret says."""
+        self.manage("PUT", f"users/{self.user}", {"password": password, "tags": ""})
+
+    def manage(self, method: str, path: str, body: dict[str, str] | None = None) -> Any:
+        """Asks the management API as the broker's administrator."""
+        answer = httpx.request(
+            method, f"{self.vhost.management_url}/api/{path}", json=body, auth=("guest", "guest"), trust_env=False
+        )
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+
+_ALL_RIGHTS = {"configure": ".*", "write": ".*", "read": ".*"}
+
+
+def password() -> str:
+    """One that every place where it could be misread has a reason to."""
+    return f"a'b\"c:d/e@f%{secrets.token_hex(4)}"
