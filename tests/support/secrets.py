@@ -62,8 +62,8 @@ class DatabaseLogin:
     @classmethod
     def create(cls, server: Postgres, url: str, secret: Secret) -> DatabaseLogin:
         login = cls(server, url, secret)
-        login.as_superuser(f"CREATE ROLE {login.role} LOGIN")
-        login.as_superuser(f"ALTER DATABASE {urlsplit(url).path.lstrip('/')} OWNER TO {login.role}")
+        as_superuser(login.server, f"CREATE ROLE {login.role} LOGIN")
+        as_superuser(login.server, f"ALTER DATABASE {urlsplit(url).path.lstrip('/')} OWNER TO {login.role}")
         login.set_password("first")
         secret.put({"username": login.role, "password": "first"})
         return login
@@ -82,27 +82,19 @@ class DatabaseLogin:
 
     def set_password(self, password: str) -> None:
         """Change it on the server, whatever the secret says."""
-        self.as_superuser(f"ALTER ROLE {self.role} PASSWORD '{password}'")
+        as_superuser(self.server, f"ALTER ROLE {self.role} PASSWORD '{password}'")
 
     def end_connections(self) -> None:
         """Ends every session of the role."""
-        self.as_superuser(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = :r", r=self.role
+        as_superuser(
+            self.server, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = :r", r=self.role
         )
 
     def remove(self) -> None:
         """Drop the role; its database goes to another one first."""
-        self.as_superuser(f"ALTER DATABASE {urlsplit(self.url).path.lstrip('/')} OWNER TO {postgres.ROLE}")
-        self.as_superuser(f"DROP OWNED BY {self.role}", database=urlsplit(self.url).path.lstrip("/"))
-        self.as_superuser(f"DROP ROLE {self.role}")
-
-    def as_superuser(self, sql: str, database: str = "postgres", **parameters: str) -> list[Any]:
-        """Runs the statement as the server's superuser."""
-        port = self.server.settings.postgres_port
-        superuser = f"postgresql://{postgres.SUPERUSER}:{postgres.PASSWORD}@127.0.0.1:{port}/{database}"
-        with closing(postgres.connect(superuser)) as connection:
-            rows: list[Any] = connection.run(sql, **parameters) or []
-        return rows
+        as_superuser(self.server, f"ALTER DATABASE {urlsplit(self.url).path.lstrip('/')} OWNER TO {postgres.ROLE}")
+        as_superuser(self.server, f"DROP OWNED BY {self.role}", database=urlsplit(self.url).path.lstrip("/"))
+        as_superuser(self.server, f"DROP ROLE {self.role}")
 
 
 @dataclass(slots=True)
@@ -141,6 +133,20 @@ class BrokerLogin:
         )
         answer.raise_for_status()
         return answer.json() if answer.content else None
+
+
+def as_superuser(server: Postgres, sql: str, database: str = "postgres", **parameters: str) -> list[Any]:
+    """Runs the statement as the server's superuser."""
+    port = server.settings.postgres_port
+    url = f"postgresql://{postgres.SUPERUSER}:{postgres.PASSWORD}@127.0.0.1:{port}/{database}"
+    with closing(postgres.connect(url)) as connection:
+        rows: list[Any] = connection.run(sql, **parameters) or []
+    return rows
+
+
+def server_log(server: Postgres) -> str:
+    """All that the server has logged."""
+    return (server.settings.state_dir / "logs/postgres.log").read_text(encoding="utf-8", errors="replace")
 
 
 _ALL_RIGHTS = {"configure": ".*", "write": ".*", "read": ".*"}

@@ -155,13 +155,17 @@ def name_process(name: str) -> None:
 
 def database_address(environment: Environment, secrets: SecretReader) -> DatabaseAddress:
     """Where the database is; the login comes from Secrets Manager."""
-    secret = secrets.read(environment.text(DATABASE_LOGIN))
+    return login_address(environment, secrets.read(environment.text(DATABASE_LOGIN)))
+
+
+def login_address(environment: Environment, login: Mapping[str, str]) -> DatabaseAddress:
+    """Where the database is, with this login."""
     return DatabaseAddress(
         host=environment.text("DATABASE_HOST"),
         port=environment.integer("DATABASE_PORT", 5432),
         name=environment.text("DATABASE_NAME", "paybridge"),
-        user=secret["username"],
-        password=secret["password"],
+        user=login["username"],
+        password=login["password"],
         tls=_tls_context(environment),
     )
 

@@ -4,7 +4,9 @@ PaybridgeError
 ├── InvalidInput            the caller's fault; `code` is stable and public
 ├── Unavailable             a part we need is away; the same request may succeed later
 │   ├── DatabaseUnavailable
+│   │   └── DatabaseLoginRefused
 │   └── BrokerUnavailable
+│       └── BrokerLoginRefused
 ├── LockTimeout             another transaction holds the row for longer than we wait
 ├── ConstraintViolated      the database refused what the rules of the domain should have refused before
 ├── QueryFailed             the database refused a statement, for itself or for the data in it
@@ -38,8 +40,16 @@ class DatabaseUnavailable(Unavailable):
     """The database cannot be reached or is shutting down."""
 
 
+class DatabaseLoginRefused(DatabaseUnavailable):
+    """The database answers, and does not know the role, or not by this password."""
+
+
 class BrokerUnavailable(Unavailable):
     """The message broker cannot be reached or did not answer before the deadline."""
+
+
+class BrokerLoginRefused(BrokerUnavailable):
+    """The broker answers, and does not know the user, or not by this password."""
 
 
 class LockTimeout(PaybridgeError):

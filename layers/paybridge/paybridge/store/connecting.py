@@ -13,7 +13,7 @@ from typing import Final
 from pg8000 import dbapi
 from pg8000.exceptions import DatabaseError, InterfaceError
 
-from paybridge.domain.errors import DatabaseUnavailable, Unavailable
+from paybridge.domain.errors import DatabaseLoginRefused, DatabaseUnavailable, Unavailable
 
 TIMESTAMPTZ_OID = 1184
 CONNECT_TIMEOUT_SECONDS = 4.0
@@ -92,7 +92,7 @@ def connect(
     except (DatabaseError, InterfaceError, OSError, Unavailable) as error:
         place = f"{address.host}:{address.port}"
         if is_refused(error):
-            raise DatabaseUnavailable(f"The database at {place} refuses the login of {address.user}.") from error
+            raise DatabaseLoginRefused(f"The database at {place} refuses the login of {address.user}.") from error
         raise DatabaseUnavailable(f"Cannot connect to the database at {place}.") from error
     return connection, address
 

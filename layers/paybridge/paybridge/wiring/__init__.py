@@ -19,6 +19,7 @@ from paybridge.settings import (
     broker_url,
     database_address,
     gateway_settings,
+    login_address,
     relay_settings,
     renewed_broker_urls,
     renewed_database_addresses,
@@ -56,6 +57,17 @@ def database(statement_seconds_max: float = STATEMENT_SECONDS_MAX) -> Database:
         statement_seconds_max,
         lambda: renewed_database_addresses(environment(), _secrets()),
     )
+
+
+def database_of(secret_id: str, statement_seconds_max: float = STATEMENT_SECONDS_MAX) -> Database:
+    """The same database by another login, such as the administrator's; the caller closes it."""
+    return Database(login_address(environment(), _secrets().read(secret_id)), "paybridge-admin", statement_seconds_max)
+
+
+def database_login() -> tuple[str, str]:
+    """The role that the functions log in as, and its password."""
+    address = database_address(environment(), _secrets())
+    return address.user, address.password
 
 
 def rabbitmq_url() -> str:

@@ -7,17 +7,13 @@ from typing import TypeVar
 
 from aiormq.exceptions import AuthenticationError, ProbableAuthenticationError
 
-from paybridge.domain.errors import BrokerUnavailable
+from paybridge.domain.errors import BrokerLoginRefused
 
 # Asked when the broker refuses a login: the URLs to try then, one after the other.
 RenewedUrls = Callable[[], Iterable[str]]
 REFUSALS = (AuthenticationError, ProbableAuthenticationError)
 
 _Connected = TypeVar("_Connected")
-
-
-class LoginRefused(BrokerUnavailable):
-    """The broker does not know the user, or not by this password."""
 
 
 def none_renewed() -> Iterable[str]:
@@ -28,15 +24,15 @@ def none_renewed() -> Iterable[str]:
 async def logged_in(connect: Callable[[str], Awaitable[_Connected]], url: str, renewed_urls: RenewedUrls) -> _Connected:
     """What `connect` makes of the first URL whose login the broker takes: `url`, or if it must be a renewed one.
 
-    Raises LoginRefused when there is none, and whatever else `connect` raises at once.
+    Raises BrokerLoginRefused when there is none, and whatever else `connect` raises at once.
     """
     try:
         return await connect(url)
-    except LoginRefused as error:
+    except BrokerLoginRefused as error:
         refusal = error
     for renewed in renewed_urls():
         try:
             return await connect(renewed)
-        except LoginRefused as error:
+        except BrokerLoginRefused as error:
             refusal = error
     raise refusal

@@ -19,8 +19,8 @@ from aio_pika.exceptions import AMQPError
 
 from paybridge.adapters.rabbitmq import frames
 from paybridge.adapters.rabbitmq.confirms import ConfirmChannel, SentBatch, open_confirm_channel
-from paybridge.adapters.rabbitmq.logins import REFUSALS, LoginRefused, RenewedUrls, logged_in, none_renewed
-from paybridge.domain.errors import BrokerUnavailable
+from paybridge.adapters.rabbitmq.logins import REFUSALS, RenewedUrls, logged_in, none_renewed
+from paybridge.domain.errors import BrokerLoginRefused, BrokerUnavailable
 from paybridge.ports import Message
 
 CONNECT_DEADLINE_SECONDS = 5.0
@@ -107,7 +107,7 @@ class RabbitPublisher:
             async with asyncio.timeout(seconds):
                 return await step
         except REFUSALS as error:
-            raise LoginRefused("The broker refuses the login.") from error
+            raise BrokerLoginRefused("The broker refuses the login.") from error
         except (AMQPError, OSError, TimeoutError, RuntimeError) as error:
             raise BrokerUnavailable(f"Cannot reach the broker: {type(error).__name__}.") from error
 

@@ -19,10 +19,10 @@ from aio_pika.connection import make_url
 from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
 
 from paybridge.adapters.rabbitmq.deliveries import DeliveriesFirst, Delivery
-from paybridge.adapters.rabbitmq.logins import REFUSALS, LoginRefused, RenewedUrls, logged_in, none_renewed
+from paybridge.adapters.rabbitmq.logins import REFUSALS, RenewedUrls, logged_in, none_renewed
 from paybridge.adapters.rabbitmq.properties import read_properties
 from paybridge.adapters.rabbitmq.publisher import CLOSE_DEADLINE_SECONDS, CONNECT_DEADLINE_SECONDS, HEARTBEAT_SECONDS
-from paybridge.domain.errors import BrokerUnavailable
+from paybridge.domain.errors import BrokerLoginRefused, BrokerUnavailable
 
 # Every answer of the broker is waited for this long at most; a silent broker counts as away.
 ANSWER_DEADLINE_SECONDS = 10.0
@@ -162,7 +162,7 @@ async def _subscribed(
         await subscription.open(channel, queues, prefetch)
     except REFUSALS as error:
         await _close(connection)
-        raise LoginRefused(f"The broker at {place} refuses the login.") from error
+        raise BrokerLoginRefused(f"The broker at {place} refuses the login.") from error
     except (AMQPError, OSError, TimeoutError, RuntimeError) as error:
         await _close(connection)
         raise BrokerUnavailable(f"Cannot reach the broker at {place}: {type(error).__name__}.") from error
