@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,6 +68,7 @@ def test_lint_refuses_an_unknown_property(tmp_path: Path) -> None:
 
 # What CloudFormation's own macro does with the built template, by the same library.
 EXPAND = """
+import json
 import sys
 from types import SimpleNamespace
 from samtranslator.translator.transform import transform
@@ -75,20 +78,64 @@ template = yaml_parse(open(sys.argv[1]).read())
 for resource in template["Resources"].values():
     for place in {"CodeUri", "ContentUri"} & resource.get("Properties", {}).keys():
         resource["Properties"][place] = "s3://artifacts/package.zip"
-expanded = transform(template, {}, SimpleNamespace(load=dict))
-print(*sorted({resource["Type"] for resource in expanded["Resources"].values()}))
+print(json.dumps(transform(template, json.loads(sys.argv[2]), SimpleNamespace(load=dict))["Resources"]))
 """
+
+
+def expanded(build: Path, **parameters: str) -> dict[str, Any]:
+    """The resources that CloudFormation makes of the built template."""
+    command = [str(SAM.with_name("python")), "-c", EXPAND, str(build / "template.yaml"), json.dumps(parameters)]
+    environment = {"AWS_DEFAULT_REGION": "eu-central-1"}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    resources: dict[str, Any] = json.loads(result.stdout)
+    return resources
+
+
+def of_type(resources: dict[str, Any], kind: str) -> dict[str, Any]:
+    """The properties of the resources of one type."""
+    return {name: one["Properties"] for name, one in resources.items() if one["Type"] == kind}
 
 
 def test_cloudformation_can_expand_it(build: Path) -> None:
     # Lint does not notice what the macro cannot expand.
-    command = [str(SAM.with_name("python")), "-c", EXPAND, str(build / "template.yaml")]
-    environment = {"AWS_DEFAULT_REGION": "eu-central-1"}
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    types = result.stdout.split()
+    types = {resource["Type"] for resource in expanded(build).values()}
     assert "AWS::Lambda::EventSourceMapping" in types
     assert not [name for name in types if name.startswith("AWS::Serverless::")]
+
+
+def test_whatever_invokes_a_function_invokes_its_alias(build: Path) -> None:
+    resources = expanded(build)
+    invoked = {
+        **{name: one["FunctionName"] for name, one in of_type(resources, "AWS::Lambda::EventSourceMapping").items()},
+        **{name: one["FunctionName"] for name, one in of_type(resources, "AWS::Lambda::Permission").items()},
+        **{name: one["Target"]["Arn"] for name, one in of_type(resources, "AWS::Scheduler::Schedule").items()},
+    }
+    assert len(invoked) >= 11 + 3 + 2
+    assert [name for name, target in invoked.items() if not target["Ref"].endswith("FunctionAliaslive")] == []
+    [api] = of_type(resources, "AWS::ApiGatewayV2::Api").values()
+    for path in api["Body"]["paths"].values():
+        for method in path.values():
+            uri = method["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
+            assert uri.endswith("/functions/${ApiFunctionAliaslive}/invocations")
+
+
+def test_a_new_release_publishes_a_new_version_of_everything_that_takes_traffic(build: Path) -> None:
+    # Also where nothing but the value of a parameter has changed, which SAM does not notice by itself.
+    old, new = (expanded(build, Release=digit * 64) for digit in "ab")
+    published = [set(of_type(resources, "AWS::Lambda::Version")) for resources in (old, new)]
+    assert len(published[0]) == len(published[1]) == len(of_type(new, "AWS::Lambda::Alias"))
+    assert published[0] & published[1] == set()
+    # Lambda refuses a version of a function that is as it was.
+    for name in of_type(new, "AWS::Lambda::Alias"):
+        function = name.removesuffix("Aliaslive")
+        assert new[function]["Properties"]["Description"].endswith(f" {'b' * 64}")
+
+
+def test_codedeploy_gets_the_deployment_type_as_it_knows_it(build: Path) -> None:
+    chosen = "CodeDeployDefault.LambdaLinear10PercentEvery1Minute"
+    groups = of_type(expanded(build, DeploymentType=chosen), "AWS::CodeDeploy::DeploymentGroup")
+    assert {group["DeploymentConfigName"] for group in groups.values()} == {chosen}
 
 
 class TestBuild:
