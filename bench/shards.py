@@ -11,9 +11,9 @@ from functools import partial
 from bench.results import Figure, Measure, interleaved
 from bench.servers import Servers, open_database
 from paybridge.adapters.rabbitmq.publisher import open_publisher
+from paybridge.domain.queues import payment_queues
 from paybridge.store.database import Database, Statement
 from paybridge.usecases.events.relay import relay_once
-from paybridge.worker.assignments import payment_queues
 from tests.support.local_servers import running_gateway
 from tests.support.payments import new_merchant, new_payment
 from tests.support.workers import Workers, secrets_manager, worker_environment

@@ -1,4 +1,4 @@
-"""The jobs function: every minute, what has to be done from time to time."""
+"""The jobs function: every minute, what has to be done from time to time, and figures of how things stand."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from paybridge import wiring
-from paybridge.domain.errors import PaybridgeError
+from paybridge.domain.errors import PaybridgeError, QueueMissing
 from paybridge.domain.events import loggable
+from paybridge.domain.queues import DEAD_LETTER_QUEUE, all_queues
 from paybridge.observability.logging import logger
+from paybridge.observability.metrics import Metric, tell
 from paybridge.usecases.maintenance.expire_answers import expire_answers
 from paybridge.usecases.maintenance.extend_partitions import extend_partitions
+from paybridge.usecases.maintenance.measure import measure_database, measure_queues
 from paybridge.usecases.maintenance.sweep_stuck import sweep_stuck
 from paybridge.usecases.maintenance.sweep_webhooks import Swept, sweep_webhooks
 
@@ -29,8 +32,16 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
 
     A job that fails does not keep the others from running; the first failure is raised at the end, for the alarm.
     """
-    # Room for new payments comes first: nothing else is as bad to miss.
-    jobs = (_extend_partitions, _sweep_payments, _sweep_webhooks, _expire_answers)
+    # Room for new payments comes first: nothing else is as bad to miss. What is stuck is counted before it is sent on,
+    # and the broker is asked last: one that is away takes seconds to say so.
+    jobs = (
+        _extend_partitions,
+        _measure_database,
+        _sweep_payments,
+        _sweep_webhooks,
+        _expire_answers,
+        _measure_queues,
+    )
     done: dict[str, int] = {}
     failures: list[PaybridgeError] = []
     for job in jobs:
@@ -48,6 +59,27 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
 
 def _extend_partitions() -> dict[str, int]:
     return {"new_partitions": extend_partitions(wiring.database())}
+
+
+def _measure_database() -> dict[str, int]:
+    figures = measure_database(wiring.database(), wiring.clock(), _stuck_after_seconds())
+    values = {
+        Metric.OUTBOX_AGE: figures.outbox_age_seconds,
+        Metric.OUTBOX_DUE: figures.outbox_due,
+        Metric.STUCK_PAYMENTS: figures.stuck_payments,
+    }
+    tell(log, wiring.environment_name(), values)
+    return {"outbox_due": figures.outbox_due, "stuck_payments": figures.stuck_payments}
+
+
+def _measure_queues() -> dict[str, int]:
+    queues = all_queues(wiring.payment_shards())
+    figures = wiring.run(measure_queues(wiring.queue_depths(), queues))
+    for queue, depth in figures.depths.items():
+        tell(log, wiring.environment_name(), {Metric.QUEUE_DEPTH: depth}, Queue=queue)
+    if figures.missing:
+        raise QueueMissing(f"The broker has no queue {', '.join(figures.missing)}: apply infra/terraform/topology.")
+    return {"queued": sum(figures.depths.values()), "dead_letters": figures.depths[DEAD_LETTER_QUEUE]}
 
 
 def _expire_answers() -> dict[str, int]:

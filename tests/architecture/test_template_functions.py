@@ -17,8 +17,8 @@ from local import topology
 from local.settings import PAYMENT_SHARDS_MAX
 from local.template import read_template
 from paybridge.domain.events import SHARD_HEADER
+from paybridge.domain.queues import all_queues, payment_queues
 from paybridge.handling import consumer, webhooks
-from paybridge.worker.assignments import payment_queues
 from tests.support import template as templates
 from tests.support.template import ROOT
 from webhooks.handler import DATABASE_PATIENCE_SECONDS
@@ -30,7 +30,7 @@ TOPOLOGY: dict[str, Any] = json.loads((ROOT / "infra/topology.json").read_text(e
 GROWN = topology.read(counts={"payments.new": PAYMENT_SHARDS_MAX})
 PRODUCT_FILES = [*ROOT.glob("functions/**/*.py"), *ROOT.glob("layers/paybridge/paybridge/**/*.py")]
 # A quoted name of an environment variable.
-PREFIXES = "API|BROKER|CIRCUIT|DATABASE|GATEWAY|PAYBRIDGE|PAYMENT|POWERTOOLS|RELAY|STUCK|WEBHOOK"
+PREFIXES = "API|BROKER|CIRCUIT|DATABASE|ENVIRONMENT|GATEWAY|PAYBRIDGE|PAYMENT|POWERTOOLS|RELAY|STUCK|WEBHOOK"
 VARIABLE = re.compile(rf'"((?:{PREFIXES})_[A-Z_]+)"')
 
 
@@ -190,15 +190,20 @@ class TestShards:
         }
 
     @pytest.mark.parametrize("count", range(1, PAYMENT_SHARDS_MAX + 1))
-    def test_template_topology_and_worker_have_the_same_queues(self, count: int) -> None:
+    def test_template_topology_worker_and_measurements_have_the_same_queues(self, count: int) -> None:
         given = {"PaymentShards": str(count)}
         function = read_template(templates.TEMPLATE, given, read_ssm=lambda name: name).functions["ConsumerFunction"]
         mapped = [event.queue for event in function.queues]
         declared = {queue["name"] for queue in topology.read(counts={"payments.new": count})["queues"]}
         assert sorted(mapped) == sorted(queue for queue in declared if queue.startswith("payments.new"))
         assert tuple(mapped) == payment_queues(int(function.environment["PAYMENT_SHARDS"]))
+        assert set(all_queues(count)) == declared
         # One for each mapping, and one for an operator.
         assert function.reserved_concurrency == len(mapped) + 1
+
+    def test_the_jobs_measure_as_many_shards_as_there_are(self) -> None:
+        variables = FUNCTIONS["JobsFunction"]["Environment"]["Variables"]
+        assert variables["PAYMENT_SHARDS"] == {"Ref": "PaymentShards"}
 
     def test_the_relay_sets_the_header_that_is_hashed(self) -> None:
         [shards] = TOPOLOGY["shards"]

@@ -14,7 +14,7 @@ from paybridge.domain.errors import Unavailable
 from paybridge.store import outbox
 from paybridge.store.database import Database, Session
 from paybridge.usecases.events.drain import Drain, drain_outbox
-from paybridge.usecases.events.relay import Refusal
+from paybridge.usecases.events.relay import Refusal, Relayed
 from tests.support.servers import address_of
 
 BATCH_ROWS = 20
@@ -31,6 +31,9 @@ POINTS: dict[str, tuple[Any, str, int]] = {
 
 class Silent:
     """An observer that only wants things to go well."""
+
+    def relayed(self, relayed: Relayed) -> None:
+        pass
 
     def refused(self, refusal: Refusal) -> None:
         raise AssertionError(refusal)

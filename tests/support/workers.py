@@ -121,6 +121,7 @@ def worker_environment(database_url: str, vhost: Vhost, gateway_url: str, aws_ur
         "AWS_DEFAULT_REGION": "eu-central-1",
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
+        "ENVIRONMENT_NAME": "test",
         "DATABASE_HOST": database.hostname or "",
         "DATABASE_PORT": str(database.port),
         "DATABASE_NAME": database.path.lstrip("/"),

@@ -52,6 +52,17 @@ class Publisher(Protocol):
         ...
 
 
+class QueueDepths(Protocol):
+    """Knows how much waits in the broker's queues."""
+
+    async def read(self, queues: Sequence[str]) -> dict[str, int]:
+        """How many messages wait in each queue, without those that somebody is working on.
+
+        A queue that is not there is left out. Raises BrokerUnavailable.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ChargeRequest:
     """A charge to ask the gateway for; `idempotency_key` is the same on every try of the same charge."""

@@ -11,10 +11,21 @@ from paybridge.domain.errors import DatabaseUnavailable
 from paybridge.settings import Environment
 from paybridge.store.connecting import DatabaseAddress
 from paybridge.store.database import Database
+from tests.support.metrics import EmptyQueues
 
 pytestmark = pytest.mark.integration
 
-JOBS = {"new_partitions", "swept", "swept_deliveries", "swept_events", "expired_answers"}
+JOBS = {
+    "new_partitions",
+    "outbox_due",
+    "stuck_payments",
+    "swept",
+    "swept_deliveries",
+    "swept_events",
+    "expired_answers",
+    "queued",
+    "dead_letters",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +33,8 @@ def function(monkeypatch: pytest.MonkeyPatch, database_address: DatabaseAddress)
     """Wires the function to the test's database."""
     with closing(Database(database_address)) as database:
         monkeypatch.setattr(wiring, "database", lambda: database)
-        monkeypatch.setattr(wiring, "environment", lambda: Environment({}))
+        monkeypatch.setattr(wiring, "environment", lambda: Environment({"ENVIRONMENT_NAME": "test"}))
+        monkeypatch.setattr(wiring, "queue_depths", EmptyQueues)
         yield
 
 

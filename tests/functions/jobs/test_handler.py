@@ -1,21 +1,28 @@
 """The jobs function as Lambda calls it, with a real database."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import aio_pika
 import pytest
 from uuid_utils.compat import uuid7
 
 from jobs import handler as jobs
 from paybridge import wiring
+from paybridge.adapters.rabbitmq.depths import AmqpQueueDepths
+from paybridge.domain.errors import BrokerUnavailable, QueueMissing
 from paybridge.domain.events import Event
 from paybridge.settings import Environment
 from paybridge.store import outbox
 from paybridge.store.connecting import DatabaseAddress
 from paybridge.store.database import Database, Statement
+from tests.support.metrics import EmptyQueues, metrics_of, of
 from tests.support.payments import MovableClock, new_merchant, new_payment, outbox_rows
+from tests.support.queues import put
+from tests.support.servers import Vhost
 
 pytestmark = pytest.mark.integration
 
@@ -34,8 +41,76 @@ def clock(monkeypatch: pytest.MonkeyPatch, database: Database) -> MovableClock:
     clock = MovableClock()
     monkeypatch.setattr(wiring, "database", lambda: database)
     monkeypatch.setattr(wiring, "clock", lambda: clock)
-    monkeypatch.setattr(wiring, "environment", lambda: Environment({"STUCK_AFTER_SECONDS": "60"}))
+    monkeypatch.setattr(wiring, "queue_depths", EmptyQueues)
+    variables = {"ENVIRONMENT_NAME": "test", "STUCK_AFTER_SECONDS": "60"}
+    monkeypatch.setattr(wiring, "environment", lambda: Environment(variables))
     return clock
+
+
+def call() -> dict[str, int]:
+    return jobs.handler({}, None)  # type: ignore[arg-type]
+
+
+class TestMetrics:
+    def test_outbox_payments_and_queues_are_told(
+        self,
+        database: Database,
+        clock: MovableClock,
+        vhost: Vhost,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        monkeypatch.setattr(wiring, "queue_depths", lambda: AmqpQueueDepths(vhost.amqp_url))
+        database.run(PUBLISH_ALL)
+        new_payment(database, new_merchant(database))
+        asyncio.run(put(vhost.amqp_url, "payments.dead", b"x"))
+        clock.ahead = timedelta(hours=2)
+        done = call()
+        told = metrics_of(caplog.records)
+        (age,) = told.pop(("OutboxAge", of("test")))
+        assert 0 < age < 60
+        assert told == {
+            ("OutboxDue", of("test")): [1.0],
+            # Old, though its message waits to be published.
+            ("StuckPayments", of("test")): [1.0],
+            ("QueueDepth", of("test", Queue="payments.new")): [0.0],
+            ("QueueDepth", of("test", Queue="webhooks")): [0.0],
+            ("QueueDepth", of("test", Queue="webhooks.retry")): [0.0],
+            ("QueueDepth", of("test", Queue="payments.dead")): [1.0],
+        }
+        assert done.items() >= {"outbox_due": 1, "stuck_payments": 1, "queued": 1, "dead_letters": 1}.items()
+
+    def test_without_a_broker_the_database_is_told_and_the_invocation_fails(
+        self,
+        database: Database,
+        clock: MovableClock,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        monkeypatch.setattr(wiring, "queue_depths", lambda: AmqpQueueDepths("amqp://guest:guest@127.0.0.1:1"))
+        with pytest.raises(BrokerUnavailable):
+            call()
+        assert {name for name, _ in metrics_of(caplog.records)} == {"OutboxAge", "OutboxDue", "StuckPayments"}
+
+    def test_a_queue_that_is_missing_fails_the_invocation_once_the_others_are_told(
+        self,
+        database: Database,
+        clock: MovableClock,
+        vhost: Vhost,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        asyncio.run(delete_queue(vhost.amqp_url, "webhooks.retry"))
+        monkeypatch.setattr(wiring, "queue_depths", lambda: AmqpQueueDepths(vhost.amqp_url))
+        with pytest.raises(QueueMissing, match=r"no queue webhooks\.retry: apply"):
+            call()
+        queues = {dict(dimensions).get("Queue") for _, dimensions in metrics_of(caplog.records)}
+        assert queues == {None, "payments.new", "webhooks", "payments.dead"}
+
+
+async def delete_queue(amqp_url: str, queue: str) -> None:
+    async with await aio_pika.connect(amqp_url) as connection:
+        await (await connection.channel()).queue_delete(queue)
 
 
 class TestHandler:
@@ -58,11 +133,11 @@ class TestHandler:
             outbox.add(transaction, [event, replace(event, id=uuid7(), type="payment.processing")])
         database.run(PUBLISH_ALL)
         clock.ahead = timedelta(seconds=61)
-        done = jobs.handler({}, None)  # type: ignore[arg-type]
+        done = call()
         assert (done["swept_deliveries"], done["swept_events"]) == (0, 1)
         assert outbox_rows(database, payment_id)[-1]["routing_key"] == "webhooks.retry"
         (line,) = [vars(record) for record in caplog.records if record.message == "sent lost events on"]
         assert line["webhooks"] == [
             {"id": str(event.id), "payment_id": str(payment_id), "correlation_id": "card [digits]"}
         ]
-        assert jobs.handler({}, None)["swept_events"] == 0  # type: ignore[arg-type]
+        assert call()["swept_events"] == 0

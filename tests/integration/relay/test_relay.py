@@ -18,7 +18,7 @@ from paybridge.ports import Message, Publisher
 from paybridge.store.connecting import DatabaseAddress
 from paybridge.store.database import Database, Statement
 from paybridge.usecases.events.drain import Drain, Drained, drain_outbox
-from paybridge.usecases.events.relay import Refusal, relay_once
+from paybridge.usecases.events.relay import Refusal, Relayed, relay_once
 from paybridge.usecases.events.side_by_side import relay_side_by_side
 from tests.support.payments import new_merchant, new_payment, outbox_rows
 from tests.support.queues import take_all
@@ -41,6 +41,10 @@ class Observer:
     def __init__(self) -> None:
         self.refusals: list[Refusal] = []
         self.outages: list[Unavailable] = []
+        self.passes: list[Relayed] = []
+
+    def relayed(self, relayed: Relayed) -> None:
+        self.passes.append(relayed)
 
     def refused(self, refusal: Refusal) -> None:
         self.refusals.append(refusal)

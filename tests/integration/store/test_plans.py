@@ -256,7 +256,11 @@ def relaying(rows: SeededRows) -> dict[str, Rule]:
         "outbox._CLAIM": Rule(
             {"limit": LIMIT}, ("outbox_due",), every_month=every_month, rows_max={"outbox": LIMIT + PARTITIONS}
         ),
-        "outbox._MARK_PUBLISHED": Rule({"ids": array(events)}, **by_id),
+        "outbox._MARK_PUBLISHED": Rule(
+            {"ids": array(events), "oldest": events[0]},
+            ("outbox_pkey", "outbox_pkey"),
+            rows_max={"outbox": BATCH + 1},
+        ),
         "outbox._MARK_REFUSED": Rule(
             {"rows": records(events, "id", error="e"), "delay_seconds_first": 1, "delay_seconds_max": 60}, **by_id
         ),
@@ -265,6 +269,9 @@ def relaying(rows: SeededRows) -> dict[str, Rule]:
         ),
         "health._RELAY_LAG": Rule(
             {}, ("outbox_due", "outbox_refused"), every_month=every_month, rows_max={"outbox": 2 * PARTITIONS}
+        ),
+        "health._OUTBOX_DUE": Rule(
+            {"limit": LIMIT}, ("outbox_due",), every_month=every_month, rows_max={"outbox": LIMIT}
         ),
     }
 
@@ -345,6 +352,12 @@ def sweeping() -> dict[str, Rule]:
             sweep,
             ("payments_unsettled", "outbox_by_payment", "payment_attempts_pkey"),
             every_month=frozenset({"payments", "outbox", "payment_attempts"}),
+        ),
+        "health._STUCK_PAYMENTS": Rule(
+            {**sweep, "old_before": NOW - timedelta(days=60)},
+            ("payments_unsettled", "outbox_by_payment"),
+            every_month=frozenset({"payments", "outbox"}),
+            rows_max={"payments": LIMIT + PARTITIONS},
         ),
         "maintenance._STUCK_DELIVERIES": Rule(
             sweep,

@@ -11,9 +11,9 @@ from local import topology
 from paybridge.adapters.rabbitmq.publisher import open_publisher
 from paybridge.adapters.system import SystemClock, Uuid7Ids
 from paybridge.domain.payment_events import process_payment
+from paybridge.domain.queues import payment_queues
 from paybridge.store import outbox
 from paybridge.usecases.events.relay import relay_once
-from paybridge.worker.assignments import payment_queues
 from tests.integration.worker.conftest import Place
 from tests.support.live import eventually
 from tests.support.queues import take_all

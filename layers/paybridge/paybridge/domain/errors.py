@@ -7,6 +7,7 @@ PaybridgeError
 │   │   └── DatabaseLoginRefused
 │   └── BrokerUnavailable
 │       └── BrokerLoginRefused
+├── QueueMissing            the broker lacks a queue of the topology
 ├── LockTimeout             another transaction holds the row for longer than we wait
 ├── ConstraintViolated      the database refused what the rules of the domain should have refused before
 ├── QueryFailed             the database refused a statement, for itself or for the data in it
@@ -50,6 +51,10 @@ class BrokerUnavailable(Unavailable):
 
 class BrokerLoginRefused(BrokerUnavailable):
     """The broker answers, and does not know the user, or not by this password."""
+
+
+class QueueMissing(PaybridgeError):
+    """The broker lacks a queue of the topology; the message names it."""
 
 
 class LockTimeout(PaybridgeError):

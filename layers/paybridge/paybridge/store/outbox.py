@@ -36,10 +36,13 @@ _CLAIM = Statement("""
     FOR UPDATE SKIP LOCKED
 """)
 
-# A join, because ANY(…) would look for each id in every month.
+# A join, because ANY(…) would look for each id in every month. How late they are is asked of one row alone.
 _MARK_PUBLISHED = Statement("""
-    UPDATE outbox SET published_at = clock_timestamp()
-    FROM unnest(:ids::uuid[]) AS published (id) WHERE outbox.id = published.id
+    WITH marked AS (
+        UPDATE outbox SET published_at = clock_timestamp()
+        FROM unnest(:ids::uuid[]) AS published (id) WHERE outbox.id = published.id
+    )
+    SELECT extract(epoch FROM clock_timestamp() - available_at)::float8 FROM outbox WHERE id = :oldest::uuid
 """)
 
 _MARK_REFUSED = Statement("""
@@ -89,9 +92,10 @@ def _message_of(row: Row) -> Message:
     return Message(id_, type_, exchange, routing_key, body.encode(), correlation_id, headers)
 
 
-def mark_published(transaction: Transaction, ids: Sequence[str]) -> None:
-    """Notes that the broker has taken responsibility for these rows."""
-    transaction.run(_MARK_PUBLISHED, ids="{" + ",".join(ids) + "}")
+def mark_published(transaction: Transaction, ids: Sequence[str]) -> float:
+    """Notes that the broker has taken these rows, the oldest first; gives that one's seconds from due to published."""
+    lag_seconds: float = transaction.run(_MARK_PUBLISHED, ids="{" + ",".join(ids) + "}", oldest=ids[0])[0][0]
+    return lag_seconds
 
 
 def mark_refused(

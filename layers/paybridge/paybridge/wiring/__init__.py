@@ -30,6 +30,7 @@ from paybridge.store.database import STATEMENT_SECONDS_MAX, Database
 if TYPE_CHECKING:
     from paybridge.adapters.gateways.http import HttpGateway
     from paybridge.adapters.rabbitmq.batch import Batch, Poison
+    from paybridge.adapters.rabbitmq.depths import AmqpQueueDepths
     from paybridge.adapters.rabbitmq.publisher import RabbitPublisher
     from paybridge.adapters.rabbitmq.subscription import Subscription, Taken
 
@@ -40,6 +41,11 @@ _Result = TypeVar("_Result")
 def environment() -> Environment:
     """The process environment, typed."""
     return Environment()
+
+
+def environment_name() -> str:
+    """The name of the deployment, by which CloudWatch tells its metrics from those of others."""
+    return environment().text("ENVIRONMENT_NAME")
 
 
 @cache
@@ -150,6 +156,13 @@ async def bury(poison: Sequence[Poison]) -> None:
     from paybridge.adapters.rabbitmq import batch
 
     await batch.bury(rabbitmq_url(), poison, renewed_rabbitmq_urls)
+
+
+def queue_depths() -> AmqpQueueDepths:
+    """How many messages wait in queues, asked on a broker connection of its own; for coroutines given to `run`."""
+    from paybridge.adapters.rabbitmq.depths import AmqpQueueDepths
+
+    return AmqpQueueDepths(rabbitmq_url(), renewed_rabbitmq_urls)
 
 
 def open_publisher() -> AbstractAsyncContextManager[RabbitPublisher]:

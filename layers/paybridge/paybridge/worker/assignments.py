@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from paybridge.domain.errors import PaybridgeError
+from paybridge.domain.queues import WEBHOOK_QUEUES, payment_queues
 
 RELAY = "relay"
 CONSUMER = "consumer"
 WEBHOOKS = "webhooks"
 ALL = "all"
 NAMES = (RELAY, CONSUMER, WEBHOOKS, ALL)
-
-PAYMENTS_QUEUE = "payments.new"
-WEBHOOK_QUEUES = ("webhooks", "webhooks.retry")
 
 
 class AssignmentInvalid(PaybridgeError):
@@ -49,13 +47,3 @@ def assignments(name: str, chosen_queues: Sequence[str], shards: int) -> list[As
         what = f"it takes from {', '.join(allowed)}" if allowed else "it takes from no queue of your choice"
         raise AssignmentInvalid(f"The worker {name} does not take from {', '.join(strange)}: {what}.")
     return [Assignment(name, tuple(chosen_queues))]
-
-
-def payment_queues(shards: int) -> tuple[str, ...]:
-    """The queues of new payments: `payments.new`, and beside it `payments.new.0` and so on if there are shards.
-
-    It stays among them, because it holds what was published before there were shards.
-    """
-    if shards == 1:
-        return (PAYMENTS_QUEUE,)
-    return (PAYMENTS_QUEUE, *(f"{PAYMENTS_QUEUE}.{number}" for number in range(shards)))

@@ -60,11 +60,11 @@ class Subscription:
         self._channel, self._queues = channel, queues
         channel.closing.add_done_callback(self._lost)
         channel.on_consumer_cancel_callbacks.add(self._lost)
-        await _answered(channel.basic_qos(prefetch_count=prefetch))
+        await answered(channel.basic_qos(prefetch_count=prefetch))
         for queue in queues:
             try:
                 # The consumer's tag comes with each delivery: a queue's name tells where it came from.
-                await _answered(channel.basic_consume(queue, _never_called, consumer_tag=queue))
+                await answered(channel.basic_consume(queue, _never_called, consumer_tag=queue))
             except ChannelNotFoundEntity as error:
                 raise BrokerUnavailable(f"There is no queue {queue} on the broker.") from error
 
@@ -126,7 +126,7 @@ class Subscription:
 
     async def _sent(self, step: Awaitable[Any]) -> None:
         try:
-            await _answered(step)
+            await answered(step)
         except AMQPError as error:
             raise BrokerUnavailable("The connection to the broker was lost.") from error
 
@@ -144,7 +144,7 @@ async def subscribe(
     try:
         yield subscription
     finally:
-        await _close(connection)
+        await close(connection)
 
 
 async def _subscribed(
@@ -161,18 +161,19 @@ async def _subscribed(
             channel = await connection.channel(publisher_confirms=False)
         await subscription.open(channel, queues, prefetch)
     except REFUSALS as error:
-        await _close(connection)
+        await close(connection)
         raise BrokerLoginRefused(f"The broker at {place} refuses the login.") from error
     except (AMQPError, OSError, TimeoutError, RuntimeError) as error:
-        await _close(connection)
+        await close(connection)
         raise BrokerUnavailable(f"Cannot reach the broker at {place}: {type(error).__name__}.") from error
     except BaseException:
-        await _close(connection)
+        await close(connection)
         raise
     return connection, subscription
 
 
-async def _answered(step: Awaitable[_Result]) -> _Result:
+async def answered(step: Awaitable[_Result]) -> _Result:
+    """What the broker answers; raises BrokerUnavailable when it does not, or the connection breaks meanwhile."""
     try:
         async with asyncio.timeout(ANSWER_DEADLINE_SECONDS):
             return await step
@@ -191,7 +192,8 @@ async def _never_called(message: aiormq.abc.DeliveredMessage) -> None:
     raise AssertionError(message)
 
 
-async def _close(connection: aiormq.abc.AbstractConnection) -> None:
+async def close(connection: aiormq.abc.AbstractConnection) -> None:
+    """Closes the connection, politely where the broker is still there."""
     try:
         async with asyncio.timeout(CLOSE_DEADLINE_SECONDS):
             await connection.close()

@@ -14,7 +14,7 @@ from paybridge.ports import Publisher
 from paybridge.store import outbox
 from paybridge.store.database import Database
 from paybridge.store.wake_up import listening, wake_relay
-from paybridge.usecases.events.relay import Refusal, relay_once
+from paybridge.usecases.events.relay import Refusal, Relayed, relay_once
 from paybridge.usecases.events.side_by_side import relay_side_by_side
 
 IDLE_POLL_SECONDS_MIN = 0.02
@@ -28,6 +28,10 @@ OUTAGE_PAUSE_SECONDS_MAX = 3.0
 
 class DrainObserver(Protocol):
     """Is told what an operator wants to see in the log."""
+
+    def relayed(self, relayed: Relayed) -> None:
+        """One pass over due rows is committed."""
+        ...
 
     def refused(self, refusal: Refusal) -> None:
         """The broker did not take a row; it stays and comes again."""
@@ -87,6 +91,8 @@ async def _relay_until_done(
         relayed = await relay_once(database, publisher, drain.batch_rows, drain.observer.refused)
         drained.published += relayed.claimed - relayed.refused
         drained.refused += relayed.refused
+        if relayed.claimed:
+            drain.observer.relayed(relayed)
         return relayed.claimed
 
     async def relay_full(database: Database) -> bool:

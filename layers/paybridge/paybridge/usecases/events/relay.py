@@ -33,10 +33,14 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Relayed:
-    """How many rows one pass claimed, and how many of these the broker refused."""
+    """How many rows one pass claimed, and how many of these the broker refused.
+
+    `lag_seconds` is the longest time from being due to being published; None when nothing was published.
+    """
 
     claimed: int
     refused: int
+    lag_seconds: float | None = None
 
 
 async def relay_once(
@@ -59,12 +63,11 @@ async def relay_once(
             return Relayed(claimed=0, refused=0)
         reasons = await publisher.publish(messages, CONFIRM_DEADLINE_SECONDS)
         published = [message.id for message, reason in zip(messages, reasons, strict=True) if reason is None]
-        if published:
-            outbox.mark_published(transaction, published)
+        lag_seconds = outbox.mark_published(transaction, published) if published else None
         refusals = _put_off(transaction, messages, reasons) if len(published) < len(messages) else []
     for refusal in refusals:
         on_refused(refusal)
-    return Relayed(claimed=len(messages), refused=len(refusals))
+    return Relayed(claimed=len(messages), refused=len(refusals), lag_seconds=lag_seconds)
 
 
 def _put_off(transaction: Transaction, messages: Sequence[Message], reasons: Sequence[str | None]) -> list[Refusal]:

@@ -1,0 +1,39 @@
+"""Metrics as lines of the log, in CloudWatch's embedded metric format, which is made by Powertools."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from enum import Enum
+from typing import Final
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
+
+NAMESPACE: Final = "Paybridge"
+
+
+class Metric(Enum):
+    """Every metric of our own: its name in CloudWatch, and its unit."""
+
+    OUTBOX_AGE = "OutboxAge", MetricUnit.Seconds
+    OUTBOX_DUE = "OutboxDue", MetricUnit.Count
+    STUCK_PAYMENTS = "StuckPayments", MetricUnit.Count
+    QUEUE_DEPTH = "QueueDepth", MetricUnit.Count
+    RELAY_LAG = "RelayLag", MetricUnit.Seconds
+    PUBLISHED = "Published", MetricUnit.Count
+
+
+def tell(log: Logger, environment_name: str, values: Mapping[Metric, float], **dimensions: str) -> None:
+    """Writes the values as one line; CloudWatch counts them under `Environment` and the other dimensions together."""
+    provider = AmazonCloudWatchEMFProvider(
+        namespace=NAMESPACE, dimension_set={"Environment": environment_name, **dimensions}
+    )
+    # Powertools would make a dimension of it, and an alarm has to name every dimension of its metric.
+    provider.service = ""
+    for metric, value in values.items():
+        name, unit = metric.value
+        provider.add_metric(name, unit, value)
+    # At whatever level is let through: Lambda takes a line without one for INFO, and drops it when it keeps less.
+    logging.getLogger(log.name).log(log.log_level, "metrics", extra=provider.serialize_metric_set())

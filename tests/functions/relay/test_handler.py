@@ -1,0 +1,81 @@
+"""The relay function as Lambda calls it, between a real database and a real broker."""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from paybridge import wiring
+from paybridge.adapters.rabbitmq.publisher import open_publisher
+from paybridge.handling import relay as handling
+from paybridge.settings import Environment
+from paybridge.store.connecting import DatabaseAddress
+from paybridge.store.database import Database, Statement
+from relay import handler as relay
+from tests.support.metrics import metrics_of, of
+from tests.support.payments import new_merchant, new_payment
+from tests.support.servers import Vhost
+
+pytestmark = pytest.mark.integration
+
+DUE_90_SECONDS_AGO = Statement(
+    "UPDATE outbox SET available_at = now() - interval '90 seconds' WHERE published_at IS NULL"
+)
+
+
+class Context:
+    """What the function asks Lambda: how long it may still run."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + relay.RESERVE_SECONDS + seconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        return round((self._end - time.monotonic()) * 1000)
+
+
+@pytest.fixture
+def database(monkeypatch: pytest.MonkeyPatch, database_address: DatabaseAddress, vhost: Vhost) -> Iterator[Database]:
+    """Wires the function to the test's database and broker."""
+    wiring.relay_configuration.cache_clear()
+    with closing(Database(database_address)) as database:
+        monkeypatch.setattr(wiring, "database", lambda: database)
+        monkeypatch.setattr(wiring, "open_publisher", lambda: open_publisher(vhost.amqp_url))
+        monkeypatch.setattr(wiring, "environment", lambda: Environment({"ENVIRONMENT_NAME": "test"}))
+        yield database
+    wiring.relay_configuration.cache_clear()
+
+
+def call(seconds: float) -> dict[str, int]:
+    return relay.handler({}, Context(seconds))  # type: ignore[arg-type]
+
+
+class TestHandler:
+    def test_it_tells_what_it_published_and_how_late(
+        self, database: Database, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        merchant_id = new_merchant(database)
+        new_payment(database, merchant_id)
+        database.run(DUE_90_SECONDS_AGO)
+        new_payment(database, merchant_id)
+        assert call(1)["published"] == 2
+        told = metrics_of(caplog.records)
+        assert told["Published", of("test")] == [2.0]
+        (lag,) = told["RelayLag", of("test")]
+        assert 90 <= lag < 100
+
+    def test_without_anything_to_publish_it_was_not_late(
+        self, database: Database, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        call(0.1)
+        assert metrics_of(caplog.records) == {("Published", of("test")): [0.0]}
+
+    def test_a_long_drain_tells_meanwhile(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(handling, "TELL_EVERY_SECONDS", 0.2)
+        new_payment(database, new_merchant(database))
+        call(1.1)
+        published = metrics_of(caplog.records)["Published", of("test")]
+        assert len(published) > 3
+        assert sum(published) == 1
