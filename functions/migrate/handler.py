@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -9,6 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from migrate import custom_resource
 from paybridge import wiring
 from paybridge.observability.logging import logger
+from paybridge.usecases.maintenance.prepare_role import prepare_role
 from paybridge.usecases.schema.migrate import migrate_schema
 
 # One statement of a migration may take nearly all of the function's 900 s.
@@ -36,6 +38,20 @@ def _provide(event: dict[str, Any]) -> dict[str, str]:
 
 
 def _migrate(revision: str | None = None) -> dict[str, str]:
+    _prepare_role()
     migrated = migrate_schema(wiring.database(STATEMENT_SECONDS_MAX), revision)
     log.info("migrated", extra={"before": migrated.before, "revision": migrated.revision})
     return {"Revision": migrated.revision}
+
+
+def _prepare_role() -> None:
+    """Makes the functions' role by the administrator's login, where there is one: RDS begins with nothing else."""
+    settings = wiring.environment()
+    secret_id = settings.text("DATABASE_ADMIN_SECRET_ID", "")
+    if secret_id in {"", settings.text("DATABASE_SECRET_ID")}:
+        return
+    role, password = wiring.database_login()
+    with closing(wiring.database_of(secret_id)) as admin:
+        prepared = prepare_role(admin, wiring.database(STATEMENT_SECONDS_MAX), role, password)
+    done = {"role": role, "role_created": prepared.created, "password_set": prepared.password_set}
+    log.info("prepared the role", extra=done)

@@ -17,6 +17,7 @@ from migrate import custom_resource
 from migrate import handler as migrate_function
 from paybridge import wiring
 from paybridge.domain.errors import PaybridgeError
+from paybridge.settings import Environment
 from paybridge.store.database import Database, Statement
 from paybridge.store.migrations import HEAD
 from tests.support import servers
@@ -78,6 +79,8 @@ def database(postgres_server: servers.Postgres, monkeypatch: pytest.MonkeyPatch)
     url = postgres_server.fresh_database(migrated=False)
     with closing(Database(servers.address_of(url))) as database:
         monkeypatch.setattr(wiring, "database", lambda *_: database)
+        # No administrator: the role is there.
+        monkeypatch.setattr(wiring, "environment", lambda: Environment({"DATABASE_SECRET_ID": "functions"}))
         yield database
     postgres_server.drop_database(url)
 
