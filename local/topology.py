@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from local import broker_users
 from local.errors import LocalError
 from local.settings import PROJECT
 
@@ -44,6 +45,15 @@ def declare(
             path = _path("bindings", vhost, "e", binding["source"], _kind(binding), binding["destination"])
             _send(client, "POST", path, {"routing_key": binding["routing_key"]})
         _remove_bindings_of_other_numbers(client, vhost, topology)
+
+
+def declare_functions_user(management_url: str, vhost: str = "/", payment_shards: int = 0) -> None:
+    """Make the functions' user, with the rights in `vhost` that it needs and no other; needs an administrator's URL."""
+    topology = read(counts={PAYMENTS_QUEUE: payment_shards} if payment_shards else {})
+    with _client(management_url) as client:
+        login = {"password": broker_users.PASSWORD, "tags": ""}
+        _send(client, "PUT", _path("users", broker_users.USERNAME), login)
+        _send(client, "PUT", _path("permissions", vhost, broker_users.USERNAME), broker_users.rights(topology))
 
 
 def read(topology_file: Path = TOPOLOGY_FILE, counts: Mapping[str, int] | None = None) -> dict[str, Any]:

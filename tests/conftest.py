@@ -6,10 +6,19 @@ from dataclasses import replace
 
 import pytest
 
-from local.servers import postgres
 from local.stack import Stack
 from paybridge.store.connecting import DatabaseAddress
-from tests.support import servers
+from tests.support import given_broker, servers
+from tests.support.stacks import running_stack
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A given broker that the session has no tool for cannot be stopped."""
+    if not given_broker.can_be_stopped():
+        reason = pytest.mark.skip(reason=f"stops the broker, for which {given_broker.CTL} is to be set")
+        for item in items:
+            if item.get_closest_marker("broker_stops") is not None:
+                item.add_marker(reason)
 
 
 def pytest_configure() -> None:
@@ -43,9 +52,15 @@ def database_address(database_url: str) -> DatabaseAddress:
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Broker]:
     """The session's RabbitMQ: `fresh_vhost()`, `stop()`, `start()`."""
-    server = servers.start_broker(servers.private_settings(tmp_path_factory.mktemp("rabbitmq")))
-    yield server
-    servers.stop_and_remove(server)
+    found = servers.session_broker(tmp_path_factory.mktemp("rabbitmq"))
+    yield found
+    servers.end_broker(found)
+
+
+@pytest.fixture(scope="session")
+def shared_broker(request: pytest.FixtureRequest) -> servers.Broker | None:
+    """The broker that whole stacks use as well, because variables give it; None leaves them their own."""
+    return request.getfixturevalue("broker") if given_broker.is_given() else None
 
 
 @pytest.fixture
@@ -55,7 +70,7 @@ def vhost(broker: servers.Broker) -> servers.Vhost:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(tmp_path_factory: pytest.TempPathFactory, shared_broker: servers.Broker | None) -> Iterator[Stack]:
     """The whole offline stack on ports of its own, with a gateway that answers at once and always charges.
 
     `stack.urls` says where its parts are; `tok_…` payment methods choose other outcomes.
@@ -64,8 +79,5 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     quick = replace(
         settings, gateway_success_rate=1.0, gateway_latency_seconds_min=0.0, gateway_latency_seconds_max=0.0
     )
-    running = Stack(quick)
-    running.start()
-    yield running
-    running.processes.stop(seconds_max=1)
-    postgres.remove_data(running.settings)
+    with running_stack(quick, shared_broker) as running:
+        yield running

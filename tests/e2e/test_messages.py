@@ -13,7 +13,7 @@ from tests.support import live
 from tests.support.live import Merchant
 from tests.support.queues import Got, put, take_all
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.broker]
 
 COPIES = 5
 

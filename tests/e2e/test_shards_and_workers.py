@@ -3,23 +3,24 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import pytest
 
 from local.seed import DEMO_API_KEY
-from local.servers import postgres
 from local.stack import Stack
 from tests.support import live
-from tests.support.servers import private_settings
+from tests.support.servers import Broker, private_settings
+from tests.support.stacks import running_stack
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.broker]
 
 PAYMENTS = 20
 
 
 @pytest.fixture(params=[0, 1], ids=["mappings", "workers"])
-def sharded(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
+def sharded(request: pytest.FixtureRequest, tmp_path: Path, shared_broker: Broker | None) -> Iterator[Stack]:
     settings = replace(
         private_settings(tmp_path),
         gateway_success_rate=1.0,
@@ -28,16 +29,14 @@ def sharded(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
         workers=request.param,
         payment_shards=2,
     )
-    stack = Stack(settings)
-    stack.start()
-    yield stack
-    stack.processes.stop(seconds_max=1)
-    postgres.remove_data(settings)
+    with running_stack(settings, shared_broker) as stack:
+        yield stack
 
 
 def consumers(stack: Stack) -> dict[str, int]:
     """How many consumers each queue of new payments has."""
-    found = httpx.get(f"{stack.urls.management}/api/queues/%2F", trust_env=False, timeout=20).raise_for_status().json()
+    url = f"{stack.urls.management}/api/queues/{quote(stack._vhost, safe='')}"
+    found = httpx.get(url, trust_env=False, timeout=20).raise_for_status().json()
     return {one["name"]: one.get("consumers", 0) for one in found if one["name"].startswith("payments.new")}
 
 

@@ -15,7 +15,7 @@ from tests.support.live import Merchant
 from tests.support.local_servers import running_sink
 from tests.support.receiver import running_receiver
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.broker]
 
 SCHEDULE_SECONDS = (1, 2, 4)
 # What a batch window, the relay and a busy machine may add to a delay.

@@ -8,7 +8,7 @@ from local.stack import Stack
 from tests.support.faults import assert_each_is_charged_once_and_told, broker_alarm, environments
 from tests.support.live import Merchant
 
-pytestmark = [pytest.mark.e2e, pytest.mark.faults]
+pytestmark = [pytest.mark.e2e, pytest.mark.faults, pytest.mark.broker, pytest.mark.broker_stops]
 
 BEFORE, DURING = 5, 40
 # Longer than the relay waits for the confirms of a batch, so that it has to give one up.

@@ -8,7 +8,7 @@ from local.stack import Stack
 from tests.support.faults import assert_each_is_charged_once_and_told, broker_away
 from tests.support.live import Merchant
 
-pytestmark = [pytest.mark.e2e, pytest.mark.faults]
+pytestmark = [pytest.mark.e2e, pytest.mark.faults, pytest.mark.broker, pytest.mark.broker_stops]
 
 BEFORE, DURING = 15, 30
 # Much more than an answer takes, and less than any wait for a broker that is away.

@@ -19,7 +19,7 @@ from tests.support.payments import attempt_rows
 from tests.support.receiver import running_receiver
 from tests.support.servers import address_of
 
-pytestmark = [pytest.mark.e2e, pytest.mark.faults]
+pytestmark = [pytest.mark.e2e, pytest.mark.faults, pytest.mark.broker]
 
 ROUNDS, PAYMENTS = 3, 15
 

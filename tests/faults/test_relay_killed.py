@@ -21,7 +21,7 @@ from tests.support.payments import new_merchant, new_payment
 from tests.support.queues import take_all
 from tests.support.servers import Postgres, Vhost, address_of
 
-pytestmark = [pytest.mark.integration, pytest.mark.faults]
+pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.broker]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ROWS = 230

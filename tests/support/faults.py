@@ -1,15 +1,15 @@
 """Breaking parts of a running stack, and what must hold afterwards."""
 
-import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 
 import httpx
 import psutil
 
-from local.servers import postgres, rabbitmq
+from local.servers import postgres
 from local.stack import Stack
 from tests.support import live
+from tests.support.given_broker import rabbitmqctl
 from tests.support.live import Merchant
 
 
@@ -72,12 +72,12 @@ def kill_host(stack: Stack) -> list[psutil.Process]:
 @contextmanager
 def broker_alarm(stack: Stack) -> Iterator[None]:
     """The broker has a memory alarm within the block: it takes nothing from anybody who publishes."""
-    _rabbitmqctl(stack, "set_vm_memory_high_watermark", "0")
+    rabbitmqctl(stack.broker, "set_vm_memory_high_watermark", "0")
     try:
         live.eventually(lambda: _has_alarm(stack), "the broker's alarm")
         yield
     finally:
-        _rabbitmqctl(stack, "set_vm_memory_high_watermark", "0.4")
+        rabbitmqctl(stack.broker, "set_vm_memory_high_watermark", "0.4")
         live.eventually(lambda: not _has_alarm(stack), "the end of the broker's alarm")
 
 
@@ -108,12 +108,3 @@ def connections_limited(stack: Stack, spare: int, killed: str) -> Iterator[None]
 def _has_alarm(stack: Stack) -> bool:
     answer = httpx.get(f"{stack.urls.management}/api/nodes", trust_env=False, timeout=20)
     return any(node["mem_alarm"] for node in answer.raise_for_status().json())
-
-
-def _rabbitmqctl(stack: Stack, *arguments: str) -> None:
-    """Runs the broker's own tool, with the environment of its server, which says where the node is."""
-    installation = rabbitmq._find_installation(stack.settings, stack.processes, stack.progress)
-    assert installation is not None, "the broker runs in Docker, where its tool is not at hand"
-    server = next(child.process for child in stack.processes.children if child.name == "rabbitmq")
-    tool = installation.server.with_name("rabbitmqctl")
-    subprocess.run([tool, *arguments], env=server.environ(), check=True, capture_output=True, timeout=60)

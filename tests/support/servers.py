@@ -1,6 +1,7 @@
 """A PostgreSQL and a RabbitMQ of the test session's own, on free ports and in a folder that goes afterwards.
 
-The fixtures over these classes are in `tests/conftest.py`.
+The RabbitMQ may also be one that variables give (`given_broker.py`). The fixtures over these classes are in
+`tests/conftest.py`.
 """
 
 import itertools
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
+from uuid import uuid4
 
 from local import topology
 from local.processes import Processes, free_port
@@ -18,12 +20,16 @@ from local.settings import VARIABLES, LocalSettings
 from paybridge.store.connecting import DatabaseAddress
 from paybridge.store.database import Database
 from paybridge.store.migrations import migrate
+from tests.support import given_broker
 
 TEMPLATE_DATABASE = "template_migrated"
 
 
 def private_settings(state_dir: Path) -> LocalSettings:
-    """Settings of a stack that shares nothing with another one but the downloaded servers."""
+    """Settings of a stack that shares nothing with another one but the downloaded servers.
+
+    A given broker is shared all the same: `running_stack` leads the stack to a virtual host of it.
+    """
     names = [name for name in VARIABLES if name.endswith("_port")]
     # The system may name one port twice, because nothing is bound to the first yet.
     numbers: set[int] = set()
@@ -111,7 +117,9 @@ class Broker:
     settings: LocalSettings
     processes: Processes
     server: rabbitmq.RabbitMQServer
-    _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+    # A given broker may have virtual hosts of another session.
+    _prefix: str = field(default_factory=lambda: f"test-{uuid4().hex[:8]}")
+    _vhosts: list[str] = field(default_factory=list)
 
     @property
     def amqp_url(self) -> str:
@@ -127,10 +135,15 @@ class Broker:
         It goes with the broker: RabbitMQ 3.10 may lose its supervisor of dead-letter workers when a queue with
         at-least-once dead-lettering is deleted, and can then declare no such queue until it is restarted.
         """
-        name = f"test-{next(self._numbers)}"
-        topology.create_vhost(self.management_url, name)
+        vhost = self.named_vhost(f"{self._prefix}-{len(self._vhosts) + 1}")
+        topology.create_vhost(self.management_url, vhost.name)
         if declared:
-            topology.declare(self.management_url, name, payment_shards=payment_shards)
+            topology.declare(self.management_url, vhost.name, payment_shards=payment_shards)
+        return vhost
+
+    def named_vhost(self, name: str) -> Vhost:
+        """The virtual host of this name, which the test makes itself."""
+        self._vhosts.append(name)
         return Vhost(name, f"{self.amqp_url.rstrip('/')}/{quote(name, safe='')}", self.management_url)
 
     def stop(self) -> None:
@@ -141,12 +154,33 @@ class Broker:
         """End the outage: start the broker again on the same ports with the same data."""
         self.server.start()
 
+    def remove_vhosts(self) -> None:
+        """Delete the virtual hosts that tests had; for a broker that goes on after the session."""
+        given_broker.remove_vhosts(self.management_url, self._vhosts)
+
 
 def start_postgres(settings: LocalSettings) -> Postgres:
     """Start a PostgreSQL for tests; the caller stops it by `stop_and_remove`."""
     processes = Processes(settings.state_dir)
     server = postgres.start(settings, processes)
     return Postgres(settings, processes, server.url)
+
+
+def session_broker(state_dir: Path) -> Broker:
+    """The given RabbitMQ, or one that is started; the caller ends it by `end_broker`."""
+    settings = private_settings(state_dir)
+    if not given_broker.is_given():
+        return start_broker(settings)
+    settings, processes = given_broker.settings_of_given(settings), Processes(state_dir)
+    return Broker(settings, processes, given_broker.start_given(settings, processes))
+
+
+def end_broker(broker: Broker) -> None:
+    """Stop a private broker and delete its data; of a given one delete what the tests made."""
+    if given_broker.is_given():
+        broker.remove_vhosts()
+    else:
+        stop_and_remove(broker)
 
 
 def start_broker(settings: LocalSettings) -> Broker:

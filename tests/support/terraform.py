@@ -16,6 +16,8 @@ import pytest
 from local.settings import PROJECT
 
 SECONDS_MAX = 240
+# Why a root could not be initialised: asked once, because Terraform tries the registry several times.
+_UNAVAILABLE: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,10 @@ class Terraform:
         found = ((one["address"], tuple(one["change"]["actions"])) for one in plan.get("resource_changes", []))
         return [(address, actions) for address, actions in found if actions != ("no-op",)]
 
+    def take_state_of(self, other: "Terraform") -> None:
+        """Goes on where `other`, the same root in another folder, has come to."""
+        shutil.copy(other.folder / "terraform.tfstate", self.folder)
+
     def edit_topology(self, change: Any) -> None:
         """Gives the copy's topology to `change`, which edits it in place."""
         path = self.folder / "../../topology.json"
@@ -65,12 +71,21 @@ def prepared(root: str, folder: Path, variables: dict[str, str]) -> Terraform:
     """
     if shutil.which("terraform") is None:
         _cannot("terraform is not installed")
+    if root in _UNAVAILABLE:
+        _cannot(_UNAVAILABLE[root])
     shutil.copytree(PROJECT / "infra", folder / "infra", ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
     terraform = Terraform(folder / "infra" / "terraform" / root, variables)
     begun = terraform.run("init", "-input=false", "-no-color")
     if begun.returncode != 0:
-        _cannot("terraform init cannot get the provider: " + " ".join(begun.stderr.split())[:200])
+        _UNAVAILABLE[root] = f"terraform init cannot get the provider: {_error_in(begun.stderr)}"
+        _cannot(_UNAVAILABLE[root])
     return terraform
+
+
+def _error_in(output: str) -> str:
+    """The error in what Terraform says, in one line and without its frame and warnings."""
+    plain = " ".join(output.replace("│", " ").replace("╷", " ").replace("╵", " ").split())
+    return plain[plain.rfind("Error: ") :].removeprefix("Error: ")[:200]
 
 
 def _cannot(reason: str) -> None:

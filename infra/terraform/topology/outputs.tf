@@ -7,3 +7,8 @@ output "payment_shards" {
   description = "How many shards payments.new has: the parameter PaymentShards of template.yaml."
   value       = one([for one in local.topology.shards : one.count if one.queue == "payments.new"])
 }
+
+output "functions_username" {
+  description = "The functions' user, for the secret that rotation changes."
+  value       = rabbitmq_user.this["functions"].name
+}

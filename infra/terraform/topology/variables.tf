@@ -30,3 +30,55 @@ variable "vhost_exists" {
   type        = bool
   default     = false
 }
+
+variable "functions_username" {
+  description = "The user of the functions and their queue mappings, as the secret broker/secret-id names it."
+  type        = string
+  default     = "paybridge"
+}
+
+variable "functions_password" {
+  description = "The functions' first password, from the same secret; rotation changes it afterwards. Give it as TF_VAR_functions_password."
+  type        = string
+  sensitive   = true
+
+  validation {
+    condition     = length(var.functions_password) >= 12
+    error_message = "functions_password has at least 12 characters."
+  }
+}
+
+variable "monitoring_username" {
+  description = "The user who sees everything but messages: for dashboards and scrapers."
+  type        = string
+  default     = "paybridge-monitoring"
+}
+
+variable "monitoring_password" {
+  description = "The first password of monitoring_username; give it as TF_VAR_monitoring_password."
+  type        = string
+  sensitive   = true
+
+  validation {
+    condition     = length(var.monitoring_password) >= 12
+    error_message = "monitoring_password has at least 12 characters."
+  }
+}
+
+variable "operator_username" {
+  description = "A user who may take dead letters and publish them again; empty for none."
+  type        = string
+  default     = ""
+}
+
+variable "operator_password" {
+  description = "The first password of operator_username; give it as TF_VAR_operator_password."
+  type        = string
+  sensitive   = true
+  default     = ""
+
+  validation {
+    condition     = var.operator_username == "" || length(var.operator_password) >= 12
+    error_message = "operator_password has at least 12 characters when operator_username names somebody."
+  }
+}

@@ -124,5 +124,6 @@ class TestAmqpProbe:
             AmqpProbe("amqp://127.0.0.1:1").check()
 
     @pytest.mark.integration
+    @pytest.mark.broker
     def test_the_real_broker_answers(self, broker: servers.Broker) -> None:
         AmqpProbe(broker.amqp_url).check()

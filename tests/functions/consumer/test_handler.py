@@ -21,7 +21,7 @@ from tests.support.queues import take_all
 from tests.support.rmq import outbox_bodies, rmq_event
 from tests.support.servers import Vhost
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.broker]
 
 
 @pytest.fixture(scope="module")

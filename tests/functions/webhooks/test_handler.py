@@ -27,7 +27,7 @@ from tests.support.rmq import rmq_event
 from tests.support.servers import Vhost
 from webhooks import handler as webhooks
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.broker]
 
 SETTINGS = {"WEBHOOK_ALLOW_LOOPBACK": "true", "WEBHOOK_RETRY_DELAYS_SECONDS": "1,2,4"}
 SECRET = "whsec_cGF5YnJpZGdlLWxvY2FsLXdlYmhvb2stc2VjcmV0ISE="

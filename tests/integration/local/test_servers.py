@@ -1,5 +1,6 @@
 """The private PostgreSQL and RabbitMQ that tests and the offline stack run on."""
 
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,21 @@ from local.errors import PortTakenError
 from local.processes import Processes, accepts_connections, running
 from local.progress import Progress
 from local.servers import postgres, rabbitmq
-from tests.support.servers import Broker, Postgres, Vhost
+from tests.support import given_broker
+from tests.support.servers import Broker, Postgres, private_settings, start_broker, stop_and_remove
 
 pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def private_broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A broker that was started here, even where the session is given one."""
+    if not given_broker.is_given():
+        yield request.getfixturevalue("broker")
+        return
+    started = start_broker(private_settings(tmp_path_factory.mktemp("rabbitmq")))
+    yield started
+    stop_and_remove(started)
 
 
 class TestPostgres:
@@ -53,20 +66,21 @@ class TestPostgres:
 
 
 class TestRabbitMQ:
-    def test_says_which_variable_to_change_when_its_port_is_taken(self, broker: Broker, tmp_path: Path) -> None:
-        settings = replace(broker.settings, state_dir=tmp_path)
+    def test_says_which_variable_to_change_when_its_port_is_taken(self, private_broker: Broker, tmp_path: Path) -> None:
+        settings = replace(private_broker.settings, state_dir=tmp_path)
         with pytest.raises(PortTakenError, match="set PAYBRIDGE_LOCAL_AMQP_PORT to another port"):
             rabbitmq.start(settings, Processes(tmp_path), Progress(quiet=True))
 
-    def test_keeps_queues_and_messages_over_an_outage(self, broker: Broker, vhost: Vhost) -> None:
-        publish = f"{broker.management_url}/api/exchanges/{vhost.name}/payments/publish"
+    def test_keeps_queues_and_messages_over_an_outage(self, private_broker: Broker) -> None:
+        vhost = private_broker.fresh_vhost()
+        publish = f"{private_broker.management_url}/api/exchanges/{vhost.name}/payments/publish"
         message = {"routing_key": "payments.new", "payload": "x", "payload_encoding": "string"}
         message["properties"] = {"delivery_mode": 2}  # type: ignore[assignment]
         assert httpx.post(publish, json=message, trust_env=False).json() == {"routed": True}
-        broker.stop()
-        assert not accepts_connections(broker.settings.amqp_port)
-        assert not {"rabbitmq", "epmd"} & set(running(broker.settings.state_dir))
-        broker.start()
-        take = f"{broker.management_url}/api/queues/{vhost.name}/payments.new/get"
+        private_broker.stop()
+        assert not accepts_connections(private_broker.settings.amqp_port)
+        assert not {"rabbitmq", "epmd"} & set(running(private_broker.settings.state_dir))
+        private_broker.start()
+        take = f"{private_broker.management_url}/api/queues/{vhost.name}/payments.new/get"
         request = {"count": 1, "ackmode": "ack_requeue_false", "encoding": "auto"}
         assert [m["payload"] for m in httpx.post(take, json=request, trust_env=False).json()] == ["x"]

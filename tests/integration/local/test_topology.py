@@ -10,7 +10,7 @@ from local import topology
 from local.errors import LocalError
 from tests.support.servers import Broker, Vhost
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.broker]
 
 DECLARED = json.loads(topology.TOPOLOGY_FILE.read_text())
 

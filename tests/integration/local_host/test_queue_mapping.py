@@ -16,7 +16,7 @@ from tests.support.servers import Broker, Vhost
 
 TEMPLATE = Path(__file__).parents[2] / "support" / "lambda_functions" / "template.yaml"
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.broker]
 
 
 @pytest.fixture
@@ -100,6 +100,7 @@ class TestQueueMapping:
         assert first
         assert {body for batch in again[1:] for body in batch} == {"a", "b", "c"}
 
+    @pytest.mark.broker_stops
     async def test_comes_back_after_an_outage_of_the_broker(self, batches: tuple[Vhost, Path], broker: Broker) -> None:
         vhost, noted = batches
         await publish(vhost, ["before"])

@@ -24,7 +24,7 @@ from tests.support.payments import new_merchant, new_payment, outbox_rows
 from tests.support.queues import take_all
 from tests.support.servers import Broker, Postgres, Vhost, address_of
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.broker]
 
 _MISROUTE = Statement("UPDATE outbox SET routing_key = 'nowhere' WHERE payment_id = :id::uuid")
 
@@ -391,6 +391,7 @@ class TestDrain:
         await drain(database, vhost.amqp_url, 0.5)
         assert 0.4 < time.monotonic() - started < 5
 
+    @pytest.mark.broker_stops
     async def test_an_outage_of_the_broker_only_delays(self, database: Database, broker: Broker) -> None:
         vhost = broker.fresh_vhost()
         accept(database, 5)

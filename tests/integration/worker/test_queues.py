@@ -21,7 +21,7 @@ from tests.support.live import eventually_async
 from tests.support.queues import put, take_all
 from tests.support.servers import Vhost
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.broker]
 
 QUEUE = "payments.new"
 

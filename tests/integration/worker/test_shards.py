@@ -20,7 +20,7 @@ from tests.support.queues import take_all
 from tests.support.servers import Vhost
 from tests.support.workers import Workers
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.broker]
 
 SHARDS = 4
 

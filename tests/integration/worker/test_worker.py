@@ -17,7 +17,7 @@ from tests.support.rmq import outbox_bodies
 from tests.support.servers import Broker, Postgres
 from tests.support.workers import Worker, Workers
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.broker]
 
 
 def queue_up(place: Place, count: int) -> list[UUID]:
@@ -118,6 +118,7 @@ class TestConsumer:
 
 
 class TestOutages:
+    @pytest.mark.broker_stops
     def test_it_comes_back_with_the_broker(self, place: Place, workers: Workers, broker: Broker) -> None:
         worker = workers.start("consumer")
         worker.wait_until_ready()
