@@ -8,6 +8,7 @@ LOCAL := $(BIN)/python -m local
 DEV := $(VENV)/.installed
 SAM := .venv-sam/.installed
 BENCH := .venv-bench/.installed
+LOCALSTACK := .venv-localstack/.installed
 PIP := -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes
 
 # The operator's command, for this machine: .venv/bin/paybridge.
@@ -40,9 +41,15 @@ down: $(DEV) ## Stop everything; the data stays
 clean: $(DEV) ## Stop everything and delete data and logs
 	@$(LOCAL) clean
 
+##@ The same, closer to AWS
+.PHONY: localstack localstack-down
+localstack: $(DEV) $(SAM) $(LOCALSTACK) ## Deploy template.yaml to an AWS emulator on port 4566, send a sample payment, follow the logs
+	@$(LOCAL) localstack
+localstack-down: down ## Stop it from another terminal
+
 ##@ Work on the code
 .PHONY: test check bench bench-docs flash-sale load fmt hooks lock
-test: $(DEV) $(SAM) $(BENCH) ## Run all tests; PYTEST_ARGS="-k relay" chooses among them
+test: $(DEV) $(SAM) $(BENCH) $(LOCALSTACK) ## Run all tests; PYTEST_ARGS="-k relay" chooses among them
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 check: $(DEV) ## Check format, lint, types and architecture
 	@$(BIN)/ruff format --check .
@@ -67,6 +74,7 @@ lock: ## Pin the dependencies of pyproject.toml again, with hashes (needs uv)
 	@$(COMPILE) --group dev pyproject.toml --output-file requirements/dev.lock
 	@$(COMPILE) --constraints requirements/dev.lock pyproject.toml --output-file layers/paybridge/requirements.txt
 	@$(COMPILE) --no-strip-extras --group sam --output-file requirements/sam.lock
+	@$(COMPILE) --no-strip-extras --group localstack --output-file requirements/localstack.lock
 	@$(COMPILE) --no-strip-extras --group bench --constraints requirements/dev.lock --output-file requirements/bench.lock
 
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
@@ -86,6 +94,8 @@ $(SAM): requirements/sam.lock
 	@$(call install,.venv-sam,$<)
 $(BENCH): requirements/bench.lock
 	@$(call install,.venv-bench,$<)
+$(LOCALSTACK): requirements/localstack.lock
+	@$(call install,.venv-localstack,$<)
 
 define install
 set -e; $(check_python); \

@@ -14,7 +14,7 @@ from types import FrameType
 
 import psutil
 
-from local import payment
+from local import payment, sam
 from local.errors import LocalError
 from local.logs import LogFollower
 from local.processes import is_alive, left_alive, pid_file, read_pid_file, running, stop_recorded, write_pid_file
@@ -65,10 +65,25 @@ def run(settings: LocalSettings) -> None:
         print("Starting Paybridge", flush=True)
         stack.start()
         demo(settings)
-        print("", _addresses(settings), "", "Following the logs; Ctrl-C stops everything.", sep="\n", flush=True)
-        # Ctrl-C is how this command is meant to end, so it is no failure from here on.
-        with suppress(KeyboardInterrupt):
-            LogFollower(settings.logs_dir).follow(stack.watch)
+        print("", _addresses(settings), sep="\n")
+        _follow_logs(settings, stack)
+
+
+def localstack(settings: LocalSettings) -> None:
+    """Deploy `template.yaml` to an AWS emulator, send a sample payment through it, follow the logs until Ctrl-C."""
+    # Only this command needs what it loads.
+    from local import deployment
+    from local.localstack import LocalStack
+
+    stack = LocalStack(settings)
+    with _supervising(settings), _stopping(stack):
+        print("Starting Paybridge at an AWS endpoint", flush=True)
+        stack.start()
+        assert stack.deployed is not None
+        host = deployment.api_host(settings, stack.deployed)
+        demo(settings, **({"api_url": settings.aws_url, "api_host": host} if host else {}))
+        print("", _addresses(settings), f"AWS        {settings.aws_url} (stack {sam.STACK_NAME})", sep="\n")
+        _follow_logs(settings, stack)
 
 
 def servers(settings: LocalSettings) -> None:
@@ -134,12 +149,12 @@ def logs(settings: LocalSettings) -> None:
     LogFollower(settings.logs_dir, lines_before=LOG_LINES_BEFORE).follow()
 
 
-def demo(settings: LocalSettings) -> None:
-    """Send a sample payment through a running stack."""
+def demo(settings: LocalSettings, **api: str) -> None:
+    """Send a sample payment through a running stack; `api` says where, if not at the usual port."""
     # Its HTTP library takes long to load, and most commands do not need it.
     from local.demo import run
 
-    run(settings)
+    run(settings, **api)
 
 
 def status(settings: LocalSettings) -> None:
@@ -159,6 +174,13 @@ def clean(settings: LocalSettings) -> None:
     print("Data and logs are deleted.")
 
 
+def _follow_logs(settings: LocalSettings, stack: Stack) -> None:
+    print("", "Following the logs; Ctrl-C stops everything.", sep="\n", flush=True)
+    # Ctrl-C is how these commands are meant to end, so it is no failure from here on.
+    with suppress(KeyboardInterrupt):
+        LogFollower(settings.logs_dir).follow(stack.watch)
+
+
 COMMANDS = {
     "run": (run, "start everything, send a sample payment, follow the logs until Ctrl-C"),
     "up": (up, "start everything in the background and return when it is ready"),
@@ -167,6 +189,7 @@ COMMANDS = {
     "demo": (demo, "send a sample payment through a running stack"),
     "status": (status, "list the running processes"),
     "clean": (clean, "stop everything and delete data and logs"),
+    "localstack": (localstack, "deploy to an AWS emulator, send a sample payment, follow the logs until Ctrl-C"),
     "servers": (servers, "start PostgreSQL, RabbitMQ and the AWS fake alone, until Ctrl-C"),
     "supervise": (supervise, "start everything without a terminal, until SIGTERM; `up` runs this"),
 }

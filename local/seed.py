@@ -8,45 +8,59 @@ from contextlib import closing
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from local import aws
 from local.servers.postgres import connect
-from local.settings import AWS_KEYS, AWS_REGION, LocalSettings
+from local.settings import AWS_REGION, LocalSettings
 
 DEMO_API_KEY = "secret-api-key"
 DEMO_WEBHOOK_SECRET = "whsec_cGF5YnJpZGdlLWxvY2FsLXdlYmhvb2stc2VjcmV0ISE="
 OTHER_API_KEY = "secret-other-key"
 OPERATOR_API_KEY = "secret-operator-key"
+ARCHIVE_BUCKET = "paybridge-local-archive"
+EVENT_BUS = "paybridge-local"
 
 
 def write_aws(settings: LocalSettings, postgres_url: str, amqp_url: str) -> None:
     """Write the secrets and parameters that `template.yaml` names into the AWS fake."""
-    secrets = _client(settings, "secretsmanager")
+    secrets = aws.client(settings, "secretsmanager")
     database = urlsplit(postgres_url)
     database_secret = _put_secret(secrets, "paybridge/local/database", _credentials(postgres_url))
     broker_secret = _put_secret(secrets, "paybridge/local/broker", _credentials(amqp_url))
     key = f"arn:aws:kms:{AWS_REGION}:123456789012:key/00000000-0000-4000-8000-000000000000"
     parameters = {
-        "database/host": database.hostname or "127.0.0.1",
+        "database/host": settings.seen_by_functions(database.hostname or "127.0.0.1"),
         "database/port": str(database.port or 5432),
         "database/name": database.path.lstrip("/"),
         "database/secret-id": database_secret,
         "database/admin-secret-id": database_secret,
-        "broker/url": _place_of(amqp_url),
+        "broker/url": settings.seen_by_functions(_place_of(amqp_url)),
         "broker/arn": f"arn:aws:mq:{AWS_REGION}:123456789012:broker:paybridge-local:b-local",
         "broker/secret-id": broker_secret,
-        "gateway/url": settings.gateway_url,
+        "gateway/url": settings.seen_by_functions(settings.gateway_url),
         "network/subnet-ids": "subnet-local",
         "network/security-group-ids": "sg-local",
         "secrets/key-arn": key,
         "alarms/topic-arn": f"arn:aws:sns:{AWS_REGION}:123456789012:paybridge-local-alarms",
+        "archive/bucket": ARCHIVE_BUCKET,
+        "events/bus-name": EVENT_BUS,
     }
-    ssm = _client(settings, "ssm")
+    ssm = aws.client(settings, "ssm")
     for name, value in parameters.items():
         ssm.put_parameter(Name=f"/paybridge/dev/{name}", Value=value, Type="String", Overwrite=True)
 
 
+def create_archive_and_bus(settings: LocalSettings) -> None:
+    """Make the bucket and the event bus that the parameters name, where they are not there yet."""
+    s3, events = aws.client(settings, "s3"), aws.client(settings, "events")
+    if ARCHIVE_BUCKET not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
+        s3.create_bucket(Bucket=ARCHIVE_BUCKET, CreateBucketConfiguration={"LocationConstraint": AWS_REGION})
+    if EVENT_BUS not in {bus["Name"] for bus in events.list_event_buses()["EventBuses"]}:
+        events.create_event_bus(Name=EVENT_BUS)
+
+
 def parameter(settings: LocalSettings, name: str) -> str:
     """The value of one SSM parameter in the AWS fake."""
-    return str(_client(settings, "ssm").get_parameter(Name=name)["Parameter"]["Value"])
+    return str(aws.client(settings, "ssm").get_parameter(Name=name)["Parameter"]["Value"])
 
 
 def migrate_and_register(postgres_url: str) -> None:
@@ -79,18 +93,6 @@ def _is_at(postgres_url: str, revision: str) -> bool:
         if connection.run("SELECT to_regclass('alembic_version')") == [[None]]:
             return False
         return bool(connection.run("SELECT version_num FROM alembic_version") == [[revision]])
-
-
-def _client(settings: LocalSettings, service: str) -> Any:
-    import boto3
-
-    return boto3.client(
-        service,
-        endpoint_url=settings.aws_url,
-        region_name=AWS_REGION,
-        aws_access_key_id=AWS_KEYS["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=AWS_KEYS["AWS_SECRET_ACCESS_KEY"],
-    )
 
 
 def _put_secret(client: Any, name: str, value: dict[str, str]) -> str:

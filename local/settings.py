@@ -33,6 +33,8 @@ VARIABLES = {
     "postgres_url": "PAYBRIDGE_LOCAL_POSTGRES_URL",
     "rabbitmq_url": "PAYBRIDGE_LOCAL_RABBITMQ_URL",
     "rabbitmq_management_url": "PAYBRIDGE_LOCAL_RABBITMQ_MANAGEMENT_URL",
+    "aws_endpoint": "PAYBRIDGE_LOCAL_AWS_URL",
+    "container_host": "PAYBRIDGE_LOCAL_CONTAINER_HOST",
     "postgres_version": "PAYBRIDGE_LOCAL_POSTGRES_VERSION",
     "workers": "PAYBRIDGE_LOCAL_WORKERS",
     "payment_shards": "PAYBRIDGE_LOCAL_PAYMENT_SHARDS",
@@ -61,6 +63,9 @@ class LocalSettings:
     postgres_url: str = ""
     rabbitmq_url: str = ""
     rabbitmq_management_url: str = ""
+    aws_endpoint: str = ""
+    # The IP address by which containers reach this machine; empty where the functions run on it directly.
+    container_host: str = ""
     postgres_version: int = 16
     # Processes of each `paybridge worker` that do the work of the relay and the queue mappings; 0 leaves it to Lambda.
     workers: int = 0
@@ -102,7 +107,7 @@ class LocalSettings:
 
     @property
     def aws_url(self) -> str:
-        return f"http://127.0.0.1:{self.aws_port}"
+        return self.aws_endpoint.rstrip("/") or f"http://127.0.0.1:{self.aws_port}"
 
     @property
     def api_url(self) -> str:
@@ -119,6 +124,12 @@ class LocalSettings:
     @property
     def lambda_url(self) -> str:
         return f"http://127.0.0.1:{self.lambda_port}"
+
+    def seen_by_functions(self, address: str) -> str:
+        """A loopback host or URL of the stack as the functions have to name it."""
+        if not self.container_host:
+            return address
+        return address.replace("127.0.0.1", self.container_host).replace("localhost", self.container_host)
 
 
 def variable_of(name: str) -> str:

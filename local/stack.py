@@ -104,7 +104,7 @@ class Stack:
         return unquote(urlsplit(rabbitmq.amqp_url_of(self.settings)).path[1:]) or "/"
 
     @property
-    def _parameters(self) -> dict[str, str]:
+    def parameters(self) -> dict[str, str]:
         """The values of the template's parameters."""
         shards = self.settings.payment_shards or topology.payment_shards()
         return {**PARAMETERS, "PaymentShards": str(shards), "BrokerVirtualHost": self._vhost}
@@ -129,23 +129,26 @@ class Stack:
         with self.progress.step(f"functions, schedules and queue mappings; API on port {settings.api_port}"):
             log = self.processes.log_of("bridge")
             old_bytes = log.stat().st_size if log.exists() else 0
-            arguments = ["--logs-dir", str(settings.logs_dir)]
-            arguments += [f"--parameter={name}={value}" for name, value in self._parameters.items()]
-            if settings.workers:
-                arguments += [f"--without={logical_id}" for logical_id in workers.replaced_functions()]
             broker_url = {variable_of("rabbitmq_url"): rabbitmq.amqp_url_of(settings)}
-            child = self._start_module("bridge", "local.bridge", arguments, broker_url)
+            child = self._start_module("bridge", "local.bridge", self._bridge_arguments(), broker_url)
             self.processes.wait_until_ready(
                 child,
                 lambda: BRIDGE_READY in log.read_bytes()[old_bytes:] and answers(f"{settings.api_url}/health"),
                 BRIDGE_SECONDS_MAX,
             )
 
+    def _bridge_arguments(self) -> list[str]:
+        arguments = ["--logs-dir", str(self.settings.logs_dir)]
+        arguments += [f"--parameter={name}={value}" for name, value in self.parameters.items()]
+        if self.settings.workers:
+            arguments += [f"--without={logical_id}" for logical_id in workers.replaced_functions()]
+        return arguments
+
     def start_workers(self) -> None:
         """Start the workers that `settings` ask for: part of `start`, or after the functions were started again."""
         if self.settings.workers:
             with self.progress.step("workers in the place of the relay and the queue mappings"):
-                workers.start(self.settings, self.processes, self._parameters, self._environment())
+                workers.start(self.settings, self.processes, self.parameters, self._environment())
 
     def stop(self) -> None:
         """Stop all that this stack has started."""
@@ -180,6 +183,8 @@ class Stack:
         """Whether the server of this port is one that the user runs."""
         if port == "postgres_port":
             return bool(self.settings.postgres_url)
+        if port == "aws_port":
+            return bool(self.settings.aws_endpoint)
         return port in {"amqp_port", "management_port"} and bool(self.settings.rabbitmq_url)
 
     def _run_in_parallel(self, parts: list[Callable[[], None]]) -> None:
@@ -216,7 +221,10 @@ class Stack:
     def _start_moto(self) -> None:
         with self.progress.step(f"AWS fake on port {self.settings.aws_port}"):
             moto.start(self.settings, self.processes)
-            seed.write_aws(self.settings, postgres.database_url_of(self.settings), rabbitmq.amqp_url_of(self.settings))
+            self._write_aws()
+
+    def _write_aws(self) -> None:
+        seed.write_aws(self.settings, postgres.database_url_of(self.settings), rabbitmq.amqp_url_of(self.settings))
 
     def _start_moto_and_functions(self) -> None:
         """The functions start while RabbitMQ does, as soon as there is what the first of them looks for."""

@@ -72,6 +72,13 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--logs-dir", type=Path, default=_PROJECT / ".local" / "logs", help="where <function>.log files go")
     add("--lambda-endpoint", metavar="URL", help="run no functions here but invoke them at this Lambda endpoint")
+    add(
+        "--lambda-name",
+        action="append",
+        default=[],
+        metavar="LOGICAL_ID=NAME",
+        help="what a function is called at that endpoint, if not by its logical id; may be repeated",
+    )
     add("--concurrency-max", type=int, metavar="N", help="environments of one function, below its reserved concurrency")
     add(
         "--without",
@@ -91,7 +98,7 @@ def main() -> int:
     _configure_logging()
     raise_limit()
     try:
-        template = read_template(options.template, _parameters(options.parameter)).without(options.without)
+        template = read_template(options.template, _pairs("--parameter", options.parameter)).without(options.without)
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(serve(options, template))
     except (TemplateError, PortError) as error:
@@ -127,7 +134,8 @@ async def serve(options: argparse.Namespace, template: Template) -> None:
 
 async def _start_invoker(options: argparse.Namespace, template: Template, stack: AsyncExitStack) -> Invoker:
     if options.lambda_endpoint:
-        return await stack.enter_async_context(LambdaEndpointInvoker(options.lambda_endpoint))
+        names = _pairs("--lambda-name", options.lambda_name)
+        return await stack.enter_async_context(LambdaEndpointInvoker(options.lambda_endpoint, names))
     host = LambdaHost(
         template, logs_dir=options.logs_dir, port=options.lambda_port, concurrency_max=options.concurrency_max
     )
@@ -166,14 +174,14 @@ async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
     await asyncio.wait(tasks, timeout=0.3)
 
 
-def _parameters(pairs: list[str]) -> dict[str, str]:
-    parameters = {}
-    for pair in pairs:
-        name, separator, value = pair.partition("=")
+def _pairs(option: str, texts: list[str]) -> dict[str, str]:
+    pairs = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
         if not separator:
-            raise TemplateError(f"--parameter {pair} is not of the form NAME=VALUE.")
-        parameters[name] = value
-    return parameters
+            raise TemplateError(f"{option} {text} is not of the form NAME=VALUE.")
+        pairs[name] = value
+    return pairs
 
 
 def _lambda_url(options: argparse.Namespace, invoker: Invoker) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+from collections.abc import Mapping
 from typing import Self
 from urllib.parse import quote
 
@@ -28,10 +29,14 @@ _REFUSALS = {404: FunctionNotFoundError, 413: PayloadTooLargeError, 429: Throttl
 
 
 class LambdaEndpointInvoker:
-    """An `Invoker` over Lambda's Invoke API. Use as an asynchronous context manager."""
+    """An `Invoker` over Lambda's Invoke API. Use as an asynchronous context manager.
 
-    def __init__(self, url: str) -> None:
+    `names` says what functions are called there, by logical id; the others are called by their logical id.
+    """
+
+    def __init__(self, url: str, names: Mapping[str, str] | None = None) -> None:
         self._url = url.rstrip("/")
+        self._names = names or {}
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -66,7 +71,8 @@ class LambdaEndpointInvoker:
 
     async def _post(self, function_name: str, payload: bytes, kind: str) -> InvocationResult:
         assert self._session is not None
-        url = f"{self._url}/2015-03-31/functions/{quote(function_name, safe='')}/invocations"
+        name = quote(self._names.get(function_name, function_name), safe="")
+        url = f"{self._url}/2015-03-31/functions/{name}/invocations"
         headers = {"X-Amz-Invocation-Type": kind, "Content-Type": "application/json", "Authorization": _authorization()}
         try:
             # As a stream, because aiohttp warns of large bodies of bytes.

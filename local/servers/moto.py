@@ -4,6 +4,7 @@ import os
 import sys
 from dataclasses import dataclass
 
+from local import aws
 from local.processes import Processes, accepts_connections, ensure_port_free
 from local.settings import LocalSettings, variable_of
 
@@ -22,7 +23,13 @@ class MotoServer:
 
 
 def start(settings: LocalSettings, processes: Processes) -> MotoServer:
-    """Start moto's server on `settings.aws_port`."""
+    """Start moto's server on `settings.aws_port`, or take the endpoint that `settings.aws_endpoint` names.
+
+    Raises LocalError with a sentence for the user when that cannot be done.
+    """
+    if settings.aws_endpoint:
+        aws.check_given(settings)
+        return MotoServer(settings.aws_url, processes)
     ensure_port_free(settings.aws_port, "the AWS fake", variable_of("aws_port"))
     # It listens when it has loaded everything; what a service needs it loads with the first request for it.
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(settings.aws_port)]

@@ -36,7 +36,7 @@ def private_settings(state_dir: Path) -> LocalSettings:
     while len(numbers) < len(names):
         numbers.add(free_port())
     ports: dict[str, Any] = dict(zip(names, numbers, strict=True))
-    own: dict[str, Any] = {"postgres_url": "", "rabbitmq_url": "", "rabbitmq_management_url": ""}
+    own: dict[str, Any] = {"postgres_url": "", "rabbitmq_url": "", "rabbitmq_management_url": "", "aws_endpoint": ""}
     return replace(LocalSettings.load(), state_dir=state_dir, **own, **ports)
 
 

@@ -1,0 +1,46 @@
+"""Clients of the AWS-compatible endpoint of the stack: the AWS fake, an emulator, or one that the user runs."""
+
+import platform
+from typing import Any
+from urllib.parse import urlsplit
+
+from local.errors import LocalError
+from local.settings import AWS_KEYS, AWS_REGION, LocalSettings, variable_of
+
+# An endpoint that is there answers at once, and one that is not should not be asked for a minute.
+_LOOK_SECONDS_MAX = 5
+
+
+def client(settings: LocalSettings, service: str, **config: Any) -> Any:
+    """A boto3 client that can reach nothing but the stack's endpoint; `config` are options of botocore's Config."""
+    # Loaded late: most commands need no AWS.
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(
+        service,
+        endpoint_url=settings.aws_url,
+        region_name=AWS_REGION,
+        aws_access_key_id=AWS_KEYS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=AWS_KEYS["AWS_SECRET_ACCESS_KEY"],
+        config=Config(**config),
+    )
+
+
+def check_given(settings: LocalSettings) -> None:
+    """Raises LocalError when the endpoint that the user runs is none or does not answer."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    name, parts = variable_of("aws_endpoint"), urlsplit(settings.aws_endpoint)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/"):
+        raise LocalError(f"{name} is {settings.aws_endpoint}, which is not of the form http://host:port: correct it.")
+    patience = {"connect_timeout": _LOOK_SECONDS_MAX, "read_timeout": _LOOK_SECONDS_MAX, "retries": {"max_attempts": 0}}
+    try:
+        client(settings, "sts", **patience).get_caller_identity()
+    except (BotoCoreError, ClientError) as error:
+        raise LocalError(f"{name} names {parts.netloc}, which does not answer as AWS does: {error}") from None
+
+
+def processor() -> str:
+    """This machine's processor by Lambda's name of it."""
+    return "arm64" if platform.machine().lower() in {"arm64", "aarch64"} else "x86_64"
