@@ -17,6 +17,10 @@ COMMAND := $(BIN)/paybridge
 ifdef WORKERS
 export PAYBRIDGE_LOCAL_WORKERS := $(WORKERS)
 endif
+# `make up COMPOSE=1`, and every other command of the stack: the servers run in Docker, by compose.yaml (docs/offline.md).
+ifdef COMPOSE
+export PAYBRIDGE_LOCAL_COMPOSE := $(COMPOSE)
+endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -26,7 +30,7 @@ MAKEFLAGS += --no-print-directory
 .PHONY: local up demo payment status logs down clean
 local: $(DEV) $(COMMAND) ## Start everything, send a sample payment, follow the logs until Ctrl-C
 	@$(LOCAL) run
-up: $(DEV) $(COMMAND) ## The same in the background; returns when it is ready; WORKERS=1 with long-running workers
+up: $(DEV) $(COMMAND) ## The same in the background; returns when it is ready; WORKERS=1 has workers, COMPOSE=1 Docker
 	@$(LOCAL) up
 demo: $(DEV) ## Send a sample payment through the running stack and show its way
 	@$(LOCAL) demo
@@ -81,7 +85,7 @@ COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-ha
 
 .PHONY: help
 help: ## Show this table
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- the environments ------------------------------------------------------------------------------------------------
 # `make lock` writes the locks; all of them are complete, so pip resolves nothing and installs exactly what is hashed.

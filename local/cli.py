@@ -19,7 +19,7 @@ from local.errors import LocalError
 from local.logs import LogFollower
 from local.processes import is_alive, left_alive, pid_file, read_pid_file, running, stop_recorded, write_pid_file
 from local.progress import use_utf8
-from local.servers import postgres
+from local.servers import compose, postgres
 from local.settings import PROJECT, LocalSettings, variable_of
 from local.stack import ERRORS, SUPERVISOR, Stack
 
@@ -170,6 +170,8 @@ def clean(settings: LocalSettings) -> None:
     """Stop everything and delete its data and logs; what was downloaded stays."""
     down(settings)
     postgres.remove_data(settings)
+    if settings.compose:
+        compose.remove(settings)
     shutil.rmtree(settings.state_dir, ignore_errors=True)
     print("Data and logs are deleted.")
 

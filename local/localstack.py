@@ -33,6 +33,8 @@ class LocalStack(Stack):
         """Start everything, deploy, and return when payments can be sent. Raises LocalError."""
         if self.settings.workers:
             raise LocalError("Workers take no part in a deployment: unset PAYBRIDGE_LOCAL_WORKERS.")
+        if self.settings.compose:
+            raise LocalError("The AWS fake of compose.yaml deploys nothing: unset PAYBRIDGE_LOCAL_COMPOSE.")
         ports = [name for name in PORTS if name != "lambda_port"]
         parts = [self._start_postgres, self._start_rabbitmq, self._start_gateway, self._start_sink]
         self._start(ports, [*parts, self._build, self._start_endpoint_and_deploy])

@@ -35,6 +35,7 @@ VARIABLES = {
     "rabbitmq_management_url": "PAYBRIDGE_LOCAL_RABBITMQ_MANAGEMENT_URL",
     "aws_endpoint": "PAYBRIDGE_LOCAL_AWS_URL",
     "container_host": "PAYBRIDGE_LOCAL_CONTAINER_HOST",
+    "compose": "PAYBRIDGE_LOCAL_COMPOSE",
     "postgres_version": "PAYBRIDGE_LOCAL_POSTGRES_VERSION",
     "workers": "PAYBRIDGE_LOCAL_WORKERS",
     "payment_shards": "PAYBRIDGE_LOCAL_PAYMENT_SHARDS",
@@ -66,6 +67,8 @@ class LocalSettings:
     aws_endpoint: str = ""
     # The IP address by which containers reach this machine; empty where the functions run on it directly.
     container_host: str = ""
+    # 1: these servers run in Docker, by compose.yaml.
+    compose: int = 0
     postgres_version: int = 16
     # Processes of each `paybridge worker` that do the work of the relay and the queue mappings; 0 leaves it to Lambda.
     workers: int = 0
@@ -92,7 +95,8 @@ class LocalSettings:
         _refuse_equal_ports(settings)
         _refuse_beyond(settings, "workers", WORKERS_MAX)
         _refuse_beyond(settings, "payment_shards", PAYMENT_SHARDS_MAX)
-        return settings
+        _refuse_beyond(settings, "compose", 1)
+        return settings._with_servers_in_docker() if settings.compose else settings
 
     def environment(self) -> dict[str, str]:
         """The variables from which `load` makes these same settings again, for child processes.
@@ -100,6 +104,16 @@ class LocalSettings:
         An empty one stays among them: it hides the same variable in the `.env` file.
         """
         return {VARIABLES[item.name]: str(getattr(self, item.name)) for item in fields(self)}
+
+    def _with_servers_in_docker(self) -> Self:
+        """The settings with the URLs of the servers of compose.yaml, whatever other URLs were given."""
+        return replace(
+            self,
+            postgres_url=f"postgresql://paybridge:paybridge@127.0.0.1:{self.postgres_port}/paybridge",
+            rabbitmq_url=f"amqp://guest:guest@127.0.0.1:{self.amqp_port}/",
+            rabbitmq_management_url=f"http://guest:guest@127.0.0.1:{self.management_port}",
+            aws_endpoint=f"http://127.0.0.1:{self.aws_port}",
+        )
 
     @property
     def logs_dir(self) -> Path:

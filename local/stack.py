@@ -16,7 +16,7 @@ from local import seed, topology, workers
 from local.errors import ServerDiedError
 from local.processes import Child, Processes, answers, died_sentence, ensure_port_free, stop_recorded
 from local.progress import Progress
-from local.servers import moto, postgres, rabbitmq
+from local.servers import compose, moto, postgres, rabbitmq
 from local.servers.postgres import PostgresServer
 from local.servers.rabbitmq import RabbitMQServer
 from local.settings import AWS_KEYS, AWS_REGION, PROJECT, PYTHON_PATH, LocalSettings, variable_of
@@ -153,6 +153,8 @@ class Stack:
     def stop(self) -> None:
         """Stop all that this stack has started."""
         self.processes.stop()
+        if self.settings.compose:
+            compose.stop(self.settings)
 
     def watch(self, seconds: float) -> None:
         """Wait `seconds` and raise ServerDiedError as soon as a process of the stack has ended by itself."""
@@ -172,7 +174,13 @@ class Stack:
         for name in ports:
             if not self._is_given(name):
                 ensure_port_free(getattr(self.settings, name), PORTS[name], variable_of(name))
+        if self.settings.compose:
+            self._or_stop(self._start_compose)
         self._or_stop(lambda: self._run_in_parallel([*parts, _load_libraries]))
+
+    def _start_compose(self) -> None:
+        with self.progress.step("PostgreSQL, RabbitMQ and the AWS fake in Docker"):
+            compose.start(self.settings, self.processes)
 
     def _remove_old_logs(self) -> None:
         for log in self.settings.logs_dir.glob("*.log"):

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -152,6 +153,15 @@ def test_an_endpoint_that_does_not_answer_is_one_sentence(settings: LocalSetting
     (sentence,) = started.errors
     assert "PAYBRIDGE_LOCAL_AWS_URL" in sentence
     assert running(settings.state_dir) == {}
+
+
+@pytest.mark.parametrize("own", ["workers", "compose"])
+def test_what_takes_no_part_in_it_is_refused(settings: LocalSettings, own: str) -> None:
+    given: dict[str, Any] = {own: 1}
+    with foreground(replace(settings, **given), "localstack") as started:
+        assert started.wait() == 1
+    (sentence,) = started.errors
+    assert f"PAYBRIDGE_LOCAL_{own.upper()}" in sentence
 
 
 def test_ministack_is_never_reached_from_elsewhere(settings: LocalSettings) -> None:

@@ -36,7 +36,13 @@ def private_settings(state_dir: Path) -> LocalSettings:
     while len(numbers) < len(names):
         numbers.add(free_port())
     ports: dict[str, Any] = dict(zip(names, numbers, strict=True))
-    own: dict[str, Any] = {"postgres_url": "", "rabbitmq_url": "", "rabbitmq_management_url": "", "aws_endpoint": ""}
+    own: dict[str, Any] = {
+        "postgres_url": "",
+        "rabbitmq_url": "",
+        "rabbitmq_management_url": "",
+        "aws_endpoint": "",
+        "compose": 0,
+    }
     return replace(LocalSettings.load(), state_dir=state_dir, **own, **ports)
 
 
