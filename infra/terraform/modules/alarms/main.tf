@@ -104,14 +104,16 @@ locals {
     }) },
   )
 
-  database = { for kind, alarm in {
+  database = { for name, alarm in {
     database-cpu = {
+      kind        = "database-cpu"
       description = "The database's processor is busy."
       metric      = "CPUUtilization"
       statistic   = "Average"
       threshold   = var.database_cpu_percent_max
     }
     database-storage = {
+      kind        = "database-storage"
       description = "The database's disk fills up; a full one stops everything."
       metric      = "FreeStorageSpace"
       statistic   = "Minimum"
@@ -122,46 +124,49 @@ locals {
       periods_looked_at = 1
     }
     database-connections = {
+      kind        = "database-connections"
       description = "The database has more connections than the functions need."
       metric      = "DatabaseConnections"
       threshold   = var.database_connections_max
     }
     database-memory = {
+      kind        = "database-memory"
       description = "The database runs out of memory."
       metric      = "FreeableMemory"
       statistic   = "Minimum"
       operator    = "LessThanThreshold"
       threshold   = var.database_freeable_memory_bytes_min
     }
-    } : kind => merge(local.told_by_servers, {
-      kind       = kind
+    } : name => merge(local.told_by_servers, {
       namespace  = "AWS/RDS"
       dimensions = { DBInstanceIdentifier = var.database_identifier }
     }, alarm)
   }
 
   # In a cluster the figures are those of its three nodes together, and so are the limits.
-  broker = { for kind, alarm in {
+  broker = { for name, alarm in {
     broker-cpu = {
+      kind        = "broker-cpu"
       description = "The broker's processor is busy."
       metric      = "SystemCpuUtilization"
       statistic   = "Average"
       threshold   = var.broker_cpu_percent_max
     }
     broker-memory = {
+      kind        = "broker-memory"
       description = "The broker's memory nears the limit at which it blocks publishers; messages then wait in the outbox."
       ratio       = { expression = "100 * used / limit", used = "RabbitMQMemUsed", limit = "RabbitMQMemLimit" }
       threshold   = var.broker_memory_percent_max
     }
     broker-disk = {
+      kind        = "broker-disk"
       description = "The broker's disk nears the limit at which it blocks publishers; messages then wait in the outbox."
       ratio       = { expression = "used / limit", used = "RabbitMQDiskFree", limit = "RabbitMQDiskFreeLimit" }
       statistic   = "Minimum"
       operator    = "LessThanThreshold"
       threshold   = var.broker_disk_limits_min
     }
-    } : kind => merge(local.told_by_servers, {
-      kind       = kind
+    } : name => merge(local.told_by_servers, {
       namespace  = "AWS/AmazonMQ"
       dimensions = { Broker = var.broker_name }
     }, alarm)

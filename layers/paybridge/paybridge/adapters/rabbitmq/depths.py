@@ -1,7 +1,8 @@
 """How many messages wait in queues, by AMQP alone.
 
-A passive declaration changes nothing, answers with the number, and needs no right on the queue. The management API
-would need a user with a tag, and Amazon MQ's own metrics know no queues since RabbitMQ 4.
+A passive declaration changes nothing and answers with the number. It takes no right on the queue; since RabbitMQ 4.3 it
+takes any, be it to write. The management API would need a user with a tag, and Amazon MQ's own metrics know no queues
+since RabbitMQ 4.
 """
 
 from __future__ import annotations

@@ -1,0 +1,131 @@
+"""Every alarm has a runbook and every runbook an alarm, and alarms and dashboard speak of metrics that are told."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from paybridge.observability.metrics import NAMESPACE, Metric
+from tests.support.template import ROOT, load_template
+
+MODULES = ROOT / "infra/terraform/modules"
+ALARMS = (MODULES / "alarms/main.tf").read_text(encoding="utf-8")
+DASHBOARD = (MODULES / "dashboard/main.tf").read_text(encoding="utf-8")
+RUNBOOKS = (ROOT / "docs/runbooks.md").read_text(encoding="utf-8")
+TEMPLATE = load_template()
+NAMES = {metric.value[0] for metric in Metric}
+
+
+def terraform_kinds(module: str) -> set[str]:
+    """The kinds of alarm in the module's text."""
+    return set(re.findall(r'\bkind\s*=\s*"([\w-]+)"', module))
+
+
+def template_kinds(template: dict[str, Any]) -> set[str]:
+    """The kinds of the template's alarms, each of which is named for its kind and ends with its runbook."""
+    kinds = set()
+    for logical_id, resource in template["Resources"].items():
+        if resource["Type"] == "AWS::CloudWatch::Alarm":
+            found = re.search(r" Runbook: docs/runbooks\.md#([\w-]+)$", resource["Properties"]["AlarmDescription"])
+            assert found, f"the description of {logical_id} does not end with its runbook"
+            name = resource["Properties"]["AlarmName"]["Sub"]
+            assert name.startswith(f"paybridge-${{EnvironmentName}}-{found[1]}"), f"{logical_id} has another name"
+            kinds.add(found[1])
+    return kinds
+
+
+def headings(runbooks: str) -> list[str]:
+    """The runbooks' headings, which are their anchors as well."""
+    return re.findall(r"^## (.+)$", runbooks, flags=re.MULTILINE)
+
+
+def disagreements(module: str, template: dict[str, Any], runbooks: str) -> list[str]:
+    """Alarms without a runbook, runbooks without an alarm, and headings that are there twice."""
+    alarms, found = terraform_kinds(module) | template_kinds(template), headings(runbooks)
+    return [
+        *(f"no runbook: {kind}" for kind in sorted(alarms - set(found))),
+        *(f"no alarm: {heading}" for heading in sorted(set(found) - alarms)),
+        *(f"twice: {heading}" for heading in sorted(set(found)) if found.count(heading) > 1),
+    ]
+
+
+def own_metrics(module: str) -> set[str]:
+    """The metrics of our own that an alarm is about: those of alarms with the environment among their dimensions."""
+    alarms = re.split(r"\bkind\s*=", module)[1:]
+    own = (alarm for alarm in alarms if "local.in_environment" in alarm)
+    return {name for alarm in own for name in re.findall(r'\bmetric\s*=\s*"(\w+)"', alarm)[:1]}
+
+
+class TestRunbooks:
+    def test_alarms_and_runbooks_are_the_same(self) -> None:
+        assert disagreements(ALARMS, TEMPLATE, RUNBOOKS) == []
+
+    def test_both_sources_of_alarms_are_read(self) -> None:
+        assert "outbox-age" in terraform_kinds(ALARMS)
+        assert {"api-5xx", "api-latency"} <= template_kinds(TEMPLATE)
+
+    def test_links_between_runbooks_lead_somewhere(self) -> None:
+        assert set(re.findall(r"\]\(#([\w-]+)\)", RUNBOOKS)) <= set(headings(RUNBOOKS))
+
+    def test_each_says_all_that_one_needs_in_the_night(self) -> None:
+        for runbook in RUNBOOKS.split("\n## ")[1:]:
+            said = re.findall(r"^- \*\*([\w ]+)\*\*", runbook, flags=re.MULTILINE)
+            expected = ["For merchants", "Look", "Causes", "Do", "Never", "Escalate", "Over"]
+            assert said == expected, runbook.splitlines()[0]
+
+
+def with_alarm(description: str, name: str = "paybridge-${EnvironmentName}-api-5xx") -> dict[str, Any]:
+    """The template with one more alarm."""
+    alarm = {"AlarmDescription": description, "AlarmName": {"Sub": name}}
+    resources = {**TEMPLATE["Resources"], "New": {"Type": "AWS::CloudWatch::Alarm", "Properties": alarm}}
+    return {**TEMPLATE, "Resources": resources}
+
+
+class TestPlantedViolations:
+    def test_an_alarm_of_terraform_without_a_runbook(self) -> None:
+        module = f'{ALARMS}\nlocals {{ new = {{ kind = "moon-phase" }} }}'
+        assert disagreements(module, TEMPLATE, RUNBOOKS) == ["no runbook: moon-phase"]
+
+    def test_an_alarm_of_the_template_without_a_runbook(self) -> None:
+        template = with_alarm("Odd. Runbook: docs/runbooks.md#moon-phase", "paybridge-${EnvironmentName}-moon-phase")
+        assert disagreements(ALARMS, template, RUNBOOKS) == ["no runbook: moon-phase"]
+
+    def test_a_runbook_without_an_alarm(self) -> None:
+        assert disagreements(ALARMS, TEMPLATE, f"{RUNBOOKS}\n## moon-phase\n") == ["no alarm: moon-phase"]
+
+    def test_a_runbook_that_is_gone(self) -> None:
+        runbooks = RUNBOOKS.replace("## outbox-age\n", "")
+        assert disagreements(ALARMS, TEMPLATE, runbooks) == ["no runbook: outbox-age"]
+
+    def test_an_alarm_that_is_gone(self) -> None:
+        module = ALARMS.replace('"relay-lag"', '"outbox-age"')
+        assert disagreements(module, TEMPLATE, RUNBOOKS) == ["no alarm: relay-lag"]
+
+    def test_a_runbook_that_is_there_twice(self) -> None:
+        assert disagreements(ALARMS, TEMPLATE, f"{RUNBOOKS}\n## relay-lag\n") == ["twice: relay-lag"]
+
+    @pytest.mark.parametrize(
+        ("description", "name"),
+        [
+            ("Odd.", "paybridge-${EnvironmentName}-api-5xx"),
+            ("Odd. Runbook: docs/runbooks.md#api-5xx and more", "paybridge-${EnvironmentName}-api-5xx"),
+            ("Odd. Runbook: docs/runbooks.md#api-5xx", "paybridge-${EnvironmentName}-errors"),
+        ],
+    )
+    def test_an_alarm_of_the_template_that_names_no_runbook_of_its_own(self, description: str, name: str) -> None:
+        with pytest.raises(AssertionError, match="New"):
+            disagreements(ALARMS, with_alarm(description, name), RUNBOOKS)
+
+
+class TestMetrics:
+    def test_alarms_are_about_metrics_that_are_told(self) -> None:
+        assert own_metrics(ALARMS) == {"OutboxAge", "QueueDepth", "RelayLag", "StuckPayments"}
+        assert own_metrics(ALARMS) <= NAMES
+
+    def test_an_alarm_about_a_metric_that_nobody_tells_is_noticed(self) -> None:
+        assert own_metrics(ALARMS.replace('"OutboxAge"', '"OutboxAges"')) - NAMES == {"OutboxAges"}
+
+    def test_the_dashboard_shows_every_metric_that_is_told_and_no_other(self) -> None:
+        assert set(re.findall(rf'"{NAMESPACE}", "(\w+)"', DASHBOARD)) == NAMES
