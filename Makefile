@@ -7,6 +7,7 @@ LOCAL := $(BIN)/python -m local
 # Left by the last complete installation of a lock; older than the lock means: install again.
 DEV := $(VENV)/.installed
 SAM := .venv-sam/.installed
+CHECKOV := .venv-checkov/.installed
 BENCH := .venv-bench/.installed
 LOCALSTACK := .venv-localstack/.installed
 PIP := -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes
@@ -53,7 +54,7 @@ localstack-down: down ## Stop it from another terminal
 
 ##@ Work on the code
 .PHONY: test check bench bench-docs flash-sale load fmt hooks lock
-test: $(DEV) $(SAM) $(BENCH) $(LOCALSTACK) ## Run all tests; PYTEST_ARGS="-k relay" chooses among them
+test: $(DEV) $(SAM) $(BENCH) $(LOCALSTACK) $(CHECKOV) ## Run all tests; PYTEST_ARGS="-k relay" chooses among them
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 check: $(DEV) ## Check format, lint, types and architecture
 	@$(BIN)/ruff format --check .
@@ -79,6 +80,7 @@ lock: ## Pin the dependencies of pyproject.toml again, with hashes (needs uv)
 	@$(COMPILE) --constraints requirements/dev.lock pyproject.toml --output-file layers/paybridge/requirements.txt
 	@$(COMPILE) --no-strip-extras --group sam --output-file requirements/sam.lock
 	@$(COMPILE) --no-strip-extras --group localstack --output-file requirements/localstack.lock
+	@$(COMPILE) --no-strip-extras --group checkov --output-file requirements/checkov.lock
 	@$(COMPILE) --no-strip-extras --group bench --constraints requirements/dev.lock --output-file requirements/bench.lock
 
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
@@ -96,6 +98,8 @@ $(COMMAND): $(DEV)
 	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s" -m paybridge.cli "$$@"\n' "$(CURDIR)/layers/paybridge" "$(CURDIR)/$(BIN)/python" > $@; chmod +x $@
 $(SAM): requirements/sam.lock
 	@$(call install,.venv-sam,$<)
+$(CHECKOV): requirements/checkov.lock
+	@$(call install,.venv-checkov,$<)
 $(BENCH): requirements/bench.lock
 	@$(call install,.venv-bench,$<)
 $(LOCALSTACK): requirements/localstack.lock

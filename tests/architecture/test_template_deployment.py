@@ -76,12 +76,15 @@ def unnamed(template: Template) -> Iterator[str]:
 
 
 def unlogged(template: Template) -> Iterator[str]:
-    """Functions whose log has no group with a retention, under the function's name."""
+    """Functions whose log has no group with a retention and our key, under the function's name."""
     groups = resources(template, "AWS::Logs::LogGroup")
     for name, properties in templates.functions(template).items():
         group = groups.get(properties["LoggingConfig"]["LogGroup"]["Ref"], {}).get("Properties", {})
-        wanted = {"Sub": f"/aws/lambda/{properties['FunctionName']['Sub']}"}
-        if group != {"LogGroupName": wanted, "RetentionInDays": {"Ref": "LogRetentionDays"}}:
+        if group != {
+            "LogGroupName": {"Sub": f"/aws/lambda/{properties['FunctionName']['Sub']}"},
+            "RetentionInDays": {"Ref": "LogRetentionDays"},
+            "KmsKeyId": {"Ref": "SecretsKeyArn"},
+        }:
             yield name
 
 

@@ -64,8 +64,8 @@ class Terraform:
         path.write_text(json.dumps(topology))
 
 
-def prepared(root: str, folder: Path, variables: dict[str, str]) -> Terraform:
-    """A copy of `infra/terraform/ROOT`, initialised.
+def prepared(root: str, folder: Path, variables: dict[str, str], *, backend: bool = True) -> Terraform:
+    """A copy of `infra/terraform/ROOT`, initialised; without `backend` for one whose state is in the cloud.
 
     Without Terraform or the provider the test is skipped with the reason, but fails where CI has promised them.
     """
@@ -75,7 +75,7 @@ def prepared(root: str, folder: Path, variables: dict[str, str]) -> Terraform:
         _cannot(_UNAVAILABLE[root])
     shutil.copytree(PROJECT / "infra", folder / "infra", ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
     terraform = Terraform(folder / "infra" / "terraform" / root, variables)
-    begun = terraform.run("init", "-input=false", "-no-color")
+    begun = terraform.run("init", "-input=false", "-no-color", *([] if backend else ["-backend=false"]))
     if begun.returncode != 0:
         _UNAVAILABLE[root] = f"terraform init cannot get the provider: {_error_in(begun.stderr)}"
         _cannot(_UNAVAILABLE[root])

@@ -134,7 +134,13 @@ data "aws_iam_policy_document" "deploy" {
 
   statement {
     sid       = "ReadIdentityProvider"
-    actions   = ["iam:GetOpenIDConnectProvider", "iam:ListOpenIDConnectProviders"]
+    actions   = ["iam:GetOpenIDConnectProvider"]
+    resources = [local.provider_arn]
+  }
+
+  statement {
+    sid       = "FindIdentityProvider"
+    actions   = ["iam:ListOpenIDConnectProviders"]
     resources = ["*"]
   }
 }

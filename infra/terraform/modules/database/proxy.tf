@@ -1,0 +1,100 @@
+# The proxy has a certificate of Amazon's public authorities, keeps clients connected through a failover, and lets no
+# more of them onto the database than it can take.
+
+data "aws_region" "current" {}
+
+locals {
+  # Functions log in as the role; migrations and rotation as the administrator.
+  proxy_secrets = {
+    role  = { arn = var.role_secret_arn, description = "The functions' role" }
+    admin = { arn = aws_db_instance.this.master_user_secret[0].secret_arn, description = "The administrator" }
+  }
+}
+
+resource "aws_iam_role" "proxy" {
+  count = var.proxy ? 1 : 0
+
+  name = "${var.name}-database-proxy"
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Principal = { Service = "rds.amazonaws.com" }
+      Action    = "sts:AssumeRole"
+    }]
+  })
+}
+
+resource "aws_iam_role_policy" "proxy" {
+  count = var.proxy ? 1 : 0
+
+  name = "read-secrets"
+  role = aws_iam_role.proxy[0].id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Effect   = "Allow"
+        Action   = "secretsmanager:GetSecretValue"
+        Resource = [for secret in local.proxy_secrets : secret.arn]
+      },
+      {
+        Effect   = "Allow"
+        Action   = "kms:Decrypt"
+        Resource = [var.kms_key_arn]
+        Condition = {
+          StringEquals = { "kms:ViaService" = "secretsmanager.${data.aws_region.current.region}.amazonaws.com" }
+        }
+      },
+    ]
+  })
+}
+
+resource "aws_db_proxy" "this" {
+  count = var.proxy ? 1 : 0
+
+  name                   = var.name
+  engine_family          = "POSTGRESQL"
+  role_arn               = aws_iam_role.proxy[0].arn
+  vpc_subnet_ids         = var.proxy_subnet_ids
+  vpc_security_group_ids = [var.proxy_security_group_id]
+  require_tls            = true
+  # Lambda keeps idle environments, each with its connection, for some minutes.
+  idle_client_timeout = 900
+
+  dynamic "auth" {
+    for_each = local.proxy_secrets
+
+    content {
+      auth_scheme               = "SECRETS"
+      client_password_auth_type = "POSTGRES_SCRAM_SHA_256"
+      iam_auth                  = "DISABLED"
+      secret_arn                = auth.value.arn
+      description               = auth.value.description
+    }
+  }
+
+  depends_on = [aws_iam_role_policy.proxy]
+}
+
+resource "aws_db_proxy_default_target_group" "this" {
+  count = var.proxy ? 1 : 0
+
+  db_proxy_name = aws_db_proxy.this[0].name
+
+  connection_pool_config {
+    max_connections_percent = 90
+    # A request that has waited so long is answered with 503 and comes again; API Gateway gives up after 30 s.
+    connection_borrow_timeout = 10
+  }
+}
+
+resource "aws_db_proxy_target" "this" {
+  count = var.proxy ? 1 : 0
+
+  db_proxy_name          = aws_db_proxy.this[0].name
+  target_group_name      = aws_db_proxy_default_target_group.this[0].name
+  db_instance_identifier = aws_db_instance.this.identifier
+}

@@ -1,0 +1,27 @@
+mock_provider "aws" {
+  source          = "../../mocks"
+  override_during = plan
+}
+
+variables {
+  name = "paybridge-test"
+}
+
+run "archives_what_goes_over_the_bus" {
+  command = plan
+
+  assert {
+    condition     = aws_cloudwatch_event_archive.this.event_source_arn == aws_cloudwatch_event_bus.this.arn && aws_cloudwatch_event_archive.this.retention_days == 30
+    error_message = "Events cannot be replayed for a month."
+  }
+}
+
+run "refuses_half_a_day" {
+  command = plan
+
+  variables {
+    archive_days = 0.5
+  }
+
+  expect_failures = [var.archive_days]
+}

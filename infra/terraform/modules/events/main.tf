@@ -1,0 +1,13 @@
+# The bus by which other systems of the account learn of payments.
+
+resource "aws_cloudwatch_event_bus" "this" {
+  name        = var.name
+  description = "Events of payments"
+}
+
+resource "aws_cloudwatch_event_archive" "this" {
+  name             = var.name
+  description      = "Events of payments, to be replayed"
+  event_source_arn = aws_cloudwatch_event_bus.this.arn
+  retention_days   = var.archive_days
+}

@@ -1,0 +1,37 @@
+# The seam: the names are those of template.yaml's Parameters, and a test holds them equal.
+
+locals {
+  parameters = {
+    "database/host"            = module.database.host
+    "database/instance-host"   = module.database.instance_host
+    "database/port"            = tostring(module.database.port)
+    "database/name"            = module.database.database_name
+    "database/secret-id"       = module.secrets.database_arn
+    "database/admin-secret-id" = module.database.admin_secret_arn
+    "broker/url"               = module.broker.url
+    "broker/management-url"    = module.broker.management_url
+    "broker/arn"               = module.broker.arn
+    "broker/secret-id"         = module.secrets.broker_arn
+    "broker/admin-secret-id"   = module.secrets.broker_admin_arn
+    "gateway/url"              = var.gateway_url
+    "secrets/key-arn"          = module.encryption.key_arn
+    "archive/bucket"           = module.archive.bucket
+    "events/bus-name"          = module.events.bus_name
+    "alarms/topic-arn"         = module.topic.arn
+  }
+
+  list_parameters = {
+    "network/subnet-ids"         = module.network.private_subnet_ids
+    "network/security-group-ids" = [module.network.security_group_ids["functions"]]
+  }
+
+  cache_parameters = var.cache == null ? {} : { "cache/endpoint" = module.cache[0].endpoint }
+}
+
+module "parameters" {
+  source = "../modules/parameters"
+
+  environment = var.environment
+  strings     = merge(local.parameters, local.cache_parameters)
+  lists       = local.list_parameters
+}

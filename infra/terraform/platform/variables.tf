@@ -1,0 +1,270 @@
+# The defaults are those of a production; environments/dev.tfvars makes it small.
+
+variable "environment" {
+  description = "Name of the environment, such as dev or prod: the template's EnvironmentName."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{1,15}$", var.environment))
+    error_message = "environment has 2 to 16 small letters, digits and hyphens and begins with a letter, as EnvironmentName of template.yaml."
+  }
+}
+
+variable "region" {
+  description = "AWS region, such as eu-central-1."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]{2,}(-[a-z]+)+-[0-9]$", var.region))
+    error_message = "region looks like eu-central-1."
+  }
+}
+
+variable "gateway_url" {
+  description = "Base URL of the payment gateway."
+  type        = string
+
+  validation {
+    condition     = can(regex("^https://[^/@ ]+(/[^ ]*)?$", var.gateway_url))
+    error_message = "gateway_url begins with https:// and holds no login: charges travel there."
+  }
+}
+
+variable "tags" {
+  description = "Tags on everything, beside project, environment and managed-by."
+  type        = map(string)
+  default     = {}
+}
+
+variable "apply_immediately" {
+  description = "Whether changes that restart database or broker happen now instead of in their maintenance windows."
+  type        = bool
+  default     = false
+}
+
+variable "log_retention_days" {
+  description = "Days that CloudWatch keeps the logs of network and database."
+  type        = number
+  default     = 90
+
+  validation {
+    condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_retention_days)
+    error_message = "log_retention_days is one of CloudWatch's: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653."
+  }
+}
+
+variable "secret_recovery_days" {
+  description = "Days in which a deleted secret can be brought back; 0 deletes at once, so that the name is free again."
+  type        = number
+  default     = 30
+}
+
+# --- network
+
+variable "vpc_cidr" {
+  description = "Addresses of the VPC, from /16 to /20; choose a range that no network you will peer with has."
+  type        = string
+  default     = "10.20.0.0/16"
+}
+
+variable "zones" {
+  description = "Availability zones to use, two or three, by the last letter of their names; not every account has all letters."
+  type        = list(string)
+  default     = ["a", "b", "c"]
+}
+
+variable "nat" {
+  description = "NAT gateways: `single` for all zones, or one `per_zone`, which outlives the loss of a zone."
+  type        = string
+  default     = "per_zone"
+}
+
+variable "interface_endpoints" {
+  description = "AWS services reached inside the VPC instead of by NAT; each costs by the hour and zone."
+  type        = set(string)
+  default     = ["lambda", "secretsmanager", "sts"]
+}
+
+variable "flow_log_traffic" {
+  description = "Connections that the flow log records: ALL, REJECT or ACCEPT."
+  type        = string
+  default     = "ALL"
+}
+
+# --- database
+
+variable "postgres_version" {
+  description = "Major version of PostgreSQL: 16, 17 or 18."
+  type        = string
+  default     = "16"
+}
+
+variable "postgres_major_upgrade_allowed" {
+  description = "Whether a changed postgres_version may upgrade the instance in place."
+  type        = bool
+  default     = false
+}
+
+variable "database_instance_class" {
+  description = "Class of the instance."
+  type        = string
+  default     = "db.m7g.large"
+}
+
+variable "database_storage_gb" {
+  description = "Storage in GiB to begin with."
+  type        = number
+  default     = 100
+}
+
+variable "database_storage_gb_max" {
+  description = "GiB up to which RDS adds storage by itself."
+  type        = number
+  default     = 1000
+}
+
+variable "database_multi_az" {
+  description = "Whether a standby in another zone takes over when the instance fails."
+  type        = bool
+  default     = true
+}
+
+variable "database_backup_days" {
+  description = "Days to any moment of which the database can be restored, 1 to 35."
+  type        = number
+  default     = 14
+}
+
+variable "database_deletion_protection" {
+  description = "Whether RDS refuses to delete the instance."
+  type        = bool
+  default     = true
+}
+
+variable "database_final_snapshot" {
+  description = "Whether deleting the instance leaves a last snapshot and the automated backups."
+  type        = bool
+  default     = true
+}
+
+variable "database_monitoring_seconds" {
+  description = "How often enhanced monitoring measures the machine; 0 turns it off."
+  type        = number
+  default     = 60
+}
+
+variable "database_admin_rotation_days" {
+  description = "Days after which RDS changes the administrator's password."
+  type        = number
+  default     = 30
+}
+
+variable "database_proxy" {
+  description = "Whether functions connect by RDS Proxy. Without it the layer needs Amazon's RDS CA bundle (docs/architecture.md)."
+  type        = bool
+  default     = true
+}
+
+# --- broker
+
+variable "broker_engine_version" {
+  description = "RabbitMQ's version: 3.13, 4.2 or 4.3."
+  type        = string
+  default     = "4.2"
+}
+
+variable "broker_deployment_mode" {
+  description = "SINGLE_INSTANCE, or CLUSTER_MULTI_AZ with three nodes."
+  type        = string
+  default     = "CLUSTER_MULTI_AZ"
+}
+
+variable "broker_instance_type" {
+  description = "Type of each node; RabbitMQ 4 runs on mq.m7g only."
+  type        = string
+  default     = "mq.m7g.large"
+}
+
+# --- archive, events, cache
+
+variable "archive_deletable" {
+  description = "Whether the archive bucket may be deleted with what is in it."
+  type        = bool
+  default     = false
+}
+
+variable "archive_expire_days" {
+  description = "Days after which an archived object is deleted; null keeps it for ever."
+  type        = number
+  default     = null
+}
+
+variable "archive_object_lock" {
+  description = "Retention of archived objects, such as { mode = \"COMPLIANCE\", days = 2555 }; null for none."
+  type        = object({ mode = string, days = number })
+  default     = null
+}
+
+variable "event_archive_days" {
+  description = "Days for which events on the bus can be replayed; 0 keeps them for ever."
+  type        = number
+  default     = 30
+}
+
+variable "cache" {
+  description = "Limits of a Valkey cache (ElastiCache Serverless); null makes none. Nothing needs one yet."
+  type        = object({ storage_gb_max = optional(number, 1), ecpu_per_second_max = optional(number, 1000) })
+  default     = null
+}
+
+# --- operations
+
+variable "alarm_emails" {
+  description = "Addresses that get every alarm; each has to confirm the first message."
+  type        = set(string)
+  default     = []
+}
+
+variable "runbook_url" {
+  description = "Where alarms say that the runbooks are: a path in the repository, or the URL of that file."
+  type        = string
+  default     = "docs/runbooks.md"
+}
+
+variable "database_connections_max" {
+  description = "Connections from which an alarm speaks up; raise it with ApiReservedConcurrency."
+  type        = number
+  default     = 80
+}
+
+variable "database_free_storage_bytes_min" {
+  description = "Bytes of free storage below which an alarm speaks up."
+  type        = number
+  default     = 10737418240
+}
+
+variable "database_freeable_memory_bytes_min" {
+  description = "Bytes of free memory below which an alarm speaks up."
+  type        = number
+  default     = 268435456
+}
+
+variable "budget" {
+  description = "What a month may cost and who is told of it; null for no budget. An account's two first budgets are free."
+  type = object({
+    monthly_usd         = number
+    emails              = list(string)
+    cost_allocation_tag = optional(string, "")
+  })
+  default = null
+}
+
+variable "github" {
+  description = "The GitHub repository whose workflows plan and deploy, and the bucket of the state; null makes no roles for them."
+  type = object({
+    repository          = string
+    state_bucket_arn    = string
+    makes_oidc_provider = optional(bool, true)
+  })
+  default = null
+}
