@@ -52,6 +52,15 @@ localstack: $(DEV) $(SAM) $(LOCALSTACK) ## Deploy template.yaml to an AWS emulat
 	@$(LOCAL) localstack
 localstack-down: down ## Stop it from another terminal
 
+##@ AWS
+.PHONY: certificates package deploy
+certificates: $(DEV) ## Fetch the authorities of RDS, for a database without RDS Proxy
+	@$(BIN)/python -m infra.certificates
+package: $(DEV) $(SAM) ## Build functions and layer for Lambda; PAYBRIDGE_ARCHITECTURE=x86_64 for the other processor
+	@$(BIN)/python -m infra.package
+deploy: $(DEV) $(SAM) ## Look for all that a deployment needs, then deploy the package: ENVIRONMENT=dev
+	@$(BIN)/python -m infra.deploy "$(ENVIRONMENT)"
+
 ##@ Work on the code
 .PHONY: test check bench bench-docs flash-sale load fmt hooks lock
 test: $(DEV) $(SAM) $(BENCH) $(LOCALSTACK) $(CHECKOV) ## Run all tests; PYTEST_ARGS="-k relay" chooses among them

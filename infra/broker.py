@@ -1,0 +1,63 @@
+"""Whether the broker has the queues that the template maps; it can be asked only from where its network is reached."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+from botocore.exceptions import BotoCoreError, ClientError
+
+from infra.account import Account
+from infra.environments import Environment
+from infra.errors import InputMissingError
+from local.template import read_template
+
+# The broker is in private subnets: from most machines there is no way to it, which shows after this long.
+CONNECT_SECONDS_MAX = 3.0
+URL, SECRET = "broker/management-url", "broker/admin-secret-id"
+
+
+def check_topology(account: Account, environment: Environment, template: Path) -> str:
+    """A sentence on what was found. Raises InputMissingError when the broker was reached and lacks a queue."""
+    virtual_host = environment.parameters["BrokerVirtualHost"]
+    known = account.known(URL, SECRET)
+    try:
+        present = _queues(known, account, virtual_host)
+    except (LookupError, BotoCoreError, ClientError, httpx.HTTPError, ValueError) as error:
+        return (
+            f"The broker's queues were not looked at from here ({type(error).__name__}); the topology must be applied."
+        )
+    missing = sorted(mapped_queues(environment, template) - present)
+    if missing:
+        raise InputMissingError(
+            f"The broker has no queue {', '.join(missing)} in its virtual host {virtual_host}: apply "
+            f"infra/terraform/topology first (make topology ENVIRONMENT={environment.name})."
+        )
+    return "The broker has every queue that the functions work from."
+
+
+def mapped_queues(environment: Environment, template: Path) -> set[str]:
+    """The queues that the template maps to functions with the environment's number of shards."""
+    # Values of SSM make no difference to which queues these are.
+    given = {name: value for name, value in environment.overrides.items() if name not in environment.ssm_names}
+    functions = read_template(template, given, read_ssm=lambda name: name).functions.values()
+    return {event.queue for function in functions for event in function.queues}
+
+
+def _queues(known: Mapping[str, str], account: Account, virtual_host: str) -> set[str]:
+    secret = account.client("secretsmanager").get_secret_value(SecretId=known[SECRET])["SecretString"]
+    login = json.loads(secret)
+    answer = httpx.get(
+        f"{known[URL].rstrip('/')}/api/queues/{quote(virtual_host, safe='')}",
+        params={"columns": "name"},
+        auth=(login["username"], login["password"]),
+        timeout=CONNECT_SECONDS_MAX,
+        trust_env=False,
+    )
+    # A virtual host that is not there has no queues.
+    if answer.status_code == httpx.codes.NOT_FOUND:
+        return set()
+    return {queue["name"] for queue in answer.raise_for_status().json()}

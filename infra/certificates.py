@@ -1,0 +1,62 @@
+"""`make certificates`: fetches the authorities that sign the certificates of RDS, for a database without RDS Proxy."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from infra.built import CERTIFICATES, PROJECT
+from infra.errors import InputMissingError
+
+# All regions of the partition `aws`. China and GovCloud have bundles of their own, which the variable names.
+URL = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
+URL_VARIABLE = "RDS_CERTIFICATES_URL"
+FILE = PROJECT / CERTIFICATES / "rds.pem"
+TIMEOUT_SECONDS = 20
+
+
+def main() -> int:
+    """Returns the exit status; a reason why nothing was fetched is one sentence on standard error."""
+    try:
+        count = fetch(os.environ.get(URL_VARIABLE) or URL, FILE)
+    except InputMissingError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{count} authorities of RDS in {FILE.relative_to(PROJECT)}: build again (`make package`).")
+    return 0
+
+
+def fetch(url: str, file: Path) -> int:
+    """Fetches the bundle and gives the number of its authorities. Raises InputMissingError; the file then stays."""
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response:
+            bundle = response.read().decode("ascii", errors="ignore")
+    except (OSError, urllib.error.URLError) as error:
+        raise InputMissingError(
+            f"{url} does not answer ({error}): fetch it on a machine with internet and put it at {file}, "
+            f"or name another place by {URL_VARIABLE}."
+        ) from error
+    count = _authorities(bundle)
+    if not count:
+        raise InputMissingError(f"{url} answers something else than authorities of RDS; {file} is as it was.")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(bundle, encoding="ascii")
+    return count
+
+
+def _authorities(bundle: str) -> int:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(cadata=bundle)
+    except (ssl.SSLError, ValueError):
+        return 0
+    authorities = context.get_ca_certs()
+    return len(authorities) if "Amazon RDS" in str(authorities) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""`make deploy ENVIRONMENT=…`: looks for everything that a deployment needs, then has SAM deploy the package."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.account import Account
+from infra.broker import check_topology
+from infra.built import BUILD, PROJECT, Built, digest_of
+from infra.environments import Environment, read_environment
+from infra.errors import InputMissingError
+from infra.package import SAM
+
+# SAM makes logical ids of the first ten; the whole goes into the description of each version.
+RELEASE_DIGITS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What has been found to be there."""
+
+    environment: Environment
+    template: Path
+    account_id: str
+    region: str
+    release: str
+    # What was found out about the broker's queues.
+    topology: str
+
+
+def main(arguments: list[str]) -> int:
+    """Returns the exit status; the first thing that is missing is one sentence on standard error."""
+    try:
+        deployment = prepare(arguments[0] if arguments else "", BUILD)
+    except InputMissingError as error:
+        print(error, file=sys.stderr)
+        return 1
+    environment = deployment.environment
+    print(f"Deploying {environment.stack_name} to {deployment.region} of account {deployment.account_id},")
+    print(f"release {deployment.release}.")
+    print(deployment.topology, flush=True)
+    command = sam_command(deployment, asks=sys.stdin.isatty())
+    variables = {**os.environ, "SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": deployment.region}
+    return subprocess.run(command, cwd=PROJECT, env=variables, check=False).returncode
+
+
+def prepare(name: str, folder: Path) -> Deployment:
+    """Looks at what is on this machine, then at the account; changes nothing. Raises InputMissingError."""
+    environment = read_environment(name, PROJECT / "template.yaml")
+    built = Built(folder)
+    check_package(built, environment)
+    account = Account(environment)
+    account_id = account.check_credentials()
+    values = account.read_parameters()
+    account.check_certificates(values["DatabaseHost"], has_bundle=_has_bundle(built))
+    account.check_stack()
+    note = check_topology(account, environment, PROJECT / "template.yaml")
+    release = release_of(built, environment, values)
+    return Deployment(environment, built.template, account_id, account.region, release, note)
+
+
+def check_package(built: Built, environment: Environment) -> None:
+    """Raises InputMissingError unless the package is for the environment's processor and of the present sources."""
+    wanted = environment.parameters["Architecture"]
+    if built.architecture() != wanted:
+        raise InputMissingError(
+            f"The package is for {built.architecture()} and the functions of {environment.name} run on {wanted}: run "
+            f"`PAYBRIDGE_ARCHITECTURE={wanted} make package`."
+        )
+    changed = built.changed_source()
+    if changed is not None:
+        raise InputMissingError(f"{changed} is not in the package as it is now: run `make package` again.")
+
+
+def release_of(built: Built, environment: Environment, values: Mapping[str, str]) -> str:
+    """A digest of code and configuration: the same again publishes nothing, any change publishes new versions."""
+    configuration = {**environment.parameters, **values}
+    lines = (f"{name}={value}" for name, value in sorted(configuration.items()))
+    return digest_of(iter([built.digest(), *lines]))[:RELEASE_DIGITS]
+
+
+def sam_command(deployment: Deployment, *, asks: bool) -> list[str]:
+    """What SAM is called with; without somebody to ask it goes on where samconfig.toml would have it ask."""
+    overrides = {**deployment.environment.overrides, "Release": deployment.release}
+    command = [str(SAM), "deploy", "--config-env", deployment.environment.name, "--region", deployment.region]
+    command += ["--config-file", str(PROJECT / "samconfig.toml"), "--template-file", str(deployment.template)]
+    command += [] if asks else ["--no-confirm-changeset"]
+    # These replace the ones of samconfig.toml as a whole.
+    return [*command, "--parameter-overrides", *(f"{name}={value}" for name, value in overrides.items())]
+
+
+def _has_bundle(built: Built) -> bool:
+    return Path(built.folder, "PaybridgeLayer/certificates/rds.pem").is_file()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,72 @@
+"""The environments of `samconfig.toml`, with every parameter of the template that each of them gets."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from infra.built import PROJECT
+from infra.errors import InputMissingError
+from local.intrinsics import SSM_TYPE_PREFIX, load_yaml
+
+SAMCONFIG = PROJECT / "samconfig.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """One environment as `samconfig.toml` and the template's defaults describe it."""
+
+    name: str
+    stack_name: str
+    region: str | None
+    # What samconfig.toml says, and that over the defaults of the template.
+    overrides: Mapping[str, str]
+    parameters: Mapping[str, str]
+    # The SSM parameter that each parameter of an SSM type takes its value from.
+    ssm_names: Mapping[str, str]
+
+    @property
+    def ssm_prefix(self) -> str:
+        """Below which the platform keeps all that is known of this environment."""
+        return f"/paybridge/{self.name}/"
+
+
+def read_environment(name: str, template: Path, samconfig: Path = SAMCONFIG) -> Environment:
+    """One environment of samconfig.toml. Raises InputMissingError when it has none of this name."""
+    document = tomllib.loads(samconfig.read_text(encoding="utf-8"))
+    known = sorted(key for key, table in document.items() if isinstance(table, dict) and "deploy" in table)
+    if not name:
+        raise InputMissingError(
+            f"Say where to: make deploy ENVIRONMENT={known[0]} (samconfig.toml has {_list(known)})."
+        )
+    if name not in known:
+        raise InputMissingError(
+            f"samconfig.toml has no environment {name}, only {_list(known)}: choose one of them, or add a table "
+            f"[{name}.deploy.parameters]."
+        )
+    deploy: dict[str, Any] = document[name]["deploy"]["parameters"]
+    overrides = dict(override.split("=", 1) for override in deploy["parameter_overrides"])
+    declared: dict[str, Any] = load_yaml(template.read_text(encoding="utf-8"), str(template))["Parameters"]
+    _check_names(overrides, declared, name)
+    parameters = {key: overrides.get(key, str(one.get("Default", ""))) for key, one in declared.items()}
+    return Environment(
+        name=name,
+        stack_name=deploy["stack_name"],
+        region=deploy.get("region"),
+        overrides=overrides,
+        parameters=parameters,
+        ssm_names={key: parameters[key] for key, one in declared.items() if one["Type"].startswith(SSM_TYPE_PREFIX)},
+    )
+
+
+def _check_names(overrides: Mapping[str, str], declared: Mapping[str, Any], name: str) -> None:
+    unknown = sorted(overrides.keys() - declared.keys())
+    if unknown:
+        raise InputMissingError(f"The template has no parameter {_list(unknown)}: correct {name} in samconfig.toml.")
+
+
+def _list(names: list[str]) -> str:
+    return ", ".join(names)

@@ -1,0 +1,118 @@
+"""`make package`: has SAM build functions and layer for Lambda's processor, and says what came out."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from typing import IO, cast
+
+from infra.built import ARCHITECTURES, CERTIFICATES, PROJECT, Built
+from infra.errors import InputMissingError
+
+SAM = PROJECT / ".venv-sam/bin/sam"
+# Lambda's limit for a function and its layers together, unpacked.
+UNPACKED_BYTES_MAX = 250 * 1024 * 1024
+_MIB = 1024 * 1024
+
+
+def main() -> int:
+    """Returns the exit status; reasons not to build are one sentence on standard error."""
+    try:
+        build(os.environ.get("PAYBRIDGE_ARCHITECTURE") or ARCHITECTURES[0])
+    except InputMissingError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def build(architecture: str) -> None:
+    """Builds into .aws-sam/build. Raises InputMissingError."""
+    _check_tools(architecture)
+    began = time.monotonic()
+    print(f"Building functions and layer for {architecture} (half a minute, most of it for pip)", flush=True)
+    command = [str(SAM), "build", "--parameter-overrides", f"Architecture={architecture}"]
+    environment = {
+        **os.environ,
+        "PAYBRIDGE_ARCHITECTURE": architecture,
+        # The interpreter whose pip fetches the layer's wheels; the one on PATH may have none.
+        "PYTHON": sys.executable,
+        "SAM_CLI_TELEMETRY": "0",
+    }
+    result = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+    if result.returncode:
+        sys.stderr.write(result.stdout + result.stderr)
+        raise InputMissingError("SAM could not build; what it said is above.")
+    print(f"Built in {time.monotonic() - began:.0f} s.\n")
+    report(Built(), architecture)
+
+
+def report(built: Built, architecture: str) -> None:
+    """Prints what is in the package. Raises InputMissingError when Lambda would refuse it."""
+    if built.architecture() != architecture:
+        raise InputMissingError(f"The libraries are for {built.architecture()} and not for {architecture}.")
+    folders = [*(built.folder / name for name in built.functions()), built.folder / "PaybridgeLayer"]
+    largest = 0
+    for folder in folders:
+        unpacked, packed = sizes(folder)
+        largest = max(largest, unpacked) if folder != folders[-1] else largest + unpacked
+        print(f"  {folder.name:<20} {_text(unpacked):>10} unpacked, {_text(packed):>8} to upload")
+    if largest > UNPACKED_BYTES_MAX:
+        raise InputMissingError(f"A function and its layer have {largest / _MIB:.0f} MiB; Lambda takes 250 MiB.")
+    print(f"\n{_certificates(built)}\nNext: make deploy ENVIRONMENT=dev")
+
+
+def sizes(folder: Path) -> tuple[int, int]:
+    """Bytes of all files of a folder, and of the archive that Lambda gets."""
+    unpacked = 0
+    counter = _Counter()
+    with zipfile.ZipFile(cast("IO[bytes]", counter), "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                unpacked += path.stat().st_size
+                archive.write(path, path.relative_to(folder))
+    return unpacked, counter.written
+
+
+class _Counter:
+    """A file that only counts what is written to it."""
+
+    def __init__(self) -> None:
+        self.written = 0
+
+    def write(self, data: bytes) -> int:
+        self.written += len(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """There is nothing to flush."""
+
+
+def _text(size_bytes: int) -> str:
+    return f"{size_bytes / _MIB:.1f} MiB" if size_bytes >= _MIB else f"{size_bytes / 1024:.0f} KiB"
+
+
+def _check_tools(architecture: str) -> None:
+    if architecture not in ARCHITECTURES:
+        raise InputMissingError(f"PAYBRIDGE_ARCHITECTURE is {architecture!r}; it must be arm64 or x86_64.")
+    if not SAM.is_file():
+        raise InputMissingError("The SAM command line is missing: `make package` installs it into .venv-sam.")
+    if importlib.util.find_spec("pip") is None:
+        raise InputMissingError("pip is missing, which fetches the layer's wheels: delete .venv and run this again.")
+
+
+def _certificates(built: Built) -> str:
+    if (built.folder / "PaybridgeLayer/certificates/rds.pem").is_file():
+        return "With Amazon's RDS certificates: /opt/certificates/rds.pem."
+    return (
+        f"Without Amazon's RDS certificates ({CERTIFICATES}/rds.pem), which RDS Proxy does not need; "
+        "for a direct endpoint run `make certificates` and build again."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

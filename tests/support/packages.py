@@ -1,0 +1,30 @@
+"""Packages as `sam build` leaves them, made of the sources in no time and without pip."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+from infra.built import LAYER, Built
+from tests.support.template import ROOT
+
+# The part of an ELF file's header that says which machine it is for.
+MACHINES = {"arm64": 0xB7, "x86_64": 0x3E}
+WITHOUT_CACHES = shutil.ignore_patterns("__pycache__", "*.pyc")
+
+
+def make_package(folder: Path, architecture: str = "arm64") -> Built:
+    """The package of the present sources, with one empty library for the processor."""
+    folder.mkdir(parents=True)
+    shutil.copy(ROOT / "template.yaml", folder)
+    built = Built(folder)
+    for logical_id, package in built.functions().items():
+        shutil.copytree(ROOT / "functions" / package, folder / logical_id / package, ignore=WITHOUT_CACHES)
+    python = folder / LAYER / "python"
+    shutil.copytree(ROOT / "layers/paybridge/paybridge", python / "paybridge", ignore=WITHOUT_CACHES)
+    lock = (ROOT / "layers/paybridge/requirements.txt").read_text(encoding="utf-8")
+    for name, version in re.findall(r"^([A-Za-z0-9._-]+)==([^\s;]+)", lock, flags=re.MULTILINE):
+        (python / f"{name.replace('-', '_')}-{version}.dist-info").mkdir()
+    (python / "library.so").write_bytes(b"\x7fELF".ljust(18, b"\0") + MACHINES[architecture].to_bytes(2, "little"))
+    return built
