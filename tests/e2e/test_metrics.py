@@ -1,0 +1,25 @@
+"""The metrics of a running stack, where an operator finds them: in the log of the jobs function."""
+
+import json
+
+import pytest
+
+from local.stack import Stack
+from paybridge.domain.queues import all_queues
+from tests.support.live import eventually
+from tests.support.metrics import of, read_line
+
+pytestmark = pytest.mark.e2e
+
+
+def told_by_jobs(stack: Stack) -> set[tuple[str, frozenset[tuple[str, str]]]]:
+    """Names and dimensions of what the jobs have told so far."""
+    lines = stack.processes.log_of("JobsFunction").read_text(encoding="utf-8").splitlines()
+    metrics = [json.loads(line) for line in lines if '"_aws"' in line]
+    return {(name, dimensions) for line in metrics for name, dimensions, _ in read_line(line)}
+
+
+def test_the_jobs_tell_of_the_outbox_and_of_every_queue(stack: Stack) -> None:
+    expected = {(name, of("local")) for name in ("OutboxAge", "OutboxDue", "StuckPayments")}
+    expected |= {("QueueDepth", of("local", Queue=queue)) for queue in all_queues(shards=1)}
+    eventually(lambda: told_by_jobs(stack) == expected, "the jobs, which run as soon as the stack does, tell figures")
