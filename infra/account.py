@@ -20,6 +20,7 @@ from botocore.exceptions import (
     TokenRetrievalError,
 )
 
+from infra.built import RDS_CERTIFICATES
 from infra.environments import Environment
 from infra.errors import InputMissingError
 
@@ -27,7 +28,6 @@ from infra.errors import InputMissingError
 SSM_NAMES_MAX = 10
 # Of the instance and not of its proxy; the functions refuse the same (paybridge.settings).
 _RDS_ENDPOINT = re.compile(r"^(?!.*\.proxy-).*\.rds\.(.+\.)?amazonaws\.com")
-RDS_CERTIFICATES = "/opt/certificates/rds.pem"
 # A stack that nothing can be deployed to: it is being changed, or its creation failed.
 _UNFIT = re.compile(r".*_IN_PROGRESS|ROLLBACK_COMPLETE|.*ROLLBACK_FAILED|DELETE_FAILED")
 
@@ -88,12 +88,13 @@ class Account:
 
     def check_certificates(self, host: str, *, has_bundle: bool) -> None:
         """Raises InputMissingError where the functions would refuse the database's certificate when they start."""
-        file = self._environment.parameters["DatabaseTlsCaFile"]
-        if file == RDS_CERTIFICATES and not has_bundle:
+        parameters = self._environment.parameters
+        wanting = [name for name, value in parameters.items() if value == RDS_CERTIFICATES]
+        if wanting and not has_bundle:
             raise InputMissingError(
-                f"DatabaseTlsCaFile is {file}, which the package lacks: run `make certificates package`."
+                f"{wanting[0]} is {RDS_CERTIFICATES}, which the package lacks: run `make certificates package`."
             )
-        if _RDS_ENDPOINT.search(host) and file != RDS_CERTIFICATES:
+        if _RDS_ENDPOINT.search(host) and parameters["DatabaseTlsCaFile"] != RDS_CERTIFICATES:
             raise InputMissingError(
                 f"The database is RDS without a proxy ({host}), whose authorities only {RDS_CERTIFICATES} has: add "
                 f'"DatabaseTlsCaFile={RDS_CERTIFICATES}" to {self._environment.name} in samconfig.toml.'

@@ -16,6 +16,7 @@ BUILD = PROJECT / ".aws-sam" / "build"
 LAYER = "PaybridgeLayer"
 # Where the layer's certificates come from, and what the functions see of them below /opt.
 CERTIFICATES = Path("layers/paybridge/certificates")
+RDS_CERTIFICATES = "/opt/certificates/rds.pem"
 ARCHITECTURES = ("arm64", "x86_64")
 # The machine in the header of an ELF file.
 _MACHINES = {0xB7: "arm64", 0x3E: "x86_64"}
@@ -61,12 +62,18 @@ class Built:
             return "template.yaml"
         for source, copy in self._copies():
             here, there = (digests(self._project / source), digests(copy))
-            for name in sorted(here.keys() | there.keys()):
+            # Certificates are fetched and not part of a clone: a package may have some that this tree has not.
+            names = here.keys() if source == CERTIFICATES else here.keys() | there.keys()
+            for name in sorted(names):
                 if here.get(name) != there.get(name):
                     return str(source / name)
         if self._missing_distributions():
             return "layers/paybridge/requirements.txt"
         return None
+
+    def has_rds_certificates(self) -> bool:
+        """Whether the functions will find Amazon's bundle at `RDS_CERTIFICATES`."""
+        return (self.folder / LAYER / "certificates" / "rds.pem").is_file()
 
     def digest(self) -> str:
         """A digest of all that is in the package."""

@@ -57,7 +57,7 @@ def prepare(name: str, folder: Path) -> Deployment:
     account = Account(environment)
     account_id = account.check_credentials()
     values = account.read_parameters()
-    account.check_certificates(values["DatabaseHost"], has_bundle=_has_bundle(built))
+    account.check_certificates(values["DatabaseHost"], has_bundle=built.has_rds_certificates())
     account.check_stack()
     note = check_topology(account, environment, PROJECT / "template.yaml")
     release = release_of(built, environment, values)
@@ -92,10 +92,6 @@ def sam_command(deployment: Deployment, *, asks: bool) -> list[str]:
     command += [] if asks else ["--no-confirm-changeset"]
     # These replace the ones of samconfig.toml as a whole.
     return [*command, "--parameter-overrides", *(f"{name}={value}" for name, value in overrides.items())]
-
-
-def _has_bundle(built: Built) -> bool:
-    return Path(built.folder, "PaybridgeLayer/certificates/rds.pem").is_file()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ import zipfile
 from pathlib import Path
 from typing import IO, cast
 
-from infra.built import ARCHITECTURES, CERTIFICATES, PROJECT, Built
+from infra import certificates
+from infra.built import ARCHITECTURES, PROJECT, RDS_CERTIFICATES, Built
 from infra.errors import InputMissingError
 
 SAM = PROJECT / ".venv-sam/bin/sam"
@@ -33,6 +34,7 @@ def main() -> int:
 def build(architecture: str) -> None:
     """Builds into .aws-sam/build. Raises InputMissingError."""
     _check_tools(architecture)
+    _fetch_certificates()
     began = time.monotonic()
     print(f"Building functions and layer for {architecture} (half a minute, most of it for pip)", flush=True)
     command = [str(SAM), "build", "--parameter-overrides", f"Architecture={architecture}"]
@@ -105,13 +107,19 @@ def _check_tools(architecture: str) -> None:
         raise InputMissingError("pip is missing, which fetches the layer's wheels: delete .venv and run this again.")
 
 
+def _fetch_certificates() -> None:
+    """What the layer needs for RDS itself is not in a clone; a build offline goes on without it and says so."""
+    if not certificates.FILE.exists():
+        try:
+            certificates.fetch(os.environ.get(certificates.URL_VARIABLE) or certificates.URL, certificates.FILE)
+        except InputMissingError as error:
+            print(error)
+
+
 def _certificates(built: Built) -> str:
-    if (built.folder / "PaybridgeLayer/certificates/rds.pem").is_file():
-        return "With Amazon's RDS certificates: /opt/certificates/rds.pem."
-    return (
-        f"Without Amazon's RDS certificates ({CERTIFICATES}/rds.pem), which RDS Proxy does not need; "
-        "for a direct endpoint run `make certificates` and build again."
-    )
+    if built.has_rds_certificates():
+        return f"With Amazon's RDS certificates: {RDS_CERTIFICATES}."
+    return "Without Amazon's RDS certificates: before a deployment to AWS run `make certificates package`."
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
-from infra.built import LAYER, Built
+from infra.built import CERTIFICATES, LAYER, Built
 from tests.support.template import ROOT
 
 # The part of an ELF file's header that says which machine it is for.
@@ -15,7 +15,7 @@ WITHOUT_CACHES = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 
 def make_package(folder: Path, architecture: str = "arm64") -> Built:
-    """The package of the present sources, with one empty library for the processor."""
+    """The package of the present sources, with one empty library for the processor and with certificates."""
     folder.mkdir(parents=True)
     shutil.copy(ROOT / "template.yaml", folder)
     built = Built(folder)
@@ -27,4 +27,8 @@ def make_package(folder: Path, architecture: str = "arm64") -> Built:
     for name, version in re.findall(r"^([A-Za-z0-9._-]+)==([^\s;]+)", lock, flags=re.MULTILINE):
         (python / f"{name.replace('-', '_')}-{version}.dist-info").mkdir()
     (python / "library.so").write_bytes(b"\x7fELF".ljust(18, b"\0") + MACHINES[architecture].to_bytes(2, "little"))
+    authorities = folder / LAYER / "certificates/rds.pem"
+    authorities.parent.mkdir()
+    fetched = ROOT / CERTIFICATES / "rds.pem"
+    authorities.write_bytes(fetched.read_bytes() if fetched.exists() else b"")
     return built

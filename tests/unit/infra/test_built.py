@@ -1,12 +1,14 @@
 """Whether a package is of the present sources, and for which processor."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from infra.built import LAYER, Built
+from infra.built import CERTIFICATES, LAYER, Built
 from infra.errors import InputMissingError
 from tests.support.packages import MACHINES, make_package
+from tests.support.template import ROOT
 
 
 @pytest.fixture
@@ -76,8 +78,17 @@ class TestChangedSource:
         folder.rename(folder.with_name("orjson-0.0.1.dist-info"))
         assert built.changed_source() == "layers/paybridge/requirements.txt"
 
-    def test_is_a_certificate_that_is_only_in_the_package(self, built: Built) -> None:
-        # Whoever builds without what was there before would lose it without a word.
-        (built.folder / LAYER / "certificates").mkdir()
+    def test_is_none_for_a_certificate_that_is_only_in_the_package(self, built: Built) -> None:
+        # It was built elsewhere: certificates are fetched, and not in the repository.
         (built.folder / LAYER / "certificates/other.pem").touch()
-        assert built.changed_source() == "layers/paybridge/certificates/other.pem"
+        assert built.changed_source() is None
+
+    def test_is_a_certificate_that_only_the_tree_has(self, tmp_path: Path) -> None:
+        package = make_package(tmp_path / "build").folder
+        tree = tmp_path / "tree"
+        for name in ("template.yaml", "functions", "layers"):
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, tree / name)
+        (tree / CERTIFICATES).mkdir(exist_ok=True)
+        (tree / CERTIFICATES / "more.pem").touch()
+        assert Built(package, tree).changed_source() == "layers/paybridge/certificates/more.pem"
