@@ -34,7 +34,7 @@ PARAMETERS = {
     "GatewayRetryDelaysSeconds": "1,2",
     "CircuitCooldownSeconds": "5",
     "WebhookRetryDelaysSeconds": "1,2,4",
-    "WebhookAllowLoopback": "true",
+    "WebhookLocalNetworks": "127.0.0.0/8,::1/128",
     "StuckAfterSeconds": "60",
 }
 PORTS = {

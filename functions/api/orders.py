@@ -7,13 +7,14 @@ from pydantic import ValidationError
 from api.errors import invalid_members
 from api.json_body import parse_object
 from api.schemas import PaymentRequest
+from paybridge.domain.address import IpNetwork
 from paybridge.domain.errors import InvalidInput
 from paybridge.domain.money import to_minor
 from paybridge.domain.webhook_url import check_webhook_url
 from paybridge.usecases.payments.create import PaymentOrder
 
 
-def parse_order(body: bytes, *, allow_loopback_webhooks: bool) -> PaymentOrder:
+def parse_order(body: bytes, *, local_webhook_networks: tuple[IpNetwork, ...]) -> PaymentOrder:
     """The order in a JSON body. Raises Problem (400, 413, 422) or InvalidInput, never echoing what was sent."""
     members = parse_object(body)
     try:
@@ -23,7 +24,7 @@ def parse_order(body: bytes, *, allow_loopback_webhooks: bool) -> PaymentOrder:
     if request.capture == "manual":
         raise InvalidInput("capture_not_supported", "Only automatic capture is supported.", "capture")
     if request.webhook_url is not None:
-        check_webhook_url(request.webhook_url, allow_loopback=allow_loopback_webhooks)
+        check_webhook_url(request.webhook_url, local_networks=local_webhook_networks)
     return PaymentOrder(
         amount_minor=to_minor(request.amount, request.currency),
         currency=request.currency,

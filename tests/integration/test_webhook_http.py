@@ -18,7 +18,7 @@ from paybridge.adapters.webhook_http import (
     HttpWebhookSender,
     SystemResolver,
 )
-from paybridge.domain.address import IpAddress, is_public
+from paybridge.domain.address import LOOPBACK, IpAddress, IpNetwork, is_public
 from paybridge.domain.webhook import SendResult
 from tests.support.raw_servers import raw_server
 from tests.support.tls import self_signed, server_context
@@ -95,15 +95,17 @@ def resolving(*answers: list[str]) -> tuple[Callable[[str], object], list[str]]:
     return resolve, asked
 
 
-def sender_of(*answers: list[str], allow_loopback: bool = True, tls: ssl.SSLContext | None = None) -> HttpWebhookSender:
+def sender_of(
+    *answers: list[str], local_networks: tuple[IpNetwork, ...] = LOOPBACK, tls: ssl.SSLContext | None = None
+) -> HttpWebhookSender:
     resolve, _ = resolving(*answers)
-    return HttpWebhookSender(allow_loopback=allow_loopback, resolve=resolve, tls=tls)  # type: ignore[arg-type]
+    return HttpWebhookSender(local_networks=local_networks, resolve=resolve, tls=tls)  # type: ignore[arg-type]
 
 
 @pytest_asyncio.fixture
 async def local() -> AsyncIterator[HttpWebhookSender]:
     """A sender as on a developer's machine."""
-    async with HttpWebhookSender(allow_loopback=True) as sender:
+    async with HttpWebhookSender(local_networks=LOOPBACK) as sender:
         yield sender
 
 
@@ -163,7 +165,7 @@ class TestAddresses:
         resolve, asked = resolving(["127.0.0.1"], ["10.0.0.1"])
         async with (
             raw_server(LAST) as server,
-            HttpWebhookSender(allow_loopback=True, resolve=resolve) as sender,  # type: ignore[arg-type]
+            HttpWebhookSender(local_networks=LOOPBACK, resolve=resolve) as sender,  # type: ignore[arg-type]
         ):
             assert (await send(sender, f"http://rebound.test:{server.port}/")).status_code == 200
             assert asked == ["rebound.test"]
@@ -219,7 +221,7 @@ class TestUrls:
         ],
     )
     async def test_only_https_on_its_ports_is_sent_to(self, url: str) -> None:
-        async with sender_of(["10.0.0.1"], allow_loopback=False) as sender:
+        async with sender_of(["10.0.0.1"], local_networks=()) as sender:
             assert (await send(sender, url)).error == "url_not_allowed"
 
 
@@ -353,7 +355,7 @@ class TestReceivers:
         async with raw_server(OK) as proxy, raw_server(OK) as server:
             for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
                 monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
-            async with HttpWebhookSender(allow_loopback=True) as sender:
+            async with HttpWebhookSender(local_networks=LOOPBACK) as sender:
                 assert (await send(sender, f"http://127.0.0.1:{server.port}/")).status_code == 200
         assert (len(proxy.heads), len(server.heads)) == (0, 1)
 

@@ -17,6 +17,7 @@ from aws_lambda_powertools import Logger
 from api.app import create_app
 from api.handler import ApiHandler
 from paybridge.adapters.system import SystemClock, Uuid7Ids
+from paybridge.domain.address import LOOPBACK
 from paybridge.domain.errors import BrokerUnavailable
 from paybridge.store.database import Database
 from paybridge.usecases.merchants.register import register_merchant
@@ -141,7 +142,7 @@ def api_services(database: Database, broker: Any = None, waits_max: int = 20) ->
         clock=SystemClock(),
         ids=Uuid7Ids(),
         broker=broker or ReachableBroker(),
-        allow_loopback_webhooks=True,
+        local_webhook_networks=LOOPBACK,
         waits_max=waits_max,
     )
 

@@ -134,7 +134,7 @@ def worker_environment(database_url: str, vhost: Vhost, gateway_url: str, aws_ur
         # The lease of an attempt follows from it: the time after which another worker takes over from a dead one.
         "GATEWAY_TIMEOUT_SECONDS": "2",
         "GATEWAY_RETRY_DELAYS_SECONDS": "0.5,1,2",
-        "WEBHOOK_ALLOW_LOOPBACK": "true",
+        "WEBHOOK_LOCAL_NETWORKS": "127.0.0.0/8,::1/128",
         "WEBHOOK_RETRY_DELAYS_SECONDS": "1,2,4",
         "RELAY_IDLE_POLL_SECONDS_MAX": "0.05",
     }

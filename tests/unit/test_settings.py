@@ -12,7 +12,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from paybridge.settings import Environment, SecretReader, SettingsInvalid, broker_url, database_address
+from paybridge.settings import (
+    Environment,
+    SecretReader,
+    SettingsInvalid,
+    broker_url,
+    database_address,
+    webhook_settings,
+)
 
 RDS = "paybridge.c1x2y3.eu-central-1.rds.amazonaws.com"
 
@@ -85,3 +92,21 @@ class TestDatabaseTls:
         for file in (tmp_path / "empty.pem", tmp_path / "missing.pem"):
             with pytest.raises(SettingsInvalid, match=str(file)):
                 connect("db.example.com", str(file))
+
+
+class TestWebhookSettings:
+    @pytest.mark.parametrize(
+        ("text", "networks"),
+        [("", []), ("127.0.0.0/8", ["127.0.0.0/8"]), ("127.0.0.0/8,::1/128", ["127.0.0.0/8", "::1/128"])],
+    )
+    def test_reads_local_networks(self, text: str, networks: list[str]) -> None:
+        settings = webhook_settings(Environment({"WEBHOOK_LOCAL_NETWORKS": text}))
+        assert [str(network) for network in settings.local_networks] == networks
+
+    def test_knows_no_local_network_without_the_variable(self) -> None:
+        assert webhook_settings(Environment({})).local_networks == ()
+
+    @pytest.mark.parametrize("text", ["true", "127.0.0.1/8", "127.0.0.0/33"])
+    def test_names_the_variable_that_is_no_network(self, text: str) -> None:
+        with pytest.raises(SettingsInvalid, match="WEBHOOK_LOCAL_NETWORKS"):
+            webhook_settings(Environment({"WEBHOOK_LOCAL_NETWORKS": text}))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from ipaddress import IPv4Network
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from paybridge.domain.address import LOOPBACK, IpNetwork
 from paybridge.domain.errors import InvalidInput
 from paybridge.domain.webhook_url import check_webhook_url
 
@@ -28,7 +30,7 @@ class TestCheckWebhookUrl:
         ],
     )
     def test_absolute_https_urls_come_back_unchanged(self, url: str) -> None:
-        assert check_webhook_url(url, allow_loopback=False) == url
+        assert check_webhook_url(url, local_networks=()) == url
 
     @pytest.mark.parametrize(
         "url",
@@ -74,26 +76,33 @@ class TestCheckWebhookUrl:
             "https://example.com/" + "a" * 2048,
         ],
     )
-    @pytest.mark.parametrize("allow_loopback", [True, False])
-    def test_other_forms_are_refused(self, url: str, allow_loopback: bool) -> None:
+    @pytest.mark.parametrize("local_networks", [LOOPBACK, ()])
+    def test_other_forms_are_refused(self, url: str, local_networks: tuple[IpNetwork, ...]) -> None:
         with pytest.raises(InvalidInput) as caught:
-            check_webhook_url(url, allow_loopback=allow_loopback)
+            check_webhook_url(url, local_networks=local_networks)
         assert caught.value.code == "webhook_url_invalid"
 
     @given(st.text("abcdefghijklmnopqrstuvwxyz0123456789-", max_size=20))
     def test_a_strange_label_is_refused_in_no_other_way(self, label: str) -> None:
         with suppress(InvalidInput):
-            check_webhook_url(f"https://xn--{label}.example.com/", allow_loopback=False)
+            check_webhook_url(f"https://xn--{label}.example.com/", local_networks=())
 
     @pytest.mark.parametrize("url", ["http://127.0.0.1:8091/ok", "http://localhost:8091/ok", "http://[::1]:8091/ok"])
     def test_http_is_for_loopback_and_local_settings_only(self, url: str) -> None:
-        assert check_webhook_url(url, allow_loopback=True) == url
+        assert check_webhook_url(url, local_networks=LOOPBACK) == url
         with pytest.raises(InvalidInput) as caught:
-            check_webhook_url(url, allow_loopback=False)
+            check_webhook_url(url, local_networks=())
         assert caught.value.code == "webhook_url_insecure"
 
     @pytest.mark.parametrize("url", ["http://example.com/", "http://10.0.0.1/", "http://localhost.example.com/"])
     def test_http_elsewhere_is_refused_even_locally(self, url: str) -> None:
         with pytest.raises(InvalidInput) as caught:
-            check_webhook_url(url, allow_loopback=True)
+            check_webhook_url(url, local_networks=LOOPBACK)
         assert caught.value.code == "webhook_url_insecure"
+
+    def test_http_is_for_the_addresses_of_a_local_network_and_not_for_names(self) -> None:
+        docker = (IPv4Network("172.17.0.0/16"),)
+        assert check_webhook_url("http://172.17.0.1:8091/ok", local_networks=docker)
+        for url in ("http://172.18.0.1/", "http://127.0.0.1/", "http://localhost/", "http://receiver.test/"):
+            with pytest.raises(InvalidInput):
+                check_webhook_url(url, local_networks=docker)

@@ -17,6 +17,7 @@ from uuid_utils.compat import uuid7
 
 from paybridge.adapters.system import SystemClock, Uuid7Ids
 from paybridge.adapters.webhook_http import HttpWebhookSender
+from paybridge.domain.address import LOOPBACK
 from paybridge.domain.events import DELIVER_WEBHOOK, Event, parse_envelope
 from paybridge.domain.webhook import SendResult, delivery_id
 from paybridge.store import deliveries
@@ -187,7 +188,7 @@ def sink() -> Iterator[str]:
 @pytest_asyncio.fixture
 async def world(database_address: DatabaseAddress, sink: str) -> AsyncIterator[World]:
     database = Database(database_address)
-    async with HttpWebhookSender(allow_loopback=True) as sender:
+    async with HttpWebhookSender(local_networks=LOOPBACK) as sender:
         yield World(database, sender, sink)
     database.close()
 

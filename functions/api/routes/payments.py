@@ -64,7 +64,7 @@ async def create(request: Request) -> Response:
         services.clock,
         services.ids,
         merchant_id=merchant_id,
-        order=parse_order(body, allow_loopback_webhooks=services.allow_loopback_webhooks),
+        order=parse_order(body, local_webhook_networks=services.local_webhook_networks),
         request=IdempotentRequest(key, hashlib.sha256(body).digest()),
         correlation_id=context.correlation_id,
     )

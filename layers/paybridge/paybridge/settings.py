@@ -7,10 +7,12 @@ import re
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import Any, Final
 
 import orjson
 
+from paybridge.domain.address import IpNetwork
 from paybridge.domain.errors import PaybridgeError, Unavailable
 from paybridge.store.connecting import DatabaseAddress
 
@@ -52,7 +54,8 @@ class WebhookSettings:
     retry_delays_seconds: tuple[float, ...]
     timeout_seconds: float
     fast_timeout_seconds: float
-    allow_loopback: bool
+    # Whose addresses webhooks may go to beside public ones, by plain http and on any port.
+    local_networks: tuple[IpNetwork, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,12 +98,13 @@ class Environment:
             raise SettingsInvalid(f"{name} must hold positive seconds, not {text!r}.")
         return values
 
-    def flag(self, name: str) -> bool:
-        """The variable as true or false; false when unset."""
-        value = self._variables.get(name, "false").lower()
-        if value not in {"true", "false"}:
-            raise SettingsInvalid(f"{name} must be true or false, not {value!r}.")
-        return value == "true"
+    def networks(self, name: str) -> tuple[IpNetwork, ...]:
+        """The variable as networks with commas between them, such as `127.0.0.0/8,::1/128`; none when it is empty."""
+        text = self._variables.get(name, "")
+        try:
+            return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+        except ValueError as error:
+            raise SettingsInvalid(f"{name} must be networks with commas between them, not {text!r}.") from error
 
     def _number(self, name: str, default: float | None, kind: type[int] | type[float]) -> float:
         text = self._variables.get(name)
@@ -136,7 +140,7 @@ def webhook_settings(environment: Environment) -> WebhookSettings:
         ),
         timeout_seconds=environment.seconds("WEBHOOK_TIMEOUT_SECONDS", 15),
         fast_timeout_seconds=environment.seconds("WEBHOOK_FAST_TIMEOUT_SECONDS", 3),
-        allow_loopback=environment.flag("WEBHOOK_ALLOW_LOOPBACK"),
+        local_networks=environment.networks("WEBHOOK_LOCAL_NETWORKS"),
     )
 
 

@@ -14,6 +14,7 @@ from uuid_utils.compat import uuid7
 
 from paybridge import wiring
 from paybridge.adapters.webhook_http import HttpWebhookSender
+from paybridge.domain.address import LOOPBACK
 from paybridge.domain.errors import BrokerUnavailable, DatabaseUnavailable, MalformedMessage
 from paybridge.domain.events import DELIVER_WEBHOOK, Event
 from paybridge.settings import Environment, webhook_settings
@@ -29,7 +30,7 @@ from webhooks import handler as webhooks
 
 pytestmark = [pytest.mark.integration, pytest.mark.broker]
 
-SETTINGS = {"WEBHOOK_ALLOW_LOOPBACK": "true", "WEBHOOK_RETRY_DELAYS_SECONDS": "1,2,4"}
+SETTINGS = {"WEBHOOK_LOCAL_NETWORKS": "127.0.0.0/8", "WEBHOOK_RETRY_DELAYS_SECONDS": "1,2,4"}
 SECRET = "whsec_cGF5YnJpZGdlLWxvY2FsLXdlYmhvb2stc2VjcmV0ISE="
 TAKE_SECRET = Statement("UPDATE merchants SET webhook_secrets = ARRAY[:secret::text] WHERE id = :id::uuid")
 MAKE_DUE = Statement("UPDATE webhook_deliveries SET next_attempt_at = now() WHERE next_attempt_at > now()")
@@ -51,7 +52,7 @@ def database(database_address: DatabaseAddress) -> Iterator[Database]:
 @pytest.fixture(autouse=True)
 def function(monkeypatch: pytest.MonkeyPatch, database: Database, vhost: Vhost) -> Iterator[None]:
     """Wires the function to the test's servers."""
-    sender = HttpWebhookSender(allow_loopback=True)
+    sender = HttpWebhookSender(local_networks=LOOPBACK)
     configuration = webhook_settings(Environment(SETTINGS))
     monkeypatch.setattr(wiring, "database", lambda: database)
     monkeypatch.setattr(wiring, "webhook_configuration", lambda: configuration)

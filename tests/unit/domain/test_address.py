@@ -1,12 +1,12 @@
 """Which addresses webhooks may go to."""
 
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paybridge.domain.address import is_loopback, is_public
+from paybridge.domain.address import LOOPBACK, is_public, is_within
 
 PUBLIC = ["1.1.1.1", "8.8.8.8", "172.15.255.255", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "2a00:1450:4001::5"]
 REFUSED = [
@@ -91,7 +91,7 @@ class TestIsPublic:
         assert not is_public(IPv6Address(prefix | ipv4))
 
 
-class TestIsLoopback:
+class TestIsWithin:
     @pytest.mark.parametrize(
         ("text", "expected"),
         [
@@ -105,4 +105,11 @@ class TestIsLoopback:
         ],
     )
     def test_knows_the_plain_spellings_only(self, text: str, expected: bool) -> None:
-        assert is_loopback(ip_address(text)) is expected
+        assert is_within(ip_address(text), LOOPBACK) is expected
+
+    def test_knows_other_networks_and_no_mapped_spelling_of_theirs(self) -> None:
+        networks = (IPv4Network("172.17.0.0/16"), IPv6Network("fd00::/8"))
+        inside = ("172.17.0.1", "fd00::1")
+        outside = ("172.18.0.1", "127.0.0.1", "::ffff:172.17.0.1", "fd00::1%docker0", "fe80::1")
+        assert all(is_within(ip_address(text), networks) for text in inside)
+        assert not any(is_within(ip_address(text), networks) for text in outside)

@@ -19,7 +19,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from paybridge.domain.address import IpAddress, is_loopback, is_public
+from paybridge.domain.address import IpAddress, IpNetwork, is_public, is_within
 from paybridge.domain.webhook import URL_NOT_ALLOWED, SendResult, is_target_allowed
 
 USER_AGENT = "Paybridge"
@@ -47,19 +47,22 @@ class AddressNotAllowed(OSError):
 class HttpWebhookSender:
     """Sends each webhook once, within its deadline; must be used and closed inside one event loop.
 
-    With `allow_loopback`, for a developer's machine, loopback addresses may be reached too, there by plain http and on
-    any port. `resolve` replaces the system's name resolution in tests.
+    The addresses of `local_networks`, for a developer's machine, may be reached too, there by plain http and on any
+    port. `resolve` replaces the system's name resolution in tests.
     """
 
     def __init__(
         self,
         *,
-        allow_loopback: bool = False,
+        local_networks: tuple[IpNetwork, ...] = (),
         connect_timeout_seconds: float = CONNECT_TIMEOUT_SECONDS,
         tls: ssl.SSLContext | None = None,
         resolve: Resolver | None = None,
     ) -> None:
-        self._allow_loopback = allow_loopback
+        # Bound once, because sessions are kept by their rule.
+        self._is_local: AddressRule = lambda address: is_within(address, local_networks)
+        self._is_allowed: AddressRule = lambda address: is_public(address) or is_within(address, local_networks)
+        self._has_local = bool(local_networks)
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_seconds)
         self._tls = tls or ssl.create_default_context()
         self._system_resolver = SystemResolver()
@@ -115,8 +118,8 @@ class HttpWebhookSender:
         if scheme not in ("http", "https") or not host or not port or has_login:
             return None
         if is_target_allowed(scheme, port):
-            return self._session(_is_public_or_loopback if self._allow_loopback else is_public), parsed
-        return (self._session(is_loopback), parsed) if self._allow_loopback else None
+            return self._session(self._is_allowed), parsed
+        return (self._session(self._is_local), parsed) if self._has_local else None
 
     def _session(self, rule: AddressRule) -> aiohttp.ClientSession:
         """The session whose connections all keep the rule: a connection that is kept is not checked again."""
@@ -222,10 +225,6 @@ class SystemResolver:
             self._threads, lambda: socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
         )
         return [ip_address(sockaddr[0]) for *_, sockaddr in found]
-
-
-def _is_public_or_loopback(address: IpAddress) -> bool:
-    return is_public(address) or is_loopback(address)
 
 
 def _resolved(host: str, port: int, address: IpAddress) -> ResolveResult:

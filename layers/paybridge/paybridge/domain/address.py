@@ -8,9 +8,11 @@ unicast.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 IpAddress = IPv4Address | IPv6Address
+IpNetwork = IPv4Network | IPv6Network
 
 _REFUSED_V4 = tuple(
     IPv4Network(network)
@@ -36,8 +38,7 @@ _REFUSED_V4 = tuple(
         "240.0.0.0/4",  # reserved, and broadcast
     )
 )
-_LOOPBACK_V4 = IPv4Network("127.0.0.0/8")
-_LOOPBACK_V6 = IPv6Address("::1")
+LOOPBACK = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 # Everything outside is refused: loopback, IPv4-mapped, IPv4-compatible, NAT64 (64:ff9b::), discard, SRv6, unique local,
 # link-local, site-local, multicast and whatever is not assigned yet.
 _GLOBAL_UNICAST_V6 = IPv6Network("2000::/3")
@@ -67,8 +68,8 @@ def is_public(address: IpAddress) -> bool:
     return not any(address in network for network in _REFUSED_V6)
 
 
-def is_loopback(address: IpAddress) -> bool:
-    """Whether the address is this machine, spelled plainly: a mapped or scoped spelling is not accepted as such."""
-    if isinstance(address, IPv4Address):
-        return address in _LOOPBACK_V4
-    return address.scope_id is None and address == _LOOPBACK_V6
+def is_within(address: IpAddress, networks: Iterable[IpNetwork]) -> bool:
+    """Whether the address lies in one of the networks, spelled plainly: no mapped or scoped spelling is accepted."""
+    if isinstance(address, IPv6Address) and address.scope_id is not None:
+        return False
+    return any(address in network for network in networks)

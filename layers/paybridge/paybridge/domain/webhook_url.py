@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+from paybridge.domain.address import IpNetwork, is_within
 from paybridge.domain.errors import InvalidInput
 from paybridge.domain.webhook import is_target_allowed
 
@@ -30,10 +31,10 @@ _HOST_NAME: Final = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_
 
 # A merchant sends the same address with every payment. What raises is not remembered.
 @lru_cache(URLS_REMEMBERED)
-def check_webhook_url(url: str, *, allow_loopback: bool) -> str:
+def check_webhook_url(url: str, *, local_networks: tuple[IpNetwork, ...]) -> str:
     """Returns `url` unchanged if it is an absolute https URL with a host and without login or fragment.
 
-    With `allow_loopback`, which only local settings say, http and any port of a loopback host are accepted too.
+    In `local_networks`, which only local settings name, http and any port are accepted too.
     Raises InvalidInput (`webhook_url_invalid`, `webhook_url_insecure`, `webhook_port_not_allowed`).
     """
     parts = _split(url) if len(url) <= URL_CHARACTERS_MAX and _CHARACTERS.fullmatch(url) else None
@@ -43,7 +44,7 @@ def check_webhook_url(url: str, *, allow_loopback: bool) -> str:
             "The URL must be absolute, with a host, without login or fragment, and have at most 2048 characters.",
             "webhook_url",
         )
-    if allow_loopback and _is_loopback(parts.hostname or ""):
+    if _is_local(parts.hostname or "", local_networks):
         return url
     if parts.scheme != "https":
         raise InvalidInput("webhook_url_insecure", "The URL must begin with https.", "webhook_url")
@@ -90,9 +91,9 @@ def _is_readable_label(label: str) -> bool:
     return is_the_encoding and not text.isascii() and text.isprintable() and text == in_form
 
 
-def _is_loopback(host: str) -> bool:
-    address = _ip_address(host)
-    return address.is_loopback if address is not None else host == "localhost"
+def _is_local(host: str, networks: tuple[IpNetwork, ...]) -> bool:
+    address = _ip_address("127.0.0.1" if host == "localhost" else host)
+    return address is not None and is_within(address, networks)
 
 
 def _ip_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

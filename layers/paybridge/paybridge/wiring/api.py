@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from paybridge import wiring
 from paybridge.adapters.broker_probe import AmqpProbe
+from paybridge.domain.address import IpNetwork
 from paybridge.ports import Clock, Ids
 from paybridge.store.database import Database
 from paybridge.usecases.health.readiness import BrokerProbe
@@ -24,7 +25,7 @@ class ApiServices:
     clock: Clock
     ids: Ids
     broker: BrokerProbe
-    allow_loopback_webhooks: bool
+    local_webhook_networks: tuple[IpNetwork, ...]
     # How many requests, over all environments, may wait for a payment at once.
     waits_max: int
 
@@ -37,6 +38,6 @@ def api_services() -> ApiServices:
         ids=wiring.ids(),
         # The probe greets the broker and never logs in, so it needs the address and no secret.
         broker=AmqpProbe(wiring.environment().text("BROKER_URL")),
-        allow_loopback_webhooks=wiring.webhook_configuration().allow_loopback,
+        local_webhook_networks=wiring.webhook_configuration().local_networks,
         waits_max=wiring.environment().integer("API_WAITS_MAX", WAITS_MAX),
     )

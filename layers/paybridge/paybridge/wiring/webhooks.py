@@ -12,7 +12,7 @@ from paybridge.usecases.webhooks.delivering import Delivering, Lane, fast_lane, 
 @cache
 def sender() -> HttpWebhookSender:
     """The sender of webhooks, with its pool of connections; use it only in coroutines given to `wiring.run`."""
-    return HttpWebhookSender(allow_loopback=wiring.webhook_configuration().allow_loopback)
+    return HttpWebhookSender(local_networks=wiring.webhook_configuration().local_networks)
 
 
 def delivering() -> Delivering:
