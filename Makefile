@@ -62,9 +62,11 @@ deploy: $(DEV) $(SAM) ## Look for all that a deployment needs, then deploy the p
 	@$(BIN)/python -m infra.deploy "$(ENVIRONMENT)"
 
 ##@ Work on the code
-.PHONY: test check bench bench-docs flash-sale load fmt hooks lock
+.PHONY: test test-brokers check bench bench-docs flash-sale load fmt hooks lock
 test: $(DEV) $(SAM) $(BENCH) $(LOCALSTACK) $(CHECKOV) ## Run all tests; PYTEST_ARGS="-k relay" chooses among them
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+test-brokers: $(DEV) ## Run the messaging tests on every RabbitMQ that can be started; VERSIONS="4.0 4.3" chooses
+	@PYTHONPATH=functions:layers/paybridge:. $(BIN)/python -m tests.support.brokers $(VERSIONS) --pytest="$(PYTEST_ARGS)"
 check: $(DEV) ## Check format, lint, types and architecture
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .

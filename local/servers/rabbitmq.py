@@ -83,7 +83,7 @@ def remove_data(settings: LocalSettings) -> None:
 def _start_private(settings: LocalSettings, processes: Processes, progress: Progress) -> None:
     ensure_port_free(settings.amqp_port, "RabbitMQ", variable_of("amqp_port"))
     ensure_port_free(settings.management_port, "RabbitMQ management", variable_of("management_port"))
-    installation = _find_installation(settings, processes, progress)
+    installation = find_installation(settings, processes, progress)
     if installation is None:
         docker.start_rabbitmq(settings, processes, PLUGINS)
     else:
@@ -92,7 +92,7 @@ def _start_private(settings: LocalSettings, processes: Processes, progress: Prog
     processes.wait_until_ready(child, lambda: _is_ready(settings), START_SECONDS_MAX)
 
 
-def _find_installation(settings: LocalSettings, processes: Processes, progress: Progress) -> Installation | None:
+def find_installation(settings: LocalSettings, processes: Processes, progress: Progress) -> Installation | None:
     """An installed or downloaded RabbitMQ; None when only Docker can bring one."""
     installed = _installed_server()
     if installed is not None:

@@ -89,7 +89,7 @@ def rabbitmqctl(server: RabbitMQServer, *arguments: str) -> None:
         assert os.environ.get(CTL), f"the broker is given: set {CTL} to the command that runs its rabbitmqctl"
         command, environment = shlex.split(os.environ[CTL]), None
     else:
-        installation = rabbitmq._find_installation(server.settings, server.processes, server.progress)
+        installation = rabbitmq.find_installation(server.settings, server.processes, server.progress)
         assert installation is not None, "the broker runs in Docker, where its tool is not at hand"
         command = [str(installation.server.with_name("rabbitmqctl"))]
         node = next(child.process for child in server.processes.children if child.name == "rabbitmq")

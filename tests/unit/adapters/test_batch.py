@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import orjson
 import pytest
 
-from paybridge.adapters.rabbitmq.batch import Batch, parse_batch
+from paybridge.adapters.rabbitmq.batch import RETURNS_MAX, Batch, parse_batch
 from paybridge.domain.events import NESTING_MAX, Event
 
 CARD = "4111111111111111"
@@ -95,3 +95,22 @@ class TestDepth:
         (received,) = batch_of(body).events
         poison = received.poison("because")
         assert (poison.body, poison.queue, poison.message_id, poison.reason) == (body, "webhooks", "m-1", "because")
+
+
+class TestReturns:
+    @pytest.mark.parametrize("header", ["x-acquired-count", "x-delivery-count"])
+    @pytest.mark.parametrize(("count", "is_poison"), [(0, False), (RETURNS_MAX, False), (RETURNS_MAX + 1, True)])
+    def test_a_message_that_was_returned_too_often_is_poison(self, header: str, count: int, is_poison: bool) -> None:
+        batch = batch_with_headers({header: count})
+        assert (len(batch.poison), len(batch.events)) == (int(is_poison), int(not is_poison))
+        if is_poison:
+            assert batch.poison[0].reason == f"returned to its queue {count} times"
+
+    @pytest.mark.parametrize("headers", [None, {}, {"x-acquired-count": None}, {"x-acquired-count": {"bytes": [57]}}])
+    def test_headers_that_tell_no_number_make_no_poison(self, headers: Any) -> None:
+        assert batch_with_headers(headers).poison == []
+
+
+def batch_with_headers(headers: Any) -> Batch:
+    message = {"data": base64.b64encode(orjson.dumps(an_envelope())).decode(), "basicProperties": {"headers": headers}}
+    return parse_batch({"rmqMessagesByQueue": {"webhooks::/": [message]}}, frozenset({"payment.succeeded"}))

@@ -40,11 +40,13 @@ def web(event: dict[str, Any], _: Any) -> dict[str, Any]:
 
 
 def consumer(event: dict[str, Any], _: Any) -> None:
-    """Note each batch in the file BATCHES; fail while the file named so with `.fail` exists."""
+    """Note each batch in the file BATCHES; fail, or end the process, while one with `.fail` or `.exit` exists."""
     path = Path(os.environ["BATCHES"])
     messages = [message for batch in event["rmqMessagesByQueue"].values() for message in batch]
     bodies = [base64.b64decode(message["data"]).decode() for message in messages]
     with path.open("a") as batches:
         batches.write(json.dumps({"queues": list(event["rmqMessagesByQueue"]), "bodies": bodies}) + "\n")
+    if path.with_suffix(".exit").exists():
+        os._exit(3)
     if path.with_suffix(".fail").exists():
         raise ValueError("as asked for")

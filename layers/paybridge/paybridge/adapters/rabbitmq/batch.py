@@ -28,6 +28,12 @@ QUEUE_HEADER = "x-paybridge-queue"
 DEAD_LETTER_DEADLINE_SECONDS = 10.0
 REASON_CHARACTERS_MAX = 250
 SHORT_STRING_BYTES_MAX = 255
+# How often the mapping may have returned a message before it counts as the one that ends the function. A broker before
+# 4.3 ends it earlier, by the delivery limit of its queue; 4.3 counts a mapping's returns toward no limit. As many as
+# RabbitMQ 4 allows where nobody says otherwise: an outage returns batches as well.
+RETURNS_MAX = 20
+# By which broker tells how often: 4.3 in the first, those before in the second.
+RETURNS_HEADERS = ("x-acquired-count", "x-delivery-count")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +71,8 @@ class Batch:
 def parse_batch(lambda_event: Mapping[str, Any], known_types: frozenset[str]) -> Batch:
     """The batch in an `aws:rmq` event.
 
-    A message that is no CloudEvent of ours, or of a type not in `known_types`, is poison. Raises MalformedMessage only
-    when the invocation itself is no RabbitMQ batch.
+    A message that is no CloudEvent of ours, or of a type not in `known_types`, or that was returned to its queue more
+    than RETURNS_MAX times, is poison. Raises MalformedMessage only when the invocation itself is no RabbitMQ batch.
     """
     by_queue = lambda_event.get("rmqMessagesByQueue")
     if not isinstance(by_queue, Mapping):
@@ -107,7 +113,11 @@ def _sort_into(batch: Batch, queue: str, message: Mapping[str, Any], known_types
     except (binascii.Error, KeyError, TypeError, ValueError) as error:
         batch.poison.append(Poison(queue, _message_id(message), b"", f"no body: {type(error).__name__}"))
         return
-    _sort_body_into(batch, queue, _message_id(message), body, known_types)
+    returns = _returns(message)
+    if returns > RETURNS_MAX:
+        batch.poison.append(Poison(queue, _message_id(message), body, f"returned to its queue {returns} times"))
+    else:
+        _sort_body_into(batch, queue, _message_id(message), body, known_types)
 
 
 def _sort_body_into(batch: Batch, queue: str, message_id: str, body: bytes, known_types: frozenset[str]) -> None:
@@ -128,6 +138,13 @@ def _event_of(body: bytes) -> Event:
     except orjson.JSONDecodeError as error:
         raise MalformedMessage(f"JSONDecodeError at character {error.pos}") from None
     return parse_envelope(envelope)
+
+
+def _returns(message: Mapping[str, Any]) -> int:
+    """How often the mapping has returned this message to its queue."""
+    headers = (message.get("basicProperties") or {}).get("headers") or {}
+    counts = (headers.get(name) for name in RETURNS_HEADERS)
+    return max((count for count in counts if isinstance(count, int)), default=0)
 
 
 def _message_id(message: Mapping[str, Any]) -> str:
