@@ -58,8 +58,8 @@ certificates: $(DEV) ## Fetch the authorities of RDS, for a database without RDS
 	@$(BIN)/python -m infra.certificates
 package: $(DEV) $(SAM) ## Build functions and layer for Lambda; PAYBRIDGE_ARCHITECTURE=x86_64 for the other processor
 	@$(BIN)/python -m infra.package
-deploy: $(DEV) $(SAM) ## Look for all that a deployment needs, then deploy the package: ENVIRONMENT=dev
-	@$(BIN)/python -m infra.deploy "$(ENVIRONMENT)"
+deploy: $(DEV) $(SAM) ## Look for all that a deployment needs, then deploy the package: ENVIRONMENT=dev SET="LogLevel=INFO"
+	@$(BIN)/python -m infra.deploy "$(ENVIRONMENT)" $(SET)
 
 ##@ Work on the code
 .PHONY: test test-brokers check bench bench-docs flash-sale load fmt hooks lock

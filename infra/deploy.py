@@ -1,11 +1,11 @@
-"""`make deploy ENVIRONMENT=…`: looks for everything that a deployment needs, then has SAM deploy the package."""
+"""`make deploy`: looks for everything that a deployment needs, then has SAM deploy the package."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +36,7 @@ class Deployment:
 def main(arguments: list[str]) -> int:
     """Returns the exit status; the first thing that is missing is one sentence on standard error."""
     try:
-        deployment = prepare(arguments[0] if arguments else "", BUILD)
+        deployment = prepare(arguments[0] if arguments else "", BUILD, arguments[1:])
     except InputMissingError as error:
         print(error, file=sys.stderr)
         return 1
@@ -49,9 +49,9 @@ def main(arguments: list[str]) -> int:
     return subprocess.run(command, cwd=PROJECT, env=variables, check=False).returncode
 
 
-def prepare(name: str, folder: Path) -> Deployment:
+def prepare(name: str, folder: Path, settings: Sequence[str] = ()) -> Deployment:
     """Looks at what is on this machine, then at the account; changes nothing. Raises InputMissingError."""
-    environment = read_environment(name, PROJECT / "template.yaml")
+    environment = read_environment(name, PROJECT / "template.yaml", settings)
     built = Built(folder)
     check_package(built, environment)
     account = Account(environment)

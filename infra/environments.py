@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,13 @@ class Environment:
         return f"/paybridge/{self.name}/"
 
 
-def read_environment(name: str, template: Path, samconfig: Path = SAMCONFIG) -> Environment:
-    """One environment of samconfig.toml. Raises InputMissingError when it has none of this name."""
+def read_environment(
+    name: str, template: Path, settings: Sequence[str] = (), samconfig: Path = SAMCONFIG
+) -> Environment:
+    """One environment of samconfig.toml, with `Name=Value` settings that hold for this once.
+
+    Raises InputMissingError when there is none of this name, or no parameter of a name that is given a value.
+    """
     document = tomllib.loads(samconfig.read_text(encoding="utf-8"))
     known = sorted(key for key, table in document.items() if isinstance(table, dict) and "deploy" in table)
     if not name:
@@ -48,7 +53,7 @@ def read_environment(name: str, template: Path, samconfig: Path = SAMCONFIG) -> 
             f"[{name}.deploy.parameters]."
         )
     deploy: dict[str, Any] = document[name]["deploy"]["parameters"]
-    overrides = dict(override.split("=", 1) for override in deploy["parameter_overrides"])
+    overrides = dict(override.partition("=")[::2] for override in (*deploy["parameter_overrides"], *settings))
     declared: dict[str, Any] = load_yaml(template.read_text(encoding="utf-8"), str(template))["Parameters"]
     _check_names(overrides, declared, name)
     parameters = {key: overrides.get(key, str(one.get("Default", ""))) for key, one in declared.items()}
@@ -65,7 +70,9 @@ def read_environment(name: str, template: Path, samconfig: Path = SAMCONFIG) -> 
 def _check_names(overrides: Mapping[str, str], declared: Mapping[str, Any], name: str) -> None:
     unknown = sorted(overrides.keys() - declared.keys())
     if unknown:
-        raise InputMissingError(f"The template has no parameter {_list(unknown)}: correct {name} in samconfig.toml.")
+        raise InputMissingError(
+            f"The template has no parameter {_list(unknown)}: correct SET, or {name} in samconfig.toml."
+        )
 
 
 def _list(names: list[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,10 @@ class TestPrepare:
     def test_an_unknown_environment(self, package: Path) -> None:
         with pytest.raises(InputMissingError, match="no environment stage, only dev, prod"):
             deploy.prepare("stage", package)
+
+    def test_an_unknown_parameter(self, package: Path) -> None:
+        with pytest.raises(InputMissingError, match=r"no parameter Logs: correct SET, or dev in samconfig\.toml"):
+            deploy.prepare("dev", package, ["Logs=INFO"])
 
     def test_no_package(self, tmp_path: Path) -> None:
         with pytest.raises(InputMissingError, match="no package yet"):
@@ -211,8 +215,8 @@ class TestTopology:
         """What `prepare` says of the topology in a virtual host."""
         real = read_environment
 
-        def read(name: str, template: Path) -> Any:
-            environment = real(name, template)
+        def read(name: str, template: Path, settings: Sequence[str]) -> Any:
+            environment = real(name, template, settings)
             environment.parameters["BrokerVirtualHost"] = vhost  # type: ignore[index]
             return environment
 
@@ -258,6 +262,13 @@ class TestMain:
         assert given.pop("Release") in capfd.readouterr().out
         assert given == DEV.overrides
         assert arguments[-1] == REGION
+
+    def test_a_setting_for_this_once_wins_and_makes_another_release(
+        self, platform: dict[str, str], package: Path
+    ) -> None:
+        usual, special = deploy.prepare("dev", package), deploy.prepare("dev", package, ["LogLevel=ERROR"])
+        assert "LogLevel=ERROR" in deploy.sam_command(special, asks=False)
+        assert usual.release != special.release
 
     def test_calls_nobody_when_something_is_missing(
         self, aws: Any, calls: Path, capfd: pytest.CaptureFixture[str]
