@@ -18,7 +18,7 @@ def rights(topology: Mapping[str, Any]) -> dict[str, str]:
     """What the functions may configure, write and read, as patterns of names; `topology` has its shards spelled out."""
     exchanges = {one["name"] for one in topology["exchanges"]}
     queues = {one["name"] for one in topology["queues"]}
-    dead_letter_exchanges = {one["definition"]["dead-letter-exchange"] for one in topology["policies"]}
+    dead_letter_exchanges = {one["definition"].get("dead-letter-exchange") for one in topology["policies"]}
     dead_letter_queues = {one["destination"] for one in topology["bindings"] if one["source"] in dead_letter_exchanges}
     return {
         "configure": NOTHING,

@@ -2,7 +2,7 @@
 
 locals {
   # What no queue could take goes to these exchanges, and by their bindings to these queues.
-  dead_letter_exchanges = distinct([for one in local.topology.policies : one.definition["dead-letter-exchange"]])
+  dead_letter_exchanges = distinct(compact([for one in local.topology.policies : lookup(one.definition, "dead-letter-exchange", "")]))
   dead_letter_queues    = distinct([for one in local.topology.bindings : one.destination if contains(local.dead_letter_exchanges, one.source)])
   working_exchanges     = setsubtract(keys(local.exchanges), local.dead_letter_exchanges)
   working_queues        = setsubtract(keys(local.queues), local.dead_letter_queues)
@@ -19,6 +19,8 @@ locals {
         write = concat(keys(local.exchanges), local.dead_letter_queues)
         read  = local.working_queues
       }
+    },
+    var.monitoring_username == "" ? {} : {
       # Sees queues, nodes and connections, and no message.
       monitoring = { name = var.monitoring_username, tags = ["monitoring"], write = [], read = [] }
     },

@@ -49,19 +49,20 @@ variable "functions_password" {
 }
 
 variable "monitoring_username" {
-  description = "The user who sees everything but messages: for dashboards and scrapers."
+  description = "A user who sees everything but messages, for dashboards and scrapers; empty for none."
   type        = string
-  default     = "paybridge-monitoring"
+  default     = ""
 }
 
 variable "monitoring_password" {
   description = "The first password of monitoring_username; give it as TF_VAR_monitoring_password."
   type        = string
   sensitive   = true
+  default     = ""
 
   validation {
-    condition     = length(var.monitoring_password) >= 12
-    error_message = "monitoring_password has at least 12 characters."
+    condition     = var.monitoring_username == "" || length(var.monitoring_password) >= 12
+    error_message = "monitoring_password has at least 12 characters when monitoring_username names somebody."
   }
 }
 
