@@ -36,6 +36,14 @@ def can_be_stopped() -> bool:
     return not is_given() or bool(os.environ.get(CTL))
 
 
+def version() -> str:
+    """The given broker's version, such as 4.2; fails when it does not answer."""
+    url = os.environ.get(MANAGEMENT_URL, "")
+    assert url, f"set {MANAGEMENT_URL} as well"
+    answer = httpx.get(f"{url.rstrip('/')}/api/overview", timeout=20, trust_env=False).raise_for_status().json()
+    return ".".join(answer["rabbitmq_version"].split(".")[:2])
+
+
 def settings_of_given(settings: LocalSettings, amqp_url: str = "") -> LocalSettings:
     """`settings` with the given broker, in the virtual host that `amqp_url` names."""
     management_url = os.environ.get(MANAGEMENT_URL, "")

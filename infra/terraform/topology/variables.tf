@@ -35,6 +35,11 @@ variable "functions_username" {
   description = "The user of the functions and their queue mappings, as the secret broker/secret-id names it."
   type        = string
   default     = "paybridge"
+
+  validation {
+    condition     = var.functions_username != ""
+    error_message = "functions_username names the functions' user, as the secret broker/secret-id does."
+  }
 }
 
 variable "functions_password" {

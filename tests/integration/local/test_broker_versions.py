@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from local.settings import PROJECT
+from tests.support import given_broker
 from tests.support.brokers import ways
+from tests.support.servers import Broker
 
 pytestmark = pytest.mark.integration
 
+NO_BROKER = {ways.COMMAND: "", given_broker.URL: "", given_broker.MANAGEMENT_URL: "", given_broker.CTL: ""}
 # Brokers that are none: it notes what it is asked for, and knows two versions.
 COMMAND = """#!/bin/sh
 echo "$@" >> {folder}/asked
@@ -62,7 +65,7 @@ def run(folder: Path, *versions: str, **environment: str) -> "subprocess.Complet
     return subprocess.run(
         [sys.executable, "-m", "tests.support.brokers", *arguments],
         cwd=PROJECT,
-        env={**os.environ, "PYTHONPATH": path, "PAYBRIDGE_TEST_BROKER_COMMAND": "", **environment},
+        env={**os.environ, "PYTHONPATH": path, **NO_BROKER, **environment},
         capture_output=True,
         text=True,
         timeout=100,
@@ -114,6 +117,18 @@ class TestCommand:
         assert ended.returncode == 1
         assert "RabbitMQ 9.9   not run: `brokers start` says: no version 9.9: choose 9.1 or 9.2" in ended.stdout
         assert "1 of 2 versions ran, 0 failed." in ended.stdout
+
+
+class TestGiven:
+    def test_is_the_only_one_and_is_left_running(self, folder: Path, broker: Broker) -> None:
+        given = {"PAYBRIDGE_TEST_RABBITMQ_URL": broker.amqp_url}
+        given["PAYBRIDGE_TEST_RABBITMQ_MANAGEMENT_URL"] = broker.management_url
+        ended = run(folder, **given)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert "as it is given)" in ended.stdout
+        assert "1 of 1 versions ran, 0 failed." in ended.stdout
+        assert json.loads(noted(folder, "given")[0]) == {"PAYBRIDGE_TEST_RABBITMQCTL": "", **given}
+        assert run(folder, "9.1", **given).returncode == 1
 
 
 class TestContainer:

@@ -121,10 +121,12 @@ def test_spells_shards_out_as_the_offline_stack_does(broker: Broker, bare_vhost:
 
 def test_makes_the_virtual_host_that_is_not_there_yet(broker: Broker, bare_vhost: Vhost, tmp_path: Path) -> None:
     made = broker.named_vhost(f"{bare_vhost.name}-made")
-    terraform = terraform_for(made, tmp_path, vhost_exists="false")
+    terraform = terraform_for(made, tmp_path, vhost_exists="false", monitoring_username="", operator_username="")
     terraform.apply()
     assert terraform.changes() == []
     assert {one["name"] for one in listed(made, "queues")} == {one["name"] for one in DECLARED["queues"]}
+    # Nobody but the functions' user, unless somebody is named; and whoever has made it.
+    assert set(permissions(made)) - {"guest"} == {users_of(made)["functions"].name}
 
 
 def test_a_rotated_password_stays(bare_vhost: Vhost, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 
 from local.processes import Processes
 from local.settings import PROJECT
-from tests.support.brokers.ways import CannotStart, Installed, Way, ways
+from tests.support.brokers.ways import CannotStart, Given, Installed, Way, ways
 from tests.support.servers import private_settings
 
 # Debian's of the last years, and what Amazon MQ offers.
@@ -67,15 +67,15 @@ class Runner:
     def outcome_of(self, version: str) -> Outcome:
         """Runs the tests on this version by the first way that leads to it."""
         reasons = []
+        _say(f"RabbitMQ {version}: starting")
         for way in self.ways:
             with ExitStack() as broker:
-                _say(f"RabbitMQ {version}: starting, {way.name}")
                 try:
                     variables = broker.enter_context(way.running(version))
                 except CannotStart as reason:
                     reasons.append(str(reason))
                     continue
-                _say(f"RabbitMQ {version}: running the messaging tests")
+                _say(f"RabbitMQ {version}: ready, {way.name}; running the messaging tests")
                 return self._tested(version, way, variables)
         return Outcome(version, f"not run: {'; '.join([*reasons, *self.closed])}")
 
@@ -108,6 +108,9 @@ def report(outcomes: Sequence[Outcome], *, asked_for: bool) -> int:
 
 
 def _all_versions(found: Sequence[Way]) -> list[str]:
+    given = [way.version for way in found if isinstance(way, Given)]
+    if given:
+        return given
     installed = {way.version for way in found if isinstance(way, Installed)}
     return sorted({*VERSIONS, *installed}, key=lambda version: [int(part) for part in version.split(".")])
 

@@ -68,6 +68,20 @@ class NamedCommand:
 
 
 @dataclass(frozen=True, slots=True)
+class Given:
+    """The broker that runs already, of whatever version it is."""
+
+    version: str
+    name: str = "as it is given"
+
+    @contextmanager
+    def running(self, version: str) -> Iterator[dict[str, str]]:
+        if version != self.version:
+            raise CannotStart(f"the given one is {self.version}")
+        yield {}
+
+
+@dataclass(frozen=True, slots=True)
 class Installed:
     """What the offline stack would start without Docker; the tests start it themselves, without any variable."""
 
@@ -103,7 +117,12 @@ class Container:
 
 
 def ways(settings: LocalSettings, processes: Processes) -> tuple[list[Way], list[str]]:
-    """The ways that there are here, the one that was named first, and why the others are closed."""
+    """The ways that there are here, the one that was named first, and why the others are closed.
+
+    Where a broker is given it is the only one.
+    """
+    if given_broker.is_given():
+        return [Given(given_broker.version())], []
     found: list[Way] = []
     closed = []
     if command := os.environ.get(COMMAND):
