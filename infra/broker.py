@@ -26,10 +26,10 @@ def check_topology(account: Account, environment: Environment, template: Path) -
     known = account.known(URL, SECRET)
     try:
         present = _queues(known, account, virtual_host)
-    except (LookupError, BotoCoreError, ClientError, httpx.HTTPError, ValueError) as error:
-        return (
-            f"The broker's queues were not looked at from here ({type(error).__name__}); the topology must be applied."
-        )
+    except LookupError:
+        return _unseen(f"SSM has no {environment.ssm_prefix}{URL}")
+    except (BotoCoreError, ClientError, httpx.HTTPError, ValueError) as error:
+        return _unseen(type(error).__name__)
     missing = sorted(mapped_queues(environment, template) - present)
     if missing:
         raise InputMissingError(
@@ -37,6 +37,10 @@ def check_topology(account: Account, environment: Environment, template: Path) -
             f"infra/terraform/topology first (make topology ENVIRONMENT={environment.name})."
         )
     return "The broker has every queue that the functions work from."
+
+
+def _unseen(reason: str) -> str:
+    return f"Whether the broker has the queues was not to be seen from here ({reason}); the topology has to be applied."
 
 
 def mapped_queues(environment: Environment, template: Path) -> set[str]:

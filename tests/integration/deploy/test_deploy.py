@@ -79,7 +79,7 @@ class TestPrepare:
         found = deploy.prepare("dev", package)
         assert (found.region, found.account_id) == (REGION, "123456789012")
         assert len(found.release) == deploy.RELEASE_DIGITS
-        assert "were not looked at from here" in found.topology
+        assert "was not to be seen from here" in found.topology
 
     def test_no_environment(self, package: Path) -> None:
         with pytest.raises(InputMissingError, match=r"ENVIRONMENT=dev \(samconfig.toml has dev, prod\)"):
