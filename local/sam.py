@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -39,11 +40,11 @@ def build(settings: LocalSettings, processes: Processes, platform: str) -> Path:
 
 
 def fit_to_emulators(template: Path) -> None:
-    """Take three things out of a built template that the emulators do not know, and nothing else.
+    """Take four things out of a built template that the emulators do not know, and nothing else.
 
     CodeDeploy, which no emulator has, moves aliases gradually on AWS; without it they move at once, and the hook that
-    it calls is deployed but not called. The other two are MiniStack's: it has no alarms over several metrics, and it
-    applies the pattern for the name of an SSM parameter to that parameter's value.
+    it calls is deployed but not called. The others are MiniStack's: it has no alarms over several metrics, no schedules
+    of rotations, and applies the pattern for the name of an SSM parameter to that parameter's value.
     """
     document = yaml.safe_load(template.read_text(encoding="utf-8"))
     for parameter in document["Parameters"].values():
@@ -52,9 +53,15 @@ def fit_to_emulators(template: Path) -> None:
     for logical_id, resource in list(document["Resources"].items()):
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"].pop("DeploymentPreference", None)
-        elif resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"]:
+        elif _is_unknown(resource):
             del document["Resources"][logical_id]
     template.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+
+
+def _is_unknown(resource: Mapping[str, Any]) -> bool:
+    if resource["Type"] == "AWS::CloudWatch::Alarm":
+        return "Metrics" in resource["Properties"]
+    return bool(resource["Type"] == "AWS::SecretsManager::RotationSchedule")
 
 
 def deploy(settings: LocalSettings, processes: Processes, template: Path, parameters: Mapping[str, str]) -> None:

@@ -26,16 +26,22 @@ def write_aws(settings: LocalSettings, postgres_url: str, amqp_url: str) -> None
     database = urlsplit(postgres_url)
     database_secret = _put_secret(secrets, "paybridge/local/database", _credentials(postgres_url))
     broker_secret = _put_secret(secrets, "paybridge/local/broker", _credentials(amqp_url))
+    broker_admin_secret = _put_secret(secrets, "paybridge/local/broker-admin", _credentials(amqp_url))
     key = f"arn:aws:kms:{AWS_REGION}:123456789012:key/00000000-0000-4000-8000-000000000000"
     parameters = {
         "database/host": settings.seen_by_functions(database.hostname or "127.0.0.1"),
+        "database/instance-host": settings.seen_by_functions(database.hostname or "127.0.0.1"),
         "database/port": str(database.port or 5432),
         "database/name": database.path.lstrip("/"),
         "database/secret-id": database_secret,
         "database/admin-secret-id": database_secret,
         "broker/url": settings.seen_by_functions(_place_of(amqp_url)),
+        "broker/management-url": settings.seen_by_functions(
+            _place_of(settings.rabbitmq_management_url or f"http://127.0.0.1:{settings.management_port}")
+        ),
         "broker/arn": f"arn:aws:mq:{AWS_REGION}:123456789012:broker:paybridge-local:b-local",
         "broker/secret-id": broker_secret,
+        "broker/admin-secret-id": broker_admin_secret,
         "gateway/url": settings.seen_by_functions(settings.gateway_url),
         "network/subnet-ids": "subnet-local",
         "network/security-group-ids": "sg-local",

@@ -44,10 +44,46 @@ class Secret:
         login: dict[str, str] = json.loads(value)
         return login
 
+    def begin_rotation(self) -> str:
+        """What RotateSecret does before it calls the function: an empty version at AWSPENDING, whose id this gives."""
+        # The fake leaves AWSPENDING on the version that has become current; Secrets Manager takes it away.
+        pending = self.version_at("AWSPENDING")
+        if pending is not None:
+            self.client.update_secret_version_stage(
+                SecretId=self.arn, VersionStage="AWSPENDING", RemoveFromVersionId=pending
+            )
+        token = str(uuid4())
+        self.client.rotate_secret(
+            SecretId=self.arn,
+            ClientRequestToken=token,
+            RotationLambdaARN=_rotation_function(self.client.meta.region_name),
+            RotationRules={"AutomaticallyAfterDays": 30},
+        )
+        return token
+
     def version_at(self, stage: str) -> str | None:
         """The id of the version that is at the stage."""
         stages = self.client.describe_secret(SecretId=self.arn).get("VersionIdsToStages", {})
         return next((version for version, its in stages.items() if stage in its), None)
+
+
+def _rotation_function(region: str) -> str:
+    """The ARN of a function that the fake takes for the one that rotates, and that does nothing."""
+    import boto3
+
+    functions = boto3.client("lambda", region_name=region)
+    try:
+        return str(functions.get_function(FunctionName="rotate")["Configuration"]["FunctionArn"])
+    except functions.exceptions.ResourceNotFoundException:
+        role = boto3.client("iam", region_name=region).create_role(RoleName="rotate", AssumeRolePolicyDocument="{}")
+        function = functions.create_function(
+            FunctionName="rotate",
+            Runtime="python3.13",
+            Handler="rotate.handler",
+            Role=role["Role"]["Arn"],
+            Code={"ZipFile": b"PK\x05\x06" + bytes(18)},
+        )
+        return str(function["FunctionArn"])
 
 
 @dataclass(slots=True)
@@ -112,6 +148,15 @@ class BrokerLogin:
         login.manage("PUT", f"permissions/{quote(vhost.name, safe='')}/{login.user}", _ALL_RIGHTS)
         secret.put({"username": login.user, "password": "first"})
         return login
+
+    @property
+    def management_url(self) -> str:
+        """The management API, without a login."""
+        return f"http://{urlsplit(self.vhost.management_url).netloc.rpartition('@')[2]}"
+
+    def grant(self, kind: str, user: str, rights: dict[str, str], vhost: str = "") -> None:
+        """Gives the user these rights in the virtual host, or in that of the login."""
+        self.manage("PUT", f"{kind}/{quote(vhost or self.vhost.name, safe='')}/{user}", rights)
 
     @property
     def variables(self) -> dict[str, str]:

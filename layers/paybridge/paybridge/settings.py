@@ -13,7 +13,8 @@ from typing import Any, Final
 import orjson
 
 from paybridge.domain.address import IpNetwork
-from paybridge.domain.errors import PaybridgeError, Unavailable
+from paybridge.domain.errors import PaybridgeError, SecretUnavailable
+from paybridge.ports import CURRENT, PENDING
 from paybridge.store.connecting import DatabaseAddress
 
 # Of instances and clusters; a proxy's name has `.proxy-` in it, and a certificate that every machine trusts.
@@ -21,17 +22,10 @@ _RDS_ENDPOINT = re.compile(r"^(?!.*\.proxy-).*\.rds\.(.+\.)?amazonaws\.com")
 
 DATABASE_LOGIN: Final = "DATABASE_SECRET_ID"
 BROKER_LOGIN: Final = "BROKER_SECRET_ID"
-# The stages of a secret's versions: what is in use, and what a rotation is about to bring into use.
-CURRENT: Final = "AWSCURRENT"
-PENDING: Final = "AWSPENDING"
 
 
 class SettingsInvalid(PaybridgeError):
     """A setting is missing or cannot be read; the message names the variable."""
-
-
-class SecretUnavailable(Unavailable):
-    """Secrets Manager does not hand out a secret; the message names it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,16 +176,20 @@ def renewed_database_addresses(environment: Environment, secrets: SecretReader) 
 
 def broker_url(environment: Environment, secrets: SecretReader) -> str:
     """The broker's AMQP URL with the virtual host and the login from Secrets Manager put in."""
+    return broker_url_with(environment, secrets.read(environment.text(BROKER_LOGIN)))
+
+
+def broker_url_with(environment: Environment, login: Mapping[str, str]) -> str:
+    """The broker's AMQP URL with the virtual host and this login put in."""
     from urllib.parse import quote
 
-    secret = secrets.read(environment.text(BROKER_LOGIN))
     scheme, _, place = environment.text("BROKER_URL").rstrip("/").partition("://")
     if "/" in place:
         # The mappings take it from the same parameter, and a second place could contradict it.
         raise SettingsInvalid("BROKER_URL must end with the port: BROKER_VIRTUAL_HOST names the virtual host.")
     vhost = environment.text("BROKER_VIRTUAL_HOST", "/")
     path = "" if vhost == "/" else f"/{quote(vhost, safe='')}"
-    return f"{scheme}://{quote(secret['username'], safe='')}:{quote(secret['password'], safe='')}@{place}{path}"
+    return f"{scheme}://{quote(login['username'], safe='')}:{quote(login['password'], safe='')}@{place}{path}"
 
 
 def renewed_broker_urls(environment: Environment, secrets: SecretReader) -> Iterator[str]:

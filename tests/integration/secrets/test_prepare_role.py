@@ -60,7 +60,7 @@ def server(postgres_server: Postgres) -> Iterator[Server]:
     yield server
     postgres_server.drop_database(url)
     secrets.as_superuser(postgres_server, f"DROP ROLE IF EXISTS {server.role}")
-    secrets.as_superuser(postgres_server, f"DROP ROLE {server.admin}")
+    secrets.as_superuser(postgres_server, f"DROP ROLE IF EXISTS {server.admin}")
 
 
 def memberships(server: Server, member: str) -> list[str]:
@@ -144,6 +144,12 @@ class TestPrepareRole:
         # The administrator has given it away for good.
         assert memberships(server, server.admin) == []
         assert server.prepare().objects_taken_over == 0
+
+    def test_an_administrator_who_is_the_role_keeps_what_is_his(self, server: Server) -> None:
+        server.role, server.password = server.admin, "admin"
+        with server.admin_database() as admin:
+            migrate(admin)
+        assert server.prepare() == PreparedRole(created=False, password_set=False, objects_taken_over=0)
 
     def test_a_role_of_another_administrator_is_an_error_that_says_so(self, server: Server) -> None:
         secrets.as_superuser(server.postgres, f"CREATE ROLE {server.role} LOGIN PASSWORD 'unknown'")

@@ -22,6 +22,7 @@ BUILT = {
         },
         "Slow": {"Type": "AWS::CloudWatch::Alarm", "Properties": {"MetricName": "Latency"}},
         "Failing": {"Type": "AWS::CloudWatch::Alarm", "Properties": {"Metrics": [{"Id": "rate"}]}},
+        "Rotation": {"Type": "AWS::SecretsManager::RotationSchedule", "Properties": {"SecretId": "one"}},
         "Other": {"Type": "Custom::Other", "Properties": {"Metrics": []}},
     },
 }

@@ -5,9 +5,11 @@ PaybridgeError
 ├── Unavailable             a part we need is away; the same request may succeed later
 │   ├── DatabaseUnavailable
 │   │   └── DatabaseLoginRefused
-│   └── BrokerUnavailable
-│       └── BrokerLoginRefused
+│   ├── BrokerUnavailable
+│   │   └── BrokerLoginRefused
+│   └── SecretUnavailable
 ├── QueueMissing            the broker lacks a queue of the topology
+├── RotationRefused         a secret, a version or a login that is not to be rotated, with what to change
 ├── LockTimeout             another transaction holds the row for longer than we wait
 ├── ConstraintViolated      the database refused what the rules of the domain should have refused before
 ├── QueryFailed             the database refused a statement, for itself or for the data in it
@@ -55,6 +57,14 @@ class BrokerLoginRefused(BrokerUnavailable):
 
 class QueueMissing(PaybridgeError):
     """The broker lacks a queue of the topology; the message names it."""
+
+
+class SecretUnavailable(Unavailable):
+    """Secrets Manager does not hand out or keep a secret; the message names it."""
+
+
+class RotationRefused(PaybridgeError):
+    """The secret, its version or its login is not one to rotate; the message says what to change."""
 
 
 class LockTimeout(PaybridgeError):

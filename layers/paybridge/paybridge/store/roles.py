@@ -41,7 +41,7 @@ _OWNED_BY_ADMIN = Statement("""
         UNION ALL
         SELECT 'pg_proc'::regclass, oid, proowner, 'f' FROM pg_proc WHERE pronamespace = 'public'::regnamespace
     ) o
-    WHERE o.owner = current_user::regrole
+    WHERE o.owner = current_user::regrole AND current_user <> :role::text
       AND NOT EXISTS (SELECT FROM pg_depend d
                       WHERE d.classid = o.catalog AND d.objid = o.id AND d.deptype = 'e')
     ORDER BY o.kind, o.id
