@@ -78,6 +78,12 @@ class TestInvoke:
         results = await asyncio.gather(*(host.invoke("Toy", sleep) for _ in range(3)), return_exceptions=True)
         assert [type(result) for result in results] == [InvocationResult, InvocationResult, ThrottledError]
 
+    @pytest.mark.parametrize("qualifier", ["live", "7", "$LATEST"])
+    async def test_knows_its_one_version_by_every_qualifier(self, host: LambdaHost, qualifier: str) -> None:
+        arn = host.template.functions["Toy"].arn
+        for name in ("Toy", arn):
+            assert decoded(await host.invoke(f"{name}:{qualifier}", b'{"a": 3}'))["event"] == {"a": 3}
+
     async def test_refuses_unknown_functions_and_large_payloads(self, host: LambdaHost) -> None:
         with pytest.raises(FunctionNotFoundError):
             await host.invoke("Nobody", b"{}")
@@ -109,6 +115,14 @@ class TestInvokeApi:
             assert decoded(await invoker.invoke("Toy", b'{"a": 2}'))["event"] == {"a": 2}
             with pytest.raises(FunctionNotFoundError):
                 await invoker.invoke("Nobody", b"{}")
+
+
+class TestWarm:
+    async def test_starts_what_has_events_and_nothing_else(self, tmp_path: Path) -> None:
+        async with LambdaHost(read_template(TEMPLATE), logs_dir=tmp_path) as host:
+            host.warm()
+            started = {name for name, pool in host._pools.items() if pool._starting}
+            assert started == {"Web", "Consumer"}
 
 
 class TestClose:

@@ -53,6 +53,22 @@ class TestReadTemplate:
             "ARN": "arn:aws:lambda:us-east-1:000000000000:function:One",
         }
 
+    def test_knows_the_alias_and_the_version_that_sam_makes(self, tmp_path: Path) -> None:
+        path = written(tmp_path, "{CodeUri: ., Handler: a.b, Environment: {Variables: {V: !Ref One.Version}}}")
+        mapping = "Type: AWS::Lambda::EventSourceMapping, Properties: {EventSourceArn: x, Queues: [q]"
+        path.write_text(f"{path.read_text()}  Two: {{{mapping}, FunctionName: !Ref One.Alias}}}}\n")
+        one = read_template(path).functions["One"]
+        assert one.environment["V"] == one.arn
+        assert [queue.queue for queue in one.queues] == ["q"]
+
+    def test_a_reference_replaces_a_mapping_of_globals(self, tmp_path: Path) -> None:
+        path = written(
+            tmp_path,
+            "{CodeUri: ., Handler: a.b, LoggingConfig: !Ref 'AWS::NoValue'}",
+            "Globals: {Function: {LoggingConfig: {LogFormat: JSON}}}",
+        )
+        assert read_template(path).functions["One"].log_format == "Text"
+
     @pytest.mark.parametrize(
         ("function", "message"),
         [
