@@ -22,6 +22,7 @@ class Root:
     resources: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     variables: dict[str, dict[str, Any]] = field(default_factory=dict)
     outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    modules: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def reach_of(self, value: Any) -> str:
         """The text of an expression with that of every local value it refers to, directly or through others."""
@@ -54,6 +55,8 @@ def read(texts: Mapping[str, str]) -> Root:
             root.variables.update(_plain(block))
         for block in blocks.get("output", []):
             root.outputs.update(_plain(block))
+        for block in blocks.get("module", []):
+            root.modules.update(_plain(block))
     return root
 
 

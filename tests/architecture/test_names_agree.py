@@ -1,0 +1,205 @@
+"""Terraform, the template and the topology file name the same parameters, functions and queues.
+
+Read without Terraform; each rule is proved by a planted violation.
+"""
+
+import copy
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from local.settings import PROJECT
+from tests.support import hcl
+from tests.support import template as templates
+
+TERRAFORM = PROJECT / "infra/terraform"
+# CodeDeploy's role may invoke functions of this name only; a deployment that such a hook fails tells of itself.
+HOOK = "CodeDeployHook_"
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What the rules compare, each as it is written down."""
+
+    template: dict[str, Any]
+    samconfig: str
+    topology: dict[str, Any]
+    # The .tf files of these folders by name.
+    platform: dict[str, str]
+    alarms: dict[str, str]
+
+
+SOURCES = Sources(
+    template=templates.load_template(),
+    samconfig=(PROJECT / "samconfig.toml").read_text(),
+    topology=json.loads((PROJECT / "infra/topology.json").read_text()),
+    platform=hcl.texts_of(TERRAFORM / "platform"),
+    alarms=hcl.texts_of(TERRAFORM / "modules/alarms"),
+)
+
+
+def unwritten_parameters(sources: Sources) -> Iterator[str]:
+    """SSM parameters that the template reads and Terraform does not write, or not as the same type."""
+    written = hcl.read(sources.platform).locals
+    for name, parameter in sources.template["Parameters"].items():
+        if parameter["Type"].startswith("AWS::SSM::Parameter::Value<"):
+            prefix, _, path = parameter["Default"].partition("/dev/")
+            kind = "list_parameters" if "<List<" in parameter["Type"] else "parameters"
+            if prefix != "/paybridge" or path not in written[kind]:
+                yield f"{name} reads {parameter['Default']}"
+
+
+def strange_overrides(sources: Sources) -> Iterator[str]:
+    """SSM parameters of prod in samconfig.toml that differ from the template's in more than the environment."""
+    for name, path in re.findall(r'"(\w+)=/paybridge/prod/([^"]+)"', sources.samconfig):
+        if sources.template["Parameters"].get(name, {}).get("Default") != f"/paybridge/dev/{path}":
+            yield f"{name} reads {path}"
+
+
+def unshared_functions(sources: Sources) -> Iterator[str]:
+    """Functions that only one of template and Terraform has, by what comes behind the environment."""
+    names = [properties["FunctionName"]["Sub"] for properties in templates.functions(sources.template).values()]
+    declared = {name.removeprefix("paybridge-${EnvironmentName}-") for name in names if not name.startswith(HOOK)}
+    yield from declared ^ set(hcl.read(sources.platform).locals["functions"])
+
+
+def unwatched(sources: Sources) -> Iterator[str]:
+    """Ways in which alarms and dashboard could miss a function or a queue."""
+    root = hcl.read(sources.platform)
+    queues = root.reach_of("${local.queues}")
+    for part in ('file("${path.module}/../../topology.json")', "local.topology.queues", "local.topology.shards"):
+        if part not in queues:
+            yield f"local.queues has nothing of {part}"
+    for module in ("alarms", "dashboard"):
+        for argument in ("functions", "queues"):
+            if root.modules[module].get(argument) != f"${{local.{argument}}}":
+                yield f"module {module} gets other {argument}"
+    if 'FunctionName = "paybridge-${var.environment}-${function}"' not in "".join(sources.alarms.values()):
+        yield "alarms name functions in another way than the template"
+
+
+def other_dead_letters(sources: Sources) -> Iterator[str]:
+    """The queue whose messages raise the alarm dead-letters, if it is not the one that policies dead-letter to."""
+    exchanges = {one["definition"].get("dead-letter-exchange") for one in sources.topology["policies"]}
+    dead = {one["destination"] for one in sources.topology["bindings"] if one["source"] in exchanges}
+    watched = hcl.read(sources.alarms).variables["dead_letter_queue"]["default"]
+    yield from {watched} ^ dead
+
+
+Rule = Callable[[Sources], Iterator[str]]
+RULES: list[Rule] = [unwritten_parameters, strange_overrides, unshared_functions, unwatched, other_dead_letters]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_names_agree(rule: Rule) -> None:
+    assert list(rule(SOURCES)) == []
+
+
+def with_text(texts: Mapping[str, str], file: str, old: str, new: str) -> dict[str, str]:
+    assert old in texts[file]
+    return {**texts, file: texts[file].replace(old, new)}
+
+
+def planted(**changes: Any) -> Sources:
+    """The sources with some of them changed."""
+    kept = {name: getattr(SOURCES, name) for name in Sources.__slots__}
+    return Sources(**{**kept, **changes})
+
+
+def template_with(change: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    changed = copy.deepcopy(SOURCES.template)
+    change(changed)
+    return changed
+
+
+def topology_with(change: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    changed = copy.deepcopy(SOURCES.topology)
+    change(changed)
+    return changed
+
+
+def platform_with(file: str, old: str, new: str) -> dict[str, str]:
+    return with_text(SOURCES.platform, file, old, new)
+
+
+PLANTED: list[tuple[Rule, dict[str, Any], str]] = [
+    (unwritten_parameters, {"platform": platform_with("parameters.tf", '"broker/arn"', '"broker/id"')}, "BrokerArn"),
+    (
+        unwritten_parameters,
+        {
+            "template": template_with(
+                lambda one: one["Parameters"]["SubnetIds"].update(Type="AWS::SSM::Parameter::Value<String>")
+            )
+        },
+        "SubnetIds",
+    ),
+    (
+        unwritten_parameters,
+        {
+            "template": template_with(
+                lambda one: one["Parameters"]["DatabaseHost"].update(Default="/paybridge/dev/db/host")
+            )
+        },
+        "DatabaseHost",
+    ),
+    (
+        unwritten_parameters,
+        {
+            "template": template_with(
+                lambda one: one["Parameters"]["GatewayUrl"].update(Default="/paybridge/gateway/url")
+            )
+        },
+        "GatewayUrl",
+    ),
+    (
+        strange_overrides,
+        {
+            "samconfig": SOURCES.samconfig.replace(
+                "BrokerArn=/paybridge/prod/broker/arn", "BrokerArn=/paybridge/prod/broker/id"
+            )
+        },
+        "BrokerArn",
+    ),
+    (unshared_functions, {"platform": platform_with("operations.tf", '"relay", ', "")}, "relay"),
+    (unshared_functions, {"platform": platform_with("operations.tf", '"relay", ', '"relay", "ledger", ')}, "ledger"),
+    (
+        unshared_functions,
+        {"template": template_with(lambda one: one["Resources"].pop("JobsFunction"))},
+        "jobs",
+    ),
+    (unwatched, {"platform": platform_with("operations.tf", "local.topology.shards", "[]")}, "local.topology.shards"),
+    (unwatched, {"platform": platform_with("operations.tf", "../../topology.json", "queues.json")}, "topology.json"),
+    (
+        unwatched,
+        {"platform": platform_with("operations.tf", "queues              = local.queues", 'queues = ["payments.new"]')},
+        "module alarms gets other queues",
+    ),
+    (
+        unwatched,
+        {"alarms": with_text(SOURCES.alarms, "main.tf", "paybridge-${var.environment}-${function}", "${function}")},
+        "another way",
+    ),
+    (
+        other_dead_letters,
+        {"alarms": with_text(SOURCES.alarms, "variables.tf", '"payments.dead"', '"payments.lost"')},
+        "payments.lost",
+    ),
+    (
+        other_dead_letters,
+        {"topology": topology_with(lambda one: one["bindings"][-1].update(destination="payments.lost"))},
+        "payments.lost",
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "changes", "named"), PLANTED)
+def test_a_planted_violation_is_named(rule: Rule, changes: dict[str, Any], named: str) -> None:
+    assert any(named in found for found in rule(planted(**changes)))
+
+
+def test_every_rule_is_proved() -> None:
+    assert {rule for rule, _, _ in PLANTED} == set(RULES)
