@@ -10,7 +10,6 @@ resource "aws_mq_broker" "this" {
   engine_version     = var.engine_version
   deployment_mode    = var.deployment_mode
   host_instance_type = var.instance_type
-  storage_type       = "ebs"
 
   publicly_accessible = false
   subnet_ids          = local.single ? slice(var.subnet_ids, 0, 1) : var.subnet_ids
