@@ -53,11 +53,13 @@ localstack: $(DEV) $(SAM) $(LOCALSTACK) ## Deploy template.yaml to an AWS emulat
 localstack-down: down ## Stop it from another terminal
 
 ##@ AWS
-.PHONY: certificates package deploy
+.PHONY: certificates package topology deploy
 certificates: $(DEV) ## Fetch the authorities of RDS, for a database without RDS Proxy
 	@$(BIN)/python -m infra.certificates
 package: $(DEV) $(SAM) ## Build functions and layer for Lambda; PAYBRIDGE_ARCHITECTURE=x86_64 for the other processor
 	@$(BIN)/python -m infra.package
+topology: $(DEV) ## Declare exchanges, queues, policies and users on an environment's broker: ENVIRONMENT=dev
+	@$(BIN)/python -m infra.apply_topology "$(ENVIRONMENT)"
 deploy: $(DEV) $(SAM) ## Look for all that a deployment needs, then deploy the package: ENVIRONMENT=dev SET="LogLevel=INFO"
 	@$(BIN)/python -m infra.deploy "$(ENVIRONMENT)" $(SET)
 

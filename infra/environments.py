@@ -44,9 +44,7 @@ def read_environment(
     document = tomllib.loads(samconfig.read_text(encoding="utf-8"))
     known = sorted(key for key, table in document.items() if isinstance(table, dict) and "deploy" in table)
     if not name:
-        raise InputMissingError(
-            f"Say where to: make deploy ENVIRONMENT={known[0]} (samconfig.toml has {_list(known)})."
-        )
+        raise InputMissingError(f"Say where to: ENVIRONMENT={known[0]} (samconfig.toml has {_list(known)}).")
     if name not in known:
         raise InputMissingError(
             f"samconfig.toml has no environment {name}, only {_list(known)}: choose one of them, or add a table "

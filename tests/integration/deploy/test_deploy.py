@@ -8,51 +8,21 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from infra import deploy
 from infra.account import Account
 from infra.built import LAYER, Built
 from infra.environments import read_environment
 from infra.errors import InputMissingError
+from tests.support.aws_endpoint import REGION
 from tests.support.packages import make_package
 from tests.support.servers import Broker
 from tests.support.template import TEMPLATE
 
-REGION = "eu-central-1"
 PROXY = "paybridge-dev.proxy-abc.eu-central-1.rds.amazonaws.com"
 INSTANCE = "paybridge-dev.abc.eu-central-1.rds.amazonaws.com"
 DEV = read_environment("dev", TEMPLATE)
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    """An AWS endpoint that has nothing yet."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def aws(endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """Credentials and a region for the endpoint; gives clients of it."""
-    for name in ("AWS_PROFILE", "AWS_DEFAULT_REGION", "AWS_SESSION_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_CONFIG_FILE": str(tmp_path / "config"),
-        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials"),
-    }.items():
-        monkeypatch.setenv(name, value)
-    return lambda service: boto3.client(service, region_name=REGION)
 
 
 @pytest.fixture

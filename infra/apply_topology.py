@@ -1,0 +1,122 @@
+"""`make topology ENVIRONMENT=…`: applies infra/terraform/topology to an environment's broker, with its logins."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+from botocore.exceptions import BotoCoreError, ClientError
+
+from infra.account import Account
+from infra.built import PROJECT
+from infra.environments import Environment, read_environment
+from infra.errors import InputMissingError
+
+ROOT = "infra/terraform/topology"
+MANAGEMENT_URL = "broker/management-url"
+ADMIN, FUNCTIONS = "broker/admin-secret-id", "broker/secret-id"
+CONNECT_SECONDS_MAX = 5.0
+# Added to the copy that is applied, so that the module itself can be applied with a state anywhere.
+BACKEND = 'terraform {\n  backend "s3" {\n    encrypt      = true\n    use_lockfile = true\n  }\n}\n'
+
+
+def main(arguments: list[str]) -> int:
+    """Returns the exit status; the first thing that is missing is one sentence on standard error."""
+    try:
+        environment = read_environment(arguments[0] if arguments else "", PROJECT / "template.yaml")
+        account = Account(environment)
+        account_id = account.check_credentials()
+        state = state_place(environment, account.region)
+        variables = broker_variables(account, environment)
+        check_reachable(variables["management_url"])
+    except InputMissingError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"Applying the topology of {environment.name}, account {account_id}, to {variables['management_url']}.")
+    return apply(variables, state, asks=sys.stdin.isatty())
+
+
+def state_place(environment: Environment, region: str) -> list[str]:
+    """Where Terraform's state is, as arguments of `init`. Raises InputMissingError without a bucket, or Terraform."""
+    if shutil.which("terraform") is None:
+        raise InputMissingError("Terraform is missing: install it, 1.11 or newer (developer.hashicorp.com/terraform).")
+    bucket = os.environ.get("TERRAFORM_STATE_BUCKET", "")
+    if not bucket:
+        raise InputMissingError(
+            "Say where Terraform keeps its state: export TERRAFORM_STATE_BUCKET, the bucket that the platform's is in."
+        )
+    place = {"bucket": bucket, "key": f"paybridge/{environment.name}/topology.tfstate", "region": region}
+    return [f"-backend-config={name}={value}" for name, value in place.items()]
+
+
+def broker_variables(account: Account, environment: Environment) -> dict[str, str]:
+    """The module's variables: the broker's address from SSM and the logins from Secrets Manager.
+
+    BROKER_MANAGEMENT_URL stands in for the address, such as that of a tunnel. Raises InputMissingError.
+    """
+    known = account.known(MANAGEMENT_URL, ADMIN, FUNCTIONS)
+    missing = [environment.ssm_prefix + name for name in (MANAGEMENT_URL, ADMIN, FUNCTIONS) if name not in known]
+    if missing:
+        raise InputMissingError(
+            f"{account.region} has no SSM parameter {', '.join(missing)}: apply infra/terraform/platform with "
+            f"environment={environment.name} first (docs/platform.md)."
+        )
+    admin, functions = _login(account, known[ADMIN]), _login(account, known[FUNCTIONS])
+    return {
+        "management_url": os.environ.get("BROKER_MANAGEMENT_URL") or known[MANAGEMENT_URL],
+        "management_username": admin["username"],
+        "management_password": admin["password"],
+        "functions_username": functions["username"],
+        "functions_password": functions["password"],
+        "vhost": environment.parameters["BrokerVirtualHost"],
+    }
+
+
+def check_reachable(management_url: str) -> None:
+    """Raises InputMissingError when nobody answers there, before Terraform tries it resource by resource."""
+    try:
+        httpx.get(management_url, timeout=CONNECT_SECONDS_MAX, trust_env=False)
+    except httpx.HTTPError as error:
+        raise InputMissingError(
+            f"The broker does not answer at {management_url} ({error}): it is in private subnets, so run this "
+            "from there, or by a tunnel whose address BROKER_MANAGEMENT_URL names (docs/operations.md)."
+        ) from error
+
+
+def apply(variables: Mapping[str, str], state: list[str], *, asks: bool) -> int:
+    """Has Terraform apply a copy of the module; without somebody to ask it goes on by itself. Gives its exit status."""
+    environment = {**os.environ, **{f"TF_VAR_{name}": value for name, value in variables.items()}}
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(
+            PROJECT / "infra", Path(folder, "infra"), ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*")
+        )
+        root = Path(folder, ROOT)
+        (root / "backend.tf").write_text(BACKEND, encoding="utf-8")
+        for command in (
+            ["init", "-input=false", *state],
+            ["apply", *([] if asks else ["-auto-approve", "-input=false"])],
+        ):
+            status = subprocess.run(["terraform", *command], cwd=root, env=environment, check=False).returncode
+            if status != 0:
+                return status
+    return 0
+
+
+def _login(account: Account, secret_id: str) -> dict[str, str]:
+    try:
+        text = account.client("secretsmanager").get_secret_value(SecretId=secret_id)["SecretString"]
+    except (BotoCoreError, ClientError) as error:
+        raise InputMissingError(f"The secret {secret_id} cannot be read: {error}") from error
+    login: dict[str, str] = json.loads(text)
+    return login
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
