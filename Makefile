@@ -47,7 +47,9 @@ clean: $(DEV) ## Stop everything and delete data and logs
 	@$(LOCAL) clean
 
 ##@ The same, closer to AWS
-.PHONY: localstack localstack-down
+.PHONY: sam-local localstack localstack-down
+sam-local: $(DEV) $(SAM) ## Run the functions in Lambda's image by sam local (Docker), send a sample payment, follow the logs
+	@$(LOCAL) sam-local
 localstack: $(DEV) $(SAM) $(LOCALSTACK) ## Deploy template.yaml to an AWS emulator on port 4566, send a sample payment, follow the logs
 	@$(LOCAL) localstack
 localstack-down: down ## Stop it from another terminal

@@ -86,6 +86,20 @@ def localstack(settings: LocalSettings) -> None:
         _follow_logs(settings, stack)
 
 
+def sam_local(settings: LocalSettings) -> None:
+    """Run the functions by `sam local` in Docker, send a sample payment through them, follow the logs until Ctrl-C."""
+    # Only this command needs what it loads.
+    from local.sam_local import SamLocal
+
+    stack = SamLocal(settings)
+    with _supervising(settings), _stopping(stack):
+        print("Starting Paybridge with its functions in Docker", flush=True)
+        stack.start()
+        demo(stack.settings)
+        print("", _addresses(settings), sep="\n")
+        _follow_logs(settings, stack)
+
+
 def servers(settings: LocalSettings) -> None:
     """Start PostgreSQL, RabbitMQ and the AWS fake alone, until Ctrl-C."""
     with _supervising(settings), _stopping(Stack(settings)) as stack:
@@ -139,6 +153,9 @@ def down(settings: LocalSettings) -> None:
         supervisor.terminate()
         left_alive([supervisor], STOP_SECONDS_MAX)
     left = stop_recorded(settings.state_dir)
+    if settings.compose:
+        # A supervisor that was killed could not stop them.
+        compose.stop(settings)
     print("Stopped." if supervisor is not None or left else "Nothing was running.")
 
 
@@ -191,6 +208,7 @@ COMMANDS = {
     "demo": (demo, "send a sample payment through a running stack"),
     "status": (status, "list the running processes"),
     "clean": (clean, "stop everything and delete data and logs"),
+    "sam-local": (sam_local, "run the functions by sam local, send a sample payment, follow the logs until Ctrl-C"),
     "localstack": (localstack, "deploy to an AWS emulator, send a sample payment, follow the logs until Ctrl-C"),
     "servers": (servers, "start PostgreSQL, RabbitMQ and the AWS fake alone, until Ctrl-C"),
     "supervise": (supervise, "start everything without a terminal, until SIGTERM; `up` runs this"),

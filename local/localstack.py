@@ -35,6 +35,8 @@ class LocalStack(Stack):
             raise LocalError("Workers take no part in a deployment: unset PAYBRIDGE_LOCAL_WORKERS.")
         if self.settings.compose:
             raise LocalError("The AWS fake of compose.yaml deploys nothing: unset PAYBRIDGE_LOCAL_COMPOSE.")
+        if self.settings.aws_endpoint:
+            aws.check_given(self.settings)
         ports = [name for name in PORTS if name != "lambda_port"]
         parts = [self._start_postgres, self._start_rabbitmq, self._start_gateway, self._start_sink]
         self._start(ports, [*parts, self._build, self._start_endpoint_and_deploy])
@@ -79,8 +81,9 @@ class LocalStack(Stack):
         settings = self.settings
         if settings.aws_endpoint:
             with self.progress.step(f"AWS endpoint {settings.aws_endpoint}"):
-                aws.check_given(settings)
                 self._prepare_endpoint()
+            if settings.container_host:
+                self._start_forwarding()
         else:
             with self.progress.step(f"MiniStack on port {settings.aws_port}"):
                 ministack.start(settings, self.processes)

@@ -11,7 +11,7 @@ import yaml
 from local import aws
 from local.errors import LocalError, MissingToolError
 from local.intrinsics import SSM_TYPE_PREFIX
-from local.processes import Child, Processes, StoppingError
+from local.processes import Child, Processes, StoppingError, accepts_connections
 from local.servers import ministack
 from local.settings import AWS_KEYS, AWS_REGION, PROJECT, LocalSettings
 
@@ -20,6 +20,8 @@ STACK_NAME = "paybridge-local"
 ARTIFACTS_BUCKET = "paybridge-local-artifacts"
 # What the layer's makefile calls wheels for this machine instead of Lambda's own platform.
 HOST = "host"
+# The first time it fetches Lambda's image and builds one with the layer.
+START_LAMBDA_SECONDS_MAX = 900
 # None of samconfig.toml, whose deployments are real ones.
 NO_CONFIGURATION = ("--config-env", "offline")
 
@@ -64,6 +66,13 @@ def _is_unknown(resource: Mapping[str, Any]) -> bool:
     return bool(resource["Type"] == "AWS::SecretsManager::RotationSchedule")
 
 
+def name_endpoint(template: Path, url: str) -> None:
+    """Tell the functions of a built template where AWS is: `sam local` passes on no variable that is not in it."""
+    document = yaml.safe_load(template.read_text(encoding="utf-8"))
+    document["Globals"]["Function"]["Environment"]["Variables"]["AWS_ENDPOINT_URL"] = url
+    template.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+
+
 def deploy(settings: LocalSettings, processes: Processes, template: Path, parameters: Mapping[str, str]) -> None:
     """Deploy a built template to the stack's endpoint, as `sam deploy` does it on AWS. Raises LocalError."""
     s3 = aws.client(settings, "s3")
@@ -92,6 +101,29 @@ def _failures(settings: LocalSettings) -> str:
         return ""
     failed = [event for event in events if event["ResourceStatus"].endswith("_FAILED")]
     return " ".join(f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', '')}" for event in failed)
+
+
+def start_lambda(
+    settings: LocalSettings,
+    processes: Processes,
+    template: Path,
+    parameters: Mapping[str, str],
+    functions: Sequence[str],
+    *,
+    has_image: bool,
+) -> Child:
+    """Start `sam local start-lambda` with one container for each of the functions, and return when it listens.
+
+    Without its image, `has_image`, Lambda's is fetched first, which takes minutes. Raises LocalError.
+    """
+    command: list[str | Path] = [SAM, "local", "start-lambda", *functions, *NO_CONFIGURATION]
+    command += ["--template-file", template, "--host", "127.0.0.1", "--port", str(settings.lambda_port)]
+    command += ["--warm-containers", "EAGER", "--no-watch", *overrides(parameters)]
+    # Otherwise it asks the registry even for what is here, which fails offline.
+    command += ["--skip-pull-image"] if has_image else []
+    child = processes.start("sam", command, environment(settings))
+    processes.wait_until_ready(child, lambda: accepts_connections(settings.lambda_port), START_LAMBDA_SECONDS_MAX)
+    return child
 
 
 def follow_logs(settings: LocalSettings, processes: Processes) -> Child:

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from local import seed, topology, workers
 from local.errors import ServerDiedError
+from local.forward import FORWARDING, is_own_address
 from local.processes import Child, Processes, answers, died_sentence, ensure_port_free, stop_recorded
 from local.progress import Progress
 from local.servers import compose, moto, postgres, rabbitmq
@@ -107,7 +108,11 @@ class Stack:
     def parameters(self) -> dict[str, str]:
         """The values of the template's parameters."""
         shards = self.settings.payment_shards or topology.payment_shards()
-        return {**PARAMETERS, "PaymentShards": str(shards), "BrokerVirtualHost": self._vhost}
+        networks = PARAMETERS["WebhookLocalNetworks"]
+        if self.settings.container_host:
+            networks += f",{self.settings.container_host}/32"
+        own = {"PaymentShards": str(shards), "BrokerVirtualHost": self._vhost, "WebhookLocalNetworks": networks}
+        return {**PARAMETERS, **own}
 
     def start(self) -> None:
         """Start everything and return when payments can be sent.
@@ -260,6 +265,18 @@ class Stack:
             arguments = ["--port", str(settings.sink_port)]
             child = self._start_module("sink", "local.sink", arguments)
             self._wait_until_healthy(child, settings.sink_url)
+
+    def _start_forwarding(self) -> None:
+        """From the address that containers call to our loopback, where Docker Desktop does not lead by itself."""
+        settings = self.settings
+        if not is_own_address(settings.container_host):
+            return
+        management_url = settings.rabbitmq_management_url or f"http://127.0.0.1:{settings.management_port}"
+        servers = [postgres.database_url_of(settings), rabbitmq.amqp_url_of(settings), management_url]
+        urls = [urlsplit(url) for url in (*servers, settings.aws_url, settings.gateway_url, settings.sink_url)]
+        ports = [str(url.port) for url in urls if url.hostname in {"127.0.0.1", "localhost"}]
+        child = self._start_module("forward", "local.forward", [settings.container_host, *ports])
+        self.processes.wait_until_ready(child, lambda: FORWARDING in child.log.read_bytes(), START_SECONDS_MAX)
 
     def _start_module(
         self, name: str, module: str, arguments: list[str], more_environment: dict[str, str] | None = None

@@ -1,13 +1,17 @@
-"""RabbitMQ from Docker, where neither an installation nor Debian's packages can bring one."""
+"""Docker: for RabbitMQ, where nothing else can bring it, and for the functions of `sam local`."""
 
 import os
 import shutil
 import subprocess
+from ipaddress import IPv4Address
 
+from local.errors import LocalError
 from local.processes import Processes
-from local.settings import LocalSettings
+from local.settings import LocalSettings, variable_of
 
 IMAGE = "rabbitmq:4-management"
+# The address by which Docker Desktop leads containers to this machine, and there to its loopback.
+DESKTOP_HOST = "192.168.65.254"
 LOOK_SECONDS_MAX = 10
 
 
@@ -21,6 +25,33 @@ def is_usable() -> bool:
     except subprocess.TimeoutExpired:
         return False
     return answer.returncode == 0
+
+
+def host_address(settings: LocalSettings) -> str:
+    """The IP address by which containers reach this machine. Raises LocalError where Docker does not say."""
+    if settings.container_host:
+        return settings.container_host
+    if "Docker Desktop" in _ask("info", "--format", "{{.OperatingSystem}}"):
+        return DESKTOP_HOST
+    gateway = _ask("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}")
+    try:
+        return str(IPv4Address(gateway))
+    except ValueError:
+        raise LocalError(
+            f"Docker's network names no address of this machine: set {variable_of('container_host')}."
+        ) from None
+
+
+def has_image(image: str) -> bool:
+    """Whether the image is on this machine already."""
+    return bool(_ask("image", "inspect", "--format", "{{.Id}}", image))
+
+
+def _ask(*arguments: str) -> str:
+    answer = subprocess.run(
+        ["docker", *arguments], capture_output=True, text=True, timeout=LOOK_SECONDS_MAX, check=False
+    )
+    return answer.stdout.strip() if answer.returncode == 0 else ""
 
 
 def start_rabbitmq(settings: LocalSettings, processes: Processes, plugins: str) -> None:

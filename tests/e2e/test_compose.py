@@ -1,0 +1,43 @@
+"""`make local COMPOSE=1` where Docker is up: the servers of compose.yaml, and everything else as ever."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.processes import accepts_connections
+from local.servers import compose, docker
+from local.settings import LocalSettings
+from tests.support import live
+from tests.support.foreground import foreground
+from tests.support.servers import private_settings
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(not docker.is_usable(), reason="no Docker engine answers"),
+]
+# Docker fetches three images.
+START_SECONDS_MAX = 600
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Iterator[LocalSettings]:
+    given = {**private_settings(tmp_path / "state").environment(), "PAYBRIDGE_LOCAL_COMPOSE": "1"}
+    settings = LocalSettings.load(given, tmp_path / "none")
+    yield settings
+    compose.remove(settings)
+
+
+def test_a_payment_goes_through_servers_in_docker(settings: LocalSettings) -> None:
+    with foreground(settings, "run") as command:
+        live.eventually(
+            lambda: command.prints("Ctrl-C stops everything") or command.process.poll() is not None,
+            "the invitation to stop",
+            START_SECONDS_MAX,
+        )
+        assert command.prints("webhook delivered, signature verified"), command.errors
+        command.process.send_signal(signal.SIGINT)
+        assert command.wait() == 0
+    assert not any(accepts_connections(getattr(settings, name)) for name in compose.PORTS)
