@@ -8,10 +8,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from local.errors import PortTakenError
-from local.processes import Processes, accepts_connections, running
+from local import aws, seed
+from local.errors import LocalError, PortTakenError
+from local.processes import Processes, accepts_connections, free_port, running
 from local.progress import Progress
-from local.servers import postgres, rabbitmq
+from local.servers import moto, postgres, rabbitmq
+from local.settings import LocalSettings
 from tests.support import given_broker
 from tests.support.servers import Broker, Postgres, private_settings, start_broker, stop_and_remove
 
@@ -84,3 +86,34 @@ class TestRabbitMQ:
         take = f"{private_broker.management_url}/api/queues/{vhost.name}/payments.new/get"
         request = {"count": 1, "ackmode": "ack_requeue_false", "encoding": "auto"}
         assert [m["payload"] for m in httpx.post(take, json=request, trust_env=False).json()] == ["x"]
+
+
+class TestAwsEndpoint:
+    @pytest.fixture
+    def settings(self, tmp_path: Path) -> LocalSettings:
+        return private_settings(tmp_path)
+
+    @pytest.fixture
+    def fake(self, settings: LocalSettings) -> Iterator[moto.MotoServer]:
+        processes = Processes(settings.state_dir)
+        yield moto.start(settings, processes)
+        processes.stop(seconds_max=1)
+
+    def test_one_that_the_user_runs_is_taken_and_none_started(
+        self, settings: LocalSettings, fake: moto.MotoServer, tmp_path: Path
+    ) -> None:
+        given = replace(settings, aws_endpoint=f"{fake.url}/", aws_port=free_port(), state_dir=tmp_path / "other")
+        processes = Processes(given.state_dir)
+        assert moto.start(given, processes).url == fake.url
+        assert processes.children == []
+        seed.write_aws(given, postgres.url_of(given.postgres_port), rabbitmq.amqp_url_of(given))
+        assert seed.parameter(given, "/paybridge/dev/database/port") == str(given.postgres_port)
+
+    @pytest.mark.parametrize("url", ["127.0.0.1:4566", "ftp://127.0.0.1", "http://127.0.0.1:4566/path"])
+    def test_an_address_of_another_form_is_refused(self, settings: LocalSettings, url: str) -> None:
+        with pytest.raises(LocalError, match=r"PAYBRIDGE_LOCAL_AWS_URL is .* http://host:port: correct it\."):
+            aws.check_given(replace(settings, aws_endpoint=url))
+
+    def test_one_that_does_not_answer_is_named(self, settings: LocalSettings) -> None:
+        with pytest.raises(LocalError, match=r"PAYBRIDGE_LOCAL_AWS_URL names 127\.0\.0\.1:"):
+            aws.check_given(replace(settings, aws_endpoint=f"http://127.0.0.1:{free_port()}"))

@@ -116,6 +116,12 @@ class TestInvokeApi:
             with pytest.raises(FunctionNotFoundError):
                 await invoker.invoke("Nobody", b"{}")
 
+    async def test_calls_functions_by_the_names_that_they_have_elsewhere(self, host: LambdaHost) -> None:
+        names = {"Known": "arn:aws:lambda:eu-central-1:000000000000:function:Toy:live"}
+        async with LambdaEndpointInvoker(f"http://127.0.0.1:{host.port}", names) as invoker:
+            assert decoded(await invoker.invoke("Known", b'{"a": 3}'))["event"] == {"a": 3}
+            assert decoded(await invoker.invoke("Toy", b'{"a": 4}'))["event"] == {"a": 4}
+
 
 class TestWarm:
     async def test_starts_what_has_events_and_nothing_else(self, tmp_path: Path) -> None:

@@ -41,6 +41,17 @@ class TestEnvironment:
         assert LocalSettings.load(settings.environment(), tmp_path / "none") == settings
 
 
+class TestSeenByFunctions:
+    def test_is_the_address_itself_where_they_run_on_this_machine(self) -> None:
+        assert LocalSettings().seen_by_functions("http://127.0.0.1:8090") == "http://127.0.0.1:8090"
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+    def test_is_another_one_for_containers_where_it_is_loopback(self, host: str) -> None:
+        settings = LocalSettings(container_host="172.17.0.1")
+        assert settings.seen_by_functions(f"amqp://{host}:5672") == "amqp://172.17.0.1:5672"
+        assert settings.seen_by_functions("db.example.com") == "db.example.com"
+
+
 class TestReadEnvFile:
     def test_skips_comments_and_removes_quotes(self, tmp_path: Path) -> None:
         file = tmp_path / ".env"
