@@ -11,6 +11,8 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 # Good for the offline stack only, whose broker listens on loopback.
 USERNAME, PASSWORD = "paybridge", "paybridge"
+# The one that takes turns with it when logins rotate.
+TWIN = "paybridge-b"
 NOTHING = "^$"
 
 

@@ -48,12 +48,12 @@ def declare(
 
 
 def declare_functions_user(management_url: str, vhost: str = "/", payment_shards: int = 0) -> None:
-    """Make the functions' user, with the rights in `vhost` that it needs and no other; needs an administrator's URL."""
+    """Make the functions' users, with the rights in `vhost` that they need; needs an administrator's URL."""
     topology = read(counts={PAYMENTS_QUEUE: payment_shards} if payment_shards else {})
     with _client(management_url) as client:
-        login = {"password": broker_users.PASSWORD, "tags": ""}
-        _send(client, "PUT", _path("users", broker_users.USERNAME), login)
-        _send(client, "PUT", _path("permissions", vhost, broker_users.USERNAME), broker_users.rights(topology))
+        for username in (broker_users.USERNAME, broker_users.TWIN):
+            _send(client, "PUT", _path("users", username), {"password": broker_users.PASSWORD, "tags": ""})
+            _send(client, "PUT", _path("permissions", vhost, username), broker_users.rights(topology))
 
 
 def read(topology_file: Path = TOPOLOGY_FILE, counts: Mapping[str, int] | None = None) -> dict[str, Any]:

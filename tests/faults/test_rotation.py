@@ -25,7 +25,7 @@ from tests.support.secrets import Secret
 pytestmark = [pytest.mark.e2e, pytest.mark.faults]
 
 STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
-USER = "rotating"
+USERS = ("rotating", "rotating-b")
 # Beside what the fault takes: the relay's and the mappings' usual seconds.
 SECONDS_MAX = 60
 PAUSE_SECONDS = 0.1
@@ -91,7 +91,7 @@ class Logins:
         superuser.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = :r", r=postgres.ROLE)
         superuser.close()
         for connection in self.manage("GET", "connections"):
-            if connection.get("user", "").startswith(USER):
+            if connection.get("user") in USERS:
                 self.manage("DELETE", f"connections/{quote(connection['name'], safe='')}")
 
     def users_connected(self) -> set[str]:
@@ -122,9 +122,10 @@ def logins(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Logins]:
     secrets = [Secret(client, parameter(stack.settings, f"/paybridge/dev/{name}")) for name in names]
     logins = Logins(stack, *secrets)
     before = [secret.login() for secret in secrets]
-    logins.manage("PUT", f"users/{USER}", {"password": "before", "tags": ""})
-    logins.manage("PUT", f"permissions/%2F/{USER}", {"configure": "", "write": ".*", "read": ""})
-    logins.broker.put({"username": USER, "password": "before"})
+    for user in USERS:
+        logins.manage("PUT", f"users/{user}", {"password": "before", "tags": ""})
+        logins.manage("PUT", f"permissions/%2F/{user}", {"configure": "^$", "write": ".*", "read": ".*"})
+    logins.broker.put({"username": USERS[0], "password": "before"})
     yield logins
     for secret, login in zip(secrets, before, strict=True):
         secret.put(login)
@@ -133,7 +134,7 @@ def logins(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Logins]:
     superuser.close()
     # Whoever is connected by one of the logins that go now finds the ones from before.
     logins.end_connections()
-    for user in (USER, f"{USER}-b"):
+    for user in USERS:
         logins.manage("DELETE", f"users/{user}")
 
 
@@ -154,7 +155,7 @@ class TestRotation:
         for _ in range(2):
             logins.rotate(between=lambda: self.break_connections(logins))
         logins.end_connections()
-        eventually(lambda: USER in logins.users_connected(), "the relay by the first user again", SECONDS_MAX)
+        eventually(lambda: USERS[0] in logins.users_connected(), "the relay by the first user again", SECONDS_MAX)
         buyer.leave()
         assert len(buyer.accepted) > 50
         assert set(buyer.turned_away) <= {httpx.codes.SERVICE_UNAVAILABLE}

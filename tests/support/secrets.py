@@ -135,7 +135,7 @@ class DatabaseLogin:
 
 @dataclass(slots=True)
 class BrokerLogin:
-    """A user of the broker with every right in one virtual host, and the secret of its login."""
+    """Two users of the broker with every right in one virtual host, and the secret of the login in use."""
 
     vhost: Vhost
     secret: Secret
@@ -144,8 +144,9 @@ class BrokerLogin:
     @classmethod
     def create(cls, vhost: Vhost, secret: Secret) -> BrokerLogin:
         login = cls(vhost, secret)
-        login.set_password("first")
-        login.manage("PUT", f"permissions/{quote(vhost.name, safe='')}/{login.user}", _ALL_RIGHTS)
+        for user in login.users:
+            login.manage("PUT", f"users/{user}", {"password": "first", "tags": ""})
+            login.manage("PUT", f"permissions/{quote(vhost.name, safe='')}/{user}", _ALL_RIGHTS)
         secret.put({"username": login.user, "password": "first"})
         return login
 
@@ -154,9 +155,16 @@ class BrokerLogin:
         """The management API, without a login."""
         return f"http://{urlsplit(self.vhost.management_url).netloc.rpartition('@')[2]}"
 
-    def grant(self, kind: str, user: str, rights: dict[str, str], vhost: str = "") -> None:
-        """Gives the user these rights in the virtual host, or in that of the login."""
-        self.manage("PUT", f"{kind}/{quote(vhost or self.vhost.name, safe='')}/{user}", rights)
+    def state(self) -> list[Any]:
+        """What the broker knows of both users, but for their passwords."""
+        kinds = ("", "/permissions", "/topic-permissions")
+        found = [self.manage("GET", f"users/{user}{kind}") for user in self.users for kind in kinds]
+        return [_without_passwords(one) for one in found]
+
+    @property
+    def users(self) -> tuple[str, str]:
+        """The one that the secret names at first, and the one that takes turns with it."""
+        return self.user, f"{self.user}-b"
 
     @property
     def variables(self) -> dict[str, str]:
@@ -178,6 +186,10 @@ class BrokerLogin:
         )
         answer.raise_for_status()
         return answer.json() if answer.content else None
+
+
+def _without_passwords(found: Any) -> Any:
+    return {name: one for name, one in found.items() if "password" not in name} if isinstance(found, dict) else found
 
 
 def as_superuser(server: Postgres, sql: str, database: str = "postgres", **parameters: str) -> list[Any]:

@@ -7,14 +7,25 @@ locals {
   working_exchanges     = setsubtract(keys(local.exchanges), local.dead_letter_exchanges)
   working_queues        = setsubtract(keys(local.queues), local.dead_letter_queues)
 
+  # The secret names the one of the two that is in use.
+  functions_username = trimsuffix(var.functions_username, "-b")
+
   users = merge(
     {
+      # Two users who take turns: a rotation changes the password of the one that is not in use (docs/secrets.md).
+      #
       # The relay publishes to the working exchanges, whoever finds poison to the dead letters' one, and the queue
       # mappings take from the working queues. Asking how many dead letters wait (a passive declaration) takes some right
       # on their queue since RabbitMQ 4.3: to write, which lets nobody read them. Nothing is declared, so nothing is
       # configured.
       functions = {
-        name  = var.functions_username
+        name  = local.functions_username
+        tags  = []
+        write = concat(keys(local.exchanges), local.dead_letter_queues)
+        read  = local.working_queues
+      }
+      functions-b = {
+        name  = "${local.functions_username}-b"
         tags  = []
         write = concat(keys(local.exchanges), local.dead_letter_queues)
         read  = local.working_queues
@@ -37,9 +48,10 @@ locals {
 
   # Apart from the users, because what is sensitive cannot say which resources there are.
   passwords = {
-    functions  = var.functions_password
-    monitoring = var.monitoring_password
-    operator   = var.operator_password
+    functions   = var.functions_password
+    functions-b = var.functions_password
+    monitoring  = var.monitoring_password
+    operator    = var.operator_password
   }
 }
 

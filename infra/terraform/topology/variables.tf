@@ -32,7 +32,7 @@ variable "vhost_exists" {
 }
 
 variable "functions_username" {
-  description = "The user of the functions and their queue mappings, as the secret broker/secret-id names it."
+  description = "The user of the functions and their queue mappings, as the secret broker/secret-id names it; there are two, one with `-b` behind its name, and they take turns."
   type        = string
   default     = "paybridge"
 
@@ -43,7 +43,7 @@ variable "functions_username" {
 }
 
 variable "functions_password" {
-  description = "The functions' first password, from the same secret; rotation changes it afterwards. Give it as TF_VAR_functions_password."
+  description = "The first password of both, from the same secret; rotation changes it afterwards. Give it as TF_VAR_functions_password."
   type        = string
   sensitive   = true
 

@@ -9,6 +9,7 @@ import pytest
 
 from local import topology as local_topology
 from local.broker_users import rights
+from paybridge.adapters.rabbitmq.users import TWIN_SUFFIX
 from tests.support.broker_users import User
 from tests.support.live import eventually
 from tests.support.servers import Broker, Vhost
@@ -115,7 +116,9 @@ def test_spells_shards_out_as_the_offline_stack_does(broker: Broker, bare_vhost:
     other = broker.fresh_vhost(payment_shards=SHARDS)
     assert declared(bare_vhost) == declared(other)
     counted = local_topology.read(counts={"payments.new": SHARDS})
-    assert permissions(bare_vhost)[users_of(bare_vhost)["functions"].name] == rights(counted)
+    functions = users_of(bare_vhost)["functions"].name
+    granted = permissions(bare_vhost)
+    assert granted[functions] == granted[f"{functions}{TWIN_SUFFIX}"] == rights(counted)
     assert terraform.changes() == []
 
 
@@ -125,8 +128,9 @@ def test_makes_the_virtual_host_that_is_not_there_yet(broker: Broker, bare_vhost
     terraform.apply()
     assert terraform.changes() == []
     assert {one["name"] for one in listed(made, "queues")} == {one["name"] for one in DECLARED["queues"]}
-    # Nobody but the functions' user, unless somebody is named; and whoever has made it.
-    assert set(permissions(made)) - {"guest"} == {users_of(made)["functions"].name}
+    # Nobody but the functions' two users, unless somebody is named; and whoever has made it.
+    functions = users_of(made)["functions"].name
+    assert set(permissions(made)) - {"guest"} == {functions, f"{functions}{TWIN_SUFFIX}"}
 
 
 def test_a_rotated_password_stays(bare_vhost: Vhost, tmp_path: Path) -> None:
@@ -137,7 +141,11 @@ def test_a_rotated_password_stays(bare_vhost: Vhost, tmp_path: Path) -> None:
     url = f"{bare_vhost.management_url}/api/users/{functions.name}"
     httpx.put(url, json=rotated, timeout=20, trust_env=False).raise_for_status()
 
-    later = terraform_for(bare_vhost, tmp_path / "later", functions_password="what-the-secret-has-by-now")
+    by_now = {
+        "functions_username": f"{functions.name}{TWIN_SUFFIX}",
+        "functions_password": "what-the-secret-has-by-now",
+    }
+    later = terraform_for(bare_vhost, tmp_path / "later", **by_now)
     later.take_state_of(terraform)
     assert later.changes() == []
     later.apply()
