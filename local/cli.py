@@ -95,7 +95,7 @@ def sam_local(settings: LocalSettings) -> None:
     with _supervising(settings), _stopping(stack):
         print("Starting Paybridge with its functions in Docker", flush=True)
         stack.start()
-        demo(stack.settings)
+        demo(settings)
         print("", _addresses(settings), sep="\n")
         _follow_logs(settings, stack)
 

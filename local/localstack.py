@@ -7,7 +7,7 @@ of the template, `sam.fit_to_emulators` says.
 
 import secrets
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from local import aws, deployment, sam, seed
@@ -25,6 +25,8 @@ class LocalStack(Stack):
     """Started and stopped as `Stack` is."""
 
     deployed: Deployment | None = None
+    # Also of a deployment that failed or was given up something is left.
+    _has_begun: bool = False
     _template: Path | None = None
     _release: str = field(default_factory=lambda: secrets.token_hex(16))
     _is_built: threading.Event = field(init=False, default_factory=threading.Event)
@@ -37,13 +39,16 @@ class LocalStack(Stack):
             raise LocalError("The AWS fake of compose.yaml deploys nothing: unset PAYBRIDGE_LOCAL_COMPOSE.")
         if self.settings.aws_endpoint:
             aws.check_given(self.settings)
+        else:
+            # MiniStack runs the functions on this machine.
+            self.settings = replace(self.settings, container_host="")
         ports = [name for name in PORTS if name != "lambda_port"]
         parts = [self._start_postgres, self._start_rabbitmq, self._start_gateway, self._start_sink]
         self._start(ports, [*parts, self._build, self._start_endpoint_and_deploy])
 
     def stop(self) -> None:
         """Stop all that this stack has started, and take it off an endpoint that goes on running."""
-        if self.deployed is not None and self.settings.aws_endpoint and not deployment.remove(self.settings):
+        if self._has_begun and self.settings.aws_endpoint and not deployment.remove(self.settings):
             self.progress.note(
                 f"{self.settings.aws_endpoint} does not answer: the stack {STACK_NAME} stays deployed there"
             )
@@ -68,6 +73,7 @@ class LocalStack(Stack):
         self.processes.wait_while_starting(lambda: self._is_built.is_set() and self._is_migrated.is_set())
         with self.progress.step("template.yaml deployed (sam deploy)"):
             assert self._template is not None
+            self._has_begun = True
             sam.deploy(self.settings, self.processes, self._template, self.parameters)
             self.deployed = deployment.read(self.settings)
             deployment.complete_api(self.settings, self.deployed, self._read_template())

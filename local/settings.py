@@ -139,6 +139,20 @@ class LocalSettings:
     def lambda_url(self) -> str:
         return f"http://127.0.0.1:{self.lambda_port}"
 
+    def record_container_host(self) -> None:
+        """Write it down for the commands that meet the stack when it runs."""
+        self._container_host_file.parent.mkdir(parents=True, exist_ok=True)
+        self._container_host_file.write_text(self.container_host)
+
+    def as_running(self) -> Self:
+        """The settings with the container host that the stack in this state folder has really got."""
+        recorded = self._container_host_file.read_text() if self._container_host_file.exists() else ""
+        return replace(self, container_host=recorded)
+
+    @property
+    def _container_host_file(self) -> Path:
+        return self.state_dir / "container_host"
+
     def seen_by_functions(self, address: str) -> str:
         """A loopback host or URL of the stack as the functions have to name it."""
         if not self.container_host:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 from urllib.parse import unquote, urlsplit
@@ -119,6 +119,8 @@ class Stack:
 
         Raises LocalError with a sentence for the user; nothing is left running then.
         """
+        # The functions run on this machine.
+        self.settings = replace(self.settings, container_host="")
         parts = [self._start_postgres, self._start_rabbitmq, self._start_gateway, self._start_sink]
         self._start(PORTS, [*parts, self._start_moto_and_functions])
         self._or_stop(self.start_workers)
@@ -176,6 +178,7 @@ class Stack:
         # What an earlier stack in this folder has left behind, after a crash of the machine or a kill -9.
         stop_recorded(self.settings.state_dir)
         self._remove_old_logs()
+        self.settings.record_container_host()
         for name in ports:
             if not self._is_given(name):
                 ensure_port_free(getattr(self.settings, name), PORTS[name], variable_of(name))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from local import sam, seed
+from local import demo, sam, seed
 from local.forward import is_own_address
 from local.processes import Child, Processes, accepts_connections
 from local.progress import Progress
@@ -69,10 +69,12 @@ def test_a_payment_goes_through_the_address_that_containers_call(
     monkeypatch.setattr(sam, "name_endpoint", lambda _template, url: endpoints.append(url))
     monkeypatch.setattr(sam, "start_lambda", start_lambda)
     with SamLocal(replace(settings, container_host=CONTAINER_HOST), Progress(quiet=True)) as stack:
-        with merchant(stack, seed.DEMO_API_KEY) as demo:
-            payment_id = demo.pay(webhook_url=f"{stack.settings.seen_by_functions(stack.urls.sink)}/ok")
+        with merchant(stack, seed.DEMO_API_KEY) as one:
+            payment_id = one.pay(webhook_url=f"{stack.settings.seen_by_functions(stack.urls.sink)}/ok")
             assert live.webhook(stack.urls.sink, payment_id)["verified"]
             assert len(live.charges(stack.urls.gateway, payment_id)) == 1
+        # As `make demo` does from another terminal, whose settings know nothing of containers.
+        demo.run(settings)
         # Everything that the functions are told to call lies behind the other address.
         for name in ("database/host", "broker/url", "gateway/url"):
             assert CONTAINER_HOST in seed.parameter(stack.settings, f"/paybridge/dev/{name}")

@@ -51,6 +51,12 @@ class TestSeenByFunctions:
         assert settings.seen_by_functions(f"amqp://{host}:5672") == "amqp://172.17.0.1:5672"
         assert settings.seen_by_functions("db.example.com") == "db.example.com"
 
+    def test_is_that_of_the_running_stack_for_those_who_meet_it(self, tmp_path: Path) -> None:
+        settings = LocalSettings(state_dir=tmp_path / "state", container_host="10.0.0.1")
+        assert settings.as_running().container_host == ""
+        replace(settings, container_host="172.17.0.1").record_container_host()
+        assert settings.as_running().container_host == "172.17.0.1"
+
 
 class TestReadEnvFile:
     def test_skips_comments_and_removes_quotes(self, tmp_path: Path) -> None:
