@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 from typing import Any
 
@@ -9,6 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from migrate import custom_resource
 from paybridge import wiring
+from paybridge.domain.errors import Unavailable
 from paybridge.observability.logging import logger
 from paybridge.usecases.maintenance.prepare_role import prepare_role
 from paybridge.usecases.schema.migrate import migrate_schema
@@ -17,6 +19,10 @@ from paybridge.usecases.schema.migrate import migrate_schema
 STATEMENT_SECONDS_MAX = 840.0
 # Left over for telling CloudFormation that the time was not enough.
 RESERVE_SECONDS = 20.0
+# CloudFormation calls within seconds of making the function's role, whose rights take a moment to be known everywhere;
+# and a failed first creation cannot be repeated without deleting the stack.
+TRIES = 6
+PAUSE_SECONDS = 10.0
 
 log = logger()
 
@@ -34,6 +40,12 @@ def _provide(event: dict[str, Any]) -> dict[str, str]:
     """Create and Update bring the schema to the template's revision; Delete leaves payments where they are."""
     if event["RequestType"] == "Delete":
         return {}
+    for _ in range(TRIES - 1):
+        try:
+            return _migrate(event["ResourceProperties"]["Revision"])
+        except Unavailable as error:
+            log.warning("not yet", extra={"reason": str(error)})
+            time.sleep(PAUSE_SECONDS)
     return _migrate(event["ResourceProperties"]["Revision"])
 
 

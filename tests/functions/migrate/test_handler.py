@@ -16,7 +16,7 @@ import pytest
 from migrate import custom_resource
 from migrate import handler as migrate_function
 from paybridge import wiring
-from paybridge.domain.errors import PaybridgeError
+from paybridge.domain.errors import DatabaseUnavailable, PaybridgeError, SecretUnavailable
 from paybridge.settings import Environment
 from paybridge.store.database import Database, Statement
 from paybridge.store.migrations import HEAD
@@ -189,6 +189,32 @@ class TestCustomResource:
         monkeypatch.setattr(migrate_function, "migrate_schema", fail)
         call(event(answers, "Create"))
         assert answers.bodies[0]["Reason"] == "RuntimeError; the log says where."
+
+    def test_what_is_not_there_yet_is_waited_for(
+        self, database: Database, answers: Answers, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pauses: list[float] = []
+        monkeypatch.setattr("time.sleep", pauses.append)
+        away = iter([DatabaseUnavailable("Starting."), SecretUnavailable("No right yet.")])
+
+        def connect(*_: Any) -> Database:
+            for error in away:
+                raise error
+            return database
+
+        monkeypatch.setattr(wiring, "database", connect)
+        call(event(answers, "Create"))
+        assert len(pauses) == 2
+        assert [body["Status"] for body in answers.bodies] == ["SUCCESS"]
+
+    def test_what_stays_away_is_answered_with_its_name(self, answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(*_: Any) -> None:
+            raise DatabaseUnavailable("Cannot connect to the database at nowhere:5432.")
+
+        monkeypatch.setattr("time.sleep", lambda _: None)
+        monkeypatch.setattr(migrate_function, "_migrate", fail)
+        call(event(answers, "Create"))
+        assert answers.bodies[0]["Reason"] == "Cannot connect to the database at nowhere:5432."
 
     def test_a_missing_setting_is_answered(self, answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("DATABASE_SECRET_ID", raising=False)
