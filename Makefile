@@ -35,8 +35,8 @@ up: $(DEV) $(COMMAND) ## The same in the background; returns when it is ready; W
 	@$(LOCAL) up
 demo: $(DEV) ## Send a sample payment through the running stack and show its way
 	@$(LOCAL) demo
-payment: $(DEV) ## Tell where a payment is, and why: make payment ID=...
-	@$(LOCAL) payment $(ID)
+payment: $(DEV) ## Tell where a payment is, and why: make payment ID=..., on AWS with ENVIRONMENT=dev
+	@$(if $(ENVIRONMENT),$(BIN)/python -m infra.operate "$(ENVIRONMENT)" payment "$(ID)",$(LOCAL) payment $(ID))
 status: $(DEV) ## List what is running
 	@$(LOCAL) status
 logs: $(DEV) ## Follow the logs of the running stack
@@ -55,7 +55,7 @@ localstack: $(DEV) $(SAM) $(LOCALSTACK) ## Deploy template.yaml to an AWS emulat
 localstack-down: down ## Stop it from another terminal
 
 ##@ AWS
-.PHONY: certificates package topology deploy
+.PHONY: certificates package topology deploy register
 certificates: $(DEV) ## Fetch the authorities of RDS, for a database without RDS Proxy
 	@$(BIN)/python -m infra.certificates
 package: $(DEV) $(SAM) ## Build functions and layer for Lambda; PAYBRIDGE_ARCHITECTURE=x86_64 for the other processor
@@ -64,6 +64,9 @@ topology: $(DEV) ## Declare exchanges, queues, policies and users on an environm
 	@$(BIN)/python -m infra.apply_topology "$(ENVIRONMENT)"
 deploy: $(DEV) $(SAM) ## Look for all that a deployment needs, then deploy the package: ENVIRONMENT=dev SET="LogLevel=INFO"
 	@$(BIN)/python -m infra.deploy "$(ENVIRONMENT)" $(SET)
+
+register: $(DEV) ## Make a merchant with an API key: NAME="Acme" ENVIRONMENT=dev; ROLE=operator for a key of another role
+	@$(BIN)/python -m infra.operate "$(ENVIRONMENT)" register "$(NAME)" $(if $(ROLE),--role $(ROLE))
 
 ##@ Work on the code
 .PHONY: test test-brokers check bench bench-docs flash-sale load fmt hooks lock

@@ -24,6 +24,7 @@ from infra.built import RDS_CERTIFICATES
 from infra.environments import Environment
 from infra.errors import InputMissingError
 
+PATIENCE = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3})
 # SSM answers for so many names at once.
 SSM_NAMES_MAX = 10
 # Of the instance and not of its proxy; the functions refuse the same (paybridge.settings).
@@ -122,9 +123,8 @@ class Account:
             name.removeprefix(prefix): value for name, value in self._ssm([prefix + name for name in names]).items()
         }
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, patience: Config = PATIENCE) -> Any:
         """A client that gives up in seconds: somebody waits in a terminal."""
-        patience = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3})
         return self._session.client(service, region_name=self.region, config=patience)
 
     def _ssm(self, names: list[str]) -> dict[str, str]:

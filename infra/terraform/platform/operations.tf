@@ -3,7 +3,7 @@
 locals {
   # Names behind paybridge-<environment>-, as FunctionName of template.yaml. The pre-traffic hook is not among them: a
   # deployment that it fails tells of itself.
-  functions = ["api", "relay", "consumer", "webhooks", "jobs", "migrate", "rotate"]
+  functions = ["api", "relay", "consumer", "webhooks", "jobs", "migrate", "operate", "rotate"]
 
   # The queues of topology.json with their shards, which ../topology makes.
   topology = jsondecode(file("${path.module}/../../topology.json"))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
+import secrets
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from paybridge import wiring
+from paybridge.domain.access import Role
 from paybridge.domain.errors import PaybridgeError
 from paybridge.settings import SettingsInvalid, name_process
 from paybridge.worker.assignments import NAMES, AssignmentInvalid, assignments
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
 PROCESSES_MAX = 64
 UNUSABLE = 2
+# More than anybody guesses; Standard Webhooks asks for 24 to 64 bytes.
+SECRET_BYTES = 32
 
 WORKER_DESCRIPTION = """\
 Does the work of a function in long-running processes, on a broker connection of their own:
@@ -50,6 +55,12 @@ def _parser() -> argparse.ArgumentParser:
     payment = commands.add_parser("payment", help="tell where a payment is, and why")
     payment.add_argument("payment_id", type=UUID, metavar="ID", help="the payment's id")
     payment.set_defaults(run=_show_payment)
+    register = commands.add_parser("register", help="make a merchant, or a key for somebody who works here")
+    register.add_argument("name", metavar="NAME", help="the merchant's name")
+    register.add_argument(
+        "--role", choices=list(Role), default=Role.MERCHANT, help="whose key it is (default merchant)"
+    )
+    register.set_defaults(run=_register)
     worker = commands.add_parser(
         "worker",
         help="do the work of a function in long-running processes",
@@ -96,6 +107,20 @@ def _show_payment(options: argparse.Namespace) -> int:
         print(f"There is no payment {options.payment_id}.", file=sys.stderr)
         return 1
     print(_rendered(found))
+    return 0
+
+
+def _register(options: argparse.Namespace) -> int:
+    from paybridge.usecases.merchants.register import register_merchant
+
+    api_key = f"pbk_{secrets.token_urlsafe(SECRET_BYTES)}"
+    webhook_secret = f"whsec_{base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()}"
+    merchant_id = register_merchant(
+        wiring.database(), name=options.name, api_key=api_key, webhook_secret=webhook_secret, role=options.role
+    )
+    if merchant_id is not None:
+        print(f"merchant id     {merchant_id}\nwebhook secret  {webhook_secret}")
+    print(f"API key         {api_key}\nThe key is kept as a hash only: nobody can show it again.")
     return 0
 
 

@@ -1,0 +1,58 @@
+"""`make payment` and `make register` with ENVIRONMENT=…: the operator's command, run by the function that can do it."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from infra.account import Account
+from infra.built import PROJECT
+from infra.environments import Environment, read_environment
+from infra.errors import InputMissingError
+
+# Longer than the function may take.
+ANSWER_SECONDS_MAX = 40
+# Once and never again: registering twice would make two keys.
+PATIENCE = Config(connect_timeout=5, read_timeout=ANSWER_SECONDS_MAX, retries={"total_max_attempts": 1})
+
+
+def main(arguments: list[str]) -> int:
+    """Runs `ENVIRONMENT COMMAND …` and gives the command's exit status; what is missing is one sentence."""
+    try:
+        environment = read_environment(arguments[0] if arguments else "", PROJECT / "template.yaml")
+        exit_code, output = run(Account(environment), environment, arguments[1:])
+    except InputMissingError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(output, end="", file=sys.stderr if exit_code else sys.stdout)
+    return exit_code
+
+
+def run(account: Account, environment: Environment, command: list[str]) -> tuple[int, str]:
+    """Exit status and output of the command. Raises InputMissingError when the function cannot be asked."""
+    account.check_credentials()
+    name = f"paybridge-{environment.name}-operate"
+    try:
+        answer = account.client("lambda", PATIENCE).invoke(
+            FunctionName=name, Payload=json.dumps({"arguments": command}).encode()
+        )
+    except ClientError as error:
+        raise InputMissingError(
+            f"The function {name} cannot be invoked ({error.response['Error']['Code']}): deploy {environment.name} "
+            "first, and have the right lambda:InvokeFunction on it."
+        ) from error
+    except BotoCoreError as error:
+        raise InputMissingError(f"The function {name} does not answer: {error}") from error
+    result = json.loads(answer["Payload"].read())
+    if "FunctionError" in answer:
+        raise InputMissingError(
+            f"The function {name} failed ({result.get('errorType', 'it says no more')}): look into its log."
+        )
+    return int(result["exit_code"]), str(result["output"])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

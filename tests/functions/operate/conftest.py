@@ -1,0 +1,15 @@
+"""A real database for the commands."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from paybridge.store.connecting import DatabaseAddress
+from paybridge.store.database import Database
+
+
+@pytest.fixture
+def database(database_address: DatabaseAddress) -> Iterator[Database]:
+    database = Database(database_address, "tests")
+    yield database
+    database.close()

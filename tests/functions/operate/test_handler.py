@@ -1,0 +1,88 @@
+"""The operate function: what it runs, and what it keeps to itself."""
+
+import uuid
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from operate.handler import handler
+from paybridge import wiring
+from paybridge.domain.access import key_hash
+from paybridge.store.database import Database, Statement
+from tests.support.payments import new_merchant, new_payment
+
+pytestmark = pytest.mark.integration
+
+CONTEXT: Any = SimpleNamespace(aws_request_id="one")
+_KEY = Statement("SELECT role, merchant_id FROM api_keys WHERE key_hash = :digest::bytea")
+
+
+@pytest.fixture(autouse=True)
+def _environment(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wiring, "database", lambda: database)
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    result = handler({"arguments": list(arguments)}, CONTEXT)
+    return result["exit_code"], result["output"]
+
+
+def shown(output: str, label: str) -> str:
+    """What the line of this label shows."""
+    return next(line.removeprefix(label).strip() for line in output.splitlines() if line.startswith(label))
+
+
+class TestPayment:
+    def test_is_told_as_in_a_terminal(self, database: Database) -> None:
+        payment_id = new_payment(database, new_merchant(database))
+        exit_code, output = run("payment", str(payment_id))
+        assert exit_code == 0
+        assert f"{payment_id}  100.50 RUB  pending" in output
+
+    def test_an_unknown_one_is_an_error(self) -> None:
+        exit_code, output = run("payment", str(uuid.uuid4()))
+        assert (exit_code, output[:19]) == (1, "There is no payment")
+
+    def test_what_is_no_id_is_explained(self) -> None:
+        exit_code, output = run("payment", "42")
+        assert exit_code == 2
+        assert "invalid UUID value: '42'" in output
+
+
+class TestRegister:
+    def test_makes_a_merchant_with_a_key_and_a_webhook_secret(self, database: Database) -> None:
+        exit_code, output = run("register", "Acme")
+        assert exit_code == 0
+        [[role, merchant_id]] = database.run(_KEY, digest=key_hash(shown(output, "API key")))
+        assert (role, str(merchant_id)) == ("merchant", shown(output, "merchant id"))
+        assert shown(output, "webhook secret").startswith("whsec_")
+
+    def test_makes_a_key_for_somebody_who_works_here(self, database: Database) -> None:
+        _, output = run("register", "Night shift", "--role", "operator")
+        assert database.run(_KEY, digest=key_hash(shown(output, "API key"))) == [["operator", None]]
+        assert "whsec_" not in output
+
+    def test_leaves_no_secret_in_the_log(self, capsys: pytest.CaptureFixture[str]) -> None:
+        _, output = run("register", "Discreet")
+        logged = capsys.readouterr()
+        assert shown(output, "API key") not in logged.out + logged.err
+
+    def test_refuses_a_role_that_nobody_has(self) -> None:
+        exit_code, output = run("register", "Acme", "--role", "king")
+        assert exit_code == 2
+        assert "invalid choice: 'king'" in output
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("event", [{}, {"arguments": "payment"}, {"arguments": [1]}])
+    def test_an_event_without_arguments_is_explained(self, event: dict[str, Any]) -> None:
+        assert handler(event, CONTEXT) == {
+            "exit_code": 2,
+            "output": 'An event is {"arguments": ["payment", "<id>"]}.\n',
+        }
+
+    @pytest.mark.parametrize("arguments", [[], ["worker", "all"], ["--help"]])
+    def test_a_command_that_does_not_end_is_refused(self, arguments: list[str]) -> None:
+        exit_code, output = run(*arguments)
+        assert (exit_code, output) == (2, "Here are only the commands payment and register.\n")

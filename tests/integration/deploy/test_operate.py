@@ -1,0 +1,75 @@
+"""`make payment` and `make register` on an environment: what is asked of the function, and what comes back."""
+
+import io
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from infra import operate
+from infra.environments import read_environment
+from infra.errors import InputMissingError
+from tests.support.template import TEMPLATE
+
+DEV = read_environment("dev", TEMPLATE)
+
+
+class FakeAccount:
+    """Stands where Lambda would be, which the AWS fake cannot run functions for without Docker."""
+
+    def __init__(self, answer: dict[str, Any] | Exception) -> None:
+        self.answer = answer
+        self.asked: list[dict[str, Any]] = []
+
+    def check_credentials(self) -> str:
+        return "123456789012"
+
+    def client(self, service: str, patience: Any) -> "FakeAccount":
+        assert service == "lambda"
+        assert patience.retries["total_max_attempts"] == 1
+        return self
+
+    def invoke(self, **request: Any) -> dict[str, Any]:
+        self.asked.append(request)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def answer(result: Any, **more: Any) -> dict[str, Any]:
+    return {"Payload": io.BytesIO(json.dumps(result).encode()), **more}
+
+
+def run(account: Any, *command: str) -> tuple[int, str]:
+    return operate.run(account, DEV, list(command))
+
+
+def test_invokes_the_environments_function_and_gives_what_it_printed() -> None:
+    account = FakeAccount(answer({"exit_code": 0, "output": "It has settled.\n"}))
+    assert run(account, "payment", "42") == (0, "It has settled.\n")
+    [request] = account.asked
+    assert request["FunctionName"] == "paybridge-dev-operate"
+    assert json.loads(request["Payload"]) == {"arguments": ["payment", "42"]}
+
+
+def test_a_stack_that_is_not_there_is_told() -> None:
+    refusal = ClientError({"Error": {"Code": "ResourceNotFoundException", "Message": ""}}, "Invoke")
+    with pytest.raises(InputMissingError, match=r"paybridge-dev-operate .*ResourceNotFound.*deploy dev first"):
+        run(FakeAccount(refusal), "payment", "42")
+
+
+def test_silence_is_told() -> None:
+    with pytest.raises(InputMissingError, match="does not answer"):
+        run(FakeAccount(EndpointConnectionError(endpoint_url="http://127.0.0.1:9")), "payment", "42")
+
+
+def test_a_function_that_fails_is_told() -> None:
+    failure = answer({"errorType": "DatabaseUnavailable"}, FunctionError="Unhandled")
+    with pytest.raises(InputMissingError, match=r"DatabaseUnavailable.*log"):
+        run(FakeAccount(failure), "payment", "42")
+
+
+def test_without_an_environment_it_says_which_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert operate.main([]) == 1
+    assert "ENVIRONMENT=dev" in capsys.readouterr().err
