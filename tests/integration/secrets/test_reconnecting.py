@@ -108,6 +108,7 @@ async def publish() -> None:
         assert await publisher.publish([_MESSAGE], 5) == [None]
 
 
+@pytest.mark.broker
 class TestBroker:
     async def test_a_publisher_logs_in_with_the_new_password(
         self, broker_login: BrokerLogin, read_stages: list[str]

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -24,6 +25,7 @@ from paybridge.store import roles
 from paybridge.store.database import Statement
 from rotate.handler import handler
 from tests.support.secrets import BrokerLogin, DatabaseLogin, Secret, as_superuser, server_log
+from tests.support.servers import Broker
 
 pytestmark = pytest.mark.integration
 
@@ -44,10 +46,15 @@ def rotate(secret: Secret) -> None:
         step(secret, name, version)
 
 
+def login_in(url: str) -> dict[str, str]:
+    parts = urlsplit(url)
+    return {"username": unquote(parts.username or ""), "password": unquote(parts.password or "")}
+
+
 @pytest.fixture
-def admin_secret(secrets_manager: Any, monkeypatch: pytest.MonkeyPatch) -> Secret:
+def admin_secret(broker: Broker, secrets_manager: Any, monkeypatch: pytest.MonkeyPatch) -> Secret:
     secret = Secret.create(secrets_manager, "broker-admin")
-    secret.put({"username": "guest", "password": "guest"})
+    secret.put(login_in(broker.management_url))
     monkeypatch.setenv("BROKER_ADMIN_SECRET_ID", secret.arn)
     return secret
 
@@ -65,7 +72,7 @@ def users(broker_login: BrokerLogin, admin_secret: Secret, monkeypatch: pytest.M
     return broker_login
 
 
-@pytest.fixture(params=["database", "users"])
+@pytest.fixture(params=["database", pytest.param("users", marks=pytest.mark.broker)])
 def rotated(request: pytest.FixtureRequest) -> Rotated:
     login: Rotated = request.getfixturevalue(request.param)
     return login
@@ -254,6 +261,7 @@ class TestDatabaseRole:
             step(database.secret, "setSecret", version)
 
 
+@pytest.mark.broker
 class TestBrokerUsers:
     def test_two_users_take_turns_and_keep_their_tags_and_rights(self, users: BrokerLogin) -> None:
         users.manage("PUT", f"users/{users.user}-b", {"password": "first", "tags": "monitoring,policymaker"})
@@ -279,15 +287,15 @@ class TestBrokerUsers:
         with pytest.raises(BrokerLoginRefused):
             asyncio.run(_connect(first))
 
-    def test_the_administrator_s_login_is_never_changed(self, users: BrokerLogin) -> None:
-        users.secret.put({"username": "guest", "password": "guest"})
+    def test_the_administrator_s_login_is_never_changed(self, users: BrokerLogin, admin_secret: Secret) -> None:
+        users.secret.put(admin_secret.login())
         version = users.secret.begin_rotation()
         step(users.secret, "createSecret", version)
         with pytest.raises(RotationRefused, match="a user of their own"):
             step(users.secret, "setSecret", version)
 
     def test_an_administrator_who_may_not_is_told(self, users: BrokerLogin, admin_secret: Secret) -> None:
-        admin_secret.put({"username": "guest", "password": "wrong"})
+        admin_secret.put({**admin_secret.login(), "password": "wrong"})
         version = users.secret.begin_rotation()
         step(users.secret, "createSecret", version)
         with pytest.raises(BrokerUnavailable, match=f"answers 401 to GET users/{users.user}-b"):
