@@ -1,7 +1,7 @@
-"""The functions' user on the broker of the offline stack, with the rights that Terraform gives it on AWS.
+"""The functions' users on the broker of the offline stack, with the rights that Terraform gives them on AWS.
 
 `infra/terraform/topology/users.tf` says why each right is needed; a test holds both equal. So a function that wanted
-more than it may on AWS fails offline already.
+more than it may on AWS would fail offline already.
 """
 
 import re
@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 # Good for the offline stack only, whose broker listens on loopback.
 USERNAME, PASSWORD = "paybridge", "paybridge"
 # The one that takes turns with it when logins rotate.
-TWIN = "paybridge-b"
+TWIN_SUFFIX = "-b"
 NOTHING = "^$"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from local import aws
+from local.servers import rabbitmq
 from local.servers.postgres import connect
 from local.settings import AWS_REGION, LocalSettings
 
@@ -21,12 +22,13 @@ EVENT_BUS = "paybridge-local"
 
 
 def write_aws(settings: LocalSettings, postgres_url: str, amqp_url: str) -> None:
-    """Write the secrets and parameters that `template.yaml` names into the AWS fake."""
+    """Write the secrets and parameters that `template.yaml` names into the AWS fake; `amqp_url` is the functions'."""
     secrets = aws.client(settings, "secretsmanager")
     database = urlsplit(postgres_url)
     database_secret = _put_secret(secrets, "paybridge/local/database", _credentials(postgres_url))
     broker_secret = _put_secret(secrets, "paybridge/local/broker", _credentials(amqp_url))
-    broker_admin_secret = _put_secret(secrets, "paybridge/local/broker-admin", _credentials(amqp_url))
+    administrator = settings.rabbitmq_management_url or rabbitmq.amqp_url_of(settings)
+    broker_admin_secret = _put_secret(secrets, "paybridge/local/broker-admin", _credentials(administrator))
     key = f"arn:aws:kms:{AWS_REGION}:123456789012:key/00000000-0000-4000-8000-000000000000"
     parameters = {
         "database/host": settings.seen_by_functions(database.hostname or "127.0.0.1"),

@@ -130,13 +130,23 @@ class Stack:
         ports = ("postgres_port", "amqp_port", "management_port", "aws_port")
         self._start(ports, [self._start_postgres, self._start_rabbitmq, self._start_moto])
 
+    def declare_topology(self) -> None:
+        """Declare queues and, on a broker of our own, the functions' users: part of `start`, or after its data is lost.
+
+        Raises LocalError when the broker refuses.
+        """
+        shards, management_url = self.settings.payment_shards, self.broker.management_url
+        topology.declare(management_url, self._vhost, payment_shards=shards)
+        if not self.settings.rabbitmq_url:
+            topology.declare_functions_users(management_url, self._vhost, payment_shards=shards)
+
     def start_functions(self) -> None:
         """Start the functions with what is in front of them: part of `start`, or again after they were stopped."""
         settings = self.settings
         with self.progress.step(f"functions, schedules and queue mappings; API on port {settings.api_port}"):
             log = self.processes.log_of("bridge")
             old_bytes = log.stat().st_size if log.exists() else 0
-            broker_url = {variable_of("rabbitmq_url"): rabbitmq.amqp_url_of(settings)}
+            broker_url = {variable_of("rabbitmq_url"): rabbitmq.functions_url_of(settings)}
             child = self._start_module("bridge", "local.bridge", self._bridge_arguments(), broker_url)
             self.processes.wait_until_ready(
                 child,
@@ -232,7 +242,7 @@ class Stack:
         with self.progress.step(f"RabbitMQ on port {ports}"):
             self.broker = rabbitmq.start(self.settings, self.processes, self.progress)
         with self.progress.step("broker topology declared"):
-            topology.declare(self.broker.management_url, self._vhost, payment_shards=self.settings.payment_shards)
+            self.declare_topology()
 
     def _start_moto(self) -> None:
         with self.progress.step(f"AWS fake on port {self.settings.aws_port}"):
@@ -240,7 +250,8 @@ class Stack:
             self._write_aws()
 
     def _write_aws(self) -> None:
-        seed.write_aws(self.settings, postgres.database_url_of(self.settings), rabbitmq.amqp_url_of(self.settings))
+        settings = self.settings
+        seed.write_aws(settings, postgres.database_url_of(settings), rabbitmq.functions_url_of(settings))
 
     def _start_moto_and_functions(self) -> None:
         """The functions start while RabbitMQ does, as soon as there is what the first of them looks for."""

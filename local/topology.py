@@ -47,13 +47,18 @@ def declare(
         _remove_bindings_of_other_numbers(client, vhost, topology)
 
 
-def declare_functions_user(management_url: str, vhost: str = "/", payment_shards: int = 0) -> None:
-    """Make the functions' users, with the rights in `vhost` that they need; needs an administrator's URL."""
+def declare_functions_users(
+    management_url: str, vhost: str = "/", payment_shards: int = 0, username: str = broker_users.USERNAME
+) -> None:
+    """Make the two users of the functions, with the rights in `vhost` that they need and no other.
+
+    The URL has to be an administrator's; LocalError when the broker refuses.
+    """
     topology = read(counts={PAYMENTS_QUEUE: payment_shards} if payment_shards else {})
     with _client(management_url) as client:
-        for username in (broker_users.USERNAME, broker_users.TWIN):
-            _send(client, "PUT", _path("users", username), {"password": broker_users.PASSWORD, "tags": ""})
-            _send(client, "PUT", _path("permissions", vhost, username), broker_users.rights(topology))
+        for name in (username, f"{username}{broker_users.TWIN_SUFFIX}"):
+            _send(client, "PUT", _path("users", name), {"password": broker_users.PASSWORD, "tags": ""})
+            _send(client, "PUT", _path("permissions", vhost, name), broker_users.rights(topology))
 
 
 def read(topology_file: Path = TOPOLOGY_FILE, counts: Mapping[str, int] | None = None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from local import broker_users
 from local.errors import LocalError, MissingToolError
 from local.processes import Processes, accepts_connections, answers, ensure_port_free, free_port
 from local.progress import Progress
@@ -73,6 +74,11 @@ def start(settings: LocalSettings, processes: Processes, progress: Progress) -> 
 def amqp_url_of(settings: LocalSettings) -> str:
     """Where the broker is, or will be once it is started."""
     return settings.rabbitmq_url or f"amqp://guest:guest@127.0.0.1:{settings.amqp_port}/"
+
+
+def functions_url_of(settings: LocalSettings) -> str:
+    """The same with the login that the functions have: on the private broker a user with their rights and no other."""
+    return settings.rabbitmq_url or broker_users.url_of(amqp_url_of(settings))
 
 
 def remove_data(settings: LocalSettings) -> None:

@@ -12,6 +12,8 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
+from local import aws, seed
+from local.broker_users import USERNAME
 from local.seed import DEMO_API_KEY, DEMO_WEBHOOK_SECRET
 from local.stack import Stack
 from paybridge.store.database import Database
@@ -161,3 +163,23 @@ def test_no_log_holds_a_secret_or_a_card_number(stack: Stack, demo: Merchant) ->
     log = stack.settings.logs_dir / "WebhooksFunction.log"
     live.eventually(lambda: marker in log.read_text(), "the delivery in the log")
     assert live.leaks(stack.settings.logs_dir) == []
+
+
+def test_the_functions_have_a_user_of_the_broker_with_no_more_rights_than_on_aws(stack: Stack) -> None:
+    def names() -> set[str]:
+        url = f"{stack.urls.management}/api/connections"
+        found = httpx.get(url, trust_env=False, timeout=20).raise_for_status().json()
+        return {one["user"] for one in found if one.get("user")}
+
+    # Relay and mappings are connected all the time; management tells of it some seconds later.
+    assert live.eventually(names, "connections to the broker") == {USERNAME}
+
+
+def test_the_secret_of_the_administrator_is_not_that_of_the_functions(stack: Stack) -> None:
+    secrets = aws.client(stack.settings, "secretsmanager")
+
+    def username(parameter: str) -> str:
+        arn = seed.parameter(stack.settings, f"/paybridge/dev/broker/{parameter}")
+        return str(json.loads(secrets.get_secret_value(SecretId=arn)["SecretString"])["username"])
+
+    assert (username("secret-id"), username("admin-secret-id")) == (USERNAME, "guest")

@@ -2,7 +2,6 @@
 
 import pytest
 
-from local import topology
 from local.servers import rabbitmq
 from local.stack import Stack
 from tests.support.faults import assert_each_is_charged_once_and_told, broker_away
@@ -22,7 +21,7 @@ def test_what_was_in_its_queues_is_sent_on_from_the_database(stack: Stack, demo:
     with broker_away(stack):
         rabbitmq.remove_data(stack.settings)
         payment_ids += [demo.pay(payment_method=None, webhook_url=url) for _ in range(DURING)]
-    topology.declare(stack.urls.management)
+    stack.declare_topology()
 
     assert_each_is_charged_once_and_told(stack, demo, payment_ids, SECONDS_MAX)
     # Something was lost indeed: the broker's messages were the only way, but for the net below them.

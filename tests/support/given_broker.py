@@ -86,7 +86,7 @@ def remove_vhosts(management_url: str, names: list[str]) -> None:
             for policy in client.get(f"/api/policies/{vhost}").raise_for_status().json():
                 client.delete(f"/api/policies/{vhost}/{policy['name']}").raise_for_status()
             for one in client.get(f"/api/vhosts/{vhost}/permissions").raise_for_status().json():
-                if one["user"].endswith(f"-{name}"):
+                if f"-{name}" in one["user"]:
                     client.delete(f"/api/users/{quote(one['user'], safe='')}").raise_for_status()
             client.delete(f"/api/vhosts/{vhost}").raise_for_status()
 

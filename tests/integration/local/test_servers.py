@@ -106,7 +106,7 @@ class TestAwsEndpoint:
         processes = Processes(given.state_dir)
         assert moto.start(given, processes).url == fake.url
         assert processes.children == []
-        seed.write_aws(given, postgres.url_of(given.postgres_port), rabbitmq.amqp_url_of(given))
+        seed.write_aws(given, postgres.url_of(given.postgres_port), rabbitmq.functions_url_of(given))
         assert seed.parameter(given, "/paybridge/dev/database/port") == str(given.postgres_port)
 
     @pytest.mark.parametrize("url", ["127.0.0.1:4566", "ftp://127.0.0.1", "http://127.0.0.1:4566/path"])

@@ -1,14 +1,18 @@
 """The broker topology, declared on a real RabbitMQ."""
 
 import json
+import re
 import time
 
 import httpx
 import pytest
 
 from local import topology
+from local.broker_users import PASSWORD, rights
 from local.errors import LocalError
+from tests.support.broker_users import User
 from tests.support.servers import Broker, Vhost
+from tests.support.terraform_topology import permissions
 
 pytestmark = [pytest.mark.integration, pytest.mark.broker]
 
@@ -68,3 +72,24 @@ class TestDeclare:
         httpx.put(url, json={"durable": True, "arguments": {}}, trust_env=False).raise_for_status()
         with pytest.raises(LocalError, match=r"refused PUT .*payments\.new"):
             topology.declare(bare.management_url, bare.name)
+
+
+class TestDeclareFunctionsUsers:
+    def test_gives_them_rights_in_this_virtual_host_alone_and_no_way_into_the_management(
+        self, broker: Broker, vhost: Vhost
+    ) -> None:
+        user, other = User(f"functions-{vhost.name}", PASSWORD, vhost), broker.fresh_vhost(declared=False)
+        topology.declare_functions_users(vhost.management_url, vhost.name, username=user.name)
+        assert permissions(vhost)[user.name] == permissions(vhost)[f"{user.name}-b"] == rights(topology.read())
+        assert (user.can_connect_to(vhost), user.can_connect_to(other)) == (True, False)
+        assert user.ask("GET", "overview").status_code == httpx.codes.UNAUTHORIZED
+
+    def test_counts_the_shards_among_them(self, broker: Broker) -> None:
+        vhost = broker.fresh_vhost(payment_shards=2)
+        name = f"functions-{vhost.name}"
+        topology.declare_functions_users(vhost.management_url, vhost.name, payment_shards=2, username=name)
+        given = permissions(vhost)[name]
+        assert all(re.search(given["read"], name) for name in ("payments.new.0", "payments.new.1", "webhooks"))
+        assert not re.search(given["read"], "payments.dead")
+        assert re.search(given["write"], "payments.new.shards")
+        assert not any(re.search(given["configure"], name) for name in ("payments.new", "payments", "mine"))
