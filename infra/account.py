@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -45,6 +46,8 @@ class Account:
             raise InputMissingError(
                 f"{error}: set AWS_PROFILE to one that `aws configure list-profiles` shows."
             ) from error
+        except BotoCoreError as error:
+            raise InputMissingError(f"The AWS configuration cannot be used: {error}") from error
         self.region = environment.region or self._session.region_name or ""
         if not self.region:
             raise InputMissingError(
@@ -67,7 +70,8 @@ class Account:
             raise InputMissingError(
                 f"AWS refuses the credentials ({reason}): sign in again, such as by `aws sso login`."
             ) from error
-        except BotoCoreError as error:
+        except (BotoCoreError, ValueError) as error:
+            # An endpoint that is no URL is a plain ValueError.
             raise InputMissingError(
                 f"AWS does not answer ({error}): check the network, AWS_REGION and AWS_ENDPOINT_URL."
             ) from error
@@ -109,6 +113,8 @@ class Account:
         except ClientError:
             # There is none yet, or who asks may not look; CloudFormation will say which.
             return
+        except BotoCoreError as error:
+            raise InputMissingError(f"CloudFormation does not answer: {error}") from error
         status = found["StackStatus"]
         if _UNFIT.fullmatch(status):
             raise InputMissingError(
@@ -122,6 +128,20 @@ class Account:
         return {
             name.removeprefix(prefix): value for name, value in self._ssm([prefix + name for name in names]).items()
         }
+
+    def login(self, secret_id: str) -> dict[str, str]:
+        """Username and password in a secret. Raises InputMissingError, which repeats nothing of what is in it."""
+        try:
+            text = self.client("secretsmanager").get_secret_value(SecretId=secret_id).get("SecretString", "")
+        except (BotoCoreError, ClientError) as error:
+            raise InputMissingError(f"The secret {secret_id} cannot be read: {error}") from error
+        try:
+            content = json.loads(text)
+        except ValueError:
+            content = None
+        if not isinstance(content, dict) or not {"username", "password"} <= content.keys():
+            raise InputMissingError(f"The secret {secret_id} needs a username and a password: put them into it.")
+        return {name: str(content[name]) for name in ("username", "password")}
 
     def client(self, service: str, patience: Config = PATIENCE) -> Any:
         """A client that gives up in seconds: somebody waits in a terminal."""

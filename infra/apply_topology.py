@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
-from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.account import Account
+from infra.broker import ADMIN, MANAGEMENT_URL
 from infra.built import PROJECT
 from infra.environments import Environment, read_environment
 from infra.errors import InputMissingError
+from infra.programs import run_to_its_end
 
 ROOT = "infra/terraform/topology"
-MANAGEMENT_URL = "broker/management-url"
-ADMIN, FUNCTIONS = "broker/admin-secret-id", "broker/secret-id"
+FUNCTIONS = "broker/secret-id"
 CONNECT_SECONDS_MAX = 5.0
+# What Terraform calls the state that it could not save.
+UNSAVED_STATE = "errored.tfstate"
 # Added to the copy that is applied, so that the module itself can be applied with a state anywhere.
 BACKEND = 'terraform {\n  backend "s3" {\n    encrypt      = true\n    use_lockfile = true\n  }\n}\n'
 
@@ -68,7 +68,7 @@ def broker_variables(account: Account, environment: Environment) -> dict[str, st
             f"{account.region} has no SSM parameter {', '.join(missing)}: apply infra/terraform/platform with "
             f"environment={environment.name} first (docs/platform.md)."
         )
-    admin, functions = _login(account, known[ADMIN]), _login(account, known[FUNCTIONS])
+    admin, functions = account.login(known[ADMIN]), account.login(known[FUNCTIONS])
     return {
         "management_url": os.environ.get("BROKER_MANAGEMENT_URL") or known[MANAGEMENT_URL],
         "management_username": admin["username"],
@@ -83,7 +83,7 @@ def check_reachable(management_url: str) -> None:
     """Raises InputMissingError when nobody answers there, before Terraform tries it resource by resource."""
     try:
         httpx.get(management_url, timeout=CONNECT_SECONDS_MAX, trust_env=False)
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise InputMissingError(
             f"The broker does not answer at {management_url} ({error}): it is in private subnets, so run this "
             "from there, or by a tunnel whose address BROKER_MANAGEMENT_URL names (docs/operations.md)."
@@ -103,19 +103,22 @@ def apply(variables: Mapping[str, str], state: list[str], *, asks: bool) -> int:
             ["init", "-input=false", *state],
             ["apply", *([] if asks else ["-auto-approve", "-input=false"])],
         ):
-            status = subprocess.run(["terraform", *command], cwd=root, env=environment, check=False).returncode
+            status = run_to_its_end(["terraform", *command], root, environment)
             if status != 0:
+                _keep_unsaved_state(root)
                 return status
     return 0
 
 
-def _login(account: Account, secret_id: str) -> dict[str, str]:
-    try:
-        text = account.client("secretsmanager").get_secret_value(SecretId=secret_id)["SecretString"]
-    except (BotoCoreError, ClientError) as error:
-        raise InputMissingError(f"The secret {secret_id} cannot be read: {error}") from error
-    login: dict[str, str] = json.loads(text)
-    return login
+def _keep_unsaved_state(root: Path) -> None:
+    """What Terraform could not write into the bucket is left beside the module, whose copy is about to go."""
+    unsaved = root / UNSAVED_STATE
+    if unsaved.exists():
+        kept = shutil.move(unsaved, PROJECT / ROOT / UNSAVED_STATE)
+        print(
+            f"The state could not be saved and is in {kept}, passwords included: push it, then delete it.",
+            file=sys.stderr,
+        )
 
 
 if __name__ == "__main__":

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
 import httpx
-from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.account import Account
 from infra.environments import Environment
@@ -17,18 +15,21 @@ from local.template import read_template
 
 # The broker is in private subnets: from most machines there is no way to it, which shows after this long.
 CONNECT_SECONDS_MAX = 3.0
-URL, SECRET = "broker/management-url", "broker/admin-secret-id"
+MANAGEMENT_URL, ADMIN = "broker/management-url", "broker/admin-secret-id"
 
 
 def check_topology(account: Account, environment: Environment, template: Path) -> str:
     """A sentence on what was found. Raises InputMissingError when the broker was reached and lacks a queue."""
     virtual_host = environment.parameters["BrokerVirtualHost"]
-    known = account.known(URL, SECRET)
+    known = account.known(MANAGEMENT_URL, ADMIN)
+    absent = [environment.ssm_prefix + name for name in (MANAGEMENT_URL, ADMIN) if name not in known]
+    if absent:
+        return _unseen(f"SSM has no {', '.join(absent)}")
     try:
-        present = _queues(known, account, virtual_host)
-    except LookupError:
-        return _unseen(f"SSM has no {environment.ssm_prefix}{URL}")
-    except (BotoCoreError, ClientError, httpx.HTTPError, ValueError) as error:
+        present = _queues(known[MANAGEMENT_URL], account.login(known[ADMIN]), virtual_host)
+    except InputMissingError as error:
+        return _unseen(str(error).rstrip("."))
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         return _unseen(type(error).__name__)
     missing = sorted(mapped_queues(environment, template) - present)
     if missing:
@@ -51,11 +52,9 @@ def mapped_queues(environment: Environment, template: Path) -> set[str]:
     return {event.queue for function in functions for event in function.queues}
 
 
-def _queues(known: Mapping[str, str], account: Account, virtual_host: str) -> set[str]:
-    secret = account.client("secretsmanager").get_secret_value(SecretId=known[SECRET])["SecretString"]
-    login = json.loads(secret)
+def _queues(url: str, login: Mapping[str, str], virtual_host: str) -> set[str]:
     answer = httpx.get(
-        f"{known[URL].rstrip('/')}/api/queues/{quote(virtual_host, safe='')}",
+        f"{url.rstrip('/')}/api/queues/{quote(virtual_host, safe='')}",
         params={"columns": "name"},
         auth=(login["username"], login["password"]),
         timeout=CONNECT_SECONDS_MAX,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import ssl
 import sys
-import urllib.error
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 
 from infra.built import CERTIFICATES, PROJECT
@@ -35,7 +35,7 @@ def fetch(url: str, file: Path) -> int:
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response:
             bundle = response.read().decode("ascii", errors="ignore")
-    except (OSError, urllib.error.URLError) as error:
+    except (OSError, HTTPException, ValueError) as error:
         raise InputMissingError(
             f"{url} does not answer ({error}): fetch it on a machine with internet and put it at {file}, "
             f"or name another place by {URL_VARIABLE}."
@@ -44,7 +44,10 @@ def fetch(url: str, file: Path) -> int:
     if not count:
         raise InputMissingError(f"{url} answers something else than authorities of RDS; {file} is as it was.")
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(bundle, encoding="ascii")
+    # A package must never be made of half a bundle, which would look like a whole one.
+    whole = file.with_suffix(".part")
+    whole.write_text(bundle, encoding="ascii")
+    whole.replace(file)
     return count
 
 

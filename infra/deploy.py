@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from infra.built import BUILD, PROJECT, Built, digest_of
 from infra.environments import Environment, read_environment
 from infra.errors import InputMissingError
 from infra.package import SAM
+from infra.programs import run_to_its_end
 
 # SAM makes logical ids of the first ten; the whole goes into the description of each version.
 RELEASE_DIGITS = 40
@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
     print(deployment.topology, flush=True)
     command = sam_command(deployment, asks=sys.stdin.isatty())
     variables = {**os.environ, "SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": deployment.region}
-    return subprocess.run(command, cwd=PROJECT, env=variables, check=False).returncode
+    return run_to_its_end(command, PROJECT, variables)
 
 
 def prepare(name: str, folder: Path, settings: Sequence[str] = ()) -> Deployment:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -41,7 +43,7 @@ def read_environment(
 
     Raises InputMissingError when there is none of this name, or no parameter of a name that is given a value.
     """
-    document = tomllib.loads(samconfig.read_text(encoding="utf-8"))
+    document = _read_samconfig(samconfig)
     known = sorted(key for key, table in document.items() if isinstance(table, dict) and "deploy" in table)
     if not name:
         raise InputMissingError(f"Say where to: ENVIRONMENT={known[0]} (samconfig.toml has {_list(known)}).")
@@ -50,8 +52,12 @@ def read_environment(
             f"samconfig.toml has no environment {name}, only {_list(known)}: choose one of them, or add a table "
             f"[{name}.deploy.parameters]."
         )
-    deploy: dict[str, Any] = document[name]["deploy"]["parameters"]
-    overrides = dict(override.partition("=")[::2] for override in (*deploy["parameter_overrides"], *settings))
+    deploy: dict[str, Any] = document[name]["deploy"].get("parameters", {})
+    if "stack_name" not in deploy:
+        raise InputMissingError(
+            f"samconfig.toml names no stack for {name}: add stack_name to [{name}.deploy.parameters]."
+        )
+    overrides = _named([*_listed(deploy.get("parameter_overrides", [])), *settings], name)
     declared: dict[str, Any] = load_yaml(template.read_text(encoding="utf-8"), str(template))["Parameters"]
     _check_names(overrides, declared, name)
     parameters = {key: overrides.get(key, str(one.get("Default", ""))) for key, one in declared.items()}
@@ -63,6 +69,27 @@ def read_environment(
         parameters=parameters,
         ssm_names={key: parameters[key] for key, one in declared.items() if one["Type"].startswith(SSM_TYPE_PREFIX)},
     )
+
+
+def _read_samconfig(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise InputMissingError(f"{file.name} is no TOML: {error}.") from error
+
+
+def _listed(overrides: str | list[str]) -> list[str]:
+    """SAM takes one text as well as a list."""
+    return shlex.split(overrides) if isinstance(overrides, str) else overrides
+
+
+def _named(overrides: Sequence[str], name: str) -> dict[str, str]:
+    for override in overrides:
+        if not re.fullmatch(r"[A-Za-z0-9]+=.+", override):
+            raise InputMissingError(
+                f"{override!r} is not of the form Name=Value: correct SET, or {name} in samconfig.toml."
+            )
+    return dict(override.partition("=")[::2] for override in overrides)
 
 
 def _check_names(overrides: Mapping[str, str], declared: Mapping[str, Any], name: str) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from infra import apply_topology
 from infra.account import Account
-from infra.apply_topology import ADMIN, FUNCTIONS, MANAGEMENT_URL
+from infra.apply_topology import FUNCTIONS
+from infra.broker import ADMIN, MANAGEMENT_URL
 from infra.environments import read_environment
 from infra.errors import InputMissingError
 from tests.support.aws_endpoint import REGION
@@ -74,9 +75,16 @@ class TestWhatIsMissing:
         with pytest.raises(InputMissingError, match="The secret gone cannot be read"):
             apply_topology.broker_variables(Account(DEV), DEV)
 
-    def test_a_way_to_the_broker(self) -> None:
+    def test_a_login_in_a_secret(self, platform: dict[str, str], aws: Any) -> None:
+        aws("secretsmanager").put_secret_value(SecretId=ADMIN, SecretString="not JSON")
+        with pytest.raises(InputMissingError, match="needs a username and a password") as raised:
+            apply_topology.broker_variables(Account(DEV), DEV)
+        assert "not JSON" not in str(raised.value)
+
+    @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "nowhere", "http://[", "http://host:port"])
+    def test_a_way_to_the_broker(self, url: str) -> None:
         with pytest.raises(InputMissingError, match="BROKER_MANAGEMENT_URL"):
-            apply_topology.check_reachable("http://127.0.0.1:9")
+            apply_topology.check_reachable(url)
 
 
 class TestVariables:
@@ -94,6 +102,25 @@ class TestVariables:
     ) -> None:
         monkeypatch.setenv("BROKER_MANAGEMENT_URL", "https://localhost:15671")
         assert apply_topology.broker_variables(Account(DEV), DEV)["management_url"] == "https://localhost:15671"
+
+
+def test_a_state_that_terraform_could_not_save_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    project = tmp_path / "project"
+    (project / apply_topology.ROOT).mkdir(parents=True)
+    monkeypatch.setattr(apply_topology, "PROJECT", project)
+    terraform = tmp_path / "bin/terraform"
+    terraform.parent.mkdir()
+    terraform.write_text("#!/bin/sh\necho state > errored.tfstate\nexit 3\n")
+    terraform.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{terraform.parent}:/usr/bin:/bin")
+
+    assert apply_topology.apply({}, [], asks=False) == 3
+
+    kept = project / apply_topology.ROOT / "errored.tfstate"
+    assert kept.read_text() == "state\n"
+    assert f"is in {kept}" in capfd.readouterr().err
 
 
 @pytest.mark.timeout(300)

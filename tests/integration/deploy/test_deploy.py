@@ -63,6 +63,11 @@ class TestPrepare:
         with pytest.raises(InputMissingError, match=r"no parameter Logs: correct SET, or dev in samconfig\.toml"):
             deploy.prepare("dev", package, ["Logs=INFO"])
 
+    @pytest.mark.parametrize("setting", ["LogLevel", "LogLevel=", "=INFO"])
+    def test_a_setting_without_name_or_value(self, package: Path, setting: str) -> None:
+        with pytest.raises(InputMissingError, match=f"'{setting}' is not of the form Name=Value: correct SET"):
+            deploy.prepare("dev", package, [setting])
+
     def test_no_package(self, tmp_path: Path) -> None:
         with pytest.raises(InputMissingError, match="no package yet"):
             deploy.prepare("dev", tmp_path)
@@ -102,6 +107,16 @@ class TestPrepare:
     def test_an_endpoint_that_is_away(self, aws: Any, package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
         with pytest.raises(InputMissingError, match="AWS does not answer"):
+            deploy.prepare("dev", package)
+
+    def test_an_endpoint_that_is_no_url(self, aws: Any, package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "nowhere")
+        with pytest.raises(InputMissingError, match=r"Invalid endpoint: nowhere.*AWS_ENDPOINT_URL"):
+            deploy.prepare("dev", package)
+
+    def test_a_configuration_that_cannot_be_read(self, aws: Any, package: Path, tmp_path: Path) -> None:
+        (tmp_path / "config").write_text("[nonsense")
+        with pytest.raises(InputMissingError, match="AWS configuration cannot be used"):
             deploy.prepare("dev", package)
 
     def test_no_platform_names_each_parameter(self, aws: Any, package: Path) -> None:
@@ -198,6 +213,16 @@ class TestTopology:
     ) -> None:
         vhost = broker.fresh_vhost().name
         assert self.found(monkeypatch, package, vhost) == "The broker has every queue that the functions work from."
+
+    @pytest.mark.parametrize("secret", ["no JSON", "[]", '{"username": "guest"}'])
+    def test_a_broker_whose_login_is_none(
+        self, broker_in_aws: None, aws: Any, package: Path, monkeypatch: pytest.MonkeyPatch, secret: str
+    ) -> None:
+        aws("secretsmanager").put_secret_value(SecretId="admin", SecretString=secret)
+        told = self.found(monkeypatch, package, "/")
+        assert "was not to be seen from here (The secret" in told
+        assert "needs a username and a password" in told
+        assert secret not in told
 
     @pytest.mark.parametrize("exists", [True, False])
     def test_a_broker_without_topology(

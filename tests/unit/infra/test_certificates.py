@@ -73,6 +73,11 @@ class TestFetch:
             certificates.fetch(url, file)
         assert file.read_text() == "before"
 
+    @pytest.mark.parametrize("url", ["nowhere", "http://", "http://host name/"])
+    def test_what_is_no_address_is_told(self, tmp_path: Path, url: str) -> None:
+        with pytest.raises(InputMissingError, match="name another place by RDS_CERTIFICATES_URL"):
+            certificates.fetch(url, tmp_path / "rds.pem")
+
     def test_offline_it_says_where_to_put_the_file(self, tmp_path: Path) -> None:
         url = f"http://127.0.0.1:{free_port()}/bundle.pem"
         with pytest.raises(
