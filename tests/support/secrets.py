@@ -139,11 +139,12 @@ class BrokerLogin:
 
     vhost: Vhost
     secret: Secret
-    user: str = field(default_factory=lambda: f"user-{next(_NUMBERS)}")
+    user: str
 
     @classmethod
     def create(cls, vhost: Vhost, secret: Secret) -> BrokerLogin:
-        login = cls(vhost, secret)
+        # Named for the virtual host, with which it goes from a broker that outlives the tests.
+        login = cls(vhost, secret, f"user-{next(_NUMBERS)}-{vhost.name}")
         for user in login.users:
             login.manage("PUT", f"users/{user}", {"password": "first", "tags": ""})
             login.manage("PUT", f"permissions/{quote(vhost.name, safe='')}/{user}", _ALL_RIGHTS)
