@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
+from local.errors import LocalError
 from local.processes import Processes, accepts_connections
 from local.progress import Progress
 from local.servers import rabbitmq
@@ -37,10 +38,12 @@ def can_be_stopped() -> bool:
 
 
 def version() -> str:
-    """The given broker's version, such as 4.2; fails when it does not answer."""
-    url = os.environ.get(MANAGEMENT_URL, "")
-    assert url, f"set {MANAGEMENT_URL} as well"
-    answer = httpx.get(f"{url.rstrip('/')}/api/overview", timeout=20, trust_env=False).raise_for_status().json()
+    """The given broker's version, such as 4.2; LocalError with a sentence for the user when it does not tell."""
+    url = os.environ.get(MANAGEMENT_URL, "").rstrip("/")
+    try:
+        answer = httpx.get(f"{url}/api/overview", timeout=20, trust_env=False).raise_for_status().json()
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise LocalError(f"{MANAGEMENT_URL} leads to no RabbitMQ ({error}): correct it.") from None
     return ".".join(answer["rabbitmq_version"].split(".")[:2])
 
 

@@ -130,6 +130,12 @@ class TestGiven:
         assert json.loads(noted(folder, "given")[0]) == {"PAYBRIDGE_TEST_RABBITMQCTL": "", **given}
         assert run(folder, "9.1", **given).returncode == 1
 
+    def test_one_that_is_not_there_is_named_in_a_sentence(self, folder: Path) -> None:
+        ended = run(folder, **{given_broker.URL: "amqp://guest:guest@127.0.0.1:1/"})
+        assert ended.returncode == 1
+        assert ended.stderr.startswith("PAYBRIDGE_TEST_RABBITMQ_MANAGEMENT_URL leads to no RabbitMQ (")
+        assert ended.stderr.count("\n") == 1
+
 
 class TestContainer:
     def test_has_the_plugin_its_own_ports_and_its_tool_and_goes_again(

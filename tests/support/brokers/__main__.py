@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+from local.errors import LocalError
 from local.processes import Processes
 from local.settings import PROJECT
 from tests.support.brokers.ways import CannotStart, Given, Installed, Way, ways
@@ -47,10 +48,13 @@ def main() -> int:
     return report(outcomes, asked_for=bool(arguments.versions))
 
 
-def _interruptible() -> int:
-    """`main`, which Ctrl-C ends with the conventional code once the broker has been stopped."""
+def _with_sentences() -> int:
+    """`main`, whose errors are one sentence; Ctrl-C ends it with the usual code once the broker has been stopped."""
     try:
         return main()
+    except LocalError as error:
+        print(error, file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
 
@@ -120,4 +124,4 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(_interruptible())
+    sys.exit(_with_sentences())
