@@ -9,7 +9,7 @@ from typing import Any
 
 import urllib3
 
-from paybridge.domain.errors import PaybridgeError
+from paybridge.domain.errors import PaybridgeError, Unavailable
 from paybridge.observability.logging import logger
 from paybridge.observability.stack import frames_of
 
@@ -27,7 +27,7 @@ def serve(event: Event, seconds_max: float, work: Callable[[Event], dict[str, st
     """Does the work of one event and answers CloudFormation: with what the work returns, or with why it failed.
 
     Work that takes longer than `seconds_max` is answered for as failed meanwhile: Lambda would end it without a word,
-    and CloudFormation would wait until its own time is up.
+    and CloudFormation would wait until its own time is up. Raises Unavailable when CloudFormation cannot be answered.
     """
     answer = _Answer(event)
     clock = threading.Timer(seconds_max, answer.fail, [f"It was not done after {seconds_max:.0f} s."])
@@ -75,15 +75,19 @@ class _Answer:
             self._is_given = True
 
     def _put(self, answer: dict[str, Any]) -> None:
-        # The address is signed for an empty content type.
-        response = urllib3.request(
-            "PUT",
-            self._event["ResponseURL"],
-            body=json.dumps(answer).encode(),
-            headers={"Content-Type": ""},
-            timeout=ANSWER_SECONDS_MAX,
-            retries=ANSWER_TRIES,
-        )
+        try:
+            # The address is signed for an empty content type.
+            response = urllib3.request(
+                "PUT",
+                self._event["ResponseURL"],
+                body=json.dumps(answer).encode(),
+                headers={"Content-Type": ""},
+                timeout=ANSWER_SECONDS_MAX,
+                retries=ANSWER_TRIES,
+            )
+        except urllib3.exceptions.HTTPError as error:
+            # Its text has the whole address, and whoever reads the signature in the log could answer for us.
+            raise Unavailable(f"CloudFormation does not take the answer: {type(error).__name__}.") from None
         log.info("answered CloudFormation", status=answer["Status"], http_status=response.status)
 
 

@@ -168,10 +168,12 @@ def login_address(environment: Environment, login: Mapping[str, str]) -> Databas
     )
 
 
-def renewed_database_addresses(environment: Environment, secrets: SecretReader) -> Iterator[DatabaseAddress]:
-    """The addresses to try once a login is refused: see `SecretReader.read_again`."""
-    for _ in secrets.read_again(environment.text(DATABASE_LOGIN)):
-        yield database_address(environment, secrets)
+def renewed_database_addresses(
+    environment: Environment, secrets: SecretReader, secret_id: str
+) -> Iterator[DatabaseAddress]:
+    """The addresses to try once the login in this secret is refused: see `SecretReader.read_again`."""
+    for login in secrets.read_again(secret_id):
+        yield login_address(environment, login)
 
 
 def broker_url(environment: Environment, secrets: SecretReader) -> str:

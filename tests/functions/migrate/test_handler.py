@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -13,10 +14,11 @@ from typing import Any
 
 import pytest
 
+from local.processes import free_port
 from migrate import custom_resource
 from migrate import handler as migrate_function
 from paybridge import wiring
-from paybridge.domain.errors import DatabaseUnavailable, PaybridgeError, SecretUnavailable
+from paybridge.domain.errors import DatabaseUnavailable, PaybridgeError, SecretUnavailable, Unavailable
 from paybridge.settings import Environment
 from paybridge.store.database import Database, Statement
 from paybridge.store.migrations import HEAD
@@ -240,6 +242,15 @@ class TestCustomResource:
         answers.statuses = [503]
         call(event(answers, "Create"))
         assert [body["Status"] for body in answers.bodies] == ["SUCCESS"]
+
+    def test_an_address_that_nobody_answers_is_told_without_its_signature(
+        self, database: Database, answers: Answers, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(custom_resource, "ANSWER_TRIES", False)
+        answers.url = f"http://127.0.0.1:{free_port()}/answer?signature=s3cr3t"
+        with pytest.raises(Unavailable, match="does not take the answer: NewConnectionError") as raised:
+            call(event(answers, "Create"))
+        assert "s3cr3t" not in "".join(traceback.format_exception(raised.value))
 
     def test_a_long_reason_is_cut_to_what_cloudformation_takes(self, answers: Answers) -> None:
         def fail(_: Any) -> dict[str, str]:

@@ -61,6 +61,16 @@ class TestHandler:
         with closing(database()) as functions:
             assert functions.run(OWNERS) == [[ROLE]]
 
+    def test_an_administrator_whose_password_was_rotated_since_is_asked_for_again(
+        self, new_database: None, postgres_server: Postgres, secrets_manager: Any
+    ) -> None:
+        migrate_function.handler({}, None)  # type: ignore[arg-type]
+        as_superuser(postgres_server, f"ALTER ROLE {ADMIN} PASSWORD 'second'")
+        Secret(secrets_manager, wiring.environment().text("DATABASE_ADMIN_SECRET_ID")).put(
+            {"username": ADMIN, "password": "second"}
+        )
+        assert migrate_function.handler({}, None) == {"Revision": HEAD}  # type: ignore[arg-type]
+
     def test_makes_no_role_where_the_functions_log_in_as_the_administrator(
         self, new_database: None, monkeypatch: pytest.MonkeyPatch
     ) -> None:

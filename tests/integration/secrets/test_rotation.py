@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -22,7 +23,7 @@ from paybridge.domain.errors import (
     RotationRefused,
 )
 from paybridge.store import roles
-from paybridge.store.database import Statement
+from paybridge.store.database import Database, Statement
 from rotate.handler import handler
 from tests.support.secrets import BrokerLogin, DatabaseLogin, Secret, as_superuser, server_log
 from tests.support.servers import Broker
@@ -228,8 +229,9 @@ class TestRefusals:
         with pytest.raises(RotationRefused, match="none of DATABASE_SECRET_ID and BROKER_SECRET_ID"):
             step(other, "createSecret", other.begin_rotation())
 
-    def test_a_secret_without_a_login(self, rotated: Rotated) -> None:
-        rotated.secret.put({"key": "value"})
+    @pytest.mark.parametrize("content", ['{"key": "value"}', "[]", "no JSON"])
+    def test_a_secret_without_a_login(self, rotated: Rotated, secrets_manager: Any, content: str) -> None:
+        secrets_manager.put_secret_value(SecretId=rotated.secret.arn, SecretString=content)
         with pytest.raises(RotationRefused, match="needs a username and a password"):
             step(rotated.secret, "createSecret", rotated.secret.begin_rotation())
 
@@ -241,8 +243,8 @@ class TestDatabaseRole:
             pid = opened.run(Statement("SELECT pg_backend_pid()"))
             rotate(database.secret)
             assert opened.run(Statement("SELECT pg_backend_pid()")) == pid
-        old = wiring.database_of(database.secret.arn)
-        object.__setattr__(old._address, "password", "first")
+        address = wiring.database_of(database.secret.arn)._address
+        old = Database(replace(address, password="first"))
         with pytest.raises(DatabaseLoginRefused):
             old.run(_WHO)
 

@@ -63,14 +63,17 @@ class AwsSecretVersions:
 
     def _content(self, version: str) -> dict[str, Any] | None:
         try:
-            text = self._client.get_secret_value(SecretId=self._secret_id, VersionId=version)["SecretString"]
+            text = self._client.get_secret_value(SecretId=self._secret_id, VersionId=version).get("SecretString", "")
         except ClientError as error:
             if error.response["Error"]["Code"] in _MISSING:
                 return None
             raise self._unavailable(error) from error
         except BotoCoreError as error:
             raise self._unavailable(error) from error
-        content = orjson.loads(text)
+        try:
+            content = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            content = None
         if not isinstance(content, dict) or not {"username", "password"} <= content.keys():
             raise RotationRefused(f"The secret {self._secret_id} needs a username and a password.")
         return content

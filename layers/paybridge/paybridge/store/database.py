@@ -48,7 +48,8 @@ STATEMENT_SECONDS_MAX = 15.0
 # is shutting down, read-only after a failover, out of space or broken, statement_timeout and the idle limit, and
 # prepared statements that the server no longer knows or can no longer use. A new connection may cure each.
 _UNAVAILABLE_SQLSTATES = ("08", "57P", "57014", "25P03", "25006", "26000", "0A000", "53", "58", "XX")
-_LOCK_SQLSTATES = ("55P03", "40P01")
+# lock_timeout and a deadlock.
+LOCK_SQLSTATES = ("55P03", "40P01")
 
 
 class Statement:
@@ -324,7 +325,7 @@ class Database:
         if not sqlstate or sqlstate.startswith(_UNAVAILABLE_SQLSTATES):
             self.close()
             return DatabaseUnavailable(f"The database is away: {message}")
-        if sqlstate in _LOCK_SQLSTATES:
+        if sqlstate in LOCK_SQLSTATES:
             return LockTimeout(message)
         if sqlstate.startswith("23"):
             return ConstraintViolated(str(fields.get("n", "")), message)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from paybridge.adapters.system import SystemClock, Uuid7Ids
 from paybridge.settings import (
+    DATABASE_LOGIN,
     Environment,
     GatewaySettings,
     RelaySettings,
@@ -61,13 +62,18 @@ def database(statement_seconds_max: float = STATEMENT_SECONDS_MAX) -> Database:
         database_address(environment(), _secrets()),
         name,
         statement_seconds_max,
-        lambda: renewed_database_addresses(environment(), _secrets()),
+        lambda: renewed_database_addresses(environment(), _secrets(), environment().text(DATABASE_LOGIN)),
     )
 
 
 def database_of(secret_id: str, statement_seconds_max: float = STATEMENT_SECONDS_MAX) -> Database:
     """The same database by another login, such as the administrator's; the caller closes it."""
-    return Database(login_address(environment(), _secrets().read(secret_id)), "paybridge-admin", statement_seconds_max)
+    return Database(
+        login_address(environment(), _secrets().read(secret_id)),
+        "paybridge-admin",
+        statement_seconds_max,
+        lambda: renewed_database_addresses(environment(), _secrets(), secret_id),
+    )
 
 
 def database_login() -> tuple[str, str]:

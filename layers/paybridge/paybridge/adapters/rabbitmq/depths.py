@@ -14,10 +14,10 @@ import aiormq
 from aio_pika.connection import make_url
 from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
 
-from paybridge.adapters.rabbitmq.logins import REFUSALS, RenewedUrls, logged_in, none_renewed
+from paybridge.adapters.rabbitmq.logins import RenewedUrls, logged_in, none_renewed
 from paybridge.adapters.rabbitmq.publisher import CONNECT_DEADLINE_SECONDS, HEARTBEAT_SECONDS
-from paybridge.adapters.rabbitmq.subscription import answered, close
-from paybridge.domain.errors import BrokerLoginRefused, BrokerUnavailable
+from paybridge.adapters.rabbitmq.subscription import answered, close, opening
+from paybridge.domain.errors import BrokerUnavailable
 
 
 class AmqpQueueDepths:
@@ -41,16 +41,8 @@ class AmqpQueueDepths:
 
 async def _connected(url: str) -> aiormq.Connection:
     connection = aiormq.Connection(make_url(url, heartbeat=HEARTBEAT_SECONDS))
-    place = f"{connection.url.host}:{connection.url.port}"
-    try:
-        async with asyncio.timeout(CONNECT_DEADLINE_SECONDS):
-            await connection.connect()
-    except REFUSALS as error:
-        await close(connection)
-        raise BrokerLoginRefused(f"The broker at {place} refuses the login.") from error
-    except (AMQPError, OSError, TimeoutError, RuntimeError) as error:
-        await close(connection)
-        raise BrokerUnavailable(f"Cannot reach the broker at {place}: {type(error).__name__}.") from error
+    async with opening(connection), asyncio.timeout(CONNECT_DEADLINE_SECONDS):
+        await connection.connect()
     return connection
 
 

@@ -154,22 +154,30 @@ async def _subscribed(
     connection = aiormq.Connection(
         make_url(url, heartbeat=HEARTBEAT_SECONDS), transport_factory=DeliveriesFirst(subscription.take)
     )
-    place = f"{connection.url.host}:{connection.url.port}"
-    try:
+    async with opening(connection):
         async with asyncio.timeout(CONNECT_DEADLINE_SECONDS):
             await connection.connect()
             channel = await connection.channel(publisher_confirms=False)
         await subscription.open(channel, queues, prefetch)
-    except REFUSALS as error:
-        await close(connection)
-        raise BrokerLoginRefused(f"The broker at {place} refuses the login.") from error
-    except (AMQPError, OSError, TimeoutError, RuntimeError) as error:
-        await close(connection)
-        raise BrokerUnavailable(f"Cannot reach the broker at {place}: {type(error).__name__}.") from error
-    except BaseException:
-        await close(connection)
-        raise
     return connection, subscription
+
+
+@asynccontextmanager
+async def opening(connection: aiormq.abc.AbstractConnection) -> AsyncIterator[None]:
+    """Closes the connection when the block, which opens it, raises.
+
+    Raises BrokerLoginRefused or BrokerUnavailable for what the broker is to blame for.
+    """
+    place = f"{connection.url.host}:{connection.url.port}"
+    try:
+        yield
+    except BaseException as error:
+        await close(connection)
+        if isinstance(error, REFUSALS):
+            raise BrokerLoginRefused(f"The broker at {place} refuses the login.") from error
+        if isinstance(error, AMQPError | OSError | TimeoutError | RuntimeError):
+            raise BrokerUnavailable(f"Cannot reach the broker at {place}: {type(error).__name__}.") from error
+        raise
 
 
 async def answered(step: Awaitable[_Result]) -> _Result:

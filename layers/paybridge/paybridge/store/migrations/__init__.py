@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paybridge.domain.errors import DatabaseUnavailable, LockTimeout, QueryFailed
-from paybridge.store.database import Database
+from paybridge.store.connecting import server_fields
+from paybridge.store.database import LOCK_SQLSTATES, Database
 
 if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy.exc import DBAPIError
 
 HEAD = "0001"
-# lock_timeout and a deadlock.
-_LOCK_SQLSTATES = ("55P03", "40P01")
 
 
 def migrate(database: Database, revision: str = "head") -> None:
@@ -38,10 +37,10 @@ def migrate(database: Database, revision: str = "head") -> None:
 
 def _refusal(error: DBAPIError) -> Exception:
     """What the server said of a migration, without the detail, which repeats values of rows."""
-    said = error.orig.args[0] if error.orig is not None and error.orig.args else None
-    if not isinstance(said, dict):
+    said = server_fields(error.orig or error)
+    if not said:
         return DatabaseUnavailable("The connection was lost during the migration.")
-    if said.get("C") in _LOCK_SQLSTATES:
+    if said.get("C") in LOCK_SQLSTATES:
         return LockTimeout(str(said.get("M")))
     return QueryFailed(str(said.get("C")), str(said.get("M")))
 
