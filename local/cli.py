@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -61,12 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(settings: LocalSettings) -> None:
     """Start everything, send a sample payment, and follow the logs until Ctrl-C."""
-    with _supervising(settings), _stopping(Stack(settings)) as stack:
-        print("Starting Paybridge", flush=True)
-        stack.start()
-        demo(settings)
-        print("", _addresses(settings), sep="\n")
-        _follow_logs(settings, stack)
+    _run(settings, Stack(settings), "Starting Paybridge")
 
 
 def localstack(settings: LocalSettings) -> None:
@@ -76,14 +71,14 @@ def localstack(settings: LocalSettings) -> None:
     from local.localstack import LocalStack
 
     stack = LocalStack(settings)
-    with _supervising(settings), _stopping(stack):
-        print("Starting Paybridge at an AWS endpoint", flush=True)
-        stack.start()
+
+    def deployed_api() -> dict[str, str]:
         assert stack.deployed is not None
         host = deployment.api_host(settings, stack.deployed)
-        demo(settings, **({"api_url": settings.aws_url, "api_host": host} if host else {}))
-        print("", _addresses(settings), f"AWS        {settings.aws_url} (stack {sam.STACK_NAME})", sep="\n")
-        _follow_logs(settings, stack)
+        return {"api_url": settings.aws_url, "api_host": host} if host else {}
+
+    endpoint = f"AWS        {settings.aws_url} (stack {sam.STACK_NAME})"
+    _run(settings, stack, "Starting Paybridge at an AWS endpoint", deployed_api, endpoint)
 
 
 def sam_local(settings: LocalSettings) -> None:
@@ -91,13 +86,7 @@ def sam_local(settings: LocalSettings) -> None:
     # Only this command needs what it loads.
     from local.sam_local import SamLocal
 
-    stack = SamLocal(settings)
-    with _supervising(settings), _stopping(stack):
-        print("Starting Paybridge with its functions in Docker", flush=True)
-        stack.start()
-        demo(settings)
-        print("", _addresses(settings), sep="\n")
-        _follow_logs(settings, stack)
+    _run(settings, SamLocal(settings), "Starting Paybridge with its functions in Docker")
 
 
 def servers(settings: LocalSettings) -> None:
@@ -193,11 +182,19 @@ def clean(settings: LocalSettings) -> None:
     print("Data and logs are deleted.")
 
 
-def _follow_logs(settings: LocalSettings, stack: Stack) -> None:
-    print("", "Following the logs; Ctrl-C stops everything.", sep="\n", flush=True)
-    # Ctrl-C is how these commands are meant to end, so it is no failure from here on.
-    with suppress(KeyboardInterrupt):
-        LogFollower(settings.logs_dir).follow(stack.watch)
+def _run(
+    settings: LocalSettings, stack: Stack, title: str, api: Callable[[], dict[str, str]] = dict, *more_addresses: str
+) -> None:
+    """Start the stack, send the sample payment to where `api` says once it has started, and follow the logs."""
+    with _supervising(settings), _stopping(stack):
+        print(title, flush=True)
+        stack.start()
+        demo(settings, **api())
+        print("", _addresses(settings), *more_addresses, sep="\n")
+        print("", "Following the logs; Ctrl-C stops everything.", sep="\n", flush=True)
+        # Ctrl-C is how these commands are meant to end, so it is no failure from here on.
+        with suppress(KeyboardInterrupt):
+            LogFollower(settings.logs_dir).follow(stack.watch)
 
 
 COMMANDS = {

@@ -31,11 +31,12 @@ async def serve(host: str, ports: list[int]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with contextlib.AsyncExitStack() as servers:
-        for port in ports:
-            await servers.enter_async_context(await asyncio.start_server(partial(_pass_on, port), host, port))
-        print(f"{FORWARDING.decode()} {host} to 127.0.0.1", flush=True)
-        await stop.wait()
+    servers = [await asyncio.start_server(partial(_pass_on, port), host, port) for port in ports]
+    print(f"{FORWARDING.decode()} {host} to 127.0.0.1", flush=True)
+    await stop.wait()
+    # Not `async with`, which since Python 3.12 waits for open connections too, and those of a pool never end.
+    for server in servers:
+        server.close()
 
 
 async def _pass_on(port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -15,7 +15,7 @@ from local.servers import postgres
 from local.settings import LocalSettings
 from local.stack import Stack
 from tests.support import live
-from tests.support.foreground import foreground
+from tests.support.foreground import TIMELINE, foreground
 from tests.support.servers import private_settings
 
 pytestmark = pytest.mark.e2e
@@ -37,21 +37,8 @@ def family(process: "subprocess.Popen[str]") -> list[psutil.Process]:
 
 def test_a_second_stack_runs_beside_the_first_and_ctrl_c_ends_all_of_it(stack: Stack, settings: LocalSettings) -> None:
     with foreground(settings, "run") as command:
-        live.eventually(
-            lambda: command.prints("webhook delivered, signature verified") or command.process.poll() is not None,
-            "the timeline",
-            START_SECONDS_MAX,
-        )
-        live.eventually(lambda: command.prints("Ctrl-C stops everything"), "the invitation to stop")
-        steps = [line.split("ms", 1)[1].strip() for line in command.lines if " ms " in line and "✓" in line]
-        assert steps == [
-            "accepted",
-            "relayed to the broker",
-            "consumed",
-            "charged by the gateway",
-            "event relayed",
-            "webhook delivered, signature verified",
-        ]
+        command.until_it_may_be_stopped(START_SECONDS_MAX)
+        assert command.timeline() == TIMELINE
         # The first one works as before while the second runs, and neither knows the other's payments.
         demo.run(stack.settings)
         started = family(command.process)

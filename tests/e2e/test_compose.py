@@ -9,8 +9,7 @@ import pytest
 from local.processes import accepts_connections
 from local.servers import compose, docker
 from local.settings import LocalSettings
-from tests.support import live
-from tests.support.foreground import foreground
+from tests.support.foreground import TIMELINE, foreground
 from tests.support.servers import private_settings
 
 pytestmark = [
@@ -32,12 +31,8 @@ def settings(tmp_path: Path) -> Iterator[LocalSettings]:
 
 def test_a_payment_goes_through_servers_in_docker(settings: LocalSettings) -> None:
     with foreground(settings, "run") as command:
-        live.eventually(
-            lambda: command.prints("Ctrl-C stops everything") or command.process.poll() is not None,
-            "the invitation to stop",
-            START_SECONDS_MAX,
-        )
-        assert command.prints("webhook delivered, signature verified"), command.errors
+        command.until_it_may_be_stopped(START_SECONDS_MAX)
+        assert command.timeline() == TIMELINE
         command.process.send_signal(signal.SIGINT)
         assert command.wait() == 0
     assert not any(accepts_connections(getattr(settings, name)) for name in compose.PORTS)

@@ -20,21 +20,12 @@ from local.servers import ministack, postgres
 from local.settings import LocalSettings
 from tests.support import live
 from tests.support import template as templates
-from tests.support.foreground import Foreground, foreground
+from tests.support.foreground import TIMELINE, Foreground, foreground
 from tests.support.servers import private_settings
 
 # Building, deploying and the first start of every function, on a machine that is busy with other tests.
 pytestmark = [pytest.mark.localstack, pytest.mark.timeout(400)]
 START_SECONDS_MAX = 300
-
-STEPS = [
-    "accepted",
-    "relayed to the broker",
-    "consumed",
-    "charged by the gateway",
-    "event relayed",
-    "webhook delivered, signature verified",
-]
 
 
 @pytest.fixture
@@ -49,20 +40,14 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Foregrou
     """The running command, once it has sent its payment."""
     settings = private_settings(tmp_path_factory.mktemp("localstack"))
     with foreground(settings, "localstack") as started:
-        live.eventually(
-            lambda: started.prints("Ctrl-C stops everything") or started.process.poll() is not None,
-            "the invitation to stop",
-            START_SECONDS_MAX,
-        )
-        assert started.process.poll() is None, started.errors
+        started.until_it_may_be_stopped(START_SECONDS_MAX)
         yield started, settings
     postgres.remove_data(settings)
 
 
 def test_shows_the_payment_from_request_to_verified_webhook(command: tuple[Foreground, LocalSettings]) -> None:
     started, _ = command
-    steps = [line.split("ms", 1)[1].strip() for line in started.lines if " ms " in line and "✓" in line]
-    assert steps == STEPS
+    assert started.timeline() == TIMELINE
 
 
 def test_deploys_everything_that_the_template_has(command: tuple[Foreground, LocalSettings]) -> None:

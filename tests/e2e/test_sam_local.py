@@ -18,7 +18,7 @@ from local.sam_local import SamLocal
 from local.servers import docker, postgres
 from local.settings import PROJECT, LocalSettings
 from tests.support import live
-from tests.support.foreground import foreground
+from tests.support.foreground import TIMELINE, foreground
 from tests.support.live import merchant
 from tests.support.servers import private_settings
 
@@ -43,13 +43,8 @@ def settings(tmp_path: Path) -> Iterator[LocalSettings]:
 @needs_docker
 def test_a_payment_goes_through_functions_in_containers(settings: LocalSettings) -> None:
     with foreground(settings, "sam-local") as command:
-        live.eventually(
-            lambda: command.prints("Ctrl-C stops everything") or command.process.poll() is not None,
-            "the invitation to stop",
-            START_SECONDS_MAX,
-        )
-        assert command.process.poll() is None, command.errors
-        assert command.prints("webhook delivered, signature verified")
+        command.until_it_may_be_stopped(START_SECONDS_MAX)
+        assert command.timeline() == TIMELINE
 
 
 @without_docker

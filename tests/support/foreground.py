@@ -8,8 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from local.settings import PROJECT, LocalSettings
+from tests.support import live
 
 STOP_SECONDS_MAX = 60
+# The way of the sample payment, as a command shows it.
+TIMELINE = [
+    "accepted",
+    "relayed to the broker",
+    "consumed",
+    "charged by the gateway",
+    "event relayed",
+    "webhook delivered, signature verified",
+]
 
 
 class Foreground:
@@ -37,6 +47,19 @@ class Foreground:
 
     def prints(self, text: str) -> bool:
         return any(text in line for line in list(self.lines))
+
+    def until_it_may_be_stopped(self, seconds_max: float) -> None:
+        """Returns when the sample payment has been sent and everything runs; fails when the command ends instead."""
+        live.eventually(
+            lambda: self.prints("Ctrl-C stops everything") or self.process.poll() is not None,
+            "the invitation to stop",
+            seconds_max,
+        )
+        assert self.process.poll() is None, self.errors
+
+    def timeline(self) -> list[str]:
+        """The steps of the sample payment that were shown as done."""
+        return [line.split("ms", 1)[1].strip() for line in self.lines if " ms " in line and "✓" in line]
 
     def wait(self) -> int:
         """The exit code, once everything that was printed has been read."""

@@ -12,6 +12,20 @@ from cryptography.x509.oid import NameOID
 
 def self_signed(name: str) -> bytes:
     """Key and certificate for the name, as PEM."""
+    key, certificate = _signed(name, x509.SubjectAlternativeName([x509.DNSName(name)]))
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return private + certificate
+
+
+def authority(name: str) -> bytes:
+    """The certificate of an authority of this name, as PEM."""
+    return _signed(name, x509.BasicConstraints(ca=True, path_length=None))[1]
+
+
+def _signed(name: str, extension: x509.ExtensionType) -> tuple[ec.EllipticCurvePrivateKey, bytes]:
+    """A key and its certificate with this extension, good for a day around now."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = dt.datetime.now(dt.UTC)
@@ -23,13 +37,10 @@ def self_signed(name: str) -> bytes:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(days=1))
         .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
         .sign(key, hashes.SHA256())
     )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return private + certificate.public_bytes(serialization.Encoding.PEM)
+    return key, certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def server_context(certificate: Path) -> ssl.SSLContext:

@@ -46,6 +46,16 @@ def test_passes_both_ways_until_one_side_ends(forwarder: "subprocess.Popen[bytes
             assert client.recv(1) == b""
 
 
+def test_ends_while_connections_are_open(forwarder: "subprocess.Popen[bytes]", port: int) -> None:
+    with (
+        socket.create_server(("127.0.0.1", port)) as server,
+        socket.create_connection((HOST, port), timeout=10),
+        server.accept()[0],
+    ):
+        forwarder.terminate()
+        assert forwarder.wait(10) == 0
+
+
 def test_hangs_up_while_nothing_listens_behind_it(forwarder: "subprocess.Popen[bytes]", port: int) -> None:
     with socket.create_connection((HOST, port), timeout=10) as client:
         assert client.recv(1) == b""
