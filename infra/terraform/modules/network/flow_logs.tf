@@ -24,11 +24,19 @@ resource "aws_iam_role_policy" "flow" {
 
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [{
-      Effect   = "Allow"
-      Action   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
-      Resource = ["${aws_cloudwatch_log_group.flow.arn}:*"]
-    }]
+    Statement = [
+      {
+        Effect   = "Allow"
+        Action   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+        Resource = ["${aws_cloudwatch_log_group.flow.arn}:*"]
+      },
+      {
+        # It looks whether the group is there, which is asked of all groups.
+        Effect   = "Allow"
+        Action   = ["logs:DescribeLogGroups"]
+        Resource = ["*"]
+      },
+    ]
   })
 }
 

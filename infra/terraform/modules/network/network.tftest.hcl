@@ -32,6 +32,22 @@ run "has_three_tiers_in_three_zones_that_do_not_overlap" {
   }
 }
 
+run "describes_groups_and_rules_as_ec2_takes_it" {
+  command = plan
+
+  assert {
+    condition = alltrue([
+      for text in concat(
+        [for one in aws_security_group.this : one.description],
+        [for one in aws_vpc_security_group_egress_rule.flow : one.description],
+        [for one in aws_vpc_security_group_ingress_rule.flow : one.description],
+        [for one in aws_vpc_security_group_egress_rule.internet : one.description],
+      ) : can(regex("^[A-Za-z0-9 ._:/()#,@+=&;{}!$*\\[\\]-]{1,255}$", text))
+    ])
+    error_message = "EC2 refuses a description: only letters, digits, spaces and ._-:/()#,@[]+=&;{}!$* are taken."
+  }
+}
+
 run "gives_every_zone_a_way_out_of_its_own" {
   command = plan
 

@@ -2,11 +2,12 @@
 # open. Amazon MQ cannot exchange a broker's groups later, so the groups stay and only rules change.
 
 locals {
+  # EC2 takes letters, digits, spaces and ._-:/()#,@[]+=&;{}!$* in a description, and no apostrophe.
   groups = {
     functions      = "Lambda functions"
     database       = "PostgreSQL"
     database-proxy = "RDS Proxy"
-    broker         = "RabbitMQ, and the interfaces by which Lambda's mappings reach it"
+    broker         = "RabbitMQ, and the interfaces by which mappings of Lambda reach it"
     endpoints      = "Interface endpoints of AWS services"
     operators      = "Whoever works inside the network: a CloudShell, a build, a bastion"
   }
