@@ -64,6 +64,18 @@ class TestWorkflows:
                     assert step["with"]["persist-credentials"] is False
 
 
+class TestDeployment:
+    def test_make_topology_is_told_where_the_state_is(self) -> None:
+        [job] = yaml.safe_load((ROOT / ".github/workflows/deploy-environment.yml").read_text())["jobs"].values()
+        assert any("make topology" in step.get("run", "") for step in job["steps"])
+        assert "TERRAFORM_STATE_BUCKET" in job["env"]
+
+    def test_the_role_is_held_as_long_as_the_job_may_take(self) -> None:
+        [job] = yaml.safe_load((ROOT / ".github/workflows/deploy-environment.yml").read_text())["jobs"].values()
+        [login] = [step["with"] for step in job["steps"] if "configure-aws-credentials" in step.get("uses", "")]
+        assert login["role-duration-seconds"] == job["timeout-minutes"] * 60
+
+
 class TestRules:
     """Each of them notices what it is there for."""
 

@@ -63,9 +63,16 @@ run "a_plan_sees_no_data_but_the_state" {
 
   assert {
     condition = toset(flatten([for one in data.aws_iam_policy_document.state.statement : one.actions])) == toset([
-      "s3:ListBucket", "s3:GetObject", "kms:Decrypt"
+      "s3:ListBucket", "s3:GetObject", "kms:Decrypt", "iam:GetOpenIDConnectProvider", "iam:ListOpenIDConnectProviders"
     ])
-    error_message = "The plan role may do more than read the state."
+    error_message = "The plan role may do more than read the state and find GitHub's identity provider."
+  }
+
+  assert {
+    condition = flatten([
+      for one in data.aws_iam_policy_document.state.statement : one.resources if contains(one.actions, "s3:GetObject")
+    ]) == ["arn:aws:s3:::acme-terraform/paybridge/prod/platform.tfstate"]
+    error_message = "The plan role reads other states, which hold other passwords."
   }
 }
 

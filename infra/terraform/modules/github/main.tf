@@ -10,6 +10,14 @@ locals {
     plan   = "repo:${var.repository}:pull_request"
     deploy = "repo:${var.repository}:environment:${var.environment}"
   }
+
+  # As in the workflows and in environments/*.s3.tfbackend of the platform.
+  state_key = "paybridge/${var.environment}/platform.tfstate"
+
+  identity_provider_reads = {
+    ReadIdentityProvider = { action = "iam:GetOpenIDConnectProvider", resource = local.provider_arn }
+    FindIdentityProvider = { action = "iam:ListOpenIDConnectProviders", resource = "*" }
+  }
 }
 
 data "aws_caller_identity" "this" {}
@@ -56,16 +64,18 @@ data "aws_iam_policy_document" "trust" {
 resource "aws_iam_role" "this" {
   for_each = local.subjects
 
-  name                 = "paybridge-${var.environment}-github-${each.key}"
-  description          = "GitHub Actions of ${var.repository}: ${each.key}."
-  assume_role_policy   = data.aws_iam_policy_document.trust[each.key].json
-  max_session_duration = 3600
+  name               = "paybridge-${var.environment}-github-${each.key}"
+  description        = "GitHub Actions of ${var.repository}: ${each.key}."
+  assume_role_policy = data.aws_iam_policy_document.trust[each.key].json
+  # A broker made anew and a slow traffic shift together take longer than an hour.
+  max_session_duration = each.key == "deploy" ? 7200 : 3600
 }
 
 # --- plan: sees what there is, and no data but Terraform's state ------------------------------------------------------
 
 # Whoever may push a branch can run code of their own with this role: it lists and describes, and reads neither secrets
-# nor objects nor logs. Plans are made without a refresh, so that this is enough.
+# nor logs, and of objects the platform's state alone. That one holds the password with which the broker's administrator
+# was made (docs/platform.md). Plans are made without a refresh, so that this is enough.
 resource "aws_iam_role_policy_attachment" "plan" {
   role       = aws_iam_role.this["plan"].name
   policy_arn = "arn:${data.aws_partition.this.partition}:iam::aws:policy/job-function/ViewOnlyAccess"
@@ -78,10 +88,11 @@ data "aws_iam_policy_document" "state" {
     resources = [var.state_bucket_arn]
   }
 
+  # Neither the other environments', nor the topology's with the functions' first passwords.
   statement {
     sid       = "ReadState"
     actions   = ["s3:GetObject"]
-    resources = ["${var.state_bucket_arn}/*"]
+    resources = ["${var.state_bucket_arn}/${local.state_key}"]
   }
 
   statement {
@@ -92,7 +103,18 @@ data "aws_iam_policy_document" "state" {
     condition {
       test     = "StringLike"
       variable = "kms:EncryptionContext:aws:s3:arn"
-      values   = [var.state_bucket_arn, "${var.state_bucket_arn}/*"]
+      values   = [var.state_bucket_arn, "${var.state_bucket_arn}/${local.state_key}"]
+    }
+  }
+
+  # Data sources are read by every plan, and where the provider is not made here it is one.
+  dynamic "statement" {
+    for_each = local.identity_provider_reads
+
+    content {
+      sid       = statement.key
+      actions   = [statement.value.action]
+      resources = [statement.value.resource]
     }
   }
 }
@@ -132,16 +154,14 @@ data "aws_iam_policy_document" "deploy" {
     resources = [for name in keys(local.subjects) : aws_iam_role.this[name].arn]
   }
 
-  statement {
-    sid       = "ReadIdentityProvider"
-    actions   = ["iam:GetOpenIDConnectProvider"]
-    resources = [local.provider_arn]
-  }
+  dynamic "statement" {
+    for_each = local.identity_provider_reads
 
-  statement {
-    sid       = "FindIdentityProvider"
-    actions   = ["iam:ListOpenIDConnectProviders"]
-    resources = ["*"]
+    content {
+      sid       = statement.key
+      actions   = [statement.value.action]
+      resources = [statement.value.resource]
+    }
   }
 }
 
