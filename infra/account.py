@@ -28,6 +28,8 @@ from infra.errors import InputMissingError
 PATIENCE = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3})
 # SSM answers for so many names at once.
 SSM_NAMES_MAX = 10
+# What Lambda keeps for functions without a reservation; a new account may have no more than this, or even less.
+UNRESERVED_MIN = 100
 # Of the instance and not of its proxy; the functions refuse the same (paybridge.settings).
 _RDS_ENDPOINT = re.compile(r"^(?!.*\.proxy-).*\.rds\.(.+\.)?amazonaws\.com")
 # A stack that nothing can be deployed to: it is being changed, or its creation failed.
@@ -87,7 +89,7 @@ class Account:
         if missing:
             raise InputMissingError(
                 f"{self.region} has no SSM parameter {', '.join(missing)}: apply infra/terraform/platform with "
-                f"environment={self._environment.name} first (docs/deployment.md)."
+                f"environment={self._environment.name} first (docs/platform.md)."
             )
         return {parameter: found[name] for parameter, name in names.items()}
 
@@ -120,6 +122,23 @@ class Account:
             raise InputMissingError(
                 f"The stack {stack} is {status}: wait for its end if it is being changed, delete it if its creation "
                 f"failed (`sam delete --stack-name {stack} --region {self.region}`)."
+            )
+
+    def check_concurrency(self, reserved: Mapping[str, int]) -> None:
+        """Raises InputMissingError when Lambda would refuse what the functions reserve, by their names."""
+        client = self.client("lambda")
+        try:
+            unreserved = client.get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"]
+            held = sum(_reserved_by(client, name) for name in reserved)
+        except (BotoCoreError, ClientError):
+            # Who asks may not look, or the endpoint has no such limit; Lambda will say it.
+            return
+        wanted, free = sum(reserved.values()), unreserved + held - UNRESERVED_MIN
+        if wanted > free:
+            raise InputMissingError(
+                f"The functions reserve {wanted} concurrent executions and {self.region} has {max(free, 0)} to give, "
+                f"because Lambda keeps {UNRESERVED_MIN} for functions without a reservation: ask for a higher "
+                '"Concurrent executions" of AWS Lambda in Service Quotas, or lower ApiReservedConcurrency.'
             )
 
     def known(self, *names: str) -> Mapping[str, str]:
@@ -157,3 +176,10 @@ class Account:
                 raise InputMissingError(f"The SSM parameters cannot be read: {error}") from error
             found.update((one["Name"], one["Value"]) for one in answer["Parameters"])
         return found
+
+
+def _reserved_by(client: Any, function: str) -> int:
+    try:
+        return int(client.get_function_concurrency(FunctionName=function).get("ReservedConcurrentExecutions", 0))
+    except client.exceptions.ResourceNotFoundException:
+        return 0

@@ -9,9 +9,8 @@ from urllib.parse import quote
 import httpx
 
 from infra.account import Account
-from infra.environments import Environment
+from infra.environments import Environment, functions_of
 from infra.errors import InputMissingError
-from local.template import read_template
 
 # The broker is in private subnets: from most machines there is no way to it, which shows after this long.
 CONNECT_SECONDS_MAX = 3.0
@@ -46,10 +45,7 @@ def _unseen(reason: str) -> str:
 
 def mapped_queues(environment: Environment, template: Path) -> set[str]:
     """The queues that the template maps to functions with the environment's number of shards."""
-    # Values of SSM make no difference to which queues these are.
-    given = {name: value for name, value in environment.overrides.items() if name not in environment.ssm_names}
-    functions = read_template(template, given, read_ssm=lambda name: name).functions.values()
-    return {event.queue for function in functions for event in function.queues}
+    return {event.queue for function in functions_of(environment, template) for event in function.queues}
 
 
 def _queues(url: str, login: Mapping[str, str], virtual_host: str) -> set[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from infra.account import Account
 from infra.broker import check_topology
 from infra.built import BUILD, PROJECT, Built, digest_of
-from infra.environments import Environment, read_environment
+from infra.environments import Environment, functions_of, read_environment
 from infra.errors import InputMissingError
 from infra.package import SAM
 from infra.programs import run_to_its_end
@@ -59,6 +59,8 @@ def prepare(name: str, folder: Path, settings: Sequence[str] = ()) -> Deployment
     values = account.read_parameters()
     account.check_certificates(values["DatabaseHost"], has_bundle=built.has_rds_certificates())
     account.check_stack()
+    functions = functions_of(environment, PROJECT / "template.yaml")
+    account.check_concurrency({one.name: one.reserved_concurrency or 0 for one in functions})
     note = check_topology(account, environment, PROJECT / "template.yaml")
     release = release_of(built, environment, values)
     return Deployment(environment, built.template, account_id, account.region, release, note)

@@ -13,6 +13,7 @@ from typing import Any
 from infra.built import PROJECT
 from infra.errors import InputMissingError
 from local.intrinsics import SSM_TYPE_PREFIX, load_yaml
+from local.template import FunctionDefinition, TemplateError, read_template
 
 SAMCONFIG = PROJECT / "samconfig.toml"
 
@@ -69,6 +70,18 @@ def read_environment(
         parameters=parameters,
         ssm_names={key: parameters[key] for key, one in declared.items() if one["Type"].startswith(SSM_TYPE_PREFIX)},
     )
+
+
+def functions_of(environment: Environment, template: Path) -> list[FunctionDefinition]:
+    """The template's functions as this environment's parameters make them; values of SSM are their names there.
+
+    Raises InputMissingError for a parameter with which the template makes no sense.
+    """
+    given = {name: value for name, value in environment.overrides.items() if name not in environment.ssm_names}
+    try:
+        return list(read_template(template, given, read_ssm=lambda name: name).functions.values())
+    except TemplateError as error:
+        raise InputMissingError(f"{error} Correct SET, or {environment.name} in samconfig.toml.") from error
 
 
 def _read_samconfig(file: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pytest
 from infra import deploy
 from infra.account import Account
 from infra.built import LAYER, Built
-from infra.environments import read_environment
+from infra.environments import functions_of, read_environment
 from infra.errors import InputMissingError
 from tests.support.aws_endpoint import REGION
 from tests.support.packages import make_package
@@ -156,6 +156,56 @@ class TestPrepare:
         monkeypatch.setattr(Account, "client", client)
         with pytest.raises(InputMissingError, match=r"paybridge-dev is ROLLBACK_COMPLETE: .*`sam delete --stack-name"):
             deploy.prepare("dev", package)
+
+
+class Lambda:
+    """What Lambda tells of the account and of functions; moto has no such limits."""
+
+    class exceptions:  # noqa: N801
+        class ResourceNotFoundException(Exception):
+            pass
+
+    def __init__(self, unreserved: int, held: dict[str, int]) -> None:
+        self._unreserved, self._held = unreserved, held
+
+    def get_account_settings(self) -> dict[str, Any]:
+        return {"AccountLimit": {"UnreservedConcurrentExecutions": self._unreserved}}
+
+    def get_function_concurrency(self, FunctionName: str) -> dict[str, int]:  # noqa: N803
+        if FunctionName not in self._held:
+            raise self.exceptions.ResourceNotFoundException
+        return {"ReservedConcurrentExecutions": self._held[FunctionName]}
+
+
+class TestConcurrency:
+    def check(self, monkeypatch: pytest.MonkeyPatch, unreserved: int, held: dict[str, int]) -> None:
+        """Looks at an account with so much left for everybody, where functions hold some already."""
+        monkeypatch.setattr(Account, "client", lambda *_: Lambda(unreserved, held))
+        Account(DEV).check_concurrency({"paybridge-dev-api": 5, "paybridge-dev-jobs": 1})
+
+    def test_a_new_account_has_too_little(self, aws: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        with pytest.raises(InputMissingError, match=r'reserve 6 .* has 0 to give, .*"Concurrent executions"'):
+            self.check(monkeypatch, 10, {})
+
+    def test_what_lambda_keeps_back_is_not_there(self, aws: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        with pytest.raises(InputMissingError, match="has 5 to give"):
+            self.check(monkeypatch, 105, {})
+        self.check(monkeypatch, 106, {})
+
+    def test_what_the_functions_hold_already_is_theirs(self, aws: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.check(monkeypatch, 100, {"paybridge-dev-api": 5, "paybridge-dev-jobs": 1})
+
+    def test_an_account_that_does_not_tell_is_left_to_lambda(self, aws: Any) -> None:
+        Account(DEV).check_concurrency({"paybridge-dev-api": 5000})
+
+    def test_a_parameter_that_the_template_cannot_use_is_told(self) -> None:
+        environment = read_environment("dev", TEMPLATE, ["PaymentShards=99"])
+        with pytest.raises(InputMissingError, match="Correct SET, or dev in samconfig"):
+            functions_of(environment, TEMPLATE)
+
+    def test_the_template_says_what_they_reserve(self) -> None:
+        reserved = {one.name: one.reserved_concurrency for one in functions_of(DEV, TEMPLATE)}
+        assert (reserved["paybridge-dev-api"], reserved["paybridge-dev-jobs"]) == (5, 1)
 
 
 class TestCertificates:
