@@ -46,6 +46,15 @@ def unmigrated(template: Template) -> Iterator[str]:
             yield name
 
 
+def by_the_proxy(template: Template) -> Iterator[str]:
+    """Functions that log in as somebody whom an RDS Proxy does not know, and do not go to the instance itself."""
+    for name in ("MigrateFunction", "RotateFunction"):
+        variables = template["Resources"][name]["Properties"]["Environment"]["Variables"]
+        place = (variables.get("DATABASE_HOST"), variables.get("DATABASE_TLS_CA_FILE"))
+        if place != ({"Ref": "DatabaseInstanceHost"}, {"Ref": "DatabaseInstanceTlsCaFile"}):
+            yield name
+
+
 def unpublished(template: Template) -> Iterator[str]:
     """Functions that take traffic and publish no version of each release behind the alias."""
     for name, function in with_events(template).items():
@@ -152,6 +161,10 @@ def function(name: str, key: str, *, to: Any) -> Callable[[Template], None]:
 ALARM = ("Resources", "ApiLatencyAlarm", "Properties")
 PLANTED: list[tuple[Callable[[Template], Iterator[str]], Callable[[Template], None], str]] = [
     (unmigrated, set_("Resources", "JobsFunction", "DependsOn", to="HttpApi"), "JobsFunction"),
+    (by_the_proxy,
+     set_("Resources", "MigrateFunction", "Properties", "Environment", "Variables", "DATABASE_HOST",
+          to={"Ref": "DatabaseHost"}),
+     "MigrateFunction"),
     (unpublished, function("RelayFunction", "AutoPublishAlias", to="next"), "RelayFunction"),
     (unpublished, function("ApiFunction", "AutoPublishCodeSha256", to=""), "ApiFunction"),
     (past_the_alias, function("PaymentsShard3Mapping", "FunctionName", to={"Ref": "ConsumerFunction"}),

@@ -100,15 +100,15 @@ run "puts_a_proxy_that_demands_tls_in_front" {
     error_message = "The proxy lets unencrypted clients in, or logs statements."
   }
   assert {
-    condition     = toset([for one in aws_db_proxy.this[0].auth : one.secret_arn]) == toset([var.role_secret_arn, output.admin_secret_arn])
-    error_message = "The proxy does not know the functions' role and the administrator."
+    condition     = toset([for one in aws_db_proxy.this[0].auth : one.secret_arn]) == toset([var.role_secret_arn])
+    error_message = "The proxy knows others than the functions' role."
   }
   assert {
     condition     = alltrue([for one in aws_db_proxy.this[0].auth : one.client_password_auth_type == "POSTGRES_SCRAM_SHA_256"])
     error_message = "Passwords go to the proxy in a weaker way than SCRAM."
   }
   assert {
-    condition     = jsondecode(aws_iam_role_policy.proxy[0].policy).Statement[0].Resource == [output.admin_secret_arn, var.role_secret_arn]
+    condition     = jsondecode(aws_iam_role_policy.proxy[0].policy).Statement[0].Resource == [var.role_secret_arn]
     error_message = "The proxy may read other secrets."
   }
 }

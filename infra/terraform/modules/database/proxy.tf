@@ -3,14 +3,6 @@
 
 data "aws_region" "current" {}
 
-locals {
-  # Functions log in as the role; migrations and rotation as the administrator.
-  proxy_secrets = {
-    role  = { arn = var.role_secret_arn, description = "The functions' role" }
-    admin = { arn = aws_db_instance.this.master_user_secret[0].secret_arn, description = "The administrator" }
-  }
-}
-
 resource "aws_iam_role" "proxy" {
   count = var.proxy ? 1 : 0
 
@@ -38,7 +30,7 @@ resource "aws_iam_role_policy" "proxy" {
       {
         Effect   = "Allow"
         Action   = "secretsmanager:GetSecretValue"
-        Resource = [for secret in local.proxy_secrets : secret.arn]
+        Resource = [var.role_secret_arn]
       },
       {
         Effect   = "Allow"
@@ -64,16 +56,13 @@ resource "aws_db_proxy" "this" {
   # Lambda keeps idle environments, each with its connection, for some minutes.
   idle_client_timeout = 900
 
-  dynamic "auth" {
-    for_each = local.proxy_secrets
-
-    content {
-      auth_scheme               = "SECRETS"
-      client_password_auth_type = "POSTGRES_SCRAM_SHA_256"
-      iam_auth                  = "DISABLED"
-      secret_arn                = auth.value.arn
-      description               = auth.value.description
-    }
+  # The role alone: whoever needs the administrator, migrations, goes to the instance itself.
+  auth {
+    auth_scheme               = "SECRETS"
+    client_password_auth_type = "POSTGRES_SCRAM_SHA_256"
+    iam_auth                  = "DISABLED"
+    secret_arn                = var.role_secret_arn
+    description               = "The functions' role"
   }
 
   depends_on = [aws_iam_role_policy.proxy]
