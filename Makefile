@@ -56,7 +56,7 @@ localstack-down: down ## Stop it from another terminal
 
 ##@ AWS
 .PHONY: certificates package topology deploy register
-certificates: $(DEV) ## Fetch the authorities of RDS, for a database without RDS Proxy
+certificates: $(DEV) ## Fetch the authorities of RDS, for rotation and for a database without RDS Proxy
 	@$(BIN)/python -m infra.certificates
 package: $(DEV) $(SAM) ## Build functions and layer for Lambda; PAYBRIDGE_ARCHITECTURE=x86_64 for the other processor
 	@$(BIN)/python -m infra.package

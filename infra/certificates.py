@@ -1,4 +1,4 @@
-"""`make certificates`: fetches the authorities that sign the certificates of RDS, for a database without RDS Proxy."""
+"""`make certificates`: fetches the authorities of RDS, for rotation and for a database without RDS Proxy."""
 
 from __future__ import annotations
 

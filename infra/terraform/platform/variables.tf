@@ -160,7 +160,7 @@ variable "database_admin_rotation_days" {
 }
 
 variable "database_proxy" {
-  description = "Whether functions connect by RDS Proxy. Without it the layer needs Amazon's RDS CA bundle (docs/architecture.md)."
+  description = "Whether functions connect by RDS Proxy. Without it DatabaseTlsCaFile of template.yaml has to name Amazon's RDS bundle (docs/platform.md)."
   type        = bool
   default     = true
 }

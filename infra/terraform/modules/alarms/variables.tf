@@ -94,7 +94,7 @@ variable "database_cpu_percent_max" {
 }
 
 variable "database_free_storage_bytes_min" {
-  description = "10 GiB: at 2 kB for a payment with all its rows some millions of payments, so days to act. A full disk stops everything."
+  description = "10 GiB: at 11 KB for a payment with all its rows (docs/cost.md) a million payments, so days to act. A full disk stops everything."
   type        = number
   default     = 10737418240
 }
