@@ -197,7 +197,7 @@ def _refuse_beyond(settings: LocalSettings, name: str, number_max: int) -> None:
 def _convert(variable: str, text: str, kind: type[Any]) -> Any:
     """`text` as the type of the field's default."""
     if issubclass(kind, Path):
-        return Path(text).expanduser().resolve()
+        return Path(text).expanduser().absolute()
     try:
         value: Any = kind(text)
     except ValueError:
