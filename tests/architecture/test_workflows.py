@@ -70,6 +70,14 @@ class TestDeployment:
         assert any("make topology" in step.get("run", "") for step in job["steps"])
         assert "TERRAFORM_STATE_BUCKET" in job["env"]
 
+    def test_the_runner_is_chosen_by_what_is_known_before_there_is_one(self) -> None:
+        [job] = yaml.safe_load((ROOT / ".github/workflows/deploy-environment.yml").read_text())["jobs"].values()
+        # Variables of the GitHub environment are not: GitHub would take its own runner, which reaches no broker.
+        assert "vars." not in job["runs-on"]
+        conditions = [step["if"] for step in job["steps"] if "if" in step]
+        assert conditions
+        assert all(condition.startswith("inputs.runner ") for condition in conditions)
+
     def test_the_role_is_held_as_long_as_the_job_may_take(self) -> None:
         [job] = yaml.safe_load((ROOT / ".github/workflows/deploy-environment.yml").read_text())["jobs"].values()
         [login] = [step["with"] for step in job["steps"] if "configure-aws-credentials" in step.get("uses", "")]
