@@ -18,7 +18,7 @@ from infra.errors import InputMissingError
 from tests.support.aws_endpoint import REGION
 from tests.support.packages import make_package
 from tests.support.servers import Broker
-from tests.support.template import TEMPLATE
+from tests.support.template import ROOT, TEMPLATE
 
 PROXY = "paybridge-dev.proxy-abc.eu-central-1.rds.amazonaws.com"
 INSTANCE = "paybridge-dev.abc.eu-central-1.rds.amazonaws.com"
@@ -206,6 +206,14 @@ class TestConcurrency:
     def test_the_template_says_what_they_reserve(self) -> None:
         reserved = {one.name: one.reserved_concurrency for one in functions_of(DEV, TEMPLATE)}
         assert (reserved["paybridge-dev-api"], reserved["paybridge-dev-jobs"]) == (5, 1)
+
+    def test_the_guide_says_how_many_a_new_account_needs(self) -> None:
+        sums = {
+            name: sum(one.reserved_concurrency or 0 for one in functions_of(read_environment(name, TEMPLATE), TEMPLATE))
+            for name in ("dev", "prod")
+        }
+        guide = " ".join((ROOT / "docs/operations.md").read_text(encoding="utf-8").split())
+        assert f"dev reserves {sums['dev']} concurrent executions and prod {sums['prod']}," in guide
 
 
 class TestCertificates:

@@ -24,7 +24,7 @@ variable "email_addresses" {
 }
 
 variable "cost_allocation_tag" {
-  description = "Counts only what has this tag, such as user:Environment$prod; it must be activated in the billing console. Empty: the whole account."
+  description = "Counts only what has this tag, such as user:environment$prod; it must be activated in the billing console. Empty: the whole account."
   type        = string
   default     = ""
 }
