@@ -1,6 +1,8 @@
 """Clients of the AWS-compatible endpoint of the stack: the AWS fake, an emulator, or one that the user runs."""
 
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -39,6 +41,17 @@ def check_given(settings: LocalSettings) -> None:
         client(settings, "sts", **patience).get_caller_identity()
     except (BotoCoreError, ClientError) as error:
         raise LocalError(f"{name} names {parts.netloc}, which does not answer as AWS does: {error}") from None
+
+
+@contextmanager
+def told_in_a_sentence(settings: LocalSettings) -> Iterator[None]:
+    """Raises LocalError for what the endpoint refuses within the block: one of the user's may lack a whole service."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise LocalError(f"The AWS endpoint {settings.aws_url} does not do what the stack needs: {error}") from None
 
 
 def processor() -> str:

@@ -44,7 +44,8 @@ class LocalStack(Stack):
             self.settings = replace(self.settings, container_host="")
         ports = [name for name in PORTS if name != "lambda_port"]
         parts = [self._start_postgres, self._start_rabbitmq, self._start_gateway, self._start_sink]
-        self._start(ports, [*parts, self._build, self._start_endpoint_and_deploy])
+        deploy = aws.told_in_a_sentence(self.settings)(self._start_endpoint_and_deploy)
+        self._start(ports, [*parts, self._build, deploy])
 
     def stop(self) -> None:
         """Stop all that this stack has started, and take it off an endpoint that goes on running."""

@@ -93,11 +93,11 @@ def deploy(settings: LocalSettings, processes: Processes, template: Path, parame
 
 def _failures(settings: LocalSettings) -> str:
     """Which resources failed and why, as CloudFormation says; empty where it came to none."""
-    from botocore.exceptions import ClientError
+    from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         events = aws.client(settings, "cloudformation").describe_stack_events(StackName=STACK_NAME)["StackEvents"]
-    except ClientError:
+    except (BotoCoreError, ClientError):
         return ""
     failed = [event for event in events if event["ResourceStatus"].endswith("_FAILED")]
     return " ".join(f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', '')}" for event in failed)

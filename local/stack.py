@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
-from local import seed, topology, workers
+from local import aws, seed, topology, workers
 from local.errors import ServerDiedError
 from local.forward import FORWARDING, is_own_address
 from local.processes import Child, Processes, answers, died_sentence, ensure_port_free, stop_recorded
@@ -247,7 +247,8 @@ class Stack:
     def _start_moto(self) -> None:
         with self.progress.step(f"AWS fake on port {self.settings.aws_port}"):
             moto.start(self.settings, self.processes)
-            self._write_aws()
+            with aws.told_in_a_sentence(self.settings):
+                self._write_aws()
 
     def _write_aws(self) -> None:
         settings = self.settings
@@ -304,10 +305,14 @@ class Stack:
 
     def _environment(self) -> dict[str, str]:
         """The environment of our own Python processes: these settings, the AWS fake and the import paths."""
-        aws = {"AWS_ENDPOINT_URL": self.settings.aws_url, "AWS_REGION": AWS_REGION, "AWS_DEFAULT_REGION": AWS_REGION}
+        endpoint = {
+            "AWS_ENDPOINT_URL": self.settings.aws_url,
+            "AWS_REGION": AWS_REGION,
+            "AWS_DEFAULT_REGION": AWS_REGION,
+        }
         paths = {"PYTHONPATH": os.pathsep.join(map(str, PYTHON_PATH)), "PYTHONUNBUFFERED": "1"}
         given = {name: value for name, value in self.settings.environment().items() if value}
-        return {**os.environ, **aws, **AWS_KEYS, **paths, **given}
+        return {**os.environ, **endpoint, **AWS_KEYS, **paths, **given}
 
 
 def _load_libraries() -> None:

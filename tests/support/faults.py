@@ -1,7 +1,9 @@
 """Breaking parts of a running stack, and what must hold afterwards."""
 
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
+from typing import Any
 
 import httpx
 import psutil
@@ -11,6 +13,8 @@ from local.stack import Stack
 from tests.support import live
 from tests.support.given_broker import rabbitmqctl
 from tests.support.live import Merchant
+
+JOBS_EVERY_SECONDS = 3.0
 
 
 @contextmanager
@@ -46,6 +50,30 @@ def kill_environments(stack: Stack, function: str) -> int:
         process.kill()
     psutil.wait_procs(found, timeout=10)
     return len(found)
+
+
+def invoke(stack: Stack, function: str, event: dict[str, Any], kind: str = "RequestResponse") -> httpx.Response:
+    """Invokes a function of the stack; of the kind `Event` it is not waited for."""
+    url = f"{stack.settings.lambda_url}/2015-03-31/functions/paybridge-local-{function}/invocations"
+    return httpx.post(url, json=event, headers={"X-Amz-Invocation-Type": kind}, trust_env=False, timeout=60)
+
+
+@contextmanager
+def jobs_often(stack: Stack) -> Iterator[None]:
+    """The jobs run every few seconds within the block, where they would run each minute."""
+    ended = threading.Event()
+
+    def run() -> None:
+        while not ended.wait(JOBS_EVERY_SECONDS):
+            invoke(stack, "jobs", {}, "Event")
+
+    running = threading.Thread(target=run)
+    running.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        running.join()
 
 
 def assert_each_is_charged_once_and_told(

@@ -114,6 +114,13 @@ class TestAwsEndpoint:
         with pytest.raises(LocalError, match=r"PAYBRIDGE_LOCAL_AWS_URL is .* http://host:port: correct it\."):
             aws.check_given(replace(settings, aws_endpoint=url))
 
+    def test_what_it_refuses_is_one_sentence(self, settings: LocalSettings, fake: moto.MotoServer) -> None:
+        with (
+            pytest.raises(LocalError, match=rf"^The AWS endpoint {fake.url} does not do .*ParameterNotFound"),
+            aws.told_in_a_sentence(settings),
+        ):
+            seed.parameter(settings, "/paybridge/dev/nothing")
+
     def test_one_that_does_not_answer_is_named(self, settings: LocalSettings) -> None:
         with pytest.raises(LocalError, match=r"PAYBRIDGE_LOCAL_AWS_URL names 127\.0\.0\.1:"):
             aws.check_given(replace(settings, aws_endpoint=f"http://127.0.0.1:{free_port()}"))
