@@ -60,12 +60,14 @@ def _set(rotation: Rotation, version: str) -> None:
 
 
 def _test(rotation: Rotation, version: str) -> None:
-    rotation.login.test(_pending(rotation, version))
+    # Secrets Manager takes this step alone when a schedule begins, to see that the function works. AWS does not say
+    # whether the version then holds anything; without a new login the one in use shows it as well.
+    rotation.login.test(rotation.versions.login_of(version) or _current(rotation))
 
 
 def _finish(rotation: Rotation, version: str) -> None:
     # What no login works with must not become current, whatever was called before.
-    _test(rotation, version)
+    rotation.login.test(_pending(rotation, version))
     rotation.versions.make_current(version)
 
 
