@@ -48,11 +48,12 @@ class Plan:
 def statements() -> dict[str, Statement]:
     """Every statement of the store that has a plan, as `module.NAME`, wherever in its module it is kept.
 
-    One that another module imports counts once.
+    One that another module imports counts once. Those about roles are left out: a deployment runs them once, and they
+    read PostgreSQL's catalogue, which no payment makes larger.
     """
     found: dict[Statement, str] = {}
     for module in pkgutil.walk_packages(paybridge.store.__path__, f"{paybridge.store.__name__}."):
-        if ".migrations" not in module.name:
+        if ".migrations" not in module.name and not module.name.endswith(".roles"):
             names = vars(importlib.import_module(module.name))
             short = module.name.removeprefix(f"{paybridge.store.__name__}.")
             found.update({one: f"{short}.{path}" for path, one in _statements_in(names)})
