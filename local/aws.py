@@ -1,16 +1,18 @@
 """Clients of the AWS-compatible endpoint of the stack: the AWS fake, an emulator, or one that the user runs."""
 
 import platform
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 from local.errors import LocalError
 from local.settings import AWS_KEYS, AWS_REGION, LocalSettings, variable_of
 
 # An endpoint that is there answers at once, and one that is not should not be asked for a minute.
 _LOOK_SECONDS_MAX = 5
+_ENDPOINT = re.compile(r"https?://(?P<place>([\w.-]+|\[[\da-fA-F:]+\]):(?P<port>\d{1,5}))/?")
+PORT_MAX = 65535
 
 
 def client(settings: LocalSettings, service: str, **config: Any) -> Any:
@@ -33,14 +35,15 @@ def check_given(settings: LocalSettings) -> None:
     """Raises LocalError when the endpoint that the user runs is none or does not answer."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    name, parts = variable_of("aws_endpoint"), urlsplit(settings.aws_endpoint)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/"):
+    name = variable_of("aws_endpoint")
+    match = _ENDPOINT.fullmatch(settings.aws_endpoint)
+    if match is None or int(match["port"]) > PORT_MAX:
         raise LocalError(f"{name} is {settings.aws_endpoint}, which is not of the form http://host:port: correct it.")
     patience = {"connect_timeout": _LOOK_SECONDS_MAX, "read_timeout": _LOOK_SECONDS_MAX, "retries": {"max_attempts": 0}}
     try:
         client(settings, "sts", **patience).get_caller_identity()
     except (BotoCoreError, ClientError) as error:
-        raise LocalError(f"{name} names {parts.netloc}, which does not answer as AWS does: {error}") from None
+        raise LocalError(f"{name} names {match['place']}, which does not answer as AWS does: {error}") from None
 
 
 @contextmanager

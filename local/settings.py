@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, Self
 
@@ -96,6 +97,7 @@ class LocalSettings:
         _refuse_beyond(settings, "workers", WORKERS_MAX)
         _refuse_beyond(settings, "payment_shards", PAYMENT_SHARDS_MAX)
         _refuse_beyond(settings, "compose", 1)
+        _refuse_names(settings)
         return settings._with_servers_in_docker() if settings.compose else settings
 
     def environment(self) -> dict[str, str]:
@@ -192,6 +194,18 @@ def _refuse_beyond(settings: LocalSettings, name: str, number_max: int) -> None:
     number = getattr(settings, name)
     if not 0 <= number <= number_max:
         raise LocalError(f"{VARIABLES[name]} is {number}: choose from 0 to {number_max}.")
+
+
+def _refuse_names(settings: LocalSettings) -> None:
+    """The container host goes into a list of networks, which holds no names."""
+    try:
+        if settings.container_host:
+            IPv4Address(settings.container_host)
+    except ValueError:
+        variable = VARIABLES["container_host"]
+        raise LocalError(
+            f"{variable} is {settings.container_host!r}, which is no IPv4 address: correct or remove it."
+        ) from None
 
 
 def _convert(variable: str, text: str, kind: type[Any]) -> Any:

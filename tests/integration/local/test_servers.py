@@ -109,7 +109,19 @@ class TestAwsEndpoint:
         seed.write_aws(given, postgres.url_of(given.postgres_port), rabbitmq.functions_url_of(given))
         assert seed.parameter(given, "/paybridge/dev/database/port") == str(given.postgres_port)
 
-    @pytest.mark.parametrize("url", ["127.0.0.1:4566", "ftp://127.0.0.1", "http://127.0.0.1:4566/path"])
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "127.0.0.1:4566",
+            "ftp://127.0.0.1:4566",
+            "http://127.0.0.1",
+            "http://127.0.0.1:4566/path",
+            "http://127.0.0.1:99999",
+            "http://a b:4566",
+            "http://[::1",
+            "http://user:password@127.0.0.1:4566",
+        ],
+    )
     def test_an_address_of_another_form_is_refused(self, settings: LocalSettings, url: str) -> None:
         with pytest.raises(LocalError, match=r"PAYBRIDGE_LOCAL_AWS_URL is .* http://host:port: correct it\."):
             aws.check_given(replace(settings, aws_endpoint=url))

@@ -34,6 +34,11 @@ class TestLoad:
         with pytest.raises(LocalError, match="PAYBRIDGE_LOCAL_GATEWAY_PORT and PAYBRIDGE_LOCAL_SINK_PORT are both"):
             LocalSettings.load({"PAYBRIDGE_LOCAL_SINK_PORT": "8090"}, tmp_path / "none")
 
+    @pytest.mark.parametrize("value", ["host.docker.internal", "::1", "172.17.0.1/16"])
+    def test_takes_a_container_host_by_its_address_alone(self, value: str, tmp_path: Path) -> None:
+        with pytest.raises(LocalError, match=r"PAYBRIDGE_LOCAL_CONTAINER_HOST is .* no IPv4 address"):
+            LocalSettings.load({"PAYBRIDGE_LOCAL_CONTAINER_HOST": value}, tmp_path / "none")
+
 
 class TestEnvironment:
     def test_makes_the_same_settings_again(self, tmp_path: Path) -> None:
