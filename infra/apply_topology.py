@@ -40,7 +40,8 @@ def main(arguments: list[str]) -> int:
         print(error, file=sys.stderr)
         return 1
     print(f"Applying the topology of {environment.name}, account {account_id}, to {variables['management_url']}.")
-    return apply(variables, state, asks=sys.stdin.isatty())
+    unsaved = PROJECT / ROOT / f"{environment.name}.{UNSAVED_STATE}"
+    return apply(variables, state, unsaved, asks=sys.stdin.isatty())
 
 
 def state_place(environment: Environment, region: str) -> list[str]:
@@ -90,35 +91,31 @@ def check_reachable(management_url: str) -> None:
         ) from error
 
 
-def apply(variables: Mapping[str, str], state: list[str], *, asks: bool) -> int:
-    """Has Terraform apply a copy of the module; without somebody to ask it goes on by itself. Gives its exit status."""
+def apply(variables: Mapping[str, str], state: list[str], unsaved: Path, *, asks: bool) -> int:
+    """Has Terraform apply a copy of the module; without somebody to ask it goes on by itself. Gives its exit status.
+
+    A state that Terraform cannot save is kept in the file `unsaved`, and saved before anything else the next time.
+    """
     environment = {**os.environ, **{f"TF_VAR_{name}": value for name, value in variables.items()}}
+    without_asking = [] if asks else ["-auto-approve", "-input=false"]
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(
             PROJECT / "infra", Path(folder, "infra"), ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*")
         )
         root = Path(folder, ROOT)
         (root / "backend.tf").write_text(BACKEND, encoding="utf-8")
-        for command in (
-            ["init", "-input=false", *state],
-            ["apply", *([] if asks else ["-auto-approve", "-input=false"])],
-        ):
-            status = run_to_its_end(["terraform", *command], root, environment)
-            if status != 0:
-                _keep_unsaved_state(root)
-                return status
-    return 0
-
-
-def _keep_unsaved_state(root: Path) -> None:
-    """What Terraform could not write into the bucket is left beside the module, whose copy is about to go."""
-    unsaved = root / UNSAVED_STATE
-    if unsaved.exists():
-        kept = shutil.move(unsaved, PROJECT / ROOT / UNSAVED_STATE)
-        print(
-            f"The state could not be saved and is in {kept}, passwords included: push it, then delete it.",
-            file=sys.stderr,
-        )
+        status = run_to_its_end(["terraform", "init", "-input=false", *state], root, environment)
+        if status == 0 and unsaved.exists():
+            status = run_to_its_end(["terraform", "state", "push", str(unsaved)], root, environment)
+            if status == 0:
+                unsaved.unlink()
+        if status == 0:
+            status = run_to_its_end(["terraform", "apply", *without_asking], root, environment)
+            if (root / UNSAVED_STATE).exists():
+                # It would go with the copy of the module.
+                shutil.move(root / UNSAVED_STATE, unsaved)
+                print(f"The state is not saved but in {unsaved}, passwords included: run this again.", file=sys.stderr)
+    return status
 
 
 if __name__ == "__main__":

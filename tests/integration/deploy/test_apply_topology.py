@@ -21,8 +21,13 @@ from tests.support.template import TEMPLATE
 from tests.support.terraform import prepared
 from tests.support.terraform_topology import listed, permissions
 
-BUCKET = "terraform-state"
+BUCKET, STATE = "terraform-state", "paybridge/dev/topology.tfstate"
 DEV = read_environment("dev", TEMPLATE)
+# Notes what it is asked for, and cannot save its state until all is well.
+UNLUCKY_TERRAFORM = """#!/bin/sh
+echo "$@" | sed "s/ -.*//" >> {folder}/asked
+if [ "$1" = apply ] && [ ! -e {folder}/well ]; then echo state > errored.tfstate; exit 3; fi
+"""
 
 
 @pytest.fixture
@@ -104,23 +109,24 @@ class TestVariables:
         assert apply_topology.broker_variables(Account(DEV), DEV)["management_url"] == "https://localhost:15671"
 
 
-def test_a_state_that_terraform_could_not_save_is_kept(
+def test_a_state_that_terraform_could_not_save_is_kept_and_saved_by_the_next_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    project = tmp_path / "project"
-    (project / apply_topology.ROOT).mkdir(parents=True)
-    monkeypatch.setattr(apply_topology, "PROJECT", project)
+    kept = tmp_path / "dev.errored.tfstate"
     terraform = tmp_path / "bin/terraform"
     terraform.parent.mkdir()
-    terraform.write_text("#!/bin/sh\necho state > errored.tfstate\nexit 3\n")
+    terraform.write_text(UNLUCKY_TERRAFORM.format(folder=tmp_path))
     terraform.chmod(0o755)
     monkeypatch.setenv("PATH", f"{terraform.parent}:/usr/bin:/bin")
 
-    assert apply_topology.apply({}, [], asks=False) == 3
-
-    kept = project / apply_topology.ROOT / "errored.tfstate"
+    assert apply_topology.apply({}, [], kept, asks=False) == 3
     assert kept.read_text() == "state\n"
-    assert f"is in {kept}" in capfd.readouterr().err
+    assert f"not saved but in {kept}" in capfd.readouterr().err
+
+    (tmp_path / "well").touch()
+    assert apply_topology.apply({}, [], kept, asks=False) == 0
+    assert (tmp_path / "asked").read_text().splitlines() == ["init", "apply", "init", f"state push {kept}", "apply"]
+    assert not kept.exists()
 
 
 @pytest.mark.timeout(300)
@@ -137,9 +143,13 @@ def test_applies_to_the_broker_and_keeps_the_state_in_the_bucket(
     vhost = broker.fresh_vhost(declared=False)
     variables = {**apply_topology.broker_variables(Account(DEV), DEV), "vhost": vhost.name, "vhost_exists": "true"}
 
-    assert apply_topology.apply(variables, _state_at(endpoint), asks=False) == 0
+    unsaved = tmp_path / "dev.errored.tfstate"
+    assert apply_topology.apply(variables, _state_at(endpoint), unsaved, asks=False) == 0
     capfd.readouterr()
-    assert apply_topology.apply(variables, _state_at(endpoint), asks=False) == 0
+    state = json.loads(aws("s3").get_object(Bucket=BUCKET, Key=STATE)["Body"].read())
+    unsaved.write_text(json.dumps({**state, "serial": state["serial"] + 1}))
+    assert apply_topology.apply(variables, _state_at(endpoint), unsaved, asks=False) == 0
+    assert not unsaved.exists()
 
     # It has found its state again, and so has nothing to do.
     assert "0 added, 0 changed, 0 destroyed" in capfd.readouterr().out
@@ -149,5 +159,5 @@ def test_applies_to_the_broker_and_keeps_the_state_in_the_bucket(
 
 def _state_at(endpoint: str) -> list[str]:
     """The arguments of `init` for the bucket, and for an endpoint that is not AWS."""
-    place = {"bucket": BUCKET, "key": "paybridge/dev/topology.tfstate", "region": REGION, "use_path_style": "true"}
+    place = {"bucket": BUCKET, "key": STATE, "region": REGION, "use_path_style": "true"}
     return [f"-backend-config={name}={value}" for name, value in place.items()]
