@@ -14,11 +14,11 @@ PIP := -m pip --disable-pip-version-check --quiet install --no-deps --require-ha
 
 # The operator's command, for this machine: .venv/bin/paybridge.
 COMMAND := $(BIN)/paybridge
-# `make up WORKERS=1`: workers in the place of the Lambda relay and the queue mappings (docs/workers.md).
+# `make up WORKERS=1`: workers in the place of the Lambda relay and the queue mappings (docs/operators/workers.md).
 ifdef WORKERS
 export PAYBRIDGE_LOCAL_WORKERS := $(WORKERS)
 endif
-# `make up COMPOSE=1`, and every other command of the stack: the servers run in Docker, by compose.yaml (docs/offline.md).
+# `make up COMPOSE=1`, and every other command of the stack: the servers run in Docker, by compose.yaml (docs/developers/offline.md).
 ifdef COMPOSE
 export PAYBRIDGE_LOCAL_COMPOSE := $(COMPOSE)
 endif
@@ -81,7 +81,7 @@ check: $(DEV) ## Check format, lint, types and architecture
 	@PYTHONPATH=functions:layers/paybridge:. $(BIN)/lint-imports
 bench: $(DEV) $(BENCH) ## Measure it beside its rivals (10 minutes); ONLY="relay consume" chooses some
 	@$(BIN)/python -m bench $(ONLY)
-bench-docs: $(DEV) ## Put the last run's table and charts into docs/performance.md
+bench-docs: $(DEV) ## Put the last run's table and charts into docs/developers/performance.md
 	@$(BIN)/python -m bench.publish
 flash-sale: $(DEV) ## Post 10,000 payments at once and see all of them through; PAYMENTS=500 for another number
 	@PYTHONPATH=functions:layers/paybridge:. $(BIN)/python -m bench.flash_sale $(PAYMENTS)

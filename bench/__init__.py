@@ -1,1 +1,1 @@
-"""Measures Paybridge beside what one would use instead of it, on servers of its own; see docs/performance.md."""
+"""Measures Paybridge beside what one would use instead of it, on private servers; see docs/developers/performance.md."""

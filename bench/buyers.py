@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from local.open_files import raise_limit
-from local.seed import DEMO_API_KEY
+from local.servers.open_files import raise_limit
+from local.stack.seed import DEMO_API_KEY
 
 _HEAD = (
     "POST /api/v1/payments HTTP/1.1\r\nHost: {host}\r\nX-API-Key: {api_key}\r\nIdempotency-Key: {key}\r\n"

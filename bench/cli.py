@@ -27,7 +27,7 @@ from bench import (
 from bench.results import Measure, Say
 from bench.servers import Servers
 from local.errors import LocalError
-from local.progress import use_utf8
+from local.servers.progress import use_utf8
 from local.settings import PROJECT
 
 # In the order in which they run: an idle stack is the one that has just started, so the load on it comes last.

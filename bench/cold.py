@@ -20,20 +20,20 @@ import psutil
 from bench.client import order
 from bench.results import ROUNDS, Figure, Goal, Measure, number_text
 from bench.servers import Servers, open_database
-from local import seed
-from local.processes import Processes
+from infra.sam_template.template import FunctionDefinition, read_template
 from local.servers import moto
+from local.servers.processes import Processes
 from local.settings import AWS_KEYS, AWS_REGION, PROJECT, LocalSettings
-from local.stack import PARAMETERS
-from local.template import FunctionDefinition, read_template
-from paybridge.domain.access import key_hash
-from paybridge.store.database import Database, Statement
-from paybridge.usecases.merchants.identify import identify_key
-from tests.support.api import MERCHANT_KEY, http_event
-from tests.support.local_servers import running_gateway, running_sink
-from tests.support.payments import new_payment
-from tests.support.rmq import outbox_bodies, rmq_event
-from tests.support.servers import private_settings
+from local.stack import seed
+from local.stack.stack import PARAMETERS
+from local.testkit.api import MERCHANT_KEY, http_event
+from local.testkit.local_servers import running_gateway, running_sink
+from local.testkit.payments import new_payment
+from local.testkit.rmq import outbox_bodies, rmq_event
+from local.testkit.servers import private_settings
+from paybridge.access.domain import key_hash
+from paybridge.access.identify import identify_key
+from paybridge.database.database import Database, Statement
 
 CHILD = Path(__file__).with_name("cold_start.py")
 GOAL_API_SECONDS = 0.6

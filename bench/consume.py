@@ -15,16 +15,16 @@ from bench.results import Figure, Goal, Measure, interleaved, ratio
 from bench.rivals.consumption import celery_worker, naive_consumer
 from bench.servers import Servers, open_database
 from consumer import handler as consumer
+from local.testkit.local_servers import running_gateway
+from local.testkit.payments import new_merchant, new_payment
+from local.testkit.rmq import outbox_bodies, rmq_event
 from paybridge import wiring
-from paybridge.adapters.gateways.http import HttpGateway
-from paybridge.handling import consumer as handling
+from paybridge.database.database import Database, Statement
 from paybridge.observability.logging import logger as make_logger
-from paybridge.ports import Charged, ChargeRequest
-from paybridge.settings import Environment, gateway_settings
-from paybridge.store.database import Database, Statement
-from tests.support.local_servers import running_gateway
-from tests.support.payments import new_merchant, new_payment
-from tests.support.rmq import outbox_bodies, rmq_event
+from paybridge.payments.gateways.http import HttpGateway
+from paybridge.payments.ports import Charged, ChargeRequest
+from paybridge.runners import consumer as handling
+from paybridge.wiring.settings import Environment, gateway_settings
 
 BATCH_MESSAGES = 1_000
 BATCHES = 3

@@ -13,10 +13,10 @@ from bench.consume import BATCH_MESSAGES, wired
 from bench.results import ROUNDS, Figure, Goal, Measure, number_text
 from bench.servers import Servers, open_database
 from consumer import handler as consumer
-from paybridge.store.database import Database
-from tests.support.local_servers import running_gateway
-from tests.support.payments import new_merchant, new_payment
-from tests.support.rmq import outbox_bodies, rmq_event
+from local.testkit.local_servers import running_gateway
+from local.testkit.payments import new_merchant, new_payment
+from local.testkit.rmq import outbox_bodies, rmq_event
+from paybridge.database.database import Database
 
 LATENCY = {"GATEWAY_LATENCY_SECONDS_MIN": "2", "GATEWAY_LATENCY_SECONDS_MAX": "5"}
 GOAL_RATIO = 1.2

@@ -11,8 +11,8 @@ from bench.results import Figure, Goal, Measure, interleaved, ratio
 from bench.rivals import pgbench
 from bench.rivals.naive.in_process import naive_client
 from bench.servers import Servers, open_database
+from local.testkit.api import ApiClient, api_services, event_loop, register_demo_merchants
 from paybridge.observability.logging import logger as make_logger
-from tests.support.api import ApiClient, api_services, event_loop, register_demo_merchants
 
 SECONDS = 3.0
 WARM_UP_REQUESTS = 200

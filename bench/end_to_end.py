@@ -19,13 +19,13 @@ from bench.results import ROUNDS, Figure, Goal, Measure, number_text, ratio
 from bench.rivals import pgbench
 from bench.rivals.stacks import CELERY, FAST_STREAM, NAIVE, RivalStack, running
 from bench.servers import Servers, open_database
-from local import topology
-from local.processes import Processes
 from local.servers import postgres
+from local.servers.processes import Processes
 from local.settings import PROJECT
-from local.stack import Stack
-from paybridge.store.migrations import migrate
-from tests.support.payments import new_merchant, new_payment
+from local.stack import topology
+from local.stack.stack import Stack
+from local.testkit.payments import new_merchant, new_payment
+from paybridge.database.migrations import migrate
 
 # Enough for the windows of the mappings, a second in all, not to be what is measured: that is `latency`.
 PAYMENTS = 6_000

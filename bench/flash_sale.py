@@ -24,9 +24,9 @@ from bench.results import number_text, percentile
 from bench.settled import Onlooker, Verdict
 from bench.target import Target, running_or_private
 from local.errors import LocalError
-from local.progress import use_utf8
-from local.seed import DEMO_API_KEY
+from local.servers.progress import use_utf8
 from local.settings import PROJECT
+from local.stack.seed import DEMO_API_KEY
 
 PAYMENTS = 10_000
 RESULTS_FILE = PROJECT / "bench" / "results" / "flash_sale.json"

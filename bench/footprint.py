@@ -14,9 +14,9 @@ import psutil
 from bench.results import ROUNDS, Figure, Goal, Measure, number_text
 from bench.servers import Servers
 from local.errors import LocalError
-from local.processes import running
+from local.servers.processes import running
 from local.settings import PROJECT, LocalSettings
-from tests.support.servers import private_settings
+from local.testkit.servers import private_settings
 
 # The processes that start last are still busy with themselves when the API answers.
 SETTLE_SECONDS = 3.0

@@ -23,17 +23,17 @@ from bench.relay import empty_queue, relay_ours
 from bench.results import Figure, Goal, Measure, interleaved, number_text
 from bench.servers import Servers, open_database
 from consumer import handler as consumer
+from local.testkit.api import MERCHANT_KEY, Answer, ApiClient, api_services, event_loop, register_demo_merchants
+from local.testkit.local_servers import running_gateway
+from local.testkit.payments import new_payment
+from local.testkit.rmq import outbox_bodies, rmq_event
 from paybridge import wiring
-from paybridge.domain.access import key_hash
-from paybridge.domain.cursor import encode_cursor
-from paybridge.domain.payment_query import PaymentFilters
+from paybridge.access.domain import key_hash
+from paybridge.access.identify import identify_key
+from paybridge.database.database import Database, Statement
 from paybridge.observability.logging import logger as make_logger
-from paybridge.store.database import Database, Statement
-from paybridge.usecases.merchants.identify import identify_key
-from tests.support.api import MERCHANT_KEY, Answer, ApiClient, api_services, event_loop, register_demo_merchants
-from tests.support.local_servers import running_gateway
-from tests.support.payments import new_payment
-from tests.support.rmq import outbox_bodies, rmq_event
+from paybridge.payments.domain.cursor import encode_cursor
+from paybridge.payments.domain.query import PaymentFilters
 
 SIZES = {"10 thousand": 10_000, "100 thousand": 100_000, "1 million": 1_000_000}
 SMALLEST, *LARGER = SIZES

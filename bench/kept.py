@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from paybridge.store.database import Database, Statement
-from tests.support.payments import new_payment
-from tests.support.servers import address_of
+from local.testkit.payments import new_payment
+from local.testkit.servers import address_of
+from paybridge.database.database import Database, Statement
 
 WEBHOOK_URL = "https://example.com/webhook"
 MONTHS = 3

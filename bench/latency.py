@@ -18,9 +18,9 @@ from bench.end_to_end import cpu_seconds_of, place_of, without_functions
 from bench.results import ROUNDS, Figure, Goal, Measure, number_text, percentile
 from bench.rivals.stacks import CELERY, FAST_STREAM, RivalStack, running
 from bench.servers import Servers, open_database
-from local import workers
-from local.stack import Stack
-from paybridge.store.database import Database, Statement
+from local.stack import workers
+from local.stack.stack import Stack
+from paybridge.database.database import Database, Statement
 
 WARM_UP_SAMPLES = 5
 ARRIVE_SECONDS_MAX = 15.0

@@ -1,6 +1,6 @@
 """`python -m bench.load`: a load at a set rate by Locust; `make load` is the usual name.
 
-Reads RATE, DURATION, URL, API_KEY, ARRIVALS and UI from the environment; docs/load.md tells what they mean.
+Reads RATE, DURATION, URL, API_KEY, ARRIVALS and UI from the environment; docs/developers/load.md tells what they mean.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import sys
 import httpx
 
 from local.errors import LocalError
-from local.processes import running
-from local.progress import use_utf8
-from local.seed import DEMO_API_KEY
+from local.servers.processes import running
+from local.servers.progress import use_utf8
 from local.settings import PROJECT, LocalSettings
+from local.stack.seed import DEMO_API_KEY
 
 LOCUSTFILE = PROJECT / "bench" / "locustfile.py"
 UI_PORT = 8089

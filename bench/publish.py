@@ -1,6 +1,7 @@
 """`python -m bench.publish`: puts the table and the charts of the last run into the documentation.
 
-`make bench-docs` is the usual name. Figures come into `docs/performance.md` by this alone, between its two markers.
+`make bench-docs` is the usual name. Figures come into
+`docs/developers/performance.md` by this alone, between its two markers.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from bench import charts, report
 from bench.report import Run
 from local.errors import LocalError
-from local.progress import use_utf8
+from local.servers.progress import use_utf8
 from local.settings import PROJECT
 
 DOCUMENT = PROJECT / "docs" / "performance.md"

@@ -19,10 +19,10 @@ from bench.rivals.one_by_one import relay_one_by_one
 from bench.servers import Servers, open_database
 from local.servers import postgres
 from paybridge import wiring
-from paybridge.adapters.rabbitmq.publisher import open_publisher
-from paybridge.store.database import Database
-from paybridge.usecases.events.relay import Refusal, relay_once
-from paybridge.usecases.events.side_by_side import relay_side_by_side
+from paybridge.database.database import Database
+from paybridge.outbox.relay import Refusal, relay_once
+from paybridge.outbox.two_lanes import relay_side_by_side
+from paybridge.rabbitmq.publisher import open_publisher
 
 ROWS = 20_000
 # One by one is a tenth of the others' speed, and its rate does not depend on how many there are.

@@ -12,11 +12,11 @@ from bench import kept
 from bench.relay import BATCH_ROWS, empty_queue, refuse, relay_ours
 from bench.results import ROUNDS, Figure, Goal, Measure, interleaved, number_text
 from bench.servers import Servers, open_database
+from local.testkit.payments import new_merchant
 from paybridge import wiring
-from paybridge.adapters.rabbitmq.publisher import open_publisher
-from paybridge.store.database import Database
-from paybridge.usecases.events.relay import relay_once
-from tests.support.payments import new_merchant
+from paybridge.database.database import Database
+from paybridge.outbox.relay import relay_once
+from paybridge.rabbitmq.publisher import open_publisher
 
 KEPT_ROWS = 1_000_000
 RELAYED_ROWS = 10_000

@@ -14,12 +14,11 @@ from typing import Self
 import httpx
 
 from bench.results import Say
-from local.processes import stop_recorded
-from local.progress import Progress
 from local.servers import postgres
-from local.stack import Stack
-from paybridge.store.database import Database
-from tests.support.servers import (
+from local.servers.processes import stop_recorded
+from local.servers.progress import Progress
+from local.stack.stack import Stack
+from local.testkit.servers import (
     Broker,
     Postgres,
     address_of,
@@ -28,6 +27,7 @@ from tests.support.servers import (
     start_postgres,
     stop_and_remove,
 )
+from paybridge.database.database import Database
 
 
 class Servers:

@@ -10,13 +10,13 @@ from functools import partial
 
 from bench.results import Figure, Measure, interleaved
 from bench.servers import Servers, open_database
-from paybridge.adapters.rabbitmq.publisher import open_publisher
-from paybridge.domain.queues import payment_queues
-from paybridge.store.database import Database, Statement
-from paybridge.usecases.events.relay import relay_once
-from tests.support.local_servers import running_gateway
-from tests.support.payments import new_merchant, new_payment
-from tests.support.workers import Workers, secrets_manager, worker_environment
+from local.testkit.local_servers import running_gateway
+from local.testkit.payments import new_merchant, new_payment
+from local.testkit.workers import Workers, secrets_manager, worker_environment
+from paybridge.database.database import Database, Statement
+from paybridge.outbox.queues import payment_queues
+from paybridge.outbox.relay import relay_once
+from paybridge.rabbitmq.publisher import open_publisher
 
 PAYMENTS = 3_000
 NUMBERS = (1, 2, 4)

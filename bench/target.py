@@ -11,12 +11,12 @@ from pathlib import Path
 
 import psutil
 
-from local.processes import running, stop_recorded
-from local.progress import Progress
 from local.servers import postgres
+from local.servers.processes import running, stop_recorded
+from local.servers.progress import Progress
 from local.settings import LocalSettings
-from local.stack import Stack
-from tests.support.servers import private_settings
+from local.stack.stack import Stack
+from local.testkit.servers import private_settings
 
 
 @dataclass(frozen=True, slots=True)

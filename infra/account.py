@@ -30,7 +30,7 @@ PATIENCE = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard
 SSM_NAMES_MAX = 10
 # What Lambda keeps for functions without a reservation; a new account may have no more than this, or even less.
 UNRESERVED_MIN = 100
-# Of the instance and not of its proxy; the functions refuse the same (paybridge.settings).
+# Of the instance and not of its proxy; the functions refuse the same (paybridge.wiring.settings).
 _RDS_ENDPOINT = re.compile(r"^(?!.*\.proxy-).*\.rds\.(.+\.)?amazonaws\.com")
 # A stack that nothing can be deployed to: it is being changed, or its creation failed.
 _UNFIT = re.compile(r".*_IN_PROGRESS|ROLLBACK_COMPLETE|.*ROLLBACK_FAILED|DELETE_FAILED")
@@ -89,7 +89,7 @@ class Account:
         if missing:
             raise InputMissingError(
                 f"{self.region} has no SSM parameter {', '.join(missing)}: apply infra/terraform/platform with "
-                f"environment={self._environment.name} first (docs/platform.md)."
+                f"environment={self._environment.name} first (docs/operators/platform.md)."
             )
         return {parameter: found[name] for parameter, name in names.items()}
 

@@ -67,7 +67,7 @@ def broker_variables(account: Account, environment: Environment) -> dict[str, st
     if missing:
         raise InputMissingError(
             f"{account.region} has no SSM parameter {', '.join(missing)}: apply infra/terraform/platform with "
-            f"environment={environment.name} first (docs/platform.md)."
+            f"environment={environment.name} first (docs/operators/platform.md)."
         )
     admin, functions = account.login(known[ADMIN]), account.login(known[FUNCTIONS])
     return {
@@ -87,7 +87,7 @@ def check_reachable(management_url: str) -> None:
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise InputMissingError(
             f"The broker does not answer at {management_url} ({error}): it is in private subnets, so run this "
-            "from there, or by a tunnel whose address BROKER_MANAGEMENT_URL names (docs/operations.md)."
+            "from there, or by a tunnel whose address BROKER_MANAGEMENT_URL names (docs/operators/operations.md)."
         ) from error
 
 

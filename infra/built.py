@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.errors import InputMissingError
-from local.intrinsics import load_yaml
+from infra.sam_template.intrinsics import load_yaml
 
 PROJECT = Path(__file__).resolve().parents[1]
 BUILD = PROJECT / ".aws-sam" / "build"

@@ -8,6 +8,6 @@ from local.settings import PYTHON_PATH
 sys.path[:0] = [str(folder) for folder in PYTHON_PATH]
 
 if __name__ == "__main__":
-    from local.cli import main
+    from local.commands.cli import main
 
     raise SystemExit(main())

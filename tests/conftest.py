@@ -2,14 +2,17 @@
 
 import signal
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
-from local.stack import Stack
-from paybridge.store.connecting import DatabaseAddress
-from tests.support import given_broker, servers
-from tests.support.stacks import running_stack
+from local.stack.stack import Stack
+from local.testkit import given_broker, servers
+from local.testkit.local_servers import running_gateway
+from local.testkit.stacks import running_stack
+from paybridge.database.connecting import DatabaseAddress
+from paybridge.database.database import Database
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -47,6 +50,20 @@ def database_url(postgres_server: servers.Postgres) -> Iterator[str]:
 def database_address(database_url: str) -> DatabaseAddress:
     """The module's migrated database, as `Database` wants it."""
     return servers.address_of(database_url)
+
+
+@pytest.fixture
+def database(database_address: DatabaseAddress) -> Iterator[Database]:
+    """A connection to the module's migrated database."""
+    with closing(Database(database_address, "tests")) as database:
+        yield database
+
+
+@pytest.fixture(scope="module")
+def gateway_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A simulated gateway of the module's own, which answers at once."""
+    with running_gateway(tmp_path_factory.mktemp("gateway") / "charges.jsonl") as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import asyncio
 
 import aio_pika
 
-from paybridge.store.database import Database, Statement
+from paybridge.database.database import Database, Statement
 
 BATCH_ROWS = 500
 

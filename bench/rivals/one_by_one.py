@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import aio_pika
 
-from paybridge.store.database import Database, Statement
+from paybridge.database.database import Database, Statement
 
 _NEXT = Statement("""
     SELECT id::text, exchange, routing_key, body, correlation_id FROM outbox

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from paybridge.store.database import Database, Statement
+from paybridge.database.database import Database, Statement
 
 # Ids are UUIDv7 as ours are, counted up, so that both append to the same end of each index.
 SCRIPT = """\

@@ -16,9 +16,9 @@ import psutil
 from bench.rivals.naive.database import engine_of
 from bench.rivals.tables import Base
 from local.errors import LocalError
-from local.processes import Processes
+from local.servers.processes import Processes
 from local.settings import PROJECT
-from tests.support.api import WEBHOOK_SECRET
+from local.testkit.api import WEBHOOK_SECRET
 
 ENVIRONMENT = PROJECT / ".venv-bench"
 PYTHON = ENVIRONMENT / "bin" / "python"

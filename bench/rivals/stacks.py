@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from bench.rivals.processes import CELERY_WORKER, NAIVE_CONSUMER, START_SECONDS_MAX, Rival, rival
-from local.processes import free_port
+from local.servers.processes import free_port
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ from api.auth import Authenticator
 from api.errors import add_error_handlers
 from api.middleware import RequestEdge
 from api.openapi import openapi_document
-from api.routes import docs, health, payments
-from paybridge.usecases.merchants.identify import identify_key
+from api.routes import docs, health
+from api.routes.payments import routes as payments
+from paybridge.access.identify import identify_key
 from paybridge.wiring.api import ApiServices
 
 VERSION: Final = "1.0.0"

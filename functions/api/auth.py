@@ -10,7 +10,7 @@ from uuid import UUID
 from starlette.datastructures import Headers
 
 from api.problems import Problem
-from paybridge.domain.access import Principal, Role, key_hash
+from paybridge.access.domain import Principal, Role, key_hash
 
 # A revoked key works for at most this long, a new one may be refused for at most the second.
 KNOWN_SECONDS: Final = 30.0

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from api.context import context_of
 from api.problems import FieldError, Problem, problem_response
-from paybridge.domain.errors import DatabaseUnavailable, InvalidInput, LockTimeout
+from paybridge.core.errors import DatabaseUnavailable, InvalidInput, LockTimeout
 
 RETRY_AFTER_SECONDS: Final = "1"
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from api.documentation import EXAMPLE_PAYMENT
-from api.schemas import FieldErrorView, PaymentRequest, ProblemView
+from api.routes.payments.documentation import EXAMPLE_PAYMENT
+from api.routes.payments.schemas import FieldErrorView, PaymentRequest, ProblemView
 
 _REF: Final = "#/components/schemas/{model}"
 _DEFAULT_422_SCHEMAS: Final = ("HTTPValidationError", "ValidationError")

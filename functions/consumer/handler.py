@@ -7,7 +7,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from paybridge import wiring
-from paybridge.handling import consumer
+from paybridge.runners import consumer
 
 # How long a batch waits for a database that is away: what is left of the function's 60 s is enough for the batch.
 DATABASE_PATIENCE_SECONDS = 35.0

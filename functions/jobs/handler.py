@@ -8,16 +8,16 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from paybridge import wiring
-from paybridge.domain.errors import PaybridgeError, QueueMissing
-from paybridge.domain.events import loggable
-from paybridge.domain.queues import DEAD_LETTER_QUEUE, all_queues
+from paybridge.core.errors import PaybridgeError, QueueMissing
+from paybridge.core.events import loggable
 from paybridge.observability.logging import logger
 from paybridge.observability.metrics import Metric, tell
-from paybridge.usecases.maintenance.expire_answers import expire_answers
-from paybridge.usecases.maintenance.extend_partitions import extend_partitions
-from paybridge.usecases.maintenance.measure import measure_database, measure_queues
-from paybridge.usecases.maintenance.sweep_stuck import sweep_stuck
-from paybridge.usecases.maintenance.sweep_webhooks import Swept, sweep_webhooks
+from paybridge.operations.extend_partitions import extend_partitions
+from paybridge.operations.measure import measure_database, measure_queues
+from paybridge.outbox.queues import DEAD_LETTER_QUEUE, all_queues
+from paybridge.payments.expire_answers import expire_answers
+from paybridge.payments.sweep import sweep_stuck
+from paybridge.webhooks.sweep import Swept, sweep_webhooks
 
 STUCK_AFTER_SECONDS = 300
 

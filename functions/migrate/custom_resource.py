@@ -9,7 +9,7 @@ from typing import Any
 
 import urllib3
 
-from paybridge.domain.errors import PaybridgeError, Unavailable
+from paybridge.core.errors import PaybridgeError, Unavailable
 from paybridge.observability.logging import logger
 from paybridge.observability.stack import frames_of
 

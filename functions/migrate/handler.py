@@ -10,10 +10,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from migrate import custom_resource
 from paybridge import wiring
-from paybridge.domain.errors import Unavailable
+from paybridge.core.errors import Unavailable
 from paybridge.observability.logging import logger
-from paybridge.usecases.maintenance.prepare_role import prepare_role
-from paybridge.usecases.schema.migrate import migrate_schema
+from paybridge.operations.migrate import migrate_schema
+from paybridge.secrets.prepare_role import prepare_role
 
 # One statement of a migration may take nearly all of the function's 900 s.
 STATEMENT_SECONDS_MAX = 840.0

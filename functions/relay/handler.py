@@ -7,7 +7,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from paybridge import wiring
-from paybridge.handling import relay
+from paybridge.runners import relay
 
 # Left over for the last batch's confirms, the commit and closing the connection.
 RESERVE_SECONDS = 3.0

@@ -7,7 +7,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from paybridge.observability.logging import logger
-from paybridge.usecases.secrets.rotate import rotate
+from paybridge.secrets.rotate import rotate
 from paybridge.wiring.rotation import rotation
 
 log = logger()

@@ -7,7 +7,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from paybridge import wiring
-from paybridge.handling import webhooks
+from paybridge.runners import webhooks
 
 # How long a batch waits for a database that is away. The slow lane may then need twice its deadline, 30 s, of the 60 s.
 DATABASE_PATIENCE_SECONDS = 25.0

@@ -13,15 +13,15 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+from infra.sam_template.template import Template, TemplateError, read_template
 from local.bridge.http import HttpFront
 from local.bridge.invokers import LambdaEndpointInvoker
 from local.bridge.rabbitmq import QueueMapping, mappings_of
 from local.bridge.schedules import tickers_of
+from local.http.lean import loop_factory
 from local.lambda_host.host import LambdaHost
 from local.lambda_host.model import Invoker
-from local.lean_http import loop_factory
-from local.open_files import raise_limit
-from local.template import Template, TemplateError, read_template
+from local.servers.open_files import raise_limit
 
 logger = logging.getLogger("local.bridge")
 

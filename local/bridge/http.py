@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable
 from typing import Self
 
+from infra.sam_template.template import FunctionDefinition
 from local.bridge.backlog import Backlog
 from local.bridge.http_events import (
     HttpRequest,
@@ -18,9 +19,8 @@ from local.bridge.http_events import (
     routes_of,
 )
 from local.bridge.problems import ProblemError, problem_response
-from local.http_server import HEAD_BYTES_MAX, Connection, HttpServer, Request, Response
+from local.http.server import HEAD_BYTES_MAX, Connection, HttpServer, Request, Response
 from local.lambda_host.model import InvokeError, Invoker, PayloadTooLargeError, ThrottledError
-from local.template import FunctionDefinition
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from urllib.parse import parse_qsl, unquote
 
 import orjson
 
-from local.http_server import header_lines
-from local.template import ACCOUNT_ID, FunctionDefinition
+from infra.sam_template.template import ACCOUNT_ID, FunctionDefinition
+from local.http.server import header_lines
 
 API_ID = "local"
 # What API Gateway hands on as text; everything else, and text that is no UTF-8, travels as base64.

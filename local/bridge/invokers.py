@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import aiohttp
 
+from infra.sam_template.template import RetryPolicy
 from local.lambda_host.model import (
     EndpointError,
     FunctionNotFoundError,
@@ -18,7 +19,6 @@ from local.lambda_host.model import (
     PayloadTooLargeError,
     ThrottledError,
 )
-from local.template import RetryPolicy
 
 # Lambda lets a function run for 15 minutes; the answer cannot take longer.
 _ANSWER_SECONDS_MAX = 910.0

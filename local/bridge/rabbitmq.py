@@ -19,11 +19,11 @@ import aiormq.abc
 from aiormq.exceptions import AMQPError
 from yarl import URL
 
+from infra.sam_template.template import FunctionDefinition, QueueEvent
 from local.bridge.rabbitmq_events import BatchEvent, message_record
 from local.lambda_host.model import PAYLOAD_BYTES_MAX, InvokeError, Invoker
-from local.template import FunctionDefinition, QueueEvent
-from paybridge.adapters.rabbitmq.deliveries import DeliveriesFirst, Delivery
-from paybridge.adapters.rabbitmq.properties import read_properties
+from paybridge.rabbitmq.fast.deliveries import DeliveriesFirst, Delivery
+from paybridge.rabbitmq.fast.properties import read_properties
 
 logger = logging.getLogger(__name__)
 

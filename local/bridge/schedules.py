@@ -11,8 +11,8 @@ from typing import Any
 
 import orjson
 
+from infra.sam_template.template import ACCOUNT_ID, FunctionDefinition, ScheduleEvent
 from local.lambda_host.model import InvokeError, Invoker
-from local.template import ACCOUNT_ID, FunctionDefinition, ScheduleEvent
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from local.gateway.behaviour import Behaviour
 from local.gateway.gateway import Gateway
 from local.gateway.log import ChargeLog
 from local.gateway.server import GatewayServer
-from local.lean_http import LeanServer, loop_factory
+from local.http.lean import LeanServer, loop_factory
 
 
 def main() -> int:

@@ -6,7 +6,7 @@ import orjson
 
 from local.gateway.gateway import BadRequest, Gateway, KeyReused, Unanswered, Unavailable
 from local.gateway.log import Record
-from local.lean_http import Request, Response, json_response
+from local.http.lean import Request, Response, json_response
 
 BODY_BYTES_MAX = 64 * 1024
 # Fields of a record that the log has and no answer shows.

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local.http_server import Response, header_lines
+from infra.sam_template.template import FunctionDefinition
+from local.http.server import Response, header_lines
 from local.lambda_host.model import InvocationResult, failure
-from local.template import FunctionDefinition
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 # What a function may see of the host's own environment: where programs and certificates are, and the fake AWS.

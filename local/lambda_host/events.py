@@ -6,9 +6,9 @@ import asyncio
 import logging
 import time
 
+from infra.sam_template.template import RetryPolicy
 from local.lambda_host.model import ThrottledError
 from local.lambda_host.pool import FunctionPool
-from local.template import RetryPolicy
 
 logger = logging.getLogger(__name__)
 

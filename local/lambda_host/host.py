@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Self
 
+from infra.sam_template.template import RetryPolicy, Template
 from local.lambda_host.environment import Environment
 from local.lambda_host.events import EventQueue
 from local.lambda_host.model import (
@@ -16,7 +17,6 @@ from local.lambda_host.model import (
 )
 from local.lambda_host.pool import FunctionPool
 from local.lambda_host.server import LambdaServer
-from local.template import RetryPolicy, Template
 
 _QUALIFIER = re.compile(r":(live|\$LATEST|\d+)$")
 # Functions without a reserved concurrency share the account's 1,000 on AWS; a laptop has no room for that.

@@ -10,9 +10,9 @@ from collections import deque
 from itertools import takewhile
 from pathlib import Path
 
+from infra.sam_template.template import FunctionDefinition
 from local.lambda_host.environment import Environment, Invocation
 from local.lambda_host.model import InvocationResult, ThrottledError, failure
-from local.template import FunctionDefinition
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import orjson
 
-from local.http_server import Connection, HttpServer, Request, Response, header_lines
+from local.http.server import Connection, HttpServer, Request, Response, header_lines
 from local.lambda_host.environment import Environment
 from local.lambda_host.model import PAYLOAD_BYTES_MAX, InvalidRequestError, InvocationResult, InvokeError, failure
 from local.lambda_host.pool import FunctionPool

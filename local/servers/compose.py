@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 from local.errors import MissingToolError
-from local.processes import Processes, ensure_port_free
+from local.servers.processes import Processes, ensure_port_free
 from local.settings import PROJECT, LocalSettings, variable_of
 
 FILE = PROJECT / "compose.yaml"

@@ -9,8 +9,8 @@ import shutil
 from pathlib import Path
 
 from local.errors import LocalError
-from local.processes import Processes
-from local.progress import Progress
+from local.servers.processes import Processes
+from local.servers.progress import Progress
 
 SYSTEM_STATUS = Path("/var/lib/dpkg/status")
 TOOLS = ("apt-get", "dpkg-deb")

@@ -6,7 +6,7 @@ import subprocess
 from ipaddress import IPv4Address
 
 from local.errors import LocalError
-from local.processes import Processes
+from local.servers.processes import Processes
 from local.settings import LocalSettings, variable_of
 
 IMAGE = "rabbitmq:4-management"

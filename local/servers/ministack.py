@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 from local.errors import MissingToolError
-from local.processes import Processes, answers, ensure_port_free
+from local.servers.processes import Processes, answers, ensure_port_free
 from local.settings import AWS_KEYS, AWS_REGION, PROJECT, LocalSettings, variable_of
 
 START_SECONDS_MAX = 60

@@ -4,8 +4,8 @@ import os
 import sys
 from dataclasses import dataclass
 
-from local import aws
-from local.processes import Processes, accepts_connections, ensure_port_free
+from local.servers import aws
+from local.servers.processes import Processes, accepts_connections, ensure_port_free
 from local.settings import LocalSettings, variable_of
 
 START_SECONDS_MAX = 30

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 import pg8000.native
 
 from local.errors import LocalError, MissingToolError
-from local.processes import Child, Processes, ensure_port_free
+from local.servers.processes import Child, Processes, ensure_port_free
 from local.settings import LocalSettings, variable_of
 
 ROLE = PASSWORD = DATABASE = "paybridge"

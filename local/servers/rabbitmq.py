@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from local import broker_users
 from local.errors import LocalError, MissingToolError
-from local.processes import Processes, accepts_connections, answers, ensure_port_free, free_port
-from local.progress import Progress
-from local.servers import debian, docker
+from local.servers import broker_users, debian, docker
+from local.servers.processes import Processes, accepts_connections, answers, ensure_port_free, free_port
+from local.servers.progress import Progress
 from local.settings import LocalSettings, variable_of
 
 NODE = "paybridge@localhost"

@@ -5,7 +5,7 @@ import asyncio
 import signal
 import sys
 
-from local.lean_http import LeanServer, loop_factory
+from local.http.lean import LeanServer, loop_factory
 from local.sink.server import SinkServer
 
 DEMO_SECRET = "whsec_cGF5YnJpZGdlLWxvY2FsLXdlYmhvb2stc2VjcmV0ISE="

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from local.lean_http import Request, Response, json_response
+from local.http.lean import Request, Response, json_response
 
 RECEIVED_MAX = 100_000
 """The sink forgets the oldest requests beyond this many, so that a load test cannot fill the memory."""

@@ -21,22 +21,34 @@ CONTRACTS = {
     ]
 }
 
+LAYER = "layers/paybridge/paybridge"
+
 # For each contract, imports that break it and no other: (contract, file, line to append).
 PLANTED = [
-    ("rings", "layers/paybridge/paybridge/usecases/__init__.py", "import paybridge.adapters"),
-    ("rings", "layers/paybridge/paybridge/adapters/__init__.py", "import paybridge.usecases"),
-    ("rings", "layers/paybridge/paybridge/ports.py", "import paybridge.store"),
-    ("rings", "layers/paybridge/paybridge/domain/__init__.py", "import paybridge.ports"),
-    ("adapters-know-no-store", "layers/paybridge/paybridge/adapters/__init__.py", "import paybridge.store"),
-    ("settings-by-wiring", "layers/paybridge/paybridge/usecases/__init__.py", "import paybridge.settings"),
-    ("observability-is-a-leaf", "layers/paybridge/paybridge/observability/__init__.py", "import paybridge.store"),
-    ("functions-use-wiring", "functions/api/__init__.py", "import paybridge.store"),
-    ("functions-use-wiring", "functions/consumer/__init__.py", "import paybridge.adapters"),
+    ("house", f"{LAYER}/webhooks/__init__.py", "import paybridge.payments"),
+    ("house", f"{LAYER}/outbox/__init__.py", "import paybridge.rabbitmq"),
+    ("house", f"{LAYER}/core/__init__.py", "import paybridge.payments"),
+    ("house", f"{LAYER}/payments/__init__.py", "import paybridge.operations"),
+    ("store-knows-no-adapter", f"{LAYER}/payments/store/__init__.py", "import paybridge.rabbitmq"),
+    (
+        "store-knows-no-adapter",
+        f"{LAYER}/webhooks/store/__init__.py",
+        "import paybridge.webhooks.http",
+    ),
+    (
+        "adapters-know-no-store",
+        f"{LAYER}/payments/gateways/__init__.py",
+        "import paybridge.payments.store",
+    ),
+    ("settings-by-wiring", f"{LAYER}/payments/__init__.py", "import paybridge.wiring.settings"),
+    ("observability-is-a-leaf", f"{LAYER}/observability/__init__.py", "import paybridge.database"),
+    ("functions-use-wiring", "functions/api/__init__.py", "import paybridge.payments.store"),
+    ("functions-use-wiring", "functions/consumer/__init__.py", "import paybridge.rabbitmq"),
     ("functions-are-independent", "functions/relay/__init__.py", "import consumer"),
-    ("layer-knows-no-function", "layers/paybridge/paybridge/usecases/__init__.py", "import jobs"),
-    ("domain-is-pure", "layers/paybridge/paybridge/domain/__init__.py", "import sqlalchemy"),
+    ("layer-knows-no-function", f"{LAYER}/payments/__init__.py", "import jobs"),
+    ("domain-is-pure", f"{LAYER}/payments/domain/__init__.py", "import sqlalchemy"),
     ("product-knows-no-laptop", "functions/jobs/__init__.py", "import moto"),
-    ("product-knows-no-laptop", "layers/paybridge/paybridge/store/__init__.py", "import local"),
+    ("product-knows-no-laptop", f"{LAYER}/database/__init__.py", "import local"),
 ]
 
 

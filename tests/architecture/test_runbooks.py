@@ -13,7 +13,7 @@ from tests.support.template import ROOT, load_template
 MODULES = ROOT / "infra/terraform/modules"
 ALARMS = (MODULES / "alarms/main.tf").read_text(encoding="utf-8")
 DASHBOARD = (MODULES / "dashboard/main.tf").read_text(encoding="utf-8")
-RUNBOOKS = (ROOT / "docs/runbooks.md").read_text(encoding="utf-8")
+RUNBOOKS = (ROOT / "docs/operators/runbooks.md").read_text(encoding="utf-8")
 TEMPLATE = load_template()
 NAMES = {metric.value[0] for metric in Metric}
 
@@ -89,7 +89,9 @@ class TestPlantedViolations:
         assert disagreements(module, TEMPLATE, RUNBOOKS) == ["no runbook: moon-phase"]
 
     def test_an_alarm_of_the_template_without_a_runbook(self) -> None:
-        template = with_alarm("Odd. Runbook: docs/runbooks.md#moon-phase", "paybridge-${EnvironmentName}-moon-phase")
+        template = with_alarm(
+            "Odd. Runbook: docs/operators/runbooks.md#moon-phase", "paybridge-${EnvironmentName}-moon-phase"
+        )
         assert disagreements(ALARMS, template, RUNBOOKS) == ["no runbook: moon-phase"]
 
     def test_a_runbook_without_an_alarm(self) -> None:
@@ -110,8 +112,8 @@ class TestPlantedViolations:
         ("description", "name"),
         [
             ("Odd.", "paybridge-${EnvironmentName}-api-5xx"),
-            ("Odd. Runbook: docs/runbooks.md#api-5xx and more", "paybridge-${EnvironmentName}-api-5xx"),
-            ("Odd. Runbook: docs/runbooks.md#api-5xx", "paybridge-${EnvironmentName}-errors"),
+            ("Odd. Runbook: docs/operators/runbooks.md#api-5xx and more", "paybridge-${EnvironmentName}-api-5xx"),
+            ("Odd. Runbook: docs/operators/runbooks.md#api-5xx", "paybridge-${EnvironmentName}-errors"),
         ],
     )
     def test_an_alarm_of_the_template_that_names_no_runbook_of_its_own(self, description: str, name: str) -> None:

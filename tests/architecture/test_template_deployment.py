@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from paybridge.store.migrations import HEAD
+from paybridge.database.migrations import HEAD
 from tests.support import template as templates
 from tests.support.template import ROOT
 

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from aws_lambda_powertools import Logger
 
-from local import topology
+from infra.sam_template.template import read_template
 from local.settings import PAYMENT_SHARDS_MAX
-from local.template import read_template
-from paybridge.domain.events import SHARD_HEADER
-from paybridge.domain.queues import all_queues, payment_queues
-from paybridge.handling import consumer, webhooks
+from local.stack import topology
+from paybridge.core.events import SHARD_HEADER
+from paybridge.outbox.queues import all_queues, payment_queues
+from paybridge.runners import consumer, webhooks
 from tests.support import template as templates
 from tests.support.template import ROOT
 from webhooks.handler import DATABASE_PATIENCE_SECONDS

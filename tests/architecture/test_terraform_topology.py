@@ -1,7 +1,7 @@
 """The Terraform root `topology` and the topology file agree, read without Terraform and without its provider.
 
 Each rule is proved by a planted violation. That the root does what it says is shown, on a real broker, by
-`tests/integration/terraform/test_topology.py`.
+`tests/infra/terraform/test_topology.py`.
 """
 
 import copy
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from local.settings import PROJECT
-from local.topology import TOPOLOGY_FILE
+from local.stack.topology import TOPOLOGY_FILE
 from tests.support import hcl
 from tests.support.topology_rules import violations
 

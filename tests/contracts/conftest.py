@@ -7,9 +7,9 @@ from contextlib import closing
 
 import pytest
 
-from paybridge.store.connecting import DatabaseAddress
-from paybridge.store.database import Database
-from tests.support.api import ApiClient, api_client, event_loop, register_demo_merchants
+from local.testkit.api import ApiClient, api_client, event_loop, register_demo_merchants
+from paybridge.database.connecting import DatabaseAddress
+from paybridge.database.database import Database
 from tests.support.openapi import Contract
 
 

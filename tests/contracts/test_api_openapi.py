@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 
-from paybridge.store.connecting import DatabaseAddress
-from paybridge.store.database import Database
-from tests.support.api import OPERATOR_KEY, ORDER, AbsentBroker, Answer, ApiClient, api_client
+from local.testkit.api import OPERATOR_KEY, ORDER, AbsentBroker, Answer, ApiClient, api_client
+from paybridge.database.connecting import DatabaseAddress
+from paybridge.database.database import Database
 from tests.support.openapi import Contract
 
 PAYMENTS = "/api/v1/payments"
@@ -157,7 +157,7 @@ class TestProblems:
         def fail(*_: Any, **__: Any) -> None:
             raise RuntimeError("password=secret")
 
-        monkeypatch.setattr("api.routes.payments.read_payment", fail)
+        monkeypatch.setattr("api.routes.payments.routes.read_payment", fail)
         answer = client.get(f"{PAYMENTS}/{uuid.uuid4()}")
         self.assert_problem(answer, 500, "internal_error")
         assert b"secret" not in answer.body

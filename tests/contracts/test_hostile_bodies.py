@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from paybridge.domain.money import EXPONENTS, MINOR_UNITS_MAX, format_minor
-from tests.support.api import ORDER, ApiClient
+from local.testkit.api import ORDER, ApiClient
+from paybridge.core.money import EXPONENTS, MINOR_UNITS_MAX, format_minor
 from tests.support.openapi import Contract
 
 MARK = "4242-hostile-mark"

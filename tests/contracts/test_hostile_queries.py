@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from paybridge.domain.payment import Status
-from tests.support.api import ORDER, Answer, ApiClient
+from local.testkit.api import ORDER, Answer, ApiClient
+from paybridge.payments.domain.payment import Status
 
 PATH = "/api/v1/payments"
 PARAMETERS = ("status", "currency", "customer", "created_from", "created_to", "limit", "cursor", "unknown")

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.seed import DEMO_API_KEY, OTHER_API_KEY
-from local.stack import Stack
-from tests.support.live import Merchant, merchant
+from local.stack.seed import DEMO_API_KEY, OTHER_API_KEY
+from local.stack.stack import Stack
+from local.testkit.live import Merchant, merchant
 
 
 @pytest.fixture(scope="session")

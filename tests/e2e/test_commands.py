@@ -9,14 +9,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from local import demo
-from local.processes import accepts_connections, is_alive, running
+from local.commands import demo
 from local.servers import postgres
+from local.servers.processes import accepts_connections, is_alive, running
 from local.settings import LocalSettings
-from local.stack import Stack
-from tests.support import live
+from local.stack.stack import Stack
+from local.testkit import live
+from local.testkit.servers import private_settings
 from tests.support.foreground import TIMELINE, foreground
-from tests.support.servers import private_settings
 
 pytestmark = pytest.mark.e2e
 

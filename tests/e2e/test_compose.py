@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from local.processes import accepts_connections
 from local.servers import compose, docker
+from local.servers.processes import accepts_connections
 from local.settings import LocalSettings
+from local.testkit.servers import private_settings
 from tests.support.foreground import TIMELINE, foreground
-from tests.support.servers import private_settings
 
 pytestmark = [
     pytest.mark.e2e,

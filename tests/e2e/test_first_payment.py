@@ -12,16 +12,17 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
-from local import aws, seed
-from local.broker_users import USERNAME
-from local.seed import DEMO_API_KEY, DEMO_WEBHOOK_SECRET
-from local.stack import Stack
-from paybridge.store.database import Database
-from tests.support import live
-from tests.support.live import Merchant
-from tests.support.payments import outbox_rows
-from tests.support.receiver import running_receiver
-from tests.support.servers import address_of
+from local.servers import aws
+from local.servers.broker_users import USERNAME
+from local.stack import seed
+from local.stack.seed import DEMO_API_KEY, DEMO_WEBHOOK_SECRET
+from local.stack.stack import Stack
+from local.testkit import live
+from local.testkit.live import Merchant
+from local.testkit.payments import outbox_rows
+from local.testkit.receiver import running_receiver
+from local.testkit.servers import address_of
+from paybridge.database.database import Database
 
 pytestmark = pytest.mark.e2e
 

@@ -13,15 +13,15 @@ import httpx
 import psutil
 import pytest
 
-from local import aws, deployment, seed
-from local.processes import is_alive, running
-from local.seed import DEMO_API_KEY
-from local.servers import ministack, postgres
+from local.servers import aws, ministack, postgres
+from local.servers.processes import is_alive, running
 from local.settings import LocalSettings
-from tests.support import live
+from local.stack import deployment, seed
+from local.stack.seed import DEMO_API_KEY
+from local.testkit import live
+from local.testkit.servers import private_settings
 from tests.support import template as templates
 from tests.support.foreground import TIMELINE, Foreground, foreground
-from tests.support.servers import private_settings
 
 # Building, deploying and the first start of every function, on a machine that is busy with other tests.
 pytestmark = [pytest.mark.localstack, pytest.mark.timeout(400)]

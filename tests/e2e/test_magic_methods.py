@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from local.stack import Stack
-from tests.support import live
-from tests.support.live import Merchant
+from local.stack.stack import Stack
+from local.testkit import live
+from local.testkit.live import Merchant
 
 pytestmark = pytest.mark.e2e
 

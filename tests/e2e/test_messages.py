@@ -8,10 +8,10 @@ from typing import Any
 import aio_pika
 import pytest
 
-from local.stack import Stack
-from tests.support import live
-from tests.support.live import Merchant
-from tests.support.queues import Got, put, take_all
+from local.stack.stack import Stack
+from local.testkit import live
+from local.testkit.live import Merchant
+from local.testkit.queues import Got, put, take_all
 
 pytestmark = [pytest.mark.e2e, pytest.mark.broker]
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from local.stack import Stack
-from paybridge.domain.queues import all_queues
-from tests.support.live import eventually
+from local.stack.stack import Stack
+from local.testkit.live import eventually
+from paybridge.outbox.queues import all_queues
 from tests.support.metrics import of, read_line
 
 pytestmark = pytest.mark.e2e

@@ -6,8 +6,8 @@ import json
 import pytest
 
 from local.bridge.invokers import LambdaEndpointInvoker
-from local.stack import Stack
-from paybridge.store.migrations import HEAD
+from local.stack.stack import Stack
+from paybridge.database.migrations import HEAD
 
 pytestmark = pytest.mark.e2e
 

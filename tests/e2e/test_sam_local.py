@@ -10,17 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from local import demo, sam, seed
-from local.forward import is_own_address
-from local.processes import Child, Processes, accepts_connections
-from local.progress import Progress
-from local.sam_local import SamLocal
+from local.commands import demo
 from local.servers import docker, postgres
+from local.servers.processes import Child, Processes, accepts_connections
+from local.servers.progress import Progress
 from local.settings import PROJECT, LocalSettings
-from tests.support import live
+from local.stack import sam, seed
+from local.stack.forward import is_own_address
+from local.stack.sam_local import SamLocal
+from local.testkit import live
+from local.testkit.live import merchant
+from local.testkit.servers import private_settings
 from tests.support.foreground import TIMELINE, foreground
-from tests.support.live import merchant
-from tests.support.servers import private_settings
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 # Building, fetching Lambda's image and building one with the layer.

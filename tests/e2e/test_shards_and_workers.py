@@ -8,11 +8,11 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from local.seed import DEMO_API_KEY
-from local.stack import Stack
-from tests.support import live
-from tests.support.servers import Broker, private_settings
-from tests.support.stacks import running_stack
+from local.stack.seed import DEMO_API_KEY
+from local.stack.stack import Stack
+from local.testkit import live
+from local.testkit.servers import Broker, private_settings
+from local.testkit.stacks import running_stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.broker]
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from local.processes import free_port
-from local.stack import Stack
-from tests.support import live
-from tests.support.live import Merchant
-from tests.support.local_servers import running_sink
-from tests.support.receiver import running_receiver
+from local.servers.processes import free_port
+from local.stack.stack import Stack
+from local.testkit import live
+from local.testkit.live import Merchant
+from local.testkit.local_servers import running_sink
+from local.testkit.receiver import running_receiver
 
 pytestmark = [pytest.mark.e2e, pytest.mark.broker]
 

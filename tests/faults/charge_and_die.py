@@ -6,14 +6,14 @@ import signal
 import sys
 import uuid
 
-from paybridge.adapters.gateways.http import HttpGateway
-from paybridge.adapters.system import SystemClock, Uuid7Ids
-from paybridge.domain.circuit import CircuitPolicy
-from paybridge.ports import ChargeRequest, GatewayOutcome
-from paybridge.store.database import Database
-from paybridge.usecases.payments.process import process_payments
-from paybridge.usecases.payments.processing import ChargeOrder, Processing
-from tests.support.servers import address_of
+from local.testkit.servers import address_of
+from paybridge.core.system import SystemClock, Uuid7Ids
+from paybridge.database.database import Database
+from paybridge.payments.domain.circuit import CircuitPolicy
+from paybridge.payments.gateways.http import HttpGateway
+from paybridge.payments.ports import ChargeRequest, GatewayOutcome
+from paybridge.payments.process import process_payments
+from paybridge.payments.processing import ChargeOrder, Processing
 
 
 class DeadlyGateway(HttpGateway):

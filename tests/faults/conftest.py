@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.seed import DEMO_API_KEY
-from local.stack import Stack
-from tests.support.live import Merchant, leaks, merchant
-from tests.support.payments import control_gateway
+from local.stack.seed import DEMO_API_KEY
+from local.stack.stack import Stack
+from local.testkit.live import Merchant, leaks, merchant
+from local.testkit.payments import control_gateway
 
 
 @pytest.fixture

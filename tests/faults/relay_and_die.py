@@ -8,14 +8,14 @@ import signal
 import sys
 from typing import Any
 
-from paybridge.adapters.rabbitmq.confirms import ConfirmChannel
-from paybridge.adapters.rabbitmq.publisher import RabbitPublisher, open_publisher
-from paybridge.domain.errors import Unavailable
-from paybridge.store import outbox
-from paybridge.store.database import Database, Session
-from paybridge.usecases.events.drain import Drain, drain_outbox
-from paybridge.usecases.events.relay import Refusal, Relayed
-from tests.support.servers import address_of
+from local.testkit.servers import address_of
+from paybridge.core.errors import Unavailable
+from paybridge.database.database import Database, Session
+from paybridge.outbox import store as outbox
+from paybridge.outbox.drain import Drain, drain_outbox
+from paybridge.outbox.relay import Refusal, Relayed
+from paybridge.rabbitmq.fast.confirms import ConfirmChannel
+from paybridge.rabbitmq.publisher import RabbitPublisher, open_publisher
 
 BATCH_ROWS = 20
 # What is to be the last thing done, and which time. The fifth of each has another batch beside it.

@@ -3,9 +3,9 @@
 import pytest
 
 from local.servers import rabbitmq
-from local.stack import Stack
+from local.stack.stack import Stack
+from local.testkit.live import Merchant
 from tests.support.faults import assert_each_is_charged_once_and_told, broker_away, jobs_often
-from tests.support.live import Merchant
 
 pytestmark = [pytest.mark.e2e, pytest.mark.faults]
 

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from local.stack import Stack
+from local.stack.stack import Stack
+from local.testkit.live import Merchant
 from tests.support.faults import assert_each_is_charged_once_and_told, broker_away
-from tests.support.live import Merchant
 
 pytestmark = [pytest.mark.e2e, pytest.mark.faults, pytest.mark.broker, pytest.mark.broker_stops]
 

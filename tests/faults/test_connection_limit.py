@@ -7,7 +7,7 @@ import pytest
 
 from bench.flash_sale import hold
 from bench.target import target_of
-from local.stack import Stack
+from local.stack.stack import Stack
 from tests.support.faults import connections_limited, kill_environments
 
 pytestmark = [pytest.mark.e2e, pytest.mark.faults]

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from paybridge.adapters.gateways.http import HttpGateway
-from paybridge.adapters.system import SystemClock, Uuid7Ids
-from paybridge.domain.circuit import CircuitPolicy
-from paybridge.store.database import Database
-from paybridge.usecases.payments.process import process_payments
-from paybridge.usecases.payments.processing import ChargeOrder, Processing
-from tests.support.local_servers import running_gateway
-from tests.support.payments import attempt_rows, charges, new_merchant, new_payment, payment_row
-from tests.support.servers import address_of
+from local.testkit.local_servers import running_gateway
+from local.testkit.payments import attempt_rows, charges, new_merchant, new_payment, payment_row
+from local.testkit.servers import address_of
+from paybridge.core.system import SystemClock, Uuid7Ids
+from paybridge.database.database import Database
+from paybridge.payments.domain.circuit import CircuitPolicy
+from paybridge.payments.gateways.http import HttpGateway
+from paybridge.payments.process import process_payments
+from paybridge.payments.processing import ChargeOrder, Processing
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 

@@ -6,11 +6,11 @@ import uuid
 import httpx
 import pytest
 
-from local.stack import Stack
-from tests.support import live
+from local.stack.stack import Stack
+from local.testkit import live
+from local.testkit.live import Merchant
+from local.testkit.receiver import running_receiver
 from tests.support.faults import assert_each_is_charged_once_and_told, database_away
-from tests.support.live import Merchant
-from tests.support.receiver import running_receiver
 
 pytestmark = [pytest.mark.e2e, pytest.mark.faults]
 

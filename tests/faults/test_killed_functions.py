@@ -5,19 +5,19 @@ from contextlib import closing
 
 import pytest
 
-from local.stack import Stack
-from paybridge.store.database import Database
-from tests.support import live
+from local.stack.stack import Stack
+from local.testkit import live
+from local.testkit.live import Merchant
+from local.testkit.payments import attempt_rows
+from local.testkit.receiver import running_receiver
+from local.testkit.servers import address_of
+from paybridge.database.database import Database
 from tests.support.faults import (
     assert_each_is_charged_once_and_told,
     environments,
     kill_environments,
     kill_host,
 )
-from tests.support.live import Merchant
-from tests.support.payments import attempt_rows
-from tests.support.receiver import running_receiver
-from tests.support.servers import address_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.faults, pytest.mark.broker]
 

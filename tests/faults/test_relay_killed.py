@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from paybridge.adapters.rabbitmq.publisher import open_publisher
-from paybridge.store.database import Database, Statement
-from paybridge.usecases.events.relay import relay_once
+from local.testkit.payments import new_merchant, new_payment
+from local.testkit.queues import take_all
+from local.testkit.servers import Postgres, Vhost, address_of
+from paybridge.database.database import Database, Statement
+from paybridge.outbox.relay import relay_once
+from paybridge.rabbitmq.publisher import open_publisher
 from tests.faults.relay_and_die import POINTS
-from tests.support.payments import new_merchant, new_payment
-from tests.support.queues import take_all
-from tests.support.servers import Postgres, Vhost, address_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.broker]
 

@@ -14,12 +14,12 @@ import boto3
 import httpx
 import pytest
 
-from local.seed import parameter
 from local.servers import postgres
 from local.settings import AWS_KEYS, AWS_REGION
-from local.stack import Stack
+from local.stack.seed import parameter
+from local.stack.stack import Stack
+from local.testkit.live import Merchant, eventually
 from tests.support.faults import assert_each_is_charged_once_and_told, invoke, kill_environments
-from tests.support.live import Merchant, eventually
 from tests.support.secrets import Secret
 
 pytestmark = [pytest.mark.e2e, pytest.mark.faults]

@@ -9,8 +9,8 @@ import aio_pika
 import httpx
 from aio_pika.exceptions import AMQPError, ChannelClosed
 
-from local.broker_users import url_of
-from tests.support.servers import Vhost
+from local.servers.broker_users import url_of
+from local.testkit.servers import Vhost
 
 
 @dataclass(frozen=True, slots=True)

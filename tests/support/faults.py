@@ -9,10 +9,10 @@ import httpx
 import psutil
 
 from local.servers import postgres
-from local.stack import Stack
-from tests.support import live
-from tests.support.given_broker import rabbitmqctl
-from tests.support.live import Merchant
+from local.stack.stack import Stack
+from local.testkit import live
+from local.testkit.given_broker import rabbitmqctl
+from local.testkit.live import Merchant
 
 JOBS_EVERY_SECONDS = 3.0
 

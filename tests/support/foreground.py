@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from local.settings import PROJECT, LocalSettings
-from tests.support import live
+from local.testkit import live
 
 STOP_SECONDS_MAX = 60
 # The way of the sample payment, as a command shows it.

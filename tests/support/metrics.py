@@ -11,7 +11,7 @@ class EmptyQueues:
     """A broker on which nothing waits."""
 
     async def read(self, queues: Sequence[str]) -> dict[str, int]:
-        """See `paybridge.ports.QueueDepths`."""
+        """See `paybridge.payments.ports.QueueDepths`."""
         return dict.fromkeys(queues, 0)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
 
-from tests.support.api import Answer
+from local.testkit.api import Answer
 
 
 class Contract:

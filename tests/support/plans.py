@@ -13,8 +13,8 @@ from typing import Any
 import orjson
 from pg8000.core import CoreConnection
 
-import paybridge.store
-from paybridge.store.database import Statement
+import paybridge
+from paybridge.database.database import Statement
 
 Node = dict[str, Any]
 
@@ -46,16 +46,16 @@ class Plan:
 
 
 def statements() -> dict[str, Statement]:
-    """Every statement of the store that has a plan, as `module.NAME`, wherever in its module it is kept.
+    """Every statement of the layer that has a plan, as `module.NAME`, wherever in its module it is kept.
 
     One that another module imports counts once. Those about roles are left out: a deployment runs them once, and they
     read PostgreSQL's catalogue, which no payment makes larger.
     """
     found: dict[Statement, str] = {}
-    for module in pkgutil.walk_packages(paybridge.store.__path__, f"{paybridge.store.__name__}."):
-        if ".migrations" not in module.name and not module.name.endswith(".roles"):
+    for module in pkgutil.walk_packages(paybridge.__path__, f"{paybridge.__name__}."):
+        if ".migrations" not in module.name and module.name != "paybridge.secrets.store":
             names = vars(importlib.import_module(module.name))
-            short = module.name.removeprefix(f"{paybridge.store.__name__}.")
+            short = module.name.removeprefix(f"{paybridge.__name__}.")
             found.update({one: f"{short}.{path}" for path, one in _statements_in(names)})
     return {name: one for one, name in found.items() if not one.sql.startswith(("LISTEN", "UNLISTEN"))}
 

@@ -14,7 +14,7 @@ from uuid import uuid4
 import httpx
 
 from local.servers import postgres
-from tests.support.servers import Postgres, Vhost
+from local.testkit.servers import Postgres, Vhost
 
 _NUMBERS = itertools.count(1)
 

@@ -77,4 +77,4 @@ def impurities(tree: ast.AST) -> Iterator[Finding]:
 
 
 def _is_pure(module: str) -> bool:
-    return module in PURE_MODULES or module.startswith("paybridge.domain")
+    return module in PURE_MODULES or module.startswith("paybridge.core")

@@ -7,8 +7,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 import httpx
 
+from local.testkit.servers import Vhost
 from tests.support.broker_users import User
-from tests.support.servers import Vhost
 from tests.support.terraform import Terraform, prepared
 
 PASSWORDS = {kind: f"first-password-of-{kind}" for kind in ("functions", "monitoring", "operator")}

@@ -10,7 +10,7 @@ from mangum import Mangum
 from bench.rivals.naive.api import create_app
 from bench.rivals.naive.database import engine_of
 from bench.rivals.tables import Base
-from tests.support.api import ApiClient
+from local.testkit.api import ApiClient
 
 
 @contextmanager

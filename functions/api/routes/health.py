@@ -6,10 +6,10 @@ import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api import documentation
 from api.context import context_of
 from api.problems import Problem
-from paybridge.usecases.health.readiness import check_readiness
+from api.routes.payments import documentation
+from paybridge.operations.readiness import check_readiness
 
 router = APIRouter(prefix="/health", tags=["health"])
 

@@ -160,7 +160,7 @@ variable "database_admin_rotation_days" {
 }
 
 variable "database_proxy" {
-  description = "Whether functions connect by RDS Proxy. Without it DatabaseTlsCaFile of template.yaml has to name Amazon's RDS bundle (docs/platform.md)."
+  description = "Whether functions connect by RDS Proxy. Without it DatabaseTlsCaFile of template.yaml has to name Amazon's RDS bundle (docs/operators/platform.md)."
   type        = bool
   default     = true
 }
@@ -228,7 +228,7 @@ variable "alarm_emails" {
 variable "runbook_url" {
   description = "Where alarms say that the runbooks are: a path in the repository, or the URL of that file."
   type        = string
-  default     = "docs/runbooks.md"
+  default     = "docs/operators/runbooks.md"
 }
 
 variable "database_connections_max" {

@@ -14,7 +14,7 @@ terraform {
   }
 
   # Where the state is stays with whoever applies: `terraform init -backend-config=environments/dev.s3.tfbackend`
-  # (docs/platform.md).
+  # (docs/operators/platform.md).
   backend "s3" {
     encrypt      = true
     use_lockfile = true

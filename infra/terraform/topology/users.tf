@@ -12,7 +12,7 @@ locals {
 
   users = merge(
     {
-      # Two users who take turns: a rotation changes the password of the one that is not in use (docs/secrets.md).
+      # Two users who take turns: a rotation changes the password of the one that is not in use (docs/operators/secrets.md).
       #
       # The relay publishes to the working exchanges, whoever finds poison to the dead letters' one, and the queue
       # mappings take from the working queues. Asking how many dead letters wait (a passive declaration) takes some right

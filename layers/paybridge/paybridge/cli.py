@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from paybridge import wiring
-from paybridge.domain.access import Role
-from paybridge.domain.errors import PaybridgeError
-from paybridge.settings import SettingsInvalid, name_process
+from paybridge.access.domain import Role
+from paybridge.core.errors import PaybridgeError
+from paybridge.wiring.settings import SettingsInvalid, name_process
 from paybridge.worker.assignments import NAMES, AssignmentInvalid, assignments
 
 if TYPE_CHECKING:
-    from paybridge.domain.payment_query import TimelineEntry
-    from paybridge.usecases.payments.diagnose import Diagnosis
+    from paybridge.payments.diagnose import Diagnosis
+    from paybridge.payments.domain.query import TimelineEntry
 
 PROCESSES_MAX = 64
 UNUSABLE = 2
@@ -100,7 +100,7 @@ def _work(options: argparse.Namespace) -> int:
 
 
 def _show_payment(options: argparse.Namespace) -> int:
-    from paybridge.usecases.payments.diagnose import diagnose_payment
+    from paybridge.payments.diagnose import diagnose_payment
 
     found = diagnose_payment(wiring.database(), wiring.clock(), options.payment_id)
     if found is None:
@@ -111,7 +111,7 @@ def _show_payment(options: argparse.Namespace) -> int:
 
 
 def _register(options: argparse.Namespace) -> int:
-    from paybridge.usecases.merchants.register import register_merchant
+    from paybridge.access.register import register_merchant
 
     api_key = f"pbk_{secrets.token_urlsafe(SECRET_BYTES)}"
     webhook_secret = f"whsec_{base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()}"
@@ -125,7 +125,7 @@ def _register(options: argparse.Namespace) -> int:
 
 
 def _rendered(found: Diagnosis) -> str:
-    from paybridge.domain.money import format_minor
+    from paybridge.core.money import format_minor
 
     payment = found.payment
     lines = [

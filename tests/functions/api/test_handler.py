@@ -12,8 +12,8 @@ from aws_lambda_powertools import Logger
 from api import handler as entry
 from api.app import create_app
 from api.handler import ApiHandler
-from paybridge.store.database import Database
-from tests.support.api import MERCHANT_KEY, ORDER, ApiClient, api_services
+from local.testkit.api import MERCHANT_KEY, ORDER, ApiClient, api_services
+from paybridge.database.database import Database
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ class TestLog:
         def fail(*_: object, **__: object) -> None:
             raise RuntimeError("Failing row contains (4111111111111111)")
 
-        monkeypatch.setattr("api.routes.payments.create_payment", fail)
+        monkeypatch.setattr("api.routes.payments.routes.create_payment", fail)
         defect, request = self.lines(database)
         assert (defect["error_type"], request["status"]) == ("RuntimeError", 500)
         assert "test_handler.py" in str(defect["stack"])

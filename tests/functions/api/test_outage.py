@@ -7,9 +7,9 @@ from contextlib import closing
 
 import pytest
 
-from paybridge.store.database import Database, Statement
-from tests.support import servers
-from tests.support.api import ORDER, ApiClient, api_client, event_loop, register_demo_merchants
+from local.testkit import servers
+from local.testkit.api import ORDER, ApiClient, api_client, event_loop, register_demo_merchants
+from paybridge.database.database import Database, Statement
 
 pytestmark = pytest.mark.faults
 

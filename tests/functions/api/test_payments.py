@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from paybridge.store.connecting import DatabaseAddress
-from paybridge.store.database import Database, Statement
-from tests.support.api import ORDER, OTHER_KEY, Answer, ApiClient, api_client, event_loop
+from local.testkit.api import ORDER, OTHER_KEY, Answer, ApiClient, api_client, event_loop
+from paybridge.database.connecting import DatabaseAddress
+from paybridge.database.database import Database, Statement
 
 FULL_ORDER: dict[str, Any] = {
     "amount": "100.50",

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from paybridge.adapters.broker_probe import METHOD_FRAME_START, PROTOCOL_HEADER, AmqpProbe
-from paybridge.domain.errors import BrokerUnavailable
-from paybridge.store.database import Database, Statement
-from tests.support import servers
-from tests.support.api import ORDER, AbsentBroker, ApiClient, api_client, event_loop
+from local.testkit import servers
+from local.testkit.api import ORDER, AbsentBroker, ApiClient, api_client, event_loop
+from paybridge.core.errors import BrokerUnavailable
+from paybridge.database.database import Database, Statement
+from paybridge.rabbitmq.probe import METHOD_FRAME_START, PROTOCOL_HEADER, AmqpProbe
 
 _AGE_OUTBOX = Statement("UPDATE outbox SET available_at = now() - interval '90 s' WHERE published_at IS NULL")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from paybridge.store.database import Database, Statement
-from tests.support.api import ORDER, ApiClient
+from local.testkit.api import ORDER, ApiClient
+from paybridge.database.database import Database, Statement
 
 # What relay, consumer and webhooks leave behind, at fixed moments.
 _STORY = [

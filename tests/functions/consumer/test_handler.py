@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 
 from consumer import handler as consumer
+from local.testkit.local_servers import running_gateway
+from local.testkit.payments import charges, new_merchant, new_payment, payment_row
+from local.testkit.queues import take_all
+from local.testkit.rmq import outbox_bodies, rmq_event
+from local.testkit.servers import Vhost
 from paybridge import wiring
-from paybridge.adapters.gateways.http import HttpGateway
-from paybridge.domain.errors import DatabaseUnavailable, MalformedMessage
-from paybridge.settings import Environment
-from paybridge.store.connecting import DatabaseAddress
-from paybridge.store.database import Database
-from tests.support.local_servers import running_gateway
-from tests.support.payments import charges, new_merchant, new_payment, payment_row
-from tests.support.queues import take_all
-from tests.support.rmq import outbox_bodies, rmq_event
-from tests.support.servers import Vhost
+from paybridge.core.errors import DatabaseUnavailable, MalformedMessage
+from paybridge.database.connecting import DatabaseAddress
+from paybridge.database.database import Database
+from paybridge.payments.gateways.http import HttpGateway
+from paybridge.wiring.settings import Environment
 
 pytestmark = [pytest.mark.integration, pytest.mark.broker]
 
@@ -131,7 +131,7 @@ class TestHandler:
 def test_no_dead_letter_is_lost_when_the_broker_does_not_take_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from paybridge.domain.errors import BrokerUnavailable
+    from paybridge.core.errors import BrokerUnavailable
 
     monkeypatch.setattr(wiring, "rabbitmq_url", lambda: "amqp://guest:guest@127.0.0.1:1/")
     with pytest.raises(BrokerUnavailable):

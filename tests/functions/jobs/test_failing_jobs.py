@@ -7,10 +7,10 @@ import pytest
 
 from jobs import handler as jobs
 from paybridge import wiring
-from paybridge.domain.errors import DatabaseUnavailable
-from paybridge.settings import Environment
-from paybridge.store.connecting import DatabaseAddress
-from paybridge.store.database import Database
+from paybridge.core.errors import DatabaseUnavailable
+from paybridge.database.connecting import DatabaseAddress
+from paybridge.database.database import Database
+from paybridge.wiring.settings import Environment
 from tests.support.metrics import EmptyQueues
 
 pytestmark = pytest.mark.integration

@@ -11,18 +11,18 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from jobs import handler as jobs
+from local.testkit.payments import MovableClock, new_merchant, new_payment, outbox_rows
+from local.testkit.queues import put
+from local.testkit.servers import Vhost
 from paybridge import wiring
-from paybridge.adapters.rabbitmq.depths import AmqpQueueDepths
-from paybridge.domain.errors import BrokerUnavailable, QueueMissing
-from paybridge.domain.events import Event
-from paybridge.settings import Environment
-from paybridge.store import outbox
-from paybridge.store.connecting import DatabaseAddress
-from paybridge.store.database import Database, Statement
+from paybridge.core.errors import BrokerUnavailable, QueueMissing
+from paybridge.core.events import Event
+from paybridge.database.connecting import DatabaseAddress
+from paybridge.database.database import Database, Statement
+from paybridge.outbox import store as outbox
+from paybridge.rabbitmq.depths import AmqpQueueDepths
+from paybridge.wiring.settings import Environment
 from tests.support.metrics import EmptyQueues, metrics_of, of
-from tests.support.payments import MovableClock, new_merchant, new_payment, outbox_rows
-from tests.support.queues import put
-from tests.support.servers import Vhost
 
 pytestmark = pytest.mark.integration
 

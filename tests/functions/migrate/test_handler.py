@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
-from local.processes import free_port
+from local.servers.processes import free_port
+from local.testkit import servers
 from migrate import custom_resource
 from migrate import handler as migrate_function
 from paybridge import wiring
-from paybridge.domain.errors import DatabaseUnavailable, PaybridgeError, SecretUnavailable, Unavailable
-from paybridge.settings import Environment
-from paybridge.store.database import Database, Statement
-from paybridge.store.migrations import HEAD
-from tests.support import servers
+from paybridge.core.errors import DatabaseUnavailable, PaybridgeError, SecretUnavailable, Unavailable
+from paybridge.database.database import Database, Statement
+from paybridge.database.migrations import HEAD
+from paybridge.wiring.settings import Environment
 
 pytestmark = pytest.mark.integration
 

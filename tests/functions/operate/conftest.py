@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from paybridge.store.connecting import DatabaseAddress
-from paybridge.store.database import Database
+from paybridge.database.connecting import DatabaseAddress
+from paybridge.database.database import Database
 
 
 @pytest.fixture

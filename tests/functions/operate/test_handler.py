@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from local.testkit.payments import new_merchant, new_payment
 from operate.handler import handler
 from paybridge import wiring
-from paybridge.domain.access import key_hash
-from paybridge.store.database import Database, Statement
-from tests.support.payments import new_merchant, new_payment
+from paybridge.access.domain import key_hash
+from paybridge.database.database import Database, Statement
 
 pytestmark = pytest.mark.integration
 

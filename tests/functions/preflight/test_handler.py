@@ -11,13 +11,13 @@ import boto3
 import pytest
 from botocore.stub import ANY, Stubber
 
+from local.testkit.api import ApiClient, api_client, event_loop
 from paybridge import wiring
-from paybridge.domain.errors import BrokerUnavailable
-from paybridge.settings import Environment
-from paybridge.store.connecting import DatabaseAddress
-from paybridge.store.database import Database
+from paybridge.core.errors import BrokerUnavailable
+from paybridge.database.connecting import DatabaseAddress
+from paybridge.database.database import Database
+from paybridge.wiring.settings import Environment
 from preflight import handler as preflight
-from tests.support.api import ApiClient, api_client, event_loop
 
 VERSION = "arn:aws:lambda:eu-central-1:123456789012:function:paybridge-dev-api:7"
 HOOK = {"DeploymentId": "d-ABCDEF123", "LifecycleEventHookExecutionId": "eyJlbmNyeXB0ZWREYXRhIjoi"}

@@ -6,16 +6,16 @@ from contextlib import closing
 
 import pytest
 
+from local.testkit.payments import new_merchant, new_payment
+from local.testkit.servers import Vhost
 from paybridge import wiring
-from paybridge.adapters.rabbitmq.publisher import open_publisher
-from paybridge.handling import relay as handling
-from paybridge.settings import Environment
-from paybridge.store.connecting import DatabaseAddress
-from paybridge.store.database import Database, Statement
+from paybridge.database.connecting import DatabaseAddress
+from paybridge.database.database import Database, Statement
+from paybridge.rabbitmq.publisher import open_publisher
+from paybridge.runners import relay as handling
+from paybridge.wiring.settings import Environment
 from relay import handler as relay
 from tests.support.metrics import metrics_of, of
-from tests.support.payments import new_merchant, new_payment
-from tests.support.servers import Vhost
 
 pytestmark = pytest.mark.integration
 

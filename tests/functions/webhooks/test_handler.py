@@ -12,20 +12,20 @@ import orjson
 import pytest
 from uuid_utils.compat import uuid7
 
+from local.testkit.local_servers import free_port, running_sink
+from local.testkit.payments import new_merchant
+from local.testkit.queues import take_all
+from local.testkit.rmq import rmq_event
+from local.testkit.servers import Vhost
 from paybridge import wiring
-from paybridge.adapters.webhook_http import HttpWebhookSender
-from paybridge.domain.address import LOOPBACK
-from paybridge.domain.errors import BrokerUnavailable, DatabaseUnavailable, MalformedMessage
-from paybridge.domain.events import DELIVER_WEBHOOK, Event
-from paybridge.settings import Environment, webhook_settings
-from paybridge.store.connecting import DatabaseAddress
-from paybridge.store.database import Database, Statement
+from paybridge.core.errors import BrokerUnavailable, DatabaseUnavailable, MalformedMessage
+from paybridge.core.events import DELIVER_WEBHOOK, Event
+from paybridge.database.connecting import DatabaseAddress
+from paybridge.database.database import Database, Statement
+from paybridge.webhooks.domain.address import LOOPBACK
+from paybridge.webhooks.http import HttpWebhookSender
 from paybridge.wiring import webhooks as webhook_wiring
-from tests.support.local_servers import free_port, running_sink
-from tests.support.payments import new_merchant
-from tests.support.queues import take_all
-from tests.support.rmq import rmq_event
-from tests.support.servers import Vhost
+from paybridge.wiring.settings import Environment, webhook_settings
 from webhooks import handler as webhooks
 
 pytestmark = [pytest.mark.integration, pytest.mark.broker]

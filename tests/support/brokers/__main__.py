@@ -14,10 +14,10 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from local.errors import LocalError
-from local.processes import Processes
+from local.servers.processes import Processes
 from local.settings import PROJECT
+from local.testkit.servers import private_settings
 from tests.support.brokers.ways import CannotStart, Given, Installed, Way, ways
-from tests.support.servers import private_settings
 
 # Debian's of the last years, and what Amazon MQ offers.
 VERSIONS = ("3.10", "3.13", "4.0", "4.2", "4.3")

@@ -16,11 +16,11 @@ from typing import Protocol
 import httpx
 
 from local.errors import LocalError
-from local.processes import Processes, accepts_connections
-from local.progress import Progress
 from local.servers import docker, rabbitmq
+from local.servers.processes import Processes, accepts_connections
+from local.servers.progress import Progress
 from local.settings import LocalSettings
-from tests.support import given_broker
+from local.testkit import given_broker
 
 # `COMMAND start VERSION AMQP_PORT MANAGEMENT_PORT` returns once that broker is ready, for guest with the password guest
 # and every right in /, with management and the consistent-hash exchange; `COMMAND stop VERSION AMQP_PORT` ends it;

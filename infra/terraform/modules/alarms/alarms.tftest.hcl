@@ -41,7 +41,7 @@ run "each_kind_and_what_it_is_about_has_an_alarm" {
 
   assert {
     condition = alltrue([for name, alarm in aws_cloudwatch_metric_alarm.this :
-      endswith(alarm.alarm_description, " Runbook: docs/runbooks.md#${local.alarms[name].kind}")
+      endswith(alarm.alarm_description, " Runbook: docs/operators/runbooks.md#${local.alarms[name].kind}")
       && startswith(name, local.alarms[name].kind)
     ])
     error_message = "Each alarm's description ends with the runbook of its kind."

@@ -4,6 +4,6 @@ output "arns" {
 }
 
 output "kinds" {
-  description = "Kinds of alarm, each of which has a heading in docs/runbooks.md."
+  description = "Kinds of alarm, each of which has a heading in docs/operators/runbooks.md."
   value       = sort(distinct([for alarm in local.alarms : alarm.kind]))
 }

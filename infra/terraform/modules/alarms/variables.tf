@@ -48,7 +48,7 @@ variable "broker_name" {
 variable "runbook_url" {
   description = "Where the runbooks are: a path in the repository, or the URL of that file."
   type        = string
-  default     = "docs/runbooks.md"
+  default     = "docs/operators/runbooks.md"
 }
 
 variable "outbox_age_seconds_max" {
@@ -94,7 +94,7 @@ variable "database_cpu_percent_max" {
 }
 
 variable "database_free_storage_bytes_min" {
-  description = "10 GiB: at 11 KB for a payment with all its rows (docs/cost.md) a million payments, so days to act. A full disk stops everything."
+  description = "10 GiB: at 11 KB for a payment with all its rows (docs/operators/cost.md) a million payments, so days to act. A full disk stops everything."
   type        = number
   default     = 10737418240
 }

@@ -37,7 +37,7 @@ resource "aws_mq_broker" "this" {
 
   lifecycle {
     # Amazon MQ changes a user only by making the broker anew, with nothing in its queues. The administrator's password
-    # is changed in RabbitMQ itself (docs/platform.md).
+    # is changed in RabbitMQ itself (docs/operators/platform.md).
     ignore_changes = [user]
   }
 }

@@ -31,5 +31,5 @@ variable "alarm_arns" {
 variable "runbook_url" {
   description = "Where the runbooks are: a path in the repository, or the URL of that file."
   type        = string
-  default     = "docs/runbooks.md"
+  default     = "docs/operators/runbooks.md"
 }

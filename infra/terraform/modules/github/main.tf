@@ -75,7 +75,7 @@ resource "aws_iam_role" "this" {
 
 # Whoever may push a branch can run code of their own with this role: it lists and describes, and reads neither secrets
 # nor logs, and of objects the platform's state alone. That one holds the password with which the broker's administrator
-# was made (docs/platform.md). Plans are made without a refresh, so that this is enough.
+# was made (docs/operators/platform.md). Plans are made without a refresh, so that this is enough.
 resource "aws_iam_role_policy_attachment" "plan" {
   role       = aws_iam_role.this["plan"].name
   policy_arn = "arn:${data.aws_partition.this.partition}:iam::aws:policy/job-function/ViewOnlyAccess"

@@ -32,7 +32,7 @@ resource "random_password" "broker_admin" {
 }
 
 resource "aws_secretsmanager_secret" "this" {
-  # checkov:skip=CKV2_AWS_57:The schedules of database and broker are in template.yaml, beside the function that rotates; the administrator's password is changed by hand (docs/platform.md).
+  # checkov:skip=CKV2_AWS_57:The schedules of database and broker are in template.yaml, beside the function that rotates; the administrator's password is changed by hand (docs/operators/platform.md).
   for_each = local.descriptions
 
   name                    = "${var.name}/${each.key}"

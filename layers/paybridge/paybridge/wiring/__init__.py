@@ -9,8 +9,9 @@ from contextlib import AbstractAsyncContextManager
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from paybridge.adapters.system import SystemClock, Uuid7Ids
-from paybridge.settings import (
+from paybridge.core.system import SystemClock, Uuid7Ids
+from paybridge.database.database import STATEMENT_SECONDS_MAX, Database
+from paybridge.wiring.settings import (
     DATABASE_LOGIN,
     Environment,
     GatewaySettings,
@@ -26,14 +27,13 @@ from paybridge.settings import (
     renewed_database_addresses,
     webhook_settings,
 )
-from paybridge.store.database import STATEMENT_SECONDS_MAX, Database
 
 if TYPE_CHECKING:
-    from paybridge.adapters.gateways.http import HttpGateway
-    from paybridge.adapters.rabbitmq.batch import Batch, Poison
-    from paybridge.adapters.rabbitmq.depths import AmqpQueueDepths
-    from paybridge.adapters.rabbitmq.publisher import RabbitPublisher
-    from paybridge.adapters.rabbitmq.subscription import Subscription, Taken
+    from paybridge.payments.gateways.http import HttpGateway
+    from paybridge.rabbitmq.batch import Batch, Poison
+    from paybridge.rabbitmq.depths import AmqpQueueDepths
+    from paybridge.rabbitmq.publisher import RabbitPublisher
+    from paybridge.rabbitmq.subscription import Subscription, Taken
 
 _Result = TypeVar("_Result")
 
@@ -130,50 +130,50 @@ def payment_shards() -> int:
 @cache
 def gateway() -> HttpGateway:
     """The payment gateway; use it only in coroutines given to `run`."""
-    from paybridge.adapters.gateways.http import HttpGateway
+    from paybridge.payments.gateways.http import HttpGateway
 
     configuration = gateway_configuration()
     return HttpGateway(configuration.url, configuration.timeout_seconds)
 
 
 def parse_batch(lambda_event: Mapping[str, Any], known_types: frozenset[str]) -> Batch:
-    """The messages of an `aws:rmq` event; see `paybridge.adapters.rabbitmq.batch.parse_batch`."""
-    from paybridge.adapters.rabbitmq import batch
+    """The messages of an `aws:rmq` event; see `paybridge.rabbitmq.batch.parse_batch`."""
+    from paybridge.rabbitmq import batch
 
     return batch.parse_batch(lambda_event, known_types)
 
 
 def batch_of(deliveries: Sequence[Taken], known_types: frozenset[str]) -> Batch:
-    """The batch of what a worker has taken; see `paybridge.adapters.rabbitmq.batch.batch_of`."""
-    from paybridge.adapters.rabbitmq import batch
+    """The batch of what a worker has taken; see `paybridge.rabbitmq.batch.batch_of`."""
+    from paybridge.rabbitmq import batch
 
     return batch.batch_of(deliveries, known_types)
 
 
 def subscribe(queues: Sequence[str], prefetch: int) -> AbstractAsyncContextManager[Subscription]:
     """A subscription to the queues on a broker connection of its own."""
-    from paybridge.adapters.rabbitmq import subscription
+    from paybridge.rabbitmq import subscription
 
     return subscription.subscribe(rabbitmq_url(), queues, prefetch, renewed_rabbitmq_urls)
 
 
 async def bury(poison: Sequence[Poison]) -> None:
     """Hands poison to the dead-letter exchange; raises BrokerUnavailable unless all of it was confirmed."""
-    from paybridge.adapters.rabbitmq import batch
+    from paybridge.rabbitmq import batch
 
     await batch.bury(rabbitmq_url(), poison, renewed_rabbitmq_urls)
 
 
 def queue_depths() -> AmqpQueueDepths:
     """How many messages wait in queues, asked on a broker connection of its own; for coroutines given to `run`."""
-    from paybridge.adapters.rabbitmq.depths import AmqpQueueDepths
+    from paybridge.rabbitmq.depths import AmqpQueueDepths
 
     return AmqpQueueDepths(rabbitmq_url(), renewed_rabbitmq_urls)
 
 
 def open_publisher() -> AbstractAsyncContextManager[RabbitPublisher]:
     """A publisher on a broker connection of its own."""
-    from paybridge.adapters.rabbitmq.publisher import open_publisher as open_rabbit_publisher
+    from paybridge.rabbitmq.publisher import open_publisher as open_rabbit_publisher
 
     return open_rabbit_publisher(rabbitmq_url(), renewed_rabbitmq_urls)
 

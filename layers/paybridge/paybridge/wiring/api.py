@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from paybridge import wiring
-from paybridge.adapters.broker_probe import AmqpProbe
-from paybridge.domain.address import IpNetwork
-from paybridge.ports import Clock, Ids
-from paybridge.store.database import Database
-from paybridge.usecases.health.readiness import BrokerProbe
+from paybridge.database.database import Database
+from paybridge.operations.readiness import BrokerProbe
+from paybridge.payments.ports import Clock, Ids
+from paybridge.rabbitmq.probe import AmqpProbe
+from paybridge.webhooks.domain.address import IpNetwork
 
 # A caller waits for 29 s at most: a database that has gone silent must leave time for an honest 503.
 STATEMENT_SECONDS_MAX = 6.0

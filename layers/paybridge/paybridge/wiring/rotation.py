@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from paybridge import wiring
-from paybridge.adapters.rabbitmq.users import BrokerUsers
-from paybridge.adapters.secrets_manager import AwsSecretVersions
-from paybridge.adapters.system import new_password
-from paybridge.domain.errors import RotationRefused
-from paybridge.ports import Login, RotatedLogin
-from paybridge.settings import BROKER_LOGIN, DATABASE_LOGIN, SecretReader, broker_url_with, login_address
-from paybridge.store.database import Database
-from paybridge.usecases.secrets.database_role import DatabaseRole
-from paybridge.usecases.secrets.rotate import Rotation
+from paybridge.core.errors import RotationRefused
+from paybridge.core.system import new_password
+from paybridge.database.database import Database
+from paybridge.payments.ports import Login, RotatedLogin
+from paybridge.secrets.broker_users import BrokerUsers
+from paybridge.secrets.database_role import DatabaseRole
+from paybridge.secrets.rotate import Rotation
+from paybridge.secrets.secrets_manager import AwsSecretVersions
+from paybridge.wiring.settings import BROKER_LOGIN, DATABASE_LOGIN, SecretReader, broker_url_with, login_address
 
 
 def rotation(secret_id: str) -> Rotation:

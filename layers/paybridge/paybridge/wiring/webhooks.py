@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 
 from paybridge import wiring
-from paybridge.adapters.webhook_http import HttpWebhookSender
-from paybridge.usecases.webhooks.delivering import Delivering, Lane, fast_lane, slow_lane
+from paybridge.webhooks.delivering import Delivering, Lane, fast_lane, slow_lane
+from paybridge.webhooks.http import HttpWebhookSender
 
 
 @cache

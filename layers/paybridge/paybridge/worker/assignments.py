@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from paybridge.domain.errors import PaybridgeError
-from paybridge.domain.queues import WEBHOOK_QUEUES, payment_queues
+from paybridge.core.errors import PaybridgeError
+from paybridge.outbox.queues import WEBHOOK_QUEUES, payment_queues
 
 RELAY = "relay"
 CONSUMER = "consumer"

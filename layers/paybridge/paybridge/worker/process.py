@@ -10,15 +10,15 @@ import sys
 from typing import TYPE_CHECKING, Protocol
 
 from paybridge import wiring
-from paybridge.domain.errors import Unavailable
+from paybridge.core.errors import Unavailable
 from paybridge.observability.logging import logger
 from paybridge.observability.stack import frames_of
-from paybridge.settings import SettingsInvalid
+from paybridge.wiring.settings import SettingsInvalid
 from paybridge.worker.assignments import CONSUMER, RELAY, Assignment
 from paybridge.worker.queues import QueueWork, work_queues
 
 if TYPE_CHECKING:
-    from paybridge.adapters.rabbitmq.batch import Batch
+    from paybridge.rabbitmq.batch import Batch
 
 # Below the 30 s that a container service leaves between SIGTERM and SIGKILL.
 STOP_SECONDS_MAX = 25.0
@@ -29,7 +29,7 @@ log = logger()
 
 
 class Handling(Protocol):
-    """What a module of `paybridge.handling` brings that works queues off."""
+    """What a module of `paybridge.runners` brings that works queues off."""
 
     HANDLED_TYPES: frozenset[str]
     BATCH_MESSAGES: int
@@ -77,16 +77,16 @@ async def _run(assignment: Assignment, is_supervised: bool) -> int:
 
 async def _work(assignment: Assignment, stopping: asyncio.Event) -> None:
     if assignment.worker == RELAY:
-        from paybridge.handling import relay
+        from paybridge.runners import relay
 
         log.info("worker ready")
         await relay.drain(lambda: 0.0 if stopping.is_set() else RELAY_SECONDS)
     elif assignment.worker == CONSUMER:
-        from paybridge.handling import consumer
+        from paybridge.runners import consumer
 
         await _work_queues(assignment.queues, consumer, stopping)
     else:
-        from paybridge.handling import webhooks
+        from paybridge.runners import webhooks
 
         await _work_queues(assignment.queues, webhooks, stopping)
 

@@ -19,15 +19,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from paybridge import wiring
-from paybridge.domain.errors import LockTimeout, Unavailable
-from paybridge.domain.retry import backoff_seconds
+from paybridge.core.errors import LockTimeout, Unavailable
+from paybridge.core.retry import backoff_seconds
+from paybridge.database.await_database import await_database
 from paybridge.observability.logging import logger
 from paybridge.observability.stack import frames_of
-from paybridge.usecases.health.await_database import await_database
 
 if TYPE_CHECKING:
-    from paybridge.adapters.rabbitmq.batch import Batch
-    from paybridge.adapters.rabbitmq.subscription import Subscription, Taken
+    from paybridge.rabbitmq.batch import Batch
+    from paybridge.rabbitmq.subscription import Subscription, Taken
 
 # A database that is away is waited for with the batch in hand, since returning it would count as a delivery; but not
 # for so long that a stop takes longer than its bound.

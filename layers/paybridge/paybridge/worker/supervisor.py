@@ -10,7 +10,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
 from contextlib import suppress
 
-from paybridge.domain.retry import backoff_seconds
+from paybridge.core.retry import backoff_seconds
 from paybridge.observability.logging import logger
 from paybridge.worker.assignments import Assignment
 

@@ -1,0 +1,166 @@
+"""Payments: create, read, list, and the story of each."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+import orjson
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import Response
+
+from api.context import context_of
+from api.errors import RETRY_AFTER_SECONDS
+from api.plain_route import PlainRoute, read_body
+from api.problems import Problem
+from api.request.idempotency_header import parse_idempotency_key
+from api.request.json_body import check_content_type
+from api.request.prefer import preferred_wait_seconds
+from api.request.query_string import check_query_string
+from api.routes.payments import documentation
+from api.routes.payments.orders import parse_order
+from api.routes.payments.schemas import PaymentListQuery
+from paybridge.payments.create import (
+    Answered,
+    AnswerExpired,
+    CreateOutcome,
+    IdempotentRequest,
+    KeyInFlight,
+    KeyReused,
+    create_payment,
+)
+from paybridge.payments.domain.payment import Payment, payment_view
+from paybridge.payments.domain.query import PaymentFilters
+from paybridge.payments.list_payments import list_payments
+from paybridge.payments.read import read_payment
+from paybridge.payments.timeline import payment_timeline
+from paybridge.payments.wait import WaitForPayment
+
+PREFIX: Final = "/api/v1/payments"
+
+# uuid.UUID also reads braces, prefixes and missing hyphens; a payment has one address.
+_PAYMENT_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+# Text and not UUID: an id that cannot be read is not found, like any other that is not there.
+PaymentId = Annotated[str, Path(description="The payment's id.", json_schema_extra={"format": "uuid"})]
+
+router = APIRouter(prefix=PREFIX, tags=["payments"])
+
+
+async def create(request: Request) -> Response:
+    """Accepts a payment. It is processed afterwards: follow it by webhook, or read it with `Prefer: wait`."""
+    context = context_of(request)
+    headers = request.headers
+    merchant_id = context.authenticator.merchant(headers)
+    key = parse_idempotency_key(headers.get("idempotency-key"))
+    check_content_type(headers.get("content-type"), headers.get("content-encoding"))
+    body = await read_body(request)
+    services = context.services
+    outcome = create_payment(
+        services.database,
+        services.clock,
+        services.ids,
+        merchant_id=merchant_id,
+        order=parse_order(body, local_webhook_networks=services.local_webhook_networks),
+        request=IdempotentRequest(key, hashlib.sha256(body).digest()),
+        correlation_id=context.correlation_id,
+    )
+    return _created(outcome)
+
+
+router.add_api_route(
+    "", create, methods=["POST"], status_code=202, route_class_override=PlainRoute, **documentation.CREATE_PAYMENT
+)
+
+
+@router.get("", **documentation.LIST_PAYMENTS)
+async def list_(request: Request, query: Annotated[PaymentListQuery, Query()]) -> Response:
+    """Payments, newest first, in pages that stay put while new payments arrive."""
+    context = context_of(request)
+    merchant_id = context.authenticator.merchant(request.headers)
+    check_query_string(request.scope["query_string"])
+    filters = PaymentFilters(**query.model_dump(exclude={"limit", "cursor"}))
+    page = list_payments(context.services.database, merchant_id, filters, cursor=query.cursor, limit=query.limit)
+    return _json(
+        {
+            "data": [payment_view(payment) for payment in page.payments],
+            "has_more": page.next_cursor is not None,
+            "next_cursor": page.next_cursor,
+        }
+    )
+
+
+@router.get("/{payment_id}", **documentation.READ_PAYMENT)
+async def read(request: Request, payment_id: PaymentId) -> Response:
+    """A payment as it stands, or with `Prefer: wait=N` as soon as it has settled, after at most N seconds.
+
+    When too many are waiting already the answer comes at once, and without `Preference-Applied`.
+    """
+    context = context_of(request)
+    merchant_id = context.authenticator.merchant(request.headers)
+    id_ = _parse_id(payment_id)
+    services = context.services
+    wait_seconds = preferred_wait_seconds(", ".join(request.headers.getlist("prefer")))
+    if wait_seconds is None:
+        return _json(payment_view(_found(read_payment(services.database, merchant_id, id_))))
+    wait_for_payment = WaitForPayment(services.database, services.clock, asyncio.sleep, services.waits_max)
+    waited = await wait_for_payment(merchant_id, id_, wait_seconds)
+    applied = {"Preference-Applied": f"wait={wait_seconds}"} if waited.granted else None
+    return _json(payment_view(_found(waited.payment)), applied)
+
+
+@router.get("/{payment_id}/events", **documentation.READ_TIMELINE)
+async def events(request: Request, payment_id: PaymentId) -> Response:
+    """Everything that happened to a payment, oldest first: events, relays, gateway attempts, webhook attempts."""
+    context = context_of(request)
+    merchant_id = context.authenticator.merchant(request.headers)
+    entries = payment_timeline(context.services.database, merchant_id, _parse_id(payment_id))
+    if entries is None:
+        raise _not_found()
+    return _json({"data": entries})
+
+
+def _created(outcome: CreateOutcome) -> Response:
+    match outcome:
+        case Answered(payment_id, status, body, replayed):
+            headers = {"Location": f"{PREFIX}/{payment_id}"}
+            if replayed:
+                headers["Idempotency-Replayed"] = "true"
+            return Response(body, status, headers, "application/json")
+        case KeyReused():
+            detail = "The Idempotency-Key belongs to a request with another body; use a new key for a new payment."
+            raise Problem(422, "idempotency_key_reused", detail)
+        case KeyInFlight():
+            detail = "An earlier request with this Idempotency-Key has not ended yet."
+            raise Problem(409, "idempotency_key_in_flight", detail, headers={"Retry-After": RETRY_AFTER_SECONDS})
+        case AnswerExpired(payment_id):
+            raise Problem(
+                409,
+                "idempotency_key_expired",
+                "The key made a payment whose first answer is no longer kept; read the payment instead.",
+                headers={"Location": f"{PREFIX}/{payment_id}"},
+                extensions={"payment_id": str(payment_id)},
+            )
+
+
+def _parse_id(text: str) -> UUID:
+    if not _PAYMENT_ID.fullmatch(text.lower()):
+        raise _not_found()
+    return UUID(text)
+
+
+def _found(payment: Payment | None) -> Payment:
+    if payment is None:
+        raise _not_found()
+    return payment
+
+
+def _not_found() -> Problem:
+    return Problem(404, "payment_not_found", "There is no such payment.")
+
+
+def _json(value: Any, headers: dict[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(value), 200, headers, "application/json")

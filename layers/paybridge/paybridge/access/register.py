@@ -1,0 +1,32 @@
+"""Registering whoever may call the API."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from paybridge.access import store as accounts
+from paybridge.access.domain import Role, key_hash
+from paybridge.core.errors import InvalidInput
+from paybridge.database.database import Database
+
+
+def register_merchant(
+    database: Database, *, name: str, api_key: str, webhook_secret: str | None = None, role: str = Role.MERCHANT
+) -> UUID | None:
+    """Makes the API key known and, for a merchant's key, the merchant; returns the merchant's id.
+
+    Doing it again with the same key changes nothing and returns the same id. The other roles have no merchant: their
+    id is None and their webhook secret is not looked at. Raises InvalidInput for a merchant without a secret.
+    """
+    if role == Role.MERCHANT and not webhook_secret:
+        raise InvalidInput("webhook_secret_missing", "A merchant needs a webhook secret.", "webhook_secret")
+    digest = key_hash(api_key)
+    with database.transaction() as transaction:
+        accounts.lock_key(transaction, digest)
+        exists, merchant_id = accounts.find_key_owner(transaction, digest)
+        if exists:
+            return merchant_id
+        if role == Role.MERCHANT and webhook_secret:
+            merchant_id = accounts.insert_merchant(transaction, name, webhook_secret)
+        accounts.insert_key(transaction, digest, merchant_id, Role(role))
+        return merchant_id

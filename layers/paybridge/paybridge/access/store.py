@@ -1,0 +1,55 @@
+"""Merchants and their API keys."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from paybridge.access.domain import Principal, Role
+from paybridge.database.database import Database, Statement, Transaction
+
+_FIND_KEY = Statement("""
+    SELECT role, merchant_id FROM api_keys WHERE key_hash = :key_hash::bytea AND revoked_at IS NULL
+""")
+
+_LOCK_KEY = Statement("SELECT pg_advisory_xact_lock(hashtextextended(encode(:key_hash::bytea, 'hex'), 0))")
+
+_FIND_KEY_OWNER = Statement("SELECT merchant_id FROM api_keys WHERE key_hash = :key_hash::bytea")
+
+_INSERT_MERCHANT = Statement("""
+    INSERT INTO merchants (id, name, webhook_secrets)
+    VALUES (gen_random_uuid(), :name::text, ARRAY[:webhook_secret::text])
+    RETURNING id
+""")
+
+_INSERT_KEY = Statement("""
+    INSERT INTO api_keys (id, key_hash, merchant_id, role)
+    VALUES (gen_random_uuid(), :key_hash::bytea, :merchant_id::uuid, :role::text)
+""")
+
+
+def find_principal(database: Database, key_hash: bytes) -> Principal | None:
+    """The owner of the unrevoked API key with this hash."""
+    rows = database.run(_FIND_KEY, key_hash=key_hash)
+    return Principal(Role(rows[0][0]), rows[0][1]) if rows else None
+
+
+def lock_key(transaction: Transaction, key_hash: bytes) -> None:
+    """Makes every other registration of the same key wait until this transaction ends."""
+    transaction.run(_LOCK_KEY, key_hash=key_hash)
+
+
+def find_key_owner(transaction: Transaction, key_hash: bytes) -> tuple[bool, UUID | None]:
+    """Whether the key exists, revoked or not, and the merchant it belongs to."""
+    rows = transaction.run(_FIND_KEY_OWNER, key_hash=key_hash)
+    return (True, rows[0][0]) if rows else (False, None)
+
+
+def insert_merchant(transaction: Transaction, name: str, webhook_secret: str) -> UUID:
+    """Adds a merchant with one webhook secret and returns its id."""
+    merchant_id: UUID = transaction.run(_INSERT_MERCHANT, name=name, webhook_secret=webhook_secret)[0][0]
+    return merchant_id
+
+
+def insert_key(transaction: Transaction, key_hash: bytes, merchant_id: UUID | None, role: Role) -> None:
+    """Adds an API key by its hash; raises ConstraintViolated when the key exists."""
+    transaction.run(_INSERT_KEY, key_hash=key_hash, merchant_id=merchant_id, role=str(role))

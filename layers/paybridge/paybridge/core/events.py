@@ -1,0 +1,170 @@
+"""Facts and commands as messages: CloudEvents 1.0 in structured JSON (https://github.com/cloudevents/spec)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from paybridge.core.errors import MalformedMessage
+
+SOURCE = "paybridge"
+CONTENT_TYPE = "application/cloudevents+json"
+
+PAYMENTS_EXCHANGE = "payments"
+EVENTS_EXCHANGE = "payments.events"
+DEAD_LETTER_EXCHANGE = "payments.dlx"
+DEAD_LETTER_KEY = "payments.dead"
+NEW_PAYMENTS_KEY = "payments.new"
+WEBHOOK_RETRIES_KEY = "webhooks.retry"
+# With the payment's id: where `payments.new` has shards, the broker hashes it, so that a payment has one shard.
+SHARD_HEADER = "payment-id"
+
+PAYMENT_CREATED = "payment.created"
+PAYMENT_PROCESSING = "payment.processing"
+PAYMENT_SUCCEEDED = "payment.succeeded"
+PAYMENT_FAILED = "payment.failed"
+WEBHOOK_EXHAUSTED = "webhook.exhausted"
+PROCESS_PAYMENT = "command.process_payment"
+DELIVER_WEBHOOK = "command.deliver_webhook"
+
+# The API takes bodies of 32 levels, and the payment adds a few around them. JSON libraries give up at 254 and more.
+NESTING_MAX = 64
+# PostgreSQL's integer, in which positions are kept.
+SEQUENCE_MAX = 2**31 - 1
+# A card number has at least thirteen digits; the name of a type has no use for anything near that.
+NAME_DIGITS_MAX = 8
+
+_NAME = re.compile(r"[a-z0-9._-]{1,64}")
+_CARD_LIKE = re.compile(r"\d(?:[ ._-]?\d){12,}")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+_Value = TypeVar("_Value")
+
+_ROUTES: dict[str, tuple[str | None, str]] = {
+    PAYMENT_CREATED: (PAYMENTS_EXCHANGE, NEW_PAYMENTS_KEY),
+    # Nobody acts on these two: they are recorded for the timeline and cost the broker nothing.
+    PAYMENT_PROCESSING: (None, PAYMENT_PROCESSING),
+    WEBHOOK_EXHAUSTED: (None, WEBHOOK_EXHAUSTED),
+    PROCESS_PAYMENT: (PAYMENTS_EXCHANGE, NEW_PAYMENTS_KEY),
+    DELIVER_WEBHOOK: (PAYMENTS_EXCHANGE, WEBHOOK_RETRIES_KEY),
+}
+
+
+def route(event_type: str) -> tuple[str | None, str]:
+    """Exchange and routing key of a message type; the exchange is None for what is recorded and not published."""
+    return _ROUTES.get(event_type, (EVENTS_EXCHANGE, event_type))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A fact about a payment, or with `sequence` None a command to ourselves."""
+
+    id: UUID
+    type: str
+    payment_id: UUID
+    merchant_id: UUID
+    correlation_id: str
+    time: datetime
+    data: dict[str, Any]
+    sequence: int | None = None
+    traceparent: str | None = None
+
+    def envelope(self) -> dict[str, Any]:
+        """The JSON-ready CloudEvent.
+
+        `sequence` is padded with zeros because the CloudEvents sequence extension asks for a string that sorts.
+        """
+        envelope: dict[str, Any] = {
+            "specversion": "1.0",
+            "id": str(self.id),
+            "source": SOURCE,
+            "type": self.type,
+            "subject": str(self.payment_id),
+            "time": self.time.isoformat(),
+            "datacontenttype": "application/json",
+            "merchantid": str(self.merchant_id),
+            "correlationid": self.correlation_id,
+            "data": self.data,
+        }
+        if self.sequence is not None:
+            envelope["sequence"] = f"{self.sequence:010d}"
+        if self.traceparent is not None:
+            envelope["traceparent"] = self.traceparent
+        return envelope
+
+
+def parse_envelope(envelope: Any) -> Event:
+    """The Event of a decoded CloudEvent; raises MalformedMessage when it is none, or none of ours.
+
+    The error names the attribute and the kind of fault. It ends in logs, so it never repeats a value.
+    """
+    if not isinstance(envelope, dict) or envelope.get("specversion") != "1.0":
+        raise MalformedMessage("not a CloudEvent 1.0")
+    if envelope.get("source") != SOURCE:
+        raise MalformedMessage("not from this system")
+    data = envelope.get("data")
+    if not isinstance(data, dict):
+        raise MalformedMessage("data is not an object")
+    if _is_deeper_than(data, NESTING_MAX):
+        raise MalformedMessage(f"data is nested more than {NESTING_MAX} levels deep")
+    return Event(
+        id=_attribute(envelope, "id", UUID),
+        type=_attribute(envelope, "type", _text),
+        payment_id=_attribute(envelope, "subject", UUID),
+        merchant_id=_attribute(envelope, "merchantid", UUID),
+        correlation_id=_attribute(envelope, "correlationid", _text),
+        time=_attribute(envelope, "time", datetime.fromisoformat),
+        data=data,
+        sequence=_attribute(envelope, "sequence", _sequence) if "sequence" in envelope else None,
+        traceparent=_attribute(envelope, "traceparent", _text) if envelope.get("traceparent") is not None else None,
+    )
+
+
+def loggable(text: str) -> str:
+    """The text as it may stand in a log: a correlation id is chosen by others, and so may hold a card number."""
+    return text if _UUID.fullmatch(text) else _CARD_LIKE.sub("[digits]", text)
+
+
+def loggable_type(event_type: str) -> str:
+    """The name of a message type, unless it is something else than a name."""
+    is_name = _NAME.fullmatch(event_type) and sum(map(str.isdigit, event_type)) < NAME_DIGITS_MAX
+    return event_type if is_name else "[no name]"
+
+
+def _attribute(envelope: dict[str, Any], name: str, read: Callable[[Any], _Value]) -> _Value:
+    try:
+        return read(envelope[name])
+    except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
+        # Without the cause, whose message may repeat the value.
+        raise MalformedMessage(f"bad CloudEvent attribute {name}: {type(error).__name__}") from None
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("expected a text")
+    return value
+
+
+def _sequence(value: Any) -> int:
+    number = int(_text(value))
+    if not 0 < number <= SEQUENCE_MAX:
+        raise ValueError("expected a position")
+    return number
+
+
+def _is_deeper_than(value: Any, levels: int) -> bool:
+    """Whether objects and arrays lie within each other more than `levels` deep."""
+    layer = [value]
+    for _ in range(levels + 1):
+        layer = [one for outer in layer for one in _members(outer) if isinstance(one, dict | list)]
+        if not layer:
+            return False
+    return True
+
+
+def _members(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value

@@ -1,0 +1,109 @@
+"""Money: decimal strings outside, integer minor units inside, never a float between.
+
+The table below is ISO 4217 as published on 2026-01-01; a test compares it with the PyPI package ``iso4217``. It is kept
+here because the domain imports the standard library only, and because the exponent of a currency must not change under
+payments that were stored with the old one: a new edition of the standard is a reviewed change of this file.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+
+from paybridge.core.errors import InvalidInput
+
+# Fifteen digits fit BIGINT with four digits to spare (so that sums of thousands of payments fit too) and stay below
+# 2**53, the largest integer that a JavaScript or spreadsheet reader of our exports keeps exactly.
+MINOR_UNITS_MAX: Final = 999_999_999_999_999
+
+SUMS_REMEMBERED: Final = 1024
+
+# Fifteen digits and a decimal point are sixteen characters; nothing longer can be a legal amount.
+AMOUNT_CHARACTERS_MAX: Final = 16
+
+_CODES_BY_EXPONENT: Final[dict[int, str]] = {
+    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    2: (
+        "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE CHF CHW "
+        "CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF "
+        "IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK "
+        "MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP "
+        "SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XAD XCD XCG "
+        "YER ZAR ZMW ZWG"
+    ),
+    3: "BHD IQD JOD KWD LYD OMR TND",
+    4: "CLF UYW",
+}
+
+# Metals, bond units, drawing rights, the test code and "no currency" have no minor unit: nobody can be charged in them.
+_CODES_WITHOUT_EXPONENT: Final = "XAG XAU XBA XBB XBC XBD XDR XPD XPT XSU XTS XUA XXX"
+
+EXPONENTS: Final[dict[str, int | None]] = {
+    code: exponent for exponent, codes in _CODES_BY_EXPONENT.items() for code in codes.split()
+} | dict.fromkeys(_CODES_WITHOUT_EXPONENT.split())
+
+# [0-9] and not \d, which matches every script's digits.
+_DECIMAL: Final = re.compile(r"(0|[1-9][0-9]*)(?:\.([0-9]+))?")
+
+
+def exponent(currency: str) -> int:
+    """The decimal places of an ISO 4217 currency (0, 2, 3 or 4).
+
+    Raises InvalidInput (`currency_unsupported`) for a code that is not in the standard, whose codes are upper case, or
+    that has no minor unit.
+    """
+    places = EXPONENTS.get(currency)
+    if places is None:
+        known = currency in EXPONENTS
+        reason = "has no minor unit and cannot be charged" if known else "is not an upper-case ISO 4217 code"
+        raise InvalidInput("currency_unsupported", f"The currency {reason}.", "currency")
+    return places
+
+
+def to_minor(amount: str, currency: str) -> int:
+    """Minor units of a decimal string, for example 10050 of ``"100.50"`` RUB.
+
+    The string has exactly the currency's places, ASCII digits, no sign, exponent, grouping, blanks or superfluous
+    leading zeros, and is above zero and at most MINOR_UNITS_MAX. Raises InvalidInput with the code
+    `amount_malformed`, `amount_places`, `amount_not_positive`, `amount_too_large` or `currency_unsupported`.
+    """
+    places = exponent(currency)
+    if len(amount) > AMOUNT_CHARACTERS_MAX:
+        raise _invalid("amount_too_large", "The amount must have at most 15 digits.")
+    match = _DECIMAL.fullmatch(amount)
+    if match is None:
+        raise _invalid("amount_malformed", f'The amount must be a plain decimal string such as "{_example(places)}".')
+    whole, fraction = match.group(1), match.group(2) or ""
+    if len(fraction) != places:
+        raise _invalid("amount_places", f'The amount must have {places} decimal places, as in "{_example(places)}".')
+    minor = int(whole + fraction)
+    if minor == 0:
+        raise _invalid("amount_not_positive", "The amount must be above zero.")
+    if minor > MINOR_UNITS_MAX:
+        raise _invalid("amount_too_large", "The amount must have at most 15 digits.")
+    return minor
+
+
+# The sums of a payment are its amount and, mostly, zero.
+@lru_cache(SUMS_REMEMBERED)
+def format_minor(minor: int, currency: str) -> str:
+    """The decimal string of minor units, the inverse of to_minor; zero is allowed, for sums.
+
+    Raises InvalidInput (`amount_not_positive`, `currency_unsupported`).
+    """
+    places = exponent(currency)
+    if minor < 0:
+        raise _invalid("amount_not_positive", "An amount is never negative.")
+    if places == 0:
+        return str(minor)
+    digits = str(minor).rjust(places + 1, "0")
+    return f"{digits[:-places]}.{digits[-places:]}"
+
+
+def _invalid(code: str, detail: str) -> InvalidInput:
+    return InvalidInput(code, detail, "amount")
+
+
+def _example(places: int) -> str:
+    return f"100.{'5000'[:places]}" if places else "100"

@@ -1,0 +1,34 @@
+"""Patience at the start of a batch, so that an outage of the database does not use up the queue's."""
+
+from __future__ import annotations
+
+import time
+
+from paybridge.core.errors import DatabaseUnavailable
+from paybridge.core.retry import backoff_seconds
+from paybridge.database import health
+from paybridge.database.database import Database
+
+PAUSE_SECONDS_MIN = 0.2
+PAUSE_SECONDS_MAX = 2.0
+
+
+def await_database(database: Database, patience_seconds: float) -> None:
+    """Returns as soon as the database answers; raises DatabaseUnavailable when it has not within `patience_seconds`.
+
+    A batch that fails returns to its queue and comes again at once. Without a wait here a few seconds without a
+    database would bring every message to its delivery limit, and from there to the dead letters.
+    """
+    give_up_at = time.monotonic() + patience_seconds
+    failures = 0
+    while True:
+        try:
+            health.ping(database)
+        except DatabaseUnavailable:
+            failures += 1
+            pause_seconds = backoff_seconds(failures, PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX)
+            if time.monotonic() + pause_seconds > give_up_at:
+                raise
+            time.sleep(pause_seconds)
+        else:
+            return

@@ -1,0 +1,58 @@
+"""Whether this environment can take payments now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from paybridge.core.errors import BrokerUnavailable, DatabaseUnavailable, QueryFailed
+from paybridge.database import health
+from paybridge.database.database import Database
+
+
+class BrokerProbe(Protocol):
+    """Asks whether the broker answers."""
+
+    def check(self) -> None:
+        """Returns once the broker has answered; raises BrokerUnavailable after a short deadline."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check's result; `facts` are JSON-ready and safe to show to anybody."""
+
+    name: str
+    ok: bool
+    facts: dict[str, Any]
+
+
+def check_readiness(database: Database, broker: BrokerProbe) -> list[Check]:
+    """The checks of database, schema, relay and broker; none of them raises because a part is away."""
+    return [*_check_database(database), _check_broker(broker)]
+
+
+def _check_database(database: Database) -> list[Check]:
+    expected_revision = health.expected_schema_revision()
+    try:
+        revision = health.schema_revision(database)
+        lag_seconds = health.relay_lag_seconds(database)
+    except DatabaseUnavailable:
+        return [Check("database", False, {})]
+    except QueryFailed:
+        return [Check("database", True, {}), Check("schema", False, {"expected": expected_revision})]
+    return [
+        Check("database", True, {}),
+        # A database ahead of the code is fine: migrations run before the deploy and old code keeps working.
+        Check("schema", revision is not None and revision >= expected_revision, {"revision": revision}),
+        # A lag is reported and never fails the check: accepting payments does not need the relay.
+        Check("relay", True, {"lag_seconds": round(lag_seconds, 3)}),
+    ]
+
+
+def _check_broker(broker: BrokerProbe) -> Check:
+    try:
+        broker.check()
+    except BrokerUnavailable:
+        return Check("broker", False, {})
+    return Check("broker", True, {})

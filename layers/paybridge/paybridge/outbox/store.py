@@ -1,0 +1,137 @@
+"""The outbox: every event and command, written with the change it tells of, published later by the relay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import orjson
+
+from paybridge.core.events import NEW_PAYMENTS_KEY, SHARD_HEADER, Event, route
+from paybridge.database.database import Database, Session, Statement, Transaction
+from paybridge.database.wire import Row
+from paybridge.outbox.wake_up import IS_RELAY_BUSY, wake_relay_after_commit
+from paybridge.payments.ports import Message
+
+# What is only recorded concerns no relay.
+_INSERT = Statement(f"""
+    WITH added AS (
+        INSERT INTO outbox (id, payment_id, merchant_id, sequence, type, exchange, routing_key, body, correlation_id,
+                            created_at, available_at)
+        SELECT id, payment_id, merchant_id, sequence, type, exchange, routing_key, body, correlation_id, time,
+               now() + make_interval(secs => delay_seconds)
+        FROM json_to_recordset(:rows::json) AS new (id uuid, payment_id uuid, merchant_id uuid, sequence integer,
+            type text, exchange text, routing_key text, body text, correlation_id text, time timestamptz,
+            delay_seconds double precision)
+    )
+    SELECT CASE WHEN :is_published::boolean THEN {IS_RELAY_BUSY} ELSE true END
+""")
+
+# SKIP LOCKED lets several relays work side by side; the order is that of becoming due.
+_CLAIM = Statement("""
+    SELECT id::text, type, exchange, routing_key, body, correlation_id, payment_id::text
+    FROM outbox
+    WHERE published_at IS NULL AND exchange IS NOT NULL AND available_at <= now()
+    ORDER BY available_at
+    LIMIT :limit::integer
+    FOR UPDATE SKIP LOCKED
+""")
+
+# A join, because ANY(…) would look for each id in every month. How late they are is asked of one row alone.
+_MARK_PUBLISHED = Statement("""
+    WITH marked AS (
+        UPDATE outbox SET published_at = clock_timestamp()
+        FROM unnest(:ids::uuid[]) AS published (id) WHERE outbox.id = published.id
+    )
+    SELECT extract(epoch FROM clock_timestamp() - available_at)::float8 FROM outbox WHERE id = :oldest::uuid
+""")
+
+_MARK_REFUSED = Statement("""
+    UPDATE outbox
+    SET attempts = attempts + 1, last_error = refused.error,
+        available_at = clock_timestamp() + make_interval(secs => least(
+            :delay_seconds_max::double precision, :delay_seconds_first::double precision * 2 ^ least(attempts, 32)))
+    FROM json_to_recordset(:rows::json) AS refused (id uuid, error text)
+    WHERE outbox.id = refused.id
+    RETURNING outbox.id::text, attempts
+""")
+
+_SECONDS_UNTIL_DUE = Statement("""
+    SELECT extract(epoch FROM min(available_at) - clock_timestamp())::double precision
+    FROM outbox
+    WHERE published_at IS NULL AND exchange IS NOT NULL
+""")
+
+
+def add(transaction: Transaction, events: Iterable[Event], delay_seconds: float = 0) -> None:
+    """Adds the events, to be published `delay_seconds` from now."""
+    add_delayed(transaction, [(event, delay_seconds) for event in events])
+
+
+def add_delayed(transaction: Transaction, events: Sequence[tuple[Event, float]]) -> None:
+    """Adds the events, each with its own delay in seconds; a relay that waits is woken after the commit.
+
+    A delayed row wakes it as well, because it does not know of it when it decides how long to sleep.
+    """
+    if not events:
+        return
+    rows = [_row_of(event, delay_seconds) for event, delay_seconds in events]
+    is_published = any(row["exchange"] is not None for row in rows)
+    ((is_relay_busy,),) = transaction.run(_INSERT, rows=orjson.dumps(rows).decode(), is_published=is_published)
+    if not is_relay_busy:
+        wake_relay_after_commit(transaction)
+
+
+def claim(transaction: Transaction, limit: int) -> list[Message]:
+    """Locks up to `limit` due rows, oldest first, that no other relay holds, until the transaction ends."""
+    return [_message_of(row) for row in transaction.run(_CLAIM, limit=limit)]
+
+
+def _message_of(row: Row) -> Message:
+    id_, type_, exchange, routing_key, body, correlation_id, payment_id = row
+    headers = {SHARD_HEADER: payment_id} if routing_key == NEW_PAYMENTS_KEY else None
+    return Message(id_, type_, exchange, routing_key, body.encode(), correlation_id, headers)
+
+
+def mark_published(transaction: Transaction, ids: Sequence[str]) -> float:
+    """Notes that the broker has taken these rows, the oldest first; gives that one's seconds from due to published."""
+    lag_seconds: float = transaction.run(_MARK_PUBLISHED, ids="{" + ",".join(ids) + "}", oldest=ids[0])[0][0]
+    return lag_seconds
+
+
+def mark_refused(
+    transaction: Transaction, refusals: Sequence[tuple[str, str]], delay_seconds_first: float, delay_seconds_max: float
+) -> dict[str, int]:
+    """Notes for each (id, error) that publishing failed, and puts its next try off; gives the tries so far by id.
+
+    The delay doubles with every try, from the first to the longest.
+    """
+    rows = transaction.run(
+        _MARK_REFUSED,
+        rows=orjson.dumps([{"id": id_, "error": error} for id_, error in refusals]).decode(),
+        delay_seconds_first=delay_seconds_first,
+        delay_seconds_max=delay_seconds_max,
+    )
+    return {id_: attempts for id_, attempts in rows}  # noqa: C416 -- rows are lists to the type checker.
+
+
+def seconds_until_due(session: Database | Session) -> float | None:
+    """How long until a row is to be published, not positive if one is now; None when no row waits at all."""
+    seconds: float | None = session.run(_SECONDS_UNTIL_DUE)[0][0]
+    return seconds
+
+
+def _row_of(event: Event, delay_seconds: float) -> dict[str, object]:
+    exchange, routing_key = route(event.type)
+    return {
+        "id": event.id,
+        "payment_id": event.payment_id,
+        "merchant_id": event.merchant_id,
+        "sequence": event.sequence,
+        "type": event.type,
+        "exchange": exchange,
+        "routing_key": routing_key,
+        "body": orjson.dumps(event.envelope()).decode(),
+        "correlation_id": event.correlation_id,
+        "time": event.time,
+        "delay_seconds": delay_seconds,
+    }

@@ -1,0 +1,42 @@
+"""Cursors: opaque marks of where a page ended.
+
+A cursor carries a checksum over the list it came from, so one that is damaged, or used with other filters or by another
+merchant, is refused and does not quietly skip payments. It protects nothing: every query names the merchant anyway.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from typing import Final
+from uuid import UUID
+
+from paybridge.core.errors import InvalidInput
+
+_VERSION: Final = b"\x01"
+_CHECKSUM_BYTES: Final = 12
+
+
+def encode_cursor(last_id: UUID, scope: str) -> str:
+    """The cursor behind the item `last_id` of the list that `scope` describes (merchant and filters)."""
+    payload = _VERSION + last_id.bytes
+    checksum = hashlib.sha256(payload + scope.encode()).digest()[:_CHECKSUM_BYTES]
+    return base64.urlsafe_b64encode(payload + checksum).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str, scope: str) -> UUID:
+    """The id that encode_cursor was given; raises InvalidInput (`cursor_invalid`)."""
+    try:
+        raw = base64.b64decode(cursor.encode("ascii") + b"=", altchars=b"-_", validate=True)
+        last_id = UUID(bytes=raw[1:17])
+    except (binascii.Error, ValueError):
+        raise _invalid() from None
+    # Encoding again proves the version, the checksum and the one spelling that base64 should have.
+    if encode_cursor(last_id, scope) != cursor:
+        raise _invalid()
+    return last_id
+
+
+def _invalid() -> InvalidInput:
+    return InvalidInput("cursor_invalid", "The cursor is not one that this list, with these filters, gave.", "cursor")

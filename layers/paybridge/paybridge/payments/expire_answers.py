@@ -1,0 +1,26 @@
+"""Forgets the answers of old idempotency keys; the keys themselves stay taken for ever."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from paybridge.database.database import Database
+from paybridge.payments.ports import Clock
+from paybridge.payments.store import maintenance
+
+ANSWER_KEPT = timedelta(hours=24)
+# Small enough to be quick, and a few rounds of it clear what a day's peak leaves for each run.
+BATCH_ROWS = 5_000
+BATCHES_MAX = 20
+
+
+def expire_answers(database: Database, clock: Clock) -> int:
+    """Forgets the answers kept for longer than 24 hours, and returns how many. Raises DatabaseUnavailable."""
+    before = clock.now() - ANSWER_KEPT
+    expired = 0
+    for _ in range(BATCHES_MAX):
+        batch = maintenance.expire_answers(database, before, BATCH_ROWS)
+        expired += batch
+        if batch < BATCH_ROWS:
+            break
+    return expired

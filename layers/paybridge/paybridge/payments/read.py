@@ -1,0 +1,14 @@
+"""Reading one payment."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from paybridge.database.database import Database
+from paybridge.payments.domain.payment import Payment
+from paybridge.payments.store import queries as payment_queries
+
+
+def read_payment(database: Database, merchant_id: UUID, payment_id: UUID) -> Payment | None:
+    """The merchant's payment; None when there is none, or it is somebody else's. Raises DatabaseUnavailable."""
+    return payment_queries.get(database, merchant_id, payment_id)

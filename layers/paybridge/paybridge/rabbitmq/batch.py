@@ -1,0 +1,170 @@
+"""A batch of messages, as Lambda's event source mapping for RabbitMQ hands it over or a worker takes it.
+
+The mapping knows no partial failure: raising returns the whole batch. So one bad message is taken out here, handed to
+the dead-letter exchange with a confirm and its reason, and the others go on.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from paybridge.core.errors import BrokerUnavailable, MalformedMessage
+from paybridge.core.events import DEAD_LETTER_EXCHANGE, DEAD_LETTER_KEY, Event, loggable_type, parse_envelope
+from paybridge.payments.ports import Message
+from paybridge.rabbitmq.logins import RenewedUrls, none_renewed
+from paybridge.rabbitmq.publisher import open_publisher
+
+if TYPE_CHECKING:
+    from paybridge.rabbitmq.subscription import Taken
+
+REASON_HEADER = "x-paybridge-reason"
+QUEUE_HEADER = "x-paybridge-queue"
+DEAD_LETTER_DEADLINE_SECONDS = 10.0
+REASON_CHARACTERS_MAX = 250
+SHORT_STRING_BYTES_MAX = 255
+# How often the mapping may have returned a message before it counts as the one that ends the function. A broker before
+# 4.3 ends it earlier, by the delivery limit of its queue; 4.3 counts a mapping's returns toward no limit. As many as
+# RabbitMQ 4 allows where nobody says otherwise: an outage returns batches as well.
+RETURNS_MAX = 20
+# By which broker tells how often: 4.3 in the first, those before in the second.
+RETURNS_HEADERS = ("x-acquired-count", "x-delivery-count")
+
+
+@dataclass(frozen=True, slots=True)
+class Poison:
+    """A message that no retry will mend, with the reason, which is logged and so repeats nothing of the content."""
+
+    queue: str
+    message_id: str
+    body: bytes
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An event that can be worked on, and the message it came in, byte for byte."""
+
+    queue: str
+    event: Event
+    message_id: str
+    body: bytes
+
+    def poison(self, reason: str) -> Poison:
+        """The message as poison, for what is found out later; `reason` must repeat nothing of its content."""
+        return Poison(self.queue, self.message_id, self.body, reason)
+
+
+@dataclass(slots=True)
+class Batch:
+    """Messages that are worked together: the events that can be worked on, and the poison."""
+
+    events: list[Received] = field(default_factory=list)
+    poison: list[Poison] = field(default_factory=list)
+
+
+def parse_batch(lambda_event: Mapping[str, Any], known_types: frozenset[str]) -> Batch:
+    """The batch in an `aws:rmq` event.
+
+    A message that is no CloudEvent of ours, or of a type not in `known_types`, or that was returned to its queue more
+    than RETURNS_MAX times, is poison. Raises MalformedMessage only when the invocation itself is no RabbitMQ batch.
+    """
+    by_queue = lambda_event.get("rmqMessagesByQueue")
+    if not isinstance(by_queue, Mapping):
+        raise MalformedMessage("the invocation is no aws:rmq event")
+    batch = Batch()
+    for queue_and_vhost, messages in by_queue.items():
+        queue = queue_and_vhost.partition("::")[0]
+        for message in messages:
+            _sort_into(batch, queue, message, known_types)
+    return batch
+
+
+def batch_of(deliveries: Sequence[Taken], known_types: frozenset[str]) -> Batch:
+    """The batch of what a worker has taken from its queues; poison is what it is in `parse_batch`."""
+    batch = Batch()
+    for delivery in deliveries:
+        _sort_body_into(batch, delivery.queue, delivery.message_id, delivery.body, known_types)
+    return batch
+
+
+async def bury(url: str, poison: Sequence[Poison], renewed_urls: RenewedUrls = none_renewed) -> None:
+    """Hands poison to the dead-letter exchange; returns once the broker has confirmed all of it.
+
+    `renewed_urls` are tried when the broker refuses the login of `url`. Raises BrokerUnavailable if it did not: the
+    caller then lets the whole batch return, so that nothing is lost.
+    """
+    messages = [_dead_letter(number, one) for number, one in enumerate(poison)]
+    async with open_publisher(url, renewed_urls) as publisher:
+        refusals = await publisher.publish(messages, DEAD_LETTER_DEADLINE_SECONDS)
+    refused = [refusal for refusal in refusals if refusal is not None]
+    if refused:
+        raise BrokerUnavailable(f"The dead-letter exchange did not take {len(refused)} messages: {refused[0]}.")
+
+
+def _sort_into(batch: Batch, queue: str, message: Mapping[str, Any], known_types: frozenset[str]) -> None:
+    try:
+        body = base64.b64decode(message["data"], validate=True)
+    except (binascii.Error, KeyError, TypeError, ValueError) as error:
+        batch.poison.append(Poison(queue, _message_id(message), b"", f"no body: {type(error).__name__}"))
+        return
+    returns = _returns(message)
+    if returns > RETURNS_MAX:
+        batch.poison.append(Poison(queue, _message_id(message), body, f"returned to its queue {returns} times"))
+    else:
+        _sort_body_into(batch, queue, _message_id(message), body, known_types)
+
+
+def _sort_body_into(batch: Batch, queue: str, message_id: str, body: bytes, known_types: frozenset[str]) -> None:
+    try:
+        event = _event_of(body)
+    except MalformedMessage as error:
+        batch.poison.append(Poison(queue, message_id, body, f"MalformedMessage: {error}"))
+        return
+    if event.type in known_types:
+        batch.events.append(Received(queue, event, message_id, body))
+    else:
+        batch.poison.append(Poison(queue, message_id, body, f"unknown type {loggable_type(event.type)}"))
+
+
+def _event_of(body: bytes) -> Event:
+    try:
+        envelope = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise MalformedMessage(f"JSONDecodeError at character {error.pos}") from None
+    return parse_envelope(envelope)
+
+
+def _returns(message: Mapping[str, Any]) -> int:
+    """How often the mapping has returned this message to its queue."""
+    headers = (message.get("basicProperties") or {}).get("headers") or {}
+    counts = (headers.get(name) for name in RETURNS_HEADERS)
+    return max((count for count in counts if isinstance(count, int)), default=0)
+
+
+def _message_id(message: Mapping[str, Any]) -> str:
+    properties = message.get("basicProperties") or {}
+    return str(properties.get("messageId") or "")
+
+
+def _dead_letter(number: int, poison: Poison) -> Message:
+    # A stranger's message may have no id, or one whose replaced bytes no longer fit AMQP's short string.
+    id_bytes = (poison.message_id or f"poison-{number}").encode(errors="replace")
+    message_id = id_bytes[:SHORT_STRING_BYTES_MAX].decode(errors="ignore")
+    return Message(
+        id=message_id,
+        type="dead-letter",
+        exchange=DEAD_LETTER_EXCHANGE,
+        routing_key=DEAD_LETTER_KEY,
+        body=poison.body,
+        correlation_id=message_id,
+        headers={
+            REASON_HEADER: poison.reason[:REASON_CHARACTERS_MAX],
+            QUEUE_HEADER: poison.queue,
+        },
+    )

@@ -1,0 +1,57 @@
+"""How many messages wait in queues, by AMQP alone.
+
+A passive declaration changes nothing and answers with the number. It takes no right on the queue; since RabbitMQ 4.3 it
+takes any, be it to write. The management API would need a user with a tag, and Amazon MQ's own metrics know no queues
+since RabbitMQ 4.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import aiormq
+from aio_pika.connection import make_url
+from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
+
+from paybridge.core.errors import BrokerUnavailable
+from paybridge.rabbitmq.logins import RenewedUrls, logged_in, none_renewed
+from paybridge.rabbitmq.publisher import CONNECT_DEADLINE_SECONDS, HEARTBEAT_SECONDS
+from paybridge.rabbitmq.subscription import answered, close, opening
+
+
+class AmqpQueueDepths:
+    """A `QueueDepths` that connects for each reading; `renewed_urls` are for when the login of `url` is refused."""
+
+    def __init__(self, url: str, renewed_urls: RenewedUrls = none_renewed) -> None:
+        self._url = url
+        self._renewed_urls = renewed_urls
+
+    async def read(self, queues: Sequence[str]) -> dict[str, int]:
+        """How many messages wait in each queue; see `paybridge.payments.ports.QueueDepths`."""
+        connection = await logged_in(_connected, self._url, self._renewed_urls)
+        try:
+            depths = {queue: await _depth(connection, queue) for queue in queues}
+        except (AMQPError, OSError, RuntimeError) as error:
+            raise BrokerUnavailable(f"Cannot ask the broker about its queues: {type(error).__name__}.") from error
+        finally:
+            await close(connection)
+        return {queue: depth for queue, depth in depths.items() if depth is not None}
+
+
+async def _connected(url: str) -> aiormq.Connection:
+    connection = aiormq.Connection(make_url(url, heartbeat=HEARTBEAT_SECONDS))
+    async with opening(connection), asyncio.timeout(CONNECT_DEADLINE_SECONDS):
+        await connection.connect()
+    return connection
+
+
+async def _depth(connection: aiormq.Connection, queue: str) -> int | None:
+    # A channel of its own, because the broker closes it when there is no such queue.
+    channel = await answered(connection.channel(publisher_confirms=False))
+    try:
+        declared = await answered(channel.queue_declare(queue, passive=True))
+    except ChannelNotFoundEntity:
+        return None
+    await answered(channel.close())
+    return declared.message_count

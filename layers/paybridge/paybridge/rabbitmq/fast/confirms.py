@@ -1,0 +1,116 @@
+"""A channel that counts the broker's confirms by the batch.
+
+aiormq makes a future for every message and, for a confirm of many, looks at every message that is on its way. Batches
+are what we publish: one future for each, and the numbers of its messages that are not settled yet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from aiormq.abc import AbstractConnection, ChannelFrame, ConfirmationFrameType
+from aiormq.channel import Channel
+from pamqp.commands import Basic
+from pamqp.header import ContentHeader
+
+from paybridge.payments.ports import Message
+
+REFUSED = "refused by the broker"
+UNROUTABLE = "unroutable: no queue is bound for this exchange and key"
+
+
+class SentBatch:
+    """Messages on their way: delivery tags from `first_tag` on, in the order of the messages."""
+
+    __slots__ = ("_first_tag", "_last_tag", "_lowest_tag", "_messages", "_unsettled", "all_settled", "refusals")
+
+    def __init__(self, messages: Sequence[Message], first_tag: int, all_settled: asyncio.Future[None]) -> None:
+        self._messages = messages
+        self._first_tag = self._lowest_tag = first_tag
+        self._last_tag = first_tag + len(messages) - 1
+        self._unsettled = set(range(first_tag, self._last_tag + 1))
+        # Done once the broker has spoken on every message; fails with the channel.
+        self.all_settled = all_settled
+        # For each message why the broker did not take it.
+        self.refusals: list[str | None] = [None] * len(messages)
+
+    def settle(self, tag: int, *, with_all_before: bool, refusal: str | None) -> None:
+        """Notes the broker's word on one message, or on it and all before it; other batches' are left out."""
+        first = self._lowest_tag if with_all_before else tag
+        settled = self._unsettled.intersection(range(first, min(tag, self._last_tag) + 1))
+        self._unsettled -= settled
+        if with_all_before:
+            # The next confirm of many need not look at these again.
+            self._lowest_tag = max(self._lowest_tag, tag + 1)
+        if refusal is not None:
+            self._refuse(settled, refusal)
+        if not self._unsettled and not self.all_settled.done():
+            self.all_settled.set_result(None)
+
+    def returned(self, message_id: str | None, frame: Basic.Return) -> bool:
+        """Notes that no queue wanted the message, whose confirm is still to come; false when it is of another batch.
+
+        Of several with one id, exchange and key it is the first that has not come back: they come back in order.
+        """
+        for number, message in enumerate(self._messages):
+            if (
+                message.id == message_id
+                and self.refusals[number] is None
+                and (message.exchange, message.routing_key) == (frame.exchange, frame.routing_key)
+            ):
+                self.refusals[number] = UNROUTABLE
+                return True
+        return False
+
+    def refuse_unsettled(self, reason: str) -> None:
+        """Notes the reason for every message that the broker has said nothing of."""
+        self._refuse(self._unsettled, reason)
+
+    def _refuse(self, tags: set[int], reason: str) -> None:
+        for tag in tags:
+            self.refusals[tag - self._first_tag] = reason
+
+
+class ConfirmChannel(Channel):
+    """aiormq's channel with a bookkeeping of confirms of its own: publish by `send` only."""
+
+    def __init__(self, connection: AbstractConnection, number: int) -> None:
+        super().__init__(connection, number)
+        self._batches: list[SentBatch] = []
+
+    async def send(self, messages: Sequence[Message], payload: bytes) -> SentBatch:
+        """Hands the frames of the batch to the connection's writer; batches arrive in the order of the calls.
+
+        Waits while the writer has too much before it; the caller sets the deadline, and calls `forget` in the end.
+        """
+        batch = SentBatch(messages, self.delivery_tag + 1, self.create_future())
+        self.delivery_tag += len(messages)
+        self._batches.append(batch)
+        await self.write_queue.put(ChannelFrame(payload, should_close=False))
+        return batch
+
+    def forget(self, batch: SentBatch) -> None:
+        """Ends the interest in a batch: what the broker says of it from now on is ignored."""
+        self._batches.remove(batch)
+
+    async def _on_confirm_frame(self, frame: ConfirmationFrameType) -> None:
+        refusal = None if isinstance(frame, Basic.Ack) else REFUSED
+        for batch in self._batches:
+            batch.settle(frame.delivery_tag or 0, with_all_before=getattr(frame, "multiple", False), refusal=refusal)
+
+    async def _on_return_frame(self, frame: Basic.Return) -> None:
+        header = await self._get_frame()
+        assert isinstance(header, ContentHeader)
+        await self._read_content(frame, header)
+        message_id = header.properties.message_id
+        any(batch.returned(message_id, frame) for batch in self._batches)
+
+
+async def open_confirm_channel(connection: AbstractConnection) -> ConfirmChannel:
+    """A new channel with confirms on the connection, under a number that is free."""
+    number = max(connection.channels, default=0) + 1
+    channel = ConfirmChannel(connection, number)
+    connection.channels[number] = channel
+    await channel.open()
+    return channel

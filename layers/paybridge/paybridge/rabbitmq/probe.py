@@ -1,0 +1,46 @@
+"""Asks the broker whether it speaks AMQP, without logging in."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from typing import Final
+from urllib.parse import urlsplit
+
+from paybridge.core.errors import BrokerUnavailable
+
+# A client's first eight bytes; the server answers with a method frame (type 1) on channel 0: connection.start.
+PROTOCOL_HEADER: Final = b"AMQP\x00\x00\x09\x01"
+METHOD_FRAME_START: Final = b"\x01\x00\x00"
+DEADLINE_SECONDS: Final = 2.0
+_DEFAULT_PORTS: Final = {"amqp": 5672, "amqps": 5671}
+
+
+class AmqpProbe:
+    """Checks the broker at an AMQP URL."""
+
+    def __init__(self, url: str, deadline_seconds: float = DEADLINE_SECONDS) -> None:
+        parts = urlsplit(url)
+        self._tls = parts.scheme == "amqps"
+        self._address = (parts.hostname or "localhost", parts.port or _DEFAULT_PORTS[parts.scheme])
+        self._deadline_seconds = deadline_seconds
+
+    def check(self) -> None:
+        """Returns once the broker has answered the AMQP header; raises BrokerUnavailable."""
+        try:
+            answer = self._first_bytes()
+        except OSError as error:
+            raise BrokerUnavailable("The broker does not answer.") from error
+        if answer != METHOD_FRAME_START:
+            raise BrokerUnavailable("Whatever answers at the broker's address does not speak AMQP 0-9-1.")
+
+    def _first_bytes(self) -> bytes:
+        with socket.create_connection(self._address, timeout=self._deadline_seconds) as plain:
+            if not self._tls:
+                return self._greet(plain)
+            with ssl.create_default_context().wrap_socket(plain, server_hostname=self._address[0]) as encrypted:
+                return self._greet(encrypted)
+
+    def _greet(self, connection: socket.socket) -> bytes:
+        connection.sendall(PROTOCOL_HEADER)
+        return connection.recv(len(METHOD_FRAME_START))

@@ -1,0 +1,209 @@
+"""Taking messages from queues on a connection of one's own, batch by batch, as a long-running worker does.
+
+All queues of a subscription share a channel, and with it one line of delivery tags: whatever queues a batch comes from,
+one acknowledgement of its last tag covers it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import aiormq
+import aiormq.abc
+from aio_pika.connection import make_url
+from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
+
+from paybridge.core.errors import BrokerLoginRefused, BrokerUnavailable
+from paybridge.rabbitmq.fast.deliveries import DeliveriesFirst, Delivery
+from paybridge.rabbitmq.fast.properties import read_properties
+from paybridge.rabbitmq.logins import REFUSALS, RenewedUrls, logged_in, none_renewed
+from paybridge.rabbitmq.publisher import CLOSE_DEADLINE_SECONDS, CONNECT_DEADLINE_SECONDS, HEARTBEAT_SECONDS
+
+# Every answer of the broker is waited for this long at most; a silent broker counts as away.
+ANSWER_DEADLINE_SECONDS = 10.0
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A message that the broker has handed over and that is not acknowledged yet."""
+
+    tag: int
+    queue: str
+    message_id: str
+    body: bytes
+
+
+class Subscription:
+    """The consumers of some queues on one channel; made by `subscribe`.
+
+    Every method raises BrokerUnavailable once the connection or the channel is lost. What was not acknowledged by then
+    is on its queue again.
+    """
+
+    def __init__(self) -> None:
+        self._channel: aiormq.abc.AbstractChannel
+        self._queues: Sequence[str] = ()
+        self._inbox: deque[Taken] = deque()
+        self._changed = asyncio.Event()
+        self._is_ending = False
+        self._is_lost = False
+
+    async def open(self, channel: aiormq.abc.AbstractChannel, queues: Sequence[str], prefetch: int) -> None:
+        """Begins to take messages, at most `prefetch` of each queue ahead of their acknowledgement."""
+        self._channel, self._queues = channel, queues
+        channel.closing.add_done_callback(self._lost)
+        channel.on_consumer_cancel_callbacks.add(self._lost)
+        await answered(channel.basic_qos(prefetch_count=prefetch))
+        for queue in queues:
+            try:
+                # The consumer's tag comes with each delivery: a queue's name tells where it came from.
+                await answered(channel.basic_consume(queue, _never_called, consumer_tag=queue))
+            except ChannelNotFoundEntity as error:
+                raise BrokerUnavailable(f"There is no queue {queue} on the broker.") from error
+
+    def take(self, delivery: Delivery) -> None:
+        """Is given every message that the broker hands over."""
+        message_id = read_properties(delivery.properties)["messageId"] or ""
+        self._inbox.append(Taken(delivery.tag, delivery.consumer_tag, message_id, delivery.body))
+        self._changed.set()
+
+    async def batch(self, size_max: int) -> list[Taken]:
+        """What has come, without waiting for more: one message on a quiet queue, up to `size_max` on a busy one.
+
+        Waits for the first message; empty once the subscription has ended and everything was taken.
+        """
+        while not self._inbox and not self._is_ending:
+            self._changed.clear()
+            self._ensure_open()
+            await self._changed.wait()
+        self._ensure_open()
+        return [self._inbox.popleft() for _ in range(min(size_max, len(self._inbox)))]
+
+    async def end(self) -> None:
+        """Takes nothing more. What has come already is still to be worked: to return it would count as a delivery."""
+        for queue in self._queues:
+            await self._sent(self._channel.basic_cancel(queue))
+        self._is_ending = True
+        self._changed.set()
+
+    async def acknowledge(self, last: Taken) -> None:
+        """Acknowledges this message and all before it."""
+        await self._sent(self._channel.basic_ack(last.tag, multiple=True))
+
+    async def acknowledge_one(self, taken: Taken) -> None:
+        """Acknowledges this message alone."""
+        await self._sent(self._channel.basic_ack(taken.tag))
+
+    async def give_back(self, last: Taken) -> None:
+        """Returns this message, all before it that are not acknowledged, and what nobody has asked for yet.
+
+        By a nack, which since RabbitMQ 4.3 does not count toward the delivery limit: the messages are not to blame. The
+        subscription ends, since it would be handed the same messages again at once.
+        """
+        await self.end()
+        last = self._inbox[-1] if self._inbox else last
+        self._inbox.clear()
+        await self._sent(self._channel.basic_nack(last.tag, multiple=True, requeue=True))
+
+    async def refuse(self, taken: Taken) -> None:
+        """Returns a message that is to blame: a reject counts toward the delivery limit on every RabbitMQ."""
+        await self._sent(self._channel.basic_reject(taken.tag, requeue=True))
+
+    def _lost(self, *_: Any) -> None:
+        self._is_lost = True
+        self._changed.set()
+
+    def _ensure_open(self) -> None:
+        if self._is_lost:
+            raise BrokerUnavailable("The connection to the broker was lost.")
+
+    async def _sent(self, step: Awaitable[Any]) -> None:
+        try:
+            await answered(step)
+        except AMQPError as error:
+            raise BrokerUnavailable("The connection to the broker was lost.") from error
+
+
+@asynccontextmanager
+async def subscribe(
+    url: str, queues: Sequence[str], prefetch: int, renewed_urls: RenewedUrls = none_renewed
+) -> AsyncIterator[Subscription]:
+    """A subscription to the queues on a connection of its own, closed at the end of the block.
+
+    `renewed_urls` are tried when the broker refuses the login of `url`. Raises BrokerUnavailable when the broker cannot
+    be reached, takes no login or lacks a queue.
+    """
+    connection, subscription = await logged_in(lambda one: _subscribed(one, queues, prefetch), url, renewed_urls)
+    try:
+        yield subscription
+    finally:
+        await close(connection)
+
+
+async def _subscribed(
+    url: str, queues: Sequence[str], prefetch: int
+) -> tuple[aiormq.abc.AbstractConnection, Subscription]:
+    subscription = Subscription()
+    connection = aiormq.Connection(
+        make_url(url, heartbeat=HEARTBEAT_SECONDS), transport_factory=DeliveriesFirst(subscription.take)
+    )
+    async with opening(connection):
+        async with asyncio.timeout(CONNECT_DEADLINE_SECONDS):
+            await connection.connect()
+            channel = await connection.channel(publisher_confirms=False)
+        await subscription.open(channel, queues, prefetch)
+    return connection, subscription
+
+
+@asynccontextmanager
+async def opening(connection: aiormq.abc.AbstractConnection) -> AsyncIterator[None]:
+    """Closes the connection when the block, which opens it, raises.
+
+    Raises BrokerLoginRefused or BrokerUnavailable for what the broker is to blame for.
+    """
+    place = f"{connection.url.host}:{connection.url.port}"
+    try:
+        yield
+    except BaseException as error:
+        await close(connection)
+        if isinstance(error, REFUSALS):
+            raise BrokerLoginRefused(f"The broker at {place} refuses the login.") from error
+        if isinstance(error, AMQPError | OSError | TimeoutError | RuntimeError):
+            raise BrokerUnavailable(f"Cannot reach the broker at {place}: {type(error).__name__}.") from error
+        raise
+
+
+async def answered(step: Awaitable[_Result]) -> _Result:
+    """What the broker answers; raises BrokerUnavailable when it does not, or the connection breaks meanwhile."""
+    try:
+        async with asyncio.timeout(ANSWER_DEADLINE_SECONDS):
+            return await step
+    except TimeoutError as error:
+        raise BrokerUnavailable("The broker does not answer.") from error
+    except asyncio.CancelledError as error:
+        # aiormq cancels its waiters when a connection breaks; only a cancellation of this task is meant for us.
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise BrokerUnavailable("The connection to the broker was lost.") from error
+
+
+async def _never_called(message: aiormq.abc.DeliveredMessage) -> None:
+    """aiormq wants a callback for each consumer; its deliveries go to `Subscription.take` instead."""
+    raise AssertionError(message)
+
+
+async def close(connection: aiormq.abc.AbstractConnection) -> None:
+    """Closes the connection, politely where the broker is still there."""
+    try:
+        async with asyncio.timeout(CLOSE_DEADLINE_SECONDS):
+            await connection.close()
+    except (AMQPError, OSError, TimeoutError):
+        return  # The broker is gone; there is nothing left to close.

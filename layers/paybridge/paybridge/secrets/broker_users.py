@@ -1,0 +1,89 @@
+"""The functions' users of the broker, by its management API: two that take turns, so that one always works.
+
+Lambda's mapping logs in by itself, with the secret's current version and no other. With one user its every reconnect
+would fail from the moment the password is set until the secret's stages have moved; with two, a rotation changes the
+password of the one that is not in use. Terraform makes both, and gives both the same rights
+(`infra/terraform/topology/users.tf`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Final
+from urllib.parse import quote
+
+import orjson
+from pyreqwest.client import SyncClient, SyncClientBuilder
+from pyreqwest.exceptions import PyreqwestError
+
+from paybridge.core.errors import BrokerUnavailable, RotationRefused
+from paybridge.payments.ports import Login
+from paybridge.rabbitmq.publisher import open_publisher
+
+TWIN_SUFFIX: Final = "-b"
+TIMEOUT: Final = timedelta(seconds=5)
+NOT_FOUND: Final = 404
+
+
+class BrokerUsers:
+    """A RotatedLogin; `url_of` gives the broker's AMQP URL with a login in it."""
+
+    def __init__(self, management_url: str, admin: Login, url_of: Callable[[Login], str]) -> None:
+        self._api = f"{management_url.rstrip('/')}/api"
+        self._admin = admin
+        self._url_of = url_of
+
+    def next_username(self, username: str) -> str:
+        """The other one of the two."""
+        first = username.removesuffix(TWIN_SUFFIX)
+        return first if username != first else first + TWIN_SUFFIX
+
+    def change(self, current: Login, pending: Login) -> None:
+        """Sets the password of the user that is not in use; its tags and permissions stay.
+
+        Raises BrokerUnavailable, and RotationRefused when the users are not those of the functions.
+        """
+        if self._admin.username in {current.username, pending.username}:
+            raise RotationRefused("The functions log in as the broker's administrator: give them a user of their own.")
+        path = f"users/{quote(pending.username, safe='')}"
+        with _client() as client:
+            user = self._ask(client, "GET", path)
+            if user is None:
+                raise RotationRefused(
+                    f"The broker has no user {pending.username} to take turns with {current.username}: apply "
+                    "infra/terraform/topology."
+                )
+            tags = user["tags"]
+            body = {"password": pending.password, "tags": tags if isinstance(tags, str) else ",".join(tags)}
+            self._ask(client, "PUT", path, body)
+
+    def test(self, login: Login) -> None:
+        """Returns when the login works, over AMQP and in the functions' virtual host."""
+        asyncio.run(_log_in(self._url_of(login)))
+
+    def _ask(self, client: SyncClient, method: str, path: str, body: dict[str, str] | None = None) -> Any:
+        """The JSON of the answer; None when there is none, or nothing at the path."""
+        request = client.request(method, f"{self._api}/{path}").basic_auth(self._admin.username, self._admin.password)
+        if body is not None:
+            request = request.body_json(body)
+        try:
+            response = request.build().send()
+            status, answer = response.status, bytes(response.bytes())
+        except (PyreqwestError, TimeoutError) as error:
+            raise BrokerUnavailable(f"The broker's management API does not answer: {type(error).__name__}.") from error
+        if status == NOT_FOUND:
+            return None
+        if not 200 <= status < 300:
+            raise BrokerUnavailable(f"The broker's management API answers {status} to {method} {path}.")
+        return orjson.loads(answer) if answer else None
+
+
+def _client() -> SyncClient:
+    return SyncClientBuilder().timeout(TIMEOUT).no_proxy().follow_redirects(False).build()
+
+
+async def _log_in(url: str) -> None:
+    async with open_publisher(url):
+        return

@@ -1,0 +1,105 @@
+"""Roles of PostgreSQL: the one the functions log in as, its password and what it may do.
+
+What a role may do is DDL, which takes no parameters: the server itself quotes every name that is put into it, and of a
+password it only ever sees what SCRAM keeps of it, so that no log of statements can hold one.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Final
+
+from scramp import ScramMechanism
+
+from paybridge.database.database import Database, Statement, Transaction
+
+# "role" in ASCII; any number will do as long as nobody else locks it.
+ROLES_LOCK: Final = 0x726F6C65
+# The number that PostgreSQL itself takes. The passwords are long and random, so more would add nothing but latency.
+SCRAM_ITERATIONS: Final = 4096
+
+_LOCK = Statement("SELECT pg_advisory_xact_lock(:key::bigint)")
+_QUOTED = Statement("SELECT format(:template::text, VARIADIC :values::text[])")
+_EXISTS = Statement("SELECT count(*) = 1 FROM pg_roles WHERE rolname = :role::text AND rolcanlogin")
+_NAME_IS_TAKEN = Statement("SELECT count(*) = 1 FROM pg_roles WHERE rolname = :role::text")
+_DATABASE = Statement("SELECT current_database()")
+
+# What the administrator has made in the schema, by an earlier way of migrating or by hand: partitions can be added to a
+# table by its owner alone. What an extension brought stays the extension's.
+_OWNED_BY_ADMIN = Statement("""
+    SELECT CASE o.kind WHEN 'p' THEN format('ALTER TABLE %s OWNER TO %I', o.id::regclass, :role::text)
+                       ELSE format('ALTER ROUTINE %s OWNER TO %I', o.id::regprocedure, :role::text) END
+    FROM (
+        SELECT 'pg_class'::regclass AS catalog, oid AS id, relowner AS owner, 'p' AS kind FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm')
+        UNION ALL
+        SELECT 'pg_class'::regclass, s.oid, s.relowner, 'p' FROM pg_class s
+        WHERE s.relnamespace = 'public'::regnamespace AND s.relkind = 'S'
+          -- A column's own sequence goes with its table.
+          AND NOT EXISTS (SELECT FROM pg_depend d
+                          WHERE d.classid = 'pg_class'::regclass AND d.objid = s.oid AND d.deptype IN ('a', 'i'))
+        UNION ALL
+        SELECT 'pg_proc'::regclass, oid, proowner, 'f' FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+    ) o
+    WHERE o.owner = current_user::regrole AND current_user <> :role::text
+      AND NOT EXISTS (SELECT FROM pg_depend d
+                      WHERE d.classid = o.catalog AND d.objid = o.id AND d.deptype = 'e')
+    ORDER BY o.kind, o.id
+""")
+
+
+def scram_verifier(password: str) -> str:
+    """What PostgreSQL keeps of a password: enough to check it, and not enough to log in with."""
+    salt, stored_key, server_key, iterations = ScramMechanism().make_auth_info(password, SCRAM_ITERATIONS)
+    parts = [base64.b64encode(part).decode() for part in (salt, stored_key, server_key)]
+    return f"SCRAM-SHA-256${iterations}:{parts[0]}${parts[1]}:{parts[2]}"
+
+
+def change_password(database: Database, role: str, password: str) -> None:
+    """Gives the role another password; a role may do that for itself. Sessions that are open stay open."""
+    with database.transaction() as transaction:
+        _set_password(transaction, role, password)
+
+
+def ensure_role(admin: Database, role: str, password: str) -> bool:
+    """Makes the role unless it is there and may log in: whether that was needed. It is granted nothing here.
+
+    Two at once are safe. Raises QueryFailed when the administrator may not make it.
+    """
+    with admin.transaction() as transaction:
+        transaction.run(_LOCK, key=ROLES_LOCK)
+        if transaction.run(_EXISTS, role=role)[0][0]:
+            return False
+        is_taken = transaction.run(_NAME_IS_TAKEN, role=role)[0][0]
+        _do(transaction, "ALTER ROLE %I LOGIN" if is_taken else "CREATE ROLE %I LOGIN", role)
+        _set_password(transaction, role, password)
+        return True
+
+
+def ensure_rights(admin: Database, role: str) -> int:
+    """Lets the role connect and have tables of its own, and gives it what the administrator has made in the schema.
+
+    Returns how many objects changed hands. Two at once are safe. Raises QueryFailed when the administrator may not.
+    """
+    with admin.transaction() as transaction:
+        transaction.run(_LOCK, key=ROLES_LOCK)
+        database: str = transaction.run(_DATABASE)[0][0]
+        _do(transaction, "GRANT CONNECT ON DATABASE %I TO %I", database, role)
+        _do(transaction, "GRANT USAGE, CREATE ON SCHEMA public TO %I", role)
+        changes = [change for (change,) in transaction.run(_OWNED_BY_ADMIN, role=role)]
+        if changes:
+            # Who is no superuser gives a thing away only to a role that he can become.
+            _do(transaction, "GRANT %I TO CURRENT_USER", role)
+            for change in changes:
+                transaction.run(Statement(change))
+            _do(transaction, "REVOKE %I FROM CURRENT_USER", role)
+        return len(changes)
+
+
+def _set_password(transaction: Transaction, role: str, password: str) -> None:
+    _do(transaction, "ALTER ROLE %I PASSWORD %L", role, scram_verifier(password))
+
+
+def _do(transaction: Transaction, template: str, *values: str) -> None:
+    sql: str = transaction.run(_QUOTED, template=template, values=list(values))[0][0]
+    transaction.run(Statement(sql))

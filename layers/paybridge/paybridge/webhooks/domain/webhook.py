@@ -1,0 +1,167 @@
+"""Webhooks as Standard Webhooks describes them: secrets, signatures, bodies, targets, and what follows an attempt."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from paybridge.core.errors import InvalidInput
+from paybridge.core.retry import GiveUp, RetryIn, after_failure
+
+SECRET_PREFIX = "whsec_"  # noqa: S105 - what every secret begins with, not one of them
+SECRET_BYTES_MIN = 24
+SECRET_BYTES_MAX = 64
+RETRY_DELAY_SECONDS_MAX = 24 * 3600
+"""No receiver may put an attempt off by more than a day, whatever its Retry-After says."""
+PORTS_ALLOWED = (443, 8443)
+URL_NOT_ALLOWED = "url_not_allowed"
+"""The one error of an attempt that no later attempt can mend."""
+INTERNAL_ERROR = "internal_error"
+"""The error of an attempt that failed by a fault of ours."""
+
+
+class InvalidSecret(InvalidInput, ValueError):
+    """The webhook secret is not `whsec_` and the base64 of 24 to 64 bytes."""
+
+    def __init__(self) -> None:
+        detail = (
+            f"A webhook secret is {SECRET_PREFIX} and the base64 of {SECRET_BYTES_MIN} to {SECRET_BYTES_MAX} bytes."
+        )
+        super().__init__("invalid_webhook_secret", detail)
+
+
+@dataclass(frozen=True, slots=True)
+class SendResult:
+    """What came of one HTTP request to a receiver.
+
+    Either `status_code` is set, or `error`: `timeout`, `connect_failed`, `tls_failed`, `address_not_allowed`,
+    `url_not_allowed`, `invalid_secret`, `protocol_error` or `internal_error`. `excerpt` is the beginning of the answer,
+    at most 256 characters with control characters escaped; `retry_after` is that header as received.
+    """
+
+    status_code: int | None
+    error: str | None
+    latency_ms: int
+    excerpt: str = ""
+    retry_after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The receiver said 2xx."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The receiver said 410: it wants no more of this payment's events."""
+
+
+Decision = Delivered | RetryIn | GiveUp | Gone
+
+
+def parse_secret(text: str) -> bytes:
+    """The key inside a `whsec_` secret; InvalidSecret when it is malformed, too short or too long."""
+    encoded = text.removeprefix(SECRET_PREFIX)
+    if encoded == text:
+        raise InvalidSecret
+    try:
+        key = base64.b64decode(encoded.rstrip("=") + "=" * (-len(encoded.rstrip("=")) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidSecret from None
+    if not SECRET_BYTES_MIN <= len(key) <= SECRET_BYTES_MAX:
+        raise InvalidSecret
+    return key
+
+
+def signature(keys: Sequence[bytes], message_id: str, timestamp_seconds: int, body: bytes) -> str:
+    """The `webhook-signature` header: one `v1,` signature per key, newest first, while a secret rotates."""
+    if not keys:
+        raise ValueError("a webhook cannot be signed without a key")
+    content = f"{message_id}.{timestamp_seconds}.".encode() + body
+    digests = (hmac.digest(key, content, hashlib.sha256) for key in keys)
+    return " ".join("v1," + base64.b64encode(digest).decode("ascii") for digest in digests)
+
+
+def signed_headers(keys: Sequence[bytes], message_id: str, now: datetime, body: bytes) -> dict[str, str]:
+    """The three headers of Standard Webhooks for an attempt made `now` (an aware time)."""
+    timestamp_seconds = int(now.timestamp())
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": str(timestamp_seconds),
+        "webhook-signature": signature(keys, message_id, timestamp_seconds, body),
+    }
+
+
+def build_body(event_type: str, time: str, data: Mapping[str, Any], sequence: int) -> bytes:
+    """The JSON sent to the receiver: the same event gives the same bytes on every attempt.
+
+    `time` is the event's RFC 3339 time. `sequence` counts the payment's events, so that a receiver can order them.
+    """
+    content = {"type": event_type, "timestamp": time, "data": {**data, "sequence": sequence}}
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def delivery_id(event_id: UUID, endpoint: str) -> UUID:
+    """The id of the delivery of an event to an endpoint: the same pair always gives the same id.
+
+    It is a UUIDv7 with the event's time, so that deliveries fall into the month of their event.
+    """
+    digest = int.from_bytes(hashlib.sha256(event_id.bytes + endpoint.encode()).digest()[:10])
+    time_bits = event_id.int >> 80
+    random_a, random_b = digest >> 68, digest & ((1 << 62) - 1)
+    return UUID(int=time_bits << 80 | 0x7 << 76 | random_a << 64 | 0b10 << 62 | random_b)
+
+
+def decide(result: SendResult, attempt: int, retry_delays_seconds: Sequence[float], now: datetime) -> Decision:
+    """What follows attempt `attempt` (from 1, of those that ended) under a schedule of the delays between attempts.
+
+    With n delays there are n + 1 attempts. A Retry-After may only lengthen a delay, and not beyond a day.
+    """
+    if result.status_code is not None and 200 <= result.status_code <= 299:
+        return Delivered()
+    if result.status_code == 410:
+        return Gone()
+    scheduled = GiveUp() if result.error == URL_NOT_ALLOWED else after_failure(attempt, retry_delays_seconds)
+    if isinstance(scheduled, GiveUp):
+        return scheduled
+    asked_seconds = parse_retry_after(result.retry_after, now) or 0
+    return RetryIn(min(max(scheduled.seconds, asked_seconds), RETRY_DELAY_SECONDS_MAX))
+
+
+def parse_retry_after(value: str | None, now: datetime) -> float | None:
+    """Seconds that a Retry-After header asks for: delta seconds or an HTTP date; None when it says nothing usable."""
+    text = (value or "").strip()
+    if text.isascii() and text.isdigit():
+        # More digits than a day needs say the same as a day.
+        return float(min(int(text[:12]), RETRY_DELAY_SECONDS_MAX))
+    try:
+        moment = parsedate_to_datetime(text)
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now.timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return min(max(seconds, 0.0), float(RETRY_DELAY_SECONDS_MAX))
+
+
+def is_target_allowed(scheme: str, port: int) -> bool:
+    """Whether webhooks go to this scheme and port of a public address: https on the ports customary for it."""
+    return scheme == "https" and port in PORTS_ALLOWED
+
+
+def origin_of(url: str) -> str:
+    """`scheme://host:port` of a URL, in lower case: the receiver that is fast or slow as a whole."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        return "invalid"
+    return f"{parts.scheme.lower()}://{(parts.hostname or '').lower()}:{port}"

@@ -1,0 +1,304 @@
+"""Child processes of the offline stack: started in sessions of their own, remembered in files, stopped by id.
+
+A pid file holds the creation time beside the id, so that a number which the system has given to another program
+since is never signalled.
+"""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+
+from local.errors import LocalError, NotReadyError, PortTakenError, ServerDiedError
+from local.servers.open_files import raise_limit
+
+POLL_SECONDS = 0.02
+LOG_TAIL_LINES = 12
+
+
+class StoppingError(LocalError):
+    """The stack is being stopped; nothing more is started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """One running process of the stack."""
+
+    name: str
+    process: psutil.Process
+    popen: "subprocess.Popen[bytes]"
+    log: Path
+    stop_signal: int
+
+
+@dataclass(slots=True)
+class Processes:
+    """The processes of one stack, with their pid files and logs below `state_dir`."""
+
+    state_dir: Path
+    children: list[Child] = field(default_factory=list)
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _tools: set["subprocess.Popen[bytes]"] = field(default_factory=set)
+
+    def start(
+        self,
+        name: str,
+        command: Sequence[str | Path],
+        environment: Mapping[str, str],
+        *,
+        uid: int | None = None,
+        cwd: Path | None = None,
+        stop_signal: int = signal.SIGTERM,
+    ) -> Child:
+        """Start `command` with its output in `<state>/logs/<name>.log`, as user `uid` if given.
+
+        `stop_signal` is the one by which the program is asked to end.
+        """
+        log = self.log_of(name)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        raise_limit()
+        with self._lock, log.open("ab") as output:
+            self._refuse_when_stopping()
+            popen = subprocess.Popen(
+                [str(part) for part in command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=dict(environment),
+                cwd=cwd,
+                start_new_session=True,
+                **_as_user(uid),
+            )
+            child = Child(name, psutil.Process(popen.pid), popen, log, stop_signal)
+            self.children.append(child)
+            write_pid_file(self.state_dir, name, child.process, stop_signal)
+        return child
+
+    def run_tool(
+        self, command: Sequence[str | Path], environment: Mapping[str, str] | None = None, *, uid: int | None = None
+    ) -> str:
+        """Run a program to its end and give its output; it is killed when the stack stops meanwhile.
+
+        Raises LocalError with the last lines of the output when the program fails.
+        """
+        with self._lock:
+            self._refuse_when_stopping()
+            popen = subprocess.Popen(
+                [str(part) for part in command],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=dict(os.environ if environment is None else environment),
+                start_new_session=True,
+                **_as_user(uid),
+            )
+            self._tools.add(popen)
+        output = str(popen.communicate()[0], errors="replace")
+        self._tools.discard(popen)
+        self._refuse_when_stopping()
+        if popen.returncode != 0:
+            raise LocalError(f"`{Path(command[0]).name}` failed: {_tail(output)}")
+        return output
+
+    def wait_until_ready(self, child: Child, is_ready: Callable[[], bool], seconds_max: float) -> None:
+        """Return when `is_ready`; raise ServerDiedError or NotReadyError when that does not happen."""
+        deadline = time.monotonic() + seconds_max
+        while not is_ready():
+            self._refuse_when_stopping()
+            if not is_alive(child.process):
+                raise ServerDiedError(died_sentence(child))
+            if time.monotonic() > deadline:
+                raise NotReadyError(f"{child.name} was not ready after {seconds_max:.0f} s: see {child.log}.")
+            time.sleep(POLL_SECONDS)
+
+    def wait_while_starting(self, is_done: Callable[[], bool]) -> None:
+        """Return when `is_done`, which another part of the start brings about; StoppingError when the start fails."""
+        while not is_done():
+            self._refuse_when_stopping()
+            time.sleep(POLL_SECONDS)
+
+    def first_dead(self) -> Child | None:
+        """A child that has ended by itself, if there is one."""
+        return next((child for child in list(self.children) if not is_alive(child.process)), None)
+
+    def stop_child(self, name: str, seconds_max: float = 20) -> None:
+        """Stop one child, by its signal and after `seconds_max` by SIGKILL, and forget it."""
+        for child in [child for child in self.children if child.name == name]:
+            stop_process(child.process, seconds_max, child.stop_signal)
+            child.popen.wait()
+            self.children.remove(child)
+            pid_file(self.state_dir, name).unlink(missing_ok=True)
+
+    def stop(self, seconds_max: float = 20) -> None:
+        """Stop every child in the reverse order of their start; nothing can be started afterwards."""
+        self._stopping.set()
+        with self._lock:
+            for tool in list(self._tools):
+                kill_session(tool.pid)
+        for child in reversed(list(self.children)):
+            self.stop_child(child.name, seconds_max)
+
+    def log_of(self, name: str) -> Path:
+        return self.state_dir / "logs" / f"{name}.log"
+
+    def _refuse_when_stopping(self) -> None:
+        if self._stopping.is_set():
+            raise StoppingError("The stack is being stopped.")
+
+
+def pid_file(state_dir: Path, name: str) -> Path:
+    return state_dir / "pids" / f"{name}.json"
+
+
+def write_pid_file(state_dir: Path, name: str, process: psutil.Process, stop_signal: int = signal.SIGTERM) -> None:
+    path = pid_file(state_dir, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    record = {"pid": process.pid, "create_time": process.create_time(), "stop_signal": int(stop_signal)}
+    path.write_text(json.dumps(record))
+
+
+def read_pid_file(path: Path) -> tuple[psutil.Process, int] | None:
+    """The process recorded in `path` and its stop signal, when it still runs and is still that process."""
+    try:
+        recorded = json.loads(path.read_text())
+        stop_signal = int(recorded["stop_signal"])
+        process = psutil.Process(recorded["pid"])
+        same = abs(process.create_time() - recorded["create_time"]) < 0.01
+    except (OSError, ValueError, KeyError, psutil.Error):
+        return None
+    return (process, stop_signal) if same and is_alive(process) else None
+
+
+def running(state_dir: Path) -> dict[str, tuple[psutil.Process, int]]:
+    """The processes of the stack in `state_dir` that run now, with their stop signals, by name."""
+    found = {path.stem: read_pid_file(path) for path in sorted((state_dir / "pids").glob("*.json"))}
+    return {name: recorded for name, recorded in found.items() if recorded is not None}
+
+
+def stop_recorded(state_dir: Path, seconds_max: float = 20) -> list[str]:
+    """Stop what the pid files in `state_dir` name, remove the files, and give the names of what was stopped."""
+    found = running(state_dir)
+    # The last one started goes first, as in `Processes.stop`: RabbitMQ takes long to end without its port mapper.
+    for process, stop_signal in sorted(found.values(), key=lambda one: one[0].create_time(), reverse=True):
+        stop_process(process, seconds_max, stop_signal)
+    for path in (state_dir / "pids").glob("*.json"):
+        path.unlink(missing_ok=True)
+    return sorted(found)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether `process` runs; one that has ended and waits for its parent to notice does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def stop_process(process: psutil.Process, seconds_max: float, stop_signal: int = signal.SIGTERM) -> None:
+    """End `process` and what it has started, politely first."""
+    try:
+        family = process.children(recursive=True)
+        process.send_signal(stop_signal)
+    except psutil.NoSuchProcess:
+        family = []
+    stubborn = [*left_alive([process], seconds_max), *left_alive(family, 1)]
+    for left in stubborn:
+        _kill(left)
+    left_alive(stubborn, 5)
+
+
+def kill_session(leader_pid: int) -> None:
+    """Kill the process group of a child that leads a session of its own."""
+    try:
+        os.killpg(leader_pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def ensure_port_free(port: int, user: str, variable: str) -> None:
+    """Raise PortTakenError, with a sentence that names `variable`, when something listens on `port`.
+
+    So it does for a port that the system had lent to a client's connection and keeps for a minute after its end.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise PortTakenError(port, user, variable, is_lent=not accepts_connections(port)) from None
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nothing uses at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def accepts_connections(port: int) -> bool:
+    """Whether something listens on `port` of 127.0.0.1."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def answers(url: str, authorization: str = "") -> bool:
+    """Whether a GET of `url` on this machine succeeds. An HTTP library would take longer to load than this is asked."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=10)
+    try:
+        connection.request("GET", parts.path, headers={"Authorization": authorization} if authorization else {})
+        return 200 <= connection.getresponse().status < 300
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def died_sentence(child: Child) -> str:
+    """What to tell the user about a child that ended by itself."""
+    log = child.log.read_text(errors="replace") if child.log.is_file() else ""
+    return f"{child.name} ended by itself; the end of {child.log}: {_tail(log)}"
+
+
+def left_alive(processes: Sequence[psutil.Process], seconds_max: float) -> list[psutil.Process]:
+    """Those that have not ended after `seconds_max`.
+
+    psutil's own waiting also waits for an ended process to be taken notice of, which the first process of a container
+    does late or never for the orphans of a killed supervisor.
+    """
+    deadline = time.monotonic() + seconds_max
+    while (alive := [process for process in processes if is_alive(process)]) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    return alive
+
+
+def _kill(process: psutil.Process) -> None:
+    try:
+        process.kill()
+    except psutil.NoSuchProcess:
+        return
+
+
+def _tail(text: str) -> str:
+    lines = text.strip().splitlines()[-LOG_TAIL_LINES:]
+    return "\n  ".join(["", *lines]) if lines else "(no output)"
+
+
+def _as_user(uid: int | None) -> dict[str, Any]:
+    """Arguments of Popen that change the user; the groups of the present one are given up with it."""
+    return {} if uid is None else {"user": uid, "group": uid, "extra_groups": []}

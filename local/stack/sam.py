@@ -1,0 +1,159 @@
+"""The sam command: builds the functions of `template.yaml`, deploys them to an endpoint, follows their logs."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from infra.sam_template.intrinsics import SSM_TYPE_PREFIX
+from local.errors import LocalError, MissingToolError
+from local.servers import aws, ministack
+from local.servers.processes import Child, Processes, StoppingError, accepts_connections
+from local.settings import AWS_KEYS, AWS_REGION, PROJECT, LocalSettings
+
+SAM = PROJECT / ".venv-sam" / "bin" / "sam"
+STACK_NAME = "paybridge-local"
+ARTIFACTS_BUCKET = "paybridge-local-artifacts"
+# What the layer's makefile calls wheels for this machine instead of Lambda's own platform.
+HOST = "host"
+# The first time it fetches Lambda's image and builds one with the layer.
+START_LAMBDA_SECONDS_MAX = 900
+# None of samconfig.toml, whose deployments are real ones.
+NO_CONFIGURATION = ("--config-env", "offline")
+
+
+def build(settings: LocalSettings, processes: Processes, platform: str) -> Path:
+    """Build functions and layer for a platform of the layer's makefile; returns the built template. Raises LocalError.
+
+    For `host` the layer fits MiniStack's Python, which runs the functions.
+    """
+    _require()
+    folder = settings.state_dir / "sam"
+    command: list[str | Path] = [SAM, "build", *NO_CONFIGURATION, "--template-file", PROJECT / "template.yaml"]
+    command += ["--parallel", "--build-dir", folder / "build", "--cache-dir", folder / "cache"]
+    python = ministack.PYTHON if platform == HOST else Path(sys.executable)
+    variables = {"PAYBRIDGE_ARCHITECTURE": platform, "PYTHON": str(python)}
+    processes.run_tool(command, environment(settings, variables))
+    return folder / "build" / "template.yaml"
+
+
+def fit_to_emulators(template: Path) -> None:
+    """Take four things out of a built template that the emulators do not know, and nothing else.
+
+    CodeDeploy, which no emulator has, moves aliases gradually on AWS; without it they move at once, and the hook that
+    it calls is deployed but not called. The others are MiniStack's: it has no alarms over several metrics, no schedules
+    of rotations, and applies the pattern for the name of an SSM parameter to that parameter's value.
+    """
+    document = yaml.safe_load(template.read_text(encoding="utf-8"))
+    for parameter in document["Parameters"].values():
+        if parameter["Type"].startswith(SSM_TYPE_PREFIX):
+            parameter.pop("AllowedPattern", None)
+    for logical_id, resource in list(document["Resources"].items()):
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"].pop("DeploymentPreference", None)
+        elif _is_unknown(resource):
+            del document["Resources"][logical_id]
+    template.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+
+
+def _is_unknown(resource: Mapping[str, Any]) -> bool:
+    if resource["Type"] == "AWS::CloudWatch::Alarm":
+        return "Metrics" in resource["Properties"]
+    return bool(resource["Type"] == "AWS::SecretsManager::RotationSchedule")
+
+
+def name_endpoint(template: Path, url: str) -> None:
+    """Tell the functions of a built template where AWS is: `sam local` passes on no variable that is not in it."""
+    document = yaml.safe_load(template.read_text(encoding="utf-8"))
+    document["Globals"]["Function"]["Environment"]["Variables"]["AWS_ENDPOINT_URL"] = url
+    template.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+
+
+def deploy(settings: LocalSettings, processes: Processes, template: Path, parameters: Mapping[str, str]) -> None:
+    """Deploy a built template to the stack's endpoint, as `sam deploy` does it on AWS. Raises LocalError."""
+    s3 = aws.client(settings, "s3")
+    if ARTIFACTS_BUCKET not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
+        s3.create_bucket(Bucket=ARTIFACTS_BUCKET, CreateBucketConfiguration={"LocationConstraint": AWS_REGION})
+    command: list[str | Path] = [SAM, "deploy", *NO_CONFIGURATION, "--template-file", template]
+    command += ["--stack-name", STACK_NAME, "--s3-bucket", ARTIFACTS_BUCKET, "--capabilities", "CAPABILITY_IAM"]
+    command += ["--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar", *overrides(parameters)]
+    try:
+        # Asking every 5 s, as for AWS, takes longer than everything else here.
+        processes.run_tool(command, environment(settings, {"SAM_CLI_POLL_DELAY": "0.5"}))
+    except StoppingError:
+        raise
+    except LocalError as error:
+        reasons = _failures(settings)
+        raise LocalError(f"The deployment failed. {reasons}" if reasons else str(error)) from None
+
+
+def _failures(settings: LocalSettings) -> str:
+    """Which resources failed and why, as CloudFormation says; empty where it came to none."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        events = aws.client(settings, "cloudformation").describe_stack_events(StackName=STACK_NAME)["StackEvents"]
+    except (BotoCoreError, ClientError):
+        return ""
+    failed = [event for event in events if event["ResourceStatus"].endswith("_FAILED")]
+    return " ".join(f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', '')}" for event in failed)
+
+
+def start_lambda(
+    settings: LocalSettings,
+    processes: Processes,
+    template: Path,
+    parameters: Mapping[str, str],
+    functions: Sequence[str],
+    *,
+    has_image: bool,
+) -> Child:
+    """Start `sam local start-lambda` with one container for each of the functions, and return when it listens.
+
+    Without its image, `has_image`, Lambda's is fetched first, which takes minutes. Raises LocalError.
+    """
+    command: list[str | Path] = [SAM, "local", "start-lambda", *functions, *NO_CONFIGURATION]
+    command += ["--template-file", template, "--host", "127.0.0.1", "--port", str(settings.lambda_port)]
+    command += ["--warm-containers", "EAGER", "--no-watch", *overrides(parameters)]
+    # Otherwise it asks the registry even for what is here, which fails offline.
+    command += ["--skip-pull-image"] if has_image else []
+    child = processes.start("sam", command, environment(settings))
+    processes.wait_until_ready(child, lambda: accepts_connections(settings.lambda_port), START_LAMBDA_SECONDS_MAX)
+    return child
+
+
+def follow_logs(settings: LocalSettings, processes: Processes) -> Child:
+    """Start writing what the deployed functions log to the stack's logs."""
+    command: list[str | Path] = [SAM, "logs", *NO_CONFIGURATION, "--stack-name", STACK_NAME, "--tail"]
+    return processes.start("functions", command, environment(settings))
+
+
+def overrides(parameters: Mapping[str, str]) -> Sequence[str]:
+    """The option that gives values to the template's parameters."""
+    return ["--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items())]
+
+
+def environment(settings: LocalSettings, more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """An environment in which AWS is the stack's endpoint: nothing is left of the user's own account."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return {
+        **own,
+        **AWS_KEYS,
+        "AWS_ENDPOINT_URL": settings.aws_url,
+        "AWS_DEFAULT_REGION": AWS_REGION,
+        # Neither a profile nor a session of the user's is looked for.
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "SAM_CLI_TELEMETRY": "0",
+        "__SAM_CLI_APP_DIR": str(settings.state_dir / "sam" / "home"),
+        "PYTHONUNBUFFERED": "1",
+        **(more or {}),
+    }
+
+
+def _require() -> None:
+    if not SAM.exists():
+        raise MissingToolError(f"sam is not installed in {SAM.parents[1]}: `make localstack` installs it.")

@@ -1,0 +1,122 @@
+"""What the functions find in their surroundings: SSM parameters, secrets, and merchants with API keys.
+
+The keys are public, and good for the offline stack only.
+"""
+
+import json
+from contextlib import closing
+from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from local.servers import aws, rabbitmq
+from local.servers.postgres import connect
+from local.settings import AWS_REGION, LocalSettings
+
+DEMO_API_KEY = "secret-api-key"
+DEMO_WEBHOOK_SECRET = "whsec_cGF5YnJpZGdlLWxvY2FsLXdlYmhvb2stc2VjcmV0ISE="
+OTHER_API_KEY = "secret-other-key"
+OPERATOR_API_KEY = "secret-operator-key"
+ARCHIVE_BUCKET = "paybridge-local-archive"
+EVENT_BUS = "paybridge-local"
+
+
+def write_aws(settings: LocalSettings, postgres_url: str, amqp_url: str) -> None:
+    """Write the secrets and parameters that `template.yaml` names into the AWS fake; `amqp_url` is the functions'."""
+    secrets = aws.client(settings, "secretsmanager")
+    database = urlsplit(postgres_url)
+    database_secret = _put_secret(secrets, "paybridge/local/database", _credentials(postgres_url))
+    broker_secret = _put_secret(secrets, "paybridge/local/broker", _credentials(amqp_url))
+    administrator = settings.rabbitmq_management_url or rabbitmq.amqp_url_of(settings)
+    broker_admin_secret = _put_secret(secrets, "paybridge/local/broker-admin", _credentials(administrator))
+    key = f"arn:aws:kms:{AWS_REGION}:123456789012:key/00000000-0000-4000-8000-000000000000"
+    parameters = {
+        "database/host": settings.seen_by_functions(database.hostname or "127.0.0.1"),
+        "database/instance-host": settings.seen_by_functions(database.hostname or "127.0.0.1"),
+        "database/port": str(database.port or 5432),
+        "database/name": database.path.lstrip("/"),
+        "database/secret-id": database_secret,
+        "database/admin-secret-id": database_secret,
+        "broker/url": settings.seen_by_functions(_place_of(amqp_url)),
+        "broker/management-url": settings.seen_by_functions(
+            _place_of(settings.rabbitmq_management_url or f"http://127.0.0.1:{settings.management_port}")
+        ),
+        "broker/arn": f"arn:aws:mq:{AWS_REGION}:123456789012:broker:paybridge-local:b-local",
+        "broker/secret-id": broker_secret,
+        "broker/admin-secret-id": broker_admin_secret,
+        "gateway/url": settings.seen_by_functions(settings.gateway_url),
+        "network/subnet-ids": "subnet-local",
+        "network/security-group-ids": "sg-local",
+        "secrets/key-arn": key,
+        "alarms/topic-arn": f"arn:aws:sns:{AWS_REGION}:123456789012:paybridge-local-alarms",
+        "archive/bucket": ARCHIVE_BUCKET,
+        "events/bus-name": EVENT_BUS,
+    }
+    ssm = aws.client(settings, "ssm")
+    for name, value in parameters.items():
+        ssm.put_parameter(Name=f"/paybridge/dev/{name}", Value=value, Type="String", Overwrite=True)
+
+
+def create_archive_and_bus(settings: LocalSettings) -> None:
+    """Make the bucket and the event bus that the parameters name, where they are not there yet."""
+    s3, events = aws.client(settings, "s3"), aws.client(settings, "events")
+    if ARCHIVE_BUCKET not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
+        s3.create_bucket(Bucket=ARCHIVE_BUCKET, CreateBucketConfiguration={"LocationConstraint": AWS_REGION})
+    if EVENT_BUS not in {bus["Name"] for bus in events.list_event_buses()["EventBuses"]}:
+        events.create_event_bus(Name=EVENT_BUS)
+
+
+def parameter(settings: LocalSettings, name: str) -> str:
+    """The value of one SSM parameter in the AWS fake."""
+    return str(aws.client(settings, "ssm").get_parameter(Name=name)["Parameter"]["Value"])
+
+
+def migrate_and_register(postgres_url: str) -> None:
+    """Bring the schema up to date, then make the demo merchants and the operator known."""
+    from paybridge.access.register import register_merchant
+    from paybridge.database.connecting import DatabaseAddress
+    from paybridge.database.database import Database
+    from paybridge.database.migrations import HEAD, migrate
+
+    parts = urlsplit(postgres_url)
+    address = DatabaseAddress(
+        host=parts.hostname or "127.0.0.1",
+        port=parts.port or 5432,
+        name=parts.path.lstrip("/"),
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+    )
+    with closing(Database(address, "paybridge-seed")) as database:
+        # Alembic takes longer to load than everything else here.
+        if not _is_at(postgres_url, HEAD):
+            migrate(database)
+        for name, key in (("Demo", DEMO_API_KEY), ("Other", OTHER_API_KEY)):
+            register_merchant(database, name=name, api_key=key, webhook_secret=DEMO_WEBHOOK_SECRET)
+        register_merchant(database, name="Operator", api_key=OPERATOR_API_KEY, role="operator")
+
+
+def _is_at(postgres_url: str, revision: str) -> bool:
+    """Whether the schema is at this revision."""
+    with closing(connect(postgres_url)) as connection:
+        if connection.run("SELECT to_regclass('alembic_version')") == [[None]]:
+            return False
+        return bool(connection.run("SELECT version_num FROM alembic_version") == [[revision]])
+
+
+def _put_secret(client: Any, name: str, value: dict[str, str]) -> str:
+    """Create or replace a secret and give its ARN."""
+    text = json.dumps(value)
+    try:
+        return str(client.create_secret(Name=name, SecretString=text)["ARN"])
+    except client.exceptions.ResourceExistsException:
+        return str(client.put_secret_value(SecretId=name, SecretString=text)["ARN"])
+
+
+def _credentials(url: str) -> dict[str, str]:
+    parts = urlsplit(url)
+    return {"username": unquote(parts.username or ""), "password": unquote(parts.password or "")}
+
+
+def _place_of(url: str) -> str:
+    """The URL without credentials and virtual host, which the functions get from elsewhere."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], "", "", ""))

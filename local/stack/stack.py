@@ -1,0 +1,320 @@
+"""The whole offline stack: what starts, in which order, and how all of it stops again."""
+
+import importlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Self
+from urllib.parse import unquote, urlsplit
+
+from local.errors import ServerDiedError
+from local.servers import aws, compose, moto, postgres, rabbitmq
+from local.servers.postgres import PostgresServer
+from local.servers.processes import Child, Processes, answers, died_sentence, ensure_port_free, stop_recorded
+from local.servers.progress import Progress
+from local.servers.rabbitmq import RabbitMQServer
+from local.settings import AWS_KEYS, AWS_REGION, PROJECT, PYTHON_PATH, LocalSettings, variable_of
+from local.stack import seed, topology, workers
+from local.stack.forward import FORWARDING, is_own_address
+
+START_SECONDS_MAX = 60
+# The bridge waits for RabbitMQ, which takes longest.
+BRIDGE_SECONDS_MAX = rabbitmq.START_SECONDS_MAX + START_SECONDS_MAX
+BRIDGE_READY = b"ready: API"
+# Output and errors of the process that `up` leaves in the background: open already when the stack starts.
+SUPERVISOR, ERRORS = "supervisor", "errors"
+# Where the offline stack differs from the template's defaults; delays are short, because a person waits for them.
+PARAMETERS = {
+    "EnvironmentName": "local",
+    "DatabaseTls": "disable",
+    "GatewayRetryDelaysSeconds": "1,2",
+    "CircuitCooldownSeconds": "5",
+    "WebhookRetryDelaysSeconds": "1,2,4",
+    "WebhookLocalNetworks": "127.0.0.0/8,::1/128",
+    "StuckAfterSeconds": "60",
+}
+PORTS = {
+    "amqp_port": "RabbitMQ",
+    "management_port": "RabbitMQ management",
+    "postgres_port": "PostgreSQL",
+    "aws_port": "the AWS fake",
+    "gateway_port": "the simulated gateway",
+    "sink_port": "the webhook sink",
+    "lambda_port": "the Lambda host",
+    "api_port": "the API",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Urls:
+    """Where the parts of a running stack are."""
+
+    api: str
+    gateway: str
+    sink: str
+    aws: str
+    amqp: str
+    management: str
+    postgres: str
+
+
+@dataclass(slots=True)
+class Stack:
+    """One stack; use it as a context manager, or call `start` and, whatever happens, `stop`."""
+
+    settings: LocalSettings
+    progress: Progress = field(default_factory=Progress)
+    processes: Processes = field(init=False)
+    database: PostgresServer = field(init=False)
+    broker: RabbitMQServer = field(init=False)
+    _is_migrated: threading.Event = field(init=False, default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.processes = Processes(self.settings.state_dir)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def urls(self) -> Urls:
+        settings = self.settings
+        return Urls(
+            api=settings.api_url,
+            gateway=settings.gateway_url,
+            sink=settings.sink_url,
+            aws=settings.aws_url,
+            amqp=self.broker.amqp_url,
+            management=self.broker.management_url,
+            postgres=self.database.url,
+        )
+
+    @property
+    def _vhost(self) -> str:
+        """The virtual host that the broker's URL names."""
+        return unquote(urlsplit(rabbitmq.amqp_url_of(self.settings)).path[1:]) or "/"
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The values of the template's parameters."""
+        shards = self.settings.payment_shards or topology.payment_shards()
+        networks = PARAMETERS["WebhookLocalNetworks"]
+        if self.settings.container_host:
+            networks += f",{self.settings.container_host}/32"
+        own = {"PaymentShards": str(shards), "BrokerVirtualHost": self._vhost, "WebhookLocalNetworks": networks}
+        return {**PARAMETERS, **own}
+
+    def start(self) -> None:
+        """Start everything and return when payments can be sent.
+
+        Raises LocalError with a sentence for the user; nothing is left running then.
+        """
+        # The functions run on this machine.
+        self.settings = replace(self.settings, container_host="")
+        parts = [self._start_postgres, self._start_rabbitmq, self._start_gateway, self._start_sink]
+        self._start(PORTS, [*parts, self._start_moto_and_functions])
+        self._or_stop(self.start_workers)
+
+    def start_servers(self) -> None:
+        """Start PostgreSQL, RabbitMQ and the AWS fake alone, as `start` does."""
+        ports = ("postgres_port", "amqp_port", "management_port", "aws_port")
+        self._start(ports, [self._start_postgres, self._start_rabbitmq, self._start_moto])
+
+    def declare_topology(self) -> None:
+        """Declare queues and, on a broker of our own, the functions' users: part of `start`, or after its data is lost.
+
+        Raises LocalError when the broker refuses.
+        """
+        shards, management_url = self.settings.payment_shards, self.broker.management_url
+        topology.declare(management_url, self._vhost, payment_shards=shards)
+        if not self.settings.rabbitmq_url:
+            topology.declare_functions_users(management_url, self._vhost, payment_shards=shards)
+
+    def start_functions(self) -> None:
+        """Start the functions with what is in front of them: part of `start`, or again after they were stopped."""
+        settings = self.settings
+        with self.progress.step(f"functions, schedules and queue mappings; API on port {settings.api_port}"):
+            log = self.processes.log_of("bridge")
+            old_bytes = log.stat().st_size if log.exists() else 0
+            broker_url = {variable_of("rabbitmq_url"): rabbitmq.functions_url_of(settings)}
+            child = self._start_module("bridge", "local.bridge", self._bridge_arguments(), broker_url)
+            self.processes.wait_until_ready(
+                child,
+                lambda: BRIDGE_READY in log.read_bytes()[old_bytes:] and answers(f"{settings.api_url}/health"),
+                BRIDGE_SECONDS_MAX,
+            )
+
+    def _bridge_arguments(self) -> list[str]:
+        arguments = ["--logs-dir", str(self.settings.logs_dir)]
+        arguments += [f"--parameter={name}={value}" for name, value in self.parameters.items()]
+        if self.settings.workers:
+            arguments += [f"--without={logical_id}" for logical_id in workers.replaced_functions()]
+        return arguments
+
+    def start_workers(self) -> None:
+        """Start the workers that `settings` ask for: part of `start`, or after the functions were started again."""
+        if self.settings.workers:
+            with self.progress.step("workers in the place of the relay and the queue mappings"):
+                workers.start(self.settings, self.processes, self.parameters, self._environment())
+
+    def stop(self) -> None:
+        """Stop all that this stack has started."""
+        self.processes.stop()
+        if self.settings.compose:
+            compose.stop(self.settings)
+
+    def watch(self, seconds: float) -> None:
+        """Wait `seconds` and raise ServerDiedError as soon as a process of the stack has ended by itself."""
+        deadline = time.monotonic() + seconds
+        while True:
+            dead = self.processes.first_dead()
+            if dead is not None:
+                raise ServerDiedError(died_sentence(dead))
+            if time.monotonic() >= deadline:
+                return
+            time.sleep(0.2)
+
+    def _start(self, ports: Iterable[str], parts: list[Callable[[], None]]) -> None:
+        # What an earlier stack in this folder has left behind, after a crash of the machine or a kill -9.
+        stop_recorded(self.settings.state_dir)
+        self._remove_old_logs()
+        self.settings.record_container_host()
+        for name in ports:
+            if not self._is_given(name):
+                ensure_port_free(getattr(self.settings, name), PORTS[name], variable_of(name))
+        if self.settings.compose:
+            self._or_stop(self._start_compose)
+        self._or_stop(lambda: self._run_in_parallel([*parts, _load_libraries]))
+
+    def _start_compose(self) -> None:
+        with self.progress.step("PostgreSQL, RabbitMQ and the AWS fake in Docker"):
+            compose.start(self.settings, self.processes)
+
+    def _remove_old_logs(self) -> None:
+        for log in self.settings.logs_dir.glob("*.log"):
+            if log.stem not in {SUPERVISOR, ERRORS}:
+                log.unlink()
+
+    def _is_given(self, port: str) -> bool:
+        """Whether the server of this port is one that the user runs."""
+        if port == "postgres_port":
+            return bool(self.settings.postgres_url)
+        if port == "aws_port":
+            return bool(self.settings.aws_endpoint)
+        return port in {"amqp_port", "management_port"} and bool(self.settings.rabbitmq_url)
+
+    def _run_in_parallel(self, parts: list[Callable[[], None]]) -> None:
+        with ThreadPoolExecutor(len(parts)) as pool:
+            try:
+                for finished in as_completed([pool.submit(part) for part in parts]):
+                    finished.result()
+            except BaseException:
+                # The other parts notice it and return; the pool waits for them.
+                self.processes.stop()
+                raise
+
+    def _or_stop(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start_postgres(self) -> None:
+        with self.progress.step(f"PostgreSQL on port {self.settings.postgres_port}"):
+            self.database = postgres.start(self.settings, self.processes)
+        with self.progress.step("schema migrated, merchants registered"):
+            seed.migrate_and_register(self.database.url)
+        self._is_migrated.set()
+
+    def _start_rabbitmq(self) -> None:
+        ports = f"{self.settings.amqp_port}, management {self.settings.management_port}"
+        with self.progress.step(f"RabbitMQ on port {ports}"):
+            self.broker = rabbitmq.start(self.settings, self.processes, self.progress)
+        with self.progress.step("broker topology declared"):
+            self.declare_topology()
+
+    def _start_moto(self) -> None:
+        with self.progress.step(f"AWS fake on port {self.settings.aws_port}"):
+            moto.start(self.settings, self.processes)
+            with aws.told_in_a_sentence(self.settings):
+                self._write_aws()
+
+    def _write_aws(self) -> None:
+        settings = self.settings
+        seed.write_aws(settings, postgres.database_url_of(settings), rabbitmq.functions_url_of(settings))
+
+    def _start_moto_and_functions(self) -> None:
+        """The functions start while RabbitMQ does, as soon as there is what the first of them looks for."""
+        self._start_moto()
+        self.processes.wait_while_starting(lambda: self._is_migrated.is_set() and self._is_broker_on_its_way())
+        self.start_functions()
+
+    def _is_broker_on_its_way(self) -> bool:
+        """Whether it has been found; before the first start ever it is downloaded, which takes minutes."""
+        names = [child.name for child in list(self.processes.children)]
+        return bool(self.settings.rabbitmq_url) or "rabbitmq" in names
+
+    def _start_gateway(self) -> None:
+        settings = self.settings
+        log = settings.state_dir / "gateway" / "charges.jsonl"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with self.progress.step(f"simulated gateway on port {settings.gateway_port}"):
+            arguments = ["--port", str(settings.gateway_port), "--log", str(log)]
+            child = self._start_module("gateway", "local.gateway", arguments)
+            self._wait_until_healthy(child, settings.gateway_url)
+
+    def _start_sink(self) -> None:
+        settings = self.settings
+        with self.progress.step(f"webhook sink on port {settings.sink_port}"):
+            arguments = ["--port", str(settings.sink_port)]
+            child = self._start_module("sink", "local.sink", arguments)
+            self._wait_until_healthy(child, settings.sink_url)
+
+    def _start_forwarding(self) -> None:
+        """From the address that containers call to our loopback, where Docker Desktop does not lead by itself."""
+        settings = self.settings
+        if not is_own_address(settings.container_host):
+            return
+        management_url = settings.rabbitmq_management_url or f"http://127.0.0.1:{settings.management_port}"
+        servers = [postgres.database_url_of(settings), rabbitmq.amqp_url_of(settings), management_url]
+        urls = [urlsplit(url) for url in (*servers, settings.aws_url, settings.gateway_url, settings.sink_url)]
+        ports = [str(url.port) for url in urls if url.hostname in {"127.0.0.1", "localhost"}]
+        child = self._start_module("forward", "local.stack.forward", [settings.container_host, *ports])
+        self.processes.wait_until_ready(child, lambda: FORWARDING in child.log.read_bytes(), START_SECONDS_MAX)
+
+    def _start_module(
+        self, name: str, module: str, arguments: list[str], more_environment: dict[str, str] | None = None
+    ) -> Child:
+        """Start `python -m module`."""
+        environment = {**self._environment(), **(more_environment or {})}
+        return self.processes.start(name, [sys.executable, "-m", module, *arguments], environment, cwd=PROJECT)
+
+    def _wait_until_healthy(self, child: Child, url: str) -> None:
+        self.processes.wait_until_ready(child, lambda: answers(f"{url}/health"), START_SECONDS_MAX)
+
+    def _environment(self) -> dict[str, str]:
+        """The environment of our own Python processes: these settings, the AWS fake and the import paths."""
+        endpoint = {
+            "AWS_ENDPOINT_URL": self.settings.aws_url,
+            "AWS_REGION": AWS_REGION,
+            "AWS_DEFAULT_REGION": AWS_REGION,
+        }
+        paths = {"PYTHONPATH": os.pathsep.join(map(str, PYTHON_PATH)), "PYTHONUNBUFFERED": "1"}
+        given = {name: value for name, value in self.settings.environment().items() if value}
+        return {**os.environ, **endpoint, **AWS_KEYS, **paths, **given}
+
+
+def _load_libraries() -> None:
+    """What declares the topology is loaded while RabbitMQ starts."""
+    importlib.import_module("httpx")

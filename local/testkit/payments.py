@@ -1,0 +1,85 @@
+"""Payments made and looked at without the API, for tests of what happens behind it."""
+
+import itertools
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+
+from paybridge.access.register import register_merchant
+from paybridge.core.system import SystemClock, Uuid7Ids
+from paybridge.database.database import Database, Statement
+from paybridge.payments.create import Answered, IdempotentRequest, PaymentOrder, create_payment
+
+WEBHOOK_SECRET = "whsec_cGF5YnJpZGdlLWxvY2FsLXdlYmhvb2stc2VjcmV0ISE="
+
+_keys = itertools.count(1)
+
+
+@dataclass
+class MovableClock:
+    """The real time, moved on by as much as the test says."""
+
+    ahead: timedelta = field(default_factory=timedelta)
+
+    def now(self) -> datetime:
+        return SystemClock().now() + self.ahead
+
+    def move(self, seconds: float) -> None:
+        self.ahead += timedelta(seconds=seconds)
+
+
+def new_merchant(database: Database) -> uuid.UUID:
+    """A merchant of the test's own."""
+    merchant_id = register_merchant(database, name="Test", api_key=f"key-{uuid.uuid4()}", webhook_secret=WEBHOOK_SECRET)
+    assert merchant_id is not None
+    return merchant_id
+
+
+def new_payment(database: Database, merchant_id: uuid.UUID, **order: Any) -> uuid.UUID:
+    """An accepted payment of 100.50 RUB, still pending, its event in the outbox."""
+    values = {"amount_minor": 10050, "currency": "RUB", "payment_method": "tok_success", **order}
+    answer = create_payment(
+        database,
+        SystemClock(),
+        Uuid7Ids(),
+        merchant_id=merchant_id,
+        order=PaymentOrder(**values),
+        request=IdempotentRequest(f"key-{next(_keys)}-{uuid.uuid4()}", bytes(32)),
+        correlation_id=f"test-{uuid.uuid4()}",
+    )
+    assert isinstance(answer, Answered)
+    return answer.payment_id
+
+
+def rows(database: Database, sql: str, **parameters: Any) -> list[dict[str, Any]]:
+    """The rows of a query as dictionaries; it must name its columns in a JSON object called `row`."""
+    return [found[0] for found in database.run(Statement(sql), **parameters)]
+
+
+def payment_row(database: Database, payment_id: uuid.UUID) -> dict[str, Any]:
+    return rows(database, "SELECT to_json(p) FROM payments p WHERE id = :id::uuid", id=payment_id)[0]
+
+
+def attempt_rows(database: Database, payment_id: uuid.UUID) -> list[dict[str, Any]]:
+    return rows(
+        database,
+        "SELECT to_json(a) FROM payment_attempts a WHERE payment_id = :id::uuid ORDER BY number",
+        id=payment_id,
+    )
+
+
+def outbox_rows(database: Database, payment_id: uuid.UUID) -> list[dict[str, Any]]:
+    return rows(database, "SELECT to_json(o) FROM outbox o WHERE payment_id = :id::uuid ORDER BY id", id=payment_id)
+
+
+def charges(gateway_url: str, payment_id: uuid.UUID) -> list[dict[str, Any]]:
+    """What the gateway's own log says was charged: the oracle."""
+    answer = httpx.get(f"{gateway_url}/charges", params={"reference": str(payment_id)}, trust_env=False)
+    return [charge for charge in answer.raise_for_status().json() if charge["status"] == "succeeded"]
+
+
+def control_gateway(gateway_url: str, **changes: Any) -> None:
+    httpx.post(f"{gateway_url}/_control", json=changes, trust_env=False).raise_for_status()

@@ -1,0 +1,118 @@
+"""Every invariant stands in the database too: what the domain would never do is refused there."""
+
+import itertools
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from local.testkit.payments import new_merchant, new_payment
+from paybridge.core.errors import ConstraintViolated
+from paybridge.database.connecting import DatabaseAddress
+from paybridge.database.database import Database, Statement
+from paybridge.payments.domain.payment import TRANSITIONS, Status
+
+pytestmark = pytest.mark.integration
+
+_FORCE = """
+    INSERT INTO payments (id, merchant_id, amount_minor, currency, status, correlation_id, created_at, updated_at,
+                          captured_minor, refunded_minor, failure_code)
+    VALUES (:id::uuid, :merchant_id::uuid, :amount::bigint, 'EUR', :status::text, 'c', now(), now(), :captured::bigint,
+            :refunded::bigint, :failure_code::text)
+"""
+# What the other columns must say for a status to be believed.
+_COMPANIONS: dict[Status, dict[str, Any]] = {
+    Status.FAILED: {"failure_code": "card_declined"},
+    Status.SUCCEEDED: {"captured": 100},
+    Status.PARTIALLY_REFUNDED: {"captured": 100, "refunded": 40},
+    Status.REFUNDED: {"captured": 100, "refunded": 100},
+}
+
+
+@pytest.fixture
+def database(database_address: DatabaseAddress) -> Iterator[Database]:
+    database = Database(database_address)
+    yield database
+    database.close()
+
+
+def companions(status: Status) -> dict[str, Any]:
+    return {"amount": 100, "captured": 0, "refunded": 0, "failure_code": None, **_COMPANIONS.get(status, {})}
+
+
+def force(database: Database, status: str, **changes: Any) -> uuid.UUID:
+    id_ = uuid.uuid4()
+    values = {**companions(Status(status)), **changes}
+    database.run(Statement(_FORCE), id=id_, merchant_id=new_merchant(database), status=status, **values)
+    return id_
+
+
+class TestTransitions:
+    @pytest.mark.parametrize(("current", "target"), list(itertools.permutations(Status, 2)))
+    def test_the_trigger_and_the_domain_say_the_same(self, database: Database, current: Status, target: Status) -> None:
+        id_ = force(database, current)
+        move = Statement("""
+            UPDATE payments SET status = :target::text, amount_minor = :amount::bigint,
+                captured_minor = :captured::bigint, refunded_minor = :refunded::bigint,
+                failure_code = :failure_code::text
+            WHERE id = :id::uuid
+        """)
+        if target in TRANSITIONS[current]:
+            database.run(move, id=id_, target=target, **companions(target))
+            return
+        with pytest.raises(ConstraintViolated) as caught:
+            database.run(move, id=id_, target=target, **companions(target))
+        assert caught.value.constraint == "payments_transition_is_legal"
+
+
+class TestAmounts:
+    @pytest.mark.parametrize(
+        ("status", "changes", "constraint"),
+        [
+            ("succeeded", {"captured": 101}, "payments_captured_within_amount"),
+            ("pending", {"captured": -1}, "payments_captured_within_amount"),
+            ("succeeded", {"captured": 0}, "payments_captured_when_succeeded"),
+            ("pending", {"captured": 50}, "payments_captured_when_succeeded"),
+            ("pending", {"amount": 0}, "payments_amount_is_positive"),
+            ("pending", {"amount": -1}, "payments_amount_is_positive"),
+            ("partially_refunded", {"captured": 50, "refunded": -1}, "payments_refunded_when_said"),
+            ("refunded", {"captured": 50, "refunded": 40}, "payments_refunded_when_said"),
+            ("succeeded", {"refunded": 10}, "payments_refunded_when_said"),
+            ("failed", {"failure_code": None}, "payments_failure_has_a_code"),
+            ("pending", {"failure_code": "card_declined"}, "payments_failure_has_a_code"),
+        ],
+    )
+    def test_an_impossible_payment_is_refused(
+        self, database: Database, status: str, changes: dict[str, Any], constraint: str
+    ) -> None:
+        with pytest.raises(ConstraintViolated) as caught:
+            force(database, status, **changes)
+        assert caught.value.constraint == constraint
+
+
+class TestAttempts:
+    def test_a_successful_attempt_needs_the_gateways_proof(self, database: Database) -> None:
+        payment_id = new_payment(database, new_merchant(database))
+        with pytest.raises(ConstraintViolated) as caught:
+            database.run(
+                Statement("""
+                    INSERT INTO payment_attempts (payment_id, operation, number, status, finished_at)
+                    VALUES (:id::uuid, 'charge', 1, 'succeeded', now())
+                """),
+                id=payment_id,
+            )
+        assert caught.value.constraint == "payment_attempts_charged_has_proof"
+
+
+class TestPartitions:
+    def test_a_new_payment_lies_in_the_partition_of_its_month(self, database: Database) -> None:
+        payment_id = new_payment(database, new_merchant(database))
+        found = database.run(
+            Statement("""
+                SELECT tableoid::regclass::text = 'payments_' || to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM')
+                FROM payments WHERE id = :id::uuid
+            """),
+            id=payment_id,
+        )
+        assert found == [[True]]

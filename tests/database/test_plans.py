@@ -1,0 +1,490 @@
+"""The shape of every statement's plan, as a function has it: prepared, generic, in a session with our settings.
+
+What is held is never a time: which indexes are read and how often, that no table is read whole, that a batch of one
+month's ids stays within its month, that nothing is sorted that an index holds in order, and that no more rows are
+fetched than are asked for. A new statement needs a rule here.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import pytest
+
+from local.testkit.servers import Postgres, address_of
+from paybridge.database.connecting import DatabaseAddress
+from paybridge.database.database import Database, Statement
+from tests.support.plans import Plan, Planner, statements
+from tests.support.seeded_rows import CREATED, DELIVERY, MERCHANT, PAYMENT, SUCCEEDED, SeededRows
+
+pytestmark = pytest.mark.integration
+
+NOW = datetime.now(UTC)
+# After everything that is seeded, for what looks for old rows.
+LATER = NOW + timedelta(days=60)
+BATCH = 300
+LIMIT = 50
+PARTITIONED = frozenset({"payments", "payment_attempts", "outbox", "webhook_deliveries", "webhook_attempts"})
+# One more row than asked for is fetched from each partition at most, to know which of them comes next.
+PARTITIONS = 6
+# Who asks for a payment as its merchant may find it by either; which is cheaper depends on the merchants' sizes.
+OF_MERCHANT = "payments_pkey or payments_by_merchant"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a statement's plan has to be; `reads` names an index as often as the statement reads it.
+
+    `sorts` is how many sorts there are, each of the few rows that the statement is about; `every_month` the tables that
+    are looked through month by month, because the statement knows nothing of the ids; `rows_max` bounds the rows
+    fetched from a table.
+    """
+
+    parameters: dict[str, Any] = field(default_factory=dict)
+    reads: tuple[str, ...] = ()
+    sorts: int = 0
+    every_month: frozenset[str] = frozenset()
+    rows_max: dict[str, int] = field(default_factory=dict)
+
+
+def array(ids: list[str]) -> str:
+    return "{" + ",".join(ids) + "}"
+
+
+def records(ids: list[str], name: str, **columns: Any) -> str:
+    return orjson.dumps([{name: id_, **columns} for id_ in ids]).decode()
+
+
+def fresh(id_: str) -> str:
+    """An id of the same moment that nothing has yet."""
+    return f"{id_[:24]}ffffffffffff"
+
+
+@pytest.fixture(scope="module")
+def database(database_address: DatabaseAddress) -> Iterator[Database]:
+    with closing(Database(database_address)) as database:
+        yield database
+
+
+@pytest.fixture(scope="module")
+def rows(database: Database) -> SeededRows:
+    rows = SeededRows(connection_of(database))
+    rows.write()
+    rows.analyze()
+    return rows
+
+
+@pytest.fixture(scope="module")
+def planner(database: Database) -> Planner:
+    return Planner(connection_of(database))
+
+
+def connection_of(database: Database) -> Any:
+    """The connection as the functions have it, beneath the store, which knows no EXPLAIN."""
+    database._ensure_connected()
+    return database._connection
+
+
+def rules(rows: SeededRows) -> dict[str, Rule]:
+    """The rule of every statement, by its name; a statement with several uses has one for each."""
+    return {
+        **accepting(rows),
+        **accounts(),
+        **reading(rows),
+        **charging(rows),
+        **relaying(rows),
+        **delivering(rows),
+        **receivers(),
+        **sweeping(),
+        **small(),
+    }
+
+
+def accepting(rows: SeededRows) -> dict[str, Rule]:
+    (payment_id,), (event_id,) = rows.ids(PAYMENT, limit=1), rows.ids(CREATED, limit=1)
+    texts = ("description", "metadata", "webhook_url", "customer", "payment_method")
+    new = {
+        **dict.fromkeys(texts),
+        "merchant_id": MERCHANT,
+        "operation": "create_payment",
+        "key": "a new key",
+        "fingerprint": bytes(32),
+        "payment_id": fresh(payment_id),
+        "response_status": 202,
+        "response_body": "{}",
+        "created_at": NOW,
+        "amount_minor": 1,
+        "currency": "RUB",
+        "status": "pending",
+        "capture": "automatic",
+        "correlation_id": "c",
+        "event_id": fresh(event_id),
+        "sequence": 1,
+        "event_type": "payment.created",
+        "exchange": "payments",
+        "routing_key": "payments.new",
+        "event_body": "{}",
+    }
+    key = {"merchant_id": MERCHANT, "operation": "create_payment", "key": "key-40"}
+    return {
+        "payments.store.accepted_payments._ACCEPT": Rule(new),
+        "payments.store.accepted_payments._FIND_KEY": Rule(
+            key, ("idempotency_keys_pkey",), rows_max={"idempotency_keys": 1}
+        ),
+    }
+
+
+def accounts() -> dict[str, Rule]:
+    key = {"key_hash": bytes(32)}
+    return {
+        "access.store._FIND_KEY": Rule(key, ("api_keys_key_hash_key",)),
+        "access.store._FIND_KEY_OWNER": Rule(key, ("api_keys_key_hash_key",)),
+        "access.store._LOCK_KEY": Rule(key),
+        "access.store._INSERT_MERCHANT": Rule({"name": "New", "webhook_secret": "whsec_x"}),
+        "access.store._INSERT_KEY": Rule({**key, "merchant_id": MERCHANT, "role": "merchant"}),
+    }
+
+
+def reading(rows: SeededRows) -> dict[str, Rule]:
+    middle, *_ = rows.ids(PAYMENT)
+    names = ("before", "status", "currency", "customer", "created_from", "created_to")
+    page = {**dict.fromkeys(names), "merchant_id": MERCHANT, "limit": LIMIT}
+    by_merchant = {"every_month": frozenset({"payments"}), "rows_max": {"payments": LIMIT + PARTITIONS}}
+    one = {"id": middle, "merchant_id": MERCHANT}
+    by_payment = frozenset({"outbox", "webhook_deliveries"})
+
+    def listing(reads: str = "payments_by_merchant", **wanted: Any) -> Rule:
+        return Rule({**page, **wanted}, (reads,), **by_merchant)
+
+    return {
+        "payments.store.queries._GET": Rule(one, (OF_MERCHANT,), rows_max={"payments": 1}),
+        "payments.store.queries._LIST": listing(),
+        "payments.store.queries._LIST of the next page": listing(before=middle),
+        "payments.store.queries._LIST of a currency": listing(currency="RUB"),
+        "payments.store.queries._LIST of a status": Rule(
+            {**page, "status": "succeeded"},
+            ("payments_by_merchant",),
+            every_month=frozenset({"payments"}),
+            rows_max={"payments": 2 * LIMIT},
+        ),
+        "payments.store.queries._LIST since": listing(created_from=NOW - timedelta(days=2)),
+        "payments.store.queries._LIST until": listing(created_to=NOW - timedelta(days=20)),
+        "payments.store.queries._LIST_OF_CUSTOMER": listing("payments_by_customer", customer="customer 0"),
+        # All that is unsettled, whoever's it is, and seldom more than a minute's payments.
+        "payments.store.queries._LIST_UNSETTLED": Rule(
+            {**page, "status": "pending"}, ("payments_unsettled",), every_month=frozenset({"payments"})
+        ),
+        "payments.store.queries._TIMELINE": Rule(
+            one,
+            (
+                OF_MERCHANT,
+                "outbox_by_payment",
+                "payment_attempts_pkey",
+                "webhook_deliveries_by_payment",
+                "webhook_attempts_pkey",
+            ),
+            sorts=1,
+            every_month=by_payment,
+        ),
+        "payments.store.diagnosis._FIND": Rule({"id": middle}, ("payments_pkey",), rows_max={"payments": 1}),
+        "payments.store.diagnosis._WAITING": Rule(
+            {"id": middle}, ("outbox_by_payment",), sorts=1, every_month=by_payment, rows_max={"outbox": 5}
+        ),
+    }
+
+
+def charging(rows: SeededRows) -> dict[str, Rule]:
+    processing = rows.ids(PAYMENT, "n % 200 = 100")
+    pending = rows.ids(PAYMENT, "n % 200 = 0")
+    ids = {"ids": array(processing)}
+    starts = {
+        "rows": records(pending, "payment_id", number=1, sequence=2),
+        "length": len(pending),
+        "now": NOW,
+    }
+    ends = {
+        "attempt_status": "succeeded",
+        "gateway_id": "ch",
+        "status": "succeeded",
+        "captured_minor": 10050,
+    }
+    finishes = {
+        "rows": records(processing, "payment_id", number=1, **ends),
+        "length": len(processing),
+        "now": NOW,
+    }
+    return {
+        "payments.store.attempts._LOCK": Rule(ids, ("payments_pkey",), sorts=1, rows_max={"payments": len(processing)}),
+        "payments.store.attempts._LAST": Rule(ids, ("payment_attempts_pkey",), sorts=1),
+        "payments.store.attempts._STATUSES": Rule(ids, ("payments_pkey",), rows_max={"payments": len(processing)}),
+        "payments.store.attempts._START": Rule(starts, ("payments_pkey",), rows_max={"payments": len(pending)}),
+        "payments.store.attempts._CLOSE_ORPHANS": Rule(
+            {"rows": records(processing, "payment_id", number=2), "length": len(processing)},
+            ("payment_attempts_pkey",),
+            rows_max={"payment_attempts": len(processing)},
+        ),
+        "payments.store.attempts._FINISH": Rule(
+            finishes,
+            # Once to lock in the order of the ids, once to change.
+            ("payment_attempts_pkey", "payments_pkey", "payments_pkey"),
+            sorts=1,
+            rows_max={"payments": 2 * len(processing), "payment_attempts": len(processing)},
+        ),
+    }
+
+
+def relaying(rows: SeededRows) -> dict[str, Rule]:
+    events = rows.ids(CREATED)
+    new = {
+        "sequence": 3,
+        "payment_id": events[0],
+        "merchant_id": MERCHANT,
+        "type": "payment.failed",
+        "exchange": "payments.events",
+        "routing_key": "payment.failed",
+        "body": "{}",
+        "correlation_id": "c",
+        "time": NOW,
+        "delay_seconds": 0,
+    }
+    by_id = {"reads": ("outbox_pkey",), "rows_max": {"outbox": BATCH}}
+    every_month = frozenset({"outbox"})
+    return {
+        "outbox.store._INSERT": Rule(
+            {"rows": records([fresh(id_) for id_ in events], "id", **new), "is_published": True}
+        ),
+        "outbox.store._CLAIM": Rule(
+            {"limit": LIMIT}, ("outbox_due",), every_month=every_month, rows_max={"outbox": LIMIT + PARTITIONS}
+        ),
+        "outbox.store._MARK_PUBLISHED": Rule(
+            {"ids": array(events), "oldest": events[0]},
+            ("outbox_pkey", "outbox_pkey"),
+            rows_max={"outbox": BATCH + 1},
+        ),
+        "outbox.store._MARK_REFUSED": Rule(
+            {"rows": records(events, "id", error="e"), "delay_seconds_first": 1, "delay_seconds_max": 60}, **by_id
+        ),
+        "outbox.store._SECONDS_UNTIL_DUE": Rule(
+            {}, ("outbox_due",), every_month=every_month, rows_max={"outbox": PARTITIONS}
+        ),
+        "database.health._RELAY_LAG": Rule(
+            {}, ("outbox_due", "outbox_refused"), every_month=every_month, rows_max={"outbox": 2 * PARTITIONS}
+        ),
+        "database.health._OUTBOX_DUE": Rule(
+            {"limit": LIMIT}, ("outbox_due",), every_month=every_month, rows_max={"outbox": LIMIT}
+        ),
+    }
+
+
+def delivering(rows: SeededRows) -> dict[str, Rule]:
+    payments, events = rows.ids(PAYMENT), rows.ids(SUCCEEDED, "n % 100 <> 0")
+    known, pending = rows.ids(DELIVERY, "n % 100 <> 0"), rows.ids(DELIVERY, "n % 150 = 0 AND n % 100 <> 0")
+    new = {
+        "merchant_id": MERCHANT,
+        "payment_id": payments[0],
+        "event_id": payments[0],
+        "event_type": "payment.failed",
+        "url": "http://127.0.0.1/ok",
+        "body": "{}",
+        "correlation_id": "c",
+    }
+    seconds = {"rows": records(pending, "id", number=2)}
+    finishes = records(pending, "delivery_id", number=1, attempt_status="delivered", status="delivered")
+    by_payment = frozenset({"webhook_deliveries"})
+    each, twice = {"webhook_deliveries": len(pending)}, {"webhook_deliveries": 2 * len(pending)}
+    return {
+        "webhooks.store.deliveries._FIND_URLS": Rule(
+            {"rows": records(payments, "payment_id", merchant_id=MERCHANT)},
+            (OF_MERCHANT,),
+            rows_max={"payments": BATCH},
+        ),
+        "webhooks.store.deliveries._INSERT": Rule(
+            {"rows": records([fresh(id_) for id_ in known], "id", **new)},
+            ("webhook_deliveries_by_payment",),
+            every_month=by_payment,
+        ),
+        "webhooks.store.deliveries._LOCK": Rule(
+            {"rows": records(pending, "id", is_retry=False)},
+            ("webhook_deliveries_pkey", "merchants_pkey", "webhook_attempts_pkey"),
+            sorts=1,
+            rows_max=each,
+        ),
+        "webhooks.store.deliveries._FIND_UNKNOWN": Rule({"ids": array(known)}, ("webhook_deliveries_pkey",)),
+        "webhooks.store.deliveries._FIND_EVENTS": Rule(
+            {"ids": array(events)}, ("outbox_pkey",), rows_max={"outbox": BATCH}
+        ),
+        "webhooks.store.deliveries._CLOSE_INTERRUPTED": Rule(seconds, ("webhook_attempts_pkey",)),
+        # Once to lock in the order of the ids, once to change.
+        "webhooks.store.deliveries._START": Rule(seconds, ("webhook_deliveries_pkey",) * 2, sorts=1, rows_max=twice),
+        "webhooks.store.deliveries._POSTPONE": Rule(
+            {"ids": array(pending)}, ("webhook_deliveries_pkey",), rows_max=each
+        ),
+        "webhooks.store.deliveries._FINISH": Rule(
+            {"rows": finishes}, ("webhook_attempts_pkey", "webhook_deliveries_pkey"), rows_max=each
+        ),
+        "webhooks.store.deliveries._END_GONE": Rule(
+            {"rows": records(payments, "payment_id", url="http://127.0.0.1/ok")},
+            ("webhook_deliveries_by_payment", "webhook_deliveries_pkey"),
+            sorts=1,
+            every_month=by_payment,
+        ),
+        "webhooks.store.deliveries._TAKE_SEQUENCES": Rule(
+            {"rows": records(payments, "id", count=1)},
+            ("payments_pkey",) * 2,
+            sorts=1,
+            rows_max={"payments": 2 * BATCH},
+        ),
+    }
+
+
+def receivers() -> dict[str, Rule]:
+    origins = [f"https://receiver-{number}" for number in range(20)]
+    some = {"rows": records(origins, "origin", merchant_id=MERCHANT)}
+    failures = records(origins, "origin", merchant_id=MERCHANT, failures=1, timed_out=False)
+    return {
+        "webhooks.store.deliveries._FIND_RECEIVERS": Rule(some, ("webhook_receivers_pkey",)),
+        "webhooks.store.deliveries._NOTE_FAILURES": Rule(
+            {"rows": failures, "threshold": 5, "slow_seconds": 60}, sorts=1
+        ),
+        "webhooks.store.deliveries._FORGET_RECEIVERS": Rule(some, ("webhook_receivers_pkey",)),
+    }
+
+
+def sweeping() -> dict[str, Rule]:
+    sweep = {"before": LATER, "limit": LIMIT}
+    window = {"oldest": NOW - timedelta(hours=2), "newest": NOW - timedelta(hours=1), "before": LATER, "limit": LIMIT}
+    return {
+        "payments.store.maintenance._STUCK": Rule(
+            sweep,
+            ("payments_unsettled", "outbox_by_payment", "payment_attempts_pkey"),
+            every_month=frozenset({"payments", "outbox", "payment_attempts"}),
+        ),
+        "database.health._STUCK_PAYMENTS": Rule(
+            {**sweep, "old_before": NOW - timedelta(days=60)},
+            ("payments_unsettled", "outbox_by_payment"),
+            every_month=frozenset({"payments", "outbox"}),
+            rows_max={"payments": LIMIT + PARTITIONS},
+        ),
+        "payments.store.maintenance._STUCK_DELIVERIES": Rule(
+            sweep,
+            ("webhook_deliveries_pending", "webhook_attempts_pkey", "outbox_by_payment"),
+            every_month=frozenset({"webhook_deliveries", "webhook_attempts", "outbox"}),
+        ),
+        "payments.store.maintenance._LOST_EVENTS": Rule(
+            window,
+            ("outbox_pkey", "payments_pkey", "webhook_deliveries_by_payment", "outbox_by_payment"),
+            every_month=frozenset({"outbox", "webhook_deliveries"}),
+        ),
+        "payments.store.maintenance._EXPIRE_ANSWERS": Rule(
+            sweep,
+            ("idempotency_keys_with_answer", "idempotency_keys_pkey"),
+            sorts=1,
+            rows_max={"idempotency_keys": 2 * LIMIT},
+        ),
+    }
+
+
+def small() -> dict[str, Rule]:
+    """Statements about tables that do not grow, and about none."""
+    circuit = {"name": "gateway"}
+    return {
+        "payments.store.circuits._READ": Rule(circuit, ("circuits_pkey",)),
+        "payments.store.circuits._LOCK": Rule(circuit),
+        "payments.store.circuits._SAVE": Rule({**circuit, "failures": 1, "open_until": NOW}, ("circuits_pkey",)),
+        "payments.store.waits._TAKE": Rule(
+            {"waits_max": 20, "seconds": 5}, ("api_waits_pkey",) * 2, rows_max={"api_waits": 2}
+        ),
+        "payments.store.waits._GIVE_BACK": Rule({"slot": 1, "ends_at": NOW}, ("api_waits_pkey",)),
+        "database.health._SCHEMA_REVISION": Rule({}, ("alembic_version_pkc",)),
+        "database.health._PING": Rule(),
+        "outbox.wake_up._LOCK": Rule(),
+        "outbox.wake_up._UNLOCK": Rule(),
+        "outbox.wake_up._WAKE": Rule(),
+        "payments.store.maintenance._ENSURE_PARTITIONS": Rule({"months_ahead": 3}),
+    }
+
+
+def complaints(rule: Rule, plan: Plan) -> list[str]:
+    """What the plan does that the rule does not allow."""
+    found = growing(rule, plan)
+    reads = plan.reads(
+        {"payments_by_merchant": OF_MERCHANT, "payments_pkey": OF_MERCHANT} if OF_MERCHANT in rule.reads else {}
+    )
+    if reads != Counter(rule.reads):
+        found.append(f"it reads {dict(reads)} and not {dict(Counter(rule.reads))}")
+    if len(plan.sort_keys) != rule.sorts:
+        found.append(f"it sorts {len(plan.sort_keys)} times and not {rule.sorts}: by {plan.sort_keys}")
+    return found
+
+
+def growing(rule: Rule, plan: Plan) -> list[str]:
+    """What of it takes longer with every row that is kept."""
+    found = [f"{table} is read whole" for table in plan.read_whole]
+    for table, visited in plan.partitions.items():
+        if table in PARTITIONED - rule.every_month and len(visited) > 1:
+            found.append(f"it looks for one month's {table} in {sorted(visited)}")
+    for table, rows_max in rule.rows_max.items():
+        if plan.rows.get(table, 0) > rows_max:
+            found.append(f"it fetches {plan.rows[table]} rows of {table}, which is more than {rows_max}")
+    return found
+
+
+NAMES = sorted(statements())
+
+
+def test_every_statement_has_a_rule(rows: SeededRows) -> None:
+    assert sorted({name.partition(" ")[0] for name in rules(rows)}) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_plan_has_its_shape(name: str, rows: SeededRows, planner: Planner) -> None:
+    statement = statements()[name]
+    of_name = {use: rule for use, rule in rules(rows).items() if use.partition(" ")[0] == name}
+    found = {use: complaints(rule, planner.plan(statement, rule.parameters)) for use, rule in of_name.items()}
+    assert found == {use: [] for use in of_name}
+
+
+def test_a_plan_made_before_the_first_rows_fetches_no_more_of_them(postgres_server: Postgres) -> None:
+    """A session keeps what it planned when the tables were empty, for minutes or for hours."""
+    url = postgres_server.fresh_database()
+    with closing(Database(address_of(url))) as database:
+        connection = connection_of(database)
+        planner, rows = Planner(connection), SeededRows(connection)
+        kept = {
+            name: (rule, planner.planned_later(statements()[name.partition(" ")[0]], rule.parameters))
+            for name, rule in rules(rows).items()
+        }
+        rows.write()
+        found = {name: growing(rule, plan()) for name, (rule, plan) in kept.items()}
+    postgres_server.drop_database(url)
+    assert found == {name: [] for name in kept}
+
+
+class TestTheRulesThemselves:
+    """What each rule looks for is found where it is."""
+
+    def test_a_table_read_whole(self, planner: Planner, rows: SeededRows) -> None:
+        plan = planner.plan(Statement("SELECT count(body) FROM outbox"), {})
+        assert "outbox is read whole" in complaints(Rule(every_month=PARTITIONED), plan)
+
+    def test_an_index_read_twice_and_the_wrong_one(self, planner: Planner, rows: SeededRows) -> None:
+        sql = "SELECT FROM payments a JOIN payments b USING (id) WHERE a.id = :id::uuid"
+        plan = planner.plan(Statement(sql), {"id": rows.ids(PAYMENT)[0]})
+        assert complaints(Rule(reads=("payments_pkey",) * 2), plan) == []
+        assert len(complaints(Rule(reads=("payments_pkey",)), plan)) == 1
+        assert len(complaints(Rule(reads=("payments_unsettled",)), plan)) == 1
+
+    def test_every_month_for_an_array_of_ids(self, planner: Planner, rows: SeededRows) -> None:
+        sql = "SELECT FROM payments WHERE id = ANY(:ids::uuid[])"
+        plan = planner.plan(Statement(sql), {"ids": array(rows.ids(PAYMENT))})
+        assert len(complaints(Rule(reads=("payments_pkey",)), plan)) == 1
+
+    def test_a_sort_and_rows_that_nobody_asked_for(self, planner: Planner, rows: SeededRows) -> None:
+        sql = "SELECT id FROM payments WHERE merchant_id = :id::uuid ORDER BY updated_at LIMIT 5"
+        plan = planner.plan(Statement(sql), {"id": MERCHANT})
+        rule = Rule(reads=("payments_by_merchant",), every_month=PARTITIONED, rows_max={"payments": 5 + PARTITIONS})
+        assert len(complaints(rule, plan)) == 2

@@ -1,0 +1,81 @@
+"""Reading of request headers: Idempotency-Key, Prefer and the correlation id."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.context import correlation_id_of
+from api.problems import Problem
+from api.request.idempotency_header import parse_idempotency_key
+from api.request.prefer import preferred_wait_seconds
+from paybridge.core.system import Uuid7Ids
+
+VISIBLE = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=255)
+
+
+class TestParseIdempotencyKey:
+    @given(key=VISIBLE)
+    def test_the_quoted_spelling_names_the_same_key(self, key: str) -> None:
+        quoted = '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        assert parse_idempotency_key(quoted) == key
+
+    @given(key=VISIBLE.filter(lambda key: not key.startswith('"')))
+    def test_the_bare_spelling_is_the_key(self, key: str) -> None:
+        assert parse_idempotency_key(key) == parse_idempotency_key(f"  {key}\t") == key
+
+    @pytest.mark.parametrize("header", [None, "", "  "])
+    def test_a_missing_key_says_so(self, header: str | None) -> None:
+        with pytest.raises(Problem) as caught:
+            parse_idempotency_key(header)
+        assert (caught.value.status, caught.value.code) == (400, "idempotency_key_missing")
+
+    @pytest.mark.parametrize(
+        "header",
+        ['""', '"', '"a', '"a"b', '"a\\b"', '"a b"', '"a";x=1', "a b", "ключ", "a\x7f", "a" * 256, f'"{"a" * 256}"'],
+    )
+    def test_a_key_that_cannot_be_read_is_refused(self, header: str) -> None:
+        with pytest.raises(Problem) as caught:
+            parse_idempotency_key(header)
+        assert (caught.value.status, caught.value.code) == (400, "idempotency_key_invalid")
+
+
+class TestPreferredWaitSeconds:
+    @pytest.mark.parametrize(
+        ("header", "seconds"),
+        [
+            ("wait=5", 5),
+            ("Wait = 5", 5),
+            ('wait="7"', 7),
+            ("respond-async, wait=10; x=y", 10),
+            ("wait=0", 0),
+            ("wait=999", 20),
+            ("wait=1, wait=2", 1),
+            (None, None),
+            ("", None),
+            ("wait", None),
+            ("wait=-1", None),
+            ("wait=1.5", None),
+            ("wait=٣", None),
+            ("wait=99999999999999999999", None),
+            ("nowait=3", None),
+        ],
+    )
+    def test_reads_the_first_usable_wait(self, header: str | None, seconds: int | None) -> None:
+        assert preferred_wait_seconds(header) == seconds
+
+
+class TestCorrelationIdOf:
+    @pytest.mark.parametrize("name", [b"x-correlation-id", b"x-request-id"])
+    def test_a_sane_id_of_the_caller_is_kept(self, name: bytes) -> None:
+        assert correlation_id_of([(name, b"order-42.a:b")], Uuid7Ids()) == "order-42.a:b"
+
+    def test_the_correlation_id_goes_before_the_request_id(self) -> None:
+        assert correlation_id_of([(b"x-request-id", b"r"), (b"x-correlation-id", b"c")], Uuid7Ids()) == "c"
+
+    @pytest.mark.parametrize("value", [b"", b"a b", b"a\nb", b"x" * 129, "ключ".encode(), b"4111111111111111", b"<x>"])
+    def test_anything_else_is_replaced(self, value: bytes) -> None:
+        made = correlation_id_of([(b"x-correlation-id", value)], Uuid7Ids())
+        assert made.encode() != value
+        assert len(made) == 36

@@ -1,0 +1,93 @@
+"""Authentication by API key, and the cache in front of the database."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from starlette.datastructures import Headers
+
+from api.auth import CACHE_KEYS_MAX, KNOWN_SECONDS, UNKNOWN_SECONDS, Authenticator
+from api.problems import Problem
+from paybridge.access.domain import Principal, Role, key_hash
+
+MERCHANT = Principal(Role.MERCHANT, uuid.uuid4())
+OPERATOR = Principal(Role.OPERATOR, None)
+
+
+class Directory:
+    """The keys that the database knows, and how often it was asked."""
+
+    def __init__(self, **keys: Principal) -> None:
+        self.keys = {key_hash(key): principal for key, principal in keys.items()}
+        self.asked = 0
+        self.now_seconds = 1000.0
+
+    def identify(self, digest: bytes) -> Principal | None:
+        """The owner of the key."""
+        self.asked += 1
+        return self.keys.get(digest)
+
+    def authenticator(self) -> Authenticator:
+        """An authenticator over this directory and its clock."""
+        return Authenticator(self.identify, lambda: self.now_seconds)
+
+
+def problem(authenticator: Authenticator, headers: dict[str, str]) -> Problem:
+    """The problem that these headers end with."""
+    with pytest.raises(Problem) as caught:
+        authenticator.merchant(Headers(headers))
+    return caught.value
+
+
+class TestMerchant:
+    def test_gives_the_merchant_of_the_key(self) -> None:
+        assert Directory(good=MERCHANT).authenticator().merchant(Headers({"x-api-key": "good"})) == MERCHANT.merchant_id
+
+    @pytest.mark.parametrize(
+        ("headers", "code"),
+        [
+            ({}, "api_key_missing"),
+            ({"x-api-key": ""}, "api_key_missing"),
+            ({"x-api-key": "bad"}, "api_key_invalid"),
+            ({"x-api-key": "x" * 10_000}, "api_key_invalid"),
+            ({"authorization": "Bearer token"}, "bearer_not_supported"),
+        ],
+    )
+    def test_everybody_else_is_asked_to_authenticate(self, headers: dict[str, str], code: str) -> None:
+        refused = problem(Directory(good=MERCHANT).authenticator(), headers)
+        assert (refused.status, refused.code) == (401, code)
+        assert refused.headers == {"WWW-Authenticate": 'ApiKey realm="paybridge"'}
+
+    def test_an_operator_is_no_merchant(self) -> None:
+        refused = problem(Directory(ops=OPERATOR).authenticator(), {"x-api-key": "ops"})
+        assert (refused.status, refused.code) == (403, "role_not_permitted")
+
+
+class TestCache:
+    def test_a_known_key_is_remembered_and_then_asked_for_again(self) -> None:
+        directory = Directory(good=MERCHANT)
+        authenticator = directory.authenticator()
+        for _ in range(3):
+            authenticator.principal(Headers({"x-api-key": "good"}))
+        assert directory.asked == 1
+        directory.now_seconds += KNOWN_SECONDS
+        directory.keys.clear()
+        assert problem(authenticator, {"x-api-key": "good"}).status == 401
+
+    def test_an_unknown_key_is_remembered_for_a_shorter_time(self) -> None:
+        directory = Directory()
+        authenticator = directory.authenticator()
+        for _ in range(3):
+            problem(authenticator, {"x-api-key": "new"})
+        assert directory.asked == 1
+        directory.keys[key_hash("new")] = MERCHANT
+        directory.now_seconds += UNKNOWN_SECONDS
+        assert authenticator.principal(Headers({"x-api-key": "new"})) == MERCHANT
+
+    def test_a_flood_of_made_up_keys_does_not_grow_it(self) -> None:
+        directory = Directory()
+        authenticator = directory.authenticator()
+        for number in range(CACHE_KEYS_MAX + 50):
+            problem(authenticator, {"x-api-key": f"made-up-{number}"})
+        assert len(authenticator._cache) == CACHE_KEYS_MAX

@@ -1,0 +1,159 @@
+"""What becomes of a batch that returns again and again, on every version of RabbitMQ.
+
+A mapping can only return a whole batch, by a nack. Up to RabbitMQ 4.2 each return counts toward the delivery limit of
+the queue, which at last hands the batch to the dead letters. From 4.3 on it counts toward nothing.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from consumer import handler as consumer
+from infra.sam_template.template import Template, read_template
+from local.bridge import rabbitmq
+from local.bridge.rabbitmq import QueueMapping, mappings_of
+from local.lambda_host.host import LambdaHost
+from local.lambda_host.model import InvocationResult, Invoker, failure
+from local.testkit.live import eventually_async
+from local.testkit.payments import new_merchant, new_payment
+from local.testkit.queues import Got, put, take_all
+from local.testkit.rmq import outbox_bodies
+from local.testkit.servers import Broker, Vhost, address_of
+from paybridge import wiring
+from paybridge.database.database import Database
+from paybridge.rabbitmq.batch import RETURNS_MAX
+from paybridge.runners import consumer as handling
+from tests.support.template import ROOT
+
+pytestmark = [pytest.mark.integration, pytest.mark.broker]
+
+TOYS = ROOT / "tests" / "support" / "lambda_functions" / "template.yaml"
+QUEUE, DEAD = "payments.new", "payments.dead"
+NOTED = "batches.jsonl"
+# What infra/topology.json allows payments.new: so many returns, and one delivery more.
+LIMIT = 3
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rabbitmq, "_FAILURE_PAUSE_SECONDS", 0.01)
+
+
+@pytest.fixture
+def counts_returns(broker: Broker) -> bool:
+    """Whether this broker counts a mapping's returns toward the delivery limit."""
+    answer = httpx.get(f"{broker.management_url}/api/overview", timeout=20, trust_env=False).raise_for_status().json()
+    return tuple(map(int, answer["rabbitmq_version"].split(".")[:2])) < (4, 3)
+
+
+@asynccontextmanager
+async def running(mappings: list[QueueMapping]) -> AsyncIterator[None]:
+    """Serves the queues within the block."""
+    tasks = [asyncio.create_task(mapping.run()) for mapping in mappings]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+def mappings_to(invoker: Invoker, vhost: Vhost, folder: Path) -> list[QueueMapping]:
+    """The mapping of the queue of new payments to whatever `invoker` runs."""
+    return mappings_of(list(toys(folder).functions.values()), invoker, vhost.amqp_url)
+
+
+def toys(folder: Path) -> Template:
+    """The toy functions, of which the consumer notes its batches in this folder."""
+    return read_template(TOYS, {"Batches": str(folder / NOTED), "Queue": QUEUE})
+
+
+def batches(noted: Path) -> list[list[str]]:
+    lines = noted.read_text().splitlines() if noted.exists() else []
+    return [json.loads(line)["bodies"] for line in lines]
+
+
+@pytest.mark.parametrize("how", [".fail", ".exit"], ids=["raises", "dies"])
+async def test_only_before_4_3_does_the_delivery_limit_end_a_batch_that_always_returns(
+    vhost: Vhost, tmp_path: Path, counts_returns: bool, how: str
+) -> None:
+    noted = tmp_path / NOTED
+    noted.with_suffix(how).touch()
+    await put(vhost.amqp_url, QUEUE, b"a")
+    async with LambdaHost(toys(tmp_path), logs_dir=tmp_path) as host, running(mappings_to(host, vhost, tmp_path)):
+        enough = LIMIT + 1 if counts_returns else 2 * LIMIT + 2
+        await eventually_async(lambda: len(batches(noted)) >= enough, "the batch has returned often enough", 60)
+    dead = await until_some(vhost, DEAD) if counts_returns else await take_all(vhost.amqp_url, DEAD)
+    assert [one.body for one in dead] == ([b"a"] if counts_returns else [])
+    if counts_returns:
+        assert batches(noted) == [["a"]] * (LIMIT + 1)
+        assert await take_all(vhost.amqp_url, QUEUE) == []
+    else:
+        assert [one.body for one in await until_some(vhost, QUEUE)] == [b"a"]
+
+
+async def until_some(vhost: Vhost, queue: str) -> list[Got]:
+    """What is in the queue once something is: what a mapping held comes back a moment after its end."""
+    return await eventually_async(lambda: asyncio.run(take_all(vhost.amqp_url, queue)), f"something in {queue}", 20)
+
+
+class InProcess:
+    """Invokes the consumer function's own handler, here, and tells of its failure as Lambda does."""
+
+    def __init__(self) -> None:
+        self.invocations = 0
+
+    async def invoke(self, function_name: str, payload: bytes, *, wait_seconds_max: float = 0.0) -> InvocationResult:
+        self.invocations += 1
+        try:
+            answer = await asyncio.to_thread(consumer.handler, json.loads(payload), None)  # type: ignore[arg-type]
+        except ZeroDivisionError:
+            return failure("ZeroDivisionError", "division by zero")
+        return InvocationResult(json.dumps(answer).encode())
+
+    async def invoke_event(self, function_name: str, payload: bytes, retry_policy: Any = None) -> None:
+        raise AssertionError("a mapping invokes synchronously")
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    with closing(Database(address_of(database_url))) as database:
+        yield database
+
+
+@pytest.fixture
+def function(monkeypatch: pytest.MonkeyPatch, database: Database, vhost: Vhost) -> InProcess:
+    """The consumer function, which a defect ends whenever there is a payment in its batch."""
+
+    async def defect(processing: object, orders: list[object]) -> list[object]:
+        return [1 // 0 for _ in orders]
+
+    monkeypatch.setattr(wiring, "database", lambda: database)
+    monkeypatch.setattr(wiring, "rabbitmq_url", lambda: vhost.amqp_url)
+    monkeypatch.setattr(handling, "_processing", lambda: None)
+    monkeypatch.setattr(handling, "process_payments", defect)
+    return InProcess()
+
+
+async def test_a_message_that_ends_our_consumer_each_time_comes_to_the_dead_letters_on_every_version(
+    vhost: Vhost, database: Database, function: InProcess, counts_returns: bool, tmp_path: Path
+) -> None:
+    (body,) = outbox_bodies(database, [new_payment(database, new_merchant(database))], "payment.created")
+    await put(vhost.amqp_url, QUEUE, body, message_id="ends-the-function")
+    async with running(mappings_to(function, vhost, tmp_path)):
+        (dead,) = await until_some(vhost, DEAD)
+    assert (dead.message_id, dead.body) == ("ends-the-function", body)
+    assert await take_all(vhost.amqp_url, QUEUE) == []
+    if counts_returns:
+        assert function.invocations == LIMIT + 1
+    else:
+        assert function.invocations == RETURNS_MAX + 2
+        assert "returned to its queue" in str(dead.headers["x-paybridge-reason"])

@@ -1,0 +1,134 @@
+"""compose.yaml says the same as the settings of the stack, and docker is asked for what is meant."""
+
+import os
+import re
+import stat
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from local.errors import LocalError, PortTakenError
+from local.servers import compose, rabbitmq
+from local.servers.postgres import SERVER_OPTIONS
+from local.servers.processes import Processes, free_port
+from local.settings import PROJECT, VARIABLES, LocalSettings
+
+DOCUMENT: dict[str, Any] = yaml.safe_load(compose.FILE.read_text(encoding="utf-8"))
+SERVICES: dict[str, Any] = DOCUMENT["services"]
+PORT = re.compile(r"127\.0\.0\.1:\$\{(?P<variable>\w+):-(?P<default>\d+)\}:(?P<inside>\d+)")
+DEFAULTS = {VARIABLES[item.name]: item.default for item in fields(LocalSettings)}
+# A docker that has no containers yet and writes down what it is asked for.
+DOCKER = """#!/bin/sh
+echo "$@" >> "$DOCKER_LOG"
+case "$*" in
+  version) exit ${ENGINE:-0} ;;
+  "compose version") exit ${PLUGIN:-0} ;;
+esac
+"""
+
+
+class TestFile:
+    def test_ports_are_those_of_the_settings_and_on_loopback_only(self) -> None:
+        ports = {}
+        for service in SERVICES.values():
+            for port in service["ports"]:
+                found = PORT.fullmatch(port)
+                assert found, port
+                ports[found["variable"]] = (int(found["default"]), int(found["inside"]))
+        inside = {"postgres_port": 5432, "amqp_port": 5672, "management_port": 15672, "aws_port": 5000}
+        assert ports == {VARIABLES[name]: (DEFAULTS[VARIABLES[name]], port) for name, port in inside.items()}
+        assert compose.PORTS.keys() == inside.keys()
+
+    def test_logins_are_those_of_the_urls(self) -> None:
+        settings = LocalSettings.load({"PAYBRIDGE_LOCAL_COMPOSE": "1"}, Path("/nonexistent"))
+        postgres = SERVICES["postgres"]["environment"]
+        login = f"{postgres['POSTGRES_USER']}:{postgres['POSTGRES_PASSWORD']}"
+        assert settings.postgres_url == f"postgresql://{login}@127.0.0.1:54320/{postgres['POSTGRES_DB']}"
+        # The image's own login.
+        assert settings.rabbitmq_url == "amqp://guest:guest@127.0.0.1:5672/"
+        assert (
+            not {"RABBITMQ_DEFAULT_USER", "RABBITMQ_DEFAULT_PASS"} & SERVICES["rabbitmq"].get("environment", {}).keys()
+        )
+        assert settings.aws_url == "http://127.0.0.1:4566"
+
+    def test_servers_are_as_able_as_the_stacks_own(self) -> None:
+        assert DOCUMENT["configs"]["rabbitmq_plugins"]["content"].strip() == rabbitmq.PLUGINS
+        assert SERVICES["rabbitmq"]["configs"] == [
+            {"source": "rabbitmq_plugins", "target": "/etc/rabbitmq/enabled_plugins"}
+        ]
+        assert f"max_connections={SERVER_OPTIONS['max_connections']}" in SERVICES["postgres"]["command"]
+
+    @pytest.mark.parametrize("name", SERVICES)
+    def test_every_image_has_a_whole_version_and_every_server_is_watched(self, name: str) -> None:
+        assert re.fullmatch(r"[a-z/]+:\d+\.\d+(\.\d+)?(-management)?", SERVICES[name]["image"])
+        assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
+
+    def test_versions_are_those_that_the_stack_brings(self) -> None:
+        lock = (PROJECT / "requirements/dev.lock").read_text(encoding="utf-8")
+        assert f"moto=={SERVICES['aws']['image'].partition(':')[2]} " in lock
+        assert SERVICES["postgres"]["image"].startswith(f"postgres:{LocalSettings().postgres_version}.")
+
+    def test_data_lies_in_named_volumes(self) -> None:
+        volumes = {volume.partition(":")[0] for service in SERVICES.values() for volume in service.get("volumes", [])}
+        assert volumes == DOCUMENT["volumes"].keys() == {"postgres", "rabbitmq"}
+
+
+@pytest.fixture
+def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The log of a docker that stands in for the real one."""
+    program = tmp_path / "bin" / "docker"
+    program.parent.mkdir()
+    program.write_text(DOCKER)
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("DOCKER_LOG", str(tmp_path / "docker.log"))
+    return tmp_path / "docker.log"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> LocalSettings:
+    ports = {VARIABLES[name]: str(free_port()) for name in compose.PORTS}
+    return LocalSettings.load(
+        {"PAYBRIDGE_LOCAL_COMPOSE": "1", "PAYBRIDGE_LOCAL_STATE_DIR": str(tmp_path), **ports}, tmp_path / "none"
+    )
+
+
+class TestStart:
+    def test_waits_until_the_servers_are_healthy(self, docker: Path, settings: LocalSettings) -> None:
+        compose.start(settings, Processes(settings.state_dir))
+        project = f"compose --file {PROJECT}/compose.yaml --project-name paybridge-{settings.postgres_port}"
+        assert docker.read_text().splitlines() == [
+            "version",
+            "compose version",
+            f"{project} ps --quiet",
+            f"{project} up --detach --wait --quiet-pull",
+        ]
+
+    @pytest.mark.parametrize(("variable", "sentence"), [("ENGINE", "Docker does not answer"), ("PLUGIN", "no compose")])
+    def test_says_in_one_sentence_what_is_missing(
+        self, docker: Path, settings: LocalSettings, monkeypatch: pytest.MonkeyPatch, variable: str, sentence: str
+    ) -> None:
+        monkeypatch.setenv(variable, "1")
+        with pytest.raises(LocalError, match=sentence):
+            compose.start(settings, Processes(settings.state_dir))
+        assert "up" not in docker.read_text()
+
+    def test_names_the_variable_of_a_taken_port(
+        self, docker: Path, settings: LocalSettings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def taken(port: int, user: str, variable: str) -> None:
+            raise PortTakenError(port, user, variable)
+
+        monkeypatch.setattr(compose, "ensure_port_free", taken)
+        with pytest.raises(PortTakenError, match="PAYBRIDGE_LOCAL_POSTGRES_PORT"):
+            compose.start(settings, Processes(settings.state_dir))
+
+
+class TestStop:
+    def test_keeps_the_data_and_remove_does_not(self, docker: Path, settings: LocalSettings) -> None:
+        compose.stop(settings)
+        compose.remove(settings)
+        assert [line.split(" ", 5)[5] for line in docker.read_text().splitlines()] == ["stop", "down --volumes"]

@@ -1,0 +1,71 @@
+"""The webhook sink over HTTP, as a process of its own."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+from standardwebhooks import Webhook
+
+from local.testkit.local_servers import running_sink
+
+SECRET = "whsec_cGF5YnJpZGdlLWxvY2FsLXdlYmhvb2stc2VjcmV0ISE="
+BODY = '{"type":"payment.succeeded","data":{"payment_id":"p-1"}}'
+
+
+@pytest.fixture(scope="module")
+def sink() -> Iterator[httpx.Client]:
+    with running_sink() as url, httpx.Client(base_url=url, trust_env=False, timeout=5) as client:
+        yield client
+
+
+def post(sink: httpx.Client, path: str, secret: str = SECRET, event: str = "e-1", **headers: str) -> httpx.Response:
+    now = datetime.now(UTC)
+    signed = {
+        "webhook-id": event,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(secret).sign(event, now, BODY),
+    }
+    return sink.post(path, content=BODY, headers=signed | headers)
+
+
+class TestReceived:
+    def test_lists_what_arrived_and_whether_it_was_signed(self, sink: httpx.Client) -> None:
+        assert post(sink, "/ok/a").status_code == 200
+        post(sink, "/ok/a", secret="whsec_" + "QUJD" * 10)
+        post(sink, "/ok/a", **{"webhook-signature": "nonsense"})
+        listed = sink.get("/received", params={"path": "/ok/a", "payment_id": "p-1"}).json()
+        assert [received["verified"] for received in listed] == [True, False, False]
+        assert listed[0]["headers"]["webhook-id"] == "e-1"
+        assert listed[0]["body"]["type"] == "payment.succeeded"
+        assert sink.get("/received", params={"payment_id": "other"}).json() == []
+
+
+class TestBehaviours:
+    @pytest.mark.parametrize(
+        ("path", "statuses"),
+        [
+            ("/status/503", [503, 503]),
+            ("/gone", [410]),
+            ("/redirect", [302]),
+            ("/fail-times/2/x", [500, 500, 200]),
+            ("/status/abc", [404]),
+            ("/", [200]),
+        ],
+    )
+    def test_the_path_says_what_happens(self, sink: httpx.Client, path: str, statuses: list[int]) -> None:
+        assert [post(sink, path).status_code for _ in statuses] == statuses
+
+    def test_asks_for_patience_once(self, sink: httpx.Client) -> None:
+        first, second = post(sink, "/retry-after/2"), post(sink, "/retry-after/2")
+        assert (first.status_code, first.headers["Retry-After"], second.status_code) == (429, "2", 200)
+
+    def test_slow_takes_its_time(self, sink: httpx.Client) -> None:
+        started = time.monotonic()
+        assert post(sink, "/slow/0.3").status_code == 200
+        assert time.monotonic() - started >= 0.3
+
+    def test_hang_never_answers(self, sink: httpx.Client) -> None:
+        with pytest.raises(httpx.ReadTimeout):
+            sink.post("/hang", content=b"{}", timeout=0.3)

@@ -1,0 +1,141 @@
+"""The commands of the offline stack, run as a user runs them, on ports and in a folder of the test's own."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from local.commands import demo
+from local.servers import postgres
+from local.servers.processes import accepts_connections, is_alive, running
+from local.settings import PROJECT, LocalSettings
+from local.stack.stack import Stack
+from local.testkit.servers import private_settings
+
+pytestmark = pytest.mark.e2e
+
+COMMAND_SECONDS_MAX = 90
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[LocalSettings]:
+    """Settings of a stack for one test, of which nothing is left running afterwards."""
+    settings = private_settings(tmp_path / "state")
+    yield settings
+    command(settings, "down")
+    postgres.remove_data(settings)
+
+
+def environment_of(settings: LocalSettings) -> dict[str, str]:
+    return {**os.environ, **settings.environment()}
+
+
+def command(settings: LocalSettings, name: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "local", name],
+        cwd=PROJECT,
+        env=environment_of(settings),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=COMMAND_SECONDS_MAX,
+        check=False,
+    )
+
+
+def until_all_gone(processes: list[psutil.Process], seconds_max: float = 40) -> None:
+    deadline = time.monotonic() + seconds_max
+    while any(map(is_alive, processes)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert [process.pid for process in processes if is_alive(process)] == []
+
+
+class TestUp:
+    def test_comes_up_takes_a_payment_and_goes_down_again(self, own: LocalSettings) -> None:
+        up = command(own, "up")
+        assert (up.returncode, up.stderr) == (0, "")
+        assert f"API        {own.api_url}/docs" in up.stdout
+        children = [process for process, _ in running(own.state_dir).values()]
+        assert "up already" in command(own, "up").stdout
+        sample = command(own, "demo")
+        assert (sample.returncode, sample.stderr) == (0, "")
+        assert [line.split()[0] for line in sample.stdout.strip().splitlines()[1:]] == ["✓"] * 6
+        assert "Stopped." in command(own, "down").stdout
+        until_all_gone(children)
+        assert not accepts_connections(own.api_port)
+        assert "Nothing was running." in command(own, "down").stdout
+
+    def test_stops_everything_and_says_so_when_a_part_ends_by_itself(self, own: LocalSettings) -> None:
+        assert command(own, "up").returncode == 0
+        found = running(own.state_dir)
+        found["gateway"][0].kill()
+        until_all_gone([process for process, _ in found.values()])
+        # The supervisor says why it ends after it has ended everything else.
+        until_logged(own.logs_dir / "errors.log", "gateway ended by itself")
+
+    def test_names_the_variable_of_a_taken_port_and_leaves_nothing_running(self, own: LocalSettings) -> None:
+        with socket.create_server(("127.0.0.1", own.sink_port)):
+            up = command(own, "up")
+        assert up.returncode == 1
+        sentence = (
+            f"Port {own.sink_port} for the webhook sink is taken: "
+            "free it, or set PAYBRIDGE_LOCAL_SINK_PORT to another port."
+        )
+        assert up.stderr.strip() == sentence
+        assert running(own.state_dir) == {}
+
+
+def until_logged(log: Path, sentence: str) -> None:
+    deadline = time.monotonic() + 20
+    while sentence not in log.read_text(encoding="utf-8"):
+        assert time.monotonic() < deadline, f"{log.name} never said: {sentence}"
+        time.sleep(0.1)
+
+
+class TestRun:
+    def test_ends_with_everything_it_started_when_it_is_terminated_while_starting(self, own: LocalSettings) -> None:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "local", "run"],
+            cwd=PROJECT,
+            env=environment_of(own),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + 30
+        while "rabbitmq" not in running(own.state_dir) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        children = [child for child, _ in running(own.state_dir).values()]
+        assert children
+        process.terminate()
+        assert process.wait(timeout=60) == 143
+        until_all_gone(children, 1)
+
+
+class TestDemo:
+    def test_says_what_to_do_when_nothing_runs(self, own: LocalSettings) -> None:
+        sample = command(own, "demo")
+        assert sample.returncode == 1
+        assert sample.stderr == f"Nothing answers at {own.api_url}: start the stack with `make up`.\n"
+
+    def test_shows_every_step_against_the_running_stack(self, stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+        demo.run(stack.settings)
+        assert capsys.readouterr().out.count("✓") == 6
+
+
+class TestStatus:
+    def test_lists_nothing_without_a_stack(self, own: LocalSettings) -> None:
+        assert command(own, "status").stdout == "Nothing is running.\n"
+
+
+class TestClean:
+    def test_deletes_the_state_folder(self, own: LocalSettings) -> None:
+        own.logs_dir.mkdir(parents=True)
+        (own.logs_dir / "old.log").write_text("old")
+        assert command(own, "clean").returncode == 0
+        assert not own.state_dir.exists()

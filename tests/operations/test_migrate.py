@@ -1,0 +1,52 @@
+"""Migrating while others use the tables."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from local.testkit import servers
+from paybridge.core.errors import LockTimeout
+from paybridge.database import migrate as usecase
+from paybridge.database.database import Database, Statement
+from paybridge.database.migrations import HEAD
+from paybridge.operations.migrate import Migrated, migrate_schema
+
+pytestmark = pytest.mark.integration
+
+# What the migration's advisory lock and every table of its own wait for.
+LOCK = Statement("SELECT pg_advisory_lock(1885436258)")
+UNLOCK = Statement("SELECT pg_advisory_unlock(1885436258)")
+
+
+@pytest.fixture
+def url(postgres_server: servers.Postgres) -> Iterator[str]:
+    url = postgres_server.fresh_database(migrated=False)
+    yield url
+    postgres_server.drop_database(url)
+
+
+class TestMigrateSchema:
+    def test_tells_what_the_schema_was_and_is(self, url: str) -> None:
+        with closing(Database(servers.address_of(url))) as database:
+            assert migrate_schema(database) == Migrated(None, HEAD)
+            assert migrate_schema(database) == Migrated(HEAD, HEAD)
+
+    def test_comes_again_when_somebody_is_in_its_way(self, url: str) -> None:
+        with closing(Database(servers.address_of(url))) as database, closing(database.another()) as other:
+            other.run(LOCK)
+            # Longer than the two seconds after which the first try gives up.
+            timer = threading.Timer(2.5, other.run, [UNLOCK])
+            timer.start()
+            assert migrate_schema(database, pause_seconds=0.2) == Migrated(None, HEAD)
+            timer.join()
+
+    def test_gives_up_in_the_end(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(usecase, "LOCK_TRIES", 1)
+        with closing(Database(servers.address_of(url))) as database, closing(database.another()) as other:
+            other.run(LOCK)
+            with pytest.raises(LockTimeout):
+                migrate_schema(database, pause_seconds=0)

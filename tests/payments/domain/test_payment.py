@@ -1,0 +1,40 @@
+"""The state machine of a payment."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paybridge.core.errors import IllegalTransition
+from paybridge.payments.domain.payment import SETTLED, TRANSITIONS, Status, ensure_transition
+
+statuses = st.sampled_from(list(Status))
+
+
+class TestTransitions:
+    def test_every_status_has_its_row(self) -> None:
+        assert set(TRANSITIONS) == set(Status)
+
+    @given(statuses, statuses)
+    def test_only_what_the_table_names_is_allowed(self, current: Status, target: Status) -> None:
+        if target in TRANSITIONS[current]:
+            ensure_transition(current, target)
+        else:
+            with pytest.raises(IllegalTransition):
+                ensure_transition(current, target)
+
+    @given(st.lists(statuses, max_size=30))
+    def test_a_payment_that_failed_never_moves_money_again(self, wishes: list[Status]) -> None:
+        status, failed = Status.PENDING, False
+        for wish in wishes:
+            if wish in TRANSITIONS[status]:
+                status = wish
+            failed = failed or status in {Status.FAILED, Status.CANCELED}
+            assert not (failed and status not in {Status.FAILED, Status.CANCELED})
+
+    def test_money_is_refunded_only_after_it_was_captured(self) -> None:
+        for status, targets in TRANSITIONS.items():
+            if targets & {Status.REFUNDED, Status.PARTIALLY_REFUNDED}:
+                assert status in {Status.SUCCEEDED, Status.PARTIALLY_REFUNDED, Status.REFUNDED}
+
+    def test_settled_is_where_nothing_moves_by_itself(self) -> None:
+        assert {Status.PENDING, Status.PROCESSING, Status.REVIEW} == set(Status) - SETTLED

@@ -1,0 +1,70 @@
+"""Logins that really change: a role and a broker's user of the test's own, and the secrets that hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from moto import mock_aws
+
+from local.testkit.servers import Broker, Postgres
+from paybridge import wiring
+from paybridge.core.errors import PaybridgeError
+from tests.support.secrets import BrokerLogin, DatabaseLogin, Secret
+
+
+@pytest.fixture
+def secrets_manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A client of an empty Secrets Manager, which `wiring` reads from as well."""
+    import boto3
+
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_REGION": "eu-central-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    # Functions that rotate are only named here: the tests call the handler themselves.
+    with mock_aws(config={"lambda": {"use_docker": False}}):
+        forget_environment()
+        yield boto3.client("secretsmanager")
+        forget_environment()
+
+
+def forget_environment() -> None:
+    """What an environment keeps for its life."""
+    from aws_lambda_powertools.utilities.parameters.base import DEFAULT_PROVIDERS
+
+    DEFAULT_PROVIDERS.clear()
+    for kept in (wiring.environment, wiring._secrets, wiring.database):
+        kept.cache_clear()
+
+
+@pytest.fixture
+def database_login(
+    postgres_server: Postgres, secrets_manager: Any, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[DatabaseLogin]:
+    """A role with a database of its own, which `wiring.database` reaches by its secret."""
+    url = postgres_server.fresh_database(migrated=False)
+    login = DatabaseLogin.create(postgres_server, url, Secret.create(secrets_manager, "database"))
+    for name, value in login.variables.items():
+        monkeypatch.setenv(name, value)
+    yield login
+    # A test may have left the secret without a login.
+    with suppress(PaybridgeError):
+        wiring.database().close()
+    login.remove()
+    postgres_server.drop_database(url)
+
+
+@pytest.fixture
+def broker_login(broker: Broker, secrets_manager: Any, monkeypatch: pytest.MonkeyPatch) -> BrokerLogin:
+    """A broker's user in a virtual host of the test's own, which `wiring` reaches by its secret."""
+    login = BrokerLogin.create(broker.fresh_vhost(), Secret.create(secrets_manager, "broker"))
+    for name, value in login.variables.items():
+        monkeypatch.setenv(name, value)
+    return login

@@ -1,0 +1,158 @@
+"""What an environment does when a connection breaks after the password was rotated."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from local.testkit.queues import take_all
+from paybridge import wiring
+from paybridge.core.errors import BrokerUnavailable, DatabaseUnavailable
+from paybridge.database.database import Statement
+from paybridge.payments.ports import Message
+from paybridge.rabbitmq.batch import Poison
+from paybridge.wiring.settings import SecretReader
+from tests.support.secrets import BrokerLogin, DatabaseLogin
+
+pytestmark = pytest.mark.integration
+
+# How long a reconnect with a second look at the secret may take beside one without: the fake answers at once.
+RECONNECT_SECONDS_MAX = 1.0
+
+_WHO = Statement("SELECT current_user")
+_MESSAGE = Message("1", "t", "payments", "payments.new", b"{}", "c")
+
+
+@pytest.fixture
+def read_stages(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The stages that were asked of Secrets Manager, in order."""
+    stages: list[str] = []
+    fetch = SecretReader._fetch
+
+    def noted(reader: SecretReader, secret_id: str, stage: str) -> dict[str, str]:
+        stages.append(stage)
+        return fetch(reader, secret_id, stage)
+
+    monkeypatch.setattr(SecretReader, "_fetch", noted)
+    return stages
+
+
+class TestDatabase:
+    def test_a_connection_that_breaks_after_a_rotation_is_opened_with_the_new_password(
+        self, database_login: DatabaseLogin, read_stages: list[str]
+    ) -> None:
+        database = wiring.database()
+        assert database.run(_WHO) == [[database_login.role]]
+        database_login.set_password("second")
+        database_login.secret.put({"username": database_login.role, "password": "second"})
+        # What is open stays open.
+        assert database.run(_WHO) == [[database_login.role]]
+        database_login.end_connections()
+        began = time.monotonic()
+        assert database.run(_WHO) == [[database_login.role]]
+        assert time.monotonic() - began < RECONNECT_SECONDS_MAX
+        assert read_stages == ["AWSCURRENT"] * 2
+        # The connection made from it begins with the password that was found good.
+        database_login.end_connections()
+        with_second = database.another()
+        assert with_second.run(_WHO) == [[database_login.role]]
+        with_second.close()
+        assert read_stages == ["AWSCURRENT"] * 2
+
+    def test_between_setting_and_finishing_the_pending_password_is_used(
+        self, database_login: DatabaseLogin, read_stages: list[str]
+    ) -> None:
+        database_login.secret.put({"username": database_login.role, "password": "second"}, stage="AWSPENDING")
+        database = wiring.database()
+        assert database.run(_WHO) == [[database_login.role]]
+        assert read_stages == ["AWSCURRENT"]
+        database_login.set_password("second")
+        database_login.end_connections()
+        assert database.run(_WHO) == [[database_login.role]]
+        assert read_stages == ["AWSCURRENT", "AWSCURRENT", "AWSPENDING"]
+        # A rotation that is taken back is found out in the same way.
+        database_login.set_password("first")
+        database_login.end_connections()
+        assert database.run(_WHO) == [[database_login.role]]
+
+    def test_a_login_that_no_version_mends_is_the_database_away_and_names_the_role(
+        self, database_login: DatabaseLogin, read_stages: list[str]
+    ) -> None:
+        database_login.set_password("another")
+        with pytest.raises(DatabaseUnavailable, match=f"refuses the login of {database_login.role}"):
+            wiring.database().run(_WHO)
+        assert read_stages == ["AWSCURRENT", "AWSCURRENT", "AWSPENDING"]
+
+    def test_without_secrets_manager_it_is_the_database_away(
+        self, database_login: DatabaseLogin, secrets_manager: Any
+    ) -> None:
+        database = wiring.database()
+        database_login.set_password("second")
+        secrets_manager.delete_secret(SecretId=database_login.secret.arn, ForceDeleteWithoutRecovery=True)
+        with pytest.raises(DatabaseUnavailable):
+            database.run(_WHO)
+
+    def test_another_fault_than_the_login_reads_no_secret(
+        self, database_login: DatabaseLogin, read_stages: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("DATABASE_NAME", "missing")
+        with pytest.raises(DatabaseUnavailable, match="Cannot connect"):
+            wiring.database().run(_WHO)
+        assert read_stages == ["AWSCURRENT"]
+
+
+async def publish() -> None:
+    async with wiring.open_publisher() as publisher:
+        assert await publisher.publish([_MESSAGE], 5) == [None]
+
+
+@pytest.mark.broker
+class TestBroker:
+    async def test_a_publisher_logs_in_with_the_new_password(
+        self, broker_login: BrokerLogin, read_stages: list[str]
+    ) -> None:
+        await publish()
+        broker_login.set_password("second")
+        broker_login.secret.put({"username": broker_login.user, "password": "second"})
+        began = time.monotonic()
+        await publish()
+        assert time.monotonic() - began < RECONNECT_SECONDS_MAX
+        await publish()
+        assert read_stages == ["AWSCURRENT"] * 2
+        assert len(await take_all(broker_login.vhost.amqp_url, "payments.new")) == 3
+
+    async def test_between_setting_and_finishing_the_pending_password_is_used(
+        self, broker_login: BrokerLogin, read_stages: list[str]
+    ) -> None:
+        await publish()
+        broker_login.secret.put({"username": broker_login.user, "password": "second"}, stage="AWSPENDING")
+        broker_login.set_password("second")
+        await publish()
+        assert read_stages == ["AWSCURRENT", "AWSCURRENT", "AWSPENDING"]
+
+    async def test_a_subscription_and_a_burial_log_in_with_the_new_password(self, broker_login: BrokerLogin) -> None:
+        for password, use in (("second", self.subscribe), ("third", self.bury)):
+            wiring.rabbitmq_url()
+            broker_login.set_password(password)
+            broker_login.secret.put({"username": broker_login.user, "password": password})
+            await use()
+        assert len(await take_all(broker_login.vhost.amqp_url, "payments.dead")) == 1
+
+    async def test_a_login_that_no_version_mends_is_the_broker_away(
+        self, broker_login: BrokerLogin, read_stages: list[str]
+    ) -> None:
+        broker_login.set_password("another")
+        for use in (publish, self.subscribe, self.bury):
+            with pytest.raises(BrokerUnavailable, match="refuses the login"):
+                await use()
+
+    @staticmethod
+    async def subscribe() -> None:
+        async with wiring.subscribe(["payments.new"], 10):
+            pass
+
+    @staticmethod
+    async def bury() -> None:
+        await wiring.bury([Poison("payments.new", "1", b"{}", "a reason")])

@@ -1,8 +1,0 @@
-"""The functions' users on the broker of the offline stack."""
-
-from local import broker_users
-from paybridge.adapters.rabbitmq import users
-
-
-def test_the_second_user_has_the_name_that_rotation_looks_for() -> None:
-    assert broker_users.TWIN_SUFFIX == users.TWIN_SUFFIX

@@ -1,0 +1,410 @@
+"""The sender of webhooks against hostile names, addresses and receivers."""
+
+import asyncio
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from local.testkit.raw_servers import raw_server
+from paybridge.webhooks.domain.address import LOOPBACK, IpAddress, IpNetwork, is_public
+from paybridge.webhooks.domain.webhook import SendResult
+from paybridge.webhooks.http import (
+    RESPONSE_BYTES_MAX,
+    AddressNotAllowed,
+    CheckedResolver,
+    HttpWebhookSender,
+    SystemResolver,
+)
+from tests.support.tls import self_signed, server_context
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+LAST = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"
+
+# All of these are this machine, a neighbour of it or its metadata service, to one program or another.
+HOSTILE_HOSTS = [
+    "127.0.0.1",
+    "127.0.0.1.",
+    "127.1",
+    "127.0.1",
+    "0",
+    "0.0.0.0",
+    "2130706433",
+    "0x7f000001",
+    "0x7f.0.0.1",
+    "0x7f.1",
+    "017700000001",
+    "0177.0.0.1",
+    "0177.1",
+    "00000177.0.0.1",
+    "127.0.0.01",
+    "１２７.０.０.１",
+    "①②⑦.⓪.⓪.①",
+    "127。0。0。1",
+    "%31%32%37.0.0.1",
+    "localhost",
+    "LOCALHOST",
+    "localhost.",
+    "ip6-localhost",
+    "[::1]",
+    "[::]",
+    "[0:0:0:0:0:0:0:1]",
+    "[::ffff:127.0.0.1]",
+    "[::ffff:7f00:1]",
+    "[::127.0.0.1]",
+    "[::ffff:0:127.0.0.1]",
+    "[64:ff9b::127.0.0.1]",
+    "[64:ff9b:1::7f00:1]",
+    "[2002:7f00:1::]",
+    "[2001:0:4136:e378:8000:63bf:3fff:fdd2]",
+    "[fe80::1]",
+    "[fe80::1%25lo]",
+    "[fe80::1%lo]",
+    "[::1%25lo]",
+    "[fec0::1]",
+    "[fd00:ec2::254]",
+    "[ff02::1]",
+    "169.254.169.254",
+    "0xa9fea9fe",
+    "2852039166",
+    "0251.0376.0251.0376",
+    "100.100.100.200",
+    "168.63.129.16",
+    "192.168.0.1",
+    "10.0.0.1",
+    "172.16.0.1",
+    "224.0.0.1",
+    "255.255.255.255",
+]
+
+
+def resolving(*answers: list[str]) -> tuple[Callable[[str], object], list[str]]:
+    """A resolver that gives these answers one after another, the last for ever, and the names it was asked for."""
+    asked: list[str] = []
+    left = list(answers)
+
+    async def resolve(host: str) -> list[IpAddress]:
+        asked.append(host)
+        return [ip_address(text) for text in (left.pop(0) if len(left) > 1 else left[0])]
+
+    return resolve, asked
+
+
+def sender_of(
+    *answers: list[str], local_networks: tuple[IpNetwork, ...] = LOOPBACK, tls: ssl.SSLContext | None = None
+) -> HttpWebhookSender:
+    resolve, _ = resolving(*answers)
+    return HttpWebhookSender(local_networks=local_networks, resolve=resolve, tls=tls)  # type: ignore[arg-type]
+
+
+@pytest_asyncio.fixture
+async def local() -> AsyncIterator[HttpWebhookSender]:
+    """A sender as on a developer's machine."""
+    async with HttpWebhookSender(local_networks=LOOPBACK) as sender:
+        yield sender
+
+
+@pytest_asyncio.fixture
+async def production() -> AsyncIterator[HttpWebhookSender]:
+    """A sender as in the cloud."""
+    async with HttpWebhookSender(connect_timeout_seconds=2) as sender:
+        yield sender
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Key and certificate of `receiver.test`, signed by nobody else."""
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    path.write_bytes(self_signed("receiver.test"))
+    return path
+
+
+async def send(sender: HttpWebhookSender, url: str, timeout_seconds: float = 3) -> SendResult:
+    return await sender.send(url, {"webhook-id": "e-1"}, b"{}", timeout_seconds)
+
+
+class TestAddresses:
+    @pytest.mark.parametrize("host", HOSTILE_HOSTS)
+    async def test_no_spelling_reaches_a_private_address(self, production: HttpWebhookSender, host: str) -> None:
+        result = await send(production, f"https://{host}/")
+        assert result.status_code is None
+        assert result.error in {"address_not_allowed", "url_not_allowed", "connect_failed"}
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0x7f.1", "0x7f000001", "[::1]", "[::ffff:127.0.0.1]"])
+    async def test_what_the_system_resolves_to_loopback_is_refused_by_its_address(
+        self, production: HttpWebhookSender, host: str
+    ) -> None:
+        assert (await send(production, f"https://{host}/")).error == "address_not_allowed"
+
+    @pytest.mark.parametrize("host", HOSTILE_HOSTS)
+    async def test_none_of_them_meets_a_listener_on_the_allowed_ports_rule(
+        self, local: HttpWebhookSender, host: str
+    ) -> None:
+        async with raw_server(OK) as server:
+            result = await send(local, f"http://{host}:{server.port}/")
+            reached = bool(server.heads)
+        # On a developer's machine loopback may be reached, by a spelling that means plain loopback and nothing else.
+        assert reached == (result.status_code == 200)
+        if host.startswith(("[::f", "[64", "[2", "[f", "169", "10.", "192", "0.0.0.0", "[::]")) or host == "0":
+            assert not reached
+
+    async def test_one_private_address_among_public_ones_refuses_the_name(self) -> None:
+        async with sender_of(["8.8.8.8", "10.0.0.1"]) as sender:
+            assert (await send(sender, "https://example.test/")).error == "address_not_allowed"
+
+    async def test_a_name_without_addresses_cannot_be_connected_to(self) -> None:
+        async with sender_of([]) as sender:
+            assert (await send(sender, "https://example.test/")).error == "connect_failed"
+
+    async def test_the_connection_goes_to_the_address_that_was_checked(self) -> None:
+        resolve, asked = resolving(["127.0.0.1"], ["10.0.0.1"])
+        async with (
+            raw_server(LAST) as server,
+            HttpWebhookSender(local_networks=LOOPBACK, resolve=resolve) as sender,  # type: ignore[arg-type]
+        ):
+            assert (await send(sender, f"http://rebound.test:{server.port}/")).status_code == 200
+            assert asked == ["rebound.test"]
+            # The next connection sees the name's new address, and refuses it.
+            assert (await send(sender, f"http://rebound.test:{server.port}/")).error == "address_not_allowed"
+        assert len(server.heads) == 1
+        assert b"Host: rebound.test" in server.heads[0]
+
+    async def test_the_second_address_is_tried_when_the_first_is_dead(self) -> None:
+        async with raw_server(OK) as server, sender_of(["127.0.0.2", "127.0.0.1"]) as sender:
+            assert (await send(sender, f"http://two.test:{server.port}/")).status_code == 200
+
+    async def test_a_public_address_by_plain_http_is_refused_on_a_developers_machine_too(self) -> None:
+        async with sender_of(["8.8.8.8"]) as sender:
+            assert (await send(sender, "http://example.test/")).error == "address_not_allowed"
+            assert (await send(sender, "https://example.test:9999/")).error == "address_not_allowed"
+
+    async def test_a_name_server_that_hangs_is_a_timeout(self) -> None:
+        async def hang(_host: str) -> list[IpAddress]:
+            await asyncio.sleep(60)
+            return []
+
+        async with HttpWebhookSender(resolve=hang) as sender:
+            result = await send(sender, "https://example.test/", timeout_seconds=0.2)
+        assert result.error == "timeout"
+        assert result.latency_ms < 1500
+
+
+class TestUrls:
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "http://example.test/",
+            "https://example.test:80/",
+            "https://example.test:22/",
+            "https://user:secret@example.test/",
+            "https://user@example.test/",
+            "ftp://example.test/",
+            "file:///etc/passwd",
+            "gopher://127.0.0.1:6379/_",
+            "//example.test/",
+            "/relative",
+            "https://",
+            "https:///x",
+            "https://exa\nmple.test/",
+            "https://example.test:99999/",
+            "https://[::1/",
+            "https://xn--/",
+            "https://xn--a/",
+            "https://xn--a:8443/x",
+            "",
+            "\x00",
+        ],
+    )
+    async def test_only_https_on_its_ports_is_sent_to(self, url: str) -> None:
+        async with sender_of(["10.0.0.1"], local_networks=()) as sender:
+            assert (await send(sender, url)).error == "url_not_allowed"
+
+
+class TestReceivers:
+    async def test_the_answer_is_read_and_excerpted(self, local: HttpWebhookSender) -> None:
+        body = "ok\x1b[31m\x00\r\nпривет".encode()
+        answer = b"HTTP/1.1 429 Slow\r\nRetry-After: 7\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        async with raw_server(answer) as server:
+            result = await send(local, f"http://127.0.0.1:{server.port}/")
+        assert (result.status_code, result.error, result.retry_after) == (429, None, "7")
+        assert result.excerpt == r"ok\x1b[31m\x00\r\nпривет"
+
+    async def test_a_redirect_is_not_followed(self, local: HttpWebhookSender) -> None:
+        async with raw_server(OK) as metadata:
+            location = f"http://127.0.0.1:{metadata.port}/latest/meta-data".encode()
+            async with raw_server(
+                b"HTTP/1.1 307 X\r\nLocation: " + location + b"\r\nContent-Length: 0\r\n\r\n"
+            ) as server:
+                result = await send(local, f"http://127.0.0.1:{server.port}/")
+        assert result.status_code == 307
+        assert metadata.heads == []
+
+    async def test_dripping_ends_at_the_total_deadline(self, local: HttpWebhookSender) -> None:
+        async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+            while True:
+                writer.write(b"x")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+
+        await self._times_out(local, drip)
+
+    async def test_dripping_headers_end_at_the_total_deadline(self, local: HttpWebhookSender) -> None:
+        async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 200 OK\r\n")
+            while True:
+                writer.write(b"X-A: b\r\n")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+
+        await self._times_out(local, drip)
+
+    async def _times_out(
+        self,
+        sender: HttpWebhookSender,
+        respond: Callable[[asyncio.StreamReader, asyncio.StreamWriter], "asyncio.Future[None]"] | object,
+    ) -> None:
+        started = time.monotonic()
+        async with raw_server(respond) as server:  # type: ignore[arg-type]
+            result = await send(sender, f"http://127.0.0.1:{server.port}/", timeout_seconds=0.5)
+        assert (result.status_code, result.error) == (None, "timeout")
+        assert time.monotonic() - started < 2
+
+    async def test_an_endless_body_is_cut_off(self, local: HttpWebhookSender) -> None:
+        sent = 0
+
+        async def pour(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal sent
+            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            while True:
+                writer.write(b"1000\r\n" + b"x" * 4096 + b"\r\n")
+                await writer.drain()
+                sent += 4096
+
+        async with raw_server(pour) as server:
+            result = await send(local, f"http://127.0.0.1:{server.port}/", timeout_seconds=10)
+            await asyncio.sleep(0.1)
+            after = sent
+            await asyncio.sleep(0.2)
+        assert result.status_code == 200
+        assert result.latency_ms < 5000
+        assert RESPONSE_BYTES_MAX <= sent == after
+
+    async def test_a_compressed_bomb_is_not_unfolded(self, local: HttpWebhookSender) -> None:
+        head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n"
+        async with raw_server(head + b"\x1f\x8b\xff\xff") as server:
+            assert (await send(local, f"http://127.0.0.1:{server.port}/")).status_code == 200
+        assert b"Accept-Encoding: identity" in server.heads[0]
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            b"",
+            b"\x00\xff\xfe",
+            b"HTTP/1.1\r\n\r\n",
+            b"HTTP/1.1 99999 X\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+            b"HTTP/1.1 200 OK\r\n" + b"X-A: " + b"a" * 200_000 + b"\r\n\r\n",
+            b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+            b"HTTP/1.1 100 Continue\r\n\r\n",
+            b"HTTP/1.1 302 X\r\nLocation: http://[::1\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 302 X\r\nLocation: \xff\xfe://\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 302 X\r\nLocation: http://a:99999999/\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 302 X\r\nLocation: http://\xe2\x80\x8b/\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nSet-Cookie: \xff=\xff; Expires=never\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=nonsense\r\nContent-Length: 1\r\n\r\nx",
+            b"HTTP/1.1 429 X\r\nRetry-After: \xff\r\nContent-Length: 0\r\n\r\n",
+            b"SSH-2.0-OpenSSH\r\n",
+        ],
+    )
+    async def test_nonsense_never_raises(self, local: HttpWebhookSender, answer: bytes) -> None:
+        async with raw_server(answer) as server:
+            result = await send(local, f"http://127.0.0.1:{server.port}/", timeout_seconds=1)
+        assert (result.status_code is None) != (result.error is None)
+
+    async def test_no_cookie_goes_from_one_receiver_to_another(self, local: HttpWebhookSender) -> None:
+        answer = b"HTTP/1.1 200 OK\r\nSet-Cookie: session=1; Path=/\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        async with raw_server(answer) as server:
+            for _ in range(2):
+                await send(local, f"http://localhost:{server.port}/")
+        assert not any(b"cookie" in head.lower() for head in server.heads)
+
+    async def test_a_connection_is_kept_for_the_next_webhook(self, local: HttpWebhookSender) -> None:
+        async with raw_server(OK, keep_alive=True) as server:
+            for _ in range(3):
+                assert (await send(local, f"http://127.0.0.1:{server.port}/")).status_code == 200
+        assert (len(server.heads), server.connections) == (3, 1)
+
+    async def test_nobody_listening_is_a_failed_connection(self, local: HttpWebhookSender) -> None:
+        async with raw_server(OK) as server:
+            port = server.port
+        assert (await send(local, f"http://127.0.0.1:{port}/")).error == "connect_failed"
+
+    async def test_a_header_that_cannot_be_sent_does_not_raise(self, local: HttpWebhookSender) -> None:
+        result = await local.send("http://127.0.0.1:1/", {"x": "a\r\nb: c"}, b"", 1)
+        assert result.error in {"protocol_error", "connect_failed"}
+
+    async def test_a_proxy_of_the_environment_is_ignored(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        async with raw_server(OK) as proxy, raw_server(OK) as server:
+            for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
+                monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+            async with HttpWebhookSender(local_networks=LOOPBACK) as sender:
+                assert (await send(sender, f"http://127.0.0.1:{server.port}/")).status_code == 200
+        assert (len(proxy.heads), len(server.heads)) == (0, 1)
+
+
+class TestTls:
+    async def test_an_unknown_certificate_is_refused(self, local: HttpWebhookSender, certificate: Path) -> None:
+        async with raw_server(OK, tls=server_context(certificate)) as server:
+            assert (await send(local, f"https://127.0.0.1:{server.port}/")).error == "tls_failed"
+        assert server.heads == []
+
+    @pytest.mark.parametrize(
+        ("host", "expected"), [("receiver.test", (200, None)), ("other.test", (None, "tls_failed"))]
+    )
+    async def test_the_certificate_is_checked_against_the_name_and_not_the_address(
+        self, certificate: Path, host: str, expected: tuple[int | None, str | None]
+    ) -> None:
+        trusting = ssl.create_default_context(cafile=str(certificate))
+        async with (
+            raw_server(OK, tls=server_context(certificate)) as server,
+            sender_of(["127.0.0.1"], tls=trusting) as sender,
+        ):
+            result = await send(sender, f"https://{host}:{server.port}/")
+        assert (result.status_code, result.error) == expected
+
+
+class TestCheckedResolver:
+    async def test_one_refused_address_refuses_the_name(self) -> None:
+        resolve, _ = resolving(["8.8.8.8", "10.0.0.1"])
+        with pytest.raises(AddressNotAllowed):
+            await CheckedResolver(resolve, is_public).resolve("example.test", 443)  # type: ignore[arg-type]
+
+    async def test_allowed_addresses_are_given_in_order_as_numbers(self) -> None:
+        resolve, _ = resolving(["8.8.8.8", "2606:4700::1111"])
+        resolved = await CheckedResolver(resolve, is_public).resolve("example.test", 443)  # type: ignore[arg-type]
+        assert [(one["host"], one["port"], one["family"]) for one in resolved] == [
+            ("8.8.8.8", 443, socket.AF_INET),
+            ("2606:4700::1111", 443, socket.AF_INET6),
+        ]
+
+
+class TestSystemResolver:
+    async def test_names_asked_for_together_share_a_look_up(self) -> None:
+        resolver = SystemResolver()
+        answers = await asyncio.gather(*(resolver("localhost") for _ in range(5)))
+        assert all(address.is_loopback for answer in answers for address in answer)
+        resolver.close()
+
+    async def test_an_unknown_name_is_an_os_error(self) -> None:
+        resolver = SystemResolver()
+        with pytest.raises(OSError, match=r"."):
+            await resolver("no-such-name.invalid")
+        resolver.close()

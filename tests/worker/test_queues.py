@@ -1,0 +1,102 @@
+"""What a worker does with a message that makes the work fail in a way nobody has foreseen."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import closing
+
+import orjson
+import pytest
+
+from local.testkit.live import eventually_async
+from local.testkit.queues import put, take_all
+from local.testkit.servers import Vhost
+from paybridge import wiring
+from paybridge.core.errors import DatabaseUnavailable
+from paybridge.core.events import PROCESS_PAYMENT
+from paybridge.core.system import SystemClock, Uuid7Ids
+from paybridge.database.connecting import DatabaseAddress
+from paybridge.database.database import Database
+from paybridge.payments.domain.events import process_payment
+from paybridge.rabbitmq.batch import Batch
+from paybridge.worker import queues
+from paybridge.worker.queues import QueueWork, work_queues
+
+pytestmark = [pytest.mark.integration, pytest.mark.broker]
+
+QUEUE = "payments.new"
+
+
+@pytest.fixture(autouse=True)
+def wired(monkeypatch: pytest.MonkeyPatch, database_address: DatabaseAddress, vhost: Vhost) -> Iterator[None]:
+    with closing(Database(database_address)) as database:
+        monkeypatch.setattr(wiring, "database", lambda: database)
+        monkeypatch.setattr(wiring, "rabbitmq_url", lambda: vhost.amqp_url)
+        monkeypatch.setattr(queues, "REFUSED_PAUSE_SECONDS", 0.05)
+        yield
+
+
+class Handling:
+    """Handles payments, and fails as often as it is told, or always when one id is among them."""
+
+    def __init__(self, *failures: Exception, fails_on: str = "") -> None:
+        self.failures = list(failures)
+        self.fails_on = fails_on
+        self.handled: list[str] = []
+        self.batches = 0
+
+    async def handle(self, batch: Batch, database_patience_seconds: float) -> dict[str, int]:
+        self.batches += 1
+        if self.failures:
+            raise self.failures.pop(0)
+        if any(received.message_id == self.fails_on for received in batch.events):
+            raise ZeroDivisionError
+        self.handled += [received.message_id for received in batch.events]
+        return {}
+
+
+async def put_commands(vhost: Vhost, *message_ids: str) -> None:
+    ids = Uuid7Ids()
+    for message_id in message_ids:
+        command = process_payment(ids.new(), ids.new(), ids.new(), "test", SystemClock().now(), 2)
+        await put(vhost.amqp_url, QUEUE, orjson.dumps(command.envelope()), message_id=message_id)
+
+
+async def worked_until(handling: Handling, done: object) -> None:
+    stopping = asyncio.Event()
+    work = QueueWork(
+        queues=(QUEUE,), known_types=frozenset({PROCESS_PAYMENT}), batch_messages=100, handle=handling.handle
+    )
+    running = asyncio.create_task(work_queues(work, stopping))
+    await eventually_async(done, "done")  # type: ignore[arg-type]
+    stopping.set()
+    await running
+
+
+class TestWorkQueues:
+    async def test_the_message_to_blame_is_dead_lettered_and_no_other(self, vhost: Vhost) -> None:
+        await put_commands(vhost, "a", "to-blame", "b")
+        handling = Handling(fails_on="to-blame")
+        dead: list[str | None] = []
+
+        def buried() -> bool:
+            dead.extend(got.message_id for got in asyncio.run(take_all(vhost.amqp_url, "payments.dead")))
+            return bool(dead)
+
+        await worked_until(handling, buried)
+        assert dead == ["to-blame"]
+        assert sorted(handling.handled) == ["a", "b"]
+        assert await take_all(vhost.amqp_url, QUEUE) == []
+
+    async def test_a_batch_that_could_not_be_worked_comes_again(self, vhost: Vhost) -> None:
+        await put_commands(vhost, "a", "b")
+        handling = Handling(DatabaseUnavailable("away"), DatabaseUnavailable("away"))
+        await worked_until(handling, lambda: len(handling.handled) == 2)
+        assert sorted(handling.handled) == ["a", "b"]
+        assert await take_all(vhost.amqp_url, QUEUE) == []
+        assert await take_all(vhost.amqp_url, "payments.dead") == []
+
+    async def test_what_waits_is_worked_together(self, vhost: Vhost) -> None:
+        await put_commands(vhost, *(f"message-{number}" for number in range(20)))
+        handling = Handling()
+        await worked_until(handling, lambda: len(handling.handled) == 20)
+        assert handling.batches < 20

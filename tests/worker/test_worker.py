@@ -1,0 +1,198 @@
+"""`paybridge worker` with real servers: it settles what waits, and no way to end it loses or doubles a payment."""
+
+import asyncio
+import json
+import signal
+from collections.abc import Iterator
+from uuid import UUID
+
+import psutil
+import pytest
+
+from local.testkit.live import eventually, received
+from local.testkit.payments import attempt_rows, control_gateway
+from local.testkit.queues import put, take_all
+from local.testkit.rmq import outbox_bodies
+from local.testkit.servers import Broker, Postgres
+from local.testkit.workers import Worker, Workers
+from tests.worker.conftest import Place
+
+pytestmark = [pytest.mark.integration, pytest.mark.broker]
+
+
+def queue_up(place: Place, count: int) -> list[UUID]:
+    """New payments whose messages are in the queue, as if a relay had published them; the gateway takes its time."""
+    payment_ids = place.pay(count, payment_method=None)
+
+    async def publish() -> None:
+        for body in outbox_bodies(place.database, payment_ids, "payment.created"):
+            await put(place.vhost.amqp_url, "payments.new", body)
+
+    asyncio.run(publish())
+    return payment_ids
+
+
+def left_on(place: Place, queue: str = "payments.new") -> list[bytes]:
+    return [message.body for message in asyncio.run(take_all(place.vhost.amqp_url, queue))]
+
+
+def until_one_is_being_charged(place: Place, payment_ids: list[UUID]) -> None:
+    def started() -> bool:
+        return any(row["status"] == "started" for one in payment_ids for row in attempt_rows(place.database, one))
+
+    eventually(started, "an attempt under way")
+
+
+@pytest.fixture
+def slow_gateway(gateway_url: str) -> Iterator[None]:
+    control_gateway(gateway_url, latency_seconds_min=0.5, latency_seconds_max=1.5)
+    yield
+    control_gateway(gateway_url, latency_seconds_min=0.0, latency_seconds_max=0.0)
+
+
+class TestAll:
+    def test_a_payment_goes_from_the_outbox_to_its_webhook(self, place: Place, workers: Workers, sink_url: str) -> None:
+        worker = workers.start("all")
+        worker.wait_until_ready(4)
+        [payment_id] = place.pay(1, webhook_url=f"{sink_url}/ok/worker")
+        place.wait_until_each_is_charged_once([payment_id])
+        [webhook] = eventually(lambda: received(sink_url, str(payment_id)), "the webhook")
+        assert webhook["verified"]
+        assert worker.stop() == 0
+
+
+class TestConsumer:
+    def test_it_charges_what_waits_and_acknowledges_it(self, place: Place, workers: Workers) -> None:
+        payment_ids = queue_up(place, 30)
+        worker = workers.start("consumer")
+        place.wait_until_each_is_charged_once(payment_ids)
+        assert worker.stop() == 0
+        assert left_on(place) == []
+
+    def test_sigterm_finishes_what_was_taken(self, place: Place, workers: Workers, slow_gateway: None) -> None:
+        payment_ids = queue_up(place, 20)
+        worker = workers.start("consumer")
+        until_one_is_being_charged(place, payment_ids)
+        assert place.settled() < len(payment_ids)
+        assert worker.stop() == 0
+        place.wait_until_each_is_charged_once(payment_ids, seconds_max=1)
+        assert left_on(place) == []
+
+    def test_sigkill_loses_nothing(self, place: Place, workers: Workers, slow_gateway: None) -> None:
+        payment_ids = queue_up(place, 20)
+        worker = workers.start("consumer")
+        until_one_is_being_charged(place, payment_ids)
+        worker.process.kill()
+        assert worker.process.wait() == -signal.SIGKILL
+        assert place.settled() < len(payment_ids)
+        workers.start("all")
+        place.wait_until_each_is_charged_once(payment_ids)
+        attempts = [len(attempt_rows(place.database, one)) for one in payment_ids]
+        # Otherwise nothing was interrupted, and this has shown nothing.
+        assert max(attempts) > 1
+
+    def test_two_side_by_side_share_the_queue(self, place: Place, workers: Workers, slow_gateway: None) -> None:
+        both = [workers.start("consumer"), workers.start("consumer")]
+        for worker in both:
+            worker.wait_until_ready()
+        payment_ids = queue_up(place, 60)
+        place.wait_until_each_is_charged_once(payment_ids)
+        assert all(worker.logged("processed payments") for worker in both)
+        assert [worker.stop() for worker in both] == [0, 0]
+
+    def test_poison_ends_in_the_dead_letters_and_holds_up_nobody(self, place: Place, workers: Workers) -> None:
+        asyncio.run(put(place.vhost.amqp_url, "payments.new", b"no json"))
+        payment_ids = queue_up(place, 3)
+        worker = workers.start("consumer")
+        place.wait_until_each_is_charged_once(payment_ids)
+        assert worker.stop() == 0
+        assert left_on(place, "payments.dead") == [b"no json"]
+
+    def test_unreadable_properties_do_not_end_the_connection(self, place: Place, workers: Workers) -> None:
+        payment_ids = place.pay(1)
+        [body] = outbox_bodies(place.database, payment_ids, "payment.created")
+        asyncio.run(put(place.vhost.amqp_url, "payments.new", body, headers={"x": "y"}, message_id="é" * 100))
+        worker = workers.start("consumer")
+        place.wait_until_each_is_charged_once(payment_ids)
+        assert worker.logged("cannot work now") == []
+
+
+class TestOutages:
+    @pytest.mark.broker_stops
+    def test_it_comes_back_with_the_broker(self, place: Place, workers: Workers, broker: Broker) -> None:
+        worker = workers.start("consumer")
+        worker.wait_until_ready()
+        broker.stop()
+        eventually(lambda: worker.logged("cannot work now"), "it says that the broker is away")
+        broker.start()
+        payment_ids = queue_up(place, 5)
+        place.wait_until_each_is_charged_once(payment_ids)
+        assert worker.stop() == 0
+
+    def test_it_comes_back_with_the_database(self, place: Place, workers: Workers, postgres_server: Postgres) -> None:
+        worker = workers.start("consumer")
+        worker.wait_until_ready()
+        payment_ids = queue_up(place, 5)
+        place.wait_until_each_is_charged_once(payment_ids)
+        later = place.pay(5)
+        bodies = outbox_bodies(place.database, later, "payment.created")
+        postgres_server.stop()
+
+        async def publish() -> None:
+            for body in bodies:
+                await put(place.vhost.amqp_url, "payments.new", body)
+
+        asyncio.run(publish())
+        # Longer than the batch is held for: it returns, and nothing more is taken until the database is back.
+        eventually(lambda: worker.logged("cannot work now"), "it says that the database is away")
+        postgres_server.start()
+        place.wait_until_each_is_charged_once(payment_ids + later)
+        assert worker.stop() == 0
+        assert left_on(place, "payments.dead") == []
+
+
+class TestSupervisor:
+    def children(self, worker: Worker) -> list[psutil.Process]:
+        return psutil.Process(worker.process.pid).children()
+
+    def test_it_replaces_a_process_that_died(self, place: Place, workers: Workers) -> None:
+        worker = workers.start("consumer", "--processes", "2")
+        worker.wait_until_ready(2)
+        victim = self.children(worker)[0]
+        victim.kill()
+        worker.wait_until_ready(3)
+        [ended] = worker.logged("a worker process ended")
+        assert ended["exit_code"] == -signal.SIGKILL
+        alive = [child for child in self.children(worker) if child.status() != psutil.STATUS_ZOMBIE]
+        assert len(alive) == 2
+        place.wait_until_each_is_charged_once(queue_up(place, 5))
+        assert worker.stop() == 0
+        assert not any(child.is_running() for child in alive)
+
+    def test_its_processes_end_when_it_is_killed(self, place: Place, workers: Workers) -> None:
+        worker = workers.start("webhooks")
+        worker.wait_until_ready(2)
+        children = self.children(worker)
+        worker.process.kill()
+        worker.process.wait()
+        eventually(lambda: not psutil.wait_procs(children, timeout=0)[1], "no process outlives its supervisor")
+
+    def test_a_missing_setting_is_named_before_any_message_is_taken(self, place: Place, workers: Workers) -> None:
+        worker = workers.start("consumer", GATEWAY_URL="")
+        assert worker.process.wait(timeout=20) == 2
+        assert worker.logged("worker ready") == []
+
+    def test_settings_that_no_restart_mends_end_it(self, place: Place, workers: Workers) -> None:
+        worker = workers.start("webhooks", DATABASE_TLS="perhaps")
+        assert worker.process.wait(timeout=20) == 2
+        assert worker.logged("a worker process ended") == []
+
+
+class TestLog:
+    def test_every_line_is_json_without_a_login(self, place: Place, workers: Workers) -> None:
+        worker = workers.start("consumer")
+        place.wait_until_each_is_charged_once(queue_up(place, 1))
+        worker.stop()
+        text = worker.output.read_text()
+        assert {json.loads(line)["service"] for line in text.splitlines()} == {"worker-consumer"}
+        assert "guest:guest" not in text
