@@ -1,1 +1,1 @@
-"""Measures Paybridge beside what one would use instead of it, on private servers; see docs/developers/performance.md."""
+"""Measure Paybridge beside its alternatives, on private servers: see docs/developers/performance.md."""

@@ -10,7 +10,7 @@ from typing import Final
 from starlette.requests import Request
 
 from api.auth import Authenticator
-from paybridge.payments.ports import Ids
+from paybridge.core.ids import Ids
 from paybridge.wiring.api import ApiServices
 
 SCOPE_KEY: Final = "paybridge.context"

@@ -9,9 +9,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from paybridge import wiring
 from paybridge.core.errors import PaybridgeError, QueueMissing
-from paybridge.core.events import loggable
 from paybridge.observability.logging import logger
 from paybridge.observability.metrics import Metric, tell
+from paybridge.observability.redaction import loggable
 from paybridge.operations.extend_partitions import extend_partitions
 from paybridge.operations.measure import measure_database, measure_queues
 from paybridge.outbox.queues import DEAD_LETTER_QUEUE, all_queues

@@ -17,8 +17,9 @@ from aws_lambda_powertools import Logger
 from api.app import create_app
 from api.handler import ApiHandler
 from paybridge.access.register import register_merchant
+from paybridge.core.clock import SystemClock
 from paybridge.core.errors import BrokerUnavailable
-from paybridge.core.system import SystemClock, Uuid7Ids
+from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database
 from paybridge.webhooks.domain.address import LOOPBACK
 from paybridge.wiring.api import ApiServices

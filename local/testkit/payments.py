@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 
 from paybridge.access.register import register_merchant
-from paybridge.core.system import SystemClock, Uuid7Ids
+from paybridge.core.clock import SystemClock
+from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database, Statement
 from paybridge.payments.create import Answered, IdempotentRequest, PaymentOrder, create_payment
 

@@ -16,8 +16,8 @@ from aws_lambda_powertools import Logger
 from infra.sam_template.template import read_template
 from local.settings import PAYMENT_SHARDS_MAX
 from local.stack import topology
-from paybridge.core.events import SHARD_HEADER
 from paybridge.outbox.queues import all_queues, payment_queues
+from paybridge.outbox.routes import SHARD_HEADER
 from paybridge.runners import consumer, webhooks
 from tests.support import template as templates
 from tests.support.template import ROOT

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paybridge.core.errors import MalformedMessage
-from paybridge.core.events import Event, loggable, parse_envelope, route
+from paybridge.core.events import Event, parse_envelope
+from paybridge.observability.redaction import loggable
+from paybridge.outbox.routes import route
 
 events = st.builds(
     Event,

@@ -11,7 +11,7 @@ import pytest
 from local.testkit.payments import new_merchant, new_payment
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
-from paybridge.payments.store.maintenance import ensure_partitions
+from paybridge.database.partitions import ensure_partitions
 
 pytestmark = pytest.mark.integration
 

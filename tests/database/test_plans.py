@@ -271,10 +271,10 @@ def relaying(rows: SeededRows) -> dict[str, Rule]:
         "outbox.store._SECONDS_UNTIL_DUE": Rule(
             {}, ("outbox_due",), every_month=every_month, rows_max={"outbox": PARTITIONS}
         ),
-        "database.health._RELAY_LAG": Rule(
+        "outbox.lag._RELAY_LAG": Rule(
             {}, ("outbox_due", "outbox_refused"), every_month=every_month, rows_max={"outbox": 2 * PARTITIONS}
         ),
-        "database.health._OUTBOX_DUE": Rule(
+        "outbox.lag._OUTBOX_DUE": Rule(
             {"limit": LIMIT}, ("outbox_due",), every_month=every_month, rows_max={"outbox": LIMIT}
         ),
     }
@@ -358,28 +358,28 @@ def sweeping() -> dict[str, Rule]:
     sweep = {"before": LATER, "limit": LIMIT}
     window = {"oldest": NOW - timedelta(hours=2), "newest": NOW - timedelta(hours=1), "before": LATER, "limit": LIMIT}
     return {
-        "payments.store.maintenance._STUCK": Rule(
+        "payments.store.stuck._STUCK": Rule(
             sweep,
             ("payments_unsettled", "outbox_by_payment", "payment_attempts_pkey"),
             every_month=frozenset({"payments", "outbox", "payment_attempts"}),
         ),
-        "database.health._STUCK_PAYMENTS": Rule(
+        "payments.store.stuck._STUCK_PAYMENTS": Rule(
             {**sweep, "old_before": NOW - timedelta(days=60)},
             ("payments_unsettled", "outbox_by_payment"),
             every_month=frozenset({"payments", "outbox"}),
             rows_max={"payments": LIMIT + PARTITIONS},
         ),
-        "payments.store.maintenance._STUCK_DELIVERIES": Rule(
+        "webhooks.store.stuck._STUCK_DELIVERIES": Rule(
             sweep,
             ("webhook_deliveries_pending", "webhook_attempts_pkey", "outbox_by_payment"),
             every_month=frozenset({"webhook_deliveries", "webhook_attempts", "outbox"}),
         ),
-        "payments.store.maintenance._LOST_EVENTS": Rule(
+        "webhooks.store.stuck._LOST_EVENTS": Rule(
             window,
             ("outbox_pkey", "payments_pkey", "webhook_deliveries_by_payment", "outbox_by_payment"),
             every_month=frozenset({"outbox", "webhook_deliveries"}),
         ),
-        "payments.store.maintenance._EXPIRE_ANSWERS": Rule(
+        "payments.store.answers._EXPIRE_ANSWERS": Rule(
             sweep,
             ("idempotency_keys_with_answer", "idempotency_keys_pkey"),
             sorts=1,
@@ -404,7 +404,7 @@ def small() -> dict[str, Rule]:
         "outbox.wake_up._LOCK": Rule(),
         "outbox.wake_up._UNLOCK": Rule(),
         "outbox.wake_up._WAKE": Rule(),
-        "payments.store.maintenance._ENSURE_PARTITIONS": Rule({"months_ahead": 3}),
+        "database.partitions._ENSURE_PARTITIONS": Rule({"months_ahead": 3}),
     }
 
 

@@ -7,7 +7,8 @@ import sys
 import uuid
 
 from local.testkit.servers import address_of
-from paybridge.core.system import SystemClock, Uuid7Ids
+from paybridge.core.clock import SystemClock
+from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database
 from paybridge.payments.domain.circuit import CircuitPolicy
 from paybridge.payments.gateways.http import HttpGateway

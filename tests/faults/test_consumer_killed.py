@@ -12,7 +12,8 @@ import pytest
 from local.testkit.local_servers import running_gateway
 from local.testkit.payments import attempt_rows, charges, new_merchant, new_payment, payment_row
 from local.testkit.servers import address_of
-from paybridge.core.system import SystemClock, Uuid7Ids
+from paybridge.core.clock import SystemClock
+from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database
 from paybridge.payments.domain.circuit import CircuitPolicy
 from paybridge.payments.gateways.http import HttpGateway

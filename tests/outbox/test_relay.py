@@ -19,9 +19,9 @@ from paybridge.core.errors import BrokerUnavailable, Unavailable
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.outbox.drain import Drain, Drained, drain_outbox
+from paybridge.outbox.ports import Message, Publisher
 from paybridge.outbox.relay import Refusal, Relayed, relay_once
 from paybridge.outbox.two_lanes import relay_side_by_side
-from paybridge.payments.ports import Message, Publisher
 from paybridge.rabbitmq.publisher import RabbitPublisher, open_publisher
 
 pytestmark = [pytest.mark.integration, pytest.mark.broker]

@@ -6,7 +6,7 @@ import pytest
 
 from local.testkit.payments import new_merchant, new_payment
 from paybridge import cli, wiring
-from paybridge.core.system import SystemClock
+from paybridge.core.clock import SystemClock
 from paybridge.database.database import Database, Statement
 from paybridge.payments.diagnose import diagnose_payment
 

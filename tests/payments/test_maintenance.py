@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from local.testkit.payments import MovableClock, new_merchant, new_payment, outbox_rows
-from paybridge.core.system import Uuid7Ids
+from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database, Statement
 from paybridge.operations.extend_partitions import extend_partitions
 from paybridge.payments.expire_answers import expire_answers

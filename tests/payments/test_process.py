@@ -20,7 +20,7 @@ from local.testkit.payments import (
 )
 from paybridge.core.errors import DatabaseUnavailable
 from paybridge.core.events import PROCESS_PAYMENT
-from paybridge.core.system import Uuid7Ids
+from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database
 from paybridge.payments import process
 from paybridge.payments.begin_attempts import begin_attempts

@@ -9,7 +9,7 @@ import pytest
 
 from local.testkit.payments import MovableClock, attempt_rows, new_merchant, new_payment, payment_row
 from paybridge.core.errors import DatabaseUnavailable
-from paybridge.core.system import Uuid7Ids
+from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.payments.begin_attempts import begin_attempts

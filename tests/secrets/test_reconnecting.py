@@ -11,7 +11,7 @@ from local.testkit.queues import take_all
 from paybridge import wiring
 from paybridge.core.errors import BrokerUnavailable, DatabaseUnavailable
 from paybridge.database.database import Statement
-from paybridge.payments.ports import Message
+from paybridge.outbox.ports import Message
 from paybridge.rabbitmq.batch import Poison
 from paybridge.wiring.settings import SecretReader
 from tests.support.secrets import BrokerLogin, DatabaseLogin

@@ -16,8 +16,9 @@ import pytest_asyncio
 from uuid_utils.compat import uuid7
 
 from local.testkit.local_servers import running_sink
+from paybridge.core.clock import SystemClock
 from paybridge.core.events import DELIVER_WEBHOOK, Event, parse_envelope
-from paybridge.core.system import SystemClock, Uuid7Ids
+from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Row, Statement
 from paybridge.webhooks.deliver import deliver_webhooks

@@ -12,8 +12,9 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from local.testkit.payments import MovableClock, new_merchant, new_payment, outbox_rows
+from paybridge.core.clock import SystemClock
 from paybridge.core.events import DELIVER_WEBHOOK, Event, parse_envelope
-from paybridge.core.system import SystemClock, Uuid7Ids
+from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database, Statement
 from paybridge.outbox import store as outbox
 from paybridge.webhooks.deliver import deliver_webhooks

@@ -11,9 +11,10 @@ from local.testkit.live import eventually_async
 from local.testkit.queues import put, take_all
 from local.testkit.servers import Vhost
 from paybridge import wiring
+from paybridge.core.clock import SystemClock
 from paybridge.core.errors import DatabaseUnavailable
 from paybridge.core.events import PROCESS_PAYMENT
-from paybridge.core.system import SystemClock, Uuid7Ids
+from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database
 from paybridge.payments.domain.events import process_payment

@@ -12,7 +12,8 @@ from local.testkit.live import eventually
 from local.testkit.queues import take_all
 from local.testkit.servers import Vhost
 from local.testkit.workers import Workers
-from paybridge.core.system import SystemClock, Uuid7Ids
+from paybridge.core.clock import SystemClock
+from paybridge.core.ids import Uuid7Ids
 from paybridge.outbox import store as outbox
 from paybridge.outbox.queues import payment_queues
 from paybridge.outbox.relay import relay_once

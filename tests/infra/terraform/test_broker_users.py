@@ -10,7 +10,7 @@ from local.stack import topology as local_topology
 from local.testkit.live import eventually_async
 from local.testkit.queues import put, take_all
 from local.testkit.servers import Broker, Vhost
-from paybridge.payments.ports import Message
+from paybridge.outbox.ports import Message
 from paybridge.rabbitmq.batch import Poison, bury
 from paybridge.rabbitmq.publisher import open_publisher
 from paybridge.rabbitmq.subscription import subscribe

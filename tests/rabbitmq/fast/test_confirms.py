@@ -5,7 +5,7 @@ import random
 
 from pamqp.commands import Basic
 
-from paybridge.payments.ports import Message
+from paybridge.outbox.ports import Message
 from paybridge.rabbitmq.fast.confirms import REFUSED, UNROUTABLE, SentBatch
 
 

@@ -12,7 +12,7 @@ from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
 from paybridge.core.events import CONTENT_TYPE
-from paybridge.payments.ports import Message
+from paybridge.outbox.ports import Message
 from paybridge.rabbitmq.fast import frames
 
 NOW = datetime(2026, 11, 21, 12, 30, 45, tzinfo=UTC)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,14 +13,6 @@ from paybridge.core.errors import MalformedMessage
 SOURCE = "paybridge"
 CONTENT_TYPE = "application/cloudevents+json"
 
-PAYMENTS_EXCHANGE = "payments"
-EVENTS_EXCHANGE = "payments.events"
-DEAD_LETTER_EXCHANGE = "payments.dlx"
-DEAD_LETTER_KEY = "payments.dead"
-NEW_PAYMENTS_KEY = "payments.new"
-WEBHOOK_RETRIES_KEY = "webhooks.retry"
-# With the payment's id: where `payments.new` has shards, the broker hashes it, so that a payment has one shard.
-SHARD_HEADER = "payment-id"
 
 PAYMENT_CREATED = "payment.created"
 PAYMENT_PROCESSING = "payment.processing"
@@ -35,28 +26,9 @@ DELIVER_WEBHOOK = "command.deliver_webhook"
 NESTING_MAX = 64
 # PostgreSQL's integer, in which positions are kept.
 SEQUENCE_MAX = 2**31 - 1
-# A card number has at least thirteen digits; the name of a type has no use for anything near that.
-NAME_DIGITS_MAX = 8
 
-_NAME = re.compile(r"[a-z0-9._-]{1,64}")
-_CARD_LIKE = re.compile(r"\d(?:[ ._-]?\d){12,}")
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 _Value = TypeVar("_Value")
-
-_ROUTES: dict[str, tuple[str | None, str]] = {
-    PAYMENT_CREATED: (PAYMENTS_EXCHANGE, NEW_PAYMENTS_KEY),
-    # Nobody acts on these two: they are recorded for the timeline and cost the broker nothing.
-    PAYMENT_PROCESSING: (None, PAYMENT_PROCESSING),
-    WEBHOOK_EXHAUSTED: (None, WEBHOOK_EXHAUSTED),
-    PROCESS_PAYMENT: (PAYMENTS_EXCHANGE, NEW_PAYMENTS_KEY),
-    DELIVER_WEBHOOK: (PAYMENTS_EXCHANGE, WEBHOOK_RETRIES_KEY),
-}
-
-
-def route(event_type: str) -> tuple[str | None, str]:
-    """Exchange and routing key of a message type; the exchange is None for what is recorded and not published."""
-    return _ROUTES.get(event_type, (EVENTS_EXCHANGE, event_type))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,17 +94,6 @@ def parse_envelope(envelope: Any) -> Event:
         sequence=_attribute(envelope, "sequence", _sequence) if "sequence" in envelope else None,
         traceparent=_attribute(envelope, "traceparent", _text) if envelope.get("traceparent") is not None else None,
     )
-
-
-def loggable(text: str) -> str:
-    """The text as it may stand in a log: a correlation id is chosen by others, and so may hold a card number."""
-    return text if _UUID.fullmatch(text) else _CARD_LIKE.sub("[digits]", text)
-
-
-def loggable_type(event_type: str) -> str:
-    """The name of a message type, unless it is something else than a name."""
-    is_name = _NAME.fullmatch(event_type) and sum(map(str.isdigit, event_type)) < NAME_DIGITS_MAX
-    return event_type if is_name else "[no name]"
 
 
 def _attribute(envelope: dict[str, Any], name: str, read: Callable[[Any], _Value]) -> _Value:

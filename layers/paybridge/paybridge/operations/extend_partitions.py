@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from paybridge.database import partitions
 from paybridge.database.database import Database
-from paybridge.payments.store import maintenance
 
 # A quarter ahead: months of a jobs function that fails every time still leave room for every payment.
 MONTHS_AHEAD = 3
@@ -11,4 +11,4 @@ MONTHS_AHEAD = 3
 
 def extend_partitions(database: Database) -> int:
     """Makes the partitions that are missing, and returns how many those were. Raises DatabaseUnavailable."""
-    return maintenance.ensure_partitions(database, MONTHS_AHEAD)
+    return partitions.ensure_partitions(database, MONTHS_AHEAD)

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from paybridge.database import health
+from paybridge.core.clock import Clock
 from paybridge.database.database import Database
-from paybridge.payments.ports import Clock, QueueDepths
+from paybridge.operations.ports import QueueDepths
+from paybridge.outbox.lag import count_outbox_due, relay_lag_seconds
+from paybridge.payments.store.stuck import count_stuck_payments
 
 # More than any alarm waits for, and still some milliseconds of counting.
 COUNTED_MAX: Final = 10_000
@@ -44,9 +46,9 @@ def measure_database(database: Database, clock: Clock, stuck_after_seconds: floa
     """
     now = clock.now()
     return DatabaseFigures(
-        outbox_age_seconds=health.relay_lag_seconds(database),
-        outbox_due=health.count_outbox_due(database, COUNTED_MAX),
-        stuck_payments=health.count_stuck_payments(
+        outbox_age_seconds=relay_lag_seconds(database),
+        outbox_due=count_outbox_due(database, COUNTED_MAX),
+        stuck_payments=count_stuck_payments(
             database, now - timedelta(seconds=stuck_after_seconds), now - OLD_AFTER, LOOKED_AT_MAX
         ),
     )

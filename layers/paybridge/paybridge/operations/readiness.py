@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from paybridge.core.errors import BrokerUnavailable, DatabaseUnavailable, QueryFailed
 from paybridge.database import health
 from paybridge.database.database import Database
+from paybridge.outbox.lag import relay_lag_seconds
 
 
 class BrokerProbe(Protocol):
@@ -36,7 +37,7 @@ def _check_database(database: Database) -> list[Check]:
     expected_revision = health.expected_schema_revision()
     try:
         revision = health.schema_revision(database)
-        lag_seconds = health.relay_lag_seconds(database)
+        lag_seconds = relay_lag_seconds(database)
     except DatabaseUnavailable:
         return [Check("database", False, {})]
     except QueryFailed:

@@ -12,10 +12,10 @@ from paybridge.core.errors import Unavailable
 from paybridge.core.retry import backoff_seconds
 from paybridge.database.database import Database
 from paybridge.outbox import store as outbox
+from paybridge.outbox.ports import Publisher
 from paybridge.outbox.relay import Refusal, Relayed, relay_once
 from paybridge.outbox.two_lanes import relay_side_by_side
 from paybridge.outbox.wake_up import listening, wake_relay
-from paybridge.payments.ports import Publisher
 
 IDLE_POLL_SECONDS_MIN = 0.02
 # After a batch that was not full, what comes may gather: the more there was, the longer, so that a quiet outbox is

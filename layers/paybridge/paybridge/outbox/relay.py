@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from paybridge.database.database import Database, Transaction
 from paybridge.outbox import store as outbox
-from paybridge.payments.ports import Message, Publisher
+from paybridge.outbox.ports import Message, Publisher
 
 CONFIRM_DEADLINE_SECONDS = 10.0
 REFUSED_DELAY_SECONDS_FIRST = 1.0

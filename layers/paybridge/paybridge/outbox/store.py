@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 
 import orjson
 
-from paybridge.core.events import NEW_PAYMENTS_KEY, SHARD_HEADER, Event, route
+from paybridge.core.events import Event
 from paybridge.database.database import Database, Session, Statement, Transaction
 from paybridge.database.wire import Row
+from paybridge.outbox.ports import Message
+from paybridge.outbox.routes import NEW_PAYMENTS_KEY, SHARD_HEADER, route
 from paybridge.outbox.wake_up import IS_RELAY_BUSY, wake_relay_after_commit
-from paybridge.payments.ports import Message
 
 # What is only recorded concerns no relay.
 _INSERT = Statement(f"""

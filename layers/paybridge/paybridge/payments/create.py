@@ -8,12 +8,13 @@ from uuid import UUID
 
 import orjson
 
+from paybridge.core.clock import Clock
 from paybridge.core.errors import LockTimeout
 from paybridge.core.events import PAYMENT_CREATED
+from paybridge.core.ids import Ids
 from paybridge.database.database import Database
 from paybridge.payments.domain.events import payment_event
 from paybridge.payments.domain.payment import Payment, Status
-from paybridge.payments.ports import Clock, Ids
 from paybridge.payments.store import accepted_payments
 from paybridge.payments.store.accepted_payments import KeyClaim
 

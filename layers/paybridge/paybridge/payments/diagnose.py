@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from paybridge.core.clock import Clock
 from paybridge.database.database import Database
 from paybridge.payments.domain.payment import SETTLED, Payment, Status
 from paybridge.payments.domain.query import TimelineEntry
-from paybridge.payments.ports import Clock
 from paybridge.payments.store import diagnosis
 from paybridge.payments.store import queries as payment_queries
 from paybridge.payments.store.diagnosis import WaitingMessage

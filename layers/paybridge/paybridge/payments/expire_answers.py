@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from paybridge.core.clock import Clock
 from paybridge.database.database import Database
-from paybridge.payments.ports import Clock
-from paybridge.payments.store import maintenance
+from paybridge.payments.store import answers
 
 ANSWER_KEPT = timedelta(hours=24)
 # Small enough to be quick, and a few rounds of it clear what a day's peak leaves for each run.
@@ -19,7 +19,7 @@ def expire_answers(database: Database, clock: Clock) -> int:
     before = clock.now() - ANSWER_KEPT
     expired = 0
     for _ in range(BATCHES_MAX):
-        batch = maintenance.expire_answers(database, before, BATCH_ROWS)
+        batch = answers.expire_answers(database, before, BATCH_ROWS)
         expired += batch
         if batch < BATCH_ROWS:
             break

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
+from paybridge.core.clock import Clock
+from paybridge.core.ids import Ids
 from paybridge.database.database import Database
 from paybridge.payments.domain.circuit import Circuit, CircuitPolicy
 from paybridge.payments.domain.payment import Payment, Status
-from paybridge.payments.ports import Clock, GatewayOutcome, Ids, PaymentGateway
+from paybridge.payments.ports import GatewayOutcome, PaymentGateway
 
 CIRCUIT = "gateway"
 

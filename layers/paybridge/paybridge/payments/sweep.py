@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from paybridge.core.clock import Clock
 from paybridge.core.events import Event
+from paybridge.core.ids import Ids
 from paybridge.database.database import Database
 from paybridge.outbox import store as outbox
 from paybridge.payments.domain.events import process_payment
-from paybridge.payments.ports import Clock, Ids
-from paybridge.payments.store.maintenance import StuckPayment, lock_stuck
+from paybridge.payments.store.stuck import StuckPayment, lock_stuck
 
 SWEEP_ROWS_MAX = 500
 

@@ -9,10 +9,10 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
+from paybridge.core.clock import Clock
 from paybridge.core.errors import DatabaseUnavailable
 from paybridge.database.database import Database
 from paybridge.payments.domain.payment import SETTLED, Payment
-from paybridge.payments.ports import Clock
 from paybridge.payments.store import queries as payment_queries
 from paybridge.payments.store import waits
 

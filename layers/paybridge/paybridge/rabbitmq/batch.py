@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from paybridge.core.errors import BrokerUnavailable, MalformedMessage
-from paybridge.core.events import DEAD_LETTER_EXCHANGE, DEAD_LETTER_KEY, Event, loggable_type, parse_envelope
-from paybridge.payments.ports import Message
+from paybridge.core.events import Event, parse_envelope
+from paybridge.observability.redaction import loggable_type
+from paybridge.outbox.ports import Message
+from paybridge.outbox.routes import DEAD_LETTER_EXCHANGE, DEAD_LETTER_KEY
 from paybridge.rabbitmq.logins import RenewedUrls, none_renewed
 from paybridge.rabbitmq.publisher import open_publisher
 

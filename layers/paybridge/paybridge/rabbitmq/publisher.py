@@ -18,7 +18,7 @@ from aio_pika.connection import make_url
 from aio_pika.exceptions import AMQPError
 
 from paybridge.core.errors import BrokerLoginRefused, BrokerUnavailable
-from paybridge.payments.ports import Message
+from paybridge.outbox.ports import Message
 from paybridge.rabbitmq.fast import frames
 from paybridge.rabbitmq.fast.confirms import ConfirmChannel, SentBatch, open_confirm_channel
 from paybridge.rabbitmq.logins import REFUSALS, RenewedUrls, logged_in, none_renewed

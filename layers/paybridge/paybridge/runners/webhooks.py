@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from paybridge import wiring
 from paybridge.core.errors import MalformedMessage
-from paybridge.core.events import DELIVER_WEBHOOK, Event, loggable
+from paybridge.core.events import DELIVER_WEBHOOK, Event
 from paybridge.database.await_database import await_database
 from paybridge.observability.logging import logger
+from paybridge.observability.redaction import loggable
 from paybridge.webhooks.begin_deliveries import ensure_deliverable
 from paybridge.webhooks.deliver import deliver_webhooks
 from paybridge.webhooks.delivering import Report

@@ -19,8 +19,8 @@ from pyreqwest.client import SyncClient, SyncClientBuilder
 from pyreqwest.exceptions import PyreqwestError
 
 from paybridge.core.errors import BrokerUnavailable, RotationRefused
-from paybridge.payments.ports import Login
 from paybridge.rabbitmq.publisher import open_publisher
+from paybridge.secrets.ports import Login
 
 TWIN_SUFFIX: Final = "-b"
 TIMEOUT: Final = timedelta(seconds=5)

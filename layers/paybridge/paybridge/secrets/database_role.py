@@ -8,8 +8,8 @@ from contextlib import closing
 from paybridge.core.errors import DatabaseLoginRefused
 from paybridge.database import health
 from paybridge.database.database import Database
-from paybridge.payments.ports import Login
 from paybridge.secrets import store as roles
+from paybridge.secrets.ports import Login
 
 
 class DatabaseRole:

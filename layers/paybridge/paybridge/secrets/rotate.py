@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from paybridge.core.errors import RotationRefused
-from paybridge.payments.ports import CURRENT, PENDING, Login, RotatedLogin, SecretVersions
+from paybridge.secrets.ports import CURRENT, PENDING, Login, RotatedLogin, SecretVersions
 
 
 @dataclass(frozen=True, slots=True)

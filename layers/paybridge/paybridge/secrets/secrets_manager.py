@@ -11,7 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from paybridge.core.errors import RotationRefused, SecretUnavailable
-from paybridge.payments.ports import CURRENT, PENDING, Login
+from paybridge.secrets.ports import CURRENT, PENDING, Login
 
 # Four calls at most in a step, which together stay below the function's time.
 _CONFIG = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 3, "mode": "standard"})

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
+from paybridge.core.clock import Clock
+from paybridge.core.ids import Ids
 from paybridge.database.database import Database
-from paybridge.payments.ports import Clock, Ids
 from paybridge.webhooks.domain.webhook import SendResult
 from paybridge.webhooks.store.deliveries import Delivery, Receiver
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from paybridge.core.clock import Clock
 from paybridge.core.events import DELIVER_WEBHOOK, Event
+from paybridge.core.ids import Ids
 from paybridge.database.database import Database
 from paybridge.outbox import store as outbox
-from paybridge.payments.ports import Clock, Ids
-from paybridge.payments.store import maintenance
-from paybridge.payments.store.maintenance import LostEvent, StuckDelivery
+from paybridge.webhooks.store.stuck import LostEvent, StuckDelivery, lock_lost_events, lock_stuck_deliveries
 
 SWEEP_ROWS_MAX: Final = 500
 # Several runs look at the same window, so that this bounds a run and not what can be found.
@@ -42,7 +42,7 @@ def sweep_webhooks(database: Database, clock: Clock, ids: Ids, stuck_after_secon
     now = clock.now()
     after = timedelta(seconds=stuck_after_seconds)
     with database.transaction() as transaction:
-        stuck = maintenance.lock_stuck_deliveries(transaction, now - after, SWEEP_ROWS_MAX)
+        stuck = lock_stuck_deliveries(transaction, now - after, SWEEP_ROWS_MAX)
         outbox.add(transaction, [_deliver(ids, one, now, {"delivery_id": str(one.id)}) for one in stuck])
     lost = [event for age in (after, *LATER_AGES) for event in _send_lost(database, ids, now, now - age, now - after)]
     return SweptWebhooks(stuck, lost)
@@ -55,7 +55,7 @@ def _send_lost(
     lost: list[LostEvent] = []
     for _ in range(ROUNDS_MAX):
         with database.transaction() as transaction:
-            found = maintenance.lock_lost_events(transaction, newest - WINDOW, newest, published_before, SWEEP_ROWS_MAX)
+            found = lock_lost_events(transaction, newest - WINDOW, newest, published_before, SWEEP_ROWS_MAX)
             outbox.add(transaction, [_deliver(ids, one, now, {"event_id": str(one.id)}) for one in found])
         lost += found
         if len(found) < SWEEP_ROWS_MAX:

@@ -9,7 +9,8 @@ from contextlib import AbstractAsyncContextManager
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from paybridge.core.system import SystemClock, Uuid7Ids
+from paybridge.core.clock import SystemClock
+from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import STATEMENT_SECONDS_MAX, Database
 from paybridge.wiring.settings import (
     DATABASE_LOGIN,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from paybridge import wiring
+from paybridge.core.clock import Clock
+from paybridge.core.ids import Ids
 from paybridge.database.database import Database
 from paybridge.operations.readiness import BrokerProbe
-from paybridge.payments.ports import Clock, Ids
 from paybridge.rabbitmq.probe import AmqpProbe
 from paybridge.webhooks.domain.address import IpNetwork
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from paybridge import wiring
 from paybridge.core.errors import RotationRefused
-from paybridge.core.system import new_password
 from paybridge.database.database import Database
-from paybridge.payments.ports import Login, RotatedLogin
 from paybridge.secrets.broker_users import BrokerUsers
 from paybridge.secrets.database_role import DatabaseRole
+from paybridge.secrets.passwords import new_password
+from paybridge.secrets.ports import Login, RotatedLogin
 from paybridge.secrets.rotate import Rotation
 from paybridge.secrets.secrets_manager import AwsSecretVersions
 from paybridge.wiring.settings import BROKER_LOGIN, DATABASE_LOGIN, SecretReader, broker_url_with, login_address

@@ -14,7 +14,7 @@ import orjson
 
 from paybridge.core.errors import PaybridgeError, SecretUnavailable
 from paybridge.database.connecting import DatabaseAddress
-from paybridge.payments.ports import CURRENT, PENDING
+from paybridge.secrets.ports import CURRENT, PENDING
 from paybridge.webhooks.domain.address import IpNetwork
 
 # Of instances and clusters; a proxy's name has `.proxy-` in it, and a certificate that every machine trusts.

@@ -7,8 +7,9 @@ from uuid import UUID
 
 import orjson
 
-from paybridge.core.events import Event, route
+from paybridge.core.events import Event
 from paybridge.database.database import Database, Statement
+from paybridge.outbox.routes import route
 from paybridge.outbox.wake_up import IS_RELAY_BUSY, wake_relay
 from paybridge.payments.domain.payment import Payment
 

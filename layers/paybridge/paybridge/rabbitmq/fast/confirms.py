@@ -14,7 +14,7 @@ from aiormq.channel import Channel
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
-from paybridge.payments.ports import Message
+from paybridge.outbox.ports import Message
 
 REFUSED = "refused by the broker"
 UNROUTABLE = "unroutable: no queue is bound for this exchange and key"

@@ -17,7 +17,7 @@ from pamqp import frame as amqp_frame
 from pamqp.commands import Basic
 
 from paybridge.core.events import CONTENT_TYPE
-from paybridge.payments.ports import Message
+from paybridge.outbox.ports import Message
 
 PERSISTENT = 2
 
