@@ -28,7 +28,8 @@ def template_kinds(template: dict[str, Any]) -> set[str]:
     kinds = set()
     for logical_id, resource in template["Resources"].items():
         if resource["Type"] == "AWS::CloudWatch::Alarm":
-            found = re.search(r" Runbook: docs/runbooks\.md#([\w-]+)$", resource["Properties"]["AlarmDescription"])
+            description = resource["Properties"]["AlarmDescription"]
+            found = re.search(r" Runbook: docs/operators/runbooks\.md#([\w-]+)$", description)
             assert found, f"the description of {logical_id} does not end with its runbook"
             name = resource["Properties"]["AlarmName"]["Sub"]
             assert name.startswith(f"paybridge-${{EnvironmentName}}-{found[1]}"), f"{logical_id} has another name"

@@ -19,7 +19,7 @@ Template = dict[str, Any]
 TEMPLATE = templates.load_template()
 SAMCONFIG = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))
 ENVIRONMENTS = [name for name in SAMCONFIG if name not in {"version", "default"}]
-RUNBOOK = re.compile(r" Runbook: docs/runbooks\.md#([a-z0-9-]+)$")
+RUNBOOK = re.compile(r" Runbook: docs/operators/runbooks\.md#([a-z0-9-]+)$")
 
 
 def resources(template: Template, kind: str) -> dict[str, Any]:

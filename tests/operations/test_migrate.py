@@ -10,9 +10,9 @@ import pytest
 
 from local.testkit import servers
 from paybridge.core.errors import LockTimeout
-from paybridge.database import migrate as usecase
 from paybridge.database.database import Database, Statement
 from paybridge.database.migrations import HEAD
+from paybridge.operations import migrate as usecase
 from paybridge.operations.migrate import Migrated, migrate_schema
 
 pytestmark = pytest.mark.integration

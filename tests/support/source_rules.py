@@ -76,5 +76,10 @@ def impurities(tree: ast.AST) -> Iterator[Finding]:
             yield node.lineno, node.id
 
 
+# The parts of the core that a domain may use; its clock and its source of identifiers are not among them.
+PURE_CORE = frozenset({f"paybridge.core.{name}" for name in ("errors", "events", "money", "retry")})
+
+
 def _is_pure(module: str) -> bool:
-    return module in PURE_MODULES or module.startswith("paybridge.core")
+    parts = module.split(".")
+    return module in PURE_MODULES | PURE_CORE or (parts[0] == "paybridge" and parts[2:3] == ["domain"])
