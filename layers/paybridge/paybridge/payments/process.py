@@ -16,6 +16,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from paybridge.core.errors import PaybridgeError
+from paybridge.core.groups import AnswerGroups
 from paybridge.core.isolation import again_after_lock, isolate
 from paybridge.payments.begin_attempts import begin_attempts
 from paybridge.payments.domain.charging import gateway_key
@@ -33,27 +34,25 @@ PART_ORDERS = 500
 
 
 async def process_payments(processing: Processing, orders: Sequence[ChargeOrder]) -> list[Processed]:
-    """Charges what the orders ask for, and tells of every payment that was not settled before what became of it.
+    """Charge the orders and return the outcome of every payment that was still open.
 
-    Raises DatabaseUnavailable or LockTimeout: then the whole batch is to be delivered again.
+    Raises DatabaseUnavailable or LockTimeout: the whole batch must be redelivered.
     """
-    charges = _Charges(processing)
-    try:
+    async with AnswerGroups[Outcome](GROUP_SECONDS) as calls:
+        charges = _Charges(processing, calls)
         await charges.begin(orders)
         await charges.end()
-    finally:
-        charges.cancel()
-    return charges.processed
+        return charges.processed
 
 
 class _Charges:
     """The charges of one batch that are under way, and what became of the others."""
 
-    def __init__(self, processing: Processing) -> None:
+    def __init__(self, processing: Processing, calls: AnswerGroups[Outcome]) -> None:
         self.processed: list[Processed] = []
         self._processing = processing
         self._circuit = Circuit()
-        self._pending: set[asyncio.Task[Outcome]] = set()
+        self._calls = calls
 
     async def begin(self, orders: Sequence[ChargeOrder]) -> None:
         """Begins all of them, part by part: the gateway is at work on one part while the next is begun.
@@ -70,18 +69,12 @@ class _Charges:
             self.processed += others
             # A circuit that was not closed at one of these moments is to hear of every answer.
             self._circuit = begun.circuit if begun.circuit != Circuit() else self._circuit
-            self._pending |= {asyncio.create_task(_call(self._processing, attempt)) for attempt in begun.attempts}
+            self._calls.start(_call(self._processing, attempt) for attempt in begun.attempts)
 
     async def end(self) -> None:
         """Records the answers as they come, until there are no more."""
-        while self._pending:
-            outcomes, self._pending = await _next_group(self._pending)
+        async for outcomes in self._calls:
             self.processed += await asyncio.to_thread(_record, self._processing, outcomes, self._circuit)
-
-    def cancel(self) -> None:
-        """Gives up what is under way: whoever takes these payments up later asks the gateway first."""
-        for task in self._pending:
-            task.cancel()
 
 
 def _once_each(orders: Sequence[ChargeOrder]) -> list[ChargeOrder]:
@@ -133,17 +126,6 @@ def _processed(
         error = "the gateway charged a payment that had been given up: give the money back"
         return Processed(payment.id, payment.correlation_id, "charged_too_late", error)
     return Processed(payment.id, payment.correlation_id, str(settled.get(payment.id, "unknown")))
-
-
-async def _next_group(
-    pending: set[asyncio.Task[Outcome]],
-) -> tuple[list[Outcome], set[asyncio.Task[Outcome]]]:
-    """Waits for the first answer, and then a moment for those right behind it."""
-    done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-    if pending:
-        more, pending = await asyncio.wait(pending, timeout=GROUP_SECONDS)
-        done |= more
-    return [task.result() for task in done], pending
 
 
 async def _call(processing: Processing, attempt: Attempt) -> Outcome:
