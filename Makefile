@@ -1,27 +1,32 @@
-# Commands of Paybridge. `make` alone lists them; each makes the environment it needs.
+# Commands of Paybridge. Plain `make` lists them. Each installs the environment that it needs.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOCAL := $(BIN)/python -m local
-# Left by the last complete installation of a lock; older than the lock means: install again.
+# Written by the last complete installation of a lock file. If it is older than the lock file, make installs again.
 DEV := $(VENV)/.installed
 SAM := .venv-sam/.installed
 CHECKOV := .venv-checkov/.installed
 BENCH := .venv-bench/.installed
 LOCALSTACK := .venv-localstack/.installed
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	--no-annotate
 PIP := -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes
 
-# The operator's command, for this machine: .venv/bin/paybridge.
+# The operators' command on this machine: .venv/bin/paybridge.
 COMMAND := $(BIN)/paybridge
-# `make up WORKERS=1`: workers in the place of the Lambda relay and the queue mappings (docs/operators/workers.md).
+# `make up WORKERS=1`: workers replace the Lambda relay and the queue mappings (docs/operators/workers.md).
 ifdef WORKERS
 export PAYBRIDGE_LOCAL_WORKERS := $(WORKERS)
 endif
-# `make up COMPOSE=1`, and every other command of the stack: the servers run in Docker, by compose.yaml (docs/developers/offline.md).
+# `make up COMPOSE=1`, and every other command of the stack: the servers run in Docker (docs/developers/offline.md).
 ifdef COMPOSE
 export PAYBRIDGE_LOCAL_COMPOSE := $(COMPOSE)
 endif
+
+# Where Python finds the functions, the layer and the repository's own packages.
+export PYTHONPATH := functions:layers/paybridge:.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -31,69 +36,69 @@ MAKEFLAGS += --no-print-directory
 .PHONY: local up demo payment status logs down clean
 local: $(DEV) $(COMMAND) ## Start everything, send a sample payment, follow the logs until Ctrl-C
 	@$(LOCAL) run
-up: $(DEV) $(COMMAND) ## The same in the background; returns when it is ready; WORKERS=1 has workers, COMPOSE=1 Docker
+up: $(DEV) $(COMMAND) ## Start everything in the background (WORKERS=1: workers, COMPOSE=1: Docker)
 	@$(LOCAL) up
-demo: $(DEV) ## Send a sample payment through the running stack and show its way
+demo: $(DEV) ## Send a sample payment through the running stack and print its timeline
 	@$(LOCAL) demo
-payment: $(DEV) ## Tell where a payment is, and why: make payment ID=..., on AWS with ENVIRONMENT=dev
+payment: $(DEV) ## Show a payment's status and history: ID=..., on AWS with ENVIRONMENT=dev
 	@$(if $(ENVIRONMENT),$(BIN)/python -m infra.operate "$(ENVIRONMENT)" payment "$(ID)",$(LOCAL) payment $(ID))
 status: $(DEV) ## List what is running
 	@$(LOCAL) status
 logs: $(DEV) ## Follow the logs of the running stack
 	@$(LOCAL) logs
-down: $(DEV) ## Stop everything; the data stays
+down: $(DEV) ## Stop everything and keep the data
 	@$(LOCAL) down
 clean: $(DEV) ## Stop everything and delete data and logs
 	@$(LOCAL) clean
 
 ##@ The same, closer to AWS
 .PHONY: sam-local localstack localstack-down
-sam-local: $(DEV) $(SAM) ## Run the functions in Lambda's image by sam local (Docker), send a sample payment, follow the logs
+sam-local: $(DEV) $(SAM) ## Run the functions in Lambda's image with sam local (needs Docker)
 	@$(LOCAL) sam-local
-localstack: $(DEV) $(SAM) $(LOCALSTACK) ## Deploy template.yaml to an AWS emulator on port 4566, send a sample payment, follow the logs
+localstack: $(DEV) $(SAM) $(LOCALSTACK) ## Deploy template.yaml to an AWS emulator and send a sample payment
 	@$(LOCAL) localstack
-localstack-down: down ## Stop it from another terminal
+localstack-down: down ## Stop the emulator from another terminal
 
 ##@ AWS
 .PHONY: certificates package topology deploy register
-certificates: $(DEV) ## Fetch the authorities of RDS, for rotation and for a database without RDS Proxy
+certificates: $(DEV) ## Fetch the certificate authorities of RDS into the layer
 	@$(BIN)/python -m infra.certificates
-package: $(DEV) $(SAM) ## Build functions and layer for Lambda; PAYBRIDGE_ARCHITECTURE=x86_64 for the other processor
+package: $(DEV) $(SAM) ## Build functions and layer for Lambda (PAYBRIDGE_ARCHITECTURE=x86_64: for Intel)
 	@$(BIN)/python -m infra.package
-topology: $(DEV) ## Declare exchanges, queues, policies and users on an environment's broker: ENVIRONMENT=dev
+topology: $(DEV) ## Declare exchanges, queues, policies and users on a broker: ENVIRONMENT=dev
 	@$(BIN)/python -m infra.apply_topology "$(ENVIRONMENT)"
-deploy: $(DEV) $(SAM) ## Look for all that a deployment needs, then deploy the package: ENVIRONMENT=dev SET="LogLevel=INFO"
+deploy: $(DEV) $(SAM) ## Check the prerequisites, then deploy the package: ENVIRONMENT=dev SET="LogLevel=INFO"
 	@$(BIN)/python -m infra.deploy "$(ENVIRONMENT)" $(SET)
-
-register: $(DEV) ## Make a merchant with an API key: NAME="Acme" ENVIRONMENT=dev; ROLE=operator for a key of another role
+register: $(DEV) ## Create a merchant with an API key: NAME="Acme" ENVIRONMENT=dev (ROLE=operator: a staff key)
 	@$(BIN)/python -m infra.operate "$(ENVIRONMENT)" register "$(NAME)" $(if $(ROLE),--role $(ROLE))
 
 ##@ Work on the code
 .PHONY: test test-brokers check bench bench-docs flash-sale load fmt hooks lock
 test: $(DEV) $(SAM) $(BENCH) $(LOCALSTACK) $(CHECKOV) ## Run all tests; PYTEST_ARGS="-k relay" chooses among them
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
-test-brokers: $(DEV) ## Run the messaging tests on every RabbitMQ that can be started; VERSIONS="4.0 4.3" chooses
-	@PYTHONPATH=functions:layers/paybridge:. $(BIN)/python -m tests.support.brokers $(VERSIONS) --pytest="$(PYTEST_ARGS)"
+test-brokers: $(DEV) ## Run the messaging tests on every RabbitMQ it can start (VERSIONS="4.0 4.3": on these)
+	@$(BIN)/python -m tests.support.brokers $(VERSIONS) --pytest="$(PYTEST_ARGS)"
 check: $(DEV) ## Check format, lint, types and architecture
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@PYTHONPATH=functions:layers/paybridge:. $(BIN)/lint-imports
-bench: $(DEV) $(BENCH) ## Measure it beside its rivals (10 minutes); ONLY="relay consume" chooses some
+	@$(BIN)/lint-imports
+bench: $(DEV) $(BENCH) ## Measure it beside alternatives, 10 minutes (ONLY="relay consume": these)
 	@$(BIN)/python -m bench $(ONLY)
-bench-docs: $(DEV) ## Put the last run's table and charts into docs/developers/performance.md
+bench-docs: $(DEV) ## Write the last run's table and charts into docs/developers/performance.md
 	@$(BIN)/python -m bench.publish
-flash-sale: $(DEV) ## Post 10,000 payments at once and see all of them through; PAYMENTS=500 for another number
-	@PYTHONPATH=functions:layers/paybridge:. $(BIN)/python -m bench.flash_sale $(PAYMENTS)
-load: $(DEV) $(BENCH) ## Post at a set rate: RATE=50 a second for DURATION=60 seconds; UI=1 shows it on a web page
-	@PYTHONPATH=functions:layers/paybridge:. .venv-bench/bin/python -m bench.load
-fmt: $(DEV) ## Format the code and mend what lint can mend
+flash-sale: $(DEV) ## Post 10,000 payments at once and follow each to its webhook (PAYMENTS=500: fewer)
+	@$(BIN)/python -m bench.flash_sale $(PAYMENTS)
+load: $(DEV) $(BENCH) ## Post at a fixed rate: RATE=50 a second for DURATION=60 seconds (UI=1: web page)
+	@.venv-bench/bin/python -m bench.load
+fmt: $(DEV) ## Format the code and fix what lint can fix
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
-hooks: $(DEV) ## Install the hooks that check each commit
+hooks: $(DEV) ## Install the pre-commit hooks
 	@$(BIN)/pre-commit install
-lock: ## Pin the dependencies of pyproject.toml again, with hashes (needs uv)
-	@command -v uv >/dev/null || { echo "uv is missing: install it (pipx install uv), then repeat \`make lock\`." >&2; exit 1; }
+lock: ## Rewrite the lock files from pyproject.toml, with hashes (needs uv)
+	@command -v uv >/dev/null || \
+		{ echo "uv is missing: install it (pipx install uv), then repeat \`make lock\`." >&2; exit 1; }
 	@$(COMPILE) --group dev pyproject.toml --output-file requirements/dev.lock
 	@$(COMPILE) --constraints requirements/dev.lock pyproject.toml --output-file layers/paybridge/requirements.txt
 	@$(COMPILE) --no-strip-extras --group sam --output-file requirements/sam.lock
@@ -101,19 +106,19 @@ lock: ## Pin the dependencies of pyproject.toml again, with hashes (needs uv)
 	@$(COMPILE) --no-strip-extras --group checkov --output-file requirements/checkov.lock
 	@$(COMPILE) --no-strip-extras --group bench --constraints requirements/dev.lock --output-file requirements/bench.lock
 
-COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
-
 .PHONY: help
 help: ## Show this table
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- the environments ------------------------------------------------------------------------------------------------
-# `make lock` writes the locks; all of them are complete, so pip resolves nothing and installs exactly what is hashed.
+# `make lock` writes complete lock files, so pip resolves nothing and installs exactly what is hashed.
 
 $(DEV): requirements/dev.lock
 	@$(call install,$(VENV),$<)
 $(COMMAND): $(DEV)
-	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s" -m paybridge.cli "$$@"\n' "$(CURDIR)/layers/paybridge" "$(CURDIR)/$(BIN)/python" > $@; chmod +x $@
+	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s" -m paybridge.cli "$$@"\n' \
+		"$(CURDIR)/layers/paybridge" "$(CURDIR)/$(BIN)/python" > $@; chmod +x $@
 $(SAM): requirements/sam.lock
 	@$(call install,.venv-sam,$<)
 $(CHECKOV): requirements/checkov.lock
@@ -125,14 +130,16 @@ $(LOCALSTACK): requirements/localstack.lock
 
 define install
 set -e; $(check_python); \
-[ -x $(1)/bin/python ] && $(1)/bin/python -c '' 2>/dev/null || { echo "Making $(1)"; rm -rf $(1); $(PYTHON) -m venv $(1); }; \
-echo "Installing $(2) into $(1) (the first time about a minute)"; \
+[ -x $(1)/bin/python ] && $(1)/bin/python -c '' 2>/dev/null || \
+  { echo "Creating $(1)"; rm -rf $(1); $(PYTHON) -m venv $(1); }; \
+echo "Installing $(2) into $(1) (about a minute the first time)"; \
 $(1)/bin/python $(PIP) --requirement $(2); touch $(1)/.installed
 endef
 
 define check_python
 $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-  echo "Python 3.11 or newer is needed: install it, or name it, as in \`make PYTHON=python3.12 $(firstword $(MAKECMDGOALS))\`." >&2; exit 1; }; \
+  echo "Python 3.11 or newer is missing: install it, or name it:" \
+    "\`make PYTHON=python3.12 $(firstword $(MAKECMDGOALS))\`." >&2; exit 1; }; \
 $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
-  echo "Python cannot make environments here: install its venv module (Debian and Ubuntu: apt install python3-venv)." >&2; exit 1; }
+  echo "Python's venv module is missing: install it (Debian and Ubuntu: apt install python3-venv)." >&2; exit 1; }
 endef
