@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import ssl
 import sys
-import urllib.request
-from http.client import HTTPException
 from pathlib import Path
+
+import httpx
 
 from infra.built import CERTIFICATES, PROJECT
 from infra.errors import InputMissingError
@@ -33,9 +33,11 @@ def main() -> int:
 def fetch(url: str, file: Path) -> int:
     """Fetches the bundle and gives the number of its authorities. Raises InputMissingError; the file then stays."""
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response:
-            bundle = response.read().decode("ascii", errors="ignore")
-    except (OSError, HTTPException, ValueError) as error:
+        # The machine's own authorities, which include those of a company's proxy.
+        tls = ssl.create_default_context()
+        response = httpx.get(url, timeout=TIMEOUT_SECONDS, follow_redirects=True, verify=tls).raise_for_status()
+        bundle = response.content.decode("ascii", errors="ignore")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise InputMissingError(
             f"{url} does not answer ({error}): fetch it on a machine with internet and put it at {file}, "
             f"or name another place by {URL_VARIABLE}."

@@ -10,28 +10,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import quote
 
-import orjson
-from pyreqwest.client import SyncClient, SyncClientBuilder
-from pyreqwest.exceptions import PyreqwestError
+import httpx
 
 from paybridge.core.errors import BrokerUnavailable, RotationRefused
 from paybridge.rabbitmq.publisher import open_publisher
 from paybridge.secrets.ports import Login
 
 TWIN_SUFFIX: Final = "-b"
-TIMEOUT: Final = timedelta(seconds=5)
-NOT_FOUND: Final = 404
+TIMEOUT_SECONDS: Final = 5.0
 
 
 class BrokerUsers:
     """A RotatedLogin; `url_of` gives the broker's AMQP URL with a login in it."""
 
     def __init__(self, management_url: str, admin: Login, url_of: Callable[[Login], str]) -> None:
-        self._api = f"{management_url.rstrip('/')}/api"
+        self._api_url = f"{management_url.rstrip('/')}/api/"
         self._admin = admin
         self._url_of = url_of
 
@@ -48,7 +44,7 @@ class BrokerUsers:
         if self._admin.username in {current.username, pending.username}:
             raise RotationRefused("The functions log in as the broker's administrator: give them a user of their own.")
         path = f"users/{quote(pending.username, safe='')}"
-        with _client() as client:
+        with self._client() as client:
             user = self._ask(client, "GET", path)
             if user is None:
                 raise RotationRefused(
@@ -63,25 +59,21 @@ class BrokerUsers:
         """Returns when the login works, over AMQP and in the functions' virtual host."""
         asyncio.run(_log_in(self._url_of(login)))
 
-    def _ask(self, client: SyncClient, method: str, path: str, body: dict[str, str] | None = None) -> Any:
-        """The JSON of the answer; None when there is none, or nothing at the path."""
-        request = client.request(method, f"{self._api}/{path}").basic_auth(self._admin.username, self._admin.password)
-        if body is not None:
-            request = request.body_json(body)
+    def _client(self) -> httpx.Client:
+        login = httpx.BasicAuth(self._admin.username, self._admin.password)
+        return httpx.Client(base_url=self._api_url, auth=login, timeout=TIMEOUT_SECONDS, trust_env=False)
+
+    def _ask(self, client: httpx.Client, method: str, path: str, body: dict[str, str] | None = None) -> Any:
+        """Return the JSON of the answer, or None if it is empty or there is nothing at the path."""
         try:
-            response = request.build().send()
-            status, answer = response.status, bytes(response.bytes())
-        except (PyreqwestError, TimeoutError) as error:
+            response = client.request(method, path, json=body)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise BrokerUnavailable(f"The broker's management API does not answer: {type(error).__name__}.") from error
-        if status == NOT_FOUND:
+        if response.status_code == httpx.codes.NOT_FOUND:
             return None
-        if not 200 <= status < 300:
-            raise BrokerUnavailable(f"The broker's management API answers {status} to {method} {path}.")
-        return orjson.loads(answer) if answer else None
-
-
-def _client() -> SyncClient:
-    return SyncClientBuilder().timeout(TIMEOUT).no_proxy().follow_redirects(False).build()
+        if not response.is_success:
+            raise BrokerUnavailable(f"The broker's management API answers {response.status_code} to {method} {path}.")
+        return response.json() if response.content else None
 
 
 async def _log_in(url: str) -> None:
