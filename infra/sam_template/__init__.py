@@ -1,0 +1,1 @@
+"""The reader of `template.yaml`, for deployment, the offline stack and tests."""

@@ -1,0 +1,1 @@
+"""The commands of `python -m local`: start, stop, status, logs, the sample payment."""

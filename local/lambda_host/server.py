@@ -1,4 +1,4 @@
-"""The host's HTTP side: the Runtime API for the environments and Lambda's Invoke API for everybody else."""
+"""The host's HTTP side: the Runtime API for the environments and Lambda's Invoke API for callers outside."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import Protocol
 from urllib.parse import unquote
 
 import orjson
@@ -15,9 +15,6 @@ from local.http.server import Connection, HttpServer, Request, Response, header_
 from local.lambda_host.environment import Environment
 from local.lambda_host.model import PAYLOAD_BYTES_MAX, InvalidRequestError, InvocationResult, InvokeError, failure
 from local.lambda_host.pool import FunctionPool
-
-if TYPE_CHECKING:
-    from local.lambda_host.host import LambdaHost
 
 logger = logging.getLogger(__name__)
 
@@ -31,10 +28,24 @@ _JSON_HEADER = header_lines([("content-type", "application/json")])
 _ACCEPTED = Response(202, _JSON_HEADER, orjson.dumps({"status": "OK"}))
 
 
+class FunctionHost(Protocol):
+    """What the server invokes functions by: the Lambda host."""
+
+    async def invoke(
+        self, function_name: str, payload: bytes, *, client_context: str | None = None, trace_id: str | None = None
+    ) -> InvocationResult:
+        """Invoke and wait for the answer. Raises InvokeError where the function was not run."""
+        ...
+
+    async def invoke_event(self, function_name: str, payload: bytes) -> None:
+        """Queue an asynchronous invocation. Raises InvokeError where it was not taken."""
+        ...
+
+
 class LambdaServer:
     """Routes requests by path: `/<environment>/2018-06-01/…` from inside, `/2015-03-31/functions/…` from outside."""
 
-    def __init__(self, host: LambdaHost, environments: Mapping[str, tuple[FunctionPool, Environment]]) -> None:
+    def __init__(self, host: FunctionHost, environments: Mapping[str, tuple[FunctionPool, Environment]]) -> None:
         self._host = host
         self._environments = environments
         self._invocations: set[asyncio.Task[None]] = set()

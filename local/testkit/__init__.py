@@ -1,0 +1,1 @@
+"""Private stacks, servers and receivers that tests and the benchmark share."""
