@@ -97,9 +97,9 @@ def _workers(stack: Stack) -> Iterator[None]:
         stack.start_workers()
         yield
     finally:
-        stack.settings = settings
-        for name in [*(f"worker-{name}" for name in workers.FUNCTIONS), "bridge"]:
+        for name in [*workers.process_names(stack.settings), "bridge"]:
             stack.processes.stop_child(name)
+        stack.settings = settings
 
 
 def _figures_of_ours(servers: Servers, way: Way) -> list[Figure]:

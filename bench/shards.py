@@ -1,4 +1,4 @@
-"""`paybridge worker consumer` with 1, 2 and 4 processes on one queue, and with as many shards, a process for each."""
+"""1, 2 and 4 processes of `paybridge worker consumer` on one queue, and on as many shards, a process for each."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def _run(servers: Servers, gateway_url: str, shards: int, processes: int) -> flo
         folder = servers.folder / vhost.name
         folder.mkdir()
         with _ended(Workers(environment, folder)) as workers:
-            for queue in payment_queues(shards)[-shards:]:
-                workers.start("consumer", "--queue", queue, "--processes", str(processes))
+            for queue in payment_queues(shards)[-shards:] * processes:
+                workers.start("consumer", "--queue", queue)
             rate = PAYMENTS / _wait(database)
     servers.postgres.drop_database(url)
     return rate

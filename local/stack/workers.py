@@ -1,4 +1,4 @@
-"""`paybridge worker` in the place of the Lambda relay and the queue mappings, on this machine."""
+"""Run `paybridge worker` on this machine in place of the Lambda relay and the queue mappings."""
 
 import sys
 from collections.abc import Mapping
@@ -8,36 +8,46 @@ from local.servers.processes import Processes
 from local.settings import PROJECT, LocalSettings
 from local.stack import seed
 
-# Whose work each worker does, with how many processes of a kind it has.
-FUNCTIONS = {"relay": ("RelayFunction", 1), "consumer": ("ConsumerFunction", 1), "webhooks": ("WebhooksFunction", 2)}
+# The function, by logical id, whose work each worker does.
+FUNCTIONS = {
+    "relay": "RelayFunction",
+    "consumer": "ConsumerFunction",
+    "webhooks": "WebhooksFunction",
+    "webhooks-retry": "WebhooksFunction",
+}
 START_SECONDS_MAX = 30
 READY = b'"worker ready"'
 
 
 def replaced_functions() -> list[str]:
-    """The functions, by logical id, that nothing but a worker may invoke then."""
-    return [logical_id for logical_id, _ in FUNCTIONS.values()]
+    """Return the logical ids of the functions that the workers replace."""
+    return sorted(set(FUNCTIONS.values()))
+
+
+def process_names(settings: LocalSettings) -> list[str]:
+    """Name the workers' processes, as they are called in `.local/pids` and `.local/logs`."""
+    return [name for worker in FUNCTIONS for name in _names_of(worker, settings.workers)]
 
 
 def start(
     settings: LocalSettings, processes: Processes, parameters: Mapping[str, str], environment: Mapping[str, str]
 ) -> None:
-    """Start the workers, and return when each of their processes works.
+    """Start the workers and return when each of them takes from its queues.
 
-    They have the variables that the template gives to the functions, over those of `environment`.
+    Each has the variables that the template gives to its function, over those of `environment`.
     """
     template = read_template(
         PROJECT / "template.yaml", parameters, read_ssm=lambda name: seed.parameter(settings, name)
     )
-    children = {}
-    for name, (logical_id, _) in FUNCTIONS.items():
-        own = {**environment, **template.functions[logical_id].environment}
-        command = [sys.executable, "-m", "paybridge.cli", "worker", name, "--processes", str(settings.workers)]
-        children[name] = processes.start(f"worker-{name}", command, own, cwd=PROJECT)
-    for name, (_, kinds) in FUNCTIONS.items():
-        log, wanted = processes.log_of(f"worker-{name}"), kinds * settings.workers
-        processes.wait_until_ready(
-            children[name],
-            lambda log=log, wanted=wanted: log.read_bytes().count(READY) >= wanted,  # type: ignore[misc]
-            START_SECONDS_MAX,
-        )
+    children = []
+    for worker, logical_id in FUNCTIONS.items():
+        variables = {**environment, **template.functions[logical_id].environment}
+        command = [sys.executable, "-m", "paybridge.cli", "worker", worker]
+        names = _names_of(worker, settings.workers)
+        children += [processes.start(name, command, variables, cwd=PROJECT) for name in names]
+    for child in children:
+        processes.wait_until_ready(child, lambda log=child.log: READY in log.read_bytes(), START_SECONDS_MAX)  # type: ignore[misc]
+
+
+def _names_of(worker: str, count: int) -> list[str]:
+    return [f"worker-{worker}" if number == 1 else f"worker-{worker}-{number}" for number in range(1, count + 1)]

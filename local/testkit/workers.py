@@ -73,7 +73,7 @@ class Worker:
         return [line for line in self.lines if line["message"] == message]
 
     def wait_until_ready(self, times: int = 1) -> None:
-        """Returns once it takes from its queues; `times` counts processes, and connections made anew."""
+        """Return once the worker has taken up its queues `times` times, which it does again after an outage."""
         eventually(lambda: len(self.logged("worker ready")) >= times, "the worker is ready", START_SECONDS_MAX)
 
     def stop(self) -> int:
@@ -103,7 +103,7 @@ class Workers:
         return worker
 
     def end(self) -> None:
-        """Kills what still runs; what a supervisor has started ends with it."""
+        """Kill the workers that still run."""
         for worker in self.started:
             if worker.process.poll() is None:
                 worker.process.kill()

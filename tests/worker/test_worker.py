@@ -6,7 +6,6 @@ import signal
 from collections.abc import Iterator
 from uuid import UUID
 
-import psutil
 import pytest
 
 from local.testkit.live import eventually, received
@@ -14,7 +13,8 @@ from local.testkit.payments import attempt_rows, control_gateway
 from local.testkit.queues import put, take_all
 from local.testkit.rmq import outbox_bodies
 from local.testkit.servers import Broker, Postgres
-from local.testkit.workers import Worker, Workers
+from local.testkit.workers import Workers
+from paybridge.worker.assignments import CONSUMER, NAMES, RELAY
 from tests.worker.conftest import Place
 
 pytestmark = [pytest.mark.integration, pytest.mark.broker]
@@ -52,13 +52,14 @@ def slow_gateway(gateway_url: str) -> Iterator[None]:
 
 class TestAll:
     def test_a_payment_goes_from_the_outbox_to_its_webhook(self, place: Place, workers: Workers, sink_url: str) -> None:
-        worker = workers.start("all")
-        worker.wait_until_ready(4)
+        started = [workers.start(name) for name in NAMES]
+        for worker in started:
+            worker.wait_until_ready()
         [payment_id] = place.pay(1, webhook_url=f"{sink_url}/ok/worker")
         place.wait_until_each_is_charged_once([payment_id])
         [webhook] = eventually(lambda: received(sink_url, str(payment_id)), "the webhook")
         assert webhook["verified"]
-        assert worker.stop() == 0
+        assert [worker.stop() for worker in started] == [0] * len(NAMES)
 
 
 class TestConsumer:
@@ -85,7 +86,8 @@ class TestConsumer:
         worker.process.kill()
         assert worker.process.wait() == -signal.SIGKILL
         assert place.settled() < len(payment_ids)
-        workers.start("all")
+        for name in (RELAY, CONSUMER):
+            workers.start(name)
         place.wait_until_each_is_charged_once(payment_ids)
         attempts = [len(attempt_rows(place.database, one)) for one in payment_ids]
         # Otherwise nothing was interrupted, and this has shown nothing.
@@ -151,32 +153,7 @@ class TestOutages:
         assert left_on(place, "payments.dead") == []
 
 
-class TestSupervisor:
-    def children(self, worker: Worker) -> list[psutil.Process]:
-        return psutil.Process(worker.process.pid).children()
-
-    def test_it_replaces_a_process_that_died(self, place: Place, workers: Workers) -> None:
-        worker = workers.start("consumer", "--processes", "2")
-        worker.wait_until_ready(2)
-        victim = self.children(worker)[0]
-        victim.kill()
-        worker.wait_until_ready(3)
-        [ended] = worker.logged("a worker process ended")
-        assert ended["exit_code"] == -signal.SIGKILL
-        alive = [child for child in self.children(worker) if child.status() != psutil.STATUS_ZOMBIE]
-        assert len(alive) == 2
-        place.wait_until_each_is_charged_once(queue_up(place, 5))
-        assert worker.stop() == 0
-        assert not any(child.is_running() for child in alive)
-
-    def test_its_processes_end_when_it_is_killed(self, place: Place, workers: Workers) -> None:
-        worker = workers.start("webhooks")
-        worker.wait_until_ready(2)
-        children = self.children(worker)
-        worker.process.kill()
-        worker.process.wait()
-        eventually(lambda: not psutil.wait_procs(children, timeout=0)[1], "no process outlives its supervisor")
-
+class TestSettings:
     def test_a_missing_setting_is_named_before_any_message_is_taken(self, place: Place, workers: Workers) -> None:
         worker = workers.start("consumer", GATEWAY_URL="")
         assert worker.process.wait(timeout=20) == 2
@@ -185,7 +162,7 @@ class TestSupervisor:
     def test_settings_that_no_restart_mends_end_it(self, place: Place, workers: Workers) -> None:
         worker = workers.start("webhooks", DATABASE_TLS="perhaps")
         assert worker.process.wait(timeout=20) == 2
-        assert worker.logged("a worker process ended") == []
+        assert worker.logged("worker ready") == []
 
 
 class TestLog:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import base64
 import secrets
 import sys
@@ -15,24 +14,24 @@ from paybridge import wiring
 from paybridge.access.domain import Role
 from paybridge.core.errors import PaybridgeError
 from paybridge.wiring.settings import SettingsInvalid, name_process
-from paybridge.worker.assignments import NAMES, AssignmentInvalid, assignments
+from paybridge.worker.assignments import NAMES, AssignmentInvalid, assignment
 
 if TYPE_CHECKING:
     from paybridge.payments.diagnose import Diagnosis
     from paybridge.payments.domain.query import TimelineEntry
 
-PROCESSES_MAX = 64
 UNUSABLE = 2
 # More than anybody guesses; Standard Webhooks asks for 24 to 64 bytes.
 SECRET_BYTES = 32
 
 WORKER_DESCRIPTION = """\
-Does the work of a function in long-running processes, on a broker connection of their own:
-  relay     publishes the outbox
-  consumer  charges payments, from payments.new and its shards
-  webhooks  delivers webhooks, with a process for each of its two queues
-  all       the three of them
-The environment variables are those of the functions. SIGTERM ends it when the work in hand is done.
+Do the work of a function in one long-running process, with its own connection to the broker:
+  relay           publish the outbox
+  consumer        charge payments, from payments.new and its shards
+  webhooks        deliver webhooks, from the queue webhooks
+  webhooks-retry  retry failed webhooks, from the queue webhooks.retry
+The environment variables are those of the functions. SIGTERM ends the worker once the batch in hand is done.
+Start more processes for more throughput; a service manager restarts a worker that dies.
 """
 
 
@@ -63,40 +62,25 @@ def _parser() -> argparse.ArgumentParser:
     register.set_defaults(run=_register)
     worker = commands.add_parser(
         "worker",
-        help="do the work of a function in long-running processes",
+        help="do the work of a function in a long-running process",
         description=WORKER_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     worker.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
     worker.add_argument(
-        "--processes", type=_processes, default=1, metavar="P", help="processes of each kind, side by side (default 1)"
-    )
-    worker.add_argument(
         "--queue", action="append", default=[], metavar="QUEUE", help="take from this queue only; may be repeated"
     )
-    worker.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
     worker.set_defaults(run=_work)
     return parser
-
-
-def _processes(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= PROCESSES_MAX:
-        raise argparse.ArgumentTypeError(f"must be from 1 to {PROCESSES_MAX}")
-    return number
 
 
 def _work(options: argparse.Namespace) -> int:
     # Before anything else is imported: loggers take the name when they are made.
     name_process(f"worker-{options.name}")
-    wanted = assignments(options.name, options.queue, wiring.payment_shards()) * options.processes
-    if len(wanted) == 1:
-        from paybridge.worker.process import run_process
+    wanted = assignment(options.name, options.queue, wiring.payment_shards())
+    from paybridge.worker.process import run_process
 
-        return run_process(wanted[0], is_supervised=options.supervised)
-    from paybridge.worker.supervisor import supervise
-
-    return asyncio.run(supervise(wanted))
+    return run_process(wanted)
 
 
 def _show_payment(options: argparse.Namespace) -> int:

@@ -82,7 +82,7 @@ class TestRefusals:
             "output": 'An event is {"arguments": ["payment", "<id>"]}.\n',
         }
 
-    @pytest.mark.parametrize("arguments", [[], ["worker", "all"], ["--help"]])
+    @pytest.mark.parametrize("arguments", [[], ["worker", "relay"], ["--help"]])
     def test_a_command_that_does_not_end_is_refused(self, arguments: list[str]) -> None:
         exit_code, output = run(*arguments)
         assert (exit_code, output) == (2, "Here are only the commands payment and register.\n")

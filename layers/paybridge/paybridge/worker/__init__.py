@@ -1,1 +1,1 @@
-"""`paybridge worker`: the work of the functions in long-running processes, for those who outgrow Lambda's mappings."""
+"""`paybridge worker`: the work of a function in a long-running process, for loads beyond Lambda's queue mappings."""

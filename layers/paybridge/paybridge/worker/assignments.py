@@ -1,4 +1,4 @@
-"""Which processes a worker consists of, and what each of them does."""
+"""The workers, and the queues that each takes from."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from paybridge.outbox.queues import WEBHOOK_QUEUES, payment_queues
 RELAY = "relay"
 CONSUMER = "consumer"
 WEBHOOKS = "webhooks"
-ALL = "all"
-NAMES = (RELAY, CONSUMER, WEBHOOKS, ALL)
+WEBHOOKS_RETRY = "webhooks-retry"
+NAMES = (RELAY, CONSUMER, WEBHOOKS, WEBHOOKS_RETRY)
 
 
 class AssignmentInvalid(PaybridgeError):
-    """A worker was asked for what it does not do; the message says what it does."""
+    """The worker does not take from a queue that it was given; the message names the queues that it takes from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,23 +27,23 @@ class Assignment:
     queues: tuple[str, ...] = ()
 
 
-def assignments(name: str, chosen_queues: Sequence[str], shards: int) -> list[Assignment]:
-    """The processes of the worker `name`; `shards` is the number of the shards of `payments.new`.
+def assignment(worker: str, chosen_queues: Sequence[str], shards: int) -> Assignment:
+    """Give the worker its queues, or the chosen ones among them; `shards` is the number of shards of `payments.new`.
 
-    `chosen_queues` are for one process, instead of those that the worker has by itself. Raises AssignmentInvalid.
+    Raises AssignmentInvalid.
     """
-    own = {
-        RELAY: [Assignment(RELAY)],
-        # A payment takes as long as the gateway, on whatever shard it is: one process takes from all of them.
-        CONSUMER: [Assignment(CONSUMER, payment_queues(shards))],
-        # The lane of slow receivers must never delay the other, so each has a process.
-        WEBHOOKS: [Assignment(WEBHOOKS, (queue,)) for queue in WEBHOOK_QUEUES],
-    }
-    if not chosen_queues:
-        return [one for each in own.values() for one in each] if name == ALL else own[name]
-    allowed = sorted({queue for one in own.get(name, []) for queue in one.queues})
-    strange = sorted(set(chosen_queues) - set(allowed))
-    if strange:
-        what = f"it takes from {', '.join(allowed)}" if allowed else "it takes from no queue of your choice"
-        raise AssignmentInvalid(f"The worker {name} does not take from {', '.join(strange)}: {what}.")
-    return [Assignment(name, tuple(chosen_queues))]
+    queues = _queues(worker, shards)
+    unknown = sorted(set(chosen_queues) - set(queues))
+    if unknown:
+        what = f"it takes from {', '.join(queues)}" if queues else "it takes from no queue"
+        raise AssignmentInvalid(f"The worker {worker} does not take from {', '.join(unknown)}: {what}.")
+    return Assignment(worker, tuple(chosen_queues) or queues)
+
+
+def _queues(worker: str, shards: int) -> tuple[str, ...]:
+    if worker == CONSUMER:
+        # A payment takes as long as the gateway, whatever its shard: one process takes from all of them.
+        return payment_queues(shards)
+    # Each lane of the webhooks has a process, so that slow receivers never delay the others.
+    fast_lane, slow_lane = WEBHOOK_QUEUES
+    return {WEBHOOKS: (fast_lane,), WEBHOOKS_RETRY: (slow_lane,)}.get(worker, ())

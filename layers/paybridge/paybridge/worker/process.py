@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import signal
-import sys
 from typing import TYPE_CHECKING, Protocol
 
 from paybridge import wiring
@@ -22,49 +21,44 @@ if TYPE_CHECKING:
 
 # Below the 30 s that a container service leaves between SIGTERM and SIGKILL.
 STOP_SECONDS_MAX = 25.0
-# The relay asks how long it may still run; this is for ever, and still a number that can be slept for.
+# The relay asks how long it may still run. This means for ever, and is still a number of seconds to sleep for.
 RELAY_SECONDS = 3600.0
 
 log = logger()
 
 
 class Handling(Protocol):
-    """What a module of `paybridge.runners` brings that works queues off."""
+    """A module of `paybridge.runners` that works on batches of messages."""
 
     HANDLED_TYPES: frozenset[str]
     BATCH_MESSAGES: int
 
     def prepare(self) -> None:
-        """Reads every setting; raises SettingsInvalid."""
+        """Read every setting. Raises SettingsInvalid."""
         ...
 
     async def handle(self, batch: Batch, database_patience_seconds: float) -> dict[str, int]:
-        """Works on a batch."""
+        """Work on a batch and count its outcomes. Wait for the database for at most the given seconds."""
         ...
 
     async def close(self) -> None:
-        """Closes what was opened."""
+        """Close the connections."""
         ...
 
 
-def run_process(assignment: Assignment, *, is_supervised: bool) -> int:
-    """Does the work until SIGTERM or SIGINT, and returns the exit code. Raises SettingsInvalid or Unavailable.
-
-    `is_supervised` ends it as well when its standard input ends, which is when its supervisor has died.
-    """
-    # The worker says in one line that the broker is away; these would add a traceback for every attempt.
+def run_process(assignment: Assignment) -> int:
+    """Work until SIGTERM or SIGINT and return the exit code. Raises SettingsInvalid or Unavailable."""
+    # The worker logs one line when the broker is away; these libraries would add a traceback for every attempt.
     for name in ("aio_pika", "aiormq"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    return wiring.run(_run(assignment, is_supervised))
+    return wiring.run(_run(assignment))
 
 
-async def _run(assignment: Assignment, is_supervised: bool) -> int:
+async def _run(assignment: Assignment) -> int:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    if is_supervised:
-        loop.add_reader(sys.stdin.fileno(), stopping.set)
     work = asyncio.create_task(_work(assignment, stopping))
     stopped = asyncio.create_task(stopping.wait())
     await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -92,7 +86,7 @@ async def _work(assignment: Assignment, stopping: asyncio.Event) -> None:
 
 
 async def _work_queues(queues: tuple[str, ...], handling: Handling, stopping: asyncio.Event) -> None:
-    # A setting that is missing ends the worker here: found out by a batch, it would look like the messages' fault.
+    # A missing setting ends the worker here. Found in the middle of a batch, it would be blamed on the messages.
     handling.prepare()
     try:
         work = QueueWork(
@@ -117,6 +111,6 @@ def _exit_code(work: asyncio.Task[None]) -> int:
 
 
 def _leave_at_once() -> None:
-    """Ends the process as SIGKILL would, without waiting for threads: what is in hand comes again."""
+    """End the process as SIGKILL would, without waiting for threads. The broker redelivers the batch in hand."""
     log.warning("stopped before the batch in hand was done: its messages come again")
     os._exit(0)
