@@ -18,6 +18,8 @@ AWS_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 # Two cores have no use for more, and the template has mappings for no more.
 WORKERS_MAX = 8
 PAYMENT_SHARDS_MAX = 8
+# How logs are printed: a line an event for a person, or the raw JSON lines.
+TEXT_LOGS, JSON_LOGS = "text", "json"
 
 
 VARIABLES = {
@@ -40,6 +42,7 @@ VARIABLES = {
     "postgres_version": "PAYBRIDGE_LOCAL_POSTGRES_VERSION",
     "workers": "PAYBRIDGE_LOCAL_WORKERS",
     "payment_shards": "PAYBRIDGE_LOCAL_PAYMENT_SHARDS",
+    "log_format": "LOG_FORMAT",
     "gateway_success_rate": "GATEWAY_SUCCESS_RATE",
     "gateway_seed": "GATEWAY_SEED",
     "gateway_latency_seconds_min": "GATEWAY_LATENCY_SECONDS_MIN",
@@ -75,6 +78,7 @@ class LocalSettings:
     workers: int = 0
     # Shards of the queue payments.new; 0 means as many as infra/topology.json says.
     payment_shards: int = 0
+    log_format: str = TEXT_LOGS
     gateway_success_rate: float = 0.9
     gateway_seed: str = ""
     gateway_latency_seconds_min: float = 2.0
@@ -98,6 +102,7 @@ class LocalSettings:
         _refuse_beyond(settings, "payment_shards", PAYMENT_SHARDS_MAX)
         _refuse_beyond(settings, "compose", 1)
         _refuse_names(settings)
+        _refuse_other_formats(settings)
         return settings._with_servers_in_docker() if settings.compose else settings
 
     def environment(self) -> dict[str, str]:
@@ -206,6 +211,11 @@ def _refuse_names(settings: LocalSettings) -> None:
         raise LocalError(
             f"{variable} is {settings.container_host!r}, which is no IPv4 address: correct or remove it."
         ) from None
+
+
+def _refuse_other_formats(settings: LocalSettings) -> None:
+    if settings.log_format not in {TEXT_LOGS, JSON_LOGS}:
+        raise LocalError(f"{VARIABLES['log_format']} is {settings.log_format!r}: choose {TEXT_LOGS} or {JSON_LOGS}.")
 
 
 def _convert(variable: str, text: str, kind: type[Any]) -> Any:

@@ -15,7 +15,7 @@ from types import FrameType
 import psutil
 
 from local.commands import payment
-from local.commands.logs import LogFollower
+from local.commands.logs import LogFollower, reader_for
 from local.errors import LocalError
 from local.servers import compose, postgres
 from local.servers.processes import (
@@ -161,7 +161,7 @@ def logs(settings: LocalSettings) -> None:
     """Follow the logs of a running stack until Ctrl-C."""
     if not running(settings.state_dir):
         raise LocalError("Nothing is running: start it with `make up`.")
-    LogFollower(settings.logs_dir, lines_before=LOG_LINES_BEFORE).follow()
+    LogFollower(settings.logs_dir, reader_for(settings.log_format), lines_before=LOG_LINES_BEFORE).follow()
 
 
 def demo(settings: LocalSettings, **api: str) -> None:
@@ -203,7 +203,7 @@ def _run(
         print("", "Following the logs; Ctrl-C stops everything.", sep="\n", flush=True)
         # Ctrl-C is how these commands are meant to end, so it is no failure from here on.
         with suppress(KeyboardInterrupt):
-            LogFollower(settings.logs_dir).follow(stack.watch)
+            LogFollower(settings.logs_dir, reader_for(settings.log_format)).follow(stack.watch)
 
 
 COMMANDS = {

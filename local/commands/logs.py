@@ -1,39 +1,77 @@
-"""Follows the log files of a stack, each line with the name of its file in front."""
+"""Follow the log files of a stack."""
 
+import os
+import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Protocol
+
+from local.commands.log_lines import LogLine, PersonsReader, RawReader
+from local.settings import JSON_LOGS
+from local.stack.stack import SUPERVISOR
 
 POLL_SECONDS = 0.2
-NAME_WIDTH = 18
-# A line for every request to the AWS fake and every look at the port mapper tells nobody anything.
-UNINTERESTING = {"moto", "epmd"}
+# Requests to the AWS fake, port mapper probes, and the progress lines that `up` has shown: no events of the stack.
+UNINTERESTING = {"moto", "epmd", SUPERVISOR}
+# Lines of a file to look at for each one wanted: metrics take most of some files.
+LOOK_BACK_FACTOR = 10
+
+
+class LineReader(Protocol):
+    """What makes lines to print of the lines of one log."""
+
+    def read(self, line: str) -> list[LogLine]:
+        """The lines to print for one line of the log."""
+        ...
+
+
+# Makes the reader of a log by the name of its file.
+MakeReader = Callable[[str], LineReader]
 
 
 class LogFollower:
-    """Prints what is appended to `<logs>/*.log`, also to files that appear later."""
+    """Prints what is appended to `<logs>/*.log`, also to files that appear later, in the order of the events."""
 
-    def __init__(self, logs_dir: Path, *, lines_before: int = 0) -> None:
-        """Begin `lines_before` lines before the present end of each file."""
+    def __init__(self, logs_dir: Path, make_reader: MakeReader, *, lines_before: int = 0) -> None:
+        """Begin with the last `lines_before` lines that are there already."""
         self._logs_dir = logs_dir
-        self._offsets = {path: _offset_before_end(path, lines_before) for path in self._files()}
+        self._make_reader = make_reader
+        self._readers: dict[Path, LineReader] = {}
+        self._lines_before = lines_before
+        look_back = LOOK_BACK_FACTOR * lines_before
+        self._offsets = {path: _offset_before_end(path, look_back) for path in self._files()}
+
+    def print_old(self) -> None:
+        """Print the last `lines_before` lines."""
+        self._print(self._new_lines()[-self._lines_before :] if self._lines_before else [])
 
     def print_new(self) -> None:
         """Print every whole line that has come since the last call."""
-        for path in self._files():
-            with path.open("rb") as file:
-                file.seek(self._start_of_new(path))
-                text = file.read()
-                whole = text[: text.rfind(b"\n") + 1]
-            for line in whole.decode(errors="replace").splitlines():
-                print(f"{path.stem:<{NAME_WIDTH}} | {line}", flush=True)
-            self._offsets[path] += len(whole)
+        self._print(self._new_lines())
 
     def follow(self, watch: Callable[[float], None] = time.sleep) -> None:
-        """Print for ever; `watch` waits the seconds it is given and may end this by an exception."""
+        """Print forever. `watch` waits the seconds it is given and may end this by an exception."""
+        self.print_old()
         while True:
             self.print_new()
             watch(POLL_SECONDS)
+
+    def _new_lines(self) -> list[LogLine]:
+        lines = [line for path in self._files() for line in self._new_lines_of(path)]
+        return sorted(lines, key=lambda line: line.at)
+
+    def _new_lines_of(self, path: Path) -> list[LogLine]:
+        with path.open("rb") as file:
+            file.seek(self._start_of_new(path))
+            text = file.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        self._offsets[path] += len(whole)
+        if path not in self._readers:
+            self._readers[path] = self._make_reader(path.stem)
+        reader = self._readers[path]
+        return [line for read in whole.decode(errors="replace").splitlines() for line in reader.read(read)]
 
     def _start_of_new(self, path: Path) -> int:
         """Where to go on; at the beginning of a file that is new or has become shorter."""
@@ -44,6 +82,21 @@ class LogFollower:
 
     def _files(self) -> list[Path]:
         return sorted(path for path in self._logs_dir.glob("*.log") if path.stem not in UNINTERESTING)
+
+    def _print(self, lines: list[LogLine]) -> None:
+        for line in lines:
+            print(line.text, flush=True)
+
+
+def reader_for(log_format: str) -> MakeReader:
+    """The reader that `LOG_FORMAT` asks for; for a person in colour on a terminal, unless NO_COLOR is set."""
+    if log_format == JSON_LOGS:
+        return RawReader
+    return partial(PersonsReader, in_colour=_is_colourful())
+
+
+def _is_colourful() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _offset_before_end(path: Path, lines: int) -> int:

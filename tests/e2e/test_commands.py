@@ -1,9 +1,11 @@
 """`make local` as a newcomer meets it, beside a stack that runs already: timeline, Ctrl-C, a taken port."""
 
+import json
 import signal
 import socket
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -41,6 +43,9 @@ def test_a_second_stack_runs_beside_the_first_and_ctrl_c_ends_all_of_it(stack: S
         assert command.timeline() == TIMELINE
         # The first one works as before while the second runs, and neither knows the other's payments.
         demo.run(stack.settings)
+        demo.run(settings)
+        live.eventually(lambda: command.prints("payment succeeded"), "the payment in the logs")
+        assert [line for line in command.lines if line.startswith("{") or "_aws" in line] == []
         started = family(command.process)
         assert len(started) > len(running(settings.state_dir)) >= 7
         command.process.send_signal(signal.SIGINT)
@@ -51,6 +56,28 @@ def test_a_second_stack_runs_beside_the_first_and_ctrl_c_ends_all_of_it(stack: S
         assert not any(map(accepts_connections, ports(settings)))
     demo.run(stack.settings)
     assert stack.processes.first_dead() is None
+
+
+def test_the_logs_are_a_line_an_event_for_a_person(stack: Stack) -> None:
+    with foreground(stack.settings, "logs") as command:
+        live.eventually(lambda: command.lines, "the lines before")
+        demo.run(stack.settings)
+        for event in ("POST /api/v1/payments 202", "payment succeeded", "webhook delivered"):
+            live.eventually(lambda event=event: command.prints(event), event)
+        command.process.send_signal(signal.SIGINT)
+        assert command.wait() == 130
+    assert [line for line in command.lines if line.startswith("{") or "_aws" in line] == []
+
+
+def test_the_logs_are_json_on_request(stack: Stack) -> None:
+    with foreground(replace(stack.settings, log_format="json"), "logs") as command:
+        live.eventually(lambda: command.lines, "the lines before")
+        demo.run(stack.settings)
+        live.eventually(lambda: command.prints("processed payments"), "the payment in the logs")
+        command.process.send_signal(signal.SIGINT)
+        assert command.wait() == 130
+    records = [json.loads(line) for line in command.lines]
+    assert all(isinstance(record, dict) for record in records)
 
 
 def ports(settings: LocalSettings) -> list[int]:
