@@ -1,51 +1,60 @@
-"""One bad item goes alone; a fault that is nobody's goes through."""
+"""A bad item fails alone, a lock conflict is retried once, and every other error propagates."""
 
 from collections.abc import Sequence
 
 import pytest
 
 from paybridge.core.errors import ConstraintViolated, DatabaseUnavailable, LockTimeout, PaybridgeError, QueryFailed
-from paybridge.core.isolation import again_after_lock, isolate
+from paybridge.core.isolation import run_isolating_bad_items
 
 
-class TestIsolate:
+class FailingWork:
+    """Work that raises its errors one by one, and then returns the items."""
+
+    def __init__(self, *errors: PaybridgeError) -> None:
+        self.errors = list(errors)
+        self.calls = 0
+
+    def __call__(self, items: Sequence[int]) -> list[int]:
+        self.calls += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return list(items)
+
+
+def run(work: FailingWork) -> list[list[int]]:
+    return run_isolating_bad_items(work, [1, 2, 3], lambda *_: None)
+
+
+class TestBadItems:
     @pytest.mark.parametrize("error", [QueryFailed("22P05", "NUL"), ConstraintViolated("positive", "no")])
-    def test_the_bad_item_is_told_of_and_the_others_are_done(self, error: PaybridgeError) -> None:
+    def test_the_bad_item_is_reported_and_the_others_are_done(self, error: PaybridgeError) -> None:
         def work(items: Sequence[int]) -> list[int]:
             if 3 in items:
                 raise error
             return list(items)
 
         bad: list[tuple[int, PaybridgeError]] = []
-        results = isolate(work, [1, 2, 3, 4], lambda item, reason: bad.append((item, reason)))
+        results = run_isolating_bad_items(work, [1, 2, 3, 4], lambda item, reason: bad.append((item, reason)))
         assert results == [[1], [2], [4]]
         assert bad == [(3, error)]
 
-    @pytest.mark.parametrize(
-        "error", [QueryFailed("42P01", "no such table"), DatabaseUnavailable("away"), LockTimeout("held")]
-    )
-    def test_a_fault_that_is_no_items_goes_through_at_once(self, error: PaybridgeError) -> None:
-        calls = 0
-
-        def work(items: Sequence[int]) -> None:
-            nonlocal calls
-            calls += 1
-            raise error
-
+    @pytest.mark.parametrize("error", [QueryFailed("42P01", "no such table"), DatabaseUnavailable("down")])
+    def test_an_error_about_no_item_propagates_at_once(self, error: PaybridgeError) -> None:
+        work = FailingWork(error)
         with pytest.raises(type(error)):
-            isolate(work, [1, 2, 3], lambda *_: None)
-        assert calls == 1
+            run(work)
+        assert work.calls == 1
 
 
-class TestAgainAfterLock:
-    def test_a_lock_is_met_once_more_and_no_oftener(self) -> None:
-        calls = 0
+class TestLockConflicts:
+    def test_one_conflict_is_retried(self) -> None:
+        work = FailingWork(LockTimeout("held"))
+        assert run(work) == [[1, 2, 3]]
+        assert work.calls == 2
 
-        def work(items: Sequence[int]) -> None:
-            nonlocal calls
-            calls += 1
-            raise LockTimeout("held")
-
-        with pytest.raises(LockTimeout):
-            again_after_lock(work)([1])
-        assert calls == 2
+    def test_a_second_conflict_propagates(self) -> None:
+        work = FailingWork(LockTimeout("held"), LockTimeout("still held"))
+        with pytest.raises(LockTimeout, match="still held"):
+            run(work)
+        assert work.calls == 2

@@ -1,4 +1,4 @@
-"""Keeping one bad item, or one moment's bad luck, from taking a batch along."""
+"""Stop one bad item or one lock conflict from failing a whole batch."""
 
 from __future__ import annotations
 
@@ -10,40 +10,36 @@ from paybridge.core.errors import ConstraintViolated, LockTimeout, PaybridgeErro
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# SQLSTATE classes that speak of the data: data exceptions, and limits that a value exceeds.
+# SQLSTATE classes that blame the data: data exceptions, and limits that a value exceeds.
 _DATA_CLASSES = ("22", "54")
 
 
-def isolate(
-    work: Callable[[Sequence[Item]], Result], items: Sequence[Item], on_bad: Callable[[Item, PaybridgeError], None]
+def run_isolating_bad_items(
+    work: Callable[[Sequence[Item]], Result],
+    items: Sequence[Item],
+    on_bad_item: Callable[[Item, PaybridgeError], None],
 ) -> list[Result]:
-    """Does the work for all items at once; if the database refuses what is in them, for each item by itself.
+    """Run `work` for all items at once; if the database refuses their data, run it for each item alone.
 
-    Returns the results, one for the whole or one for each item, and tells `on_bad` of the items that were refused even
-    alone. The work must be one transaction, so that a refusal leaves nothing behind. Every other error goes through:
-    a fault of the database or of the statement is no item's, and would be every item's.
+    Return the results: one for all items, or one for each item. Items refused even alone go to `on_bad_item`. A lock
+    conflict is retried once. The work must be one transaction, so that a refusal leaves nothing behind.
+
+    Raises LockTimeout after the retry. Other errors propagate: they are not about one item, so every item would fail.
     """
     try:
-        return [work(items)]
+        return [_retry_once_on_lock(work, items)]
     except (QueryFailed, ConstraintViolated) as error:
         if isinstance(error, QueryFailed) and not error.sqlstate.startswith(_DATA_CLASSES):
             raise
         if len(items) == 1:
-            on_bad(items[0], error)
+            on_bad_item(items[0], error)
             return []
-    return [result for item in items for result in isolate(work, [item], on_bad)]
+    return [result for item in items for result in run_isolating_bad_items(work, [item], on_bad_item)]
 
 
-def again_after_lock(work: Callable[[Sequence[Item]], Result]) -> Callable[[Sequence[Item]], Result]:
-    """The same work, done once more when it meets a lock.
-
-    Whoever held the lock is done by then; of two that waited for each other one is. The work must be one transaction.
-    """
-
-    def twice(items: Sequence[Item]) -> Result:
-        try:
-            return work(items)
-        except LockTimeout:
-            return work(items)
-
-    return twice
+def _retry_once_on_lock(work: Callable[[Sequence[Item]], Result], items: Sequence[Item]) -> Result:
+    try:
+        return work(items)
+    except LockTimeout:
+        # By now the lock holder has finished, or the deadlock has been broken.
+        return work(items)

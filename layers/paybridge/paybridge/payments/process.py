@@ -17,7 +17,7 @@ from uuid import UUID
 
 from paybridge.core.errors import PaybridgeError
 from paybridge.core.groups import AnswerGroups
-from paybridge.core.isolation import again_after_lock, isolate
+from paybridge.core.isolation import run_isolating_bad_items
 from paybridge.payments.begin_attempts import begin_attempts
 from paybridge.payments.domain.charging import gateway_key
 from paybridge.payments.domain.circuit import Circuit
@@ -94,7 +94,7 @@ def _begin(processing: Processing, orders: Sequence[ChargeOrder]) -> tuple[Begun
     def on_bad(order: ChargeOrder, error: PaybridgeError) -> None:
         refused.append(Processed(order.payment_id, "", "refused", str(error)))
 
-    parts = isolate(again_after_lock(lambda some: begin_attempts(processing, some)), orders, on_bad)
+    parts = run_isolating_bad_items(lambda some: begin_attempts(processing, some), orders, on_bad)
     attempts = [attempt for part in parts for attempt in part.attempts]
     others = [one for part in parts for one in part.others]
     circuit = parts[-1].circuit if parts else Circuit()
@@ -111,7 +111,7 @@ def _record(processing: Processing, outcomes: Sequence[Outcome], circuit: Circui
     def on_bad(outcome: Outcome, error: PaybridgeError) -> None:
         refused[outcome.attempt.payment.id] = str(error)
 
-    parts = isolate(again_after_lock(lambda some: record_outcomes(processing, some, circuit)), outcomes, on_bad)
+    parts = run_isolating_bad_items(lambda some: record_outcomes(processing, some, circuit), outcomes, on_bad)
     settled = {id_: status for part in parts for id_, status in part.settled.items()}
     too_late = {id_ for part in parts for id_ in part.charged_too_late}
     return [_processed(outcome.attempt.payment, settled, too_late, refused) for outcome in outcomes]

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from paybridge.core.errors import MalformedMessage, PaybridgeError
 from paybridge.core.events import DELIVER_WEBHOOK, Event
-from paybridge.core.isolation import again_after_lock, isolate
+from paybridge.core.isolation import run_isolating_bad_items
 from paybridge.database.database import Transaction
 from paybridge.observability.logging import logger
 from paybridge.observability.stack import frames_of
@@ -49,7 +49,7 @@ def begin_deliveries(delivering: Delivering, events: Sequence[Event], lane: Lane
     """
     if not events:
         return Begun([], [])
-    begun = isolate(again_after_lock(lambda some: _begin(delivering, some, lane)), events, _log_refused)
+    begun = run_isolating_bad_items(lambda some: _begin(delivering, some, lane), events, _log_refused)
     # Messages that are worked on one by one may find the same delivery.
     ready = {attempt.delivery.id: attempt for one in begun for attempt in one.ready}
     slow = {attempt.delivery.id: attempt for one in begun for attempt in one.slow}

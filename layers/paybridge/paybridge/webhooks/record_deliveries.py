@@ -9,7 +9,7 @@ from datetime import datetime
 
 from paybridge.core.errors import PaybridgeError
 from paybridge.core.events import DELIVER_WEBHOOK, WEBHOOK_EXHAUSTED, Event
-from paybridge.core.isolation import again_after_lock, isolate
+from paybridge.core.isolation import run_isolating_bad_items
 from paybridge.core.retry import GiveUp, RetryIn
 from paybridge.database.database import Transaction
 from paybridge.observability.logging import logger
@@ -79,7 +79,7 @@ def record_step(delivering: Delivering, step: Step, lane: Lane) -> tuple[list[At
     def work(parts: Sequence[Part]) -> tuple[list[Attempt], list[Report]]:
         return _record(delivering, _step_of(parts), lane)
 
-    results = isolate(again_after_lock(work), step.parts(), _log_refused)
+    results = run_isolating_bad_items(work, step.parts(), _log_refused)
     return [one for started, _ in results for one in started], [one for _, reports in results for one in reports]
 
 
