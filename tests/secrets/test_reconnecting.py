@@ -133,7 +133,7 @@ class TestBroker:
         assert read_stages == ["AWSCURRENT", "AWSCURRENT", "AWSPENDING"]
 
     async def test_a_subscription_and_a_burial_log_in_with_the_new_password(self, broker_login: BrokerLogin) -> None:
-        for password, use in (("second", self.subscribe), ("third", self.bury)):
+        for password, use in (("second", self.subscribe), ("third", self.dead_letter)):
             wiring.rabbitmq_url()
             broker_login.set_password(password)
             broker_login.secret.put({"username": broker_login.user, "password": password})
@@ -144,7 +144,7 @@ class TestBroker:
         self, broker_login: BrokerLogin, read_stages: list[str]
     ) -> None:
         broker_login.set_password("another")
-        for use in (publish, self.subscribe, self.bury):
+        for use in (publish, self.subscribe, self.dead_letter):
             with pytest.raises(BrokerUnavailable, match="refuses the login"):
                 await use()
 
@@ -154,5 +154,5 @@ class TestBroker:
             pass
 
     @staticmethod
-    async def bury() -> None:
-        await wiring.bury([Poison("payments.new", "1", b"{}", "a reason")])
+    async def dead_letter() -> None:
+        await wiring.dead_letter([Poison("payments.new", "1", b"{}", "a reason")])

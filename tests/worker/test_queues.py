@@ -79,11 +79,11 @@ class TestWorkQueues:
         handling = Handling(fails_on="to-blame")
         dead: list[str | None] = []
 
-        def buried() -> bool:
+        def dead_lettered() -> bool:
             dead.extend(got.message_id for got in asyncio.run(take_all(vhost.amqp_url, "payments.dead")))
             return bool(dead)
 
-        await worked_until(handling, buried)
+        await worked_until(handling, dead_lettered)
         assert dead == ["to-blame"]
         assert sorted(handling.handled) == ["a", "b"]
         assert await take_all(vhost.amqp_url, QUEUE) == []

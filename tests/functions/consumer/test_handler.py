@@ -66,7 +66,7 @@ class TestHandler:
         assert {payment_row(database, id_)["status"] for id_ in payments} == {"succeeded"}
         assert [len(charges(gateway_url, id_)) for id_ in payments] == [1, 1, 1]
 
-    async def test_poison_is_buried_with_its_reason_while_the_rest_proceeds(
+    async def test_poison_is_dead_lettered_with_its_reason_while_the_rest_proceeds(
         self, database: Database, vhost: Vhost
     ) -> None:
         import asyncio

@@ -11,7 +11,7 @@ from local.testkit.live import eventually_async
 from local.testkit.queues import put, take_all
 from local.testkit.servers import Broker, Vhost
 from paybridge.outbox.ports import Message
-from paybridge.rabbitmq.batch import Poison, bury
+from paybridge.rabbitmq.batch import Poison, dead_letter
 from paybridge.rabbitmq.publisher import open_publisher
 from paybridge.rabbitmq.subscription import subscribe
 from tests.support.broker_users import User
@@ -97,7 +97,7 @@ class TestFunctions:
 
     async def test_poison_is_buried(self, users: dict[str, User]) -> None:
         functions = users["functions"]
-        await bury(functions.amqp_url, [Poison("payments.new", "one", b"poison", "unreadable")])
+        await dead_letter(functions.amqp_url, [Poison("payments.new", "one", b"poison", "unreadable")])
         (dead,) = await take_all(functions.vhost.amqp_url, "payments.dead")
         assert (dead.message_id, dead.body) == ("one", b"poison")
 

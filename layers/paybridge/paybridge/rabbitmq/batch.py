@@ -95,13 +95,13 @@ def batch_of(deliveries: Sequence[Taken], known_types: frozenset[str]) -> Batch:
     return batch
 
 
-async def bury(url: str, poison: Sequence[Poison], renewed_urls: RenewedUrls = none_renewed) -> None:
+async def dead_letter(url: str, poison: Sequence[Poison], renewed_urls: RenewedUrls = none_renewed) -> None:
     """Hands poison to the dead-letter exchange; returns once the broker has confirmed all of it.
 
     `renewed_urls` are tried when the broker refuses the login of `url`. Raises BrokerUnavailable if it did not: the
     caller then lets the whole batch return, so that nothing is lost.
     """
-    messages = [_dead_letter(number, one) for number, one in enumerate(poison)]
+    messages = [_dead_letter_message(number, one) for number, one in enumerate(poison)]
     async with open_publisher(url, renewed_urls) as publisher:
         refusals = await publisher.publish(messages, DEAD_LETTER_DEADLINE_SECONDS)
     refused = [refusal for refusal in refusals if refusal is not None]
@@ -154,7 +154,7 @@ def _message_id(message: Mapping[str, Any]) -> str:
     return str(properties.get("messageId") or "")
 
 
-def _dead_letter(number: int, poison: Poison) -> Message:
+def _dead_letter_message(number: int, poison: Poison) -> Message:
     # A stranger's message may have no id, or one whose replaced bytes no longer fit AMQP's short string.
     id_bytes = (poison.message_id or f"poison-{number}").encode(errors="replace")
     message_id = id_bytes[:SHORT_STRING_BYTES_MAX].decode(errors="ignore")

@@ -1,5 +1,5 @@
-"""What is done with the work of each function, for its Lambda handler and for `paybridge worker` alike.
+"""Run a function's batch, whether in Lambda or in `paybridge worker`.
 
-One module for each function that a worker can do as well. A handler parses Lambda's event and calls it; a worker takes
-the messages from the queue itself and calls the same.
+There is one module for each function that a worker can replace. The Lambda handler parses its event and calls the
+module; a worker takes the messages from the queue itself and calls the same module. `batch` is what they share.
 """

@@ -1,70 +1,64 @@
-"""Charges the payments of a batch from the queue `payments.new` or one of its shards."""
+"""Charge the payments of a batch from the queue `payments.new` or one of its shards."""
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from paybridge import wiring
 from paybridge.core.events import PAYMENT_CREATED, PROCESS_PAYMENT, Event
-from paybridge.database.await_database import await_database
 from paybridge.observability.logging import logger
 from paybridge.payments.domain.circuit import CircuitPolicy
 from paybridge.payments.process import process_payments
 from paybridge.payments.processing import ChargeOrder, Processed, Processing
+from paybridge.runners.batch import log_results, run_batch
 
 if TYPE_CHECKING:
     from paybridge.rabbitmq.batch import Batch
 
 HANDLED_TYPES = frozenset({PAYMENT_CREATED, PROCESS_PAYMENT})
-# A call may take the gateway's deadline and the look-ups before and after it; then its process is dead.
+# On top of the gateway's deadline: the look-ups before and after the call. An older attempt's process is dead.
 LEASE_MARGIN_SECONDS = 6.0
 
-# Messages that are worked together at most; the mapping of the template says the same.
+# The largest batch to take. The function's mapping in template.yaml has the same number.
 BATCH_MESSAGES = 1_000
-
-# Keeps a line below the 256 KiB that CloudWatch takes.
-LOGGED_MAX = 200
 
 log = logger()
 
 
 async def handle(batch: Batch, database_patience_seconds: float) -> dict[str, int]:
-    """Works on the batch, and waits so long for a database that is away.
+    """Charge the payments of the batch; wait up to `database_patience_seconds` if the database is down.
 
-    Raises DatabaseUnavailable, LockTimeout or BrokerUnavailable: then the whole of it is to be delivered again.
+    Raises DatabaseUnavailable, LockTimeout or BrokerUnavailable: the whole batch must be redelivered.
     """
-    await asyncio.to_thread(await_database, wiring.database(), database_patience_seconds)
-    processed = await process_payments(_processing(), [_order_of(one.event) for one in batch.events])
-    _log_processed(len(batch.events), processed)
-    if batch.poison:
-        log.error("poison messages", extra={"reasons": [one.reason for one in batch.poison][:LOGGED_MAX]})
-        await wiring.bury(batch.poison)
-    return {"messages": len(batch.events), "processed": len(processed), "poison": len(batch.poison)}
+    return await run_batch(batch, _charge, database_patience_seconds)
 
 
 def prepare() -> None:
-    """Reads every setting that a batch needs, and connects to nothing; raises SettingsInvalid."""
+    """Read every setting that a batch needs, without connecting to anything; raises SettingsInvalid."""
     _processing()
 
 
 async def close() -> None:
-    """Closes the connections to the gateway, when nothing more is to be handled."""
+    """Close the connections to the gateway after the last batch."""
     await wiring.gateway().close()
 
 
-def _log_processed(messages: int, processed: list[Processed]) -> None:
-    # One line for many payments: a line each would cost more than charging them.
-    for start in range(0, max(len(processed), 1), LOGGED_MAX):
-        payments = [
-            {"payment_id": str(one.payment_id), "correlation_id": one.correlation_id, "outcome": one.outcome}
-            for one in processed[start : start + LOGGED_MAX]
-        ]
-        log.info("processed payments", extra={"messages": messages, "payments": payments})
-    for one in processed:
-        if one.error is not None:
-            log.error("a payment needs a person", extra={**asdict(one), "payment_id": str(one.payment_id)})
+async def _charge(batch: Batch) -> dict[str, int]:
+    processed = await process_payments(_processing(), [_order(received.event) for received in batch.events])
+    log_results("processed payments", "payments", [_logged(result) for result in processed], messages=len(batch.events))
+    for result in processed:
+        if result.error is not None:
+            log.error("a payment needs a person", extra={**asdict(result), "payment_id": str(result.payment_id)})
+    return {"processed": len(processed)}
+
+
+def _logged(result: Processed) -> dict[str, object]:
+    return {
+        "payment_id": str(result.payment_id),
+        "correlation_id": result.correlation_id,
+        "outcome": result.outcome,
+    }
 
 
 def _processing() -> Processing:
@@ -80,6 +74,6 @@ def _processing() -> Processing:
     )
 
 
-def _order_of(event: Event) -> ChargeOrder:
+def _order(event: Event) -> ChargeOrder:
     number = event.data.get("attempt", 1) if event.type == PROCESS_PAYMENT else 1
     return ChargeOrder(event.payment_id, number if isinstance(number, int) else 1)

@@ -1,16 +1,13 @@
-"""Delivers a batch of `webhooks` (first attempts) or of `webhooks.retry` (further ones)."""
+"""Deliver a batch of `webhooks` (first attempts) or of `webhooks.retry` (further ones)."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
-from paybridge import wiring
 from paybridge.core.errors import MalformedMessage
 from paybridge.core.events import DELIVER_WEBHOOK, Event
-from paybridge.database.await_database import await_database
-from paybridge.observability.logging import logger
 from paybridge.observability.redaction import loggable
+from paybridge.runners.batch import log_results, run_batch
 from paybridge.webhooks.begin_deliveries import ensure_deliverable
 from paybridge.webhooks.deliver import deliver_webhooks
 from paybridge.webhooks.delivering import Report
@@ -34,42 +31,40 @@ HANDLED_TYPES = frozenset(
     }
 )
 
-# Messages that are worked together at most; the mapping of the template says the same.
+# The largest batch to take. The function's mappings in template.yaml have the same number.
 BATCH_MESSAGES = 500
-
-# Keeps a line below the 256 KiB that CloudWatch takes.
-LOGGED_MAX = 200
-
-log = logger()
 
 
 async def handle(batch: Batch, database_patience_seconds: float) -> dict[str, int]:
-    """Works on the batch, and waits so long for a database that is away.
+    """Deliver the webhooks of the batch; wait up to `database_patience_seconds` if the database is down.
 
-    Raises DatabaseUnavailable, LockTimeout or BrokerUnavailable: then the whole of it is to be delivered again.
+    Raises DatabaseUnavailable, LockTimeout or BrokerUnavailable: the whole batch must be redelivered.
     """
-    await asyncio.to_thread(await_database, wiring.database(), database_patience_seconds)
-    deliveries = 0
-    for queue, events in _deliverable_by_queue(batch).items():
-        deliveries += len(await _deliver(queue, events))
-    if batch.poison:
-        log.error("poison messages", extra={"reasons": [one.reason for one in batch.poison][:LOGGED_MAX]})
-        await wiring.bury(batch.poison)
-    return {"messages": len(batch.events), "deliveries": deliveries, "poison": len(batch.poison)}
+    return await run_batch(batch, _deliver, database_patience_seconds)
 
 
 def prepare() -> None:
-    """Reads every setting that a batch needs, and connects to nothing; raises SettingsInvalid."""
+    """Read every setting that a batch needs, without connecting to anything; raises SettingsInvalid."""
     webhook_wiring.delivering()
 
 
 async def close() -> None:
-    """Closes the connections to receivers, when nothing more is to be handled."""
+    """Close the connections to receivers after the last batch."""
     await webhook_wiring.sender().aclose()
 
 
+async def _deliver(batch: Batch) -> dict[str, int]:
+    deliveries = 0
+    for queue, events in _deliverable_by_queue(batch).items():
+        reports = await deliver_webhooks(webhook_wiring.delivering(), events, webhook_wiring.lane_of(queue))
+        logged = [_logged(report) for report in reports]
+        log_results("delivered webhooks", "deliveries", logged, queue=queue, messages=len(events))
+        deliveries += len(reports)
+    return {"deliveries": deliveries}
+
+
 def _deliverable_by_queue(batch: Batch) -> dict[str, list[Event]]:
-    """The events by queue; one that says nothing a webhook can be made of joins the batch's poison."""
+    """Group the events by queue; move those that no webhook can be made of to the batch's poison."""
     by_queue: dict[str, list[Event]] = {}
     for received in batch.events:
         try:
@@ -79,19 +74,6 @@ def _deliverable_by_queue(batch: Batch) -> dict[str, list[Event]]:
         else:
             by_queue.setdefault(received.queue, []).append(received.event)
     return by_queue
-
-
-async def _deliver(queue: str, events: list[Event]) -> list[Report]:
-    reports = await deliver_webhooks(webhook_wiring.delivering(), events, webhook_wiring.lane_of(queue))
-    _log(queue, len(events), reports)
-    return reports
-
-
-def _log(queue: str, messages: int, reports: list[Report]) -> None:
-    # One line for many deliveries: a line each would cost more than sending them.
-    for start in range(0, max(len(reports), 1), LOGGED_MAX):
-        deliveries = [_logged(report) for report in reports[start : start + LOGGED_MAX]]
-        log.info("delivered webhooks", extra={"queue": queue, "messages": messages, "deliveries": deliveries})
 
 
 def _logged(report: Report) -> dict[str, object]:

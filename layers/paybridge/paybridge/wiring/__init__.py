@@ -158,11 +158,11 @@ def subscribe(queues: Sequence[str], prefetch: int) -> AbstractAsyncContextManag
     return subscription.subscribe(rabbitmq_url(), queues, prefetch, renewed_rabbitmq_urls)
 
 
-async def bury(poison: Sequence[Poison]) -> None:
+async def dead_letter(poison: Sequence[Poison]) -> None:
     """Hands poison to the dead-letter exchange; raises BrokerUnavailable unless all of it was confirmed."""
     from paybridge.rabbitmq import batch
 
-    await batch.bury(rabbitmq_url(), poison, renewed_rabbitmq_urls)
+    await batch.dead_letter(rabbitmq_url(), poison, renewed_rabbitmq_urls)
 
 
 def queue_depths() -> AmqpQueueDepths:

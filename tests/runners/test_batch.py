@@ -1,0 +1,82 @@
+"""The skeleton of the runners: patience with the database, counts, poison and bounded log lines."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+
+import pytest
+
+from paybridge import wiring
+from paybridge.core.errors import BrokerUnavailable, DatabaseUnavailable
+from paybridge.database.connecting import DatabaseAddress
+from paybridge.database.database import Database
+from paybridge.rabbitmq.batch import Batch, Poison
+from paybridge.runners import batch as runner
+from paybridge.runners.batch import LOGGED_MAX, log_results, run_batch
+
+POISON = Poison("payments.new", "id", b"secret body", "MalformedMessage: not a CloudEvent 1.0")
+
+
+@pytest.fixture
+def dead_letters(monkeypatch: pytest.MonkeyPatch) -> list[Poison]:
+    """What was dead-lettered; the database of these tests always answers."""
+    taken: list[Poison] = []
+
+    async def dead_letter(poison: Sequence[Poison]) -> None:
+        taken.extend(poison)
+
+    monkeypatch.setattr(runner, "await_database", lambda *_: None)
+    monkeypatch.setattr(wiring, "database", lambda: None)
+    monkeypatch.setattr(wiring, "dead_letter", dead_letter)
+    return taken
+
+
+async def count_work(batch: Batch) -> Mapping[str, int]:
+    return {"worked": 2}
+
+
+class TestRunBatch:
+    async def test_the_counts_of_the_work_stand_between_messages_and_poison(self, dead_letters: list[Poison]) -> None:
+        counts = await run_batch(Batch(), count_work, 1.0)
+        assert list(counts.items()) == [("messages", 0), ("worked", 2), ("poison", 0)]
+        assert dead_letters == []
+
+    async def test_poison_is_dead_lettered_and_logged_without_its_body(
+        self, dead_letters: list[Poison], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def find_poison(batch: Batch) -> Mapping[str, int]:
+            batch.poison.append(POISON)
+            return {}
+
+        assert (await run_batch(Batch(), find_poison, 1.0))["poison"] == 1
+        assert dead_letters == [POISON]
+        (line,) = [vars(record) for record in caplog.records if record.message == "poison messages"]
+        assert line["reasons"] == [POISON.reason]
+        assert "secret body" not in str(line)
+
+    async def test_failed_work_leaves_the_poison_to_the_redelivered_batch(self, dead_letters: list[Poison]) -> None:
+        async def fail(batch: Batch) -> Mapping[str, int]:
+            raise BrokerUnavailable("down")
+
+        with pytest.raises(BrokerUnavailable):
+            await run_batch(Batch(poison=[POISON]), fail, 1.0)
+        assert dead_letters == []
+
+    async def test_without_a_database_no_work_begins(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def fail(batch: Batch) -> Mapping[str, int]:
+            raise AssertionError("work began")
+
+        with closing(Database(DatabaseAddress("127.0.0.1", 1, "none", "none", "none"))) as nowhere:
+            monkeypatch.setattr(wiring, "database", lambda: nowhere)
+            with pytest.raises(DatabaseUnavailable):
+                await run_batch(Batch(), fail, 0.01)
+
+
+class TestLogResults:
+    @pytest.mark.parametrize(("results", "lines"), [(0, [0]), (1, [1]), (LOGGED_MAX + 1, [LOGGED_MAX, 1])])
+    def test_lines_are_bounded_and_each_has_the_context(
+        self, results: int, lines: list[int], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        log_results("did it", "payments", [{"number": number} for number in range(results)], messages=7)
+        logged = [vars(record) for record in caplog.records if record.message == "did it"]
+        assert [len(line["payments"]) for line in logged] == lines
+        assert {line["messages"] for line in logged} == {7}
