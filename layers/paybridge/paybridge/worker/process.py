@@ -1,4 +1,4 @@
-"""The life of one worker process: start, signals, work, and an end within a bound."""
+"""Run one worker process: start, handle signals, work, and stop within a bound."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from paybridge.worker.queues import QueueWork, work_queues
 if TYPE_CHECKING:
     from paybridge.rabbitmq.batch import Batch
 
-# Below the 30 s that a container service leaves between SIGTERM and SIGKILL.
+# Container services leave 30 s between SIGTERM and SIGKILL.
 STOP_SECONDS_MAX = 25.0
 # The relay asks how long it may still run. This means for ever, and is still a number of seconds to sleep for.
 RELAY_SECONDS = 3600.0
@@ -112,5 +112,5 @@ def _exit_code(work: asyncio.Task[None]) -> int:
 
 def _leave_at_once() -> None:
     """End the process as SIGKILL would, without waiting for threads. The broker redelivers the batch in hand."""
-    log.warning("stopped before the batch in hand was done: its messages come again")
+    log.warning("stopped before the batch in hand was done: the broker redelivers its messages")
     os._exit(0)

@@ -1,12 +1,12 @@
-"""Working queues off: batch after batch, acknowledged once it is committed, through outages of everything.
+"""Consume queues batch after batch, acknowledge each batch once it is committed, and survive outages.
 
-What may happen to a batch:
+A batch ends in one of four ways:
 
-    it is committed             acknowledged
-    a part is away              returned by a nack, and nothing more is taken until the part is back
-    it fails otherwise          worked message by message; a message that fails alone is rejected, which counts toward
-                                the delivery limit and in the end brings it, and no other, to the dead letters
-    this process dies           the broker returns it; every step decides by the state in the database
+    it is committed                       acknowledged
+    the database or broker is away        returned by a nack; nothing more is taken until the outage is over
+    it fails for another reason           retried message by message; a message that fails alone is rejected, which
+                                          counts toward its delivery limit and in the end dead-letters it alone
+    this process dies                     redelivered by the broker; every step decides by the state in the database
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
     from paybridge.rabbitmq.batch import Batch
     from paybridge.rabbitmq.subscription import Subscription, Taken
 
-# A database that is away is waited for with the batch in hand, since returning it would count as a delivery; but not
-# for so long that a stop takes longer than its bound.
+# Returning a batch counts as a delivery, so an outage of the database is first waited for with the batch in hand. The
+# wait is short enough for a stop to keep its bound.
 PATIENCE_SECONDS = 10.0
-# Before anything is taken: there is nothing in hand, so the log may speak sooner.
+# At the start no batch is in hand, so the outage may be logged sooner.
 START_PATIENCE_SECONDS = 2.0
 OUTAGE_PAUSE_SECONDS_MIN = 0.2
 OUTAGE_PAUSE_SECONDS_MAX = 5.0
-# After so long at work an outage counts as the first again.
+# After this long without an outage the next one counts as the first.
 STEADY_SECONDS = 60.0
-# A rejected message comes again at once: without a pause it would use up its deliveries in milliseconds.
+# The broker redelivers a rejected message at once. Without a pause it would use up its deliveries in milliseconds.
 REFUSED_PAUSE_SECONDS = 1.0
 
 log = logger()
@@ -46,7 +46,7 @@ log = logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueWork:
-    """The queues of one process and what is done with their batches."""
+    """The queues of one process and the function that handles their batches."""
 
     queues: tuple[str, ...]
     known_types: frozenset[str]
@@ -55,7 +55,7 @@ class QueueWork:
 
 
 async def work_queues(work: QueueWork, stopping: asyncio.Event) -> None:
-    """Works until `stopping` is set, and then ends with what was already taken; outlives outages."""
+    """Handle batches until `stopping` is set, then finish the messages already taken. Retry after outages."""
     outages = 0
     while not stopping.is_set():
         began = time.monotonic()
@@ -81,7 +81,7 @@ async def _serve(work: QueueWork, subscription: Subscription, stopping: asyncio.
 
 async def _end_when(stopping: asyncio.Event, subscription: Subscription) -> None:
     await stopping.wait()
-    # Without a connection there is nothing to end: the subscription tells whoever asks it for a batch.
+    # Without a connection there is nothing to end. The next call of `batch` raises the error.
     with suppress(Unavailable):
         await subscription.end()
 
@@ -92,7 +92,7 @@ async def _work_batch(work: QueueWork, subscription: Subscription, messages: Seq
     except (Unavailable, LockTimeout):
         await subscription.give_back(messages[-1])
         raise
-    except Exception as error:  # noqa: BLE001 - whatever it is, it must not stop the queue: its message is looked for
+    except Exception as error:  # noqa: BLE001 - no error may stop the queue: the message behind it is found below
         _log_failure("a batch failed: trying its messages one by one", messages, error)
         await _work_one_by_one(work, subscription, messages)
     else:
@@ -107,7 +107,7 @@ async def _work_one_by_one(work: QueueWork, subscription: Subscription, messages
         except (Unavailable, LockTimeout):
             await subscription.give_back(messages[-1])
             raise
-        except Exception as error:  # noqa: BLE001 - the message is found; the others go on
+        except Exception as error:  # noqa: BLE001 - the failing message is found; the others continue
             _log_failure("a message failed", [message], error)
             await subscription.refuse(message)
             refused += 1
@@ -122,7 +122,7 @@ async def _handle(work: QueueWork, messages: Sequence[Taken]) -> None:
 
 
 def _log_failure(what: str, messages: Sequence[Taken], error: Exception) -> None:
-    # An error's own text may repeat values of a row, so only its kind and place are logged.
+    # The text of an error may contain values of a row, so only its type and frames are logged.
     found = {"messages": len(messages), "first_message_id": messages[0].message_id}
     log.error(what, extra={**found, "error": type(error).__name__, "frames": frames_of(error)})
 
