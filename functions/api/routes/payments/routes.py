@@ -16,10 +16,9 @@ from api.context import context_of
 from api.errors import RETRY_AFTER_SECONDS
 from api.plain_route import PlainRoute, read_body
 from api.problems import Problem
-from api.request.idempotency_header import parse_idempotency_key
+from api.request.headers import parse_idempotency_key, preferred_wait_seconds
 from api.request.json_body import check_content_type
-from api.request.prefer import preferred_wait_seconds
-from api.request.query_string import check_query_string
+from api.request.query import check_query_string
 from api.routes.payments import documentation
 from api.routes.payments.orders import parse_order
 from api.routes.payments.schemas import PaymentListQuery

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from api.context import correlation_id_of
 from api.problems import Problem
-from api.request.idempotency_header import parse_idempotency_key
-from api.request.prefer import preferred_wait_seconds
+from api.request.headers import parse_idempotency_key, preferred_wait_seconds
 from paybridge.core.ids import Uuid7Ids
 
 VISIBLE = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=255)

@@ -1,0 +1,56 @@
+"""Request headers: `Idempotency-Key` and `Prefer`."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from api.problems import Problem
+
+KEY_CHARACTERS_MAX: Final = 255
+WAIT_SECONDS_MAX: Final = 20
+
+# sf-string of RFC 8941: printable ASCII, in which only the quotation mark and the backslash are escaped.
+_QUOTED: Final = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
+_ESCAPE: Final = re.compile(r'\\(["\\])')
+_VISIBLE: Final = re.compile(r"[!-~]+")
+_WAIT: Final = re.compile(r'wait\s*=\s*(?:"([0-9]{1,6})"|([0-9]{1,6}))', re.IGNORECASE)
+
+
+def parse_idempotency_key(header: str | None) -> str:
+    """Return the key in an `Idempotency-Key` header: 1 to 255 visible ASCII characters.
+
+    The header is bare or a quoted string (RFC 8941). Both spellings name the same key. Raises Problem (400).
+    """
+    if header is None or not header.strip(" \t"):
+        raise Problem(
+            400,
+            "idempotency_key_missing",
+            "Send an Idempotency-Key header with a new value for each payment, for example a UUID.",
+        )
+    text = header.strip(" \t")
+    key = _unquoted(text) if text.startswith('"') else text
+    if key is None or not _VISIBLE.fullmatch(key) or len(key) > KEY_CHARACTERS_MAX:
+        raise Problem(
+            400,
+            "idempotency_key_invalid",
+            f"The Idempotency-Key must be 1 to {KEY_CHARACTERS_MAX} visible ASCII characters, bare or in double quotes.",
+        )
+    return key
+
+
+def preferred_wait_seconds(header: str | None) -> int | None:
+    """Return the seconds in the first `wait=N` of a `Prefer` header (RFC 7240), at most WAIT_SECONDS_MAX.
+
+    As the RFC asks, ignore preferences that cannot be read. Return None if there is no usable `wait`.
+    """
+    for preference in (header or "").split(","):
+        match = _WAIT.fullmatch(preference.partition(";")[0].strip())
+        if match is not None:
+            return min(int(match.group(1) or match.group(2)), WAIT_SECONDS_MAX)
+    return None
+
+
+def _unquoted(text: str) -> str | None:
+    match = _QUOTED.fullmatch(text)
+    return _ESCAPE.sub(r"\1", match.group(1)) if match else None
