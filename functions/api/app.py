@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from aws_lambda_powertools import Logger
 from fastapi import FastAPI
@@ -11,24 +11,26 @@ from fastapi.telemetry import TelemetryConfig
 from api.auth import Authenticator
 from api.errors import add_error_handlers
 from api.middleware import RequestEdge
-from api.openapi import openapi_document
-from api.routes import docs, health
+from api.openapi import build_document
+from api.routes.docs import routes as docs
+from api.routes.health import routes as health
 from api.routes.payments import routes as payments
+from api.routes.payments.documentation import payment_schemas
 from paybridge.access.identify import identify_key
 from paybridge.wiring.api import ApiServices
 
 VERSION: Final = "1.0.0"
 DESCRIPTION: Final = (
-    "Payments are accepted in milliseconds and processed afterwards. Amounts are decimal strings, times are RFC 3339 "
-    "in UTC, and errors are problem details (RFC 9457) with a stable `code`."
+    "Payments are accepted in milliseconds and processed afterwards. Amounts are decimal strings. Times are RFC 3339 "
+    "in UTC. Errors are problem details (RFC 9457) with a stable `code`."
 )
 
-# FastAPI's own telemetry would export the messages of exceptions, in which a database repeats the values of a row.
+# FastAPI's telemetry would export the messages of exceptions, in which a database repeats the values of a row.
 NO_TELEMETRY: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False, "operation_spans": False}
 
 
 def create_app(services: ApiServices, logger: Logger) -> FastAPI:
-    """The application over these services; it opens no connection until a request needs one."""
+    """Build the application over these services. It opens no connection until a request needs one."""
     authenticator = Authenticator(lambda key_hash: identify_key(services.database, key_hash))
     app = FastAPI(
         title="Paybridge",
@@ -41,10 +43,16 @@ def create_app(services: ApiServices, logger: Logger) -> FastAPI:
         redirect_slashes=False,
         telemetry=NO_TELEMETRY,
     )
-    app.openapi = lambda: openapi_document(app)  # type: ignore[method-assign]
+    app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     add_error_handlers(app)
     for routes in (payments, health, docs):
-        # Not include_router, which would look for the route of every request twice: in the app and in the router.
+        # include_router would look up the route of every request twice: in the app and in the router.
         app.router.routes.extend(routes.router.routes)
     app.add_middleware(RequestEdge, services=services, authenticator=authenticator, logger=logger)
     return app
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        app.openapi_schema = build_document(app, payment_schemas())
+    return app.openapi_schema

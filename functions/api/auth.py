@@ -1,4 +1,4 @@
-"""Who is calling: API keys, looked up by hash and remembered for a short while."""
+"""Authentication by API key. Keys are looked up by hash and cached for a short time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from api.problems import Problem
 from paybridge.access.domain import Principal, Role, key_hash
 
-# A revoked key works for at most this long, a new one may be refused for at most the second.
+# A revoked key works for at most the first, a new key may be refused for at most the second.
 KNOWN_SECONDS: Final = 30.0
 UNKNOWN_SECONDS: Final = 3.0
 CACHE_KEYS_MAX: Final = 1024
@@ -22,7 +22,7 @@ _CHALLENGE: Final = {"WWW-Authenticate": 'ApiKey realm="paybridge"'}
 
 
 class Authenticator:
-    """Finds the caller of a request by its `X-API-Key` header.
+    """Find the caller of a request by its `X-API-Key` header.
 
     `identify` maps the hash of a key to its owner, `monotonic` is a clock in seconds.
     """
@@ -35,21 +35,28 @@ class Authenticator:
         self._cache: dict[bytes, tuple[float, Principal | None]] = {}
 
     def merchant(self, headers: Headers) -> UUID:
-        """The id of the calling merchant; raises Problem (401, or 403 for a key that is no merchant's)."""
+        """Return the id of the calling merchant. Raises Problem (401, or 403 if the key is not a merchant's)."""
         principal = self.principal(headers)
         if principal.role is not Role.MERCHANT or principal.merchant_id is None:
-            # An operator has no payments of its own, and a list mixed from all merchants would surprise everybody.
-            raise Problem(403, "role_not_permitted", "This resource is for merchants' keys.")
+            # An operator has no payments, and a list that mixes all merchants would be a surprise.
+            raise Problem(
+                403, "role_not_permitted", "Only a merchant can use this resource. Send a merchant's API key."
+            )
         return principal.merchant_id
 
     def principal(self, headers: Headers) -> Principal:
-        """The caller; raises Problem (401)."""
+        """Return the caller. Raises Problem (401)."""
         api_key = headers.get("x-api-key")
         if not api_key:
             raise _missing_key(headers)
         principal = self._cached(key_hash(api_key)) if len(api_key) <= KEY_CHARACTERS_MAX else None
         if principal is None:
-            raise Problem(401, "api_key_invalid", "The API key is unknown or revoked.", headers=_CHALLENGE)
+            raise Problem(
+                401,
+                "api_key_invalid",
+                "The API key is unknown or revoked. Check the X-API-Key header.",
+                headers=_CHALLENGE,
+            )
         return principal
 
     def _cached(self, digest: bytes) -> Principal | None:
@@ -60,7 +67,7 @@ class Authenticator:
         principal = self._identify(digest)
         self._cache.pop(digest, None)
         if len(self._cache) >= CACHE_KEYS_MAX:
-            # A dict keeps the order of insertion, so the first key is the one looked up longest ago.
+            # A dict keeps the order of insertion, so the first key is the one looked up the longest time ago.
             del self._cache[next(iter(self._cache))]
         self._cache[digest] = (now + (KNOWN_SECONDS if principal else UNKNOWN_SECONDS), principal)
         return principal
@@ -68,6 +75,8 @@ class Authenticator:
 
 def _missing_key(headers: Headers) -> Problem:
     if headers.get("authorization"):
-        detail = "Bearer tokens are not accepted yet; send the API key in the X-API-Key header."
+        detail = "Bearer tokens are not supported. Send the API key in the X-API-Key header."
         return Problem(401, "bearer_not_supported", detail, headers=_CHALLENGE)
-    return Problem(401, "api_key_missing", "Send the API key in the X-API-Key header.", headers=_CHALLENGE)
+    return Problem(
+        401, "api_key_missing", "The API key is missing. Send it in the X-API-Key header.", headers=_CHALLENGE
+    )

@@ -1,4 +1,4 @@
-"""What one request carries with it: its correlation id and the services that answer it."""
+"""The context of a request: its correlation id and the services that answer it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ CORRELATION_HEADER: Final = b"x-correlation-id"
 
 _INCOMING_HEADERS: Final = (CORRELATION_HEADER, b"x-request-id")
 _SANE: Final = re.compile(rb"[A-Za-z0-9._:\-]{1,128}")
-# Thirteen digits on end may be a card number, and this id goes into every log; no UUID has more than twelve.
+# Thirteen digits in a row may be a card number, and this id goes into every log. No UUID has more than twelve.
 _CARD_LIKE: Final = re.compile(rb"[0-9]{13}")
 
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """Reachable from every route through its request."""
+    """What every route can reach through its request."""
 
     services: ApiServices
     authenticator: Authenticator
@@ -32,13 +32,13 @@ class RequestContext:
 
 
 def context_of(request: Request) -> RequestContext:
-    """The context that the outermost middleware made."""
+    """Return the context that the outermost middleware made."""
     context: RequestContext = request.scope[SCOPE_KEY]
     return context
 
 
 def correlation_id_of(headers: Iterable[tuple[bytes, bytes]], ids: Ids) -> str:
-    """The caller's X-Correlation-Id or X-Request-Id if it is fit for logs and headers, else a new UUID."""
+    """Return the caller's X-Correlation-Id or X-Request-Id if it is safe in logs and headers, otherwise a new UUID."""
     named = {bytes(name): value for name, value in headers if name in _INCOMING_HEADERS}
     for header in _INCOMING_HEADERS:
         value = named.get(header)

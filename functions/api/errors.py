@@ -1,88 +1,74 @@
-"""From every way of failing to a problem: what callers see of errors, and what the log does."""
+"""The table of errors and the problems that answer them."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.context import context_of
-from api.problems import FieldError, Problem, problem_response
+from api.problems import FieldError, Problem, not_found, problem_response, unavailable
+from api.request.fields import invalid_fields
 from paybridge.core.errors import DatabaseUnavailable, InvalidInput, LockTimeout
-
-RETRY_AFTER_SECONDS: Final = "1"
-
-# A name that is not one of ours comes from the caller: only a short one without a run of digits is shown.
-_HARMLESS_NAME: Final = re.compile(r"(?!.*[0-9]{9})[A-Za-z_][A-Za-z0-9_\-]{0,39}")
-_HTTP_CODES: Final = {404: "not_found", 405: "method_not_allowed"}
-_HTTP_DETAILS: Final = {404: "There is nothing at this path.", 405: "This path does not know this method."}
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Makes every expected error of the app a problem; what is unexpected is left to the outermost middleware."""
-    app.add_exception_handler(Problem, _on_error)
-    app.add_exception_handler(InvalidInput, _on_error)
-    app.add_exception_handler(RequestValidationError, _on_error)
-    app.add_exception_handler(HTTPException, _on_error)
-    app.add_exception_handler(DatabaseUnavailable, _on_error)
-    app.add_exception_handler(LockTimeout, _on_error)
+    """Answer every error of the table with its problem. The outermost middleware answers the others."""
+    for error_type in _PROBLEMS:
+        app.add_exception_handler(error_type, _answer)
 
 
 def problem_of(error: Exception) -> Problem:
-    """The problem that tells the caller of this error; anything unexpected is a 500 without a reason."""
-    match error:
-        case Problem():
-            return error
-        case InvalidInput():
-            return _from_invalid_input(error)
-        case RequestValidationError() | ValidationError():
-            return invalid_members(error.errors())
-        case HTTPException():
-            return _from_http(error)
-        case DatabaseUnavailable() | LockTimeout():
-            return _unavailable()
-        case _:
-            return Problem(500, "internal_error", "Something went wrong on our side. The request may be repeated.")
+    """Return the problem that answers an error. An unexpected error is a 500 that does not say what failed."""
+    for error_type in type(error).__mro__:
+        if error_type in _PROBLEMS:
+            return _PROBLEMS[error_type](error)
+    detail = "Something went wrong on our side. Retry the request. Repeat a POST with the same Idempotency-Key."
+    return Problem(500, "internal_error", detail)
 
 
-def invalid_members(errors: Sequence[Any]) -> Problem:
-    """A 422 that names every member and its rule, from Pydantic's list of errors."""
-    fields = [FieldError(_path(error["loc"]), _code(error["type"]), error["msg"]) for error in errors]
-    return Problem(422, "validation_failed", "Some members of the request break a rule; see errors.", errors=fields)
-
-
-async def _on_error(request: Request, error: Exception) -> Response:
+async def _answer(request: Request, error: Exception) -> Response:
     return problem_response(problem_of(error), context_of(request).correlation_id)
 
 
-def _from_invalid_input(error: InvalidInput) -> Problem:
+def _same(problem: Problem) -> Problem:
+    return problem
+
+
+def _invalid_input(error: InvalidInput) -> Problem:
     fields = [FieldError(error.field, error.code, error.detail)] if error.field is not None else []
     return Problem(422, error.code, error.detail, errors=fields)
 
 
-def _from_http(error: HTTPException) -> Problem:
-    detail = _HTTP_DETAILS.get(error.status_code, "The request cannot be answered.")
-    return Problem(error.status_code, _HTTP_CODES.get(error.status_code, "http_error"), detail, headers=error.headers)
+def _invalid_parameters(error: RequestValidationError) -> Problem:
+    return invalid_fields(error.errors())
 
 
-def _unavailable() -> Problem:
-    headers = {"Retry-After": RETRY_AFTER_SECONDS}
-    detail = "The service is not available at the moment. Repeat the request with the same Idempotency-Key."
-    return Problem(503, "service_unavailable", detail, headers=headers)
+def _unrouted(error: HTTPException) -> Problem:
+    match error.status_code:
+        case 404:
+            return not_found()
+        case 405:
+            detail = "Method not allowed. The Allow header lists the methods of this path."
+            return Problem(405, "method_not_allowed", detail, headers=error.headers)
+        case status:
+            return Problem(status, "http_error", "The request cannot be answered.", headers=error.headers)
 
 
-def _path(location: Sequence[str | int]) -> str:
-    # FastAPI puts the place (body, query, path, header) first; Pydantic marks a bad key of an object with [key].
-    names = [str(name) for name in location if name not in ("body", "query", "path", "header", "[key]")]
-    return ".".join(name if _HARMLESS_NAME.fullmatch(name) else "?" for name in names)
+def _try_again(_: Exception) -> Problem:
+    return unavailable()
 
 
-def _code(pydantic_type: str) -> str:
-    return {"extra_forbidden": "unknown_member", "missing": "required"}.get(pydantic_type, pydantic_type)
+_PROBLEMS: Final[Mapping[type[Any], Callable[[Any], Problem]]] = {
+    Problem: _same,
+    InvalidInput: _invalid_input,
+    RequestValidationError: _invalid_parameters,
+    HTTPException: _unrouted,
+    DatabaseUnavailable: _try_again,
+    LockTimeout: _try_again,
+}

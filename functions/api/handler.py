@@ -13,26 +13,25 @@ from mangum.handlers import HTTPGateway
 from mangum.types import LambdaConfig, LambdaContext, LambdaEvent, Scope
 
 from api.app import create_app
-from api.problems import PROBLEM_MEDIA_TYPE, Problem, problem_response
+from api.problems import PROBLEM_MEDIA_TYPE, Problem, problem_response, unavailable
 from paybridge.observability.logging import logger as make_logger
 from paybridge.observability.stack import frames_of
 from paybridge.wiring.api import api_services
 
-# Mangum sends what it does not know as text in base64, which clients of a raw invocation would have to undo.
+# Mangum base64-encodes the media types that it does not know as text. Clients of a raw invocation would have to
+# decode them.
 TEXT_MEDIA_TYPES: Final = ["text/", "application/json", PROBLEM_MEDIA_TYPE]
 
-# Mangum parses these into numbers and fails on IPv6 literals and on nonsense; no answer depends on them.
+# Mangum parses these into numbers and fails on IPv6 literals and garbage. No answer depends on them.
 _UNUSED_HEADERS: Final = frozenset({"host", "x-forwarded-port"})
-
-_RETRY: Final = {"Retry-After": "1"}
 
 Event = dict[str, Any]
 
 
 class HttpEvent(HTTPGateway):
-    """Mangum's reading of HTTP events of payload format 2.0, without the headers that it fails on.
+    """Mangum's reading of HTTP events (payload format 2.0), without the headers that it fails on.
 
-    Mangum asks for the scope once to run the application and once more for the format; it is made once here.
+    Mangum asks for the scope twice: to run the application and for the format. Here it is made once.
     """
 
     def __init__(self, event: LambdaEvent, context: LambdaContext, config: LambdaConfig) -> None:
@@ -42,37 +41,38 @@ class HttpEvent(HTTPGateway):
 
     @cached_property
     def scope(self) -> Scope:
-        """The ASGI scope of the request."""
+        """Return the ASGI scope of the request."""
         return super().scope
 
 
 class ApiHandler:
-    """Answers API Gateway HTTP events (payload format 2.0) with the application."""
+    """Answer API Gateway HTTP events (payload format 2.0) with the application."""
 
     def __init__(self, app: FastAPI, logger: Logger) -> None:
-        # The access log is ours: Mangum's would repeat each line, with the raw path in it.
+        # Mangum's access log would repeat ours and show the raw path.
         logging.getLogger("mangum").setLevel(logging.ERROR)
         self._mangum = Mangum(app, lifespan="off", custom_handlers=[HttpEvent], text_mime_types=TEXT_MEDIA_TYPES)
         self._logger = logger
 
     def __call__(self, event: Event, context: Any) -> Event:
-        """The response to one event; an event that is not HTTP in UTF-8 is answered with 400."""
+        """Return the response to an event. Answer 400 if the event is not HTTP in UTF-8."""
         try:
             return self._mangum(event, context)
         except ValueError as error:
-            # Text that is no UTF-8 or base64 that is none: the application was never reached.
+            # The text is not UTF-8 or the body is not base64. The application was not reached.
             self._logger.warning("malformed event", error_type=type(error).__name__)
-            return _refusal(event, Problem(400, "request_malformed", "The request is not HTTP in UTF-8."))
+            return _refusal(
+                event, Problem(400, "request_malformed", "The request is not valid HTTP. Encode its headers as UTF-8.")
+            )
 
 
 def handler(event: Event, context: Any) -> Event:
-    """Answers one API Gateway event; the first one of an environment reads the settings."""
+    """Answer one API Gateway event. The first event of an environment reads the settings."""
     try:
         answer = _environment_handler()
-    except Exception as error:  # noqa: BLE001 -- whichever service the settings come from, callers are told to retry.
+    except Exception as error:  # noqa: BLE001 -- whatever failed, the caller may retry.
         _logger().error("cannot start", error_type=type(error).__name__, stack=frames_of(error))
-        problem = Problem(503, "service_unavailable", "The service is not available at the moment.", headers=_RETRY)
-        return _refusal(event, problem)
+        return _refusal(event, unavailable())
     return answer(event, context)
 
 

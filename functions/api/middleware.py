@@ -1,4 +1,4 @@
-"""The outermost layer of the app: correlation id, log line, and the last word on errors."""
+"""The outermost layer of the app: correlation id, log line and unexpected errors."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from paybridge.wiring.api import ApiServices
 
 
 class RequestEdge:
-    """Gives every request its context and every response its X-Correlation-Id, and logs one line for each.
+    """Give every request a context and every response an X-Correlation-Id, and log one line for each request.
 
-    Plain ASGI, because Starlette's BaseHTTPMiddleware would start a task for every request.
+    This is plain ASGI because Starlette's BaseHTTPMiddleware would start a task for every request.
     """
 
     def __init__(self, app: ASGIApp, services: ApiServices, authenticator: Authenticator, logger: Logger) -> None:
@@ -28,7 +28,7 @@ class RequestEdge:
         self._logger = logger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one request; lets nothing but HTTP in, since there is no lifespan to serve."""
+        """Serve one HTTP request. Ignore other scopes: there is no lifespan to serve."""
         if scope["type"] != "http":
             return
         started_at = time.perf_counter()
@@ -46,14 +46,14 @@ class RequestEdge:
 
         try:
             await self._app(scope, receive, send_with_id)
-        except Exception as error:  # noqa: BLE001 -- the edge of the function: whatever was not foreseen becomes a 500.
+        except Exception as error:  # noqa: BLE001 -- the edge of the function: every unexpected error becomes a 500.
             self._log_defect(error)
             if status == 0:
                 await problem_response(problem_of(error), correlation_id)(scope, receive, send_with_id)
         self._log_request(scope, status, started_at)
 
     def _log_request(self, scope: Scope, status: int, started_at: float) -> None:
-        # The route's template and not the path, which may hold anything that a caller cares to put there.
+        # Log the route's template and not the path, which holds whatever the caller put there.
         route = getattr(scope.get("route"), "path", "unmatched")
         duration_ms = round((time.perf_counter() - started_at) * 1000, 2)
         self._logger.info("request", method=scope["method"], route=route, status=status, duration_ms=duration_ms)

@@ -1,48 +1,78 @@
-"""The OpenAPI document."""
+"""The OpenAPI document, and the words in which the routes describe themselves beyond their signatures."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from api.routes.payments.documentation import EXAMPLE_PAYMENT
-from api.routes.payments.schemas import FieldErrorView, PaymentRequest, ProblemView
+from api.problems import PROBLEM_MEDIA_TYPE, ProblemView
 
-_REF: Final = "#/components/schemas/{model}"
+Schema = dict[str, Any]
+Responses = dict[int | str, dict[str, Any]]
+
+REF: Final = "#/components/schemas/{model}"
+
 _DEFAULT_422_SCHEMAS: Final = ("HTTPValidationError", "ValidationError")
 _SECURITY_SCHEMES: Final = {
     "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "A merchant's API key."},
 }
 _CORRELATION_REF: Final = {"$ref": "#/components/headers/X-Correlation-Id"}
 _CORRELATION_HEADER: Final = {
-    "description": "The X-Correlation-Id of the request if it had a usable one, else a new one.",
+    "description": "The X-Correlation-Id or X-Request-Id of the request if it is usable, otherwise a new id.",
     "schema": {"type": "string"},
 }
 
 
-def openapi_document(app: FastAPI) -> dict[str, Any]:
-    """The document, built on the first call."""
-    if app.openapi_schema is None:
-        app.openapi_schema = _build(app)
-    return app.openapi_schema
+def text_header(description: str, example: str) -> dict[str, Any]:
+    """Describe a response header."""
+    return {"description": description, "schema": {"type": "string"}, "example": example}
 
 
-def _build(app: FastAPI) -> dict[str, Any]:
+def header_parameter(name: str, description: str, *, required: bool, schema: Schema) -> dict[str, Any]:
+    """Describe a request header."""
+    return {"name": name, "in": "header", "required": required, "description": description, "schema": schema}
+
+
+def problem(description: str, *codes: str, headers: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Describe a problem response by the codes that it may carry."""
+    codes_text = ", ".join(f"`{code}`" for code in codes)
+    return {
+        "description": f"{description} Codes: {codes_text}.",
+        "headers": headers or {},
+        "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": REF.format(model="Problem")}}},
+    }
+
+
+RETRY_AFTER: Final = {"Retry-After": text_header("Seconds to wait before the next attempt.", "1")}
+_CHALLENGE: Final = {"WWW-Authenticate": text_header("How to authenticate.", 'ApiKey realm="paybridge"')}
+
+API_KEY_ONLY: Final[list[dict[str, list[str]]]] = [{"ApiKey": []}]
+# What every merchants' operation may answer.
+FOR_MERCHANTS: Final[Responses] = {
+    401: problem(
+        "The API key is missing or not valid.",
+        *("api_key_missing", "api_key_invalid", "bearer_not_supported"),
+        headers=_CHALLENGE,
+    ),
+    403: problem("The API key does not belong to a merchant.", "role_not_permitted"),
+    500: problem("Something went wrong on our side.", "internal_error"),
+    503: problem("Temporarily unavailable. Retrying is safe.", "service_unavailable", headers=RETRY_AFTER),
+}
+
+
+def build_document(app: FastAPI, schemas: Mapping[str, Schema]) -> dict[str, Any]:
+    """Build the document. `schemas` are merged by name into those that FastAPI finds: request bodies, examples."""
     document = get_openapi(
         title=app.title, version=app.version, openapi_version="3.1.0", description=app.description, routes=app.routes
     )
-    components = document.setdefault("components", {})
+    components = document["components"]
     components["securitySchemes"] = _SECURITY_SCHEMES
     components["headers"] = {"X-Correlation-Id": _CORRELATION_HEADER}
-    components["schemas"] |= {
-        "PaymentRequest": PaymentRequest.model_json_schema(ref_template=_REF),
-        "FieldError": FieldErrorView.model_json_schema(ref_template=_REF),
-        "Problem": _without_definitions(ProblemView.model_json_schema(ref_template=_REF)),
-    }
-    # FastAPI leaves out nulls from the examples of responses, and these say null where a payment does.
-    components["schemas"]["PaymentView"]["examples"] = [EXAMPLE_PAYMENT]
+    for name, schema in {**_problem_schemas(), **schemas}.items():
+        components["schemas"].setdefault(name, {}).update(schema)
     for operations in document["paths"].values():
         for operation in operations.values():
             _drop_default_422(operation["responses"])
@@ -53,15 +83,13 @@ def _build(app: FastAPI) -> dict[str, Any]:
     return document
 
 
+def _problem_schemas() -> dict[str, Schema]:
+    schema = ProblemView.model_json_schema(ref_template=REF)
+    return {**schema.pop("$defs"), "Problem": schema}
+
+
 def _drop_default_422(responses: dict[str, Any]) -> None:
-    # FastAPI promises an error of its own shape wherever there is a parameter. Ours are problems, and an id that
-    # cannot be read is simply not found.
+    # FastAPI promises an error of its own shape for every parameter. Ours are problems, and an id that cannot be
+    # parsed is a 404.
     if _DEFAULT_422_SCHEMAS[0] in str(responses.get("422")):
         del responses["422"]
-
-
-def _without_definitions(schema: dict[str, Any]) -> dict[str, Any]:
-    # Pydantic nests the definition of FieldError under its Python name; ours is a component beside it.
-    schema.pop("$defs", None)
-    schema["properties"]["errors"]["items"] = {"$ref": "#/components/schemas/FieldError"}
-    return schema

@@ -1,30 +1,35 @@
-"""Problem details (RFC 9457): the one shape of every error that the API answers with."""
+"""Problem details (RFC 9457): the one shape of every error answer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import orjson
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:paybridge:problem:"
+RETRY_AFTER_SECONDS: Final = "1"
 
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One member of the input that breaks a rule; `field` is its path, for example `metadata.order_id`."""
+    """A field that breaks a rule."""
 
-    field: str
+    field: Annotated[str, Field(description="The path of the field.", examples=["amount", "metadata.order_id"])]
     code: str
     detail: str
 
 
 class Problem(Exception):
-    """An answer in the 4xx or 5xx range. It never repeats the input, which may hold what must not be logged."""
+    """A 4xx or 5xx answer. It never repeats the input, which may hold card data that must not reach a log.
+
+    `code` is stable. `detail` says what happened and what to do.
+    """
 
     def __init__(
         self,
@@ -45,15 +50,46 @@ class Problem(Exception):
         self.extensions = extensions
 
 
+class ProblemView(BaseModel):
+    """An error (RFC 9457)."""
+
+    model_config = ConfigDict(title="Problem", defer_build=True, json_schema_extra={"additionalProperties": True})
+
+    type: Annotated[str, Field(examples=["urn:paybridge:problem:amount_places"])]
+    title: str
+    status: int
+    detail: Annotated[str, Field(description="What happened and what to do. For people: the text may change.")]
+    code: Annotated[str, Field(description="The stable name of the error, for programs.", examples=["amount_places"])]
+    errors: Annotated[list[FieldError], Field(description="The invalid fields. Empty for other errors.")]
+    request_id: Annotated[str, Field(description="Give this to support. Equal to X-Correlation-Id.")]
+
+
+def not_found() -> Problem:
+    """Return the 404 for a path that no route serves."""
+    return Problem(404, "not_found", "Nothing is served at this path. Check the URL.")
+
+
+def unavailable() -> Problem:
+    """Return the 503 for a dependency that is down, with the seconds after which to retry."""
+    detail = "The service is temporarily unavailable. Retry later. Repeat a POST with the same Idempotency-Key."
+    return Problem(503, "service_unavailable", detail, headers={"Retry-After": RETRY_AFTER_SECONDS})
+
+
+def validation_failed(errors: Sequence[FieldError]) -> Problem:
+    """Return the 422 that names every field that breaks a rule."""
+    detail = "The request has invalid fields. Correct the fields listed in `errors`."
+    return Problem(422, "validation_failed", detail, errors=errors)
+
+
 def problem_response(problem: Problem, request_id: str) -> Response:
-    """The response for a problem; `request_id` is what support asks for."""
+    """Return the response for a problem. Support asks merchants for `request_id`."""
     members: dict[str, Any] = {
         "type": TYPE_PREFIX + problem.code,
         "title": HTTPStatus(problem.status).phrase,
         "status": problem.status,
         "detail": problem.detail,
         "code": problem.code,
-        "errors": [{"field": e.field, "code": e.code, "detail": e.detail} for e in problem.errors],
+        "errors": [{"field": error.field, "code": error.code, "detail": error.detail} for error in problem.errors],
         "request_id": request_id,
         **(problem.extensions or {}),
     }

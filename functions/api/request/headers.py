@@ -34,7 +34,7 @@ def parse_idempotency_key(header: str | None) -> str:
         raise Problem(
             400,
             "idempotency_key_invalid",
-            f"The Idempotency-Key must be 1 to {KEY_CHARACTERS_MAX} visible ASCII characters, bare or in double quotes.",
+            f"The Idempotency-Key must be 1 to {KEY_CHARACTERS_MAX} visible ASCII characters, bare or double-quoted.",
         )
     return key
 

@@ -1,24 +1,22 @@
-"""The query string before it becomes parameters: what a lenient parser would guess at is refused."""
+"""The raw query string, before the framework reads parameters from it."""
 
 from __future__ import annotations
 
 from urllib.parse import parse_qsl
 
-from api.problems import FieldError, Problem
+from api.problems import FieldError, Problem, validation_failed
 
 
 def check_query_string(raw: bytes) -> None:
-    """Raises Problem: 400 unless it is UTF-8 in percent-encoding, 422 when a parameter comes twice.
+    """Raise Problem: 400 unless the query is UTF-8 in percent-encoding, 422 if a parameter is repeated.
 
-    The framework would put replacement characters in the place of bytes that are no text, and take the last of
-    several values; either way the caller would get an answer to another question.
+    The framework would replace bytes that are not text and take the last of several values. Either way the caller
+    would get the answer to another question.
     """
     try:
         names = [name for name, _ in parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict")]
     except ValueError:
-        raise Problem(400, "query_malformed", "The query string is not UTF-8 in percent-encoding.") from None
+        raise Problem(400, "query_malformed", "Percent-encode the query string as UTF-8.") from None
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        detail = "Some members of the request break a rule; see errors."
-        errors = [FieldError(name, "repeated", "Must be given once.") for name in repeated]
-        raise Problem(422, "validation_failed", detail, errors=errors)
+        raise validation_failed([FieldError(name, "repeated", "Must be given once.") for name in repeated])

@@ -1,86 +1,81 @@
-"""What the OpenAPI document says of each operation beyond what FastAPI reads from its signature."""
+"""How the OpenAPI document describes the payment routes."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, Final
+from uuid import UUID
 
-from api.problems import PROBLEM_MEDIA_TYPE
+from api.openapi import (
+    API_KEY_ONLY,
+    FOR_MERCHANTS,
+    REF,
+    RETRY_AFTER,
+    Responses,
+    Schema,
+    header_parameter,
+    problem,
+    text_header,
+)
+from api.request.headers import KEY_CHARACTERS_MAX, WAIT_SECONDS_MAX
 from api.request.json_body import BODY_BYTES_MAX
-from api.routes.payments.schemas import HealthView, PaymentPageView, PaymentView, ReadinessView, TimelineView
-
-Responses = dict[int | str, dict[str, Any]]
+from api.routes.payments.schemas import PaymentPageView, PaymentRequest, PaymentView, TimelineView
+from paybridge.core.money import to_minor
+from paybridge.payments.domain.payment import Payment, Status, payment_view
 
 _EXAMPLE_ID: Final = "019a9f3c-5b6d-7c3e-9f40-9f38f9a4d111"
-EXAMPLE_PAYMENT: Final = {
-    "payment_id": _EXAMPLE_ID,
-    "status": "pending",
-    "created_at": "2026-04-17T12:00:00.123456+00:00",
-    "updated_at": "2026-04-17T12:00:00.123456+00:00",
-    "amount": "100.50",
-    "amount_captured": "0.00",
-    "amount_refunded": "0.00",
-    "currency": "RUB",
-    "capture": "automatic",
+_EXAMPLE_TIME: Final = datetime(2026, 4, 17, 12, 0, 0, 123456, tzinfo=UTC)
+_EXAMPLE_AMOUNT: Final = {"amount": "100.50", "currency": "RUB"}
+_EXAMPLE_DETAILS: Final[dict[str, Any]] = {
     "description": "Order #123",
     "metadata": {"order_id": "123"},
     "webhook_url": "https://example.com/webhook",
-    "customer": None,
-    "payment_method": None,
-    "failure_code": None,
-    "failure_message": None,
-}
-_EXAMPLE_REQUEST: Final = {
-    name: EXAMPLE_PAYMENT[name] for name in ("amount", "currency", "description", "metadata", "webhook_url")
 }
 
+_LOCATION: Final = {"Location": text_header("The path of the payment.", f"/api/v1/payments/{_EXAMPLE_ID}")}
+_NOT_FOUND: Final[Responses] = {404: problem("The merchant has no such payment.", "payment_not_found")}
 
-def _text_header(description: str, example: str) -> dict[str, Any]:
-    return {"description": description, "schema": {"type": "string"}, "example": example}
 
-
-def _problem(description: str, *codes: str, headers: dict[str, Any] | None = None) -> dict[str, Any]:
-    codes_text = ", ".join(f"`{code}`" for code in codes)
+def payment_schemas() -> dict[str, Schema]:
+    """Return the schemas that FastAPI does not find, and the example that it would strip of its nulls."""
     return {
-        "description": f"{description} Codes: {codes_text}.",
-        "headers": headers or {},
-        "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "PaymentRequest": PaymentRequest.model_json_schema(ref_template=REF),
+        "PaymentView": {"examples": [_example_payment()]},
     }
 
 
-_RETRY_AFTER: Final = {"Retry-After": _text_header("Seconds to wait before trying again.", "1")}
-_LOCATION: Final = {"Location": _text_header("The payment's path.", f"/api/v1/payments/{_EXAMPLE_ID}")}
-_CHALLENGE: Final = {"WWW-Authenticate": _text_header("How to authenticate.", 'ApiKey realm="paybridge"')}
-
-_FOR_MERCHANTS: Final[Responses] = {
-    401: _problem(
-        "No usable API key.", "api_key_missing", "api_key_invalid", "bearer_not_supported", headers=_CHALLENGE
-    ),
-    403: _problem("The key is no merchant's.", "role_not_permitted"),
-    500: _problem("A defect of ours.", "internal_error"),
-    503: _problem("Away for the moment; repeating is safe.", "service_unavailable", headers=_RETRY_AFTER),
-}
-_NOT_FOUND: Final[Responses] = {404: _problem("There is no such payment, or it is not yours.", "payment_not_found")}
-_API_KEY_ONLY: Final[list[dict[str, list[str]]]] = [{"ApiKey": []}]
-
-
-def _header_parameter(name: str, description: str, *, required: bool, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"name": name, "in": "header", "required": required, "description": description, "schema": schema}
+def _example_payment() -> dict[str, Any]:
+    return payment_view(
+        Payment(
+            id=UUID(_EXAMPLE_ID),
+            merchant_id=UUID(int=0),
+            amount_minor=to_minor(**_EXAMPLE_AMOUNT),
+            currency=_EXAMPLE_AMOUNT["currency"],
+            status=Status.PENDING,
+            created_at=_EXAMPLE_TIME,
+            updated_at=_EXAMPLE_TIME,
+            correlation_id="",
+            **_EXAMPLE_DETAILS,
+        )
+    )
 
 
 CREATE_PAYMENT: Final[dict[str, Any]] = {
     "operation_id": "createPayment",
     "summary": "Create a payment",
-    "response_description": "Accepted; with `Idempotency-Replayed: true` when an earlier request did it.",
+    "response_description": "Accepted. `Idempotency-Replayed: true` marks the repeated answer of an earlier request.",
     "responses": {
         202: {
             "model": PaymentView,
             "headers": {
                 **_LOCATION,
-                "Idempotency-Replayed": _text_header("`true` on the repeated answer to a repeated request.", "true"),
+                "Idempotency-Replayed": text_header(
+                    "`true` if this is the stored answer of an earlier request with the same key.", "true"
+                ),
             },
         },
-        400: _problem(
-            "Not readable.",
+        400: problem(
+            "The request cannot be parsed.",
             "idempotency_key_missing",
             "idempotency_key_invalid",
             "json_invalid",
@@ -89,16 +84,16 @@ CREATE_PAYMENT: Final[dict[str, Any]] = {
             "json_text_unstorable",
             "request_malformed",
         ),
-        409: _problem(
-            "The key is in use, or its answer is older than 24 hours and no longer kept.",
+        409: problem(
+            "A request with this key is in progress, or its answer is older than 24 hours and was deleted.",
             "idempotency_key_in_flight",
             "idempotency_key_expired",
-            headers=_RETRY_AFTER | _LOCATION,
+            headers=RETRY_AFTER | _LOCATION,
         ),
-        413: _problem(f"More than {BODY_BYTES_MAX} bytes.", "body_too_large"),
-        415: _problem("Not JSON in UTF-8.", "content_type_unsupported", "content_encoding_unsupported"),
-        422: _problem(
-            "Readable, and against a rule.",
+        413: problem(f"The body has more than {BODY_BYTES_MAX} bytes.", "body_too_large"),
+        415: problem("The body is not JSON in UTF-8.", "content_type_unsupported", "content_encoding_unsupported"),
+        422: problem(
+            "The request breaks a rule.",
             "idempotency_key_reused",
             "json_not_an_object",
             "validation_failed",
@@ -110,18 +105,20 @@ CREATE_PAYMENT: Final[dict[str, Any]] = {
             "capture_not_supported",
             "webhook_url_invalid",
             "webhook_url_insecure",
+            "webhook_port_not_allowed",
         ),
-        **_FOR_MERCHANTS,
+        **FOR_MERCHANTS,
     },
     "openapi_extra": {
-        "security": _API_KEY_ONLY,
+        "security": API_KEY_ONLY,
         "parameters": [
-            _header_parameter(
+            header_parameter(
                 "Idempotency-Key",
-                "Unique for each payment you want to make, bare or in quotes (RFC 8941): repeating a request with the "
-                "same key and body gives the same answer and no second payment, for ever.",
+                "A new value for each payment, for example a UUID, bare or in double quotes (RFC 8941). A request with "
+                "the same key and body never creates a second payment. For 24 "
+                "hours it gets the same answer, afterwards 409 `idempotency_key_expired`.",
                 required=True,
-                schema={"type": "string", "minLength": 1, "maxLength": 255, "example": _EXAMPLE_ID},
+                schema={"type": "string", "minLength": 1, "maxLength": KEY_CHARACTERS_MAX, "example": _EXAMPLE_ID},
             ),
         ],
         "requestBody": {
@@ -129,7 +126,7 @@ CREATE_PAYMENT: Final[dict[str, Any]] = {
             "content": {
                 "application/json": {
                     "schema": {"$ref": "#/components/schemas/PaymentRequest"},
-                    "example": _EXAMPLE_REQUEST,
+                    "example": _EXAMPLE_AMOUNT | _EXAMPLE_DETAILS,
                 }
             },
         },
@@ -142,20 +139,18 @@ READ_PAYMENT: Final[dict[str, Any]] = {
     "responses": {
         200: {
             "model": PaymentView,
-            "headers": {
-                "Preference-Applied": _text_header("The wait that was granted; absent when none was.", "wait=10")
-            },
+            "headers": {"Preference-Applied": text_header("The granted wait. Absent if none was.", "wait=10")},
         },
         **_NOT_FOUND,
-        **_FOR_MERCHANTS,
+        **FOR_MERCHANTS,
     },
     "openapi_extra": {
-        "security": _API_KEY_ONLY,
+        "security": API_KEY_ONLY,
         "parameters": [
-            _header_parameter(
+            header_parameter(
                 "Prefer",
-                "`wait=N` (RFC 7240): answer once the payment has settled, after at most N seconds, 20 at the most; at "
-                "once while too many others are waiting.",
+                "`wait=N` (RFC 7240): answer when the payment has settled, but after at most N seconds. N is at most "
+                f"{WAIT_SECONDS_MAX}. The answer comes at once if too many requests are waiting.",
                 required=False,
                 schema={"type": "string", "example": "wait=10"},
             ),
@@ -168,33 +163,16 @@ LIST_PAYMENTS: Final[dict[str, Any]] = {
     "summary": "List payments",
     "responses": {
         200: {"model": PaymentPageView},
-        400: _problem("Not readable.", "query_malformed"),
-        422: _problem("A parameter breaks a rule.", "validation_failed", "cursor_invalid"),
-        **_FOR_MERCHANTS,
+        400: problem("The query string cannot be parsed.", "query_malformed"),
+        422: problem("A parameter is invalid.", "validation_failed", "cursor_invalid"),
+        **FOR_MERCHANTS,
     },
-    "openapi_extra": {"security": _API_KEY_ONLY},
+    "openapi_extra": {"security": API_KEY_ONLY},
 }
 
 READ_TIMELINE: Final[dict[str, Any]] = {
     "operation_id": "readPaymentTimeline",
-    "summary": "Read a payment's timeline",
-    "responses": {200: {"model": TimelineView}, **_NOT_FOUND, **_FOR_MERCHANTS},
-    "openapi_extra": {"security": _API_KEY_ONLY},
-}
-
-HEALTH: Final[dict[str, Any]] = {
-    "operation_id": "health",
-    "summary": "Alive",
-    "responses": {200: {"model": HealthView}},
-    "openapi_extra": {"security": []},
-}
-
-READINESS: Final[dict[str, Any]] = {
-    "operation_id": "readiness",
-    "summary": "Ready",
-    "responses": {
-        200: {"model": ReadinessView},
-        503: _problem("`checks` tells which part fails.", "not_ready", headers=_RETRY_AFTER),
-    },
-    "openapi_extra": {"security": []},
+    "summary": "Read the timeline of a payment",
+    "responses": {200: {"model": TimelineView}, **_NOT_FOUND, **FOR_MERCHANTS},
+    "openapi_extra": {"security": API_KEY_ONLY},
 }

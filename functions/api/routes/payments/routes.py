@@ -1,4 +1,4 @@
-"""Payments: create, read, list, and the story of each."""
+"""Create, read and list payments, and read their timelines."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from api.context import context_of
-from api.errors import RETRY_AFTER_SECONDS
 from api.plain_route import PlainRoute, read_body
-from api.problems import Problem
+from api.problems import RETRY_AFTER_SECONDS, Problem
 from api.request.headers import parse_idempotency_key, preferred_wait_seconds
 from api.request.json_body import check_content_type
 from api.request.query import check_query_string
@@ -40,17 +39,17 @@ from paybridge.payments.wait import WaitForPayment
 
 PREFIX: Final = "/api/v1/payments"
 
-# uuid.UUID also reads braces, prefixes and missing hyphens; a payment has one address.
+# uuid.UUID also reads braces, prefixes and missing hyphens, but a payment has one address.
 _PAYMENT_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-# Text and not UUID: an id that cannot be read is not found, like any other that is not there.
+# Text and not UUID: an id that cannot be parsed is a 404 like any unknown id.
 PaymentId = Annotated[str, Path(description="The payment's id.", json_schema_extra={"format": "uuid"})]
 
 router = APIRouter(prefix=PREFIX, tags=["payments"])
 
 
 async def create(request: Request) -> Response:
-    """Accepts a payment. It is processed afterwards: follow it by webhook, or read it with `Prefer: wait`."""
+    """Accept a payment. It is processed afterwards: follow it by webhook or read it with `Prefer: wait`."""
     context = context_of(request)
     headers = request.headers
     merchant_id = context.authenticator.merchant(headers)
@@ -58,12 +57,13 @@ async def create(request: Request) -> Response:
     check_content_type(headers.get("content-type"), headers.get("content-encoding"))
     body = await read_body(request)
     services = context.services
+    order = parse_order(body, local_webhook_networks=services.local_webhook_networks)
     outcome = create_payment(
         services.database,
         services.clock,
         services.ids,
         merchant_id=merchant_id,
-        order=parse_order(body, local_webhook_networks=services.local_webhook_networks),
+        order=order,
         request=IdempotentRequest(key, hashlib.sha256(body).digest()),
         correlation_id=context.correlation_id,
     )
@@ -77,7 +77,7 @@ router.add_api_route(
 
 @router.get("", **documentation.LIST_PAYMENTS)
 async def list_(request: Request, query: Annotated[PaymentListQuery, Query()]) -> Response:
-    """Payments, newest first, in pages that stay put while new payments arrive."""
+    """List payments, newest first. Pages do not shift when new payments arrive."""
     context = context_of(request)
     merchant_id = context.authenticator.merchant(request.headers)
     check_query_string(request.scope["query_string"])
@@ -94,9 +94,9 @@ async def list_(request: Request, query: Annotated[PaymentListQuery, Query()]) -
 
 @router.get("/{payment_id}", **documentation.READ_PAYMENT)
 async def read(request: Request, payment_id: PaymentId) -> Response:
-    """A payment as it stands, or with `Prefer: wait=N` as soon as it has settled, after at most N seconds.
+    """Read a payment. With `Prefer: wait=N`, answer when it has settled, but after at most N seconds.
 
-    When too many are waiting already the answer comes at once, and without `Preference-Applied`.
+    If too many requests are waiting, the answer comes at once and without `Preference-Applied`.
     """
     context = context_of(request)
     merchant_id = context.authenticator.merchant(request.headers)
@@ -113,7 +113,7 @@ async def read(request: Request, payment_id: PaymentId) -> Response:
 
 @router.get("/{payment_id}/events", **documentation.READ_TIMELINE)
 async def events(request: Request, payment_id: PaymentId) -> Response:
-    """Everything that happened to a payment, oldest first: events, relays, gateway attempts, webhook attempts."""
+    """Read what happened to a payment, oldest first: events, relays, gateway attempts and webhook attempts."""
     context = context_of(request)
     merchant_id = context.authenticator.merchant(request.headers)
     entries = payment_timeline(context.services.database, merchant_id, _parse_id(payment_id))
@@ -130,16 +130,16 @@ def _created(outcome: CreateOutcome) -> Response:
                 headers["Idempotency-Replayed"] = "true"
             return Response(body, status, headers, "application/json")
         case KeyReused():
-            detail = "The Idempotency-Key belongs to a request with another body; use a new key for a new payment."
+            detail = "This Idempotency-Key was used with another body. Send a new key for a new payment."
             raise Problem(422, "idempotency_key_reused", detail)
         case KeyInFlight():
-            detail = "An earlier request with this Idempotency-Key has not ended yet."
+            detail = "A request with this Idempotency-Key is in progress. Retry it after the time in Retry-After."
             raise Problem(409, "idempotency_key_in_flight", detail, headers={"Retry-After": RETRY_AFTER_SECONDS})
         case AnswerExpired(payment_id):
             raise Problem(
                 409,
                 "idempotency_key_expired",
-                "The key made a payment whose first answer is no longer kept; read the payment instead.",
+                "This Idempotency-Key created a payment whose stored answer was deleted. Read the payment instead.",
                 headers={"Location": f"{PREFIX}/{payment_id}"},
                 extensions={"payment_id": str(payment_id)},
             )
@@ -158,7 +158,7 @@ def _found(payment: Payment | None) -> Payment:
 
 
 def _not_found() -> Problem:
-    return Problem(404, "payment_not_found", "There is no such payment.")
+    return Problem(404, "payment_not_found", "No such payment. Check the id and the API key.")
 
 
 def _json(value: Any, headers: dict[str, str] | None = None) -> Response:

@@ -1,12 +1,15 @@
-"""The shapes of requests and answers: what the OpenAPI document says, and for requests what is enforced."""
+"""The fields of payments in requests and answers. Requests are validated by these models, answers only described.
+
+A field that merchants set is one line in PaymentDetails, one that Paybridge sets is one line in PaymentState.
+"""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_type_hints
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 from pydantic_core import PydanticCustomError
 
 from paybridge.payments.domain.payment import Status
@@ -20,7 +23,8 @@ _PAGE_SIZE: Final = re.compile(r"[1-9][0-9]{0,2}")
 AmountText = Annotated[
     str,
     Field(
-        description="A decimal string with exactly as many places as the currency has, above zero, at most 15 digits.",
+        description="A decimal string above zero with exactly as many decimal places as the currency has and at most "
+        "15 digits.",
         examples=["100.50"],
         json_schema_extra={"pattern": r"^(0|[1-9][0-9]*)(\.[0-9]{2,4})?$"},
     ),
@@ -30,41 +34,117 @@ MetadataKey = Annotated[str, Field(min_length=1, max_length=40)]
 MetadataValue = Annotated[str, Field(max_length=500)]
 
 
-class PaymentRequest(BaseModel):
-    """A payment to make. Members that are not listed are refused, so that a typing error cannot pass unseen."""
+class PaymentDetails(BaseModel):
+    """What a merchant may say about a payment. Every field comes back unchanged."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, regex_engine="rust-regex")
 
-    amount: AmountText
-    currency: CurrencyCode
     description: Annotated[str | None, Field(max_length=1000, examples=["Order #123"])] = None
     metadata: Annotated[
         dict[MetadataKey, MetadataValue] | None,
-        Field(max_length=METADATA_KEYS_MAX, description="Yours; comes back unchanged.", examples=[{"order_id": "123"}]),
+        Field(
+            max_length=METADATA_KEYS_MAX,
+            description="Your own keys and values, returned unchanged.",
+            examples=[{"order_id": "123"}],
+        ),
     ] = None
     webhook_url: Annotated[
         str | None,
         Field(
             min_length=1,
             max_length=2048,
-            description="Where the signed outcome goes: an absolute https URL without login or fragment.",
+            description="Where to send the payment's signed webhooks: an absolute https URL without credentials or "
+            "fragment.",
             examples=["https://example.com/webhook"],
         ),
     ] = None
     customer: Annotated[str | None, Field(min_length=1, max_length=255, examples=["customer-42"])] = None
     payment_method: Annotated[
-        str | None, Field(pattern=_PAYMENT_METHOD, description="A token of the gateway's.", examples=["tok_success"])
+        str | None, Field(pattern=_PAYMENT_METHOD, description="A token from the gateway.", examples=["tok_success"])
     ] = None
+
+
+class PaymentRequest(PaymentDetails):
+    """A payment to create. Unknown fields are refused, so that a misspelled one is noticed."""
+
+    amount: AmountText
+    currency: CurrencyCode
     capture: Annotated[
         Literal["automatic", "manual"], Field(description="`manual` is refused (`capture_not_supported`).")
     ] = "automatic"
 
 
+def details_of(request: PaymentDetails) -> dict[str, Any]:
+    """Return the fields of PaymentDetails by name."""
+    return {name: getattr(request, name) for name in PaymentDetails.model_fields}
+
+
+class PaymentState(BaseModel):
+    """What Paybridge says about a payment."""
+
+    payment_id: Annotated[str, Field(json_schema_extra={"format": "uuid"})]
+    status: Status
+    created_at: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+    updated_at: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+    amount: Annotated[str, Field(examples=["100.50"])]
+    amount_captured: Annotated[str, Field(examples=["0.00"])]
+    amount_refunded: Annotated[str, Field(examples=["0.00"])]
+    currency: Annotated[str, Field(examples=["RUB"])]
+    capture: Literal["automatic", "manual"]
+    failure_code: Annotated[str | None, Field(examples=["card_declined"])]
+    failure_message: str | None
+
+
+def _returned(details: type[BaseModel], base: type[BaseModel]) -> type[BaseModel]:
+    # The fields of `details` after those of `base`. An answer always has them, and without Annotated the hints are
+    # the types without the rules.
+    types = get_type_hints(details)
+    fields: dict[str, Any] = {name: (types[name], ...) for name in details.model_fields}
+    return create_model(f"Returned{details.__name__}", __base__=base, **fields)
+
+
+class PaymentView(_returned(PaymentDetails, base=PaymentState)):  # type: ignore[misc]  # a base made at run time
+    """A payment."""
+
+    model_config = ConfigDict(title="Payment")
+
+
+class PaymentPageView(BaseModel):
+    """Payments, newest first."""
+
+    model_config = ConfigDict(title="PaymentPage")
+
+    data: list[PaymentView]
+    has_more: bool
+    next_cursor: Annotated[str | None, Field(description="The `cursor` of the next page. Null on the last page.")]
+
+
+class TimelineEntryView(BaseModel):
+    """A step of a payment. `details` depends on the type and may gain fields."""
+
+    model_config = ConfigDict(title="TimelineEntry")
+
+    type: Annotated[str, Field(examples=["payment.created", "event.relayed", "webhook.attempt_delivered"])]
+    at: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+    sequence: Annotated[int | None, Field(description="The position among the payment's events. Null for other steps.")]
+    details: dict[str, Any]
+
+
+class TimelineView(BaseModel):
+    """The history of a payment, oldest first."""
+
+    model_config = ConfigDict(title="Timeline")
+
+    data: list[TimelineEntryView]
+
+
 def _refuse_loose_time(value: Any) -> Any:
-    # A plus sign that was not percent-encoded arrives as a blank; nothing else can stand there.
+    # A plus sign that was not percent-encoded arrives as a space. Nothing else can stand there.
     text = value.replace(" ", "+") if isinstance(value, str) else ""
     if not _RFC3339.fullmatch(text):
-        raise PydanticCustomError("datetime_invalid", "Must be an RFC 3339 time with seconds and a UTC offset.")
+        raise PydanticCustomError(
+            "datetime_invalid", "Must be an RFC 3339 time with seconds and a UTC offset, such as 2026-01-31T12:00:00Z."
+        )
     return text
 
 
@@ -76,13 +156,13 @@ def _refuse_loose_page_size(value: Any) -> Any:
 
 def _refuse_nul(value: str) -> str:
     if "\x00" in value:
-        raise PydanticCustomError("text_unstorable", "Must not contain NUL.")
+        raise PydanticCustomError("text_unstorable", "Must not contain the NUL character.")
     return value
 
 
 def _in_utc(moment: datetime) -> datetime:
-    # Near the ends of the calendar an offset leads out of it. Nothing was created out there, so the end itself says
-    # the same as the moment beyond it.
+    # Near the ends of the calendar an offset leads out of it. No payment was created there, so the end of the
+    # calendar selects the same payments as the moment beyond it.
     try:
         return moment.astimezone(UTC)
     except OverflowError:
@@ -93,122 +173,22 @@ Time = Annotated[AwareDatetime, BeforeValidator(_refuse_loose_time), AfterValida
 
 
 class PaymentListQuery(BaseModel):
-    """Which payments to list. Parameters that are not listed are refused."""
+    """Which payments to list. Unknown parameters are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    status: Annotated[Status | None, Field(description="Only payments in this status.")] = None
-    currency: Annotated[str | None, Field(pattern=r"^[A-Z]{3}$", description="Only this ISO 4217 currency.")] = None
+    status: Annotated[Status | None, Field(description="Only payments with this status.")] = None
+    currency: Annotated[
+        str | None, Field(pattern=r"^[A-Z]{3}$", description="Only payments in this ISO 4217 currency.")
+    ] = None
     customer: Annotated[
         str | None,
-        Field(min_length=1, max_length=255, description="Only this customer."),
+        Field(min_length=1, max_length=255, description="Only payments of this customer."),
         AfterValidator(_refuse_nul),
     ] = None
     created_from: Annotated[Time | None, Field(description="Created at or after this RFC 3339 time.")] = None
     created_to: Annotated[Time | None, Field(description="Created before this RFC 3339 time.")] = None
     limit: Annotated[
-        int, BeforeValidator(_refuse_loose_page_size), Field(ge=1, le=100, description="Payments on a page.")
+        int, BeforeValidator(_refuse_loose_page_size), Field(ge=1, le=100, description="The size of a page.")
     ] = 20
-    cursor: Annotated[str | None, Field(max_length=64, description="`next_cursor` of the page before.")] = None
-
-
-class PaymentView(BaseModel):
-    """A payment as merchants see it."""
-
-    model_config = ConfigDict(title="Payment")
-
-    payment_id: Annotated[str, Field(json_schema_extra={"format": "uuid"})]
-    status: Status
-    created_at: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-    updated_at: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-    amount: Annotated[str, Field(examples=["100.50"])]
-    amount_captured: Annotated[str, Field(examples=["0.00"])]
-    amount_refunded: Annotated[str, Field(examples=["0.00"])]
-    currency: Annotated[str, Field(examples=["RUB"])]
-    capture: Literal["automatic", "manual"]
-    description: str | None
-    metadata: dict[str, str] | None
-    webhook_url: str | None
-    customer: str | None
-    payment_method: str | None
-    failure_code: Annotated[str | None, Field(examples=["card_declined"])]
-    failure_message: str | None
-
-
-class PaymentPageView(BaseModel):
-    """Payments, newest first."""
-
-    model_config = ConfigDict(title="PaymentPage")
-
-    data: list[PaymentView]
-    has_more: bool
-    next_cursor: Annotated[str | None, Field(description="Give this as `cursor` for the next page; null on the last.")]
-
-
-class TimelineEntryView(BaseModel):
-    """One thing that happened to a payment. `details` depends on the type and may gain members."""
-
-    model_config = ConfigDict(title="TimelineEntry")
-
-    type: Annotated[str, Field(examples=["payment.created", "event.relayed", "webhook.attempt_delivered"])]
-    at: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-    sequence: Annotated[int | None, Field(description="Position among the payment's events.")]
-    details: dict[str, Any]
-
-
-class TimelineView(BaseModel):
-    """Everything that happened to a payment, oldest first."""
-
-    model_config = ConfigDict(title="Timeline")
-
-    data: list[TimelineEntryView]
-
-
-class HealthView(BaseModel):
-    """The function is alive."""
-
-    model_config = ConfigDict(title="Health")
-
-    status: Literal["ok"]
-
-
-class ReadinessCheckView(BaseModel):
-    """One part that payments need."""
-
-    model_config = ConfigDict(title="ReadinessCheck", extra="allow")
-
-    name: Literal["database", "schema", "relay", "broker"]
-    ok: bool
-
-
-class ReadinessView(BaseModel):
-    """Whether payments can be taken."""
-
-    model_config = ConfigDict(title="Readiness")
-
-    status: Literal["ready"]
-    checks: list[ReadinessCheckView]
-
-
-class FieldErrorView(BaseModel):
-    """One member of the input that breaks a rule."""
-
-    model_config = ConfigDict(title="FieldError")
-
-    field: Annotated[str, Field(description="The path of the member.", examples=["amount", "metadata.order_id"])]
-    code: str
-    detail: str
-
-
-class ProblemView(BaseModel):
-    """An error as RFC 9457 has it."""
-
-    model_config = ConfigDict(title="Problem", extra="allow")
-
-    type: Annotated[str, Field(examples=["urn:paybridge:problem:amount_places"])]
-    title: str
-    status: int
-    detail: str
-    code: Annotated[str, Field(description="Stable: programs may rely on it.", examples=["amount_places"])]
-    errors: list[FieldErrorView]
-    request_id: str
+    cursor: Annotated[str | None, Field(max_length=64, description="The `next_cursor` of the previous page.")] = None

@@ -1,4 +1,4 @@
-"""Whether the function is alive, and whether it can take payments."""
+"""Liveness and readiness of the API function."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from api.context import context_of
 from api.problems import Problem
-from api.routes.payments import documentation
+from api.routes.health import documentation
 from paybridge.operations.readiness import check_readiness
 
 router = APIRouter(prefix="/health", tags=["health"])
@@ -16,13 +16,13 @@ router = APIRouter(prefix="/health", tags=["health"])
 
 @router.get("", **documentation.HEALTH)
 async def health() -> Response:
-    """The function is alive; asks nobody else."""
+    """Answer that the function is alive, without asking any dependency."""
     return Response(b'{"status":"ok"}', media_type="application/json")
 
 
 @router.get("/ready", **documentation.READINESS)
 async def ready(request: Request) -> Response:
-    """Database, schema and broker answer; tells how long the oldest due message has been waiting for the relay."""
+    """Check database, schema, relay and broker. `lag_seconds` is how long the oldest due message has been waiting."""
     services = context_of(request).services
     checks = check_readiness(services.database, services.broker)
     views = [{"name": check.name, "ok": check.ok, **check.facts} for check in checks]

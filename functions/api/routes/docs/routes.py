@@ -1,4 +1,4 @@
-"""The OpenAPI document and its reader, Swagger UI, served from this function: no CDN is asked."""
+"""The OpenAPI document and Swagger UI, both served by this function and not by a CDN."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.openapi import openapi_document
-from api.problems import Problem
+from api.problems import not_found
 
-# The package brings a current Swagger UI as plain files; its Python code is not used.
+# The package ships a current Swagger UI as plain files. Its Python code is not used.
 _ASSETS_PACKAGE: Final = "fastapi_offline"
 _MEDIA_TYPES: Final = {
     "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
@@ -46,28 +45,28 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/openapi.json")
 async def openapi(request: Request) -> Response:
-    """The OpenAPI document."""
-    return Response(orjson.dumps(openapi_document(request.app)), media_type="application/json")
+    """Return the OpenAPI document."""
+    return Response(orjson.dumps(request.app.openapi()), media_type="application/json")
 
 
 @router.get("/docs")
 async def docs() -> Response:
-    """Swagger UI."""
+    """Return the page of Swagger UI."""
     return Response(_PAGE, media_type="text/html", headers=_SECURITY)
 
 
 @router.get("/docs/start.js")
 async def start() -> Response:
-    """Starts Swagger UI; a file of its own, so that the page needs no inline script."""
+    """Return the script that starts Swagger UI. It is a separate file, so that the page needs no inline script."""
     return Response(_START, media_type="text/javascript", headers=_SECURITY)
 
 
 @router.get("/docs/{name}")
 async def asset(name: str) -> Response:
-    """One file of Swagger UI."""
+    """Return one file of Swagger UI."""
     media_type = _MEDIA_TYPES.get(name)
     if media_type is None:
-        raise Problem(404, "not_found", "There is nothing at this path.")
+        raise not_found()
     headers = {"Cache-Control": "public, max-age=86400", **_SECURITY}
     return Response(_read(name), media_type=media_type, headers=headers)
 

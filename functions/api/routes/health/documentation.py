@@ -1,0 +1,25 @@
+"""How the OpenAPI document describes the health routes."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from api.openapi import RETRY_AFTER, problem
+from api.routes.health.schemas import HealthView, ReadinessView
+
+HEALTH: Final[dict[str, Any]] = {
+    "operation_id": "health",
+    "summary": "Check liveness",
+    "responses": {200: {"model": HealthView}},
+    "openapi_extra": {"security": []},
+}
+
+READINESS: Final[dict[str, Any]] = {
+    "operation_id": "readiness",
+    "summary": "Check readiness",
+    "responses": {
+        200: {"model": ReadinessView},
+        503: problem("Not ready. `checks` names the failing dependency.", "not_ready", headers=RETRY_AFTER),
+    },
+    "openapi_extra": {"security": []},
+}
