@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit, urlunsplit
 
 from local.errors import LocalError
 
@@ -165,6 +166,12 @@ class LocalSettings:
         if not self.container_host:
             return address
         return address.replace("127.0.0.1", self.container_host).replace("localhost", self.container_host)
+
+
+def without_login(url: str) -> str:
+    """Return the URL without user and password, as it may be printed."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def variable_of(name: str) -> str:

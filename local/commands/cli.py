@@ -7,28 +7,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 
-import psutil
-
-from local.commands import payment
+from local.commands import payment, supervision
+from local.commands import status as stack_status
 from local.commands.logs import LogFollower, reader_for
+from local.commands.supervision import stopping, supervising
 from local.errors import LocalError
 from local.servers import compose, postgres
-from local.servers.processes import (
-    is_alive,
-    left_alive,
-    pid_file,
-    read_pid_file,
-    running,
-    stop_recorded,
-    write_pid_file,
-)
+from local.servers.processes import left_alive, running, stop_recorded
 from local.servers.progress import use_utf8
-from local.settings import PROJECT, LocalSettings, variable_of
+from local.settings import PROJECT, LocalSettings, without_login
 from local.stack import sam
 from local.stack.stack import ERRORS, SUPERVISOR, Stack
 
@@ -43,15 +34,9 @@ class Terminated(BaseException):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command and return the exit code; what the user can mend is one sentence on standard error."""
+    """Run one command and return its exit code. Print what the user can correct as one sentence on standard error."""
     use_utf8()
-    parser = argparse.ArgumentParser(prog="python -m local", description="The offline stack of Paybridge.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, (_, text) in COMMANDS.items():
-        commands.add_parser(name, help=text, description=text)
-    asked = commands.add_parser("payment", help="tell where a payment is, and why")
-    asked.add_argument("id", nargs="?", default="", help="the payment's id")
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
     _end_on_signals()
     try:
         if options.command == "payment":
@@ -65,7 +50,21 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     except Terminated:
         return 143
+    except BrokenPipeError:
+        # The reader, such as `head`, has read enough. Python would complain once more when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m local", description="Run Paybridge offline, on this machine.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (_, text) in COMMANDS.items():
+        commands.add_parser(name, help=text, description=text)
+    text = "show a payment's status and history"
+    command = commands.add_parser("payment", help=text, description=text)
+    command.add_argument("id", nargs="?", default="", help="the payment's id")
+    return parser
 
 
 def run(settings: LocalSettings) -> None:
@@ -100,7 +99,7 @@ def sam_local(settings: LocalSettings) -> None:
 
 def servers(settings: LocalSettings) -> None:
     """Start PostgreSQL, RabbitMQ and the AWS fake alone, until Ctrl-C."""
-    with _supervising(settings), _stopping(Stack(settings)) as stack:
+    with supervising(settings), stopping(Stack(settings)) as stack:
         print("Starting the servers", flush=True)
         stack.start_servers()
         print("Ready; Ctrl-C stops them.", flush=True)
@@ -110,22 +109,25 @@ def servers(settings: LocalSettings) -> None:
 
 def supervise(settings: LocalSettings) -> None:
     """What `up` leaves in the background: everything, until SIGTERM."""
-    with _supervising(settings), _stopping(Stack(settings)) as stack:
+    with supervising(settings), stopping(Stack(settings)) as stack:
         stack.start()
-        _ready_file(settings).touch()
+        supervision.ready_file(settings).touch()
         while True:
             stack.watch(60)
 
 
 def up(settings: LocalSettings) -> None:
     """Start everything in the background and return when it is ready."""
-    if _supervisor(settings) is not None:
+    if supervision.supervisor(settings) is not None:
         print(f"Paybridge is up already: {settings.api_url}")
         return
-    _make_state_dir(settings)
-    _ready_file(settings).unlink(missing_ok=True)
+    supervision.make_state_dir(settings)
+    supervision.ready_file(settings).unlink(missing_ok=True)
     print("Starting Paybridge", flush=True)
-    with _log(settings, SUPERVISOR).open("wb") as output, _log(settings, ERRORS).open("wb") as errors:
+    with (
+        supervision.log_of(settings, SUPERVISOR).open("wb") as output,
+        supervision.log_of(settings, ERRORS).open("wb") as errors,
+    ):
         process = subprocess.Popen(
             [sys.executable, "-m", "local", "supervise"],
             cwd=PROJECT,
@@ -146,21 +148,21 @@ def up(settings: LocalSettings) -> None:
 
 def down(settings: LocalSettings) -> None:
     """Stop everything; the data stays."""
-    supervisor = _supervisor(settings)
-    if supervisor is not None:
-        supervisor.terminate()
-        left_alive([supervisor], STOP_SECONDS_MAX)
+    running_supervisor = supervision.supervisor(settings)
+    if running_supervisor is not None:
+        running_supervisor.terminate()
+        left_alive([running_supervisor], STOP_SECONDS_MAX)
     left = stop_recorded(settings.state_dir)
     if settings.compose:
         # A supervisor that was killed could not stop them.
         compose.stop(settings)
-    print("Stopped." if supervisor is not None or left else "Nothing was running.")
+    print("Stopped." if running_supervisor is not None or left else "Nothing was running.")
 
 
 def logs(settings: LocalSettings) -> None:
     """Follow the logs of a running stack until Ctrl-C."""
     if not running(settings.state_dir):
-        raise LocalError("Nothing is running: start it with `make up`.")
+        raise LocalError(f"{supervision.nothing_runs(settings)} Start the stack with `make up`.")
     LogFollower(settings.logs_dir, reader_for(settings.log_format), lines_before=LOG_LINES_BEFORE).follow()
 
 
@@ -174,11 +176,7 @@ def demo(settings: LocalSettings, **api: str) -> None:
 
 def status(settings: LocalSettings) -> None:
     """List the processes of the stack."""
-    found = running(settings.state_dir)
-    for name, (process, _) in found.items():
-        print(f"{name:<12} pid {process.pid}")
-    if not found:
-        print("Nothing is running.")
+    stack_status.show(settings)
 
 
 def clean(settings: LocalSettings) -> None:
@@ -195,14 +193,16 @@ def _run(
     settings: LocalSettings, stack: Stack, title: str, api: Callable[[], dict[str, str]] = dict, *more_addresses: str
 ) -> None:
     """Start the stack, send the sample payment to where `api` says once it has started, and follow the logs."""
-    with _supervising(settings), _stopping(stack):
+    with supervising(settings), stopping(stack):
+        # It holds why a stack in the background stopped, which is of no interest any more.
+        supervision.log_of(settings, ERRORS).unlink(missing_ok=True)
         print(title, flush=True)
         stack.start()
         demo(settings, **api())
         print("", _addresses(settings), *more_addresses, sep="\n")
         print("", "Following the logs; Ctrl-C stops everything.", sep="\n", flush=True)
-        # Ctrl-C is how these commands are meant to end, so it is no failure from here on.
-        with suppress(KeyboardInterrupt):
+        # These commands run until Ctrl-C or `make down`, so that is no failure from here on.
+        with suppress(KeyboardInterrupt, Terminated):
             LogFollower(settings.logs_dir, reader_for(settings.log_format)).follow(stack.watch)
 
 
@@ -221,81 +221,27 @@ COMMANDS = {
 }
 
 
-@contextmanager
-def _supervising(settings: LocalSettings) -> Iterator[None]:
-    """Record this process as the stack's supervisor; LocalError when there is another one."""
-    if _supervisor(settings) is not None:
-        raise LocalError("Paybridge is up already: stop it with `make down`.")
-    _make_state_dir(settings)
-    stop_recorded(settings.state_dir)
-    # The processes of `running` and `down` are the children; the supervisor has a file of its own beside them.
-    write_pid_file(_supervisor_dir(settings), SUPERVISOR, psutil.Process())
-    try:
-        yield
-    finally:
-        pid_file(_supervisor_dir(settings), SUPERVISOR).unlink(missing_ok=True)
-        _ready_file(settings).unlink(missing_ok=True)
-
-
-@contextmanager
-def _stopping(stack: Stack) -> Iterator[Stack]:
-    """Stop the stack at the end of the block; further Ctrl-C or SIGTERM cannot keep it from that."""
-    try:
-        yield stack
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-        if stack.processes.children:
-            print("Stopping", flush=True)
-        stack.stop()
-
-
 def _show_until_ready(settings: LocalSettings, process: "subprocess.Popen[bytes]") -> None:
     """Print the background process's progress; LocalError, with what it says, when it ends before it is ready."""
     deadline = time.monotonic() + UP_SECONDS_MAX
-    with _log(settings, SUPERVISOR).open(encoding="utf-8", errors="replace") as progress:
-        while not _ready_file(settings).exists():
+    with supervision.log_of(settings, SUPERVISOR).open(encoding="utf-8", errors="replace") as progress:
+        while not supervision.ready_file(settings).exists():
             ended = process.poll() is not None
             print(progress.read(), end="", flush=True)
             if ended:
-                raise LocalError(_log(settings, ERRORS).read_text(encoding="utf-8").strip())
+                raise LocalError(supervision.log_of(settings, ERRORS).read_text(encoding="utf-8").strip())
             if time.monotonic() > deadline:
                 raise LocalError(f"Paybridge was not ready after {UP_SECONDS_MAX} s.")
             time.sleep(0.05)
         print(progress.read(), end="", flush=True)
 
 
-def _make_state_dir(settings: LocalSettings) -> None:
-    try:
-        settings.logs_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        name = variable_of("state_dir")
-        reason = error.strerror or str(error)
-        raise LocalError(f"{settings.state_dir} cannot be used ({reason}): set {name} to another folder.") from None
-
-
-def _log(settings: LocalSettings, name: str) -> Path:
-    return settings.logs_dir / f"{name}.log"
-
-
-def _supervisor(settings: LocalSettings) -> psutil.Process | None:
-    recorded = read_pid_file(pid_file(_supervisor_dir(settings), SUPERVISOR))
-    return recorded[0] if recorded is not None and is_alive(recorded[0]) else None
-
-
-def _supervisor_dir(settings: LocalSettings) -> Path:
-    return settings.state_dir / "supervisor"
-
-
-def _ready_file(settings: LocalSettings) -> Path:
-    return settings.state_dir / "ready"
-
-
 def _addresses(settings: LocalSettings) -> str:
+    broker = f"http://127.0.0.1:{settings.management_port} (guest/guest)"
     return (
         f"API        {settings.api_url}/docs (key secret-api-key)\n"
-        f"RabbitMQ   http://127.0.0.1:{settings.management_port} (guest/guest)\n"
-        f"PostgreSQL {postgres.url_of(settings.postgres_port)}\n"
+        f"RabbitMQ   {without_login(settings.rabbitmq_management_url) or broker}\n"
+        f"PostgreSQL {without_login(settings.postgres_url) or postgres.url_of(settings.postgres_port)}\n"
         f"Webhooks   {settings.sink_url}/received\n"
         f"Gateway    {settings.gateway_url}/charges?reference=<payment id>"
     )

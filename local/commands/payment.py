@@ -5,6 +5,7 @@ import subprocess
 import sys
 from urllib.parse import urlsplit
 
+from local.commands.supervision import nothing_runs
 from local.errors import LocalError
 from local.servers import postgres
 from local.servers.processes import running
@@ -14,7 +15,7 @@ from local.settings import AWS_KEYS, AWS_REGION, PROJECT, PYTHON_PATH, LocalSett
 def show(settings: LocalSettings, payment_id: str) -> None:
     """Print where the payment is, and why; raises LocalError when that cannot be told."""
     if not running(settings.state_dir):
-        raise LocalError("Nothing is running: start it with `make up`.")
+        raise LocalError(f"{nothing_runs(settings)} Start the stack with `make up`.")
     if not payment_id:
         raise LocalError("Which payment? Name it, as in `make payment ID=01a1fd50-1a0a-70e7-9753-804a71418b4e`.")
     command = [sys.executable, "-m", "paybridge.cli", "payment", payment_id]

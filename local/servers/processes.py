@@ -272,7 +272,7 @@ def answers(url: str, authorization: str = "") -> bool:
 def died_sentence(child: Child) -> str:
     """What to tell the user about a child that ended by itself."""
     log = child.log.read_text(errors="replace") if child.log.is_file() else ""
-    return f"{child.name} ended by itself; the end of {child.log}: {_tail(log)}"
+    return f"{child.name} ended unexpectedly. The end of {child.log}: {_tail(log)}"
 
 
 def left_alive(processes: Sequence[psutil.Process], seconds_max: float) -> list[psutil.Process]:

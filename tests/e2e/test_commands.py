@@ -1,9 +1,11 @@
 """`make local` as a newcomer meets it, beside a stack that runs already: timeline, Ctrl-C, a taken port."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 from local.commands import demo
 from local.servers import postgres
 from local.servers.processes import accepts_connections, is_alive, running
-from local.settings import LocalSettings
+from local.settings import PROJECT, LocalSettings
 from local.stack.stack import Stack
 from local.testkit import live
 from local.testkit.servers import private_settings
@@ -67,6 +69,18 @@ def test_the_logs_are_a_line_an_event_for_a_person(stack: Stack) -> None:
         command.process.send_signal(signal.SIGINT)
         assert command.wait() == 130
     assert [line for line in command.lines if line.startswith("{") or "_aws" in line] == []
+
+
+def test_the_reader_of_the_logs_may_leave(stack: Stack) -> None:
+    command = f"{sys.executable} -m local logs | head -1"
+    environment = {**os.environ, **stack.settings.environment()}
+    with subprocess.Popen(
+        ["sh", "-c", command], cwd=PROJECT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        demo.run(stack.settings)
+        output, errors = process.communicate(timeout=30)
+    assert len(output.splitlines()) == 1
+    assert errors == ""
 
 
 def test_the_logs_are_json_on_request(stack: Stack) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from local.errors import LocalError
-from local.settings import PROJECT, VARIABLES, LocalSettings, read_env_file
+from local.settings import PROJECT, VARIABLES, LocalSettings, read_env_file, without_login
 
 
 class TestLoad:
@@ -33,6 +33,11 @@ class TestLoad:
     def test_names_both_variables_of_a_port_given_twice(self, tmp_path: Path) -> None:
         with pytest.raises(LocalError, match="PAYBRIDGE_LOCAL_GATEWAY_PORT and PAYBRIDGE_LOCAL_SINK_PORT are both"):
             LocalSettings.load({"PAYBRIDGE_LOCAL_SINK_PORT": "8090"}, tmp_path / "none")
+
+    def test_knows_two_formats_of_the_logs(self, tmp_path: Path) -> None:
+        assert LocalSettings.load({"LOG_FORMAT": "json"}, tmp_path / "none").log_format == "json"
+        with pytest.raises(LocalError, match="LOG_FORMAT is 'xml': choose text or json"):
+            LocalSettings.load({"LOG_FORMAT": "xml"}, tmp_path / "none")
 
     @pytest.mark.parametrize("value", ["host.docker.internal", "::1", "172.17.0.1/16"])
     def test_takes_a_container_host_by_its_address_alone(self, value: str, tmp_path: Path) -> None:
@@ -61,6 +66,15 @@ class TestSeenByFunctions:
         assert settings.as_running().container_host == ""
         replace(settings, container_host="172.17.0.1").record_container_host()
         assert settings.as_running().container_host == "172.17.0.1"
+
+
+class TestWithoutLogin:
+    @pytest.mark.parametrize("url", ["http://me:secret@host:15672/path", "http://host:15672/path"])
+    def test_keeps_everything_but_the_login(self, url: str) -> None:
+        assert without_login(url) == "http://host:15672/path"
+
+    def test_is_empty_without_a_url(self) -> None:
+        assert without_login("") == ""
 
 
 class TestReadEnvFile:

@@ -107,7 +107,7 @@ class TestStopRecorded:
 class TestWaitUntilReady:
     def test_shows_the_end_of_the_log_of_a_child_that_ended(self, processes: Processes) -> None:
         child = processes.start("short", [sys.executable, "-c", "print('the reason')"], {})
-        with pytest.raises(ServerDiedError, match=r"(?s)short ended by itself.*the reason"):
+        with pytest.raises(ServerDiedError, match=r"(?s)short ended unexpectedly.*the reason"):
             processes.wait_until_ready(child, lambda: False, 10)
 
     def test_gives_up_after_the_given_time(self, processes: Processes) -> None:

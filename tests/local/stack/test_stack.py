@@ -77,7 +77,8 @@ class TestUp:
         found["gateway"][0].kill()
         until_all_gone([process for process, _ in found.values()])
         # The supervisor says why it ends after it has ended everything else.
-        until_logged(own.logs_dir / "errors.log", "gateway ended by itself")
+        until_logged(own.logs_dir / "errors.log", "gateway ended unexpectedly")
+        assert "gateway ended unexpectedly" in command(own, "status").stdout
 
     def test_names_the_variable_of_a_taken_port_and_leaves_nothing_running(self, own: LocalSettings) -> None:
         with socket.create_server(("127.0.0.1", own.sink_port)):

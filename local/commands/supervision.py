@@ -1,0 +1,87 @@
+"""The process that supervises a stack: recorded while it runs, one at a time, and sure to stop what it started."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+
+import psutil
+
+from local.errors import LocalError
+from local.servers.processes import is_alive, pid_file, read_pid_file, stop_recorded, write_pid_file
+from local.settings import LocalSettings, variable_of
+from local.stack.stack import ERRORS, SUPERVISOR, Stack
+
+
+@contextmanager
+def supervising(settings: LocalSettings) -> Iterator[None]:
+    """Record this process as the stack's supervisor; LocalError when there is another one."""
+    if supervisor(settings) is not None:
+        raise LocalError("Paybridge is up already: stop it with `make down`.")
+    make_state_dir(settings)
+    stop_recorded(settings.state_dir)
+    # `running` and `down` look at the children. The supervisor's file lies beside theirs, in another folder.
+    write_pid_file(_folder(settings), SUPERVISOR, psutil.Process())
+    try:
+        yield
+    finally:
+        pid_file(_folder(settings), SUPERVISOR).unlink(missing_ok=True)
+        ready_file(settings).unlink(missing_ok=True)
+
+
+@contextmanager
+def stopping(stack: Stack) -> Iterator[Stack]:
+    """Stop the stack at the end of the block, whatever signals come and even if the terminal is gone."""
+    try:
+        yield stack
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        if stack.processes.children:
+            with suppress(OSError):
+                print("Stopping", flush=True)
+        stack.stop()
+
+
+def supervisor(settings: LocalSettings) -> psutil.Process | None:
+    """Return the process that supervises the stack, if one does."""
+    recorded = read_pid_file(pid_file(_folder(settings), SUPERVISOR))
+    return recorded[0] if recorded is not None and is_alive(recorded[0]) else None
+
+
+def make_state_dir(settings: LocalSettings) -> None:
+    """Make the folders for data and logs. Raises LocalError, naming the variable, where that is not possible."""
+    try:
+        settings.logs_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        name = variable_of("state_dir")
+        reason = error.strerror or str(error)
+        raise LocalError(f"{settings.state_dir} cannot be used ({reason}): set {name} to another folder.") from None
+
+
+def ready_file(settings: LocalSettings) -> Path:
+    """Return the file that exists while a stack in the background is ready."""
+    return settings.state_dir / "ready"
+
+
+def log_of(settings: LocalSettings, name: str) -> Path:
+    """Return the log file of SUPERVISOR or ERRORS."""
+    return settings.logs_dir / f"{name}.log"
+
+
+def nothing_runs(settings: LocalSettings) -> str:
+    """Say that nothing is running and, if the last stack stopped on an error, when and why."""
+    errors = log_of(settings, ERRORS)
+    first_line = (
+        errors.read_text(encoding="utf-8", errors="replace").strip().partition("\n")[0] if errors.exists() else ""
+    )
+    if not first_line:
+        return "Nothing is running."
+    stopped = datetime.fromtimestamp(errors.stat().st_mtime).astimezone()
+    reason = first_line.partition(". ")[0].rstrip(".")
+    return f"Nothing is running. The last stack stopped at {stopped:%H:%M}: {reason}. See {errors}."
+
+
+def _folder(settings: LocalSettings) -> Path:
+    return settings.state_dir / "supervisor"
