@@ -12,7 +12,8 @@ from paybridge.access.register import register_merchant
 from paybridge.core.clock import SystemClock
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database, Statement
-from paybridge.payments.create import Answered, IdempotentRequest, PaymentOrder, create_payment
+from paybridge.payments.create import Answered, IdempotentRequest, create_payment
+from paybridge.payments.domain.payment import PaymentOrder
 
 WEBHOOK_SECRET = "whsec_cGF5YnJpZGdlLWxvY2FsLXdlYmhvb2stc2VjcmV0ISE="
 

@@ -18,6 +18,7 @@ import pytest
 from local.testkit.servers import Postgres, address_of
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
+from paybridge.payments.store.row import COLUMN_TYPES
 from tests.support.plans import Plan, Planner, statements
 from tests.support.seeded_rows import CREATED, DELIVERY, MERCHANT, PAYMENT, SUCCEEDED, SeededRows
 
@@ -106,17 +107,17 @@ def rules(rows: SeededRows) -> dict[str, Rule]:
 
 def accepting(rows: SeededRows) -> dict[str, Rule]:
     (payment_id,), (event_id,) = rows.ids(PAYMENT, limit=1), rows.ids(CREATED, limit=1)
-    texts = ("description", "metadata", "webhook_url", "customer", "payment_method")
     new = {
-        **dict.fromkeys(texts),
+        **dict.fromkeys(COLUMN_TYPES),
         "merchant_id": MERCHANT,
         "operation": "create_payment",
         "key": "a new key",
         "fingerprint": bytes(32),
-        "payment_id": fresh(payment_id),
+        "id": fresh(payment_id),
         "response_status": 202,
         "response_body": "{}",
         "created_at": NOW,
+        "updated_at": NOW,
         "amount_minor": 1,
         "currency": "RUB",
         "status": "pending",

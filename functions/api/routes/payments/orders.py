@@ -7,7 +7,7 @@ from api.request.json_body import parse_object
 from api.routes.payments.schemas import PaymentRequest, details_of
 from paybridge.core.errors import InvalidInput
 from paybridge.core.money import to_minor
-from paybridge.payments.create import PaymentOrder
+from paybridge.payments.domain.payment import PaymentOrder
 from paybridge.webhooks.domain.address import IpNetwork
 from paybridge.webhooks.domain.webhook_url import check_webhook_url
 

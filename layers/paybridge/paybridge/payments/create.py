@@ -1,4 +1,4 @@
-"""Accepting a payment."""
+"""Accept a payment."""
 
 from __future__ import annotations
 
@@ -14,25 +14,12 @@ from paybridge.core.events import PAYMENT_CREATED
 from paybridge.core.ids import Ids
 from paybridge.database.database import Database
 from paybridge.payments.domain.events import payment_event
-from paybridge.payments.domain.payment import Payment, Status
+from paybridge.payments.domain.payment import PaymentOrder, new_payment
 from paybridge.payments.store import accepted_payments
 from paybridge.payments.store.accepted_payments import KeyClaim
 
 OPERATION: Final = "create_payment"
 ACCEPTED_STATUS: Final = 202
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PaymentOrder:
-    """What a merchant asks for, already checked; `amount_minor` is in minor units of `currency`."""
-
-    amount_minor: int
-    currency: str
-    description: str | None = None
-    metadata: dict[str, str] | None = None
-    webhook_url: str | None = None
-    customer: str | None = None
-    payment_method: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +32,7 @@ class IdempotentRequest:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The payment is accepted; `replayed` when an earlier request did it and this is its answer again."""
+    """The payment is accepted; `replayed` if this repeats the answer to an earlier request with the same key."""
 
     payment_id: UUID
     status: int
@@ -60,12 +47,12 @@ class KeyReused:
 
 @dataclass(frozen=True, slots=True)
 class KeyInFlight:
-    """An earlier request with this key has not ended yet."""
+    """An earlier request with this key is still running."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerExpired:
-    """The key made this payment, too long ago for its answer to be kept."""
+    """The key created this payment, but the answer is too old to be kept."""
 
     payment_id: UUID
 
@@ -83,12 +70,11 @@ def create_payment(
     request: IdempotentRequest,
     correlation_id: str,
 ) -> CreateOutcome:
-    """Writes the payment, its idempotency key and its first event at once, or gives the earlier answer for the key.
+    """Write the payment, its idempotency key and its first event, or return the earlier answer for the key.
 
-    Raises DatabaseUnavailable; nobody knows then whether the payment was written, and asking again with the same key
-    is safe.
+    Raises DatabaseUnavailable. The payment may or may not be written then; a retry with the same key is safe.
     """
-    payment = _new_payment(clock, ids, merchant_id, order, correlation_id)
+    payment = new_payment(order, id_=ids.new(), merchant_id=merchant_id, correlation_id=correlation_id, now=clock.now())
     event = payment_event(ids.new(), PAYMENT_CREATED, payment, payment.created_at)
     body = orjson.dumps(event.data)
     claim = KeyClaim(OPERATION, request.key, request.fingerprint, ACCEPTED_STATUS, body.decode())
@@ -111,22 +97,3 @@ def _earlier_answer(database: Database, merchant_id: UUID, request: IdempotentRe
     if earlier.response_body is None:
         return AnswerExpired(earlier.resource_id)
     return Answered(earlier.resource_id, earlier.response_status, earlier.response_body.encode(), replayed=True)
-
-
-def _new_payment(clock: Clock, ids: Ids, merchant_id: UUID, order: PaymentOrder, correlation_id: str) -> Payment:
-    now = clock.now()
-    return Payment(
-        id=ids.new(),
-        merchant_id=merchant_id,
-        amount_minor=order.amount_minor,
-        currency=order.currency,
-        status=Status.PENDING,
-        created_at=now,
-        updated_at=now,
-        correlation_id=correlation_id,
-        description=order.description,
-        metadata=order.metadata,
-        webhook_url=order.webhook_url,
-        customer=order.customer,
-        payment_method=order.payment_method,
-    )

@@ -1,8 +1,8 @@
-"""A payment, the statuses it goes through, and how the outside sees it."""
+"""A payment: its states and their transitions, its fields, and the view that merchants get."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -13,7 +13,7 @@ from paybridge.core.money import format_minor
 
 
 class Status(StrEnum):
-    """Where a payment stands."""
+    """The state of a payment."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -26,7 +26,7 @@ class Status(StrEnum):
     REFUNDED = "refunded"
 
 
-# The same list stands in the database as the trigger payments_transition_is_legal; a test holds the two equal.
+# The trigger payments_transition_is_legal repeats this table in the database; a test holds the two equal.
 TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.PENDING: frozenset({Status.PROCESSING, Status.REVIEW, Status.FAILED, Status.CANCELED}),
     Status.PROCESSING: frozenset(
@@ -42,24 +42,35 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.CANCELED: frozenset(),
 }
 
-# Statuses in which nothing more happens without somebody asking for it; `Prefer: wait` ends at these.
+# States that a payment leaves only when a merchant or an operator asks for it; `Prefer: wait` ends at these.
 SETTLED = frozenset(Status) - {Status.PENDING, Status.PROCESSING, Status.REVIEW}
 
 
 def ensure_transition(current: Status, target: Status) -> None:
-    """Raises IllegalTransition unless a payment may go from `current` to `target`."""
+    """Raise IllegalTransition unless a payment may go from `current` to `target`."""
     if target not in TRANSITIONS[current]:
         raise IllegalTransition(f"A payment cannot go from {current} to {target}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Payment:
-    """One payment as the database holds it; amounts are minor units of `currency`."""
+class PaymentOrder:
+    """What a merchant asks for, already validated; `amount_minor` is in minor units of `currency`."""
+
+    amount_minor: int
+    currency: str
+    description: str | None = None
+    metadata: dict[str, str] | None = None
+    webhook_url: str | None = None
+    customer: str | None = None
+    payment_method: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payment(PaymentOrder):
+    """One payment as the database holds it: the order and its state; amounts are minor units of `currency`."""
 
     id: UUID
     merchant_id: UUID
-    amount_minor: int
-    currency: str
     status: Status
     created_at: datetime
     updated_at: datetime
@@ -70,15 +81,26 @@ class Payment:
     capture: str = "automatic"
     failure_code: str | None = None
     failure_message: str | None = None
-    description: str | None = None
-    metadata: dict[str, str] | None = None
-    webhook_url: str | None = None
-    customer: str | None = None
-    payment_method: str | None = None
+
+
+_ORDERED = tuple(field.name for field in fields(PaymentOrder))
+
+
+def new_payment(order: PaymentOrder, *, id_: UUID, merchant_id: UUID, correlation_id: str, now: datetime) -> Payment:
+    """Turn an order into a pending payment."""
+    return Payment(
+        **{name: getattr(order, name) for name in _ORDERED},
+        id=id_,
+        merchant_id=merchant_id,
+        status=Status.PENDING,
+        created_at=now,
+        updated_at=now,
+        correlation_id=correlation_id,
+    )
 
 
 def payment_view(payment: Payment) -> dict[str, Any]:
-    """The payment as merchants see it in answers, events and webhooks: JSON-ready, amounts as decimal strings."""
+    """Return the payment as answers, events and webhooks show it: JSON-ready, amounts as decimal strings."""
     view: dict[str, Any] = {
         "payment_id": str(payment.id),
         "status": str(payment.status),

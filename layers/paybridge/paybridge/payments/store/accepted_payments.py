@@ -1,4 +1,4 @@
-"""Accepting a payment: the idempotency key, the payment and its first event, written by one statement."""
+"""Insert an accepted payment: one statement writes the idempotency key, the payment and its first event."""
 
 from __future__ import annotations
 
@@ -12,24 +12,20 @@ from paybridge.database.database import Database, Statement
 from paybridge.outbox.routes import route
 from paybridge.outbox.wake_up import IS_RELAY_BUSY, wake_relay
 from paybridge.payments.domain.payment import Payment
+from paybridge.payments.store.row import INSERTED_COLUMNS, INSERTED_VALUES, inserted_values
 
-# The three rows stand or fall together because they are one statement, which is also one round trip. A second request
-# with the same key waits at the primary key until the first commits (or for lock_timeout), then inserts nothing.
+# One statement writes all three rows or none, in one round trip. A second request with the same key waits at the
+# primary key until the first commits, or for lock_timeout, and then inserts nothing.
 _ACCEPT = Statement(f"""
     WITH key AS (
         INSERT INTO idempotency_keys (merchant_id, operation, key, fingerprint, resource_id, response_status,
                                       response_body, created_at)
-        VALUES (:merchant_id::uuid, :operation::text, :key::text, :fingerprint::bytea, :payment_id::uuid,
+        VALUES (:merchant_id::uuid, :operation::text, :key::text, :fingerprint::bytea, :id::uuid,
                 :response_status::smallint, :response_body::text, :created_at::timestamptz)
         ON CONFLICT DO NOTHING
         RETURNING resource_id
     ), payment AS (
-        INSERT INTO payments (id, merchant_id, amount_minor, currency, status, capture, description, metadata,
-                              webhook_url, customer, payment_method, correlation_id, created_at, updated_at)
-        SELECT key.resource_id, :merchant_id::uuid, :amount_minor::bigint, :currency::text, :status::text,
-               :capture::text, :description::text, :metadata::json, :webhook_url::text, :customer::text,
-               :payment_method::text, :correlation_id::text, :created_at::timestamptz, :created_at::timestamptz
-        FROM key
+        INSERT INTO payments ({INSERTED_COLUMNS}) SELECT {INSERTED_VALUES} FROM key
     )
     INSERT INTO outbox (id, payment_id, merchant_id, sequence, type, exchange, routing_key, body, correlation_id,
                         created_at)
@@ -48,7 +44,7 @@ _FIND_KEY = Statement("""
 
 @dataclass(frozen=True, slots=True)
 class KeyClaim:
-    """An idempotency key to take, and the answer to keep under it."""
+    """An idempotency key to take, the SHA-256 of the request body, and the answer to keep under the key."""
 
     operation: str
     key: str
@@ -59,9 +55,9 @@ class KeyClaim:
 
 @dataclass(frozen=True, slots=True)
 class KeyedAnswer:
-    """An idempotency key in use: the body it came with and the answer that was given.
+    """The answer kept under an idempotency key, and the SHA-256 of the request body it answered.
 
-    `response_body` is None once the answer has been cleared; the key itself stays taken.
+    `response_body` is None once the answer has expired. The key stays taken.
     """
 
     fingerprint: bytes
@@ -71,31 +67,19 @@ class KeyedAnswer:
 
 
 def insert(database: Database, payment: Payment, event: Event, claim: KeyClaim) -> bool:
-    """Writes all of it, or nothing (False) when the key is taken; raises LockTimeout while another writes the key.
+    """Write and commit all three rows and return True; return False, writing nothing, if the key is taken.
 
-    It is committed when this returns, and a relay that was waiting for a row has been woken.
+    Wakes a waiting relay. Raises LockTimeout while another request writes the same key, and DatabaseUnavailable.
     """
     exchange, routing_key = route(event.type)
     rows = database.run(
         _ACCEPT,
-        merchant_id=payment.merchant_id,
+        **inserted_values(payment),
         operation=claim.operation,
         key=claim.key,
         fingerprint=claim.fingerprint,
-        payment_id=payment.id,
         response_status=claim.response_status,
         response_body=claim.response_body,
-        created_at=payment.created_at,
-        amount_minor=payment.amount_minor,
-        currency=payment.currency,
-        status=str(payment.status),
-        capture=payment.capture,
-        description=payment.description,
-        metadata=orjson.dumps(payment.metadata).decode() if payment.metadata is not None else None,
-        webhook_url=payment.webhook_url,
-        customer=payment.customer,
-        payment_method=payment.payment_method,
-        correlation_id=payment.correlation_id,
         event_id=event.id,
         sequence=event.sequence,
         event_type=event.type,
@@ -109,6 +93,6 @@ def insert(database: Database, payment: Payment, event: Event, claim: KeyClaim) 
 
 
 def find_key(database: Database, merchant_id: UUID, operation: str, key: str) -> KeyedAnswer | None:
-    """What the key was used for."""
+    """Return the answer kept under the key, or None if the key is free."""
     rows = database.run(_FIND_KEY, merchant_id=merchant_id, operation=operation, key=key)
     return KeyedAnswer(*rows[0]) if rows else None

@@ -1,38 +1,58 @@
-"""How a row of `payments` becomes a Payment; every query that reads whole payments selects COLUMNS."""
+"""The row of a payment: every query that reads whole payments selects COLUMNS, and `payment_of` reads its rows."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import orjson
 
 from paybridge.payments.domain.payment import Payment, Status
 
-COLUMNS = (
-    "p.id, p.merchant_id, p.amount_minor, p.captured_minor, p.refunded_minor, p.currency, p.status, p.created_at,"
-    " p.updated_at, p.correlation_id, p.last_sequence, p.capture, p.failure_code, p.failure_message, p.description,"
-    " p.metadata, p.webhook_url, p.customer, p.payment_method"
-)
+# The columns of `payments` that make up a Payment, each named like its field, with their SQL types.
+COLUMN_TYPES: Final[Mapping[str, str]] = {
+    "id": "uuid",
+    "merchant_id": "uuid",
+    "amount_minor": "bigint",
+    "captured_minor": "bigint",
+    "refunded_minor": "bigint",
+    "currency": "text",
+    "status": "text",
+    "created_at": "timestamptz",
+    "updated_at": "timestamptz",
+    "correlation_id": "text",
+    "last_sequence": "integer",
+    "capture": "text",
+    "failure_code": "text",
+    "failure_message": "text",
+    "description": "text",
+    "metadata": "json",
+    "webhook_url": "text",
+    "customer": "text",
+    "payment_method": "text",
+}
+
+COLUMNS: Final = ", ".join(f"p.{name}" for name in COLUMN_TYPES)
+
+# These begin with the defaults of the table, which are those of Payment.
+_DEFAULTED: Final = frozenset({"captured_minor", "refunded_minor", "last_sequence", "failure_code", "failure_message"})
+_INSERTED: Final = tuple(name for name in COLUMN_TYPES if name not in _DEFAULTED)
+
+INSERTED_COLUMNS: Final = ", ".join(_INSERTED)
+INSERTED_VALUES: Final = ", ".join(f":{name}::{COLUMN_TYPES[name]}" for name in _INSERTED)
 
 
-def payment_of(row: list[Any]) -> Payment:
-    """The Payment of a row of COLUMNS."""
-    return Payment(
-        id=row[0],
-        merchant_id=row[1],
-        amount_minor=row[2],
-        captured_minor=row[3],
-        refunded_minor=row[4],
-        currency=row[5],
-        status=Status(row[6]),
-        created_at=row[7],
-        updated_at=row[8],
-        correlation_id=row[9],
-        last_sequence=row[10],
-        capture=row[11],
-        failure_code=row[12],
-        failure_message=row[13],
-        description=row[14],
-        metadata=row[15],
-        webhook_url=row[16],
-        customer=row[17],
-        payment_method=row[18],
-    )
+def payment_of(row: Sequence[Any]) -> Payment:
+    """Return the Payment in a row of COLUMNS."""
+    values = dict(zip(COLUMN_TYPES, row, strict=True))
+    values["status"] = Status(values["status"])
+    return Payment(**values)
+
+
+def inserted_values(payment: Payment) -> dict[str, Any]:
+    """Return the parameters of INSERTED_VALUES for a new payment."""
+    values = {name: getattr(payment, name) for name in _INSERTED}
+    values["status"] = str(payment.status)
+    if payment.metadata is not None:
+        values["metadata"] = orjson.dumps(payment.metadata).decode()
+    return values
