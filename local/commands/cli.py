@@ -102,13 +102,13 @@ def servers(settings: LocalSettings) -> None:
     with supervising(settings), stopping(Stack(settings)) as stack:
         print("Starting the servers", flush=True)
         stack.start_servers()
-        print("Ready; Ctrl-C stops them.", flush=True)
+        print("Ready. Ctrl-C stops them.", flush=True)
         while True:
             stack.watch(60)
 
 
 def supervise(settings: LocalSettings) -> None:
-    """What `up` leaves in the background: everything, until SIGTERM."""
+    """Run everything until SIGTERM; `up` leaves this in the background."""
     with supervising(settings), stopping(Stack(settings)) as stack:
         stack.start()
         supervision.ready_file(settings).touch()
@@ -147,14 +147,14 @@ def up(settings: LocalSettings) -> None:
 
 
 def down(settings: LocalSettings) -> None:
-    """Stop everything; the data stays."""
+    """Stop everything and keep the data."""
     running_supervisor = supervision.supervisor(settings)
     if running_supervisor is not None:
         running_supervisor.terminate()
         left_alive([running_supervisor], STOP_SECONDS_MAX)
     left = stop_recorded(settings.state_dir)
     if settings.compose:
-        # A supervisor that was killed could not stop them.
+        # A supervisor that was killed has not stopped them.
         compose.stop(settings)
     print("Stopped." if running_supervisor is not None or left else "Nothing was running.")
 
@@ -167,7 +167,7 @@ def logs(settings: LocalSettings) -> None:
 
 
 def demo(settings: LocalSettings, **api: str) -> None:
-    """Send a sample payment through a running stack; `api` says where, if not at the usual port."""
+    """Send a sample payment through a running stack. `api` names another address than the usual port."""
     # Its HTTP library takes long to load, and most commands do not need it.
     from local.commands.demo import run
 
@@ -180,7 +180,7 @@ def status(settings: LocalSettings) -> None:
 
 
 def clean(settings: LocalSettings) -> None:
-    """Stop everything and delete its data and logs; what was downloaded stays."""
+    """Stop everything and delete its data and logs. Downloads stay."""
     down(settings)
     postgres.remove_data(settings)
     if settings.compose:
@@ -192,16 +192,16 @@ def clean(settings: LocalSettings) -> None:
 def _run(
     settings: LocalSettings, stack: Stack, title: str, api: Callable[[], dict[str, str]] = dict, *more_addresses: str
 ) -> None:
-    """Start the stack, send the sample payment to where `api` says once it has started, and follow the logs."""
+    """Start the stack, send the sample payment to the address in `api`, and follow the logs."""
     with supervising(settings), stopping(stack):
-        # It holds why a stack in the background stopped, which is of no interest any more.
+        # It says why an earlier stack stopped.
         supervision.log_of(settings, ERRORS).unlink(missing_ok=True)
         print(title, flush=True)
         stack.start()
         demo(settings, **api())
         print("", _addresses(settings), *more_addresses, sep="\n")
-        print("", "Following the logs; Ctrl-C stops everything.", sep="\n", flush=True)
-        # These commands run until Ctrl-C or `make down`, so that is no failure from here on.
+        print("", "Following the logs. Ctrl-C stops everything.", sep="\n", flush=True)
+        # Ctrl-C and `make down` are how these commands end, so neither is a failure from here on.
         with suppress(KeyboardInterrupt, Terminated):
             LogFollower(settings.logs_dir, reader_for(settings.log_format)).follow(stack.watch)
 
@@ -209,20 +209,20 @@ def _run(
 COMMANDS = {
     "run": (run, "start everything, send a sample payment, follow the logs until Ctrl-C"),
     "up": (up, "start everything in the background and return when it is ready"),
-    "down": (down, "stop everything; the data stays"),
+    "down": (down, "stop everything and keep the data"),
     "logs": (logs, "follow the logs of a running stack"),
     "demo": (demo, "send a sample payment through a running stack"),
-    "status": (status, "list the running processes"),
+    "status": (status, "list the running processes, or say why none runs"),
     "clean": (clean, "stop everything and delete data and logs"),
     "sam-local": (sam_local, "run the functions by sam local, send a sample payment, follow the logs until Ctrl-C"),
     "localstack": (localstack, "deploy to an AWS emulator, send a sample payment, follow the logs until Ctrl-C"),
     "servers": (servers, "start PostgreSQL, RabbitMQ and the AWS fake alone, until Ctrl-C"),
-    "supervise": (supervise, "start everything without a terminal, until SIGTERM; `up` runs this"),
+    "supervise": (supervise, "run everything without a terminal until SIGTERM, as `up` does"),
 }
 
 
 def _show_until_ready(settings: LocalSettings, process: "subprocess.Popen[bytes]") -> None:
-    """Print the background process's progress; LocalError, with what it says, when it ends before it is ready."""
+    """Print the progress of the background process. Raises LocalError if it ends before it is ready."""
     deadline = time.monotonic() + UP_SECONDS_MAX
     with supervision.log_of(settings, SUPERVISOR).open(encoding="utf-8", errors="replace") as progress:
         while not supervision.ready_file(settings).exists():
@@ -231,7 +231,9 @@ def _show_until_ready(settings: LocalSettings, process: "subprocess.Popen[bytes]
             if ended:
                 raise LocalError(supervision.log_of(settings, ERRORS).read_text(encoding="utf-8").strip())
             if time.monotonic() > deadline:
-                raise LocalError(f"Paybridge was not ready after {UP_SECONDS_MAX} s.")
+                raise LocalError(
+                    f"Paybridge was not ready after {UP_SECONDS_MAX} s: see the logs in {settings.logs_dir}."
+                )
             time.sleep(0.05)
         print(progress.read(), end="", flush=True)
 

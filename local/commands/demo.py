@@ -1,4 +1,4 @@
-"""Sends one sample payment through a running stack and shows its way."""
+"""Send one sample payment through a running stack and show its timeline."""
 
 import time
 import uuid
@@ -11,7 +11,7 @@ from local.errors import LocalError
 from local.settings import LocalSettings
 from local.stack.seed import DEMO_API_KEY
 
-# Functions that are started for their first event, as in an emulator, take some seconds each.
+# In an emulator each function starts with its first event, which takes some seconds.
 COMPLETE_SECONDS_MAX = 60
 POLL_SECONDS = 0.1
 
@@ -19,7 +19,7 @@ POLL_SECONDS = 0.1
 def run(settings: LocalSettings, *, api_url: str | None = None, api_host: str | None = None) -> None:
     """Send the payment, wait for its verified webhook and print the timeline.
 
-    `api_url` is the API's address where that is not the usual one, `api_host` the Host that it wants to be called.
+    `api_url` replaces the usual address of the API. `api_host` is the Host header that an endpoint routes by.
     Raises LocalError when the stack does not answer or the webhook does not come within 60 s.
     """
     host = {"Host": api_host} if api_host else {}
@@ -65,7 +65,7 @@ def _send(merchant: httpx.Client, settings: LocalSettings) -> str:
 
 
 def _wait(merchant: httpx.Client, onlooker: httpx.Client, settings: LocalSettings, payment_id: str) -> list[Stage]:
-    """The payment's steps as soon as all have happened, or those that have when the time is up."""
+    """Return the payment's steps as soon as all have happened, or as they are when the time is up."""
     deadline = time.monotonic() + COMPLETE_SECONDS_MAX
     while True:
         events = _entries(merchant, f"/api/v1/payments/{payment_id}/events", "data")
@@ -77,11 +77,11 @@ def _wait(merchant: httpx.Client, onlooker: httpx.Client, settings: LocalSetting
 
 
 def _entries(client: httpx.Client, url: str, name: str) -> list[dict[str, Any]]:
-    """The list that a URL answers with, bare or under `name`."""
+    """Return the list that a URL answers with, bare or under `name`."""
     try:
         answer = client.get(url)
     except httpx.TransportError as error:
-        raise LocalError(f"{url} does not answer any more: {error}.") from None
+        raise LocalError(f"{url} no longer answers: {error}.") from None
     if answer.is_error:
         raise LocalError(f"{url} answers {answer.status_code}: {answer.text.strip()}")
     content = answer.json()

@@ -13,7 +13,7 @@ from local.settings import AWS_KEYS, AWS_REGION, PROJECT, PYTHON_PATH, LocalSett
 
 
 def show(settings: LocalSettings, payment_id: str) -> None:
-    """Print where the payment is, and why; raises LocalError when that cannot be told."""
+    """Print the payment's status and history. Raises LocalError when nothing runs or no payment is named."""
     if not running(settings.state_dir):
         raise LocalError(f"{nothing_runs(settings)} Start the stack with `make up`.")
     if not payment_id:

@@ -16,7 +16,7 @@ from local.stack.stack import ERRORS, SUPERVISOR, Stack
 
 @contextmanager
 def supervising(settings: LocalSettings) -> Iterator[None]:
-    """Record this process as the stack's supervisor; LocalError when there is another one."""
+    """Record this process as the stack's supervisor. Raises LocalError when there is another one."""
     if supervisor(settings) is not None:
         raise LocalError("Paybridge is up already: stop it with `make down`.")
     make_state_dir(settings)
@@ -32,7 +32,7 @@ def supervising(settings: LocalSettings) -> Iterator[None]:
 
 @contextmanager
 def stopping(stack: Stack) -> Iterator[Stack]:
-    """Stop the stack at the end of the block, whatever signals come and even if the terminal is gone."""
+    """Stop the stack at the end of the block, despite further signals and even if the terminal is gone."""
     try:
         yield stack
     finally:

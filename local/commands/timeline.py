@@ -1,4 +1,4 @@
-"""One payment's way through the system, told from its API timeline and from what the webhook sink received."""
+"""One payment's way through the system, from its API timeline and from the records of the webhook sink."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ Entry = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One step on the way; `at` is None as long as it has not happened."""
+    """One step on the way; `at` is None until it happens."""
 
     name: str
     at: datetime | None
 
 
 def stages_of(events: Iterable[Entry], received: Iterable[Entry]) -> list[Stage]:
-    """The six steps from acceptance to verified webhook, in the order of the story.
+    """Return the six steps from acceptance to verified webhook, in order.
 
     `events` are the entries of `GET /payments/{id}/events`, `received` those of the sink's `/received`.
     """
@@ -37,7 +37,7 @@ def is_complete(stages: Iterable[Stage]) -> bool:
 
 
 def render(stages: list[Stage]) -> str:
-    """One line a step, with milliseconds since the first."""
+    """Return one line a step, with milliseconds since the first."""
     begin = stages[0].at
     return "\n".join(_line(stage, begin) for stage in stages)
 

@@ -47,7 +47,7 @@ def check_given(settings: LocalSettings) -> None:
 
 
 @contextmanager
-def told_in_a_sentence(settings: LocalSettings) -> Iterator[None]:
+def errors_as_a_sentence(settings: LocalSettings) -> Iterator[None]:
     """Raises LocalError for what the endpoint refuses within the block: one of the user's may lack a whole service."""
     from botocore.exceptions import BotoCoreError, ClientError
 

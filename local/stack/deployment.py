@@ -1,4 +1,4 @@
-"""The stack as it was deployed to an endpoint: what its functions are called there, and what the endpoint left out."""
+"""The stack as deployed to an endpoint: the names of its functions there, and what the endpoint left out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ ALIAS = "live"
 
 
 @dataclass(frozen=True, slots=True)
-class Deployment:
-    """Names of the functions by logical id, where there is an alias its ARN, and the id of the HTTP API, if any."""
+class DeployedStack:
+    """Name of each function by logical id (its alias's ARN if it has an alias), and the id of the HTTP API, if any."""
 
     functions: Mapping[str, str]
     api_id: str | None
 
 
-def read(settings: LocalSettings) -> Deployment:
-    """What CloudFormation says is deployed."""
+def read(settings: LocalSettings) -> DeployedStack:
+    """Ask CloudFormation what is deployed."""
     resources = aws.client(settings, "cloudformation").describe_stack_resources(StackName=STACK_NAME)["StackResources"]
     physical = {item["LogicalResourceId"]: (item["ResourceType"], item["PhysicalResourceId"]) for item in resources}
     functions = {}
@@ -31,10 +31,10 @@ def read(settings: LocalSettings) -> Deployment:
             # SAM's name for the alias of a function; its physical id is its ARN.
             _, functions[logical_id] = physical.get(f"{logical_id}Alias{ALIAS}", (kind, name))
     apis = [name for kind, name in physical.values() if kind == "AWS::ApiGatewayV2::Api"]
-    return Deployment(functions, apis[0] if apis else None)
+    return DeployedStack(functions, apis[0] if apis else None)
 
 
-def complete_api(settings: LocalSettings, deployment: Deployment, template: Template) -> None:
+def complete_api(settings: LocalSettings, deployment: DeployedStack, template: Template) -> None:
     """Give the HTTP API the routes that an endpoint does not read from the API's OpenAPI body."""
     if deployment.api_id is None:
         return
@@ -46,7 +46,7 @@ def complete_api(settings: LocalSettings, deployment: Deployment, template: Temp
             _add_routes(settings, deployment, function)
 
 
-def _add_routes(settings: LocalSettings, deployment: Deployment, function: FunctionDefinition) -> None:
+def _add_routes(settings: LocalSettings, deployment: DeployedStack, function: FunctionDefinition) -> None:
     api = aws.client(settings, "apigatewayv2")
     integration = api.create_integration(
         ApiId=deployment.api_id,
@@ -59,8 +59,8 @@ def _add_routes(settings: LocalSettings, deployment: Deployment, function: Funct
         api.create_route(ApiId=deployment.api_id, RouteKey=f"{event.method} {event.path}", Target=target)
 
 
-def fire_schedules(settings: LocalSettings, deployment: Deployment, template: Template) -> None:
-    """Invoke what is scheduled for the first time: a rate begins to count when it is made, and nobody waits for it."""
+def fire_schedules(settings: LocalSettings, deployment: DeployedStack, template: Template) -> None:
+    """Invoke each scheduled function once now: its first regular run is a whole period away."""
     client = aws.client(settings, "lambda")
     for function in template.functions.values():
         for schedule in function.schedules:
@@ -72,9 +72,9 @@ def fire_schedules(settings: LocalSettings, deployment: Deployment, template: Te
 
 
 def remove(settings: LocalSettings) -> bool:
-    """Delete the stack from an endpoint that goes on running, where its schedules would call functions for ever.
+    """Delete the stack from an endpoint that keeps running, where its schedules would invoke functions forever.
 
-    False where the endpoint does not answer.
+    Return False if the endpoint does not answer.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -85,15 +85,15 @@ def remove(settings: LocalSettings) -> bool:
     return True
 
 
-def api_host(settings: LocalSettings, deployment: Deployment) -> str | None:
-    """The Host by which the endpoint knows requests to the HTTP API; None where it has none."""
+def api_host(settings: LocalSettings, deployment: DeployedStack) -> str | None:
+    """Return the Host header by which the endpoint routes to the HTTP API, or None if it has none."""
     if deployment.api_id is None:
         return None
     return f"{deployment.api_id}.execute-api.localhost:{urlsplit(settings.aws_url).port}"
 
 
 def _arn(settings: LocalSettings, function: str) -> str:
-    """The ARN of a function that may be known by its name only."""
+    """Return the ARN of a function that is given by name or ARN."""
     if function.startswith("arn:"):
         return function
     configuration = aws.client(settings, "lambda").get_function_configuration(FunctionName=function)

@@ -1,7 +1,7 @@
-"""`python -m local.stack.forward HOST PORT…`: passes connections to HOST on to the same port of 127.0.0.1.
+"""`python -m local.stack.forward HOST PORT…`: forward connections from HOST to the same port of 127.0.0.1.
 
 The servers of the stack listen on loopback only, where a container cannot reach them. HOST is the address that this
-machine has in Docker's own network: nobody but containers of this machine comes in by it.
+machine has in Docker's own network. Only containers of this machine reach it.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ FORWARDING = b"forwarding"
 
 
 def is_own_address(host: str) -> bool:
-    """Whether this machine can listen on the address."""
+    """Return whether this machine can listen on the address."""
     with socket.socket() as probe:
         try:
             probe.bind((host, 0))
@@ -50,7 +50,7 @@ async def _pass_on(port: int, reader: asyncio.StreamReader, writer: asyncio.Stre
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Until one side ends, which ends the other."""
+    """Copy until one side ends, then close the other."""
     with contextlib.suppress(OSError):
         while chunk := await reader.read(CHUNK_BYTES):
             writer.write(chunk)

@@ -1,8 +1,8 @@
-"""The offline stack with the functions at an AWS-compatible endpoint: `sam deploy` of the very `template.yaml`.
+"""The offline stack with the functions at an AWS-compatible endpoint: `sam deploy` of `template.yaml`.
 
-The endpoint is MiniStack, which this starts, or one that the user runs. What no emulator has, this adds: the routes of
-the HTTP API where its OpenAPI body is not read, the RabbitMQ mapping, and schedules that fire. What has to be left out
-of the template, `sam.fit_to_emulators` says.
+The endpoint is MiniStack, which the stack starts, or one that the user runs. The stack adds what emulators lack: routes
+of the HTTP API where its OpenAPI body is ignored, the RabbitMQ mapping, and schedules that fire.
+`sam.fit_to_emulators` removes from the template what emulators refuse.
 """
 
 import secrets
@@ -15,17 +15,17 @@ from local.errors import LocalError
 from local.servers import aws, ministack
 from local.settings import PROJECT
 from local.stack import deployment, sam, seed
-from local.stack.deployment import Deployment
+from local.stack.deployment import DeployedStack
 from local.stack.sam import STACK_NAME
 from local.stack.stack import PORTS, Stack
 
 
 @dataclass
 class LocalStack(Stack):
-    """Started and stopped as `Stack` is."""
+    """A stack whose functions run at the endpoint."""
 
-    deployed: Deployment | None = None
-    # Also of a deployment that failed or was given up something is left.
+    deployed: DeployedStack | None = None
+    # A deployment that failed or was interrupted leaves resources behind as well.
     _has_begun: bool = False
     _template: Path | None = None
     _release: str = field(default_factory=lambda: secrets.token_hex(16))
@@ -34,9 +34,9 @@ class LocalStack(Stack):
     def start(self) -> None:
         """Start everything, deploy, and return when payments can be sent. Raises LocalError."""
         if self.settings.workers:
-            raise LocalError("Workers take no part in a deployment: unset PAYBRIDGE_LOCAL_WORKERS.")
+            raise LocalError("Workers cannot be deployed: unset PAYBRIDGE_LOCAL_WORKERS.")
         if self.settings.compose:
-            raise LocalError("The AWS fake of compose.yaml deploys nothing: unset PAYBRIDGE_LOCAL_COMPOSE.")
+            raise LocalError("The AWS fake of compose.yaml cannot deploy a template: unset PAYBRIDGE_LOCAL_COMPOSE.")
         if self.settings.aws_endpoint:
             aws.check_given(self.settings)
         else:
@@ -44,11 +44,11 @@ class LocalStack(Stack):
             self.settings = replace(self.settings, container_host="")
         ports = [name for name in PORTS if name != "lambda_port"]
         parts = [self._start_postgres, self._start_rabbitmq, self._start_gateway, self._start_sink]
-        deploy = aws.told_in_a_sentence(self.settings)(self._start_endpoint_and_deploy)
+        deploy = aws.errors_as_a_sentence(self.settings)(self._start_endpoint_and_deploy)
         self._start(ports, [*parts, self._build, deploy])
 
     def stop(self) -> None:
-        """Stop all that this stack has started, and take it off an endpoint that goes on running."""
+        """Stop everything this stack has started, and delete it from an endpoint that keeps running."""
         if self._has_begun and self.settings.aws_endpoint and not deployment.remove(self.settings):
             self.progress.note(
                 f"{self.settings.aws_endpoint} does not answer: the stack {STACK_NAME} stays deployed there"
@@ -57,13 +57,13 @@ class LocalStack(Stack):
 
     @property
     def parameters(self) -> dict[str, str]:
-        """The values of the template's parameters."""
-        # A release of its own, so that every deployment publishes versions with the addresses of today.
+        """Return the values of the template's parameters."""
+        # A new release each time, so that every deployment publishes versions with today's addresses.
         return {**super().parameters, "Architecture": aws.processor(), "Release": self._release}
 
     def _build(self) -> None:
         with self.progress.step("functions and layer built (sam build)"):
-            # An endpoint of the user's may run the functions in containers, which are as Lambda is.
+            # The user's endpoint may run the functions in containers, as Lambda does.
             platform = aws.processor() if self.settings.aws_endpoint else sam.HOST
             self._template = sam.build(self.settings, self.processes, platform)
             sam.fit_to_emulators(self._template)
@@ -101,14 +101,14 @@ class LocalStack(Stack):
         seed.create_archive_and_bus(self.settings)
 
     def _bridge_arguments(self) -> list[str]:
-        """The bridge runs no functions here but invokes them at the endpoint."""
+        """Return the arguments for a bridge that invokes the functions at the endpoint."""
         assert self.deployed is not None
         arguments = [*super()._bridge_arguments(), f"--lambda-endpoint={self.settings.aws_url}"]
         arguments += [f"--lambda-name={logical_id}={name}" for logical_id, name in self.deployed.functions.items()]
         return [*arguments, "--no-schedules"] if self._is_ministack() else arguments
 
     def _is_ministack(self) -> bool:
-        """MiniStack's Scheduler fires, where the bridge has to for others, and its log has what the functions log."""
+        """Return whether the endpoint is MiniStack. Its Scheduler fires and its log holds the functions' logs."""
         return ministack.is_here(self.settings)
 
     def _read_template(self) -> Template:

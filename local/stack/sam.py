@@ -1,4 +1,4 @@
-"""The sam command: builds the functions of `template.yaml`, deploys them to an endpoint, follows their logs."""
+"""The sam command: build the functions of `template.yaml`, deploy them to an endpoint, follow their logs."""
 
 import os
 import sys
@@ -17,16 +17,16 @@ from local.settings import AWS_KEYS, AWS_REGION, PROJECT, LocalSettings
 SAM = PROJECT / ".venv-sam" / "bin" / "sam"
 STACK_NAME = "paybridge-local"
 ARTIFACTS_BUCKET = "paybridge-local-artifacts"
-# What the layer's makefile calls wheels for this machine instead of Lambda's own platform.
+# The layer's makefile calls this machine's platform so, as opposed to Lambda's.
 HOST = "host"
-# The first time it fetches Lambda's image and builds one with the layer.
+# The first start fetches Lambda's image and builds one with the layer.
 START_LAMBDA_SECONDS_MAX = 900
-# None of samconfig.toml, whose deployments are real ones.
+# An environment that samconfig.toml does not have: its deployments are real ones.
 NO_CONFIGURATION = ("--config-env", "offline")
 
 
 def build(settings: LocalSettings, processes: Processes, platform: str) -> Path:
-    """Build functions and layer for a platform of the layer's makefile; returns the built template. Raises LocalError.
+    """Build functions and layer for a platform of the layer's makefile. Return the built template. Raises LocalError.
 
     For `host` the layer fits MiniStack's Python, which runs the functions.
     """
@@ -41,11 +41,11 @@ def build(settings: LocalSettings, processes: Processes, platform: str) -> Path:
 
 
 def fit_to_emulators(template: Path) -> None:
-    """Take four things out of a built template that the emulators do not know, and nothing else.
+    """Remove from a built template the four things that the emulators do not know.
 
-    CodeDeploy, which no emulator has, moves aliases gradually on AWS; without it they move at once, and the hook that
-    it calls is deployed but not called. The others are MiniStack's: it has no alarms over several metrics, no schedules
-    of rotations, and applies the pattern for the name of an SSM parameter to that parameter's value.
+    No emulator has CodeDeploy, which moves aliases gradually on AWS. Without it they move at once, and its hook is
+    deployed but not called. The other three are for MiniStack: it has no alarms over several metrics and no schedules
+    of rotations, and it applies the pattern for the name of an SSM parameter to that parameter's value.
     """
     document = yaml.safe_load(template.read_text(encoding="utf-8"))
     for parameter in document["Parameters"].values():
@@ -66,14 +66,14 @@ def _is_unknown(resource: Mapping[str, Any]) -> bool:
 
 
 def name_endpoint(template: Path, url: str) -> None:
-    """Tell the functions of a built template where AWS is: `sam local` passes on no variable that is not in it."""
+    """Add AWS_ENDPOINT_URL to a built template: `sam local` passes on only variables that are in the template."""
     document = yaml.safe_load(template.read_text(encoding="utf-8"))
     document["Globals"]["Function"]["Environment"]["Variables"]["AWS_ENDPOINT_URL"] = url
     template.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
 
 
 def deploy(settings: LocalSettings, processes: Processes, template: Path, parameters: Mapping[str, str]) -> None:
-    """Deploy a built template to the stack's endpoint, as `sam deploy` does it on AWS. Raises LocalError."""
+    """Deploy a built template to the stack's endpoint with `sam deploy`. Raises LocalError."""
     s3 = aws.client(settings, "s3")
     if ARTIFACTS_BUCKET not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
         s3.create_bucket(Bucket=ARTIFACTS_BUCKET, CreateBucketConfiguration={"LocationConstraint": AWS_REGION})
@@ -81,7 +81,7 @@ def deploy(settings: LocalSettings, processes: Processes, template: Path, parame
     command += ["--stack-name", STACK_NAME, "--s3-bucket", ARTIFACTS_BUCKET, "--capabilities", "CAPABILITY_IAM"]
     command += ["--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar", *overrides(parameters)]
     try:
-        # Asking every 5 s, as for AWS, takes longer than everything else here.
+        # sam's default of 5 s between polls would take longer than the deployment.
         processes.run_tool(command, environment(settings, {"SAM_CLI_POLL_DELAY": "0.5"}))
     except StoppingError:
         raise
@@ -91,7 +91,7 @@ def deploy(settings: LocalSettings, processes: Processes, template: Path, parame
 
 
 def _failures(settings: LocalSettings) -> str:
-    """Which resources failed and why, as CloudFormation says; empty where it came to none."""
+    """Return which resources failed and why, from CloudFormation; empty if it got to none."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
@@ -111,14 +111,14 @@ def start_lambda(
     *,
     has_image: bool,
 ) -> Child:
-    """Start `sam local start-lambda` with one container for each of the functions, and return when it listens.
+    """Start `sam local start-lambda` with one container for each function, and return when it listens.
 
-    Without its image, `has_image`, Lambda's is fetched first, which takes minutes. Raises LocalError.
+    Unless `has_image`, sam fetches Lambda's image first, which takes minutes. Raises LocalError.
     """
     command: list[str | Path] = [SAM, "local", "start-lambda", *functions, *NO_CONFIGURATION]
     command += ["--template-file", template, "--host", "127.0.0.1", "--port", str(settings.lambda_port)]
     command += ["--warm-containers", "EAGER", "--no-watch", *overrides(parameters)]
-    # Otherwise it asks the registry even for what is here, which fails offline.
+    # Without the option sam asks the registry even for an image that is here, which fails offline.
     command += ["--skip-pull-image"] if has_image else []
     child = processes.start("sam", command, environment(settings))
     processes.wait_until_ready(child, lambda: accepts_connections(settings.lambda_port), START_LAMBDA_SECONDS_MAX)
@@ -126,25 +126,25 @@ def start_lambda(
 
 
 def follow_logs(settings: LocalSettings, processes: Processes) -> Child:
-    """Start writing what the deployed functions log to the stack's logs."""
+    """Start copying the logs of the deployed functions into the stack's logs."""
     command: list[str | Path] = [SAM, "logs", *NO_CONFIGURATION, "--stack-name", STACK_NAME, "--tail"]
     return processes.start("functions", command, environment(settings))
 
 
 def overrides(parameters: Mapping[str, str]) -> Sequence[str]:
-    """The option that gives values to the template's parameters."""
+    """Return the option that sets the template's parameters."""
     return ["--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items())]
 
 
 def environment(settings: LocalSettings, more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """An environment in which AWS is the stack's endpoint: nothing is left of the user's own account."""
+    """Return an environment in which AWS is the stack's endpoint, without any trace of the user's own account."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return {
         **own,
         **AWS_KEYS,
         "AWS_ENDPOINT_URL": settings.aws_url,
         "AWS_DEFAULT_REGION": AWS_REGION,
-        # Neither a profile nor a session of the user's is looked for.
+        # Keep sam from looking for the user's profiles and sessions.
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "SAM_CLI_TELEMETRY": "0",
@@ -156,4 +156,6 @@ def environment(settings: LocalSettings, more: Mapping[str, str] | None = None) 
 
 def _require() -> None:
     if not SAM.exists():
-        raise MissingToolError(f"sam is not installed in {SAM.parents[1]}: `make localstack` installs it.")
+        raise MissingToolError(
+            f"sam is not installed in {SAM.parents[1]}: `make sam-local` and `make localstack` install it."
+        )

@@ -21,7 +21,7 @@ IMAGE = "public.ecr.aws/lambda/python:3.13-{}"
 
 @dataclass
 class SamLocal(Stack):
-    """Started and stopped as `Stack` is."""
+    """A stack whose functions run in containers."""
 
     _template: Path | None = None
     _is_built: threading.Event = field(init=False, default_factory=threading.Event)
@@ -29,7 +29,7 @@ class SamLocal(Stack):
     def start(self) -> None:
         """Start everything and return when payments can be sent. Raises LocalError."""
         if self.settings.workers:
-            raise LocalError("Workers are no functions: unset PAYBRIDGE_LOCAL_WORKERS.")
+            raise LocalError("`sam local` runs functions, not workers: unset PAYBRIDGE_LOCAL_WORKERS.")
         if not docker.is_usable():
             raise MissingToolError("`sam local` runs the functions in Docker, which does not answer: start Docker.")
         self.settings = replace(self.settings, container_host=docker.host_address(self.settings))
@@ -38,11 +38,11 @@ class SamLocal(Stack):
 
     @property
     def parameters(self) -> dict[str, str]:
-        """The values of the template's parameters."""
+        """Return the values of the template's parameters."""
         return {**super().parameters, "Architecture": aws.processor()}
 
     def start_functions(self) -> None:
-        """Start the containers and what is in front of them."""
+        """Start the containers and the bridge in front of them."""
         self.processes.wait_while_starting(self._is_built.is_set)
         with self.progress.step("functions in containers (sam local start-lambda)"):
             self._start_forwarding()
@@ -65,7 +65,7 @@ class SamLocal(Stack):
         )
 
     def _all_parameters(self) -> dict[str, str]:
-        """With the values of those that stand in SSM, where `sam local` does not look."""
+        """Return the parameters with the values of those in SSM, which `sam local` does not read."""
         declared = load_yaml((PROJECT / "template.yaml").read_text(encoding="utf-8"), "template.yaml")["Parameters"]
         in_ssm = {
             name: seed.parameter(self.settings, parameter["Default"])
@@ -75,5 +75,5 @@ class SamLocal(Stack):
         return {**in_ssm, **self.parameters}
 
     def _bridge_arguments(self) -> list[str]:
-        """The bridge runs no functions itself."""
+        """Return the arguments for a bridge that invokes the containers."""
         return [*super()._bridge_arguments(), f"--lambda-endpoint={self.settings.lambda_url}"]

@@ -1,6 +1,6 @@
-"""What the functions find in their surroundings: SSM parameters, secrets, and merchants with API keys.
+"""What the functions find when they start: SSM parameters, secrets, and merchants with API keys.
 
-The keys are public, and good for the offline stack only.
+The keys are public and work on the offline stack only.
 """
 
 import json
@@ -21,7 +21,10 @@ EVENT_BUS = "paybridge-local"
 
 
 def write_aws(settings: LocalSettings, postgres_url: str, amqp_url: str) -> None:
-    """Write the secrets and parameters that `template.yaml` names into the AWS fake; `amqp_url` is the functions'."""
+    """Write the secrets and parameters that `template.yaml` names to the AWS fake.
+
+    `amqp_url` has the login of the functions.
+    """
     secrets = aws.client(settings, "secretsmanager")
     database = urlsplit(postgres_url)
     database_secret = _put_secret(secrets, "paybridge/local/database", _credentials(postgres_url))
@@ -57,7 +60,7 @@ def write_aws(settings: LocalSettings, postgres_url: str, amqp_url: str) -> None
 
 
 def create_archive_and_bus(settings: LocalSettings) -> None:
-    """Make the bucket and the event bus that the parameters name, where they are not there yet."""
+    """Create the bucket and the event bus that the parameters name, unless they exist."""
     s3, events = aws.client(settings, "s3"), aws.client(settings, "events")
     if ARCHIVE_BUCKET not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
         s3.create_bucket(Bucket=ARCHIVE_BUCKET, CreateBucketConfiguration={"LocationConstraint": AWS_REGION})
@@ -66,12 +69,12 @@ def create_archive_and_bus(settings: LocalSettings) -> None:
 
 
 def parameter(settings: LocalSettings, name: str) -> str:
-    """The value of one SSM parameter in the AWS fake."""
+    """Return the value of one SSM parameter in the AWS fake."""
     return str(aws.client(settings, "ssm").get_parameter(Name=name)["Parameter"]["Value"])
 
 
 def migrate_and_register(postgres_url: str) -> None:
-    """Bring the schema up to date, then make the demo merchants and the operator known."""
+    """Migrate the schema, then register the demo merchants and the operator."""
     from paybridge.access.register import register_merchant
     from paybridge.database.connecting import DatabaseAddress
     from paybridge.database.database import Database
@@ -95,7 +98,7 @@ def migrate_and_register(postgres_url: str) -> None:
 
 
 def _is_at(postgres_url: str, revision: str) -> bool:
-    """Whether the schema is at this revision."""
+    """Return whether the schema is at this revision."""
     with closing(connect(postgres_url)) as connection:
         if connection.run("SELECT to_regclass('alembic_version')") == [[None]]:
             return False
@@ -103,7 +106,7 @@ def _is_at(postgres_url: str, revision: str) -> bool:
 
 
 def _put_secret(client: Any, name: str, value: dict[str, str]) -> str:
-    """Create or replace a secret and give its ARN."""
+    """Create or replace a secret and return its ARN."""
     text = json.dumps(value)
     try:
         return str(client.create_secret(Name=name, SecretString=text)["ARN"])
@@ -117,6 +120,6 @@ def _credentials(url: str) -> dict[str, str]:
 
 
 def _place_of(url: str) -> str:
-    """The URL without credentials and virtual host, which the functions get from elsewhere."""
+    """Return the URL without login and virtual host, which the functions read elsewhere."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], "", "", ""))

@@ -26,9 +26,9 @@ START_SECONDS_MAX = 60
 # The bridge waits for RabbitMQ, which takes longest.
 BRIDGE_SECONDS_MAX = rabbitmq.START_SECONDS_MAX + START_SECONDS_MAX
 BRIDGE_READY = b"ready: API"
-# Output and errors of the process that `up` leaves in the background: open already when the stack starts.
+# Log files for output and errors of the process that `up` leaves in the background.
 SUPERVISOR, ERRORS = "supervisor", "errors"
-# Where the offline stack differs from the template's defaults; delays are short, because a person waits for them.
+# Where the offline stack differs from the template's defaults. Delays are short because a person waits.
 PARAMETERS = {
     "EnvironmentName": "local",
     "DatabaseTls": "disable",
@@ -65,7 +65,7 @@ class Urls:
 
 @dataclass(slots=True)
 class Stack:
-    """One stack; use it as a context manager, or call `start` and, whatever happens, `stop`."""
+    """One stack. Use it as a context manager, or call `start` and, in any case, `stop`."""
 
     settings: LocalSettings
     progress: Progress = field(default_factory=Progress)
@@ -101,12 +101,12 @@ class Stack:
 
     @property
     def _vhost(self) -> str:
-        """The virtual host that the broker's URL names."""
+        """Return the virtual host that the broker's URL names."""
         return unquote(urlsplit(rabbitmq.amqp_url_of(self.settings)).path[1:]) or "/"
 
     @property
     def parameters(self) -> dict[str, str]:
-        """The values of the template's parameters."""
+        """Return the values of the template's parameters."""
         shards = self.settings.payment_shards or topology.payment_shards()
         networks = PARAMETERS["WebhookLocalNetworks"]
         if self.settings.container_host:
@@ -117,7 +117,7 @@ class Stack:
     def start(self) -> None:
         """Start everything and return when payments can be sent.
 
-        Raises LocalError with a sentence for the user; nothing is left running then.
+        Raises LocalError with a sentence for the user, and leaves nothing running then.
         """
         # The functions run on this machine.
         self.settings = replace(self.settings, container_host="")
@@ -131,9 +131,9 @@ class Stack:
         self._start(ports, [self._start_postgres, self._start_rabbitmq, self._start_moto])
 
     def declare_topology(self) -> None:
-        """Declare queues and, on a broker of our own, the functions' users: part of `start`, or after its data is lost.
+        """Declare queues and, on the stack's own broker, the functions' users.
 
-        Raises LocalError when the broker refuses.
+        `start` does this; do it again after the broker lost its data. Raises LocalError when the broker refuses.
         """
         shards, management_url = self.settings.payment_shards, self.broker.management_url
         topology.declare(management_url, self._vhost, payment_shards=shards)
@@ -141,7 +141,7 @@ class Stack:
             topology.declare_functions_users(management_url, self._vhost, payment_shards=shards)
 
     def start_functions(self) -> None:
-        """Start the functions with what is in front of them: part of `start`, or again after they were stopped."""
+        """Start the functions and the bridge in front of them, in `start` or after they were stopped."""
         settings = self.settings
         with self.progress.step(f"functions, schedules and queue mappings; API on port {settings.api_port}"):
             log = self.processes.log_of("bridge")
@@ -162,19 +162,19 @@ class Stack:
         return arguments
 
     def start_workers(self) -> None:
-        """Start the workers that `settings` ask for: part of `start`, or after the functions were started again."""
+        """Start the workers that the settings ask for, in `start` or after the functions were started again."""
         if self.settings.workers:
-            with self.progress.step("workers in the place of the relay and the queue mappings"):
+            with self.progress.step("workers in place of the relay and the queue mappings"):
                 workers.start(self.settings, self.processes, self.parameters, self._environment())
 
     def stop(self) -> None:
-        """Stop all that this stack has started."""
+        """Stop everything this stack has started."""
         self.processes.stop()
         if self.settings.compose:
             compose.stop(self.settings)
 
     def watch(self, seconds: float) -> None:
-        """Wait `seconds` and raise ServerDiedError as soon as a process of the stack has ended by itself."""
+        """Wait `seconds`. Raises ServerDiedError as soon as a process of the stack ends unexpectedly."""
         deadline = time.monotonic() + seconds
         while True:
             dead = self.processes.first_dead()
@@ -185,7 +185,7 @@ class Stack:
             time.sleep(0.2)
 
     def _start(self, ports: Iterable[str], parts: list[Callable[[], None]]) -> None:
-        # What an earlier stack in this folder has left behind, after a crash of the machine or a kill -9.
+        # An earlier stack in this folder may have left processes behind, after a crash or a kill -9.
         stop_recorded(self.settings.state_dir)
         self._remove_old_logs()
         self.settings.record_container_host()
@@ -206,7 +206,7 @@ class Stack:
                 log.unlink()
 
     def _is_given(self, port: str) -> bool:
-        """Whether the server of this port is one that the user runs."""
+        """Return whether the user runs the server of this port."""
         if port == "postgres_port":
             return bool(self.settings.postgres_url)
         if port == "aws_port":
@@ -219,7 +219,7 @@ class Stack:
                 for finished in as_completed([pool.submit(part) for part in parts]):
                     finished.result()
             except BaseException:
-                # The other parts notice it and return; the pool waits for them.
+                # The other parts notice this and return. The pool waits for them.
                 self.processes.stop()
                 raise
 
@@ -247,7 +247,7 @@ class Stack:
     def _start_moto(self) -> None:
         with self.progress.step(f"AWS fake on port {self.settings.aws_port}"):
             moto.start(self.settings, self.processes)
-            with aws.told_in_a_sentence(self.settings):
+            with aws.errors_as_a_sentence(self.settings):
                 self._write_aws()
 
     def _write_aws(self) -> None:
@@ -255,13 +255,13 @@ class Stack:
         seed.write_aws(settings, postgres.database_url_of(settings), rabbitmq.functions_url_of(settings))
 
     def _start_moto_and_functions(self) -> None:
-        """The functions start while RabbitMQ does, as soon as there is what the first of them looks for."""
+        """Start the functions while RabbitMQ starts, as soon as the database and the parameters are there."""
         self._start_moto()
         self.processes.wait_while_starting(lambda: self._is_migrated.is_set() and self._is_broker_on_its_way())
         self.start_functions()
 
     def _is_broker_on_its_way(self) -> bool:
-        """Whether it has been found; before the first start ever it is downloaded, which takes minutes."""
+        """Return whether RabbitMQ has been found. Its first start downloads it, which takes minutes."""
         names = [child.name for child in list(self.processes.children)]
         return bool(self.settings.rabbitmq_url) or "rabbitmq" in names
 
@@ -282,7 +282,7 @@ class Stack:
             self._wait_until_healthy(child, settings.sink_url)
 
     def _start_forwarding(self) -> None:
-        """From the address that containers call to our loopback, where Docker Desktop does not lead by itself."""
+        """Forward from the address that containers call to loopback, unless Docker Desktop does."""
         settings = self.settings
         if not is_own_address(settings.container_host):
             return
@@ -304,7 +304,7 @@ class Stack:
         self.processes.wait_until_ready(child, lambda: answers(f"{url}/health"), START_SECONDS_MAX)
 
     def _environment(self) -> dict[str, str]:
-        """The environment of our own Python processes: these settings, the AWS fake and the import paths."""
+        """Return the environment of our own Python processes: settings, AWS fake and import paths."""
         endpoint = {
             "AWS_ENDPOINT_URL": self.settings.aws_url,
             "AWS_REGION": AWS_REGION,
@@ -316,5 +316,5 @@ class Stack:
 
 
 def _load_libraries() -> None:
-    """What declares the topology is loaded while RabbitMQ starts."""
+    """Import what declares the topology while RabbitMQ starts."""
     importlib.import_module("httpx")

@@ -1,4 +1,4 @@
-"""Declares the broker topology of `infra/topology.json` through RabbitMQ's management API, as often as one likes."""
+"""Declare the broker topology of `infra/topology.json` through RabbitMQ's management API. Repeating it is harmless."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TOPOLOGY_FILE = PROJECT / "infra" / "topology.json"
 PAYMENTS_QUEUE = "payments.new"
 TIMEOUT_SECONDS = 20
 HASH_EXCHANGE_TYPE = "x-consistent-hash"
-# The key of a binding to such an exchange is the share that the queue gets of the hash: the same for each shard.
+# The routing key of a binding to such an exchange is the queue's weight: the same for each shard.
 SHARD_WEIGHT = "1"
 
 
@@ -29,9 +29,9 @@ def declare(
 ) -> None:
     """Declare exchanges, policies, queues and bindings in `vhost` of the broker; 0 shards means the file's number.
 
-    `management_url` is like `http://user:password@host:15672`. What is there already stays as it is, but for bindings
-    of another number of shards, which go last. A queue that is there with other arguments makes RabbitMQ refuse, which
-    raises LocalError.
+    `management_url` is like `http://user:password@host:15672`. What exists stays as it is, except bindings of
+    another number of shards, which are removed last. Raises LocalError when RabbitMQ refuses, for example because a
+    queue exists with other arguments.
     """
     topology = read(topology_file, {PAYMENTS_QUEUE: payment_shards} if payment_shards else {})
     with _client(management_url) as client:
@@ -50,9 +50,9 @@ def declare(
 def declare_functions_users(
     management_url: str, vhost: str = "/", payment_shards: int = 0, username: str = broker_users.USERNAME
 ) -> None:
-    """Make the two users of the functions, with the rights in `vhost` that they need and no other.
+    """Create the two users of the functions, with only the rights in `vhost` that they need.
 
-    The URL has to be an administrator's; LocalError when the broker refuses.
+    The URL needs an administrator's login. Raises LocalError when the broker refuses.
     """
     topology = read(counts={PAYMENTS_QUEUE: payment_shards} if payment_shards else {})
     with _client(management_url) as client:
@@ -62,10 +62,10 @@ def declare_functions_users(
 
 
 def read(topology_file: Path = TOPOLOGY_FILE, counts: Mapping[str, int] | None = None) -> dict[str, Any]:
-    """The topology with its shards spelled out as exchanges, queues and bindings.
+    """Return the topology with its shards spelled out as exchanges, queues and bindings.
 
-    A queue with one shard stays as the file has it. One with more keeps existing, for what is in it; its bindings lead
-    to an exchange that shares the messages out among `<queue>.0`, `<queue>.1` and so on. `counts` overrides the file's
+    A queue with one shard stays as the file has it. One with more still exists, for the messages in it. Its bindings
+    lead to an exchange that spreads messages over `<queue>.0`, `<queue>.1` and so on. `counts` overrides the file's
     numbers by the queue's name.
     """
     topology: dict[str, Any] = json.loads(topology_file.read_text())
@@ -77,14 +77,14 @@ def read(topology_file: Path = TOPOLOGY_FILE, counts: Mapping[str, int] | None =
 
 
 def payment_shards() -> int:
-    """How many shards the file gives to the queue of new payments."""
+    """Return how many shards the file gives to the queue of new payments."""
     shards = json.loads(TOPOLOGY_FILE.read_text())["shards"]
-    return int(next(one["count"] for one in shards if one["queue"] == PAYMENTS_QUEUE))
+    return int(next(entry["count"] for entry in shards if entry["queue"] == PAYMENTS_QUEUE))
 
 
 def _spell_out(topology: dict[str, Any], shards: Mapping[str, Any]) -> None:
     queue, exchange = shards["queue"], shards["exchange"]
-    whole = next(one for one in topology["queues"] if one["name"] == queue)
+    whole = next(entry for entry in topology["queues"] if entry["name"] == queue)
     names = [f"{queue}.{number}" for number in range(shards["count"])]
     arguments = {"hash-header": shards["hash_header"]}
     topology["exchanges"].append(
@@ -98,17 +98,17 @@ def _spell_out(topology: dict[str, Any], shards: Mapping[str, Any]) -> None:
 
 
 def _put_policies(client: httpx.Client, vhost: str, policies: Sequence[Mapping[str, Any]]) -> None:
-    """Leaves out what is there already: put again, a policy is applied again to every queue that has it."""
-    there = {one["name"]: one for one in client.get(_path("policies", vhost)).raise_for_status().json()}
+    """Put the policies that changed. To put one again would apply it again to each of its queues."""
+    existing = {policy["name"]: policy for policy in client.get(_path("policies", vhost)).raise_for_status().json()}
     for policy in policies:
         body = {name.replace("_", "-"): value for name, value in _without_name(policy).items()}
-        found = there.get(policy["name"], {})
+        found = existing.get(policy["name"], {})
         if body != {name: found.get(name) for name in body}:
             _send(client, "PUT", _path("policies", vhost, policy["name"]), body)
 
 
 def _remove_bindings_of_other_numbers(client: httpx.Client, vhost: str, topology: Mapping[str, Any]) -> None:
-    """Last of all, so that a message may meanwhile come twice, but is never without a queue."""
+    """Remove bindings of other shards, last: a message may meanwhile arrive twice, but always has a queue."""
     wanted = {_identity(binding) for binding in topology["bindings"]}
     exchanges = {exchange["name"] for exchange in topology["exchanges"]}
     for shards in topology["shards"]:
@@ -126,7 +126,7 @@ def _identity(binding: Mapping[str, Any]) -> tuple[str, str, str, str]:
 
 
 def _kind(binding: Mapping[str, Any]) -> str:
-    """As the management API writes it: an exchange or, where nothing is said, a queue."""
+    """Return the kind of destination as the management API writes it: `e` or, by default, `q`."""
     return "e" if binding.get("destination_type") == "exchange" else "q"
 
 
@@ -140,7 +140,7 @@ def create_vhost(management_url: str, vhost: str) -> None:
 
 
 def _client(management_url: str) -> httpx.Client:
-    # Loaded here, because a start would have to wait for it before it could start anything.
+    # Imported late: every start would wait for it.
     import httpx
 
     return httpx.Client(base_url=management_url, timeout=TIMEOUT_SECONDS, trust_env=False)

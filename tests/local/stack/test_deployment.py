@@ -30,7 +30,7 @@ class CloudFormation:
         return {"StackResources": [dict(zip(names, resource, strict=True)) for resource in self._resources]}
 
 
-def read(monkeypatch: pytest.MonkeyPatch, resources: list[tuple[str, str, str]]) -> deployment.Deployment:
+def read(monkeypatch: pytest.MonkeyPatch, resources: list[tuple[str, str, str]]) -> deployment.DeployedStack:
     monkeypatch.setattr(aws, "client", lambda _settings, _service: CloudFormation(resources))
     return deployment.read(LocalSettings())
 
