@@ -1,4 +1,4 @@
-"""A route without what FastAPI does for its parameters, for the one path that has to be fast."""
+"""A route without FastAPI's handling of parameters, for the one path that must be fast."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from starlette.types import Receive, Scope, Send
 
 
 class PlainRoute(APIRoute):
-    """Calls its endpoint with the request and nothing else.
+    """A route that calls its endpoint with the request and nothing else.
 
-    It is matched, documented and has its errors answered like any other route. FastAPI's own stack would make two exit
-    stacks for dependencies, and a second look-up of error handlers, for every request.
+    FastAPI matches it, documents it and answers its errors like any other route. FastAPI's own route would create two
+    exit stacks for dependencies and look up error handlers a second time, for every request.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
@@ -32,7 +32,7 @@ def _plain_app(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[
 
 
 async def read_body(request: Request) -> bytes:
-    """The whole body. Mangum hands it over at once, so the generator behind `Request.body` has nothing to do."""
+    """Return the whole body. Mangum sends it as one message, so the generator of `Request.body` is not needed."""
     message = await request.receive()
     if message["type"] == "http.disconnect":
         raise ClientDisconnect

@@ -21,7 +21,7 @@ from api.request.headers import KEY_CHARACTERS_MAX, WAIT_SECONDS_MAX
 from api.request.json_body import BODY_BYTES_MAX
 from api.routes.payments.schemas import PaymentPageView, PaymentRequest, PaymentView, TimelineView
 from paybridge.core.money import to_minor
-from paybridge.payments.domain.payment import Payment, Status, payment_view
+from paybridge.payments.domain.payment import PaymentOrder, new_payment, payment_view
 
 _EXAMPLE_ID: Final = "019a9f3c-5b6d-7c3e-9f40-9f38f9a4d111"
 _EXAMPLE_TIME: Final = datetime(2026, 4, 17, 12, 0, 0, 123456, tzinfo=UTC)
@@ -45,19 +45,10 @@ def payment_schemas() -> dict[str, Schema]:
 
 
 def _example_payment() -> dict[str, Any]:
-    return payment_view(
-        Payment(
-            id=UUID(_EXAMPLE_ID),
-            merchant_id=UUID(int=0),
-            amount_minor=to_minor(**_EXAMPLE_AMOUNT),
-            currency=_EXAMPLE_AMOUNT["currency"],
-            status=Status.PENDING,
-            created_at=_EXAMPLE_TIME,
-            updated_at=_EXAMPLE_TIME,
-            correlation_id="",
-            **_EXAMPLE_DETAILS,
-        )
-    )
+    amount_minor = to_minor(**_EXAMPLE_AMOUNT)
+    order = PaymentOrder(amount_minor=amount_minor, currency=_EXAMPLE_AMOUNT["currency"], **_EXAMPLE_DETAILS)
+    payment = new_payment(order, id_=UUID(_EXAMPLE_ID), merchant_id=UUID(int=0), correlation_id="", now=_EXAMPLE_TIME)
+    return payment_view(payment)
 
 
 CREATE_PAYMENT: Final[dict[str, Any]] = {

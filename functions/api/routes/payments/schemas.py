@@ -74,9 +74,12 @@ class PaymentRequest(PaymentDetails):
     ] = "automatic"
 
 
+_DETAILS: Final = tuple(PaymentDetails.model_fields)
+
+
 def details_of(request: PaymentDetails) -> dict[str, Any]:
     """Return the fields of PaymentDetails by name."""
-    return {name: getattr(request, name) for name in PaymentDetails.model_fields}
+    return {name: getattr(request, name) for name in _DETAILS}
 
 
 class PaymentState(BaseModel):
