@@ -1,4 +1,4 @@
-"""Reading of request headers: Idempotency-Key, Prefer and the correlation id."""
+"""The request headers Idempotency-Key and Prefer."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.context import correlation_id_of
 from api.problems import Problem
 from api.request.headers import parse_idempotency_key, preferred_wait_seconds
-from paybridge.core.ids import Uuid7Ids
 
 VISIBLE = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=255)
 
@@ -63,18 +61,3 @@ class TestPreferredWaitSeconds:
     )
     def test_reads_the_first_usable_wait(self, header: str | None, seconds: int | None) -> None:
         assert preferred_wait_seconds(header) == seconds
-
-
-class TestCorrelationIdOf:
-    @pytest.mark.parametrize("name", [b"x-correlation-id", b"x-request-id"])
-    def test_a_sane_id_of_the_caller_is_kept(self, name: bytes) -> None:
-        assert correlation_id_of([(name, b"order-42.a:b")], Uuid7Ids()) == "order-42.a:b"
-
-    def test_the_correlation_id_goes_before_the_request_id(self) -> None:
-        assert correlation_id_of([(b"x-request-id", b"r"), (b"x-correlation-id", b"c")], Uuid7Ids()) == "c"
-
-    @pytest.mark.parametrize("value", [b"", b"a b", b"a\nb", b"x" * 129, "ключ".encode(), b"4111111111111111", b"<x>"])
-    def test_anything_else_is_replaced(self, value: bytes) -> None:
-        made = correlation_id_of([(b"x-correlation-id", value)], Uuid7Ids())
-        assert made.encode() != value
-        assert len(made) == 36

@@ -1,20 +1,13 @@
-"""Whether the function says truly that it can, or cannot, take payments."""
+"""Liveness and readiness."""
 
 from __future__ import annotations
 
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import Any
-
-import pytest
 
 from local.testkit import servers
 from local.testkit.api import ORDER, AbsentBroker, ApiClient, api_client, event_loop
-from paybridge.core.errors import BrokerUnavailable
 from paybridge.database.database import Database, Statement
-from paybridge.rabbitmq.probe import METHOD_FRAME_START, PROTOCOL_HEADER, AmqpProbe
 
 _AGE_OUTBOX = Statement("UPDATE outbox SET available_at = now() - interval '90 s' WHERE published_at IS NULL")
 
@@ -85,45 +78,3 @@ class TestReady:
             client = api_client(connection, broker=AbsentBroker())
             assert client.get("/health", api_key="").json() == {"status": "ok"}
             assert checks_of(client, 503)["database"] == {"name": "database", "ok": False}
-
-
-@contextmanager
-def server_that_says(answer: bytes | None) -> Iterator[tuple[str, list[bytes]]]:
-    """The URL of a server that reads the greeting and answers so, or never, and what it read."""
-    heard: list[bytes] = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve() -> None:
-            connection, _ = listener.accept()
-            with connection:
-                heard.append(connection.recv(8))
-                if answer is None:
-                    connection.recv(1)
-                else:
-                    connection.sendall(answer)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield f"amqp://127.0.0.1:{listener.getsockname()[1]}", heard
-        thread.join()
-
-
-class TestAmqpProbe:
-    def test_a_broker_answers_the_greeting(self) -> None:
-        with server_that_says(METHOD_FRAME_START + b"\x00\x00\x01\x00") as (url, heard):
-            AmqpProbe(url).check()
-        assert heard == [PROTOCOL_HEADER]
-
-    @pytest.mark.parametrize("answer", [b"", b"AMQP\x00\x01\x00\x00", b"HTTP/1.1 400 Bad Request\r\n", None])
-    def test_whatever_else_listens_is_no_broker(self, answer: bytes | None) -> None:
-        with server_that_says(answer) as (url, _), pytest.raises(BrokerUnavailable):
-            AmqpProbe(url, deadline_seconds=0.2).check()
-
-    def test_nobody_listening_is_no_broker(self) -> None:
-        with pytest.raises(BrokerUnavailable):
-            AmqpProbe("amqp://127.0.0.1:1").check()
-
-    @pytest.mark.integration
-    @pytest.mark.broker
-    def test_the_real_broker_answers(self, broker: servers.Broker) -> None:
-        AmqpProbe(broker.amqp_url).check()
