@@ -1,4 +1,4 @@
-"""What can go wrong while the offline stack works.
+"""The errors of the offline stack.
 
 LocalError
  ├── PortTakenError
@@ -6,24 +6,24 @@ LocalError
  ├── NotReadyError
  └── MissingToolError
 
-Each message is the one sentence the user reads; the commands print it without a traceback and exit 1.
+Each message is one sentence for the user. The commands print it without a traceback and exit 1.
 """
 
 
 class LocalError(Exception):
-    """The offline stack cannot go on."""
+    """The offline stack cannot continue."""
 
 
 class PortTakenError(LocalError):
-    """A port of the stack is held by another program, or `is_lent`: by a connection that ended a moment ago."""
+    """Another program uses a port of the stack or, if `is_lent`, a connection that ended a moment ago."""
 
     def __init__(self, port: int, user: str, variable: str, *, is_lent: bool = False) -> None:
-        remedy = "a connection that ended holds it for another minute, wait for that," if is_lent else "free it,"
-        super().__init__(f"Port {port} for {user} is taken: {remedy} or set {variable} to another port.")
+        reason = " by a connection that has ended: wait a minute" if is_lent else ": free it"
+        super().__init__(f"Port {port} for {user} is taken{reason}, or set {variable} to another port.")
 
 
 class ServerDiedError(LocalError):
-    """A process of the stack ended by itself."""
+    """A process of the stack ended unexpectedly."""
 
 
 class NotReadyError(LocalError):
@@ -31,4 +31,4 @@ class NotReadyError(LocalError):
 
 
 class MissingToolError(LocalError):
-    """A program that the stack needs is not there and cannot be brought."""
+    """A program that the stack needs is not installed and cannot be downloaded."""

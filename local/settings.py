@@ -1,4 +1,4 @@
-"""Settings of the offline stack, from the environment and, beneath it, the `.env` file of the project."""
+"""Settings of the offline stack, from the environment and, below it, the project's `.env` file."""
 
 import os
 from collections.abc import Mapping
@@ -13,13 +13,13 @@ from local.errors import LocalError
 PROJECT = Path(__file__).resolve().parents[1]
 # Where Python finds the functions, the layer and this package.
 PYTHON_PATH = (PROJECT / "functions", PROJECT / "layers" / "paybridge", PROJECT)
-# Names that moto and boto3 accept without question; nothing real is reachable with them.
+# Credentials that moto and boto3 accept. Nothing real is reachable with them.
 AWS_REGION = "eu-central-1"
 AWS_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-# Two cores have no use for more, and the template has mappings for no more.
+# Two cores have no use for more workers, and the template has mappings for no more shards.
 WORKERS_MAX = 8
 PAYMENT_SHARDS_MAX = 8
-# How logs are printed: a line an event for a person, or the raw JSON lines.
+# How logs are printed: one readable line for each event, or the raw JSON lines.
 TEXT_LOGS, JSON_LOGS = "text", "json"
 
 
@@ -53,7 +53,7 @@ VARIABLES = {
 
 @dataclass(frozen=True, slots=True)
 class LocalSettings:
-    """Everything about the offline stack that can be chosen; every server listens on 127.0.0.1 only."""
+    """The settings of the offline stack. Every server listens on 127.0.0.1 only."""
 
     api_port: int = 8000
     amqp_port: int = 5672
@@ -65,19 +65,19 @@ class LocalSettings:
     lambda_port: int = 9001
     state_dir: Path = PROJECT / ".local"
     cache_dir: Path = PROJECT / ".cache"
-    # Servers that run already; empty means that the stack brings its own.
+    # Servers that the user runs. Empty means that the stack starts its own.
     postgres_url: str = ""
     rabbitmq_url: str = ""
     rabbitmq_management_url: str = ""
     aws_endpoint: str = ""
-    # The IP address by which containers reach this machine; empty where the functions run on it directly.
+    # The IP address by which containers reach this machine. Empty where the functions run on it directly.
     container_host: str = ""
     # 1: these servers run in Docker, by compose.yaml.
     compose: int = 0
     postgres_version: int = 16
-    # Processes of each `paybridge worker` that do the work of the relay and the queue mappings; 0 leaves it to Lambda.
+    # Processes of each `paybridge worker` in place of the relay and the queue mappings. 0 leaves the work to Lambda.
     workers: int = 0
-    # Shards of the queue payments.new; 0 means as many as infra/topology.json says.
+    # Shards of the queue payments.new. 0 means the number in infra/topology.json.
     payment_shards: int = 0
     log_format: str = TEXT_LOGS
     gateway_success_rate: float = 0.9
@@ -89,7 +89,7 @@ class LocalSettings:
     def load(cls, environment: Mapping[str, str] | None = None, env_file: Path = PROJECT / ".env") -> Self:
         """Read the settings; a variable in the environment wins over the same one in `env_file`.
 
-        Raises LocalError, naming the variable, for a value that does not fit, and both for a port given twice.
+        Raises LocalError for a wrong value, naming its variable, and for a port given twice, naming both.
         """
         given = {**read_env_file(env_file), **(os.environ if environment is None else environment)}
         values: dict[str, Any] = {}
@@ -107,14 +107,14 @@ class LocalSettings:
         return settings._with_servers_in_docker() if settings.compose else settings
 
     def environment(self) -> dict[str, str]:
-        """The variables from which `load` makes these same settings again, for child processes.
+        """Return the variables from which `load` makes the same settings again, for child processes.
 
-        An empty one stays among them: it hides the same variable in the `.env` file.
+        An empty variable is kept: it hides the same variable in the `.env` file.
         """
         return {VARIABLES[item.name]: str(getattr(self, item.name)) for item in fields(self)}
 
     def _with_servers_in_docker(self) -> Self:
-        """The settings with the URLs of the servers of compose.yaml, whatever other URLs were given."""
+        """Return the settings with the URLs of the servers of compose.yaml, which replace any other URLs."""
         return replace(
             self,
             postgres_url=f"postgresql://paybridge:paybridge@127.0.0.1:{self.postgres_port}/paybridge",
@@ -148,12 +148,12 @@ class LocalSettings:
         return f"http://127.0.0.1:{self.lambda_port}"
 
     def record_container_host(self) -> None:
-        """Write it down for the commands that meet the stack when it runs."""
+        """Save the container host for the commands that use the stack while it runs."""
         self._container_host_file.parent.mkdir(parents=True, exist_ok=True)
         self._container_host_file.write_text(self.container_host)
 
     def as_running(self) -> Self:
-        """The settings with the container host that the stack in this state folder has really got."""
+        """Return the settings with the container host that the stack in this state folder has."""
         recorded = self._container_host_file.read_text() if self._container_host_file.exists() else ""
         return replace(self, container_host=recorded)
 
@@ -162,7 +162,7 @@ class LocalSettings:
         return self.state_dir / "container_host"
 
     def seen_by_functions(self, address: str) -> str:
-        """A loopback host or URL of the stack as the functions have to name it."""
+        """Return a loopback host or URL of the stack as the functions reach it."""
         if not self.container_host:
             return address
         return address.replace("127.0.0.1", self.container_host).replace("localhost", self.container_host)
@@ -175,12 +175,12 @@ def without_login(url: str) -> str:
 
 
 def variable_of(name: str) -> str:
-    """The environment variable of a settings field."""
+    """Return the environment variable of a settings field."""
     return VARIABLES[name]
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """The `NAME=value` lines of a dotenv file; comments and blank lines are skipped, quotes around a value removed."""
+    """Return the `NAME=value` lines of a dotenv file, without comments, blank lines and quotes around values."""
     if not path.is_file():
         return {}
     values = {}
@@ -192,7 +192,7 @@ def read_env_file(path: Path) -> dict[str, str]:
 
 
 def _refuse_equal_ports(settings: LocalSettings) -> None:
-    """Two servers on one port would pass for each other until one of them has ended."""
+    """Refuse two servers on one port: each would be taken for the other."""
     names: dict[int, str] = {}
     for item in fields(settings):
         if item.name.endswith("_port"):
@@ -209,14 +209,14 @@ def _refuse_beyond(settings: LocalSettings, name: str, number_max: int) -> None:
 
 
 def _refuse_names(settings: LocalSettings) -> None:
-    """The container host goes into a list of networks, which holds no names."""
+    """Refuse a host name as the container host: it goes into a list of networks."""
     try:
         if settings.container_host:
             IPv4Address(settings.container_host)
     except ValueError:
         variable = VARIABLES["container_host"]
         raise LocalError(
-            f"{variable} is {settings.container_host!r}, which is no IPv4 address: correct or remove it."
+            f"{variable} is {settings.container_host!r}, which is not an IPv4 address: correct or remove it."
         ) from None
 
 
@@ -226,7 +226,7 @@ def _refuse_other_formats(settings: LocalSettings) -> None:
 
 
 def _convert(variable: str, text: str, kind: type[Any]) -> Any:
-    """`text` as the type of the field's default."""
+    """Return `text` as the type of the field's default."""
     if issubclass(kind, Path):
         return Path(text).expanduser().absolute()
     try:

@@ -9,14 +9,14 @@ from typing import Any
 from local.errors import LocalError
 from local.settings import AWS_KEYS, AWS_REGION, LocalSettings, variable_of
 
-# An endpoint that is there answers at once, and one that is not should not be asked for a minute.
+# A running endpoint answers at once. boto3's own limit is a minute.
 _LOOK_SECONDS_MAX = 5
 _ENDPOINT = re.compile(r"https?://(?P<place>([\w.-]+|\[[\da-fA-F:]+\]):(?P<port>\d{1,5}))/?")
 PORT_MAX = 65535
 
 
 def client(settings: LocalSettings, service: str, **config: Any) -> Any:
-    """A boto3 client that can reach nothing but the stack's endpoint; `config` are options of botocore's Config."""
+    """Return a boto3 client that reaches only the stack's endpoint. `config` are options of botocore's Config."""
     # Loaded late: most commands need no AWS.
     import boto3
     from botocore.config import Config
@@ -32,7 +32,7 @@ def client(settings: LocalSettings, service: str, **config: Any) -> Any:
 
 
 def check_given(settings: LocalSettings) -> None:
-    """Raises LocalError when the endpoint that the user runs is none or does not answer."""
+    """Check the endpoint that the user runs. Raises LocalError if its URL is malformed or it does not answer."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     name = variable_of("aws_endpoint")
@@ -48,15 +48,15 @@ def check_given(settings: LocalSettings) -> None:
 
 @contextmanager
 def errors_as_a_sentence(settings: LocalSettings) -> Iterator[None]:
-    """Raises LocalError for what the endpoint refuses within the block: one of the user's may lack a whole service."""
+    """Turn what the endpoint refuses within the block into LocalError: the user's endpoint may lack a service."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         yield
     except (BotoCoreError, ClientError) as error:
-        raise LocalError(f"The AWS endpoint {settings.aws_url} does not do what the stack needs: {error}") from None
+        raise LocalError(f"The AWS endpoint {settings.aws_url} refused a call that the stack needs: {error}") from None
 
 
 def processor() -> str:
-    """This machine's processor by Lambda's name of it."""
+    """Return Lambda's name of this machine's processor."""
     return "arm64" if platform.machine().lower() in {"arm64", "aarch64"} else "x86_64"

@@ -19,7 +19,7 @@ PORTS = {
 
 
 def start(settings: LocalSettings, processes: Processes) -> None:
-    """Start the servers and return when all of them are healthy; at the first time Docker fetches their images.
+    """Start the servers and return when all are healthy. The first time Docker fetches their images.
 
     Raises LocalError with a sentence for the user, or with what Docker says.
     """
@@ -31,7 +31,7 @@ def start(settings: LocalSettings, processes: Processes) -> None:
 
 
 def stop(settings: LocalSettings) -> None:
-    """Stop the servers; what is in their volumes stays."""
+    """Stop the servers and keep their volumes."""
     _run(settings, "stop")
 
 
@@ -45,7 +45,7 @@ def _is_up(settings: LocalSettings) -> bool:
 
 
 def _run(settings: LocalSettings, *arguments: str) -> bytes:
-    """Without a check: there is nothing to stop where Docker is not there."""
+    """Run a subcommand and return its output, empty if it failed: without Docker there is nothing to stop."""
     if not shutil.which("docker"):
         return b""
     command = [*_command(settings), *arguments]
@@ -53,12 +53,12 @@ def _run(settings: LocalSettings, *arguments: str) -> bytes:
 
 
 def _command(settings: LocalSettings) -> list[str]:
-    """Each stack has a project of its own, with containers and volumes of its own."""
+    """Return the command for this stack's project: each stack has its own containers and volumes."""
     return ["docker", "compose", "--file", str(FILE), "--project-name", f"paybridge-{settings.postgres_port}"]
 
 
 def _environment(settings: LocalSettings) -> dict[str, str]:
-    """The file takes its ports from the variables of `.env.example`."""
+    """Return the variables from which compose.yaml takes its ports."""
     return {**os.environ, **settings.environment()}
 
 

@@ -1,7 +1,7 @@
 """RabbitMQ from Debian's or Ubuntu's packages, unpacked into the project's cache by any user.
 
-apt works here with lists, cache and locks of its own inside the cache folder: it needs no root and changes nothing of
-the system. It resolves against a copy of the system's package status, so only what the system lacks is downloaded.
+apt works here with its own lists, cache and locks inside the cache folder, so it needs no root and changes nothing in
+the system. It resolves against a copy of the system's package status and downloads only what the system lacks.
 """
 
 import os
@@ -14,18 +14,18 @@ from local.servers.progress import Progress
 
 SYSTEM_STATUS = Path("/var/lib/dpkg/status")
 TOOLS = ("apt-get", "dpkg-deb")
-# Packages of the closure whose files are used; the rest (socat, logrotate, adduser …) serves the system's service.
+# Only these packages are unpacked. The others (socat, logrotate, adduser …) serve the system's service.
 USED_PREFIXES = ("erlang", "rabbitmq", "lib")
 ERLANG = "usr/lib/erlang"
 
 
 def is_usable() -> bool:
-    """Whether this system has Debian's package tools."""
+    """Return whether this system has Debian's package tools."""
     return SYSTEM_STATUS.exists() and all(shutil.which(tool) for tool in TOOLS)
 
 
 def unpacked_rabbitmq(cache_dir: Path, processes: Processes, progress: Progress) -> Path:
-    """The root folder of an unpacked RabbitMQ with its Erlang; brings it at the first use.
+    """Return the root folder of an unpacked RabbitMQ with its Erlang. Download it at the first use.
 
     Raises LocalError when apt cannot find or fetch the packages.
     """
@@ -39,7 +39,7 @@ def unpacked_rabbitmq(cache_dir: Path, processes: Processes, progress: Progress)
         _unpack(packages, work / "root", processes, progress)
         _correct_erlang_root(work / "root", root)
         (work / "root" / ".complete").touch()
-        # Whoever comes second, from another stack at the same time, uses what the first has put there.
+        # Another stack may have finished the same download first. Its copy is used then.
         if not (root / ".complete").exists():
             shutil.rmtree(root, ignore_errors=True)
             (work / "root").rename(root)
@@ -53,14 +53,14 @@ def server_script(root: Path) -> Path:
 
 
 def environment(root: Path) -> dict[str, str]:
-    """What makes the unpacked server find its own Erlang and libraries."""
+    """Return the variables by which the unpacked server finds its Erlang and libraries."""
     libraries = sorted({str(path.parent) for path in root.glob("**/lib/**/*.so.*") if ERLANG not in str(path)})
     variables = {"PATH": f"{root / ERLANG / 'bin'}:{os.environ.get('PATH', '/usr/bin:/bin')}"}
     return {**variables, "LD_LIBRARY_PATH": ":".join(libraries)} if libraries else variables
 
 
 def _download(work: Path, processes: Processes, progress: Progress) -> list[Path]:
-    """The package files that RabbitMQ needs here, as apt resolves them."""
+    """Download the packages that RabbitMQ needs here, as apt resolves them, and return their files."""
     for folder in ("state/lists/partial", "cache/archives/partial"):
         (work / folder).mkdir(parents=True)
     status = work / "state" / "status"
@@ -68,7 +68,7 @@ def _download(work: Path, processes: Processes, progress: Progress) -> list[Path
     progress.note("RabbitMQ is not installed: fetching Debian's packages into the project's cache, once")
     update_error = _attempt(processes, [*_apt(work), "update"])
     if _attempt(processes, [*_install(work), "--simulate"]):
-        # The system's own packages stand in the way (held or half installed): resolve as for an empty system.
+        # The system's packages conflict (held or half installed): resolve as for an empty system.
         status.write_text("")
     try:
         listed = processes.run_tool([*_install(work), "--print-uris"])
@@ -91,7 +91,7 @@ def _unpack(packages: list[Path], root: Path, processes: Processes, progress: Pr
 
 
 def _correct_erlang_root(unpacked: Path, final: Path) -> None:
-    """Erlang's start scripts hold the folder it was built for; make that the one where it is going to lie."""
+    """Replace the folder in Erlang's start scripts by the one where Erlang is going to be."""
     scripts = [*unpacked.glob(f"{ERLANG}/bin/*"), *unpacked.glob(f"{ERLANG}/erts-*/bin/*")]
     for script in scripts:
         if script.is_symlink() or not script.is_file():
@@ -109,7 +109,7 @@ def _apt(work: Path) -> list[str]:
         "Dir::Cache": work / "cache",
         "Dir::Log": work / "log",
         "Debug::NoLocking": "true",
-        # As root, apt would download as a user who cannot enter the project's folder.
+        # As root, apt would download as a user that cannot enter the project's folder.
         "APT::Sandbox::User": "root" if os.geteuid() == 0 else "",
         "Acquire::Languages": "none",
         "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled": "false",
@@ -124,7 +124,7 @@ def _install(work: Path) -> list[str]:
 
 
 def _attempt(processes: Processes, command: list[str]) -> str:
-    """What went wrong with `command`; empty when nothing did."""
+    """Run `command` and return its error, empty if it succeeded."""
     try:
         processes.run_tool(command)
     except LocalError as error:

@@ -1,4 +1,4 @@
-"""Docker: for RabbitMQ, where nothing else can bring it, and for the functions of `sam local`."""
+"""Docker: for RabbitMQ, where there is no other way to run it, and for the functions of `sam local`."""
 
 import os
 import shutil
@@ -10,13 +10,13 @@ from local.servers.processes import Processes
 from local.settings import LocalSettings, variable_of
 
 IMAGE = "rabbitmq:4-management"
-# The address by which Docker Desktop leads containers to this machine, and there to its loopback.
+# The address by which Docker Desktop connects containers to this machine's loopback.
 DESKTOP_HOST = "192.168.65.254"
 LOOK_SECONDS_MAX = 10
 
 
 def is_usable() -> bool:
-    """Whether a Docker engine answers."""
+    """Return whether a Docker engine answers."""
     docker = shutil.which("docker")
     if docker is None:
         return False
@@ -28,7 +28,7 @@ def is_usable() -> bool:
 
 
 def host_address(settings: LocalSettings) -> str:
-    """The IP address by which containers reach this machine. Raises LocalError where Docker does not say."""
+    """Return the IP address by which containers reach this machine. Raises LocalError if Docker does not say."""
     if settings.container_host:
         return settings.container_host
     if "Docker Desktop" in _ask("info", "--format", "{{.OperatingSystem}}"):
@@ -38,12 +38,12 @@ def host_address(settings: LocalSettings) -> str:
         return str(IPv4Address(gateway))
     except ValueError:
         raise LocalError(
-            f"Docker's network names no address of this machine: set {variable_of('container_host')}."
+            f"Docker's network has no address of this machine: set {variable_of('container_host')} to one."
         ) from None
 
 
 def has_image(image: str) -> bool:
-    """Whether the image is on this machine already."""
+    """Return whether the image is on this machine already."""
     return bool(_ask("image", "inspect", "--format", "{{.Id}}", image))
 
 
@@ -55,7 +55,7 @@ def _ask(*arguments: str) -> str:
 
 
 def start_rabbitmq(settings: LocalSettings, processes: Processes, plugins: str) -> None:
-    """Run the broker in the foreground of a child process; it goes with the child, its data stays in a volume."""
+    """Run the broker in a container that ends with its child process. Its data stays in a volume."""
     enabled_plugins = settings.state_dir / "rabbitmq" / "enabled_plugins"
     enabled_plugins.parent.mkdir(parents=True, exist_ok=True)
     enabled_plugins.write_text(plugins + "\n")

@@ -16,27 +16,27 @@ HEALTH_PATH = "/_ministack/health"
 
 
 def start(settings: LocalSettings, processes: Processes) -> None:
-    """Start MiniStack on `settings.aws_port`; it forgets everything when it stops. Raises LocalError."""
+    """Start MiniStack on `settings.aws_port`. It forgets everything when it stops. Raises LocalError."""
     if not PYTHON.exists():
         raise MissingToolError(f"MiniStack is not installed in {PYTHON.parents[1]}: `make localstack` installs it.")
     ensure_port_free(settings.aws_port, "MiniStack", variable_of("aws_port"))
     home = settings.state_dir / "ministack"
-    # A run that was killed leaves the unpacked code of its functions behind.
+    # A killed run leaves the unpacked code of its functions behind.
     shutil.rmtree(home, ignore_errors=True)
     (home / "tmp").mkdir(parents=True)
     command: list[str | Path] = [PYTHON, "-m", "ministack"]
-    # It has nothing to put away, and would wait until the relay's minute is over.
+    # It has nothing to save, and on SIGTERM would wait until the relay's minute is over.
     child = processes.start("ministack", command, _environment(settings, home), cwd=home, stop_signal=signal.SIGKILL)
     processes.wait_until_ready(child, lambda: is_here(settings), START_SECONDS_MAX)
 
 
 def is_here(settings: LocalSettings) -> bool:
-    """Whether the stack's endpoint is a MiniStack."""
+    """Return whether the stack's endpoint is a MiniStack."""
     return answers(f"{settings.aws_url}{HEALTH_PATH}")
 
 
 def _environment(settings: LocalSettings, home: Path) -> dict[str, str]:
-    """The functions inherit it, so that nothing of the user's own AWS configuration is in it."""
+    """Return its environment, without the user's AWS configuration: the functions inherit it."""
     inherited = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ}
     return {
         **inherited,

@@ -1,4 +1,4 @@
-"""The AWS fake: moto's server, reached by everything else only through `AWS_ENDPOINT_URL`."""
+"""The AWS fake: moto's server, which everything else reaches only through `AWS_ENDPOINT_URL`."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ START_SECONDS_MAX = 30
 
 @dataclass(frozen=True, slots=True)
 class MotoServer:
-    """A running AWS fake; it forgets everything when it stops."""
+    """A running AWS fake. It forgets everything when it stops."""
 
     url: str
     processes: Processes
@@ -31,7 +31,7 @@ def start(settings: LocalSettings, processes: Processes) -> MotoServer:
         aws.check_given(settings)
         return MotoServer(settings.aws_url, processes)
     ensure_port_free(settings.aws_port, "the AWS fake", variable_of("aws_port"))
-    # It listens when it has loaded everything; what a service needs it loads with the first request for it.
+    # It listens early and loads each service with the first request for it.
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(settings.aws_port)]
     child = processes.start("moto", command, os.environ)
     processes.wait_until_ready(child, lambda: accepts_connections(settings.aws_port), START_SECONDS_MAX)

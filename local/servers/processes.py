@@ -1,7 +1,7 @@
-"""Child processes of the offline stack: started in sessions of their own, remembered in files, stopped by id.
+"""Child processes of the offline stack: each in a session, recorded in a pid file, stopped by id.
 
-A pid file holds the creation time beside the id, so that a number which the system has given to another program
-since is never signalled.
+A pid file holds the creation time beside the id, so that another program which has since got the same id is never
+signalled.
 """
 
 import http.client
@@ -28,7 +28,7 @@ LOG_TAIL_LINES = 12
 
 
 class StoppingError(LocalError):
-    """The stack is being stopped; nothing more is started."""
+    """The stack is being stopped and starts nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Processes:
     ) -> Child:
         """Start `command` with its output in `<state>/logs/<name>.log`, as user `uid` if given.
 
-        `stop_signal` is the one by which the program is asked to end.
+        `stop_signal` asks the program to end.
         """
         log = self.log_of(name)
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -89,7 +89,7 @@ class Processes:
     def run_tool(
         self, command: Sequence[str | Path], environment: Mapping[str, str] | None = None, *, uid: int | None = None
     ) -> str:
-        """Run a program to its end and give its output; it is killed when the stack stops meanwhile.
+        """Run a program to its end and return its output. It is killed if the stack stops meanwhile.
 
         Raises LocalError with the last lines of the output when the program fails.
         """
@@ -113,7 +113,7 @@ class Processes:
         return output
 
     def wait_until_ready(self, child: Child, is_ready: Callable[[], bool], seconds_max: float) -> None:
-        """Return when `is_ready`; raise ServerDiedError or NotReadyError when that does not happen."""
+        """Wait until `is_ready`. Raises ServerDiedError or NotReadyError if that does not happen."""
         deadline = time.monotonic() + seconds_max
         while not is_ready():
             self._refuse_when_stopping()
@@ -124,17 +124,17 @@ class Processes:
             time.sleep(POLL_SECONDS)
 
     def wait_while_starting(self, is_done: Callable[[], bool]) -> None:
-        """Return when `is_done`, which another part of the start brings about; StoppingError when the start fails."""
+        """Wait until another part of the start makes `is_done` true. Raises StoppingError when the start fails."""
         while not is_done():
             self._refuse_when_stopping()
             time.sleep(POLL_SECONDS)
 
     def first_dead(self) -> Child | None:
-        """A child that has ended by itself, if there is one."""
+        """Return a child that has ended unexpectedly, if there is one."""
         return next((child for child in list(self.children) if not is_alive(child.process)), None)
 
     def stop_child(self, name: str, seconds_max: float = 20) -> None:
-        """Stop one child, by its signal and after `seconds_max` by SIGKILL, and forget it."""
+        """Stop one child by its signal, or after `seconds_max` by SIGKILL, and forget it."""
         for child in [child for child in self.children if child.name == name]:
             stop_process(child.process, seconds_max, child.stop_signal)
             child.popen.wait()
@@ -142,7 +142,7 @@ class Processes:
             pid_file(self.state_dir, name).unlink(missing_ok=True)
 
     def stop(self, seconds_max: float = 20) -> None:
-        """Stop every child in the reverse order of their start; nothing can be started afterwards."""
+        """Stop every child in the reverse order of their start. Nothing can be started afterwards."""
         self._stopping.set()
         with self._lock:
             for tool in list(self._tools):
@@ -170,7 +170,7 @@ def write_pid_file(state_dir: Path, name: str, process: psutil.Process, stop_sig
 
 
 def read_pid_file(path: Path) -> tuple[psutil.Process, int] | None:
-    """The process recorded in `path` and its stop signal, when it still runs and is still that process."""
+    """Return the process recorded in `path` and its stop signal, if that very process still runs."""
     try:
         recorded = json.loads(path.read_text())
         stop_signal = int(recorded["stop_signal"])
@@ -182,16 +182,16 @@ def read_pid_file(path: Path) -> tuple[psutil.Process, int] | None:
 
 
 def running(state_dir: Path) -> dict[str, tuple[psutil.Process, int]]:
-    """The processes of the stack in `state_dir` that run now, with their stop signals, by name."""
+    """Return the running processes of the stack in `state_dir`, with their stop signals, by name."""
     found = {path.stem: read_pid_file(path) for path in sorted((state_dir / "pids").glob("*.json"))}
     return {name: recorded for name, recorded in found.items() if recorded is not None}
 
 
 def stop_recorded(state_dir: Path, seconds_max: float = 20) -> list[str]:
-    """Stop what the pid files in `state_dir` name, remove the files, and give the names of what was stopped."""
+    """Stop the processes in the pid files of `state_dir`, remove the files, and return the processes' names."""
     found = running(state_dir)
-    # The last one started goes first, as in `Processes.stop`: RabbitMQ takes long to end without its port mapper.
-    for process, stop_signal in sorted(found.values(), key=lambda one: one[0].create_time(), reverse=True):
+    # The last one started ends first, as in `Processes.stop`: RabbitMQ takes long to end without its port mapper.
+    for process, stop_signal in sorted(found.values(), key=lambda recorded: recorded[0].create_time(), reverse=True):
         stop_process(process, seconds_max, stop_signal)
     for path in (state_dir / "pids").glob("*.json"):
         path.unlink(missing_ok=True)
@@ -199,7 +199,7 @@ def stop_recorded(state_dir: Path, seconds_max: float = 20) -> list[str]:
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Whether `process` runs; one that has ended and waits for its parent to notice does not."""
+    """Return whether `process` runs. A zombie does not."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -207,7 +207,7 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def stop_process(process: psutil.Process, seconds_max: float, stop_signal: int = signal.SIGTERM) -> None:
-    """End `process` and what it has started, politely first."""
+    """End `process` and its descendants, by its signal and then by SIGKILL."""
     try:
         family = process.children(recursive=True)
         process.send_signal(stop_signal)
@@ -220,7 +220,7 @@ def stop_process(process: psutil.Process, seconds_max: float, stop_signal: int =
 
 
 def kill_session(leader_pid: int) -> None:
-    """Kill the process group of a child that leads a session of its own."""
+    """Kill the process group of a child that leads a session."""
     try:
         os.killpg(leader_pid, signal.SIGKILL)
     except ProcessLookupError:
@@ -228,9 +228,9 @@ def kill_session(leader_pid: int) -> None:
 
 
 def ensure_port_free(port: int, user: str, variable: str) -> None:
-    """Raise PortTakenError, with a sentence that names `variable`, when something listens on `port`.
+    """Check that nothing listens on `port`. Raises PortTakenError, which names `variable`, if something does.
 
-    So it does for a port that the system had lent to a client's connection and keeps for a minute after its end.
+    It also raises for a port of a client's connection, which the system holds for a minute after its end.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -241,14 +241,14 @@ def ensure_port_free(port: int, user: str, variable: str) -> None:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nothing uses at this moment."""
+    """Return a port of 127.0.0.1 that nothing uses at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def accepts_connections(port: int) -> bool:
-    """Whether something listens on `port` of 127.0.0.1."""
+    """Return whether something listens on `port` of 127.0.0.1."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1):
             return True
@@ -257,7 +257,7 @@ def accepts_connections(port: int) -> bool:
 
 
 def answers(url: str, authorization: str = "") -> bool:
-    """Whether a GET of `url` on this machine succeeds. An HTTP library would take longer to load than this is asked."""
+    """Return whether a GET of `url` on this machine succeeds. Loading an HTTP library would take longer."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=10)
     try:
@@ -270,16 +270,16 @@ def answers(url: str, authorization: str = "") -> bool:
 
 
 def died_sentence(child: Child) -> str:
-    """What to tell the user about a child that ended by itself."""
+    """Return the sentence for the user about a child that ended unexpectedly."""
     log = child.log.read_text(errors="replace") if child.log.is_file() else ""
     return f"{child.name} ended unexpectedly. The end of {child.log}: {_tail(log)}"
 
 
 def left_alive(processes: Sequence[psutil.Process], seconds_max: float) -> list[psutil.Process]:
-    """Those that have not ended after `seconds_max`.
+    """Wait up to `seconds_max` for the processes to end, and return those that have not.
 
-    psutil's own waiting also waits for an ended process to be taken notice of, which the first process of a container
-    does late or never for the orphans of a killed supervisor.
+    psutil's own wait also waits for the parent to reap an ended process. The first process of a container does that
+    late or never for the orphans of a killed supervisor.
     """
     deadline = time.monotonic() + seconds_max
     while (alive := [process for process in processes if is_alive(process)]) and time.monotonic() < deadline:
@@ -300,5 +300,5 @@ def _tail(text: str) -> str:
 
 
 def _as_user(uid: int | None) -> dict[str, Any]:
-    """Arguments of Popen that change the user; the groups of the present one are given up with it."""
+    """Return the arguments of Popen that change the user and drop the groups of the current one."""
     return {} if uid is None else {"user": uid, "group": uid, "extra_groups": []}

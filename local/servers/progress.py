@@ -1,4 +1,4 @@
-"""What the stack tells the user while it works: one line a step, with its seconds."""
+"""Progress on standard output: one line a step, with its seconds."""
 
 import sys
 import time
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Prints steps and notes to standard output, or nothing at all when `quiet`."""
+    """Print steps and notes to standard output, or nothing when `quiet`."""
 
     quiet: bool = False
 
@@ -23,14 +23,14 @@ class Progress:
 
     @contextmanager
     def step(self, text: str) -> Iterator[None]:
-        """Prints `text` and the seconds that the block took, once it has succeeded."""
+        """Print `text` and the seconds that the block took, once it has succeeded."""
         started = time.monotonic()
         yield
         self.done(text, time.monotonic() - started)
 
 
 def use_utf8() -> None:
-    """Let the marks of the progress lines pass where the locale is C, as on a bare system."""
+    """Print UTF-8, such as the marks of progress lines, even where the locale is C."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

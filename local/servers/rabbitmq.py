@@ -1,7 +1,7 @@
-"""RabbitMQ of the offline stack: one that is given by URL, or a private node on loopback.
+"""RabbitMQ of the offline stack: the user's by URL, or a private node on loopback.
 
-The private node has its own name, ports, cookie, data, log and port mapper, so it touches neither a RabbitMQ of the
-system nor another stack's.
+The private node has its own name, ports, cookie, data, log and port mapper. It touches neither the system's RabbitMQ
+nor another stack's.
 """
 
 import os
@@ -20,14 +20,14 @@ from local.settings import LocalSettings, variable_of
 NODE = "paybridge@localhost"
 START_SECONDS_MAX = 90
 PLUGINS = "[rabbitmq_management,rabbitmq_consistent_hash_exchange]."
-# Two schedulers and no busy waiting: an idle laptop stays cool.
+# Two schedulers without busy waiting keep an idle laptop cool.
 ERLANG_ARGUMENTS = "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}"
 HOMEBREW = (Path("/opt/homebrew/opt/rabbitmq"), Path("/usr/local/opt/rabbitmq"))
 
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """Where the start script lies, and what its environment needs so that it finds Erlang."""
+    """The start script, and the variables by which it finds Erlang."""
 
     server: Path
     environment: dict[str, str]
@@ -44,7 +44,7 @@ class RabbitMQServer:
     progress: Progress
 
     def stop(self) -> None:
-        """Stop the private node; what is in durable queues stays."""
+        """Stop the private node. Durable queues keep their messages."""
         self.processes.stop_child("rabbitmq", seconds_max=30)
         self.processes.stop_child("epmd", seconds_max=5)
 
@@ -71,12 +71,12 @@ def start(settings: LocalSettings, processes: Processes, progress: Progress) -> 
 
 
 def amqp_url_of(settings: LocalSettings) -> str:
-    """Where the broker is, or will be once it is started."""
+    """Return the URL of the broker, before and after it starts."""
     return settings.rabbitmq_url or f"amqp://guest:guest@127.0.0.1:{settings.amqp_port}/"
 
 
 def functions_url_of(settings: LocalSettings) -> str:
-    """The same with the login that the functions have: on the private broker a user with their rights and no other."""
+    """Return the URL with the login of the functions: on the private broker a user with only their rights."""
     return settings.rabbitmq_url or broker_users.url_of(amqp_url_of(settings))
 
 
@@ -98,7 +98,7 @@ def _start_private(settings: LocalSettings, processes: Processes, progress: Prog
 
 
 def find_installation(settings: LocalSettings, processes: Processes, progress: Progress) -> Installation | None:
-    """An installed or downloaded RabbitMQ; None when only Docker can bring one."""
+    """Find an installed RabbitMQ or download one. Returns None if only Docker can run one."""
     installed = _installed_server()
     if installed is not None:
         return Installation(installed, {})
@@ -120,7 +120,7 @@ def find_installation(settings: LocalSettings, processes: Processes, progress: P
 
 
 def _installed_server() -> Path | None:
-    """The start script itself: Debian's wrapper around it works for root and its own user only."""
+    """Return the start script itself: Debian's wrapper around it works only for root and its own user."""
     scripts = sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin/rabbitmq-server"), reverse=True)
     scripts += [prefix / "sbin" / "rabbitmq-server" for prefix in HOMEBREW]
     return next((script for script in scripts if script.exists()), None)
@@ -139,7 +139,7 @@ def _start_node(settings: LocalSettings, processes: Processes, installation: Ins
         raise MissingToolError("RabbitMQ is here but Erlang's `epmd` is not: install Erlang (Debian: erlang-base).")
     mapper = processes.start("epmd", [epmd, "-address", "127.0.0.1", "-port", str(epmd_port)], environment)
     processes.wait_until_ready(mapper, lambda: accepts_connections(epmd_port), 10)
-    # Where it writes what it knew when it is ended in the middle of its start.
+    # RabbitMQ writes a crash dump to its working directory if it is ended while it starts.
     processes.start("rabbitmq", [installation.server], environment, cwd=home)
 
 
@@ -177,14 +177,14 @@ def _environment(home: Path, epmd_port: int, installation: Installation) -> dict
         "RABBITMQ_PID_FILE": str(home / "pid"),
         "RABBITMQ_LOG": "-color",
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": ERLANG_ARGUMENTS,
-        # The start script then becomes the server instead of waiting for it, so that signals reach the server.
+        # The start script then becomes the server instead of waiting for it, and signals reach the server.
         "RUNNING_UNDER_SYSTEMD": "true",
         **installation.environment,
     }
 
 
 def _is_ready(settings: LocalSettings) -> bool:
-    """Management answers after the node's boot, and the AMQP listener is the last thing to open."""
+    """Return whether the node works: management answers after its boot, and the AMQP listener opens last."""
     url = f"http://127.0.0.1:{settings.management_port}/api/overview"
     return answers(url, _basic("guest", "guest")) and accepts_connections(settings.amqp_port)
 
@@ -194,13 +194,13 @@ def _basic(user: str, password: str) -> str:
 
 
 def _given_management(settings: LocalSettings) -> str:
-    """The management URL of a given broker, after a look whether it answers."""
-    # Loaded where it is needed, because every other start can do without it.
+    """Check that the management URL of the user's broker answers, and return it."""
+    # Imported late: every other start does without it.
     import httpx
 
     url = settings.rabbitmq_management_url
     if not url:
-        raise LocalError(f"Set {variable_of('rabbitmq_management_url')} as well: policies can be declared only there.")
+        raise LocalError(f"Set {variable_of('rabbitmq_management_url')} as well: policies can only be declared there.")
     _require_form("rabbitmq_url", settings.rabbitmq_url, "amqp")
     _require_form("rabbitmq_management_url", url, "http")
     parts = urlsplit(url)

@@ -152,7 +152,7 @@ class TestEnsurePortFree:
             # Whoever closes first keeps the port.
             client.close()
             served.close()
-        with pytest.raises(PortTakenError, match="wait for that, or set PAYBRIDGE_API_PORT"):
+        with pytest.raises(PortTakenError, match="wait a minute, or set PAYBRIDGE_API_PORT"):
             ensure_port_free(port, "the API", "PAYBRIDGE_API_PORT")
 
     def test_accepts_a_port_that_nothing_uses(self) -> None:
