@@ -1,1 +1,1 @@
-"""What makes the package for AWS and deploys it; beside it the broker's topology and Terraform."""
+"""Build the package for AWS and deploy it. The broker's topology and the Terraform modules are here too."""

@@ -1,4 +1,4 @@
-"""What has to be in the AWS account before the functions can be deployed to it; every check says what to do."""
+"""Check that the AWS account has everything a deployment needs. Each failed check says what to do."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from infra.environments import Environment
 from infra.errors import InputMissingError
 
 PATIENCE = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3})
-# SSM answers for so many names at once.
+# SSM reads at most this many parameters in one call.
 SSM_NAMES_MAX = 10
-# What Lambda keeps for functions without a reservation; a new account may have no more than this, or even less.
+# Lambda keeps this many executions for functions without a reservation. A new account may have no more than that.
 UNRESERVED_MIN = 100
-# Of the instance and not of its proxy; the functions refuse the same (paybridge.wiring.settings).
+# The instance's endpoint, not the proxy's. The functions refuse the same hosts (paybridge.wiring.settings).
 _RDS_ENDPOINT = re.compile(r"^(?!.*\.proxy-).*\.rds\.(.+\.)?amazonaws\.com")
-# A stack that nothing can be deployed to: it is being changed, or its creation failed.
+# CloudFormation refuses to update a stack that is being changed, or whose creation failed.
 _UNFIT = re.compile(r".*_IN_PROGRESS|ROLLBACK_COMPLETE|.*ROLLBACK_FAILED|DELETE_FAILED")
 
 
 class Account:
-    """One account and region, reached by the machine's own credentials or the endpoint of AWS_ENDPOINT_URL."""
+    """An account and region, reached with this machine's credentials. AWS_ENDPOINT_URL replaces the endpoint."""
 
     def __init__(self, environment: Environment) -> None:
-        """Raises InputMissingError without a region."""
+        """Open a session. Raises InputMissingError without a region."""
         self._environment = environment
         try:
             self._session = boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
@@ -53,17 +53,17 @@ class Account:
         self.region = environment.region or self._session.region_name or ""
         if not self.region:
             raise InputMissingError(
-                "No AWS region is set: export AWS_REGION, such as AWS_REGION=eu-central-1, or name a profile that has "
-                "one by AWS_PROFILE."
+                "No AWS region is set: export AWS_REGION, such as AWS_REGION=eu-central-1, or set AWS_PROFILE to a "
+                "profile with a region."
             )
 
     def check_credentials(self) -> str:
-        """The account's number. Raises InputMissingError when AWS does not know who asks."""
+        """Return the account's number. Raises InputMissingError if AWS does not accept the credentials."""
         try:
             return str(self.client("sts").get_caller_identity()["Account"])
         except NoCredentialsError as error:
             raise InputMissingError(
-                "There are no AWS credentials: sign in (`aws sso login`) and name the profile by AWS_PROFILE."
+                "There are no AWS credentials: sign in (`aws sso login`) and set AWS_PROFILE to the profile."
             ) from error
         except (CredentialRetrievalError, PartialCredentialsError, SSOError, TokenRetrievalError) as error:
             raise InputMissingError(f"The AWS credentials cannot be used: {error}") from error
@@ -73,15 +73,15 @@ class Account:
                 f"AWS refuses the credentials ({reason}): sign in again, such as by `aws sso login`."
             ) from error
         except (BotoCoreError, ValueError) as error:
-            # An endpoint that is no URL is a plain ValueError.
+            # botocore raises a plain ValueError for an endpoint that is not a URL.
             raise InputMissingError(
                 f"AWS does not answer ({error}): check the network, AWS_REGION and AWS_ENDPOINT_URL."
             ) from error
 
     def read_parameters(self) -> dict[str, str]:
-        """The values of the template's parameters that are kept in SSM, by the template's names.
+        """Return the template's parameters that SSM holds, by their name in the template.
 
-        Raises InputMissingError that names what is missing.
+        Raises InputMissingError, which names the missing parameters.
         """
         names = self._environment.ssm_names
         found = self._ssm(sorted(set(names.values())))
@@ -94,7 +94,7 @@ class Account:
         return {parameter: found[name] for parameter, name in names.items()}
 
     def check_certificates(self, host: str, *, has_bundle: bool) -> None:
-        """Raises InputMissingError where the functions would refuse the database's certificate when they start."""
+        """Raise InputMissingError if the functions would refuse the database's certificate when they start."""
         parameters = self._environment.parameters
         wanting = [name for name, value in parameters.items() if value == RDS_CERTIFICATES]
         if wanting and not has_bundle:
@@ -103,53 +103,53 @@ class Account:
             )
         if _RDS_ENDPOINT.search(host) and parameters["DatabaseTlsCaFile"] != RDS_CERTIFICATES:
             raise InputMissingError(
-                f"The database is RDS without a proxy ({host}), whose authorities only {RDS_CERTIFICATES} has: add "
+                f"The database is RDS without a proxy ({host}). Only {RDS_CERTIFICATES} has its authorities: add "
                 f'"DatabaseTlsCaFile={RDS_CERTIFICATES}" to {self._environment.name} in samconfig.toml.'
             )
 
     def check_stack(self) -> None:
-        """Raises InputMissingError when CloudFormation would refuse to change the stack."""
+        """Raise InputMissingError if CloudFormation would refuse to change the stack."""
         stack = self._environment.stack_name
         try:
             [found] = self.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
         except ClientError:
-            # There is none yet, or who asks may not look; CloudFormation will say which.
+            # Either the stack does not exist yet, or these credentials may not read it. CloudFormation will say which.
             return
         except BotoCoreError as error:
             raise InputMissingError(f"CloudFormation does not answer: {error}") from error
         status = found["StackStatus"]
         if _UNFIT.fullmatch(status):
             raise InputMissingError(
-                f"The stack {stack} is {status}: wait for its end if it is being changed, delete it if its creation "
+                f"The stack {stack} is {status}: wait if it is being changed, or delete it if its creation "
                 f"failed (`sam delete --stack-name {stack} --region {self.region}`)."
             )
 
     def check_concurrency(self, reserved: Mapping[str, int]) -> None:
-        """Raises InputMissingError when Lambda would refuse what the functions reserve, by their names."""
+        """Raise InputMissingError if Lambda would refuse the concurrency reserved by each named function."""
         client = self.client("lambda")
         try:
             unreserved = client.get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"]
             held = sum(_reserved_by(client, name) for name in reserved)
         except (BotoCoreError, ClientError):
-            # Who asks may not look, or the endpoint has no such limit; Lambda will say it.
+            # These credentials may not read the limit, or the endpoint has none. Lambda will report a real shortage.
             return
         wanted, free = sum(reserved.values()), unreserved + held - UNRESERVED_MIN
         if wanted > free:
             raise InputMissingError(
-                f"The functions reserve {wanted} concurrent executions and {self.region} has {max(free, 0)} to give, "
-                f"because Lambda keeps {UNRESERVED_MIN} for functions without a reservation: ask for a higher "
-                '"Concurrent executions" of AWS Lambda in Service Quotas, or lower ApiReservedConcurrency.'
+                f"The functions reserve {wanted} concurrent executions, but {self.region} has {max(free, 0)} to give: "
+                f"Lambda keeps {UNRESERVED_MIN} for functions without a reservation. Raise the Lambda quota "
+                '"Concurrent executions" in Service Quotas, or lower ApiReservedConcurrency.'
             )
 
     def known(self, *names: str) -> Mapping[str, str]:
-        """What SSM has of these names, which are without the environment's prefix; it may be none of them."""
+        """Return SSM's values for these names, both without the environment's prefix. Leave out unknown names."""
         prefix = self._environment.ssm_prefix
         return {
             name.removeprefix(prefix): value for name, value in self._ssm([prefix + name for name in names]).items()
         }
 
     def login(self, secret_id: str) -> dict[str, str]:
-        """Username and password in a secret. Raises InputMissingError, which repeats nothing of what is in it."""
+        """Return username and password from a secret. Raises InputMissingError, which never quotes the secret."""
         try:
             text = self.client("secretsmanager").get_secret_value(SecretId=secret_id).get("SecretString", "")
         except (BotoCoreError, ClientError) as error:
@@ -159,11 +159,11 @@ class Account:
         except ValueError:
             content = None
         if not isinstance(content, dict) or not {"username", "password"} <= content.keys():
-            raise InputMissingError(f"The secret {secret_id} needs a username and a password: put them into it.")
+            raise InputMissingError(f"The secret {secret_id} needs a username and a password: add them to it.")
         return {name: str(content[name]) for name in ("username", "password")}
 
     def client(self, service: str, patience: Config = PATIENCE) -> Any:
-        """A client that gives up in seconds: somebody waits in a terminal."""
+        """Return a client that gives up within seconds, because an operator is waiting in a terminal."""
         return self._session.client(service, region_name=self.region, config=patience)
 
     def _ssm(self, names: list[str]) -> dict[str, str]:
@@ -174,7 +174,7 @@ class Account:
                 answer = client.get_parameters(Names=names[start : start + SSM_NAMES_MAX])
             except (BotoCoreError, ClientError) as error:
                 raise InputMissingError(f"The SSM parameters cannot be read: {error}") from error
-            found.update((one["Name"], one["Value"]) for one in answer["Parameters"])
+            found.update((parameter["Name"], parameter["Value"]) for parameter in answer["Parameters"])
         return found
 
 

@@ -1,4 +1,4 @@
-"""`make topology ENVIRONMENT=…`: applies infra/terraform/topology to an environment's broker, with its logins."""
+"""`make topology ENVIRONMENT=…`: apply infra/terraform/topology to an environment's broker."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from infra.programs import run_to_its_end
 ROOT = "infra/terraform/topology"
 FUNCTIONS = "broker/secret-id"
 CONNECT_SECONDS_MAX = 5.0
-# What Terraform calls the state that it could not save.
+# Terraform writes this file if it cannot save its state.
 UNSAVED_STATE = "errored.tfstate"
-# Added to the copy that is applied, so that the module itself can be applied with a state anywhere.
+# Added to the copy that is applied. The module itself names no backend, so it can keep its state anywhere.
 BACKEND = 'terraform {\n  backend "s3" {\n    encrypt      = true\n    use_lockfile = true\n  }\n}\n'
 
 
 def main(arguments: list[str]) -> int:
-    """Returns the exit status; the first thing that is missing is one sentence on standard error."""
+    """Apply the topology and return the exit status. Print the first missing input on standard error."""
     try:
         environment = read_environment(arguments[0] if arguments else "", PROJECT / "template.yaml")
         account = Account(environment)
@@ -45,22 +45,22 @@ def main(arguments: list[str]) -> int:
 
 
 def state_place(environment: Environment, region: str) -> list[str]:
-    """Where Terraform's state is, as arguments of `init`. Raises InputMissingError without a bucket, or Terraform."""
+    """Return the `init` arguments that locate the state. Raises InputMissingError without Terraform or a bucket."""
     if shutil.which("terraform") is None:
         raise InputMissingError("Terraform is missing: install it, 1.11 or newer (developer.hashicorp.com/terraform).")
     bucket = os.environ.get("TERRAFORM_STATE_BUCKET", "")
     if not bucket:
         raise InputMissingError(
-            "Say where Terraform keeps its state: export TERRAFORM_STATE_BUCKET, the bucket that the platform's is in."
+            "The bucket of Terraform's state is not set: export TERRAFORM_STATE_BUCKET, the bucket of the platform."
         )
     place = {"bucket": bucket, "key": f"paybridge/{environment.name}/topology.tfstate", "region": region}
     return [f"-backend-config={name}={value}" for name, value in place.items()]
 
 
 def broker_variables(account: Account, environment: Environment) -> dict[str, str]:
-    """The module's variables: the broker's address from SSM and the logins from Secrets Manager.
+    """Return the module's variables: the broker's address from SSM and the logins from Secrets Manager.
 
-    BROKER_MANAGEMENT_URL stands in for the address, such as that of a tunnel. Raises InputMissingError.
+    BROKER_MANAGEMENT_URL overrides the address, for example with a tunnel's. Raises InputMissingError.
     """
     known = account.known(MANAGEMENT_URL, ADMIN, FUNCTIONS)
     missing = [environment.ssm_prefix + name for name in (MANAGEMENT_URL, ADMIN, FUNCTIONS) if name not in known]
@@ -81,20 +81,20 @@ def broker_variables(account: Account, environment: Environment) -> dict[str, st
 
 
 def check_reachable(management_url: str) -> None:
-    """Raises InputMissingError when nobody answers there, before Terraform tries it resource by resource."""
+    """Raise InputMissingError if nothing answers at this URL. Terraform would only fail resource by resource."""
     try:
         httpx.get(management_url, timeout=CONNECT_SECONDS_MAX, trust_env=False)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise InputMissingError(
-            f"The broker does not answer at {management_url} ({error}): it is in private subnets, so run this "
-            "from there, or by a tunnel whose address BROKER_MANAGEMENT_URL names (docs/operators/operations.md)."
+            f"The broker does not answer at {management_url} ({error}). It is in private subnets: run this from "
+            "there, or open a tunnel and set BROKER_MANAGEMENT_URL to its address (docs/operators/operations.md)."
         ) from error
 
 
 def apply(variables: Mapping[str, str], state: list[str], unsaved: Path, *, asks: bool) -> int:
-    """Has Terraform apply a copy of the module; without somebody to ask it goes on by itself. Gives its exit status.
+    """Apply a copy of the module with Terraform and return its exit status. `asks`: Terraform may ask for approval.
 
-    A state that Terraform cannot save is kept in the file `unsaved`, and saved before anything else the next time.
+    If Terraform cannot save its state, keep the state in the file `unsaved`. The next run pushes it first.
     """
     environment = {**os.environ, **{f"TF_VAR_{name}": value for name, value in variables.items()}}
     without_asking = [] if asks else ["-auto-approve", "-input=false"]
@@ -112,9 +112,12 @@ def apply(variables: Mapping[str, str], state: list[str], unsaved: Path, *, asks
         if status == 0:
             status = run_to_its_end(["terraform", "apply", *without_asking], root, environment)
             if (root / UNSAVED_STATE).exists():
-                # It would go with the copy of the module.
+                # The temporary copy of the module is about to be deleted.
                 shutil.move(root / UNSAVED_STATE, unsaved)
-                print(f"The state is not saved but in {unsaved}, passwords included: run this again.", file=sys.stderr)
+                print(
+                    f"Terraform could not save its state. {unsaved} has it, with passwords: run this again.",
+                    file=sys.stderr,
+                )
     return status
 
 

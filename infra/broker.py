@@ -1,4 +1,4 @@
-"""Whether the broker has the queues that the template maps; it can be asked only from where its network is reached."""
+"""Check that the broker has the queues that the template maps. This needs access to the broker's network."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from infra.account import Account
 from infra.environments import Environment, functions_of
 from infra.errors import InputMissingError
 
-# The broker is in private subnets: from most machines there is no way to it, which shows after this long.
+# The broker is in private subnets. Most machines cannot reach it, and find out after this long.
 CONNECT_SECONDS_MAX = 3.0
 MANAGEMENT_URL, ADMIN = "broker/management-url", "broker/admin-secret-id"
 
 
 def check_topology(account: Account, environment: Environment, template: Path) -> str:
-    """A sentence on what was found. Raises InputMissingError when the broker was reached and lacks a queue."""
+    """Return a sentence on the result. Raises InputMissingError if the broker answers and lacks a queue."""
     virtual_host = environment.parameters["BrokerVirtualHost"]
     known = account.known(MANAGEMENT_URL, ADMIN)
     absent = [environment.ssm_prefix + name for name in (MANAGEMENT_URL, ADMIN) if name not in known]
@@ -36,15 +36,17 @@ def check_topology(account: Account, environment: Environment, template: Path) -
             f"The broker has no queue {', '.join(missing)} in its virtual host {virtual_host}: apply "
             f"infra/terraform/topology first (make topology ENVIRONMENT={environment.name})."
         )
-    return "The broker has every queue that the functions work from."
+    return "The broker has every queue that the functions consume."
 
 
 def _unseen(reason: str) -> str:
-    return f"Whether the broker has the queues was not to be seen from here ({reason}); the topology has to be applied."
+    return (
+        f"The broker's queues could not be checked from here ({reason}). Make sure that the topology has been applied."
+    )
 
 
 def mapped_queues(environment: Environment, template: Path) -> set[str]:
-    """The queues that the template maps to functions with the environment's number of shards."""
+    """Return the queues that the template maps to functions, for the environment's number of shards."""
     return {event.queue for function in functions_of(environment, template) for event in function.queues}
 
 
@@ -56,7 +58,7 @@ def _queues(url: str, login: Mapping[str, str], virtual_host: str) -> set[str]:
         timeout=CONNECT_SECONDS_MAX,
         trust_env=False,
     )
-    # A virtual host that is not there has no queues.
+    # The virtual host does not exist, so it has no queues.
     if answer.status_code == httpx.codes.NOT_FOUND:
         return set()
     return {queue["name"] for queue in answer.raise_for_status().json()}

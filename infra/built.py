@@ -1,4 +1,4 @@
-"""What `make package` has built: for which processor, of which sources, how large."""
+"""Inspect the package that `make package` built: its processor, its sources, its digest."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from infra.sam_template.intrinsics import load_yaml
 PROJECT = Path(__file__).resolve().parents[1]
 BUILD = PROJECT / ".aws-sam" / "build"
 LAYER = "PaybridgeLayer"
-# Where the layer's certificates come from, and what the functions see of them below /opt.
+# The folder of the layer's certificates in the tree, and the path of the bundle inside a function.
 CERTIFICATES = Path("layers/paybridge/certificates")
 RDS_CERTIFICATES = "/opt/certificates/rds.pem"
 ARCHITECTURES = ("arm64", "x86_64")
-# The machine in the header of an ELF file.
+# Machine numbers in the header of an ELF file.
 _MACHINES = {0xB7: "arm64", 0x3E: "x86_64"}
 _MACHINE_OFFSET = 18
 _PACKAGE_AGAIN = "run `make package`"
 
 
 class Built:
-    """A folder that `sam build` has written, and the tree that it was made of."""
+    """A folder written by `sam build`, and the tree it was built from."""
 
     def __init__(self, folder: Path = BUILD, project: Path = PROJECT) -> None:
-        """Raises InputMissingError when nothing has been built there."""
+        """Open the folder. Raises InputMissingError if it holds no package."""
         self.folder = folder
         self._project = project
         if not self.template.is_file():
@@ -36,11 +36,11 @@ class Built:
 
     @property
     def template(self) -> Path:
-        """The template that sam deploys."""
+        """The template that SAM deploys."""
         return self.folder / "template.yaml"
 
     def functions(self) -> dict[str, str]:
-        """The package of each function's code by its logical id."""
+        """Return the Python package of each function, by logical id."""
         resources: dict[str, Any] = _read(self._project / "template.yaml")["Resources"]
         return {
             name: resource["Properties"]["Handler"].partition(".")[0]
@@ -49,7 +49,7 @@ class Built:
         }
 
     def architecture(self) -> str:
-        """The processor that the layer's compiled libraries are for. Raises InputMissingError where there are none."""
+        """Return the processor of the layer's compiled libraries. Raises InputMissingError if there are none."""
         for library in sorted((self.folder / LAYER / "python").rglob("*.so")):
             with library.open("rb") as file:
                 header = file.read(_MACHINE_OFFSET + 2)
@@ -57,12 +57,12 @@ class Built:
         raise InputMissingError(f"The package holds no libraries: {_PACKAGE_AGAIN} again.")
 
     def changed_source(self) -> str | None:
-        """A source that is not in the package as it is in the tree, or None: contents count, not dates."""
+        """Return a source that differs between tree and package, or None. Compare contents, not dates."""
         if _deployed(_read(self.template)) != _deployed(_read(self._project / "template.yaml")):
             return "template.yaml"
         for source, copy in self._copies():
             here, there = (digests(self._project / source), digests(copy))
-            # Certificates are fetched and not part of a clone: a package may have some that this tree has not.
+            # Certificates are downloaded, not committed: a package may have some that this tree lacks.
             names = here.keys() if source == CERTIFICATES else here.keys() | there.keys()
             for name in sorted(names):
                 if here.get(name) != there.get(name):
@@ -72,15 +72,15 @@ class Built:
         return None
 
     def has_rds_certificates(self) -> bool:
-        """Whether the functions will find Amazon's bundle at `RDS_CERTIFICATES`."""
+        """Return whether the functions will find Amazon's bundle at `RDS_CERTIFICATES`."""
         return (self.folder / LAYER / "certificates" / "rds.pem").is_file()
 
     def digest(self) -> str:
-        """A digest of all that is in the package."""
+        """Return a digest of the whole package."""
         return digest_of(f"{name}={value}" for name, value in sorted(digests(self.folder).items()))
 
     def _copies(self) -> Iterator[tuple[Path, Path]]:
-        """Folders of the tree, relative to it, and where the package has their copies."""
+        """Yield each source folder, relative to the tree, with its copy in the package."""
         for logical_id, package in self.functions().items():
             yield Path("functions") / package, self.folder / logical_id / package
         yield Path("layers/paybridge/paybridge"), self.folder / LAYER / "python" / "paybridge"
@@ -96,13 +96,13 @@ class Built:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """The digest of each file below a folder, which need not be there, by its path in it."""
+    """Return the digest of each file below a folder, by relative path. A missing folder has no files."""
     files = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def digest_of(lines: Iterator[str]) -> str:
-    """One digest of several lines."""
+    """Return one digest of several lines."""
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -111,7 +111,7 @@ def _read(template: Path) -> dict[str, Any]:
 
 
 def _deployed(template: dict[str, Any]) -> dict[str, Any]:
-    """The template without the places of code, which `sam build` changes, and what it notes for itself."""
+    """Return the template without the code locations and metadata that `sam build` changes."""
     resources = {}
     for name, resource in template["Resources"].items():
         properties = resource.get("Properties", {})

@@ -1,4 +1,4 @@
-"""The environments of `samconfig.toml`, with every parameter of the template that each of them gets."""
+"""Read the environments of `samconfig.toml`, with the template parameters of each."""
 
 from __future__ import annotations
 
@@ -20,34 +20,36 @@ SAMCONFIG = PROJECT / "samconfig.toml"
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """One environment as `samconfig.toml` and the template's defaults describe it."""
+    """An environment, described by `samconfig.toml` and the template's defaults."""
 
     name: str
     stack_name: str
     region: str | None
-    # What samconfig.toml says, and that over the defaults of the template.
+    # `overrides` come from samconfig.toml. `parameters` are the template's defaults with these overrides.
     overrides: Mapping[str, str]
     parameters: Mapping[str, str]
-    # The SSM parameter that each parameter of an SSM type takes its value from.
+    # The SSM parameter behind each template parameter of an SSM type.
     ssm_names: Mapping[str, str]
 
     @property
     def ssm_prefix(self) -> str:
-        """Below which the platform keeps all that is known of this environment."""
+        """The prefix of the SSM parameters that the platform writes for this environment."""
         return f"/paybridge/{self.name}/"
 
 
 def read_environment(
     name: str, template: Path, settings: Sequence[str] = (), samconfig: Path = SAMCONFIG
 ) -> Environment:
-    """One environment of samconfig.toml, with `Name=Value` settings that hold for this once.
+    """Return an environment of samconfig.toml. `settings` are `Name=Value` overrides for this run only.
 
-    Raises InputMissingError when there is none of this name, or no parameter of a name that is given a value.
+    Raises InputMissingError for an unknown environment or an unknown parameter.
     """
     document = _read_samconfig(samconfig)
     known = sorted(key for key, table in document.items() if isinstance(table, dict) and "deploy" in table)
     if not name:
-        raise InputMissingError(f"Say where to: ENVIRONMENT={known[0]} (samconfig.toml has {_list(known)}).")
+        raise InputMissingError(
+            f"No environment is named: set ENVIRONMENT={known[0]} (samconfig.toml has {_list(known)})."
+        )
     if name not in known:
         raise InputMissingError(
             f"samconfig.toml has no environment {name}, only {_list(known)}: choose one of them, or add a table "
@@ -61,21 +63,23 @@ def read_environment(
     overrides = _named([*_listed(deploy.get("parameter_overrides", [])), *settings], name)
     declared: dict[str, Any] = load_yaml(template.read_text(encoding="utf-8"), str(template))["Parameters"]
     _check_names(overrides, declared, name)
-    parameters = {key: overrides.get(key, str(one.get("Default", ""))) for key, one in declared.items()}
+    parameters = {key: overrides.get(key, str(entry.get("Default", ""))) for key, entry in declared.items()}
     return Environment(
         name=name,
         stack_name=deploy["stack_name"],
         region=deploy.get("region"),
         overrides=overrides,
         parameters=parameters,
-        ssm_names={key: parameters[key] for key, one in declared.items() if one["Type"].startswith(SSM_TYPE_PREFIX)},
+        ssm_names={
+            key: parameters[key] for key, entry in declared.items() if entry["Type"].startswith(SSM_TYPE_PREFIX)
+        },
     )
 
 
 def functions_of(environment: Environment, template: Path) -> list[FunctionDefinition]:
-    """The template's functions as this environment's parameters make them; values of SSM are their names there.
+    """Return the template's functions for this environment. Values from SSM are replaced by their SSM names.
 
-    Raises InputMissingError for a parameter with which the template makes no sense.
+    Raises InputMissingError if a parameter makes the template invalid.
     """
     given = {name: value for name, value in environment.overrides.items() if name not in environment.ssm_names}
     try:
@@ -88,11 +92,11 @@ def _read_samconfig(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
-        raise InputMissingError(f"{file.name} is no TOML: {error}.") from error
+        raise InputMissingError(f"{file.name} is not valid TOML: {error}.") from error
 
 
 def _listed(overrides: str | list[str]) -> list[str]:
-    """SAM takes one text as well as a list."""
+    """Return a list: SAM accepts one string as well."""
     return shlex.split(overrides) if isinstance(overrides, str) else overrides
 
 

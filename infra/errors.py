@@ -1,5 +1,5 @@
-"""What keeps a package from being made or deployed."""
+"""The error of packaging and deployment."""
 
 
 class InputMissingError(Exception):
-    """Something has to be there or to be changed first; the message is one sentence that names it."""
+    """An input is missing or wrong. The message names it and says what to do."""

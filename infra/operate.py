@@ -1,4 +1,4 @@
-"""`make payment` and `make register` with ENVIRONMENT=…: the operator's command, run by the function that can do it."""
+"""`make payment` and `make register` with ENVIRONMENT=…: run an operator's command in the function `operate`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from infra.built import PROJECT
 from infra.environments import Environment, read_environment
 from infra.errors import InputMissingError
 
-# Longer than the function may take.
+# Longer than the function's timeout.
 ANSWER_SECONDS_MAX = 40
-# Once and never again: registering twice would make two keys.
+# No retries: registering twice would create two keys.
 PATIENCE = Config(connect_timeout=5, read_timeout=ANSWER_SECONDS_MAX, retries={"total_max_attempts": 1})
 
 
 def main(arguments: list[str]) -> int:
-    """Runs `ENVIRONMENT COMMAND …` and gives the command's exit status; what is missing is one sentence."""
+    """Run `ENVIRONMENT COMMAND …` and return its exit status. Print a missing input on standard error."""
     try:
         environment = read_environment(arguments[0] if arguments else "", PROJECT / "template.yaml")
         exit_code, output = run(Account(environment), environment, arguments[1:])
@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
 
 
 def run(account: Account, environment: Environment, command: list[str]) -> tuple[int, str]:
-    """Exit status and output of the command. Raises InputMissingError when the function cannot be asked."""
+    """Return exit status and output of the command. Raises InputMissingError if the function cannot run it."""
     account.check_credentials()
     name = f"paybridge-{environment.name}-operate"
     try:
@@ -42,14 +42,14 @@ def run(account: Account, environment: Environment, command: list[str]) -> tuple
     except ClientError as error:
         raise InputMissingError(
             f"The function {name} cannot be invoked ({error.response['Error']['Code']}): deploy {environment.name} "
-            "first, and have the right lambda:InvokeFunction on it."
+            "first, and get the permission lambda:InvokeFunction on it."
         ) from error
     except BotoCoreError as error:
         raise InputMissingError(f"The function {name} does not answer: {error}") from error
     result = json.loads(answer["Payload"].read())
     if "FunctionError" in answer:
         raise InputMissingError(
-            f"The function {name} failed ({result.get('errorType', 'it says no more')}): look into its log."
+            f"The function {name} failed ({result.get('errorType', 'without an error type')}): read its log."
         )
     return int(result["exit_code"]), str(result["output"])
 

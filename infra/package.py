@@ -1,4 +1,4 @@
-"""`make package`: has SAM build functions and layer for Lambda's processor, and says what came out."""
+"""`make package`: build functions and layer for Lambda's processor with SAM, and report their sizes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MIB = 1024 * 1024
 
 
 def main() -> int:
-    """Returns the exit status; reasons not to build are one sentence on standard error."""
+    """Build and return the exit status. Print why a build is impossible on standard error."""
     try:
         build(os.environ.get("PAYBRIDGE_ARCHITECTURE") or ARCHITECTURES[0])
     except InputMissingError as error:
@@ -32,7 +32,7 @@ def main() -> int:
 
 
 def build(architecture: str) -> None:
-    """Builds into .aws-sam/build. Raises InputMissingError."""
+    """Build into .aws-sam/build. Raises InputMissingError."""
     _check_tools(architecture)
     _fetch_certificates()
     began = time.monotonic()
@@ -41,22 +41,24 @@ def build(architecture: str) -> None:
     environment = {
         **os.environ,
         "PAYBRIDGE_ARCHITECTURE": architecture,
-        # The interpreter whose pip fetches the layer's wheels; the one on PATH may have none.
+        # This interpreter's pip downloads the layer's wheels. The python on PATH may have no pip.
         "PYTHON": sys.executable,
         "SAM_CLI_TELEMETRY": "0",
     }
     result = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
     if result.returncode:
         sys.stderr.write(result.stdout + result.stderr)
-        raise InputMissingError("SAM could not build; what it said is above.")
+        raise InputMissingError("SAM could not build the package: see its output above.")
     print(f"Built in {time.monotonic() - began:.0f} s.\n")
     report(Built(), architecture)
 
 
 def report(built: Built, architecture: str) -> None:
-    """Prints what is in the package. Raises InputMissingError when Lambda would refuse it."""
+    """Print the package's sizes. Raises InputMissingError if Lambda would refuse it."""
     if built.architecture() != architecture:
-        raise InputMissingError(f"The libraries are for {built.architecture()} and not for {architecture}.")
+        raise InputMissingError(
+            f"The libraries are for {built.architecture()}, not for {architecture}: run `make package` again."
+        )
     folders = [*(built.folder / name for name in built.functions()), built.folder / "PaybridgeLayer"]
     largest = 0
     for folder in folders:
@@ -64,12 +66,14 @@ def report(built: Built, architecture: str) -> None:
         largest = max(largest, unpacked) if folder != folders[-1] else largest + unpacked
         print(f"  {folder.name:<20} {_text(unpacked):>10} unpacked, {_text(packed):>8} to upload")
     if largest > UNPACKED_BYTES_MAX:
-        raise InputMissingError(f"A function and its layer have {largest / _MIB:.0f} MiB; Lambda takes 250 MiB.")
+        raise InputMissingError(
+            f"A function and its layer have {largest / _MIB:.0f} MiB, but Lambda takes 250: remove a library."
+        )
     print(f"\n{_certificates(built)}\nNext: make deploy ENVIRONMENT=dev")
 
 
 def sizes(folder: Path) -> tuple[int, int]:
-    """Bytes of all files of a folder, and of the archive that Lambda gets."""
+    """Return the bytes of a folder's files, and of the archive uploaded to Lambda."""
     unpacked = 0
     counter = _Counter()
     with zipfile.ZipFile(cast("IO[bytes]", counter), "w", zipfile.ZIP_DEFLATED) as archive:
@@ -81,7 +85,7 @@ def sizes(folder: Path) -> tuple[int, int]:
 
 
 class _Counter:
-    """A file that only counts what is written to it."""
+    """A file that only counts the bytes written to it."""
 
     def __init__(self) -> None:
         self.written = 0
@@ -91,7 +95,7 @@ class _Counter:
         return len(data)
 
     def flush(self) -> None:
-        """There is nothing to flush."""
+        """Do nothing: there is no buffer."""
 
 
 def _text(size_bytes: int) -> str:
@@ -104,11 +108,13 @@ def _check_tools(architecture: str) -> None:
     if not SAM.is_file():
         raise InputMissingError("The SAM command line is missing: `make package` installs it into .venv-sam.")
     if importlib.util.find_spec("pip") is None:
-        raise InputMissingError("pip is missing, which fetches the layer's wheels: delete .venv and run this again.")
+        raise InputMissingError(
+            "pip is missing and has to download the layer's wheels: delete .venv and run this again."
+        )
 
 
 def _fetch_certificates() -> None:
-    """What the layer needs for RDS itself is not in a clone; a build offline goes on without it and says so."""
+    """Download the RDS certificates if they are missing. An offline build continues without them and says so."""
     if not certificates.FILE.exists():
         try:
             certificates.fetch(os.environ.get(certificates.URL_VARIABLE) or certificates.URL, certificates.FILE)

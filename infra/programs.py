@@ -1,4 +1,4 @@
-"""Other programs that work in the same terminal."""
+"""Run other programs in the same terminal."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 
 def run_to_its_end(command: Sequence[str], folder: Path, variables: Mapping[str, str]) -> int:
-    """Runs a program in a folder and gives its exit status, also after Ctrl-C or SIGTERM, which are for the program.
+    """Run a program in a folder and return its exit status. Leave Ctrl-C and SIGTERM to the program.
 
-    `subprocess.run` would kill it a moment after Ctrl-C, and Terraform then leaves its state behind, and locked.
+    `subprocess.run` would kill it soon after Ctrl-C. Terraform would then leave its state unsaved and locked.
     """
-    # Ctrl-C reaches every program of the terminal; SIGTERM reaches only this one. A handler and not SIG_IGN, which the
-    # program would inherit.
+    # Ctrl-C reaches every program of the terminal, SIGTERM only this one. The program would inherit SIG_IGN, so set a
+    # handler instead.
     before = {signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None)}
     try:
         with subprocess.Popen(command, cwd=folder, env=variables) as program:

@@ -47,18 +47,18 @@ class TestFetch:
     def test_something_else_is_refused_and_the_file_stays(self, tmp_path: Path, content: bytes) -> None:
         file = tmp_path / "rds.pem"
         file.write_text("before")
-        with serving(content) as url, pytest.raises(InputMissingError, match="something else"):
+        with serving(content) as url, pytest.raises(InputMissingError, match="did not return RDS authorities"):
             certificates.fetch(url, file)
         assert file.read_text() == "before"
 
     @pytest.mark.parametrize("url", ["nowhere", "http://", "http://host name/"])
     def test_what_is_no_address_is_told(self, tmp_path: Path, url: str) -> None:
-        with pytest.raises(InputMissingError, match="name another place by RDS_CERTIFICATES_URL"):
+        with pytest.raises(InputMissingError, match="set RDS_CERTIFICATES_URL to another URL"):
             certificates.fetch(url, tmp_path / "rds.pem")
 
     def test_offline_it_says_where_to_put_the_file(self, tmp_path: Path) -> None:
         url = f"http://127.0.0.1:{free_port()}/bundle.pem"
         with pytest.raises(
-            InputMissingError, match=r"put it at .*/rds\.pem, or name another place by RDS_CERTIFICATES_URL"
+            InputMissingError, match=r"put it at .*/rds\.pem, or set RDS_CERTIFICATES_URL to another URL"
         ):
             certificates.fetch(url, tmp_path / "rds.pem")

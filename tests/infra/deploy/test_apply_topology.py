@@ -121,7 +121,7 @@ def test_a_state_that_terraform_could_not_save_is_kept_and_saved_by_the_next_run
 
     assert apply_topology.apply({}, [], kept, asks=False) == 3
     assert kept.read_text() == "state\n"
-    assert f"not saved but in {kept}" in capfd.readouterr().err
+    assert f"could not save its state. {kept} has it" in capfd.readouterr().err
 
     (tmp_path / "well").touch()
     assert apply_topology.apply({}, [], kept, asks=False) == 0

@@ -49,7 +49,7 @@ class TestPrepare:
         found = deploy.prepare("dev", package)
         assert (found.region, found.account_id) == (REGION, "123456789012")
         assert len(found.release) == deploy.RELEASE_DIGITS
-        assert "was not to be seen from here" in found.topology
+        assert "could not be checked from here" in found.topology
 
     def test_no_environment(self, package: Path) -> None:
         with pytest.raises(InputMissingError, match=r"ENVIRONMENT=dev \(samconfig.toml has dev, prod\)"):
@@ -74,13 +74,13 @@ class TestPrepare:
 
     def test_a_package_for_another_processor(self, tmp_path: Path) -> None:
         folder = make_package(tmp_path / "build", "x86_64").folder
-        message = "for x86_64 and the functions of dev run on arm64: run `PAYBRIDGE_ARCHITECTURE=arm64 make package`"
+        message = "for x86_64, but the functions of dev run on arm64: run `PAYBRIDGE_ARCHITECTURE=arm64 make package`"
         with pytest.raises(InputMissingError, match=message):
             deploy.prepare("dev", folder)
 
     def test_a_package_of_older_sources(self, package: Path) -> None:
         (package / "ApiFunction/api/app.py").write_text("# older")
-        with pytest.raises(InputMissingError, match=r"functions/api/app\.py is not in the package as it is now"):
+        with pytest.raises(InputMissingError, match=r"functions/api/app\.py has changed since the package was built"):
             deploy.prepare("dev", package)
 
     def test_no_region(self, aws: Any, package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,7 +184,7 @@ class TestConcurrency:
         Account(DEV).check_concurrency({"paybridge-dev-api": 5, "paybridge-dev-jobs": 1})
 
     def test_a_new_account_has_too_little(self, aws: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        with pytest.raises(InputMissingError, match=r'reserve 6 .* has 0 to give, .*"Concurrent executions"'):
+        with pytest.raises(InputMissingError, match=r'reserve 6 .* has 0 to give: .*"Concurrent executions"'):
             self.check(monkeypatch, 10, {})
 
     def test_what_lambda_keeps_back_is_not_there(self, aws: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,7 +270,7 @@ class TestTopology:
         self, broker_in_aws: None, broker: Broker, package: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         vhost = broker.fresh_vhost().name
-        assert self.found(monkeypatch, package, vhost) == "The broker has every queue that the functions work from."
+        assert self.found(monkeypatch, package, vhost) == "The broker has every queue that the functions consume."
 
     @pytest.mark.parametrize("secret", ["no JSON", "[]", '{"username": "guest"}'])
     def test_a_broker_whose_login_is_none(
@@ -278,7 +278,7 @@ class TestTopology:
     ) -> None:
         aws("secretsmanager").put_secret_value(SecretId="admin", SecretString=secret)
         told = self.found(monkeypatch, package, "/")
-        assert "was not to be seen from here (The secret" in told
+        assert "could not be checked from here (The secret" in told
         assert "needs a username and a password" in told
         assert secret not in told
 
