@@ -89,7 +89,7 @@ def _problem_schemas() -> dict[str, Schema]:
 
 
 def _drop_default_422(responses: dict[str, Any]) -> None:
-    # FastAPI promises an error of its own shape for every parameter. Ours are problems, and an id that cannot be
+    # FastAPI documents an error in its shape for every parameter. Ours are problems, and an id that cannot be
     # parsed is a 404.
     if _DEFAULT_422_SCHEMAS[0] in str(responses.get("422")):
         del responses["422"]

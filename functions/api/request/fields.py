@@ -24,8 +24,9 @@ _RULES: Final = {
     "string_type": ("string_type", "Must be a string."),
     "dict_type": ("dict_type", "Must be an object."),
 }
-# Pydantic begins with the type of the value: "String should have at most 40 characters".
+# Pydantic names Python's type first: "Dictionary should have at most 50 items after validation, not 51".
 _SHOULD: Final = re.compile(r"^\w+ should ")
+_AFTER_VALIDATION: Final = re.compile(r" after validation.*")
 
 
 def validate(model: type[Model], members: Mapping[str, Any]) -> Model:
@@ -42,8 +43,13 @@ def invalid_fields(errors: Sequence[Any]) -> Problem:
 
 
 def _field_error(error: Mapping[str, Any]) -> FieldError:
-    code, detail = _RULES.get(error["type"], (error["type"], _SHOULD.sub("Must ", error["msg"])))
-    return FieldError(_path(error["loc"]), code, f"{detail.rstrip('.')}.")
+    code, detail = _RULES.get(error["type"]) or (error["type"], _in_our_words(error["msg"]))
+    return FieldError(_path(error["loc"]), code, detail)
+
+
+def _in_our_words(message: str) -> str:
+    sentence = _AFTER_VALIDATION.sub("", _SHOULD.sub("Must ", message))
+    return f"{sentence.rstrip('.')}."
 
 
 def _path(location: Sequence[str | int]) -> str:

@@ -26,7 +26,7 @@ def parse_idempotency_key(header: str | None) -> str:
         raise Problem(
             400,
             "idempotency_key_missing",
-            "Send an Idempotency-Key header with a new value for each payment, for example a UUID.",
+            "The Idempotency-Key header is missing. Send a new value for each payment, for example a UUID.",
         )
     text = header.strip(" \t")
     key = _unquoted(text) if text.startswith('"') else text

@@ -59,7 +59,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
     try:
         value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
-        raise _invalid(f"The body is not valid JSON at character {error.pos}.") from None
+        raise _invalid(f"The body is not valid JSON at character offset {error.pos}.") from None
     if not isinstance(value, dict):
         raise Problem(422, "json_not_an_object", "The body must be a JSON object.")
     # NUL and lone surrogates can only come as escapes: the parser and UTF-8 refuse raw ones.
@@ -76,7 +76,7 @@ def _decode(body: bytes) -> str:
     try:
         return body.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise _invalid(f"The body is not valid UTF-8 at byte {error.start}.") from None
+        raise _invalid(f"The body is not valid UTF-8 at byte offset {error.start}.") from None
 
 
 def _is_too_deep(body: bytes) -> bool:
@@ -115,7 +115,7 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(_: str) -> NoReturn:
-    raise _invalid("The body contains NaN or Infinity, which are not valid JSON.")
+    raise _invalid("NaN and Infinity are not valid JSON. Remove them from the body.")
 
 
 def _invalid(detail: str) -> Problem:

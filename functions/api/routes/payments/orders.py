@@ -13,7 +13,7 @@ from paybridge.webhooks.domain.webhook_url import check_webhook_url
 
 
 def parse_order(body: bytes, *, local_webhook_networks: tuple[IpNetwork, ...]) -> PaymentOrder:
-    """Return the order in a JSON body. Raises Problem (400, 413, 422) or InvalidInput; neither repeats the input."""
+    """Return the order in a JSON body. Raises Problem (400, 413, 422) or InvalidInput."""
     request = validate(PaymentRequest, parse_object(body))
     if request.capture == "manual":
         raise InvalidInput(
