@@ -1,4 +1,4 @@
-"""Fixtures for contract tests: the API function over a real PostgreSQL, and what its OpenAPI document promises."""
+"""Fixtures for contract tests: the API function over a real PostgreSQL, and its OpenAPI document."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.openapi import Contract
 
 @pytest.fixture(scope="module")
 def client(database_address: DatabaseAddress) -> Iterator[ApiClient]:
-    """The API function, called with the demo merchant's key."""
+    """Call the API function with the demo merchant's key."""
     with event_loop(), closing(Database(database_address)) as connection:
         register_demo_merchants(connection)
         yield api_client(connection)
@@ -23,5 +23,5 @@ def client(database_address: DatabaseAddress) -> Iterator[ApiClient]:
 
 @pytest.fixture(scope="module")
 def contract(client: ApiClient) -> Contract:
-    """The function's own OpenAPI document."""
+    """Read the OpenAPI document from the function."""
     return Contract(client.get("/openapi.json").json())

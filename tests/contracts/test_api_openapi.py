@@ -1,4 +1,4 @@
-"""Every endpoint answers as its OpenAPI document says, in good and in bad cases."""
+"""Every endpoint answers as the OpenAPI document says, with successes and with errors."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ TIMELINE = "/api/v1/payments/{payment_id}/events"
 
 
 class TestDocument:
-    def test_it_is_valid_openapi(self, contract: Contract) -> None:
+    def test_is_valid_openapi(self, contract: Contract) -> None:
         validate(contract.document)
 
-    def test_it_lists_every_public_operation(self, contract: Contract) -> None:
+    def test_lists_every_public_operation(self, contract: Contract) -> None:
         assert contract.operations() == {
             ("POST", PAYMENTS),
             ("GET", PAYMENTS),
@@ -33,7 +33,7 @@ class TestDocument:
             ("GET", "/health/ready"),
         }
 
-    def test_merchants_operations_need_the_api_key_and_health_needs_none(self, contract: Contract) -> None:
+    def test_only_merchant_operations_need_the_api_key(self, contract: Contract) -> None:
         scheme = contract.document["components"]["securitySchemes"]["ApiKey"]
         assert (scheme["type"], scheme["in"], scheme["name"]) == ("apiKey", "header", "X-API-Key")
         for path, item in contract.document["paths"].items():
@@ -61,7 +61,7 @@ class TestDocument:
                 }
         assert not {"HTTPValidationError", "ValidationError"} & set(contract.document["components"]["schemas"])
 
-    def test_every_refused_member_is_documented_as_impossible(self, contract: Contract) -> None:
+    def test_unknown_members_are_documented_as_refused(self, contract: Contract) -> None:
         assert contract.document["components"]["schemas"]["PaymentRequest"]["additionalProperties"] is False
 
 
@@ -146,14 +146,14 @@ class TestProblems:
             ("BREW", "/health", 405, "method_not_allowed"),
         ],
     )
-    def test_what_no_route_answers_is_a_problem_too(
+    def test_a_request_without_a_route_is_a_problem(
         self, client: ApiClient, method: str, path: str, status: int, code: str
     ) -> None:
         answer = client.request(method, path)
         self.assert_problem(answer, status, code)
         assert ("allow" in answer.headers) == (status == 405)
 
-    def test_a_defect_is_a_500_that_tells_nothing(self, client: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_defect_is_a_500_without_details(self, client: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
         def fail(*_: Any, **__: Any) -> None:
             raise RuntimeError("password=secret")
 
@@ -164,17 +164,17 @@ class TestProblems:
         assert b"RuntimeError" not in answer.body
 
     @pytest.mark.parametrize("headers", [{"x-api-key": "\ud800"}, {"x-correlation-id": "\udfff"}])
-    def test_an_event_that_is_no_http_is_a_400(self, client: ApiClient, headers: dict[str, str]) -> None:
+    def test_an_event_that_is_not_http_is_a_400(self, client: ApiClient, headers: dict[str, str]) -> None:
         answer = client.get("/health", headers=headers)
         assert (answer.status, answer.json()["code"]) == (400, "request_malformed")
 
     @pytest.mark.parametrize("host", ["[::1]:8000", "a:b:c", "host:port", ""])
-    def test_no_host_header_matters(self, client: ApiClient, host: str) -> None:
+    def test_the_host_header_is_ignored(self, client: ApiClient, host: str) -> None:
         assert client.get("/health", headers={"host": host, "x-forwarded-port": host}).status == 200
 
 
 class TestDocs:
-    def test_the_page_asks_this_server_only(self, client: ApiClient) -> None:
+    def test_the_page_loads_everything_from_this_server(self, client: ApiClient) -> None:
         page = client.get("/docs")
         assert page.status == 200
         assert b"//" not in page.body.replace(b"<!doctype html>", b"")

@@ -1,4 +1,4 @@
-"""Whatever is posted: a 4xx problem that repeats nothing, or a payment that shows exactly what was sent."""
+"""Hostile bodies: the answer is a 4xx problem that repeats no input, or a payment that shows exactly what was sent."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ MARK = "4242-hostile-mark"
 
 
 def order_with(**members: Any) -> bytes:
-    """A good order with these members put in."""
+    """Return a valid order with these members added or replaced."""
     return json.dumps({**ORDER, **members}).encode()
 
 
 def raw_member(text: str) -> bytes:
-    """A good order with a member `description` as raw JSON."""
+    """Return a valid order whose `description` is this raw JSON."""
     return b'{"amount":"1.00","currency":"RUB","description":' + text.encode() + b"}"
 
 
@@ -143,7 +143,7 @@ CHARGEABLE = st.sampled_from(sorted(code for code, places in EXPONENTS.items() i
 
 @st.composite
 def orders(draw: st.DrawFn) -> dict[str, Any]:
-    """Any order that keeps the rules."""
+    """Draw any valid order."""
     currency = draw(CHARGEABLE)
     optional = {
         "description": st.none() | st.text(STORABLE, max_size=1000),
@@ -164,13 +164,13 @@ def orders(draw: st.DrawFn) -> dict[str, Any]:
 
 class TestHostileBodies:
     @pytest.mark.parametrize("name", HOSTILE)
-    def test_each_is_a_documented_problem(self, client: ApiClient, contract: Contract, name: str) -> None:
+    def test_each_body_is_a_documented_problem(self, client: ApiClient, contract: Contract, name: str) -> None:
         answer = client.create(HOSTILE[name])
         assert 400 <= answer.status < 500
         contract.check("POST", "/api/v1/payments", answer)
         assert MARK.encode() not in answer.body.replace(b'"field":"' + MARK.encode(), b"")
 
-    def test_none_of_them_left_a_payment(self, client: ApiClient) -> None:
+    def test_no_body_creates_a_payment(self, client: ApiClient) -> None:
         for body in HOSTILE.values():
             client.create(body)
         assert client.get("/api/v1/payments").json()["data"] == []
@@ -179,7 +179,7 @@ class TestHostileBodies:
 class TestAcceptedBodies:
     @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(order=orders(), escaped=st.booleans())
-    def test_what_is_accepted_comes_back_equal(self, client: ApiClient, order: dict[str, Any], escaped: bool) -> None:
+    def test_an_accepted_order_comes_back_equal(self, client: ApiClient, order: dict[str, Any], escaped: bool) -> None:
         created = client.create(json.dumps(order, ensure_ascii=escaped).encode())
         assert created.status == 202, created.body
         assert {name: created.json()[name] for name in order} == order

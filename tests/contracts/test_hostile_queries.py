@@ -1,4 +1,4 @@
-"""Whatever is asked of the list: a 4xx problem, or exactly the payments that were asked for."""
+"""Hostile queries: the list answers with a 4xx problem or with exactly the payments that match."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ HOSTILE_TEXTS = st.one_of(
 
 @pytest.fixture(scope="module")
 def payment(client: ApiClient) -> dict[str, Any]:
-    """The one payment of the customer `hostile`."""
+    """Create the only payment of the customer `hostile`."""
     made: dict[str, Any] = client.create({**ORDER, "customer": "hostile"}).json()
     return made
 
 
 def ask(client: ApiClient, raw_query: str) -> Answer:
-    """The answer to a query string sent exactly so."""
+    """Send this query string unchanged and return the answer."""
     return client.get(PATH, query=raw_query)
 
 
@@ -75,13 +75,13 @@ class TestTimes:
             *("2026-01-02T03:04:05.1234567Z", "2026-01-02t03:04:05z", "２026-01-02T03:04:05Z", "now", ""),
         ],
     )
-    def test_what_is_no_time_is_refused(self, client: ApiClient, moment: str) -> None:
+    def test_text_that_is_not_a_time_is_refused(self, client: ApiClient, moment: str) -> None:
         for name in ("created_from", "created_to"):
             answer = ask(client, f"{name}={moment}")
             assert answer.status == 422
             assert [error["field"] for error in answer.json()["errors"]] == [name]
 
-    def test_one_moment_in_two_spellings_is_one_list(self, client: ApiClient, payment: dict[str, Any]) -> None:
+    def test_two_spellings_of_one_time_share_a_cursor(self, client: ApiClient, payment: dict[str, Any]) -> None:
         client.create({**ORDER, "customer": "spelling"})
         client.create({**ORDER, "customer": "spelling"})
         first = ask(client, "customer=spelling&limit=1&created_from=2026-01-02T03:04:05Z").json()
@@ -108,7 +108,7 @@ class TestQueryStrings:
     @pytest.mark.parametrize(
         "query", ["customer=%FF", "customer=%ED%A0%80", "customer=%C0%80", "customer=\u00e9", "%FF=1"]
     )
-    def test_bytes_that_are_no_text_are_refused(self, client: ApiClient, query: str) -> None:
+    def test_bytes_that_are_not_text_are_refused(self, client: ApiClient, query: str) -> None:
         answer = ask(client, query)
         assert 400 <= answer.status < 500
         assert answer.headers["content-type"] == "application/problem+json"
@@ -122,7 +122,7 @@ class TestQueryStrings:
     @pytest.mark.parametrize(
         "query", ["status=", "currency=", "customer=", "cursor=", "limit=", "customer", "=x", "a;b=1", "customer[]=x"]
     )
-    def test_a_parameter_without_meaning_is_refused(self, client: ApiClient, query: str) -> None:
+    def test_an_empty_or_unknown_parameter_is_refused(self, client: ApiClient, query: str) -> None:
         assert ask(client, query).status == 422
 
     def test_unicode_is_compared_exactly(self, client: ApiClient) -> None:
@@ -133,7 +133,7 @@ class TestQueryStrings:
 
     @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(query=st.dictionaries(st.sampled_from(PARAMETERS), HOSTILE_TEXTS, max_size=4))
-    def test_no_query_is_a_defect(self, client: ApiClient, query: dict[str, str]) -> None:
+    def test_no_query_causes_a_500(self, client: ApiClient, query: dict[str, str]) -> None:
         sendable = {name: text.encode("utf-8", "surrogatepass") for name, text in query.items()}
         answer = client.get(PATH, query=sendable)
         assert answer.status in {200, 400, 422}, json.dumps(query)

@@ -14,7 +14,7 @@ from paybridge.database.database import Database
 
 @pytest.fixture(scope="module")
 def database(database_address: DatabaseAddress) -> Iterator[Database]:
-    """A connection of the test's own to the database that the function under test uses."""
+    """Connect the test to the database of the function under test."""
     with closing(Database(database_address)) as connection:
         register_demo_merchants(connection)
         yield connection
@@ -22,6 +22,6 @@ def database(database_address: DatabaseAddress) -> Iterator[Database]:
 
 @pytest.fixture(scope="module")
 def client(database: Database, database_address: DatabaseAddress) -> Iterator[ApiClient]:
-    """The function, called with the demo merchant's key."""
+    """Call the function with the demo merchant's key."""
     with event_loop(), closing(Database(database_address)) as connection:
         yield api_client(connection)

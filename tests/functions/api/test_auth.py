@@ -16,7 +16,7 @@ OPERATOR = Principal(Role.OPERATOR, None)
 
 
 class Directory:
-    """The keys that the database knows, and how often it was asked."""
+    """The keys in the database, and the number of look-ups."""
 
     def __init__(self, **keys: Principal) -> None:
         self.keys = {key_hash(key): principal for key, principal in keys.items()}
@@ -24,24 +24,24 @@ class Directory:
         self.now_seconds = 1000.0
 
     def identify(self, digest: bytes) -> Principal | None:
-        """The owner of the key."""
+        """Return the owner of the key."""
         self.asked += 1
         return self.keys.get(digest)
 
     def authenticator(self) -> Authenticator:
-        """An authenticator over this directory and its clock."""
+        """Return an authenticator over this directory and its clock."""
         return Authenticator(self.identify, lambda: self.now_seconds)
 
 
 def problem(authenticator: Authenticator, headers: dict[str, str]) -> Problem:
-    """The problem that these headers end with."""
+    """Return the problem that these headers cause."""
     with pytest.raises(Problem) as caught:
         authenticator.merchant(Headers(headers))
     return caught.value
 
 
 class TestMerchant:
-    def test_gives_the_merchant_of_the_key(self) -> None:
+    def test_returns_the_merchant_of_the_key(self) -> None:
         assert Directory(good=MERCHANT).authenticator().merchant(Headers({"x-api-key": "good"})) == MERCHANT.merchant_id
 
     @pytest.mark.parametrize(
@@ -54,18 +54,18 @@ class TestMerchant:
             ({"authorization": "Bearer token"}, "bearer_not_supported"),
         ],
     )
-    def test_everybody_else_is_asked_to_authenticate(self, headers: dict[str, str], code: str) -> None:
+    def test_an_unusable_key_is_a_401_with_a_challenge(self, headers: dict[str, str], code: str) -> None:
         refused = problem(Directory(good=MERCHANT).authenticator(), headers)
         assert (refused.status, refused.code) == (401, code)
         assert refused.headers == {"WWW-Authenticate": 'ApiKey realm="paybridge"'}
 
-    def test_an_operator_is_no_merchant(self) -> None:
+    def test_an_operator_is_not_a_merchant(self) -> None:
         refused = problem(Directory(ops=OPERATOR).authenticator(), {"x-api-key": "ops"})
         assert (refused.status, refused.code) == (403, "role_not_permitted")
 
 
 class TestCache:
-    def test_a_known_key_is_remembered_and_then_asked_for_again(self) -> None:
+    def test_a_known_key_is_cached_and_then_looked_up_again(self) -> None:
         directory = Directory(good=MERCHANT)
         authenticator = directory.authenticator()
         for _ in range(3):
@@ -75,7 +75,7 @@ class TestCache:
         directory.keys.clear()
         assert problem(authenticator, {"x-api-key": "good"}).status == 401
 
-    def test_an_unknown_key_is_remembered_for_a_shorter_time(self) -> None:
+    def test_an_unknown_key_is_cached_for_a_shorter_time(self) -> None:
         directory = Directory()
         authenticator = directory.authenticator()
         for _ in range(3):
@@ -85,7 +85,7 @@ class TestCache:
         directory.now_seconds += UNKNOWN_SECONDS
         assert authenticator.principal(Headers({"x-api-key": "new"})) == MERCHANT
 
-    def test_a_flood_of_made_up_keys_does_not_grow_it(self) -> None:
+    def test_a_flood_of_unknown_keys_does_not_grow_the_cache(self) -> None:
         directory = Directory()
         authenticator = directory.authenticator()
         for number in range(CACHE_KEYS_MAX + 50):

@@ -13,7 +13,7 @@ class TestCorrelationIdOf:
     def test_a_safe_id_of_the_caller_is_kept(self, name: bytes) -> None:
         assert correlation_id_of([(name, b"order-42.a:b")], Uuid7Ids()) == "order-42.a:b"
 
-    def test_the_correlation_id_goes_before_the_request_id(self) -> None:
+    def test_the_correlation_id_wins_over_the_request_id(self) -> None:
         assert correlation_id_of([(b"x-request-id", b"r"), (b"x-correlation-id", b"c")], Uuid7Ids()) == "c"
 
     @pytest.mark.parametrize("value", [b"", b"a b", b"a\nb", b"x" * 129, "ключ".encode(), b"4111111111111111", b"<x>"])

@@ -1,4 +1,4 @@
-"""The Lambda entry: what one environment does before and around the application."""
+"""The Lambda entry: start, malformed events and the log."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from paybridge.database.database import Database
 
 @pytest.fixture
 def fresh_environment() -> Iterator[None]:
-    """An environment that has not started yet."""
+    """Provide an environment that has not started yet."""
     entry._environment_handler.cache_clear()
     yield
     entry._environment_handler.cache_clear()
@@ -26,7 +26,7 @@ def fresh_environment() -> Iterator[None]:
 
 class TestHandler:
     @pytest.mark.usefixtures("fresh_environment")
-    def test_settings_that_cannot_be_read_are_a_503_and_tried_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_unreadable_settings_are_a_503_and_read_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def fail() -> None:
             raise ConnectionError("secretsmanager password")
 
@@ -45,7 +45,7 @@ class TestHandler:
 
 class TestLog:
     def lines(self, database: Database, order: object = ORDER) -> list[dict[str, object]]:
-        """What is logged while one payment is made."""
+        """Return the log lines of creating one payment."""
         stream = io.StringIO()
         logger = Logger(service=f"api-{id(stream)}", level="INFO", stream=stream)
         client = ApiClient(ApiHandler(create_app(api_services(database), logger), logger))
@@ -57,14 +57,14 @@ class TestLog:
         assert line["correlation_id"] == "from-the-shop-43"
         assert (line["method"], line["route"], line["status"]) == ("POST", "/api/v1/payments", 202)
 
-    def test_nothing_of_the_key_or_the_body_is_logged(self, database: Database, client: ApiClient) -> None:
+    def test_neither_the_key_nor_the_body_is_logged(self, database: Database, client: ApiClient) -> None:
         order = {**ORDER, "description": "4111111111111111", "unknown": "4242424242424242"}
         text = json.dumps(self.lines(database, order) + self.lines(database, {**ORDER, "customer": "4111111111111111"}))
         assert "4111111111111111" not in text
         assert "4242424242424242" not in text
         assert MERCHANT_KEY not in text
 
-    def test_a_defect_is_logged_by_its_place_and_not_by_its_words(
+    def test_a_defect_is_logged_with_its_stack_and_without_its_message(
         self, database: Database, client: ApiClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def fail(*_: object, **__: object) -> None:

@@ -1,4 +1,4 @@
-"""The database goes away in the middle of things and comes back."""
+"""The database goes down and comes back."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _END_CONNECTIONS = Statement("""
 
 @pytest.fixture(scope="module")
 def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Postgres]:
-    """A PostgreSQL that may be stopped without disturbing other tests."""
+    """Start a PostgreSQL that this module may stop."""
     server = servers.start_postgres(servers.private_settings(tmp_path_factory.mktemp("outage")))
     yield server
     servers.stop_and_remove(server)
@@ -30,7 +30,7 @@ def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Pos
 
 @pytest.fixture
 def database(own_server: servers.Postgres) -> Iterator[Database]:
-    """A connection to a fresh database with the demo merchants."""
+    """Connect to a fresh database with the demo merchants."""
     with event_loop(), closing(Database(servers.address_of(own_server.fresh_database()))) as connection:
         register_demo_merchants(connection)
         yield connection
@@ -38,7 +38,7 @@ def database(own_server: servers.Postgres) -> Iterator[Database]:
 
 @pytest.fixture
 def client(database: Database) -> ApiClient:
-    """The function over the same connection."""
+    """Call the function over the same connection."""
     return api_client(database)
 
 
@@ -73,7 +73,7 @@ class TestOutage:
         assert {answer.status for answer in [*answers, waited]} == {503}
         assert {answer.headers["retry-after"] for answer in answers} == {"1"}
 
-    def test_a_connection_that_died_while_idle_is_not_noticed(
+    def test_a_connection_that_died_while_idle_is_replaced(
         self, own_server: servers.Postgres, database: Database, client: ApiClient
     ) -> None:
         client.create(ORDER)

@@ -23,7 +23,7 @@ class TestParseIdempotencyKey:
         assert parse_idempotency_key(key) == parse_idempotency_key(f"  {key}\t") == key
 
     @pytest.mark.parametrize("header", [None, "", "  "])
-    def test_a_missing_key_says_so(self, header: str | None) -> None:
+    def test_a_missing_key_is_a_400(self, header: str | None) -> None:
         with pytest.raises(Problem) as caught:
             parse_idempotency_key(header)
         assert (caught.value.status, caught.value.code) == (400, "idempotency_key_missing")
@@ -32,7 +32,7 @@ class TestParseIdempotencyKey:
         "header",
         ['""', '"', '"a', '"a"b', '"a\\b"', '"a b"', '"a";x=1', "a b", "ключ", "a\x7f", "a" * 256, f'"{"a" * 256}"'],
     )
-    def test_a_key_that_cannot_be_read_is_refused(self, header: str) -> None:
+    def test_a_malformed_key_is_refused(self, header: str) -> None:
         with pytest.raises(Problem) as caught:
             parse_idempotency_key(header)
         assert (caught.value.status, caught.value.code) == (400, "idempotency_key_invalid")

@@ -1,4 +1,4 @@
-"""Strict JSON: what the standard parser lets through and this one must not."""
+"""Strict JSON: the standard parser accepts these bodies, and this one must refuse them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from api.problems import Problem
 from api.request.json_body import BODY_BYTES_MAX, NESTING_MAX, JsonNumber, check_content_type, parse_object
 
-# Everything that JSON can say without numbers, and PostgreSQL can store.
+# Every JSON value without numbers that PostgreSQL can store.
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"))
 VALUES = st.recursive(
     st.none() | st.booleans() | TEXT, lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner), max_leaves=20
@@ -21,20 +21,20 @@ VALUES = st.recursive(
 
 
 def refusal(body: bytes) -> tuple[int, str]:
-    """Status and code of the problem that `body` ends with."""
+    """Return the status and code of the problem that `body` causes."""
     with pytest.raises(Problem) as caught:
         parse_object(body)
     return caught.value.status, caught.value.code
 
 
 def nested(levels: int) -> bytes:
-    """An object in which lists nest so that the whole is `levels` deep."""
+    """Return an object that nests lists `levels` deep in total."""
     return b'{"a":' + b"[" * (levels - 1) + b"]" * (levels - 1) + b"}"
 
 
 class TestParseObject:
     @given(members=st.dictionaries(TEXT, VALUES, max_size=5), escaped=st.booleans())
-    def test_what_is_accepted_is_what_was_sent(self, members: dict[str, Any], escaped: bool) -> None:
+    def test_an_accepted_object_is_unchanged(self, members: dict[str, Any], escaped: bool) -> None:
         assert parse_object(json.dumps(members, ensure_ascii=escaped).encode()) == members
 
     @given(number=st.integers() | st.floats(allow_nan=False, allow_infinity=False))
@@ -45,7 +45,7 @@ class TestParseObject:
     def test_numbers_beyond_any_float_stay_text(self) -> None:
         assert parse_object(b'{"n":1e400}') == {"n": JsonNumber("1e400")}
 
-    def test_an_integer_of_any_length_is_no_work(self) -> None:
+    def test_a_long_integer_is_not_converted(self) -> None:
         digits = "9" * 200_000
         assert parse_object(b'{"n":' + digits.encode() + b"}") == {"n": JsonNumber(digits)}
 
@@ -78,11 +78,11 @@ class TestParseObject:
             (b'{"a":["\\udc00\\ud800"]}', "json_text_unstorable"),
         ],
     )
-    def test_what_cannot_be_read_or_kept_is_a_400(self, body: bytes, code: str) -> None:
+    def test_invalid_or_unstorable_json_is_a_400(self, body: bytes, code: str) -> None:
         assert refusal(body) == (400, code)
 
     @pytest.mark.parametrize("body", [b"[]", b'"text"', b"1", b"1.5", b"null", b"true"])
-    def test_anything_but_an_object_is_a_422(self, body: bytes) -> None:
+    def test_any_other_value_is_a_422(self, body: bytes) -> None:
         assert refusal(body) == (422, "json_not_an_object")
 
     def test_a_surrogate_pair_is_one_character(self) -> None:
@@ -107,7 +107,7 @@ class TestParseObject:
         body = b"[" * 40 + b'"' + unit * (BODY_BYTES_MAX // len(unit))
         started_at = time.perf_counter()
         assert refusal(body[:BODY_BYTES_MAX])[0] == 400
-        # Milliseconds are usual; a scan that begins again at every quote takes minutes.
+        # Milliseconds are usual. A scan that restarts at every quote takes minutes.
         assert time.perf_counter() - started_at < 2
 
 

@@ -12,7 +12,7 @@ from paybridge.database.database import Database, Statement
 _AGE_OUTBOX = Statement("UPDATE outbox SET available_at = now() - interval '90 s' WHERE published_at IS NULL")
 
 _PUBLISH_ALL = Statement("UPDATE outbox SET published_at = now() WHERE published_at IS NULL")
-# As the relay leaves a row that the broker has refused for five minutes.
+# A row that the broker has refused for five minutes, as the relay leaves it.
 _REFUSE = Statement("""
     UPDATE outbox SET attempts = 8, created_at = now() - interval '300 s', available_at = now() + interval '60 s'
     WHERE payment_id = :id::uuid
@@ -24,14 +24,14 @@ _PUT_OFF = Statement("""
 
 
 def checks_of(client: ApiClient, status: int) -> dict[str, dict[str, Any]]:
-    """The checks by name."""
+    """Return the checks by name."""
     answer = client.get("/health/ready", api_key="")
     assert answer.status == status
     return {check["name"]: check for check in answer.json()["checks"]}
 
 
 class TestReady:
-    def test_all_parts_there(self, client: ApiClient) -> None:
+    def test_is_ready_if_every_dependency_answers(self, client: ApiClient) -> None:
         checks = checks_of(client, 200)
         assert {name: check["ok"] for name, check in checks.items()} == {
             "database": True,
@@ -40,12 +40,12 @@ class TestReady:
             "broker": True,
         }
 
-    def test_a_waiting_message_is_the_relays_lag(self, client: ApiClient, database: Database) -> None:
+    def test_the_oldest_due_message_is_the_lag(self, client: ApiClient, database: Database) -> None:
         client.create(ORDER)
         database.run(_AGE_OUTBOX)
         assert 90 <= checks_of(client, 200)["relay"]["lag_seconds"] < 120
 
-    def test_a_message_that_is_refused_again_and_again_is_a_lag(self, client: ApiClient, database: Database) -> None:
+    def test_a_message_that_the_broker_keeps_refusing_is_a_lag(self, client: ApiClient, database: Database) -> None:
         database.run(_PUBLISH_ALL)
         payment_id = client.create(ORDER).json()["payment_id"]
         database.run(_REFUSE, id=payment_id)
@@ -53,26 +53,26 @@ class TestReady:
         database.run(_PUBLISH_ALL)
         assert checks_of(client, 200)["relay"]["lag_seconds"] == 0
 
-    def test_a_retry_of_the_future_is_no_lag(self, client: ApiClient, database: Database) -> None:
+    def test_a_scheduled_retry_is_not_a_lag(self, client: ApiClient, database: Database) -> None:
         database.run(_PUBLISH_ALL)
         payment_id = client.create(ORDER).json()["payment_id"]
         database.run(_PUT_OFF, id=payment_id)
         assert checks_of(client, 200)["relay"]["lag_seconds"] == 0
 
-    def test_without_the_broker_it_is_named(self, database: Database) -> None:
+    def test_names_a_broker_that_is_down(self, database: Database) -> None:
         client = api_client(database, broker=AbsentBroker())
         checks = checks_of(client, 503)
         assert [name for name, check in checks.items() if not check["ok"]] == ["broker"]
         assert client.get("/health/ready").json()["detail"] == "Not ready: broker."
 
-    def test_a_database_that_was_never_migrated_is_named(self, postgres_server: servers.Postgres) -> None:
+    def test_names_a_schema_that_is_missing(self, postgres_server: servers.Postgres) -> None:
         url = postgres_server.fresh_database(migrated=False)
         with event_loop(), closing(Database(servers.address_of(url))) as connection:
             checks = checks_of(api_client(connection), 503)
         postgres_server.drop_database(url)
         assert [name for name, check in checks.items() if not check["ok"]] == ["schema"]
 
-    def test_health_asks_nobody(self) -> None:
+    def test_health_asks_no_dependency(self) -> None:
         nowhere = servers.address_of("postgresql://nobody:x@127.0.0.1:1/none")
         with event_loop(), closing(Database(nowhere)) as connection:
             client = api_client(connection, broker=AbsentBroker())

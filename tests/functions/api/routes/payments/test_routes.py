@@ -1,4 +1,4 @@
-"""Creating, reading and listing payments through the API function."""
+"""Create, read and list payments through the API function."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ _CLEAR_ANSWER = Statement("UPDATE idempotency_keys SET response_body = NULL WHER
 
 
 def rows_written(database: Database) -> list[int]:
-    """How many payments, messages and keys there are."""
+    """Return the numbers of payments, outbox rows and keys."""
     return list(database.run(_COUNT)[0])
 
 
 def code_of(answer: Answer) -> tuple[int, str]:
-    """Status and code of a problem."""
+    """Return the status and code of a problem."""
     assert answer.headers["content-type"] == "application/problem+json", answer.body
     return answer.status, answer.json()["code"]
 
@@ -59,7 +59,7 @@ class TestCreate:
         assert answer.headers["content-type"] == "application/json"
         assert "idempotency-replayed" not in answer.headers
 
-    def test_everything_sent_comes_back_as_it_was(self, client: ApiClient) -> None:
+    def test_every_field_comes_back_unchanged(self, client: ApiClient) -> None:
         created = client.create(FULL_ORDER)
         assert {name: created.json()[name] for name in FULL_ORDER} == FULL_ORDER
         read = client.get(created.headers["location"])
@@ -82,7 +82,7 @@ class TestCreate:
         assert code_of(client.create({**ORDER, "capture": "manual"})) == (422, "capture_not_supported")
         assert client.create({**ORDER, "capture": "automatic"}).status == 202
 
-    def test_an_unknown_member_is_named_and_its_value_is_not_repeated(self, client: ApiClient) -> None:
+    def test_names_an_unknown_member_without_its_value(self, client: ApiClient) -> None:
         answer = client.create({**ORDER, "desciption": "4111111111111111"})
         assert code_of(answer) == (422, "validation_failed")
         assert [(error["field"], error["code"]) for error in answer.json()["errors"]] == [
@@ -103,20 +103,18 @@ class TestCreate:
             ({"webhook_url": "http://example.com"}, "webhook_url", "webhook_url_insecure"),
         ],
     )
-    def test_the_member_that_breaks_a_rule_is_named(
-        self, client: ApiClient, members: dict[str, Any], field: str, code: str
-    ) -> None:
+    def test_names_the_invalid_member(self, client: ApiClient, members: dict[str, Any], field: str, code: str) -> None:
         [error] = client.create({**ORDER, **members}).json()["errors"]
         assert (error["field"], error["code"]) == (field, code)
 
-    def test_a_missing_content_type_is_taken_for_json(self, client: ApiClient) -> None:
+    def test_a_missing_content_type_means_json(self, client: ApiClient) -> None:
         headers = {"idempotency-key": str(uuid.uuid4())}
         body = json.dumps(ORDER).encode()
         assert client.request("POST", "/api/v1/payments", headers=headers, body=body).status == 202
 
 
 class TestIdempotency:
-    def test_a_repeated_request_gets_the_same_bytes_and_makes_nothing(
+    def test_a_repeated_request_gets_the_same_bytes_and_writes_nothing(
         self, client: ApiClient, database: Database
     ) -> None:
         first = client.create(FULL_ORDER, key="repeat")
@@ -130,12 +128,12 @@ class TestIdempotency:
     def test_the_same_key_with_another_body_is_refused(self, client: ApiClient, database: Database) -> None:
         client.create(b'{"amount":"1.00","currency":"RUB"}', key="reused")
         before = rows_written(database)
-        # One blank more is another body: the fingerprint is that of the bytes.
+        # One more space is another body: the fingerprint is of the bytes.
         answer = client.create(b'{"amount":"1.00", "currency":"RUB"}', key="reused")
         assert code_of(answer) == (422, "idempotency_key_reused")
         assert rows_written(database) == before
 
-    def test_another_merchant_has_keys_of_its_own(self, client: ApiClient) -> None:
+    def test_each_merchant_has_separate_keys(self, client: ApiClient) -> None:
         mine = client.create(ORDER, key="shared").json()["payment_id"]
         theirs = client.create(ORDER, key="shared", api_key=OTHER_KEY)
         assert theirs.status == 202
@@ -151,7 +149,7 @@ class TestIdempotency:
         assert code_of(answer) == (400, "idempotency_key_missing")
         assert rows_written(database) == before
 
-    def test_an_answer_that_is_no_longer_kept_leads_to_the_payment(self, client: ApiClient, database: Database) -> None:
+    def test_an_expired_answer_points_to_the_payment(self, client: ApiClient, database: Database) -> None:
         created = client.create(ORDER, key="old")
         payment_id = created.json()["payment_id"]
         database.run(_CLEAR_ANSWER, id=payment_id)
@@ -161,7 +159,7 @@ class TestIdempotency:
         assert answer.headers["location"] == created.headers["location"]
         assert code_of(client.create({**ORDER, "amount": "2.00"}, key="old")) == (422, "idempotency_key_reused")
 
-    def test_a_key_in_flight_is_a_409_that_says_when_to_come_back(self, client: ApiClient, database: Database) -> None:
+    def test_a_key_in_flight_is_a_409_with_retry_after(self, client: ApiClient, database: Database) -> None:
         first = client.create(ORDER, key="template-of-the-row")
         hold = Statement("""
             INSERT INTO idempotency_keys
@@ -175,7 +173,7 @@ class TestIdempotency:
         assert code_of(answer) == (409, "idempotency_key_in_flight")
         assert answer.headers["retry-after"] == "1"
 
-    def test_fifty_requests_at_once_make_one_payment(
+    def test_fifty_concurrent_requests_create_one_payment(
         self, client: ApiClient, database: Database, database_address: DatabaseAddress
     ) -> None:
         before = rows_written(database)
@@ -183,7 +181,7 @@ class TestIdempotency:
         barrier = threading.Barrier(50)
 
         def post() -> None:
-            # Every thread is a Lambda environment: an application and a connection of its own.
+            # Every thread is a Lambda environment with its application and its connection.
             with event_loop(), closing(Database(database_address)) as connection:
                 environment = api_client(connection)
                 barrier.wait()
@@ -208,14 +206,14 @@ class TestRead:
     @pytest.mark.parametrize(
         "payment_id", [str(uuid.uuid4()), "x", "%00", "{id}", "1" * 32, "urn:uuid:" + "1" * 32, "..", "é" * 36]
     )
-    def test_what_is_not_there_is_a_404(self, client: ApiClient, payment_id: str) -> None:
+    def test_an_unknown_id_is_a_404(self, client: ApiClient, payment_id: str) -> None:
         assert client.get(f"/api/v1/payments/{payment_id}").status == 404
 
     def test_an_id_in_capitals_is_the_same_payment(self, client: ApiClient) -> None:
         payment = client.create(ORDER).json()
         assert client.get(f"/api/v1/payments/{payment['payment_id'].upper()}").json() == payment
 
-    def test_without_prefer_nothing_is_waited_for(self, client: ApiClient) -> None:
+    def test_without_prefer_the_answer_comes_at_once(self, client: ApiClient) -> None:
         answer = client.get(client.create(ORDER).headers["location"])
         assert "preference-applied" not in answer.headers
 
@@ -240,14 +238,14 @@ class TestRead:
         assert answer.headers["preference-applied"] == "wait=15"
         assert waited_seconds < 5
 
-    def test_prefer_wait_ends_in_time_when_it_does_not(self, client: ApiClient) -> None:
+    def test_prefer_wait_ends_after_its_seconds(self, client: ApiClient) -> None:
         created = client.create(ORDER)
         started_at = time.perf_counter()
         answer = client.get(created.headers["location"], headers={"prefer": "wait=1"})
         assert answer.json() == created.json()
         assert 0.9 < time.perf_counter() - started_at < 3
 
-    def test_beyond_the_waits_that_may_be_under_way_the_answer_comes_at_once(
+    def test_beyond_the_limit_of_waits_the_answer_comes_at_once(
         self, client: ApiClient, database: Database, database_address: DatabaseAddress
     ) -> None:
         path = client.create(ORDER).headers["location"]
@@ -267,7 +265,7 @@ class TestRead:
         thread.join()
         assert (refused.status, "preference-applied" in refused.headers) == (200, False)
         assert waited[0].headers["preference-applied"] == "wait=2"
-        # The first has given its place back before its time.
+        # The first wait has released its slot early.
         assert "preference-applied" in api_client(database, waits_max=1).get(path, headers={"prefer": "wait=1"}).headers
 
     def test_a_settled_payment_needs_no_wait(self, database: Database, client: ApiClient) -> None:
@@ -280,7 +278,7 @@ class TestRead:
 
 class TestList:
     def pages(self, client: ApiClient, **query: Any) -> list[list[dict[str, Any]]]:
-        """All pages of a list."""
+        """Return all pages of a list."""
         found: list[list[dict[str, Any]]] = []
         cursor: dict[str, str] = {}
         while True:
@@ -297,12 +295,12 @@ class TestList:
         assert [len(page) for page in pages] == [3, 3, 1]
         assert [payment for page in pages for payment in page] == made[::-1]
 
-    def test_a_page_that_is_just_full_is_the_last(self, client: ApiClient) -> None:
+    def test_a_full_last_page_has_no_next_page(self, client: ApiClient) -> None:
         for _ in range(2):
             client.create({**ORDER, "customer": "full"})
         assert [len(page) for page in self.pages(client, customer="full", limit=2)] == [2]
 
-    def test_new_payments_do_not_move_the_pages(self, client: ApiClient) -> None:
+    def test_new_payments_do_not_shift_the_pages(self, client: ApiClient) -> None:
         made = [client.create({**ORDER, "customer": "moving"}).json()["payment_id"] for _ in range(3)]
         first = client.get("/api/v1/payments", query={"customer": "moving", "limit": 2}).json()
         client.create({**ORDER, "customer": "moving"})
@@ -330,7 +328,7 @@ class TestList:
         assert ids(created_to=failed["created_at"]) == [yen["payment_id"]]
         assert ids(created_to=moment) == []
 
-    def test_an_unescaped_plus_in_a_time_is_understood(self, client: ApiClient) -> None:
+    def test_a_time_with_an_unescaped_plus_is_accepted(self, client: ApiClient) -> None:
         answer = client.get("/api/v1/payments", query={"created_from": "2026-01-02T03:04:05 00:00"})
         assert answer.status == 200
 
@@ -355,7 +353,7 @@ class TestList:
             {"statuss": "failed"},
         ],
     )
-    def test_a_parameter_that_cannot_be_meant_is_a_422(self, client: ApiClient, query: dict[str, str]) -> None:
+    def test_an_invalid_parameter_is_a_422(self, client: ApiClient, query: dict[str, str]) -> None:
         answer = client.get("/api/v1/payments", query=query)
         assert answer.status == 422
         assert [error["field"] for error in answer.json()["errors"]] == list(query)
@@ -376,7 +374,7 @@ class TestIsolation:
         assert code_of(theirs) == (404, "payment_not_found")
         assert client.get(path, headers={"prefer": "wait=1"}, api_key=OTHER_KEY).status == 404
 
-    def test_lists_hold_one_merchants_payments(self, client: ApiClient) -> None:
+    def test_a_list_holds_the_payments_of_one_merchant(self, client: ApiClient) -> None:
         mine = client.create({**ORDER, "customer": "isolated"}).json()["payment_id"]
         theirs = client.create({**ORDER, "customer": "isolated"}, api_key=OTHER_KEY).json()["payment_id"]
         for key, expected in (("secret-api-key", mine), (OTHER_KEY, theirs)):

@@ -8,7 +8,7 @@ from typing import Any
 from local.testkit.api import ORDER, ApiClient
 from paybridge.database.database import Database, Statement
 
-# What relay, consumer and webhooks leave behind, at fixed moments.
+# What relay, consumer and webhooks write, at fixed times.
 _STORY = [
     "UPDATE outbox SET published_at = created_at + interval '1 s' WHERE payment_id = :id::uuid AND sequence = 1",
     """
@@ -35,7 +35,7 @@ _STORY = [
     SELECT :delivery::uuid, 1, 'delivered', 200, 12, created_at + interval '5 s', created_at + interval '6 s'
     FROM payments WHERE id = :id::uuid
     """,
-    # A command is no fact, so it does not show.
+    # A command is not a fact, so the timeline does not show it.
     """
     INSERT INTO outbox (id, payment_id, merchant_id, type, exchange, routing_key, body, correlation_id)
     SELECT gen_random_uuid(), id, merchant_id, 'command.process_payment', 'payments', 'payments.new', '{}', 'c'
@@ -45,13 +45,13 @@ _STORY = [
 
 
 class TestTimeline:
-    def test_a_new_payment_was_created(self, client: ApiClient) -> None:
+    def test_a_new_payment_has_one_entry(self, client: ApiClient) -> None:
         created = client.create(ORDER)
         [entry] = client.get(created.headers["location"] + "/events").json()["data"]
         assert (entry["type"], entry["sequence"]) == ("payment.created", 1)
         assert entry["at"] == created.json()["created_at"]
 
-    def test_the_whole_way_from_request_to_webhook_in_order(self, client: ApiClient, database: Database) -> None:
+    def test_lists_every_step_from_request_to_webhook_in_order(self, client: ApiClient, database: Database) -> None:
         created = client.create(ORDER)
         delivery = uuid.uuid4()
         for sql in _STORY:
