@@ -4,7 +4,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from paybridge.core.errors import ConstraintViolated, DatabaseUnavailable, LockTimeout, PaybridgeError, QueryFailed
+from paybridge.core.errors import (
+    ConstraintViolated,
+    DatabaseUnavailable,
+    IllegalTransition,
+    LockTimeout,
+    PaybridgeError,
+    QueryFailed,
+)
 from paybridge.core.isolation import run_isolating_bad_items
 
 
@@ -27,7 +34,9 @@ def run(work: FailingWork) -> list[list[int]]:
 
 
 class TestBadItems:
-    @pytest.mark.parametrize("error", [QueryFailed("22P05", "NUL"), ConstraintViolated("positive", "no")])
+    @pytest.mark.parametrize(
+        "error", [QueryFailed("22P05", "NUL"), ConstraintViolated("positive", "no"), IllegalTransition("no")]
+    )
     def test_the_bad_item_is_reported_and_the_others_are_done(self, error: PaybridgeError) -> None:
         def work(items: Sequence[int]) -> list[int]:
             if 3 in items:

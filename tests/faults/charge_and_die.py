@@ -10,11 +10,11 @@ from local.testkit.servers import address_of
 from paybridge.core.clock import SystemClock
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database
+from paybridge.payments.charge import charge_payments
 from paybridge.payments.domain.circuit import CircuitPolicy
 from paybridge.payments.gateways.http import HttpGateway
 from paybridge.payments.ports import ChargeRequest, GatewayOutcome
-from paybridge.payments.process import process_payments
-from paybridge.payments.processing import ChargeOrder, Processing
+from paybridge.payments.records import ChargeOrder, ChargeServices
 
 
 class DeadlyGateway(HttpGateway):
@@ -27,7 +27,7 @@ class DeadlyGateway(HttpGateway):
 
 
 async def main(database_url: str, gateway_url: str, lease_seconds: float, payment_id: str) -> None:
-    processing = Processing(
+    services = ChargeServices(
         database=Database(address_of(database_url)),
         gateway=DeadlyGateway(gateway_url, 5),
         clock=SystemClock(),
@@ -36,7 +36,7 @@ async def main(database_url: str, gateway_url: str, lease_seconds: float, paymen
         lease_seconds=lease_seconds,
         circuit_policy=CircuitPolicy(20, 5),
     )
-    await process_payments(processing, [ChargeOrder(uuid.UUID(payment_id), 1)])
+    await charge_payments(services, [ChargeOrder(uuid.UUID(payment_id), 1)])
 
 
 if __name__ == "__main__":

@@ -15,10 +15,10 @@ from local.testkit.servers import address_of
 from paybridge.core.clock import SystemClock
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database
+from paybridge.payments.charge import charge_payments
 from paybridge.payments.domain.circuit import CircuitPolicy
 from paybridge.payments.gateways.http import HttpGateway
-from paybridge.payments.process import process_payments
-from paybridge.payments.processing import ChargeOrder, Processing
+from paybridge.payments.records import ChargeOrder, ChargeServices
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
@@ -52,7 +52,7 @@ async def test_the_next_delivery_finds_the_charge_and_settles(database_url: str,
 
         await asyncio.sleep(LEASE_SECONDS)
         gateway = HttpGateway(gateway_url, 5)
-        processing = Processing(
+        services = ChargeServices(
             database=database,
             gateway=gateway,
             clock=SystemClock(),
@@ -61,9 +61,9 @@ async def test_the_next_delivery_finds_the_charge_and_settles(database_url: str,
             lease_seconds=LEASE_SECONDS,
             circuit_policy=CircuitPolicy(20, 5),
         )
-        (processed,) = await process_payments(processing, [ChargeOrder(payment_id, 1)])
+        (result,) = await charge_payments(services, [ChargeOrder(payment_id, 1)])
         await gateway.close()
-        assert processed.outcome == "succeeded"
+        assert result.outcome == "succeeded"
         assert len(charges(gateway_url, payment_id)) == 1
     assert payment_row(database, payment_id)["captured_minor"] == 10050
     database.close()

@@ -1,9 +1,9 @@
-"""Money is never written off while it may have moved, and one bad outcome holds up nobody else."""
+"""Money is never written off while it may have moved, and one bad outcome delays no other payment."""
 
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -12,12 +12,13 @@ from paybridge.core.errors import DatabaseUnavailable
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
-from paybridge.payments.begin_attempts import begin_attempts
+from paybridge.payments.charge import charge_payments
 from paybridge.payments.domain.circuit import CircuitPolicy
+from paybridge.payments.domain.payment import Status
 from paybridge.payments.ports import Charged, ChargeRequest, Declined, GatewayOutcome, Rejected, Unknown
-from paybridge.payments.process import process_payments
-from paybridge.payments.processing import ChargeOrder, Outcome, Processed, Processing
-from paybridge.payments.record_outcomes import record_outcomes
+from paybridge.payments.record_answers import record_answers
+from paybridge.payments.records import AnsweredAttempt, ChargeOrder, ChargeServices, PaymentResult
+from paybridge.payments.start_attempts import start_attempts
 
 pytestmark = pytest.mark.integration
 
@@ -28,7 +29,7 @@ LAST = 3
 
 @dataclass
 class ScriptedGateway:
-    """Answers as the test says: no simulated gateway can lose exactly these answers."""
+    """A gateway that gives the answers of the test; the simulated one cannot lose exactly these."""
 
     charges: GatewayOutcome | Rejected = SILENCE
     look_ups: list[GatewayOutcome | None] = field(default_factory=list)
@@ -39,7 +40,7 @@ class ScriptedGateway:
     async def charge(self, request: ChargeRequest) -> GatewayOutcome | Rejected:
         self.asked_to_charge += 1
         if request.payment_id in self.breaking:
-            raise RuntimeError("something nobody has foreseen")
+            raise RuntimeError("an unforeseen failure")
         return self.by_payment.get(request.payment_id, self.charges)
 
     async def find_charge(self, request: ChargeRequest) -> GatewayOutcome | None:
@@ -52,9 +53,9 @@ def gateway() -> ScriptedGateway:
 
 
 @pytest.fixture
-def processing(database_address: DatabaseAddress, gateway: ScriptedGateway) -> Iterator[Processing]:
+def services(database_address: DatabaseAddress, gateway: ScriptedGateway) -> Iterator[ChargeServices]:
     with closing(Database(database_address)) as database:
-        yield Processing(
+        yield ChargeServices(
             database=database,
             gateway=gateway,
             clock=MovableClock(),
@@ -66,118 +67,132 @@ def processing(database_address: DatabaseAddress, gateway: ScriptedGateway) -> I
 
 
 @pytest.fixture
-def payment_id(processing: Processing) -> uuid.UUID:
-    return new_payment(processing.database, new_merchant(processing.database))
+def payment_id(services: ChargeServices) -> uuid.UUID:
+    return new_payment(services.database, new_merchant(services.database))
 
 
-async def attempt(processing: Processing, payment_id: uuid.UUID, number: int) -> Processed:
-    (processed,) = await process_payments(processing, [ChargeOrder(payment_id, number)])
-    return processed
+async def attempt(services: ChargeServices, payment_id: uuid.UUID, number: int) -> PaymentResult:
+    (result,) = await charge_payments(services, [ChargeOrder(payment_id, number)])
+    return result
 
 
-async def use_up_tries(processing: Processing, payment_id: uuid.UUID) -> None:
+async def use_up_tries(services: ChargeServices, payment_id: uuid.UUID) -> None:
     for number in range(1, LAST):
-        assert (await attempt(processing, payment_id, number)).outcome == "unknown"
+        assert (await attempt(services, payment_id, number)).outcome == "unknown"
 
 
 class TestTheLastTry:
-    async def test_nothing_arrived_fails_the_payment(self, processing: Processing, payment_id: uuid.UUID) -> None:
-        await use_up_tries(processing, payment_id)
-        assert (await attempt(processing, payment_id, LAST)).outcome == "failed"
+    async def test_nothing_arrived_fails_the_payment(self, services: ChargeServices, payment_id: uuid.UUID) -> None:
+        await use_up_tries(services, payment_id)
+        assert (await attempt(services, payment_id, LAST)).outcome == "failed"
 
     async def test_a_look_up_that_fails_keeps_the_payment_open_until_the_gateway_can_say(
-        self, processing: Processing, gateway: ScriptedGateway, payment_id: uuid.UUID
+        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
-        await use_up_tries(processing, payment_id)
+        await use_up_tries(services, payment_id)
         gateway.look_ups = [None, UNCLEAR]
-        assert (await attempt(processing, payment_id, LAST)).outcome == "unknown"
+        assert (await attempt(services, payment_id, LAST)).outcome == "unknown"
         gateway.look_ups = [Charged("ch_1")]
-        assert (await attempt(processing, payment_id, LAST + 1)).outcome == "succeeded"
+        assert (await attempt(services, payment_id, LAST + 1)).outcome == "succeeded"
 
 
 class TestLaterTries:
     async def test_a_gateway_that_cannot_say_what_it_charged_is_not_asked_to_charge_again(
-        self, processing: Processing, gateway: ScriptedGateway, payment_id: uuid.UUID
+        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
-        await attempt(processing, payment_id, 1)
+        await attempt(services, payment_id, 1)
         gateway.charges, gateway.look_ups = Charged("ch_2"), [UNCLEAR]
-        assert (await attempt(processing, payment_id, 2)).outcome == "unknown"
+        assert (await attempt(services, payment_id, 2)).outcome == "unknown"
         assert gateway.asked_to_charge == 1
 
 
 class TestRefusedRequests:
     async def test_a_first_try_that_is_refused_is_final(
-        self, processing: Processing, gateway: ScriptedGateway, payment_id: uuid.UUID
+        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
         gateway.charges = Rejected("400")
-        assert (await attempt(processing, payment_id, 1)).outcome == "failed"
-        assert payment_row(processing.database, payment_id)["failure_code"] == "gateway_rejected"
+        assert (await attempt(services, payment_id, 1)).outcome == "failed"
+        assert payment_row(services.database, payment_id)["failure_code"] == "gateway_rejected"
 
     async def test_a_refusal_settles_nothing_when_an_earlier_try_may_have_charged(
-        self, processing: Processing, gateway: ScriptedGateway, payment_id: uuid.UUID
+        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
-        await attempt(processing, payment_id, 1)
+        await attempt(services, payment_id, 1)
         gateway.charges, gateway.look_ups = Rejected("400"), [UNCLEAR]
-        assert (await attempt(processing, payment_id, 2)).outcome == "unknown"
+        assert (await attempt(services, payment_id, 2)).outcome == "unknown"
 
 
 class TestChargedTooLate:
     async def test_a_charge_of_a_payment_that_was_given_up_is_reported(
-        self, processing: Processing, gateway: ScriptedGateway, payment_id: uuid.UUID
+        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
-        begun = begin_attempts(processing, [ChargeOrder(payment_id, 1)])
-        assert isinstance(processing.clock, MovableClock)
-        processing.clock.move(11)
+        batch = start_attempts(services, [ChargeOrder(payment_id, 1)])
+        assert isinstance(services.clock, MovableClock)
+        services.clock.move(11)
         gateway.charges = Declined("card_declined", "Card declined.")
-        assert (await attempt(processing, payment_id, 2)).outcome == "failed"
-        late = Outcome(begun.attempts[0], Charged("ch_late"))
-        assert record_outcomes(processing, [late], begun.circuit).charged_too_late == {payment_id}
+        assert (await attempt(services, payment_id, 2)).outcome == "failed"
+        late = AnsweredAttempt(batch.attempts[0], Charged("ch_late"))
+        (result,) = record_answers(services, [late], batch.circuit)
+        assert result.outcome == "charged_too_late"
+        assert "give the money back" in str(result.error)
 
-    async def test_a_charge_that_somebody_else_recorded_is_no_trouble(
-        self, processing: Processing, gateway: ScriptedGateway, payment_id: uuid.UUID
+    async def test_a_charge_that_was_recorded_before_is_no_error(
+        self, services: ChargeServices, payment_id: uuid.UUID
     ) -> None:
-        gateway.charges = Charged("ch_1")
-        begun = begin_attempts(processing, [ChargeOrder(payment_id, 1)])
-        outcome = Outcome(begun.attempts[0], Charged("ch_1"))
-        assert record_outcomes(processing, [outcome], begun.circuit).settled == {payment_id: "succeeded"}
-        again = record_outcomes(processing, [outcome], begun.circuit)
-        assert (again.settled, again.charged_too_late) == ({}, set())
+        batch = start_attempts(services, [ChargeOrder(payment_id, 1)])
+        answered = AnsweredAttempt(batch.attempts[0], Charged("ch_1"))
+        (first,) = record_answers(services, [answered], batch.circuit)
+        (second,) = record_answers(services, [answered], batch.circuit)
+        assert (first.outcome, second.outcome, second.error) == ("succeeded", "unknown", None)
+
+
+class TestIllegalTransitions:
+    async def test_an_answer_that_the_state_machine_refuses_is_reported_alone(self, services: ChargeServices) -> None:
+        merchant_id = new_merchant(services.database)
+        ids = [new_payment(services.database, merchant_id) for _ in range(2)]
+        batch = start_attempts(services, [ChargeOrder(id_, 1) for id_ in ids])
+        bad, good = batch.attempts
+        bad = replace(bad, payment=replace(bad.payment, status=Status.CANCELED))
+        answers = [AnsweredAttempt(each, Charged("ch_1")) for each in (bad, good)]
+        results = {result.payment_id: result for result in record_answers(services, answers, batch.circuit)}
+        assert results[good.payment.id].outcome == "succeeded"
+        assert results[bad.payment.id].outcome == "refused"
+        assert results[bad.payment.id].error == "A payment cannot go from canceled to succeeded."
+        assert payment_row(services.database, bad.payment.id)["status"] == "processing"
 
 
 class TestOneBadOutcome:
     async def test_the_others_are_recorded_and_the_bad_one_stays_open(
-        self, processing: Processing, gateway: ScriptedGateway
+        self, services: ChargeServices, gateway: ScriptedGateway
     ) -> None:
-        merchant_id = new_merchant(processing.database)
-        bad, *good = [new_payment(processing.database, merchant_id) for _ in range(5)]
+        merchant_id = new_merchant(services.database)
+        bad, *good = [new_payment(services.database, merchant_id) for _ in range(5)]
         gateway.charges = Charged("ch_1")
-        # PostgreSQL takes no NUL in text: the whole group's statement fails on it.
+        # PostgreSQL accepts no NUL in text, so the statement of the whole group fails.
         gateway.by_payment[bad] = Charged("ch_\x00")
-        processed = await process_payments(processing, [ChargeOrder(id_, 1) for id_ in [bad, *good]])
-        outcomes = {one.payment_id: one.outcome for one in processed}
+        results = await charge_payments(services, [ChargeOrder(id_, 1) for id_ in [bad, *good]])
+        outcomes = {result.payment_id: result.outcome for result in results}
         assert outcomes == {bad: "refused", **dict.fromkeys(good, "succeeded")}
-        assert next(one.error for one in processed if one.payment_id == bad)
-        assert payment_row(processing.database, bad)["status"] == "processing"
-        assert attempt_rows(processing.database, bad)[0]["status"] == "started"
+        assert next(result.error for result in results if result.payment_id == bad)
+        assert payment_row(services.database, bad)["status"] == "processing"
+        assert attempt_rows(services.database, bad)[0]["status"] == "started"
 
     async def test_an_unforeseen_failure_of_one_call_costs_that_payment_a_try(
-        self, processing: Processing, gateway: ScriptedGateway
+        self, services: ChargeServices, gateway: ScriptedGateway
     ) -> None:
-        merchant_id = new_merchant(processing.database)
-        bad, *good = [new_payment(processing.database, merchant_id) for _ in range(5)]
+        merchant_id = new_merchant(services.database)
+        bad, *good = [new_payment(services.database, merchant_id) for _ in range(5)]
         gateway.charges, gateway.breaking = Charged("ch_1"), {bad}
-        processed = await process_payments(processing, [ChargeOrder(id_, 1) for id_ in [bad, *good]])
-        assert {one.payment_id: one.outcome for one in processed} == {
-            bad: "unknown",
-            **dict.fromkeys(good, "succeeded"),
-        }
+        results = await charge_payments(services, [ChargeOrder(id_, 1) for id_ in [bad, *good]])
+        outcomes = {result.payment_id: result.outcome for result in results}
+        assert outcomes == {bad: "unknown", **dict.fromkeys(good, "succeeded")}
 
     async def test_a_database_that_takes_no_writes_returns_the_whole_batch(
-        self, processing: Processing, gateway: ScriptedGateway, payment_id: uuid.UUID
+        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
-        # As on a server that a failover has left behind as a replica.
-        processing.database.run(Statement("SET default_transaction_read_only = on"))
+        # As on a server that a failover turned into a replica.
+        services.database.run(Statement("SET default_transaction_read_only = on"))
         with pytest.raises(DatabaseUnavailable):
-            await attempt(processing, payment_id, 1)
+            await attempt(services, payment_id, 1)
         gateway.charges = Charged("ch_1")
-        assert (await attempt(processing, payment_id, 1)).outcome == "succeeded"
+        assert (await attempt(services, payment_id, 1)).outcome == "succeeded"

@@ -17,7 +17,7 @@ from paybridge.core.events import PROCESS_PAYMENT
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database
-from paybridge.payments.domain.events import process_payment
+from paybridge.payments.domain.events import process_payment_command
 from paybridge.rabbitmq.batch import Batch
 from paybridge.worker import queues
 from paybridge.worker.queues import QueueWork, work_queues
@@ -58,7 +58,7 @@ class Handling:
 async def put_commands(vhost: Vhost, *message_ids: str) -> None:
     ids = Uuid7Ids()
     for message_id in message_ids:
-        command = process_payment(ids.new(), ids.new(), ids.new(), "test", SystemClock().now(), 2)
+        command = process_payment_command(ids.new(), ids.new(), ids.new(), "test", SystemClock().now(), 2)
         await put(vhost.amqp_url, QUEUE, orjson.dumps(command.envelope()), message_id=message_id)
 
 

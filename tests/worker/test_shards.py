@@ -17,7 +17,7 @@ from paybridge.core.ids import Uuid7Ids
 from paybridge.outbox import store as outbox
 from paybridge.outbox.queues import payment_queues
 from paybridge.outbox.relay import relay_once
-from paybridge.payments.domain.events import process_payment
+from paybridge.payments.domain.events import process_payment_command
 from paybridge.rabbitmq.publisher import open_publisher
 from tests.worker.conftest import Place
 
@@ -57,7 +57,7 @@ def payments_by_queue(place: Place) -> dict[str, list[str]]:
 def ask_again(place: Place, payment_ids: list[UUID]) -> None:
     """A command for each payment, as after a charge without a clear answer."""
     ids, now = Uuid7Ids(), SystemClock().now()
-    commands = [process_payment(ids.new(), one, place.merchant_id, "test", now, 2) for one in payment_ids]
+    commands = [process_payment_command(ids.new(), one, place.merchant_id, "test", now, 2) for one in payment_ids]
     with place.database.transaction() as transaction:
         outbox.add(transaction, commands)
 

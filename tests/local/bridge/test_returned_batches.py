@@ -133,13 +133,13 @@ def database(database_url: str) -> Iterator[Database]:
 def function(monkeypatch: pytest.MonkeyPatch, database: Database, vhost: Vhost) -> InProcess:
     """The consumer function, which a defect ends whenever there is a payment in its batch."""
 
-    async def defect(processing: object, orders: list[object]) -> list[object]:
+    async def defect(services: object, orders: list[object]) -> list[object]:
         return [1 // 0 for _ in orders]
 
     monkeypatch.setattr(wiring, "database", lambda: database)
     monkeypatch.setattr(wiring, "rabbitmq_url", lambda: vhost.amqp_url)
-    monkeypatch.setattr(handling, "_processing", lambda: None)
-    monkeypatch.setattr(handling, "process_payments", defect)
+    monkeypatch.setattr(handling, "_services", lambda: None)
+    monkeypatch.setattr(handling, "charge_payments", defect)
     return InProcess()
 
 

@@ -1,4 +1,4 @@
-"""What messages and answers lead to, whatever order they come in."""
+"""What messages and answers lead to, in any order."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paybridge.payments.domain.charging import (
+    AttemptStatus,
     Defer,
     LastAttempt,
     RetryCharge,
@@ -24,7 +25,7 @@ LEASE_SECONDS = 10.0
 
 numbers = st.integers(1, 20)
 ages = st.floats(0, 1000).map(lambda seconds: NOW - timedelta(seconds=seconds))
-attempts = st.builds(LastAttempt, numbers, st.sampled_from(["started", "unknown", "succeeded", "declined"]), ages)
+attempts = st.builds(LastAttempt, numbers, st.sampled_from(AttemptStatus), ages)
 
 
 class TestNextStep:
@@ -44,14 +45,14 @@ class TestNextStep:
 
     @given(numbers, st.floats(0, 9.9), numbers)
     def test_a_leased_attempt_is_never_started_again(self, number: int, age_seconds: float, asked: int) -> None:
-        last = LastAttempt(number, "started", NOW - timedelta(seconds=age_seconds))
+        last = LastAttempt(number, AttemptStatus.STARTED, NOW - timedelta(seconds=age_seconds))
         step = next_step(Status.PROCESSING, last, asked, NOW, LEASE_SECONDS)
         assert isinstance(step, Defer)
         assert 0 < step.seconds <= LEASE_SECONDS
 
     @given(numbers, numbers)
     def test_only_the_successor_follows_an_unknown_attempt(self, number: int, asked: int) -> None:
-        last = LastAttempt(number, "unknown", NOW)
+        last = LastAttempt(number, AttemptStatus.UNKNOWN, NOW)
         step = next_step(Status.PROCESSING, last, asked, NOW, LEASE_SECONDS)
         assert isinstance(step, Start) == (asked == number + 1)
 

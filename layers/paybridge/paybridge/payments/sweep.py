@@ -9,7 +9,7 @@ from paybridge.core.events import Event
 from paybridge.core.ids import Ids
 from paybridge.database.database import Database
 from paybridge.outbox import store as outbox
-from paybridge.payments.domain.events import process_payment
+from paybridge.payments.domain.events import process_payment_command
 from paybridge.payments.store.stuck import StuckPayment, lock_stuck
 
 SWEEP_ROWS_MAX = 500
@@ -30,6 +30,6 @@ def sweep_stuck(database: Database, clock: Clock, ids: Ids, stuck_after_seconds:
 
 
 def _send_on(ids: Ids, payment: StuckPayment, now: datetime) -> Event:
-    return process_payment(
+    return process_payment_command(
         ids.new(), payment.id, payment.merchant_id, payment.correlation_id, now, payment.attempts + 1
     )

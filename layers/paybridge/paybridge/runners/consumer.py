@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from paybridge import wiring
 from paybridge.core.events import PAYMENT_CREATED, PROCESS_PAYMENT, Event
 from paybridge.observability.logging import logger
+from paybridge.payments.charge import charge_payments
 from paybridge.payments.domain.circuit import CircuitPolicy
-from paybridge.payments.process import process_payments
-from paybridge.payments.processing import ChargeOrder, Processed, Processing
+from paybridge.payments.records import ChargeOrder, ChargeServices, PaymentResult
 from paybridge.runners.batch import log_results, run_batch
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ async def handle(batch: Batch, database_patience_seconds: float) -> dict[str, in
 
 def prepare() -> None:
     """Read every setting that a batch needs, without connecting to anything; raises SettingsInvalid."""
-    _processing()
+    _services()
 
 
 async def close() -> None:
@@ -45,15 +45,15 @@ async def close() -> None:
 
 
 async def _charge(batch: Batch) -> dict[str, int]:
-    processed = await process_payments(_processing(), [_order(received.event) for received in batch.events])
-    log_results("processed payments", "payments", [_logged(result) for result in processed], messages=len(batch.events))
-    for result in processed:
+    results = await charge_payments(_services(), [_order(received.event) for received in batch.events])
+    log_results("processed payments", "payments", [_logged(result) for result in results], messages=len(batch.events))
+    for result in results:
         if result.error is not None:
             log.error("a payment needs a person", extra={**asdict(result), "payment_id": str(result.payment_id)})
-    return {"processed": len(processed)}
+    return {"processed": len(results)}
 
 
-def _logged(result: Processed) -> dict[str, object]:
+def _logged(result: PaymentResult) -> dict[str, object]:
     return {
         "payment_id": str(result.payment_id),
         "correlation_id": result.correlation_id,
@@ -61,9 +61,9 @@ def _logged(result: Processed) -> dict[str, object]:
     }
 
 
-def _processing() -> Processing:
+def _services() -> ChargeServices:
     configuration = wiring.gateway_configuration()
-    return Processing(
+    return ChargeServices(
         database=wiring.database(),
         gateway=wiring.gateway(),
         clock=wiring.clock(),

@@ -1,18 +1,28 @@
-"""What a message about a payment makes us do, and what an answer of the gateway makes of the payment."""
+"""The rules of charging: what a message about a payment leads to, and what an unclear answer does."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
 from paybridge.core.retry import RetryIn, after_failure
 from paybridge.payments.domain.payment import Status
 
 OPERATION = "charge"
-# Between tries to learn what became of a charge, when the schedule names no wait at all.
+# Between look-ups of an unclear charge if the schedule of retries is empty.
 LAST_WAIT_SECONDS = 60.0
+
+
+class AttemptStatus(StrEnum):
+    """The state of an attempt at a charge."""
+
+    STARTED = "started"
+    UNKNOWN = "unknown"
+    SUCCEEDED = "succeeded"
+    DECLINED = "declined"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +30,13 @@ class LastAttempt:
     """The newest attempt at charging a payment."""
 
     number: int
-    status: str
+    status: AttemptStatus
     started_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Make the attempt of this number. `ask_first`: the gateway may know of the charge already."""
+    """Make the attempt of this number. `ask_first`: an earlier one may have charged, so look the charge up first."""
 
     number: int
     ask_first: bool
@@ -34,7 +44,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Defer:
-    """Not now: come back with the attempt of this number after so many seconds."""
+    """Not now: retry as the attempt of this number after `seconds`."""
 
     number: int
     seconds: float
@@ -42,43 +52,45 @@ class Defer:
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """Nothing to do: the message has been acted upon already."""
+    """Do nothing: the message was handled before."""
 
 
-Step = Start | Defer | Skip
+ChargeStep = Start | Defer | Skip
 
 
-def next_step(status: Status, last: LastAttempt | None, asked_number: int, now: datetime, lease_seconds: float) -> Step:
-    """What to do with a message that asks for the attempt `asked_number` (1 for a new payment).
+def next_step(
+    status: Status, last: LastAttempt | None, asked_number: int, now: datetime, lease_seconds: float
+) -> ChargeStep:
+    """Decide what to do with a message that asks for the attempt `asked_number` (1 for a new payment).
 
-    Messages come more than once and late, so the attempts on record decide, not the message:
+    Messages arrive twice and late, so the recorded attempts decide, not the message:
 
-    * an attempt that is `started` belongs to whoever began it, for `lease_seconds`; after that its owner is dead, and
-      the next attempt begins by asking the gateway what became of it;
-    * an attempt that is `unknown` has its successor waiting in the outbox: only that one may go on.
+    * A `started` attempt belongs for `lease_seconds` to the process that started it. After that the process is dead,
+      and the next attempt begins by looking the charge up.
+    * An `unknown` attempt has its successor waiting in the outbox, and only that one may continue.
     """
     if status is Status.PENDING and last is None:
         return Start(1, ask_first=False)
     if status is not Status.PROCESSING or last is None:
         return Skip()
-    if last.status == "started":
+    if last.status is AttemptStatus.STARTED:
         left_seconds = lease_seconds - (now - last.started_at).total_seconds()
         if left_seconds > 0:
             return Defer(last.number + 1, left_seconds)
         return Start(last.number + 1, ask_first=True)
-    if last.status == "unknown" and asked_number == last.number + 1:
+    if last.status is AttemptStatus.UNKNOWN and asked_number == last.number + 1:
         return Start(asked_number, ask_first=True)
     return Skip()
 
 
 def gateway_key(payment_id: UUID, operation: str = OPERATION) -> str:
-    """The gateway's idempotency key: one per payment and operation, the same on every attempt."""
+    """Return the gateway's idempotency key: one per payment and operation, the same on every attempt."""
     return f"{payment_id}:{operation}"
 
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """The payment reaches `status`, with a reason when it failed."""
+    """The payment reaches `status`; a failure has a code and a message."""
 
     status: Status
     failure_code: str | None = None
@@ -87,7 +99,7 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class RetryCharge:
-    """The outcome is unknown: make the attempt `number` after so many seconds."""
+    """The outcome is unknown: make the attempt `number` after `seconds`."""
 
     number: int
     seconds: float
@@ -96,10 +108,10 @@ class RetryCharge:
 def after_unknown(
     number: int, failure_code: str, delays_seconds: Sequence[float], never_arrived: bool
 ) -> Settle | RetryCharge:
-    """What follows an attempt with an unknown outcome: another one, or after the last the payment fails.
+    """Decide what follows an attempt with an unknown outcome: another attempt, or after the last one a failure.
 
-    It fails only when the gateway, asked after that try, has never heard of the charge (`never_arrived`). As long as
-    it cannot say, the money may have moved: then the last wait is repeated until it can.
+    The payment fails only if the gateway, asked after that attempt, knows of no charge (`never_arrived`). While the
+    gateway cannot say, the money may have moved, and the last delay repeats until it can.
     """
     follow_up = after_failure(number, delays_seconds)
     if isinstance(follow_up, RetryIn):

@@ -1,7 +1,7 @@
-"""A circuit breaker as a value: after too many failures in a row, a gateway is left alone for a while.
+"""A circuit breaker as a value: after too many failures in a row, calls to a gateway pause for a while.
 
-The state lives in the database, so that all environments share it. Half-open needs no state of its own: once
-`open_until` has passed, `PROBES` calls go through, and their outcome closes the circuit or opens it again.
+The state lives in the database, so that all environments share it. Half-open is no separate state: once `open_until`
+has passed, `PROBES` calls go through, and their outcome closes the circuit or opens it again.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-# One call could hit the one bad node behind a healthy gateway; a handful tells more and harms as little.
+# One call could hit the one bad node behind a healthy gateway. A handful shows more and does as little harm.
 PROBES = 3
 
 
@@ -19,6 +19,11 @@ class Circuit:
 
     consecutive_failures: int = 0
     open_until: datetime | None = None
+
+    @property
+    def has_failures(self) -> bool:
+        """Tell whether a failure was counted since the last success; a closed circuit may have some."""
+        return self.consecutive_failures > 0 or self.open_until is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,7 @@ class CircuitPolicy:
 
 
 def allowed_calls(circuit: Circuit, wanted: int, now: datetime) -> int:
-    """How many of the wanted calls may be made now: all when closed, none when open, PROBES when half-open."""
+    """Return how many of the wanted calls may be made now: all when closed, none when open, PROBES when half-open."""
     if circuit.open_until is None:
         return wanted
     if now < circuit.open_until:
@@ -39,9 +44,9 @@ def allowed_calls(circuit: Circuit, wanted: int, now: datetime) -> int:
 
 
 def after_calls(circuit: Circuit, successes: int, failures: int, policy: CircuitPolicy, now: datetime) -> Circuit:
-    """The circuit after some calls: any success closes it, failures alone add up.
+    """Return the circuit after some calls: any success closes it, failures alone add up.
 
-    A decline is a success here: a gateway that says no is alive.
+    A decline is a success here: a gateway that declines is alive.
     """
     if successes:
         return Circuit()

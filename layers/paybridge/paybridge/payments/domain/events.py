@@ -1,4 +1,4 @@
-"""The events and commands that a payment gives rise to."""
+"""The events of a payment, and the command to charge it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from paybridge.payments.domain.payment import Payment, payment_view
 
 
 def payment_event(id_: UUID, type_: str, payment: Payment, time: datetime) -> Event:
-    """The fact that `payment` became what it is, numbered by its last sequence."""
+    """Make the event for the present state of the payment, numbered by its last sequence."""
     return Event(
         id=id_,
         type=type_,
@@ -23,10 +23,10 @@ def payment_event(id_: UUID, type_: str, payment: Payment, time: datetime) -> Ev
     )
 
 
-def process_payment(
+def process_payment_command(
     id_: UUID, payment_id: UUID, merchant_id: UUID, correlation_id: str, time: datetime, attempt: int
 ) -> Event:
-    """The command to charge a payment, as the attempt of that number."""
+    """Make the command to charge a payment, as the attempt of that number."""
     return Event(
         id=id_,
         type=PROCESS_PAYMENT,
@@ -36,3 +36,8 @@ def process_payment(
         time=time,
         data={"payment_id": str(payment_id), "attempt": attempt},
     )
+
+
+def retry_command(id_: UUID, payment: Payment, time: datetime, attempt: int) -> Event:
+    """Make the command to go on with the charge of the payment, as the attempt of that number."""
+    return process_payment_command(id_, payment.id, payment.merchant_id, payment.correlation_id, time, attempt)

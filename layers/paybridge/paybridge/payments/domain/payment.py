@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -97,6 +97,12 @@ def new_payment(order: PaymentOrder, *, id_: UUID, merchant_id: UUID, correlatio
         updated_at=now,
         correlation_id=correlation_id,
     )
+
+
+def begin_processing(payment: Payment, now: datetime) -> Payment:
+    """Return the payment as its first attempt starts, with the sequence of its event. Raises IllegalTransition."""
+    ensure_transition(payment.status, Status.PROCESSING)
+    return replace(payment, status=Status.PROCESSING, last_sequence=payment.last_sequence + 1, updated_at=now)
 
 
 def payment_view(payment: Payment) -> dict[str, Any]:

@@ -1,23 +1,22 @@
-"""Attempts at charging payments, and the payments they settle."""
+"""Attempts at charges, and the payments they settle."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 from uuid import UUID
 
 import orjson
 
 from paybridge.database.database import Statement, Transaction
-from paybridge.payments.domain.charging import LastAttempt
+from paybridge.payments.domain.charging import AttemptStatus, LastAttempt
 from paybridge.payments.domain.payment import Payment, Status
 from paybridge.payments.store.row import COLUMNS, payment_of
 
-# Ids are joined and not compared with ANY(…): of a join PostgreSQL looks each id up in its month alone, of an array in
-# every month there is. Rows are locked in the order of their ids, so that two batches with the same payments never wait
-# for each other.
+# Ids are joined and not compared with ANY(…): a join looks each id up in its month alone, an array in every month. Rows
+# are locked in the order of their ids, so that two batches with the same payments never deadlock.
 _LOCK = Statement(f"""
     SELECT {COLUMNS} FROM unnest(:ids::uuid[]) AS wanted (id) JOIN payments p ON p.id = wanted.id
     WHERE p.status IN ('pending', 'processing')
@@ -25,7 +24,7 @@ _LOCK = Statement(f"""
     FOR UPDATE OF p
 """)
 
-# A statement of its own, after the lock: it must see what another batch committed while this one waited.
+# A second statement, after the lock, sees what another batch committed while this one waited.
 _LAST = Statement("""
     SELECT DISTINCT ON (payment_id) payment_id, number, status, started_at
     FROM unnest(:ids::uuid[]) AS wanted (id) JOIN payment_attempts ON payment_id = wanted.id
@@ -33,10 +32,10 @@ _LAST = Statement("""
     ORDER BY payment_id, number DESC
 """)
 
-# Below, two hints keep PostgreSQL looking each payment up by its key, whatever it believes of the tables, which it may
-# have met when they were empty. The limit is the number of rows and changes nothing: it has the planner expect a tenth
-# of what it expects of JSON, and so begin with these and not with all payments of some status. The operation is joined
-# like the rest of the key: as a constant it alone would let the whole index be read.
+# Two hints below make PostgreSQL look each payment up by its key, whatever its statistics say: it may have planned when
+# the tables were empty. The limit is the number of rows and changes no result. It makes the planner expect a tenth of
+# the rows it expects from JSON, so that it begins with them and not with all payments of some status. The operation is
+# joined like the rest of the key, because as a constant it would allow a scan of the whole index.
 _CLOSE_ORPHANS = Statement("""
     WITH started AS MATERIALIZED (
         SELECT payment_id, 'charge' AS operation, number - 1 AS number
@@ -61,7 +60,7 @@ _START = Statement("""
     SELECT payment_id, 'charge', number, 'started', :now::timestamptz FROM started
 """)
 
-# A payment settles once: whoever comes second finds it no longer processing and changes nothing.
+# A payment settles once: the second to come finds it no longer processing and changes nothing.
 _FINISH = Statement("""
     WITH finished AS MATERIALIZED (
         SELECT *, 'charge' AS operation FROM json_to_recordset(:rows::json) AS row (payment_id uuid, number smallint,
@@ -76,7 +75,7 @@ _FINISH = Statement("""
         WHERE a.payment_id = finished.payment_id AND a.operation = finished.operation AND a.number = finished.number
           AND a.status IN ('started', 'unknown')
     ), locked AS (
-        -- An UPDATE alone locks rows in whatever order its plan finds them; two batches must do so in the same one.
+        -- An UPDATE alone locks rows in the order of its plan. Two batches must lock in the same order.
         SELECT finished.* FROM finished JOIN payments p ON p.id = finished.payment_id
         WHERE p.status = 'processing' AND finished.status IS NOT NULL
         ORDER BY p.id FOR UPDATE OF p
@@ -95,69 +94,73 @@ _STATUSES = Statement("""
 """)
 
 
-@dataclass(frozen=True, slots=True)
-class Chargeable:
-    """A payment that is not settled yet, locked, with its newest attempt."""
+class Chargeable(NamedTuple):
+    """An open payment, locked, with its newest attempt."""
 
     payment: Payment
     last: LastAttempt | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finish:
-    """How one attempt ended; `status` is None when the payment stays processing."""
+@dataclass(frozen=True, slots=True)
+class AttemptStart:
+    """An attempt to record as started; `sequence` is the payment's last, which counts the processing event."""
 
     payment_id: UUID
     number: int
-    attempt_status: str
-    gateway_id: str | None = None
-    error: str | None = None
-    status: str | None = None
-    failure_code: str | None = None
-    failure_message: str | None = None
-    captured_minor: int = 0
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptResult:
+    """How one attempt ended; `status` is the payment's new one, None if the payment stays processing."""
+
+    payment_id: UUID
+    number: int
+    attempt_status: AttemptStatus
+    gateway_id: str | None
+    error: str | None
+    status: Status | None
+    failure_code: str | None
+    failure_message: str | None
+    captured_minor: int
 
 
 def lock_chargeable(transaction: Transaction, ids: Sequence[UUID]) -> list[Chargeable]:
-    """Locks those of the payments that are not settled, until the transaction ends."""
+    """Lock the open ones among the payments until the transaction ends."""
     payments = [payment_of(row) for row in transaction.run(_LOCK, ids=_array(ids))]
     processing = [payment.id for payment in payments if payment.status is not Status.PENDING]
     last: dict[UUID, LastAttempt] = {}
     # Only a payment that is processing has attempts: a batch of new payments need not ask.
     if processing:
-        last = {row[0]: LastAttempt(*row[1:]) for row in transaction.run(_LAST, ids=_array(processing))}
+        for payment_id, number, status, started_at in transaction.run(_LAST, ids=_array(processing)):
+            last[payment_id] = LastAttempt(number, AttemptStatus(status), started_at)
     return [Chargeable(payment, last.get(payment.id)) for payment in payments]
 
 
-def start(transaction: Transaction, attempts: Sequence[tuple[UUID, int, int]], now: datetime) -> None:
-    """Records attempts as started: (payment, attempt number, sequence of the processing event).
+def start(transaction: Transaction, starts: Sequence[AttemptStart], now: datetime) -> None:
+    """Record attempts as started; pending payments become processing.
 
-    Pending payments become processing. An attempt before, whose owner died, is marked as unknown.
+    The attempt before each of them, if its process died, is closed as unknown.
     """
-    rows = [{"payment_id": id_, "number": number, "sequence": sequence} for id_, number, sequence in attempts]
-    transaction.run(_START, rows=orjson.dumps(rows).decode(), length=len(rows), now=now)
-    later = [row for row in rows if row["number"] != 1]
+    transaction.run(_START, rows=orjson.dumps(starts).decode(), length=len(starts), now=now)
+    later = [each for each in starts if each.number != 1]
     if later:
         transaction.run(_CLOSE_ORPHANS, rows=orjson.dumps(later).decode(), length=len(later))
 
 
-def finish(transaction: Transaction, finishes: Sequence[Finish], now: datetime) -> dict[UUID, int]:
-    """Records how attempts ended, and settles their payments.
+def finish(transaction: Transaction, results: Sequence[AttemptResult], now: datetime) -> dict[UUID, int]:
+    """Record how attempts ended, and settle their payments.
 
-    Returns the payments that this call settled, each with the sequence of its outcome event; a payment that somebody
-    else settled before is not among them.
+    Return the payments that this call settled, each with the sequence of its outcome event. Payments that were settled
+    before are left out.
     """
-    rows = orjson.dumps([_finish_row(one) for one in finishes]).decode()
-    return {row[0]: row[1] for row in transaction.run(_FINISH, rows=rows, length=len(finishes), now=now)}
+    rows = orjson.dumps(results).decode()
+    return {row[0]: row[1] for row in transaction.run(_FINISH, rows=rows, length=len(results), now=now)}
 
 
 def statuses(transaction: Transaction, ids: Sequence[UUID]) -> dict[UUID, Status]:
-    """The present statuses of these payments."""
+    """Return the present statuses of the payments that exist."""
     return {row[0]: Status(row[1]) for row in transaction.run(_STATUSES, ids=_array(ids))} if ids else {}
-
-
-def _finish_row(finish: Finish) -> dict[str, Any]:
-    return {name: getattr(finish, name) for name in Finish.__dataclass_fields__}
 
 
 def _array(ids: Sequence[UUID]) -> str:

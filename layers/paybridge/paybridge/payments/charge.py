@@ -1,0 +1,66 @@
+"""Charge the payments of a batch, each exactly once in effect.
+
+    start     decide, and commit the attempts                one transaction for each part of the batch
+    call      call the gateway, for all attempts at once     no transaction
+    record    commit outcomes and events as answers come     one transaction for each group of answers
+
+A process that dies at any point leaves no attempt, a started attempt, or a settled payment. The next delivery asks the
+gateway for the outcome of a started attempt, with the same idempotency key. So no payment is charged twice or lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from uuid import UUID
+
+from paybridge.core.errors import PaybridgeError
+from paybridge.core.groups import AnswerGroups
+from paybridge.payments.call_gateway import call_gateway
+from paybridge.payments.domain.circuit import Circuit
+from paybridge.payments.record_answers import record_answers
+from paybridge.payments.records import AnsweredAttempt, ChargeOrder, ChargeServices, PaymentResult
+from paybridge.payments.start_attempts import start_attempts
+
+# Answers that come this close together are recorded in one transaction.
+GROUP_SECONDS = 0.02
+# Attempts started in one transaction. With smaller parts the gateway begins sooner, at the cost of more transactions.
+PART_ORDERS = 500
+
+
+async def charge_payments(services: ChargeServices, orders: Sequence[ChargeOrder]) -> list[PaymentResult]:
+    """Charge the orders and return the result of every payment that was still open.
+
+    The gateway works on one part of the orders while the next one starts. Raises DatabaseUnavailable or LockTimeout,
+    after the parts that did start are recorded: the whole batch must be redelivered.
+    """
+    results: list[PaymentResult] = []
+    circuit = Circuit()
+    failure: PaybridgeError | None = None
+    async with AnswerGroups[AnsweredAttempt](GROUP_SECONDS) as calls:
+        for part in _parts(orders):
+            try:
+                batch = await asyncio.to_thread(start_attempts, services, part)
+            except PaybridgeError as error:
+                failure = error
+                break
+            results += batch.results
+            # A circuit that had failures in any part must count every answer.
+            circuit = batch.circuit if batch.circuit.has_failures else circuit
+            calls.start(call_gateway(services.gateway, attempt) for attempt in batch.attempts)
+        async for answers in calls:
+            results += await asyncio.to_thread(record_answers, services, answers, circuit)
+    if failure is not None:
+        raise failure
+    return results
+
+
+def _parts(orders: Sequence[ChargeOrder]) -> list[list[ChargeOrder]]:
+    """Split the orders into parts, with one order for each payment: the one for its latest attempt."""
+    latest: dict[UUID, ChargeOrder] = {}
+    for order in orders:
+        known = latest.get(order.payment_id)
+        if known is None or known.number < order.number:
+            latest[order.payment_id] = order
+    distinct = list(latest.values())
+    return [distinct[start : start + PART_ORDERS] for start in range(0, len(distinct), PART_ORDERS)]

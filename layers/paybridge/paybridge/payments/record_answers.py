@@ -1,0 +1,180 @@
+"""Last step of charging: commit how the attempts ended, the settled payments and their events, together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+from paybridge.core.errors import PaybridgeError
+from paybridge.core.events import PAYMENT_FAILED, PAYMENT_SUCCEEDED, Event
+from paybridge.core.isolation import run_isolating_bad_items
+from paybridge.database.database import Transaction
+from paybridge.outbox import store as outbox
+from paybridge.payments.domain.charging import AttemptStatus, RetryCharge, Settle, after_unknown
+from paybridge.payments.domain.circuit import Circuit, after_calls
+from paybridge.payments.domain.events import payment_event, retry_command
+from paybridge.payments.domain.payment import Payment, Status, ensure_transition
+from paybridge.payments.ports import Charged, Declined, Unknown
+from paybridge.payments.records import CIRCUIT, AnsweredAttempt, ChargeServices, PaymentOutcome, PaymentResult
+from paybridge.payments.store import attempts, circuits
+from paybridge.payments.store.attempts import AttemptResult
+
+Decision = Settle | RetryCharge
+DecidedAttempt = tuple[AnsweredAttempt, Decision]
+
+GIVEN_UP = frozenset({Status.FAILED, Status.CANCELED})
+TOO_LATE_ERROR = "the gateway charged a payment that had been given up: give the money back"
+
+_ATTEMPT_STATUS = {
+    Charged: AttemptStatus.SUCCEEDED,
+    Declined: AttemptStatus.DECLINED,
+    Unknown: AttemptStatus.UNKNOWN,
+}
+
+
+def record_answers(
+    services: ChargeServices, answers: Sequence[AnsweredAttempt], circuit: Circuit
+) -> list[PaymentResult]:
+    """Commit what the gateway answered and return the result of each payment.
+
+    `circuit` is the circuit as it stood when the calls began: without failures before and now, it is not written. A
+    payment whose outcome the database refuses stays processing, and the sweep retries it. Raises DatabaseUnavailable
+    and LockTimeout: then the messages must be redelivered.
+    """
+    refused: list[PaymentResult] = []
+
+    def record_together(group: Sequence[AnsweredAttempt]) -> list[PaymentResult]:
+        return _record_together(services, group, circuit)
+
+    def on_bad_answer(answered: AnsweredAttempt, error: PaybridgeError) -> None:
+        refused.append(_result(answered, PaymentOutcome.REFUSED, str(error)))
+
+    recorded = run_isolating_bad_items(record_together, answers, on_bad_answer)
+    return [result for results in recorded for result in results] + refused
+
+
+def _record_together(
+    services: ChargeServices, answers: Sequence[AnsweredAttempt], circuit: Circuit
+) -> list[PaymentResult]:
+    now = services.clock.now()
+    decided = [(answered, _decide(services, answered)) for answered in answers]
+    with services.database.transaction() as transaction:
+        ended = [_attempt_result(answered, decision) for answered, decision in decided]
+        sequences = attempts.finish(transaction, ended, now)
+        events = _outcome_events(services, decided, sequences, now)
+        commands = _retry_commands(services, decided, now)
+        outbox.add_delayed(transaction, [(event, 0.0) for event in events] + commands)
+        _update_circuit(services, transaction, answers, circuit, now)
+        given_up = _given_up(transaction, answers, sequences.keys())
+    return [_settled_result(answered, decision, sequences.keys(), given_up) for answered, decision in decided]
+
+
+def _decide(services: ChargeServices, answered: AnsweredAttempt) -> Decision:
+    """Turn the answer into a decision. Raises IllegalTransition if the payment cannot take its new status."""
+    attempt, answer = answered.attempt, answered.answer
+    decision: Decision
+    if isinstance(answer, Charged):
+        decision = Settle(Status.SUCCEEDED)
+    elif isinstance(answer, Declined):
+        decision = Settle(Status.FAILED, answer.failure_code, answer.message)
+    else:
+        delays_seconds = services.retry_delays_seconds
+        decision = after_unknown(attempt.number, answer.failure_code, delays_seconds, answer.never_arrived)
+    if isinstance(decision, Settle):
+        ensure_transition(attempt.payment.status, decision.status)
+    return decision
+
+
+def _attempt_result(answered: AnsweredAttempt, decision: Decision) -> AttemptResult:
+    payment, answer = answered.attempt.payment, answered.answer
+    is_charged = isinstance(answer, Charged)
+    return AttemptResult(
+        payment_id=payment.id,
+        number=answered.attempt.number,
+        attempt_status=_ATTEMPT_STATUS[type(answer)],
+        gateway_id=answer.gateway_id if isinstance(answer, Charged) else None,
+        error=answer.error if isinstance(answer, Unknown) else None,
+        status=decision.status if isinstance(decision, Settle) else None,
+        failure_code=decision.failure_code if isinstance(decision, Settle) else None,
+        failure_message=decision.failure_message if isinstance(decision, Settle) else None,
+        captured_minor=payment.amount_minor if is_charged else 0,
+    )
+
+
+def _outcome_events(
+    services: ChargeServices, decided: Sequence[DecidedAttempt], sequences: Mapping[UUID, int], now: datetime
+) -> list[Event]:
+    """Make an event for each payment that this call settled, numbered by `sequences`."""
+    return [
+        _outcome_event(services, answered.attempt.payment, decision, sequences[answered.attempt.payment.id], now)
+        for answered, decision in decided
+        if isinstance(decision, Settle) and answered.attempt.payment.id in sequences
+    ]
+
+
+def _outcome_event(services: ChargeServices, payment: Payment, settle: Settle, sequence: int, now: datetime) -> Event:
+    has_succeeded = settle.status is Status.SUCCEEDED
+    settled = replace(
+        payment,
+        status=settle.status,
+        captured_minor=payment.amount_minor if has_succeeded else 0,
+        failure_code=settle.failure_code,
+        failure_message=settle.failure_message,
+        last_sequence=sequence,
+        updated_at=now,
+    )
+    type_ = PAYMENT_SUCCEEDED if has_succeeded else PAYMENT_FAILED
+    return payment_event(services.ids.new(), type_, settled, now)
+
+
+def _retry_commands(
+    services: ChargeServices, decided: Sequence[DecidedAttempt], now: datetime
+) -> list[tuple[Event, float]]:
+    """Make a command for each charge to retry, with its delay in seconds."""
+    return [
+        (retry_command(services.ids.new(), answered.attempt.payment, now, decision.number), decision.seconds)
+        for answered, decision in decided
+        if isinstance(decision, RetryCharge)
+    ]
+
+
+def _update_circuit(
+    services: ChargeServices,
+    transaction: Transaction,
+    answers: Sequence[AnsweredAttempt],
+    circuit: Circuit,
+    now: datetime,
+) -> None:
+    failures = sum(isinstance(answered.answer, Unknown) for answered in answers)
+    if not failures and not circuit.has_failures:
+        return
+    # Locked last, and only if something is wrong, so that batches of a healthy gateway never wait for each other.
+    current = circuits.lock(transaction, CIRCUIT)
+    changed = after_calls(current, len(answers) - failures, failures, services.circuit_policy, now)
+    if changed != current:
+        circuits.save(transaction, CIRCUIT, changed)
+
+
+def _given_up(transaction: Transaction, answers: Sequence[AnsweredAttempt], settled: Set[UUID]) -> set[UUID]:
+    """Find the charged payments that had been settled before, and without the charge."""
+    charged = {answered.attempt.payment.id for answered in answers if isinstance(answered.answer, Charged)}
+    statuses = attempts.statuses(transaction, list(charged - settled))
+    return {id_ for id_, status in statuses.items() if status in GIVEN_UP}
+
+
+def _settled_result(
+    answered: AnsweredAttempt, decision: Decision, settled: Set[UUID], given_up: Set[UUID]
+) -> PaymentResult:
+    payment_id = answered.attempt.payment.id
+    if payment_id in given_up:
+        return _result(answered, PaymentOutcome.CHARGED_TOO_LATE, TOO_LATE_ERROR)
+    if isinstance(decision, Settle) and payment_id in settled:
+        return _result(answered, PaymentOutcome(decision.status))
+    return _result(answered, PaymentOutcome.UNKNOWN)
+
+
+def _result(answered: AnsweredAttempt, outcome: PaymentOutcome, error: str | None = None) -> PaymentResult:
+    payment = answered.attempt.payment
+    return PaymentResult(payment.id, payment.correlation_id, outcome, error)

@@ -1,0 +1,97 @@
+"""The records that the steps of charging a batch pass on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from paybridge.core.clock import Clock
+from paybridge.core.ids import Ids
+from paybridge.database.database import Database
+from paybridge.payments.domain.circuit import Circuit, CircuitPolicy
+from paybridge.payments.domain.payment import Payment
+from paybridge.payments.ports import GatewayOutcome, PaymentGateway
+
+CIRCUIT = "gateway"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargeServices:
+    """What charging needs.
+
+    `lease_seconds` is how long a started attempt belongs to the process that started it: longer than any gateway call
+    may take. `retry_delays_seconds` are the waits between the attempts at one charge.
+    """
+
+    database: Database
+    gateway: PaymentGateway
+    clock: Clock
+    ids: Ids
+    retry_delays_seconds: tuple[float, ...]
+    lease_seconds: float
+    circuit_policy: CircuitPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeOrder:
+    """A request, from a message, to charge this payment as the attempt of this number (1 for a new payment)."""
+
+    payment_id: UUID
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeAttempt:
+    """A started attempt, committed before the gateway is called, and its payment as it is then: processing.
+
+    `ask_first`: an earlier attempt may have charged, so look the charge up before asking for it.
+    """
+
+    payment: Payment
+    number: int
+    ask_first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredAttempt:
+    """An attempt and the gateway's answer to it."""
+
+    attempt: ChargeAttempt
+    answer: GatewayOutcome
+
+
+class PaymentOutcome(StrEnum):
+    """What a batch did to a payment. The last three need a person."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    # The gateway gave no clear answer; the payment is retried later.
+    UNKNOWN = "unknown"
+    # Not tried yet: another process holds the lease, or the circuit is open.
+    DEFERRED = "deferred"
+    # The database refused the payment's change.
+    REFUSED = "refused"
+    # The gateway charged a payment that had been given up.
+    CHARGED_TOO_LATE = "charged_too_late"
+    # There is no such payment.
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentResult:
+    """The outcome of a batch for one payment. `error` is set when a person has to look."""
+
+    payment_id: UUID
+    correlation_id: str
+    outcome: PaymentOutcome
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchStart:
+    """The attempts to make now, the results of payments that need none, and the circuit as it stood."""
+
+    attempts: list[ChargeAttempt]
+    results: list[PaymentResult]
+    circuit: Circuit

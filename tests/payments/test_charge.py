@@ -1,0 +1,260 @@
+"""Charging a batch, against a real database and the simulated gateway in a separate process."""
+
+import time
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+
+import pytest
+import pytest_asyncio
+
+from local.testkit.payments import (
+    MovableClock,
+    attempt_rows,
+    charges,
+    control_gateway,
+    new_merchant,
+    new_payment,
+    outbox_rows,
+    payment_row,
+)
+from paybridge.core.errors import DatabaseUnavailable
+from paybridge.core.events import PROCESS_PAYMENT
+from paybridge.core.ids import Uuid7Ids
+from paybridge.database.database import Database
+from paybridge.payments import charge
+from paybridge.payments.charge import charge_payments
+from paybridge.payments.domain.circuit import CircuitPolicy
+from paybridge.payments.gateways.http import HttpGateway
+from paybridge.payments.records import BatchStart, ChargeOrder, ChargeServices
+from paybridge.payments.start_attempts import start_attempts
+
+pytestmark = pytest.mark.integration
+
+TIMEOUT_SECONDS = 0.5
+LEASE_SECONDS = 5.0
+
+
+@dataclass
+class ChargeWorld:
+    """The services to charge with, and what a test looks at."""
+
+    services: ChargeServices
+    database: Database
+    gateway_url: str
+    clock: MovableClock
+    merchant_id: uuid.UUID
+
+    def pay(self, payment_method: str | None, **order: object) -> uuid.UUID:
+        return new_payment(self.database, self.merchant_id, payment_method=payment_method, **order)
+
+    async def charge(self, *payment_ids: uuid.UUID, number: int = 1) -> dict[uuid.UUID, str]:
+        results = await charge_payments(self.services, [ChargeOrder(id_, number) for id_ in payment_ids])
+        return {result.payment_id: result.outcome for result in results}
+
+    def events(self, payment_id: uuid.UUID) -> list[str]:
+        return [row["type"] for row in outbox_rows(self.database, payment_id)]
+
+
+@pytest_asyncio.fixture
+async def world(database: Database, gateway_url: str) -> AsyncIterator[ChargeWorld]:
+    clock = MovableClock()
+    gateway = HttpGateway(gateway_url, TIMEOUT_SECONDS)
+    control_gateway(gateway_url, down=False, latency_seconds_min=0, latency_seconds_max=0, success_rate=1.0)
+    services = ChargeServices(
+        database=database,
+        gateway=gateway,
+        clock=clock,
+        ids=Uuid7Ids(),
+        retry_delays_seconds=(1, 2),
+        lease_seconds=LEASE_SECONDS,
+        circuit_policy=CircuitPolicy(failure_threshold=1000, cooldown_seconds=5),
+    )
+    yield ChargeWorld(services, database, gateway_url, clock, new_merchant(database))
+    await gateway.close()
+
+
+class TestClearAnswers:
+    async def test_a_charge_settles_the_payment_and_writes_its_event(self, world: ChargeWorld) -> None:
+        payment_id = world.pay("tok_success")
+        assert await world.charge(payment_id) == {payment_id: "succeeded"}
+        payment = payment_row(world.database, payment_id)
+        assert (payment["status"], payment["captured_minor"], payment["last_sequence"]) == ("succeeded", 10050, 3)
+        assert world.events(payment_id) == ["payment.created", "payment.processing", "payment.succeeded"]
+        assert [attempt["status"] for attempt in attempt_rows(world.database, payment_id)] == ["succeeded"]
+        assert [charge["amount_minor"] for charge in charges(world.gateway_url, payment_id)] == [10050]
+
+    @pytest.mark.parametrize(
+        ("payment_method", "failure_code"),
+        [
+            ("tok_decline", "card_declined"),
+            ("tok_insufficient_funds", "insufficient_funds"),
+            ("tok_fraud", "fraud_blocked"),
+        ],
+    )
+    async def test_a_decline_is_final_at_once(self, world: ChargeWorld, payment_method: str, failure_code: str) -> None:
+        payment_id = world.pay(payment_method)
+        await world.charge(payment_id)
+        payment = payment_row(world.database, payment_id)
+        assert (payment["status"], payment["failure_code"], payment["captured_minor"]) == ("failed", failure_code, 0)
+        assert world.events(payment_id)[-1] == "payment.failed"
+        assert charges(world.gateway_url, payment_id) == []
+
+    async def test_payments_of_one_batch_may_end_differently(self, world: ChargeWorld) -> None:
+        good, bad, odd = world.pay("tok_success"), world.pay("tok_decline"), world.pay("tok_error")
+        outcomes = await world.charge(good, bad, odd)
+        assert outcomes == {good: "succeeded", bad: "failed", odd: "unknown"}
+
+    async def test_the_event_shows_the_settled_payment(self, world: ChargeWorld) -> None:
+        payment_id = world.pay("tok_success", metadata={"order_id": "123"})
+        await world.charge(payment_id)
+        event = outbox_rows(world.database, payment_id)[-1]
+        assert '"status":"succeeded"' in event["body"]
+        assert '"amount_captured":"100.50"' in event["body"]
+        assert '"metadata":{"order_id":"123"}' in event["body"]
+        assert (event["exchange"], event["routing_key"]) == ("payments.events", "payment.succeeded")
+
+
+class TestParts:
+    """A batch starts in parts, here of two payments each."""
+
+    @pytest.fixture(autouse=True)
+    def small_parts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(charge, "PART_ORDERS", 2)
+
+    async def test_all_parts_are_charged(self, world: ChargeWorld) -> None:
+        payment_ids = [world.pay("tok_success") for _ in range(5)]
+        assert await world.charge(*payment_ids) == dict.fromkeys(payment_ids, "succeeded")
+
+    async def test_when_one_cannot_start_those_before_it_are_recorded(
+        self, world: ChargeWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first, second, third, fourth = (world.pay("tok_success") for _ in range(4))
+
+        def fail_on_third(services: ChargeServices, orders: Sequence[ChargeOrder]) -> BatchStart:
+            if orders[0].payment_id == third:
+                raise DatabaseUnavailable("down for a moment")
+            return start_attempts(services, orders)
+
+        monkeypatch.setattr(charge, "start_attempts", fail_on_third)
+        with pytest.raises(DatabaseUnavailable, match="for a moment"):
+            await world.charge(first, second, third, fourth)
+        statuses = [payment_row(world.database, id_)["status"] for id_ in (first, second, third, fourth)]
+        assert statuses == ["succeeded", "succeeded", "pending", "pending"]
+
+    async def test_a_payment_in_two_of_them_is_charged_once(self, world: ChargeWorld) -> None:
+        first, second = world.pay("tok_success"), world.pay("tok_success")
+        outcomes = await world.charge(first, second, first, second)
+        assert outcomes == {first: "succeeded", second: "succeeded"}
+        assert [len(attempt_rows(world.database, id_)) for id_ in (first, second)] == [1, 1]
+
+
+class TestRepeatedMessages:
+    async def test_a_redelivery_changes_nothing(self, world: ChargeWorld) -> None:
+        payment_id = world.pay("tok_success")
+        await world.charge(payment_id)
+        before = payment_row(world.database, payment_id)
+        assert await world.charge(payment_id) == {}
+        assert payment_row(world.database, payment_id) == before
+        assert len(charges(world.gateway_url, payment_id)) == 1
+
+    async def test_the_same_payment_twice_in_a_batch_is_charged_once(self, world: ChargeWorld) -> None:
+        payment_id = world.pay("tok_success")
+        assert await world.charge(payment_id, payment_id) == {payment_id: "succeeded"}
+        assert len(attempt_rows(world.database, payment_id)) == 1
+
+    async def test_a_payment_that_does_not_exist_is_reported_and_the_rest_charged(self, world: ChargeWorld) -> None:
+        missing, known = uuid.uuid4(), world.pay("tok_success")
+        assert await world.charge(missing, known) == {missing: "missing", known: "succeeded"}
+
+    async def test_a_redelivered_first_message_does_not_overtake_the_retry(self, world: ChargeWorld) -> None:
+        payment_id = world.pay("tok_error")
+        await world.charge(payment_id)
+        assert await world.charge(payment_id) == {}
+        assert len(attempt_rows(world.database, payment_id)) == 1
+
+
+class TestUnknownOutcomes:
+    async def test_a_lost_answer_is_found_by_our_reference(self, world: ChargeWorld) -> None:
+        payment_id = world.pay("tok_timeout_charged")
+        assert await world.charge(payment_id) == {payment_id: "succeeded"}
+        assert len(charges(world.gateway_url, payment_id)) == 1
+
+    async def test_a_charge_without_an_answer_is_retried_through_the_outbox(self, world: ChargeWorld) -> None:
+        payment_id = world.pay("tok_timeout")
+        assert await world.charge(payment_id) == {payment_id: "unknown"}
+        command = outbox_rows(world.database, payment_id)[-1]
+        assert (command["type"], command["sequence"]) == (PROCESS_PAYMENT, None)
+        assert command["available_at"] > command["created_at"]
+        assert payment_row(world.database, payment_id)["status"] == "processing"
+
+    async def test_after_the_last_try_the_payment_fails_with_gateway_timeout(self, world: ChargeWorld) -> None:
+        payment_id = world.pay("tok_timeout")
+        outcomes = [(await world.charge(payment_id, number=number))[payment_id] for number in (1, 2, 3)]
+        assert outcomes == ["unknown", "unknown", "failed"]
+        assert payment_row(world.database, payment_id)["failure_code"] == "gateway_timeout"
+        assert [attempt["status"] for attempt in attempt_rows(world.database, payment_id)] == ["unknown"] * 3
+        assert await world.charge(payment_id, number=4) == {}
+
+    async def test_a_gateway_that_recovers_charges_on_a_later_try(self, world: ChargeWorld) -> None:
+        payment_id = world.pay("tok_flaky")
+        outcomes = [(await world.charge(payment_id, number=number))[payment_id] for number in (1, 2, 3)]
+        assert outcomes == ["unknown", "unknown", "succeeded"]
+        assert len(charges(world.gateway_url, payment_id)) == 1
+
+    async def test_a_slow_payment_does_not_hold_back_the_quick_ones(self, world: ChargeWorld) -> None:
+        slow, quick = world.pay("tok_timeout"), world.pay("tok_success")
+        await world.charge(slow, quick)
+        quick_end = attempt_rows(world.database, quick)[0]["finished_at"]
+        assert quick_end < attempt_rows(world.database, slow)[0]["finished_at"]
+
+
+class TestInterruptedAttempts:
+    async def test_a_running_attempt_is_left_to_its_process(self, world: ChargeWorld) -> None:
+        payment_id = world.pay("tok_success")
+        start_attempts(world.services, [ChargeOrder(payment_id, 1)])
+        assert await world.charge(payment_id) == {payment_id: "deferred"}
+        assert outbox_rows(world.database, payment_id)[-1]["type"] == PROCESS_PAYMENT
+        assert charges(world.gateway_url, payment_id) == []
+
+    async def test_the_attempt_of_a_dead_process_is_taken_over_when_its_lease_ends(self, world: ChargeWorld) -> None:
+        payment_id = world.pay("tok_success")
+        start_attempts(world.services, [ChargeOrder(payment_id, 1)])
+        world.clock.move(LEASE_SECONDS + 1)
+        assert await world.charge(payment_id) == {payment_id: "succeeded"}
+        attempts = attempt_rows(world.database, payment_id)
+        assert [(attempt["status"], attempt["error"]) for attempt in attempts] == [
+            ("unknown", "interrupted"),
+            ("succeeded", None),
+        ]
+
+
+class TestCircuitBreaker:
+    async def test_calls_to_a_dead_gateway_pause_and_resume_with_probes(self, world: ChargeWorld) -> None:
+        policy = CircuitPolicy(failure_threshold=3, cooldown_seconds=30)
+        world.services = replace(world.services, circuit_policy=policy)
+        control_gateway(world.gateway_url, down=True)
+        first = [world.pay("tok_success") for _ in range(3)]
+        assert set((await world.charge(*first)).values()) == {"unknown"}
+
+        held = [world.pay("tok_success") for _ in range(5)]
+        assert set((await world.charge(*held)).values()) == {"deferred"}
+        assert attempt_rows(world.database, held[0]) == []
+        assert payment_row(world.database, held[0])["status"] == "pending"
+
+        control_gateway(world.gateway_url, down=False)
+        world.clock.move(31)
+        probed = await world.charge(*held)
+        assert sorted(probed.values()) == ["deferred", "deferred", "succeeded", "succeeded", "succeeded"]
+        rest = [id_ for id_, outcome in probed.items() if outcome == "deferred"]
+        assert set((await world.charge(*rest)).values()) == {"succeeded"}
+
+
+class TestThroughput:
+    async def test_a_batch_takes_as_long_as_its_slowest_call(self, world: ChargeWorld) -> None:
+        control_gateway(world.gateway_url, latency_seconds_min=0.3, latency_seconds_max=0.3)
+        payments = [world.pay(None) for _ in range(50)]
+        started = time.monotonic()
+        outcomes = await world.charge(*payments)
+        assert set(outcomes.values()) == {"succeeded"}
+        assert time.monotonic() - started < 50 * 0.3 / 2
