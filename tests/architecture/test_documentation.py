@@ -1,0 +1,79 @@
+"""What the documentation names is there: the targets of links, and the files that the prose mentions."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.template import ROOT
+
+# Pages shorten paths below these folders.
+PLACES = (ROOT, ROOT / "layers/paybridge/paybridge", ROOT / "infra/terraform", ROOT / "infra/terraform/platform")
+LINK = re.compile(r"\]\((?!<)([^)\s]+)\)")
+CODE = re.compile(r"`([^`\n]+)`")
+# A path of a file, with or without the folder in front that all files of the layer share.
+FILE = re.compile(r"[\w.-]+(?:/[\w.-]+)+\.(?:py|md|tf|json|yaml|toml|lock|txt|mako|svg)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+# Written when it is needed, or not part of a clone.
+GENERATED = ("bench/results/",)
+
+
+def pages() -> list[Path]:
+    """Every Markdown page of the repository."""
+    listed = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [ROOT / name for name in listed.splitlines()]
+
+
+def anchors(page: str) -> set[str]:
+    """The anchors that GitHub makes of the page's headings."""
+    texts = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in HEADING.findall(page))
+    return {text.strip().replace(" ", "-") for text in texts}
+
+
+def broken_links(page: Path, text: str) -> Iterator[str]:
+    """Links of the page to files or headings that do not exist."""
+    for target in LINK.findall(text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        if not file.exists():
+            yield f"{target}: no such file"
+        elif anchor and file.suffix == ".md" and anchor not in anchors(file.read_text(encoding="utf-8")):
+            yield f"{target}: no such heading"
+
+
+def missing_files(text: str) -> Iterator[str]:
+    """Files that the text names in code spans and that do not exist."""
+    for span in CODE.findall(text):
+        name = span.strip()
+        if not FILE.fullmatch(name) or name.startswith(GENERATED):
+            continue
+        if not any((place / name).exists() for place in PLACES):
+            yield name
+
+
+class TestPages:
+    @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+    def test_links_lead_somewhere(self, page: Path) -> None:
+        assert list(broken_links(page, page.read_text(encoding="utf-8"))) == []
+
+    @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+    def test_files_exist(self, page: Path) -> None:
+        assert list(missing_files(page.read_text(encoding="utf-8"))) == []
+
+
+class TestPlantedViolations:
+    PAGE = ROOT / "docs/README.md"
+
+    @pytest.mark.parametrize("link", ["[x](gone.md)", "[x](merchants/webhooks.md#gone)", "[x](#gone)"])
+    def test_a_broken_link_is_found(self, link: str) -> None:
+        assert list(broken_links(self.PAGE, link))
+
+    @pytest.mark.parametrize("name", ["payments/gone.py", "docs/gone.md"])
+    def test_a_missing_file_is_found(self, name: str) -> None:
+        assert list(missing_files(f"See `{name}`.")) == [name]
