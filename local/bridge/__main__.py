@@ -1,4 +1,4 @@
-"""`python -m local.bridge`: Lambda host, HTTP front, schedules' ticker and queue mappings in one process."""
+"""`python -m local.bridge`: the Lambda host, HTTP front, schedules and queue mappings in one process."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from typing import Any
 from infra.sam_template.template import Template, TemplateError, read_template
 from local.bridge.http import HttpFront
 from local.bridge.invokers import LambdaEndpointInvoker
-from local.bridge.rabbitmq import QueueMapping, mappings_of
-from local.bridge.schedules import tickers_of
+from local.bridge.rabbitmq import QueueMapping, queue_mappings
+from local.bridge.schedules import schedule_tickers
 from local.http.lean import loop_factory
 from local.lambda_host.host import LambdaHost
 from local.lambda_host.model import Invoker
@@ -26,21 +26,21 @@ from local.servers.open_files import raise_limit
 logger = logging.getLogger("local.bridge")
 
 _PROJECT = Path(__file__).resolve().parents[2]
-# The schedules begin without a broker when it has not come within this time.
+# If the broker is not up within this time, the schedules start without it.
 _BROKER_SECONDS_MAX = 90.0
 
 
 class PortError(Exception):
-    """A port cannot be listened on; the message is one sentence for people."""
+    """The bridge cannot listen on a port. The message is one sentence for people."""
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line, which is the interface of this process; each option's variable is in its help."""
+    """Return the parser of the command line. Each option's variable is in its help."""
     environ = os.environ
     command = argparse.ArgumentParser(
         prog="python -m local.bridge",
-        description="Runs the functions of a SAM template on this machine, with HTTP, schedules and RabbitMQ in front.",
-        epilog="Prints one line on standard output when it listens. SIGTERM and SIGINT end it and every function.",
+        description="Run the functions of a SAM template on this machine, behind HTTP, schedules and RabbitMQ.",
+        epilog="It prints one line on standard output when it listens. SIGTERM and SIGINT end it and every function.",
     )
     add = command.add_argument
     add("--template", type=Path, default=_PROJECT / "template.yaml", help="the SAM template (default: the project's)")
@@ -49,8 +49,8 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="value of a template parameter, also of one whose type is an SSM parameter; may be repeated. "
-        "SSM types that are not given here are read from AWS_ENDPOINT_URL",
+        help="value of a template parameter, also of an SSM type; may be repeated. "
+        "Other parameters of an SSM type are read from AWS_ENDPOINT_URL",
     )
     add(
         "--api-port",
@@ -67,33 +67,42 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--broker-url",
         default=environ.get("PAYBRIDGE_LOCAL_RABBITMQ_URL") or None,
-        help="AMQP URL with credentials; without one no queue is consumed. The variable keeps the password out of "
+        help="AMQP URL with credentials; without it no queue is consumed. The variable keeps the password out of "
         "the list of processes (PAYBRIDGE_LOCAL_RABBITMQ_URL)",
     )
     add("--logs-dir", type=Path, default=_PROJECT / ".local" / "logs", help="where <function>.log files go")
-    add("--lambda-endpoint", metavar="URL", help="run no functions here but invoke them at this Lambda endpoint")
+    add(
+        "--lambda-endpoint",
+        metavar="URL",
+        help="invoke the functions at this Lambda endpoint instead of running them here",
+    )
     add(
         "--lambda-name",
         action="append",
         default=[],
         metavar="LOGICAL_ID=NAME",
-        help="what a function is called at that endpoint, if not by its logical id; may be repeated",
+        help="name of a function at that endpoint, if not its logical id; may be repeated",
     )
-    add("--concurrency-max", type=int, metavar="N", help="environments of one function, below its reserved concurrency")
+    add(
+        "--concurrency-max",
+        type=int,
+        metavar="N",
+        help="environments of one function at most, if below its reserved concurrency",
+    )
     add(
         "--without",
         action="append",
         default=[],
         metavar="LOGICAL_ID",
-        help="neither run nor invoke this function: something else does its work; may be repeated",
+        help="neither run nor invoke this function; may be repeated",
     )
     add("--no-schedules", action="store_true", help="do not fire the schedules")
-    add("--no-warm", action="store_true", help="start no environment before the first invocation")
+    add("--no-warm", action="store_true", help="start environments only for invocations")
     return command
 
 
 def main() -> int:
-    """Run until a signal. Returns the exit status; reasons not to start are one sentence on standard error."""
+    """Run until a signal and return the exit status. Print a reason not to start as one sentence."""
     options = parser().parse_args()
     _configure_logging()
     raise_limit()
@@ -117,16 +126,16 @@ async def serve(options: argparse.Namespace, template: Template) -> None:
         invoker = await _start_invoker(options, template, stack)
         front = HttpFront(functions, invoker, port=options.api_port)
         await _listen(stack, front, options.api_port, "--api-port (PAYBRIDGE_API_PORT)")
-        # The stack unwinds backwards: the background tasks end before the functions that they invoke.
+        # The stack unwinds in reverse: the background tasks end before the functions that they invoke.
         tasks: list[asyncio.Task[Any]] = [asyncio.create_task(stop.wait())]
         stack.push_async_callback(_cancel, tasks)
         if options.broker_url:
-            mappings = mappings_of(functions, invoker, options.broker_url)
+            mappings = queue_mappings(functions, invoker, options.broker_url)
             tasks.extend(asyncio.create_task(mapping.run()) for mapping in mappings)
             # A relay without a broker would end at once, and the next one is a minute away.
             await _wait_for_broker(mappings, tasks)
         if not options.no_schedules:
-            tasks.extend(map(asyncio.create_task, tickers_of(functions, invoker, region=template.region)))
+            tasks.extend(map(asyncio.create_task, schedule_tickers(functions, invoker, region=template.region)))
         _freeze_garbage()
         print(f"ready: API http://127.0.0.1:{front.port}, Lambda {_lambda_url(options, invoker)}", flush=True)
         await _first_end(tasks)
@@ -149,11 +158,11 @@ async def _listen(stack: AsyncExitStack, server: HttpFront | LambdaHost, port: i
     try:
         await stack.enter_async_context(server)
     except OSError as error:
-        raise PortError(f"Port {port} cannot be used ({error.strerror}); choose another by {option}.") from error
+        raise PortError(f"Port {port} cannot be used ({error.strerror}): choose another by {option}.") from error
 
 
 async def _wait_for_broker(mappings: list[QueueMapping], tasks: list[asyncio.Task[Any]]) -> None:
-    """Return when every queue is consumed, when the broker has been away for long, or when a task ends."""
+    """Wait until every queue is consumed, the broker has been down for long, or a task ends."""
     begun = asyncio.gather(*(mapping.begun.wait() for mapping in mappings))
     await asyncio.wait([begun, *tasks], timeout=_BROKER_SECONDS_MAX, return_when=asyncio.FIRST_COMPLETED)
     begun.cancel()
@@ -161,7 +170,7 @@ async def _wait_for_broker(mappings: list[QueueMapping], tasks: list[asyncio.Tas
 
 
 async def _first_end(tasks: list[asyncio.Task[Any]]) -> None:
-    """Wait for the signal; a background task that fails before it takes the process with it."""
+    """Wait for the signal. A background task that fails before it ends the process."""
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in done:
         task.result()
@@ -170,7 +179,7 @@ async def _first_end(tasks: list[asyncio.Task[Any]]) -> None:
 async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
-    # A broker that does not answer the goodbye must not hold up the end.
+    # A broker that does not answer must not delay the end.
     await asyncio.wait(tasks, timeout=0.3)
 
 
@@ -179,7 +188,7 @@ def _pairs(option: str, texts: list[str]) -> dict[str, str]:
     for text in texts:
         name, separator, value = text.partition("=")
         if not separator:
-            raise TemplateError(f"{option} {text} is not of the form NAME=VALUE.")
+            raise TemplateError(f"{option} {text} is not of the form NAME=VALUE: correct it.")
         pairs[name] = value
     return pairs
 
@@ -190,14 +199,14 @@ def _lambda_url(options: argparse.Namespace, invoker: Invoker) -> str:
 
 def _configure_logging() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    # The mappings say in one line that the broker is away; these would add a traceback for every attempt.
+    # The mappings log in one line that the broker is down. These would add a traceback for every attempt.
     for name in ("aio_pika", "aiormq"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.getLogger("botocore").setLevel(logging.WARNING)
 
 
 def _freeze_garbage() -> None:
-    """What is alive at the start stays alive: the collector need not walk it again and again."""
+    """Exclude the objects that are alive now from garbage collection: they stay alive."""
     gc.collect()
     gc.freeze()
 

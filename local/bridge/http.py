@@ -1,4 +1,4 @@
-"""The HTTP front: what API Gateway's HTTP API is on AWS."""
+"""The HTTP front, in place of API Gateway's HTTP API."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from local.bridge.http_events import (
     http_event,
     http_response,
     new_request_id,
-    routes_of,
+    routes,
 )
 from local.bridge.problems import ProblemError, problem_response
 from local.http.server import HEAD_BYTES_MAX, Connection, HttpServer, Request, Response
@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 # API Gateway's limits.
 _BODY_BYTES_MAX = 10 * 1024 * 1024
 _INTEGRATION_SECONDS_MAX = 30.0
-# On AWS a throttled request fails at once; here a burst waits for an environment, because a laptop has few. More than
-# can be served in this time are refused at once, as all of AWS's are.
+# On AWS a throttled request fails at once. Here a burst waits for an environment, because a laptop has few. Requests
+# beyond what can be served in this time are refused at once.
 QUEUE_SECONDS_MAX = 5.0
 _REFUSALS = {
     400: ProblemError(400, "The request is not HTTP/1.1."),
@@ -38,7 +38,7 @@ _REFUSALS = {
 
 
 class HttpFront:
-    """Serves the HttpApi events of a template on 127.0.0.1. Use as an asynchronous context manager."""
+    """Serve the HttpApi events of a template on 127.0.0.1. Use it as an asynchronous context manager."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class HttpFront:
         queue_seconds_max: float = QUEUE_SECONDS_MAX,
     ) -> None:
         self.port = port
-        self._routes = routes_of(functions)
+        self._routes = routes(functions)
         self._invoker = invoker
         self._queue_seconds_max = queue_seconds_max
         self._backlog = Backlog(queue_seconds_max)
@@ -66,7 +66,7 @@ class HttpFront:
             task.cancel()
 
     def _handle(self, request: Request, connection: Connection) -> None:
-        # Requests outlive their client: an invocation runs to its end even when nobody waits for the answer.
+        # Requests outlive their client: an invocation runs to its end even if the client has gone.
         task = asyncio.create_task(self._serve(request, connection))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -109,7 +109,7 @@ class HttpFront:
 
     def _busy(self) -> ProblemError:
         detail = "Every environment of the function is busy."
-        return ProblemError(503, detail, retry_after_seconds=self._backlog.come_again_seconds())
+        return ProblemError(503, detail, retry_after_seconds=self._backlog.retry_after_seconds())
 
     async def _invoke_now(self, function_name: str, event: bytes) -> HttpResponse:
         try:
@@ -133,7 +133,7 @@ class HttpFront:
 
 
 def _wire_response(answer: HttpResponse, request_id: str) -> Response:
-    """The answer as it is sent, with API Gateway's request id."""
+    """Return the answer as it is sent, with API Gateway's request id."""
     lines = b"%sapigw-requestid: %s\r\n" % (answer.headers, request_id.encode())
     return Response(answer.status, lines, answer.body)
 

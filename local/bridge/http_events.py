@@ -1,4 +1,4 @@
-"""HTTP requests as API Gateway's HTTP API hands them to Lambda (payload format 2.0), and answers the way back."""
+"""HTTP requests as API Gateway's HTTP API passes them to Lambda (payload format 2.0), and the answers back."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from infra.sam_template.template import ACCOUNT_ID, FunctionDefinition
 from local.http.server import header_lines
 
 API_ID = "local"
-# What API Gateway hands on as text; everything else, and text that is no UTF-8, travels as base64.
+# What API Gateway passes as text. Everything else, and text that is not UTF-8, is base64.
 _TEXT_TYPES = re.compile(r"text/|application/(json|javascript|xml|[\w.-]+\+(json|xml))\b", re.IGNORECASE)
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-# Headers between two hops only; lengths are computed anew.
+# Headers between two hops only. Lengths are computed again.
 _HOP_BY_HOP = frozenset({"connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"})
 
 
 class MalformedResponseError(Exception):
-    """The function answered something that API Gateway cannot turn into HTTP."""
+    """The function's answer cannot be turned into HTTP."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,17 @@ class Route:
     function: FunctionDefinition
 
     def matches(self, method: str, path: str) -> Mapping[str, str] | None:
-        """The path parameters, or None where the route is another's."""
+        """Return the path parameters, or None if the route does not match."""
         if self.method not in {"ANY", method}:
             return None
         match = self.pattern.fullmatch(path)
         return match.groupdict() if match else None
 
 
-def routes_of(functions: Iterable[FunctionDefinition]) -> list[Route]:
-    """All HttpApi events as routes, the most specific ones first."""
-    routes = [_route(event.method, event.path, function) for function in functions for event in function.http]
-    return sorted(routes, key=lambda route: route.rank)
+def routes(functions: Iterable[FunctionDefinition]) -> list[Route]:
+    """Return all HttpApi events as routes, the most specific first."""
+    found = [_route(event.method, event.path, function) for function in functions for event in function.http]
+    return sorted(found, key=lambda route: route.rank)
 
 
 def _route(method: str, path: str, function: FunctionDefinition) -> Route:
@@ -73,13 +73,13 @@ def _route(method: str, path: str, function: FunctionDefinition) -> Route:
 
 
 def new_request_id() -> str:
-    """Sixteen characters such as JKJaXmPLvHcESHA=, like API Gateway's."""
+    """Return sixteen characters such as JKJaXmPLvHcESHA=, like API Gateway's."""
     return f"{secrets.token_urlsafe(11)}="
 
 
 @dataclass(slots=True)
 class HttpRequest:
-    """A request as it came over the wire: `target` is path and query, undecoded; headers in their order."""
+    """A request as it came over the wire: `target` is path and query, undecoded. Headers are in their order."""
 
     method: str
     target: str
@@ -90,7 +90,7 @@ class HttpRequest:
 
 
 def http_event(request: HttpRequest, route: Route, path_parameters: Mapping[str, str], request_id: str) -> bytes:
-    """The event as JSON bytes. `path_parameters` are undecoded, as `Route.matches` gives them."""
+    """Return the event as JSON bytes. `path_parameters` are undecoded, as `Route.matches` returns them."""
     path, _, query = request.target.partition("?")
     headers, cookies = _headers(request.headers)
     host = headers.get("host", "localhost")
@@ -125,7 +125,7 @@ def http_event(request: HttpRequest, route: Route, path_parameters: Mapping[str,
         },
         "isBase64Encoded": encoded,
     }
-    # What is not there is left out of the event, as AWS does.
+    # Absent parts are left out of the event, as on AWS.
     if cookies:
         event["cookies"] = cookies
     if query:
@@ -138,7 +138,7 @@ def http_event(request: HttpRequest, route: Route, path_parameters: Mapping[str,
 
 
 def _headers(raw: Iterable[tuple[str, str]]) -> tuple[dict[str, str], list[str]]:
-    """Lower-case headers, repeated ones joined by commas, and the cookies, which API Gateway takes out."""
+    """Return lower-case headers, repeated ones joined by commas, and the cookies, which API Gateway separates."""
     headers: dict[str, str] = {}
     cookies: list[str] = []
     for name, value in raw:
@@ -161,21 +161,21 @@ def _body(body: bytes, content_type: str, content_encoding: str) -> tuple[str, b
         try:
             return body.decode(), False
         except UnicodeDecodeError:
-            # Not the text that it is said to be: the function gets the bytes as they are.
+            # The content type is wrong: the function gets the bytes as they are.
             return base64.b64encode(body).decode(), True
     return base64.b64encode(body).decode(), True
 
 
 @lru_cache(maxsize=1)
 def _clf_time(second: int) -> str:
-    """Such as `12/Mar/2020:19:03:58 +0000`, in English whatever the locale."""
+    """Return a time such as `12/Mar/2020:19:03:58 +0000`, in English whatever the locale."""
     now = time.gmtime(second)
     return f"{now.tm_mday:02}/{_MONTHS[now.tm_mon - 1]}/{time.strftime('%Y:%H:%M:%S', now)} +0000"
 
 
 @dataclass(slots=True)
 class HttpResponse:
-    """What goes back over the wire; `headers` are whole lines."""
+    """A response for the wire. `headers` are whole lines."""
 
     status: int
     headers: bytes
@@ -183,14 +183,14 @@ class HttpResponse:
 
 
 def http_response(payload: bytes) -> HttpResponse:
-    """A function's answer as HTTP. Without a statusCode the whole answer is the JSON body, as in format 2.0.
+    """Return a function's answer as HTTP. Without a statusCode the whole answer is the JSON body, as in format 2.0.
 
     Raises MalformedResponseError.
     """
     try:
         answer = orjson.loads(payload)
     except orjson.JSONDecodeError as error:
-        raise MalformedResponseError("The function's answer is no JSON.") from error
+        raise MalformedResponseError("The function's answer is not JSON.") from error
     if not isinstance(answer, dict) or "statusCode" not in answer:
         return HttpResponse(200, b"content-type: application/json\r\n", payload)
     try:
@@ -202,7 +202,7 @@ def http_response(payload: bytes) -> HttpResponse:
 def _status(answer: Mapping[str, Any]) -> int:
     status = int(answer["statusCode"])
     if not 200 <= status <= 599:
-        raise ValueError(f"{status} is no final status")
+        raise ValueError(f"{status} is not a final status")
     return status
 
 

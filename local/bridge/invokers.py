@@ -1,4 +1,4 @@
-"""Invoking functions of a Lambda endpoint by URL: `sam local start-lambda`, LocalStack, or another host of ours."""
+"""Invoke the functions of a Lambda endpoint by URL: `sam local start-lambda`, LocalStack, or another host of ours."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from local.lambda_host.model import (
     ThrottledError,
 )
 
-# Lambda lets a function run for 15 minutes; the answer cannot take longer.
+# Lambda lets a function run for 15 minutes.
 _ANSWER_SECONDS_MAX = 910.0
 _CONNECT_SECONDS_MAX = 5.0
 # At the concurrency limit the endpoint is asked again after this long.
@@ -29,9 +29,9 @@ _REFUSALS = {404: FunctionNotFoundError, 413: PayloadTooLargeError, 429: Throttl
 
 
 class LambdaEndpointInvoker:
-    """An `Invoker` over Lambda's Invoke API. Use as an asynchronous context manager.
+    """An `Invoker` over Lambda's Invoke API. Use it as an asynchronous context manager.
 
-    `names` says what functions are called there, by logical id; the others are called by their logical id.
+    `names` gives the functions' names there by logical id. The others are called by their logical id.
     """
 
     def __init__(self, url: str, names: Mapping[str, str] | None = None) -> None:
@@ -49,7 +49,7 @@ class LambdaEndpointInvoker:
             await self._session.close()
 
     async def invoke(self, function_name: str, payload: bytes, *, wait_seconds_max: float = 0.0) -> InvocationResult:
-        """Invoke and wait for the answer; a throttled invocation is tried again until `wait_seconds_max` is over."""
+        """Invoke and wait for the answer. Retry a throttled invocation until `wait_seconds_max` is over."""
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + wait_seconds_max
         while True:
@@ -66,7 +66,7 @@ class LambdaEndpointInvoker:
         payload: bytes,
         retry_policy: RetryPolicy | None = None,  # noqa: ARG002
     ) -> None:
-        """Queue an event; not the policy but the endpoint's configuration of the function says what is tried again."""
+        """Queue an event. The endpoint retries by its own configuration of the function, not by the policy."""
         await self._post(function_name, payload, "Event")
 
     async def _post(self, function_name: str, payload: bytes, kind: str) -> InvocationResult:
@@ -75,7 +75,7 @@ class LambdaEndpointInvoker:
         url = f"{self._url}/2015-03-31/functions/{name}/invocations"
         headers = {"X-Amz-Invocation-Type": kind, "Content-Type": "application/json", "Authorization": _authorization()}
         try:
-            # As a stream, because aiohttp warns of large bodies of bytes.
+            # As a stream, because aiohttp warns about large bodies of bytes.
             async with self._session.post(url, data=io.BytesIO(payload), headers=headers) as response:
                 body = await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
@@ -88,7 +88,7 @@ class LambdaEndpointInvoker:
 
 
 def _authorization() -> str:
-    """Emulators read account and region from the credential and verify no signature."""
+    """Return credentials from which emulators read account and region. They verify no signature."""
     key = os.environ.get("AWS_ACCESS_KEY_ID", "test")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
     scope = f"{key}/20260101/{region}/lambda/aws4_request"

@@ -20,18 +20,18 @@ _CODES = {
 
 
 class ProblemError(Exception):
-    """A request that the front answers itself; the status is one of those that have a code."""
+    """A request that the front answers itself. Its status must be in `_CODES`."""
 
     def __init__(self, status: int, detail: str, *, retry_after_seconds: int = 1) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
-        # Told with a 503 alone.
+        # Sent with 503 only.
         self.retry_after_seconds = retry_after_seconds
 
 
 def problem_response(problem: ProblemError, request_id: str) -> HttpResponse:
-    """The answer to that request."""
+    """Return the answer to the request."""
     code = _CODES[problem.status]
     body = {
         "type": f"urn:paybridge:problem:{code}",

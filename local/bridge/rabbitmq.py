@@ -1,7 +1,7 @@
-"""The RabbitMQ event source mapping: takes messages of a queue in batches to a function, as Lambda's pollers do.
+"""The RabbitMQ event source mapping: take batches of messages from a queue to a function, as Lambda's pollers do.
 
 One batch at a time per mapping. The function's success acknowledges the whole batch, its failure returns the whole
-batch to the queue. The mapping outlives every absence of the broker.
+batch to the queue. The mapping survives every outage of the broker.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from paybridge.rabbitmq.fast.properties import read_properties
 
 logger = logging.getLogger(__name__)
 
-# Every answer of the broker is waited for this long at most; a silent broker counts as away.
+# The broker must answer within this time. A silent broker counts as down.
 _BROKER_SECONDS_MAX = 10.0
 _HEARTBEAT_SECONDS = 10
 # The first and the longest pause between two attempts to connect.
 _RECONNECT_SECONDS_MIN = 0.2
 _RECONNECT_SECONDS_MAX = 5.0
-# After a batch that failed, so that a function that cannot work is not called in a tight loop.
+# After a failed batch, so that a function that cannot work is not invoked in a tight loop.
 _FAILURE_PAUSE_SECONDS = 1.0
 # A batch waits this long for an environment before it counts as throttled.
 _THROTTLE_SECONDS_MAX = 5.0
@@ -53,7 +53,7 @@ class _Arrived:
 
 
 class _Inbox:
-    """What the broker has delivered and no batch has taken yet; bounded by the prefetch count."""
+    """Delivered messages that no batch has taken yet, bounded by the prefetch count."""
 
     def __init__(self) -> None:
         self._deliveries: deque[_Arrived] = deque()
@@ -62,7 +62,7 @@ class _Inbox:
         self._loop = asyncio.get_running_loop()
 
     def on_delivery(self, delivery: Delivery) -> None:
-        # Converting here spreads the work over the window instead of adding it to the batch's way.
+        # To convert here spreads the work over the window instead of adding it to the batch.
         properties = read_properties(delivery.properties)
         record = message_record(properties, delivery.body, redelivered=delivery.redelivered)
         self._deliveries.append(_Arrived(delivery.tag, record, self._loop.time()))
@@ -73,9 +73,9 @@ class _Inbox:
         self._changed.set()
 
     async def batch(self, size_max: int, bytes_max: int, window_seconds: float) -> list[_Arrived]:
-        """The next batch: full, or what has come when the first message has waited for the window.
+        """Return the next batch: a full one, or what is there when the first message has waited for the window.
 
-        Raises BrokerAwayError once the broker is gone: what it delivered is on its queue again.
+        Raises BrokerAwayError once the broker is gone: its messages are on the queue again.
         """
         while not self._deliveries:
             await self._wait(None)
@@ -113,7 +113,7 @@ class QueueMapping:
         self._event = event
         self._invoker = invoker
         url = URL(broker_url)
-        # A virtual host in the broker's URL wins: it says where this broker really has the queues.
+        # A virtual host in the broker's URL wins: the queues are there.
         self._vhost = unquote(url.raw_path[1:]) or event.vhost
         path = f"/{quote(self._vhost, safe='')}"
         self._url = url.with_path(path, encoded=True).update_query(heartbeat=_HEARTBEAT_SECONDS)
@@ -123,7 +123,7 @@ class QueueMapping:
         self._frame = BatchEvent(event.broker_arn, event.queue, self._vhost)
 
     async def run(self) -> None:
-        """Serve the queue until cancelled; waits for a broker that is away, however long that takes."""
+        """Serve the queue until cancelled. Wait for a broker that is down, however long that takes."""
         pause_seconds = _RECONNECT_SECONDS_MIN
         announced = False
         while True:
@@ -138,7 +138,7 @@ class QueueMapping:
             except (AMQPError, BrokerAwayError, OSError, TimeoutError, RuntimeError) as error:
                 reason = repr(error)
             except asyncio.CancelledError:
-                # aiormq cancels its waiters when a connection breaks; only a cancellation of this task ends it.
+                # aiormq cancels its waiters when a connection breaks. Only a cancellation of this task ends it.
                 task = asyncio.current_task()
                 if task is None or task.cancelling():
                     raise
@@ -146,12 +146,12 @@ class QueueMapping:
             if not announced:
                 level = logging.WARNING if self.begun.is_set() else logging.INFO
                 logger.log(
-                    level, "Queue %s: no broker at %s (%s); trying again.", self._event.queue, self._place, reason
+                    level, "Queue %s: no broker at %s (%s). Trying again.", self._event.queue, self._place, reason
                 )
                 announced = True
             await asyncio.sleep(pause_seconds)
             if self.begun.is_set():
-                # A broker that has never been there is only just starting, and is looked for often.
+                # A broker that was never up is still starting and is tried often.
                 pause_seconds = min(2 * pause_seconds, _RECONNECT_SECONDS_MAX)
 
     async def _connect(self, inbox: _Inbox) -> aiormq.abc.AbstractConnection:
@@ -183,7 +183,7 @@ class QueueMapping:
                 await asyncio.sleep(_FAILURE_PAUSE_SECONDS)
 
     async def _invoke(self, records: list[bytes]) -> bool:
-        """Whether the function has worked the batch."""
+        """Invoke the function with a batch and return whether it succeeded."""
         try:
             async with asyncio.timeout(self._function.timeout_seconds + _INVOKE_MARGIN_SECONDS):
                 result = await self._invoker.invoke(
@@ -195,17 +195,19 @@ class QueueMapping:
             if result.function_error is None:
                 return True
             reason = result.payload.decode(errors="replace")[:500]
-        logger.error("Queue %s: a batch of %d returns: %s", self._event.queue, len(records), reason)
+        logger.error(
+            "Queue %s: a batch of %d failed and returns to the queue: %s", self._event.queue, len(records), reason
+        )
         return False
 
 
 async def _never_called(_: aiormq.abc.DeliveredMessage) -> None:
-    """What aiormq would call; the messages are taken before it sees them."""
+    """Fail: aiormq would call this, but the messages are taken before it sees them."""
     raise AssertionError("A message was delivered twice.")
 
 
-def mappings_of(functions: list[FunctionDefinition], invoker: Invoker, broker_url: str) -> list[QueueMapping]:
-    """The mapping of every enabled MQ event."""
+def queue_mappings(functions: list[FunctionDefinition], invoker: Invoker, broker_url: str) -> list[QueueMapping]:
+    """Return the mapping of every enabled MQ event."""
     return [
         QueueMapping(function, event, invoker, broker_url)
         for function in functions

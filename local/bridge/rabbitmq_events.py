@@ -15,7 +15,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 def message_record(properties: dict[str, Any], body: bytes, *, redelivered: bool) -> bytes:
-    """One entry of `rmqMessagesByQueue` as JSON bytes, of what `read_properties` gives. The body is not looked at."""
+    """Return one entry of `rmqMessagesByQueue` as JSON bytes, from the result of `read_properties`."""
     if properties["headers"] is not None:
         properties["headers"] = _header_value(properties["headers"])
     if properties["timestamp"] is not None:
@@ -30,7 +30,7 @@ def message_record(properties: dict[str, Any], body: bytes, *, redelivered: bool
 
 
 class BatchEvent:
-    """The frame around the records of one queue; `size_bytes` and `payload` know its length to the byte."""
+    """The frame around the records of one queue. `size_bytes` is its exact length."""
 
     def __init__(self, broker_arn: str, queue: str, vhost: str) -> None:
         arn, key = orjson.dumps(broker_arn), orjson.dumps(f"{queue}::{vhost}")
@@ -39,12 +39,12 @@ class BatchEvent:
         self.size_bytes = len(self._head) + len(self._tail)
 
     def payload(self, records: Sequence[bytes]) -> bytes:
-        """The event as JSON bytes."""
+        """Return the event as JSON bytes."""
         return self._head + b",".join(records) + self._tail
 
 
 def timestamp_text(moment: datetime) -> str:
-    """Such as `Jan 1, 1970, 12:33:41 AM`: UTC, in English whatever the locale."""
+    """Return a time such as `Jan 1, 1970, 12:33:41 AM`: UTC, in English whatever the locale."""
     utc = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     half = "AM" if utc.hour < 12 else "PM"
     clock = f"{utc.hour % 12 or 12}:{utc.minute:02}:{utc.second:02} {half}"
@@ -52,7 +52,7 @@ def timestamp_text(moment: datetime) -> str:
 
 
 def _header_value(value: Any) -> Any:
-    """Texts become lists of bytes, signed as Java's are: a reader has to mask each with 0xFF."""
+    """Return the value with texts as lists of signed bytes, as Java's are. A reader masks each with 0xFF."""
     if isinstance(value, str):
         return {"bytes": array("b", value.encode("utf-8", "surrogateescape")).tolist()}
     if isinstance(value, bytes | bytearray):

@@ -1,4 +1,4 @@
-"""The ticker: what EventBridge Scheduler is on AWS, for rate() schedules."""
+"""The ticker, in place of EventBridge Scheduler, for rate() schedules."""
 
 from __future__ import annotations
 
@@ -17,16 +17,20 @@ from local.lambda_host.model import InvokeError, Invoker
 logger = logging.getLogger(__name__)
 
 
-def tickers_of(
+def schedule_tickers(
     functions: Iterable[FunctionDefinition], invoker: Invoker, *, region: str
 ) -> Iterator[Coroutine[Any, Any, None]]:
-    """One coroutine for every enabled rate() schedule, which fires it at once and then each period until cancelled."""
+    """Return a coroutine for every enabled rate() schedule. It fires at once and then each period until cancelled."""
     for function in functions:
         for schedule in function.schedules:
             if not schedule.enabled:
                 continue
             if schedule.period_seconds is None:
-                logger.warning("The schedule %s (%s) does not fire locally.", schedule.name, schedule.expression)
+                logger.warning(
+                    "The schedule %s (%s) does not fire locally: it is not a rate().",
+                    schedule.name,
+                    schedule.expression,
+                )
                 continue
             yield _tick(schedule, schedule.period_seconds, function.logical_id, invoker, region)
 
@@ -42,13 +46,13 @@ async def _tick(
         except InvokeError as error:
             logger.warning("The schedule %s could not fire: %s", schedule.name, error)
         due += period_seconds
-        # A machine that slept does not make up for every period that it missed.
+        # A machine that slept does not make up for the periods it missed.
         due = max(due, loop.time())
         await asyncio.sleep(due - loop.time())
 
 
 def schedule_event(schedule: ScheduleEvent, region: str) -> bytes:
-    """The schedule's own input, or what EventBridge Scheduler sends without one."""
+    """Return the schedule's own input, or what EventBridge Scheduler sends without one."""
     if schedule.input_json is not None:
         return schedule.input_json.encode()
     return orjson.dumps(

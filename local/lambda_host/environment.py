@@ -16,7 +16,7 @@ from local.http.server import Response, header_lines
 from local.lambda_host.model import InvocationResult, failure
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
-# What a function may see of the host's own environment: where programs and certificates are, and the fake AWS.
+# What a function inherits of the host's environment: where programs and certificates are, and the AWS fake.
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE")
 _INHERITED_PREFIXES = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
@@ -33,20 +33,20 @@ class Invocation:
     result: asyncio.Future[InvocationResult] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
-class Environment:
-    """The host's side of one process. The Runtime API server calls `next_invocation` and `answer`."""
+class ExecutionEnvironment:
+    """The host's side of one process. The Runtime API server calls `wait_for_invocation` and `answer`."""
 
     def __init__(self, definition: FunctionDefinition, region: str, logs_dir: Path) -> None:
         self.id = os.urandom(6).hex()
         self.definition = definition
-        # The reason why the function could not start, as it reported it.
+        # Why the function could not start, as it reported.
         self.init_error: InvocationResult | None = None
         self._region = region
         self._log_path = logs_dir / f"{definition.logical_id}.log"
         self._process: asyncio.subprocess.Process | None = None
         self._killed = False
         self._exit_reason = ""
-        # Answers the process's question for its next invocation; None while it works on one.
+        # Answers the process's request for its next invocation. None while it works on one.
         self._hand_over: Callable[[Response], None] | None = None
         self._current: Invocation | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -54,7 +54,7 @@ class Environment:
         self._constant_headers = header_lines([("Content-Type", "application/json"), arn_header])
 
     async def start(self, runtime_api: str) -> None:
-        """Start the process; it has started up when it asks for its first invocation."""
+        """Start the process. It is ready when it asks for its first invocation."""
         with self._log_path.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -70,11 +70,11 @@ class Environment:
                 start_new_session=True,
             )
         if self._killed:
-            # It was given up while the process was being started, when there was nothing to kill yet.
+            # It was killed while the process was being started, when there was nothing to kill yet.
             self.kill()
 
     async def watch(self) -> None:
-        """Wait for the end of the process and give it to the invocation that was running."""
+        """Wait for the end of the process and fail the invocation that was running."""
         assert self._process is not None
         code = await self._process.wait()
         self._hand_over = None
@@ -82,11 +82,11 @@ class Environment:
         self._finish(self._exit_failure())
 
     def wait_for_invocation(self, hand_over: Callable[[Response], None]) -> None:
-        """The process asks for its next invocation, which `hand_over` is called with."""
+        """Keep `hand_over` for the next invocation: the process asks for one."""
         self._hand_over = hand_over
 
     def run(self, invocation: Invocation) -> None:
-        """Hand an invocation to the process, which waits for one, and end both when it takes too long."""
+        """Hand an invocation to the waiting process. End both if it takes too long."""
         assert self._current is None
         self._current = invocation
         loop = asyncio.get_running_loop()
@@ -99,14 +99,14 @@ class Environment:
             hand_over(Response(200, self._headers(invocation), invocation.payload))
 
     def answer(self, request_id: str, payload: bytes, function_error: str | None) -> bool:
-        """Take the process's answer; False where it is for another invocation than the running one."""
+        """Take the process's answer. Returns False if it is not for the running invocation."""
         if request_id != self._request_id():
             return False
         self._finish(InvocationResult(payload, function_error, request_id))
         return True
 
     def _time_out(self, invocation: Invocation) -> None:
-        """End the invocation, if it is still running, and the whole environment, as Lambda does."""
+        """Fail the invocation, if it is still running, and end the whole environment, as Lambda does."""
         if self._current is not invocation:
             return
         message = f"Task timed out after {self.definition.timeout_seconds:.2f} seconds"
@@ -115,14 +115,14 @@ class Environment:
         self.kill()
 
     def kill(self) -> None:
-        """End the process and whatever it started, also one that is only just being started."""
+        """Kill the process and its descendants, even while it is being started."""
         self._killed = True
         if self._process is None or self._process.returncode is not None:
             return
         try:
             os.killpg(self._process.pid, signal.SIGKILL)
         except ProcessLookupError:
-            # It ended by itself a moment ago.
+            # It ended a moment ago.
             return
 
     def log(self, line: str) -> None:
@@ -140,7 +140,7 @@ class Environment:
         current, self._current = self._current, None
         if self._timer is not None:
             self._timer.cancel()
-        # Whoever waited for it may have given up; the function ran to its end all the same.
+        # The caller may have given up. The function ran to its end anyway.
         if current is not None and not current.result.done():
             current.result.set_result(result)
 
@@ -152,7 +152,7 @@ class Environment:
         others = [("Lambda-Runtime-Trace-Id", invocation.trace_id or trace_id_of(invocation))]
         if invocation.client_context:
             others.append(("Lambda-Runtime-Client-Context", invocation.client_context))
-        # These may come from a caller of the Invoke API.
+        # A caller of the Invoke API may have sent these.
         return lines + header_lines(others)
 
     def _variables(self, runtime_api: str) -> dict[str, str]:
@@ -188,12 +188,12 @@ class Environment:
 
 
 def new_request_id() -> str:
-    """A random UUID, as Lambda's request ids are; `uuid.uuid4` takes four times as long to make one."""
+    """Return a random UUID, as Lambda's request ids are. `uuid.uuid4` takes four times as long."""
     digits = os.urandom(16).hex()
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 def trace_id_of(invocation: Invocation) -> str:
-    """An X-Ray trace header that is not sampled."""
+    """Return an X-Ray trace header that is not sampled."""
     digits = invocation.request_id.replace("-", "")
     return f"Root=1-{invocation.deadline_ms // 1_000:08x}-{digits[:24]};Parent={digits[-16:]};Sampled=0"

@@ -14,15 +14,15 @@ logger = logging.getLogger(__name__)
 
 # Lambda waits one minute before the second attempt of a failed event, two before the third and every further one.
 _ERROR_DELAYS_SECONDS = (60.0, 120.0)
-# Throttled events come back with growing pauses, from a second to five minutes.
+# Throttled events are retried with growing pauses, from a second to five minutes.
 _THROTTLE_DELAY_SECONDS_MIN = 1.0
 _THROTTLE_DELAY_SECONDS_MAX = 300.0
-# Lambda's queue has no visible limit; this one must not fill the machine's memory.
+# Lambda's queue has no visible limit. This one must not fill the machine's memory.
 _EVENTS_MAX = 10_000
 
 
 class EventQueue:
-    """Invokes functions for events that nobody waits for, as often and as long as the retry policy says."""
+    """Invoke functions for asynchronous events, and retry them as the retry policy says."""
 
     def __init__(self, error_delays_seconds: tuple[float, ...] = _ERROR_DELAYS_SECONDS) -> None:
         self._error_delays_seconds = error_delays_seconds
@@ -37,7 +37,7 @@ class EventQueue:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Drop what is waiting."""
+        """Drop the events that wait."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -63,6 +63,6 @@ class EventQueue:
                     return
                 delay_seconds = self._error_delays_seconds[min(errors, len(self._error_delays_seconds)) - 1]
             if time.monotonic() + delay_seconds > expires_at:
-                logger.warning("An event for %s grew too old and was dropped.", pool.definition.logical_id)
+                logger.warning("Dropped an event for %s: it is too old.", pool.definition.logical_id)
                 return
             await asyncio.sleep(delay_seconds)

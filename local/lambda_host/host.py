@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from infra.sam_template.template import RetryPolicy, Template
-from local.lambda_host.environment import Environment
+from local.lambda_host.environment import ExecutionEnvironment
 from local.lambda_host.events import EventQueue
 from local.lambda_host.model import (
     PAYLOAD_BYTES_MAX,
@@ -19,14 +19,14 @@ from local.lambda_host.pool import FunctionPool
 from local.lambda_host.server import LambdaServer
 
 _QUALIFIER = re.compile(r":(live|\$LATEST|\d+)$")
-# Functions without a reserved concurrency share the account's 1,000 on AWS; a laptop has no room for that.
+# On AWS functions without a reserved concurrency share the account's 1,000. A laptop has no room for that.
 UNRESERVED_CONCURRENCY = 10
 
 
 class LambdaHost:
-    """Starts the Runtime API and runs functions; an `Invoker` for the parts of this process.
+    """Start the Runtime API and run functions, as the `Invoker` of this process.
 
-    `port` 0 takes any free port. Use as an asynchronous context manager: leaving it kills every environment.
+    `port` 0 takes any free port. Use it as an asynchronous context manager: leaving it kills every environment.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class LambdaHost:
         self._logs_dir = logs_dir
         self._concurrency_max = concurrency_max
         self._events = event_queue or EventQueue()
-        self._environments: dict[str, tuple[FunctionPool, Environment]] = {}
+        self._environments: dict[str, tuple[FunctionPool, ExecutionEnvironment]] = {}
         self._pools: dict[str, FunctionPool] = {}
         self._by_name: dict[str, FunctionPool] = {}
         self._server = LambdaServer(self, self._environments)
@@ -75,7 +75,7 @@ class LambdaHost:
         await self._server.close()
 
     def warm(self) -> None:
-        """Start one environment of every function that has events, so that the first of them finds it ready."""
+        """Start one environment of every function that has events, so that its first event finds it ready."""
         for pool in self._pools.values():
             if pool.concurrency_max > 0 and pool.definition.has_events:
                 pool.warm()
@@ -104,7 +104,7 @@ class LambdaHost:
         self._events.put(pool, payload, pool.definition.retry_policy or retry_policy or RetryPolicy())
 
     def _pool(self, function_name: str) -> FunctionPool:
-        # By name or ARN; there is one version only, which every alias leads to.
+        # By name or ARN. There is only one version, and every alias names it.
         name = _QUALIFIER.sub("", function_name)
         pool = self._by_name.get(name) or self._by_name.get(name.rpartition(":")[2])
         if pool is None:

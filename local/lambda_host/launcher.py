@@ -1,6 +1,6 @@
-"""The first code of every environment: runs a handler under AWS's awslambdaric, or the worker where that is missing.
+"""The first code of every environment: run a handler under AWS's awslambdaric, or under `worker.py` without it.
 
-Runs as a script with the function's own sys.path, so it imports nothing of the project but what lies beside it.
+It runs as a script with the function's sys.path, so it imports nothing of the project except its neighbour.
 """
 
 from __future__ import annotations
@@ -18,19 +18,24 @@ _PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent(parent_pid: int) -> None:
-    """Have the kernel kill this process when the host dies, even by SIGKILL. Linux only; elsewhere the Runtime API's
-    disappearance ends the worker."""
+    """Have the kernel kill this process when the host dies, even by SIGKILL.
+
+    Linux only. Elsewhere the process ends when it no longer reaches the Runtime API.
+    """
     if not sys.platform.startswith("linux"):
         return
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent_pid:
-        # The host died before the kernel knew of the wish.
+        # The host died before the kernel was asked.
         os._exit(1)
 
 
 def run_awslambdaric(handler: str) -> None:
-    """Run AWS's own runtime client. Its C part joins the address and the path, so a path in the address tells the
-    environments apart; its report of a failed start goes through http.client, which has to be given them separately."""
+    """Run AWS's own runtime client.
+
+    Its C part joins address and path, so a path in the address identifies the environment. Its report of a failed
+    start uses http.client, which needs the two separately.
+    """
     from awslambdaric import bootstrap
     from awslambdaric.lambda_config import LambdaConfigProvider
     from awslambdaric.lambda_runtime_client import LambdaRuntimeClient
@@ -45,7 +50,7 @@ def run_awslambdaric(handler: str) -> None:
 
 
 def main() -> None:
-    """Arguments: the handler, the host's process id."""
+    """Run the handler in the first argument. The second is the host's process id."""
     handler, parent_pid = sys.argv[1], int(sys.argv[2])
     end_with_parent(parent_pid)
     pure_python = os.environ.pop("PAYBRIDGE_LOCAL_PURE_PYTHON_WORKER", "") == "1"

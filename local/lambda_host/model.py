@@ -1,11 +1,11 @@
-"""What invoking a function gives back, and what can be refused before it runs.
+"""The results of an invocation, and the errors of one that is refused before the function runs.
 
 InvokeError
 ├── FunctionNotFoundError    404 ResourceNotFoundException
 ├── InvalidRequestError      400 InvalidRequestContentException
 ├── PayloadTooLargeError     413 RequestEntityTooLargeException
 ├── ThrottledError           429 TooManyRequestsException
-└── EndpointError            502 the Lambda endpoint is away or answers nonsense
+└── EndpointError            502 the Lambda endpoint is down or does not answer as Lambda does
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PAYLOAD_BYTES_MAX = 6 * 1024 * 1024
 
 
 class InvokeError(Exception):
-    """The invocation was refused; `status` and `error_type` are those of Lambda's Invoke API."""
+    """The invocation was refused. `status` and `error_type` are those of Lambda's Invoke API."""
 
     status = 500
     error_type = "ServiceException"
@@ -36,14 +36,14 @@ class FunctionNotFoundError(InvokeError):
 
 
 class InvalidRequestError(InvokeError):
-    """The payload is no JSON, or the invocation type is unknown."""
+    """The payload is not JSON, or the invocation type is unknown."""
 
     status = 400
     error_type = "InvalidRequestContentException"
 
 
 class PayloadTooLargeError(InvokeError):
-    """The payload is larger than Lambda takes."""
+    """The payload is larger than Lambda accepts."""
 
     status = 413
     error_type = "RequestEntityTooLargeException"
@@ -57,7 +57,7 @@ class ThrottledError(InvokeError):
 
 
 class EndpointError(InvokeError):
-    """The Lambda endpoint is away or answers something that is no answer of Lambda's."""
+    """The Lambda endpoint is down or does not answer as Lambda does."""
 
     status = 502
     error_type = "EndpointError"
@@ -65,7 +65,7 @@ class EndpointError(InvokeError):
 
 @dataclass(frozen=True, slots=True)
 class InvocationResult:
-    """One answer of a function: JSON bytes, and `function_error` ("Unhandled") where the function failed."""
+    """The answer of a function: JSON bytes, and `function_error` ("Unhandled") if the function failed."""
 
     payload: bytes
     function_error: str | None = None
@@ -73,21 +73,21 @@ class InvocationResult:
 
 
 class Invoker(Protocol):
-    """Anything that can invoke functions: the host of this process or a Lambda endpoint by URL."""
+    """What can invoke functions: the host of this process or a Lambda endpoint by URL."""
 
     async def invoke(self, function_name: str, payload: bytes, *, wait_seconds_max: float = 0.0) -> InvocationResult:
-        """Invoke and wait for the answer. At the concurrency limit waits up to `wait_seconds_max`.
+        """Invoke and wait for the answer. At the concurrency limit wait up to `wait_seconds_max`.
 
-        Raises InvokeError where the function was not run.
+        Raises InvokeError if the function was not run.
         """
         ...
 
     async def invoke_event(self, function_name: str, payload: bytes, retry_policy: RetryPolicy | None = None) -> None:
-        """Queue an asynchronous invocation. Raises InvokeError where it was not taken."""
+        """Queue an asynchronous invocation. Raises InvokeError if it was refused."""
         ...
 
 
 def failure(error_type: str, message: str, request_id: str = "") -> InvocationResult:
-    """A function error as Lambda's own sandbox reports it."""
+    """Return a function error as Lambda's sandbox reports it."""
     body = {"errorType": error_type, "errorMessage": f"RequestId: {request_id} Error: {message}"}
     return InvocationResult(orjson.dumps(body), "Unhandled", request_id)

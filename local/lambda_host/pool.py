@@ -11,27 +11,27 @@ from itertools import takewhile
 from pathlib import Path
 
 from infra.sam_template.template import FunctionDefinition
-from local.lambda_host.environment import Environment, Invocation
+from local.lambda_host.environment import ExecutionEnvironment, Invocation
 from local.lambda_host.model import InvocationResult, ThrottledError, failure
 
 logger = logging.getLogger(__name__)
 
-# Lambda starts an environment for every invocation that finds none free. On a machine with a few cores each start takes
-# a core for half a second, so one more is started when the first of the queue has waited this long.
+# Lambda starts an environment for every invocation that finds none free. On a machine with few cores each start takes a
+# core for half a second, so another is started only when the first invocation in the queue has waited this long.
 _PATIENCE_SECONDS = 0.02
-# So many serve short requests best: they wait for the database in turns, and everything around them works on several
-# requests at a time. More would start in the middle of a burst and take the processor from it, however long the queue.
-# One that has been at an invocation for `_HELD_SECONDS` waits for something other than a core and does not count.
+# This many serve short requests best. More would start in the middle of a burst and take its processor time, however
+# long the queue. An environment that has been busy for `_HELD_SECONDS` waits for something else than a core and does
+# not count.
 _ENVIRONMENTS_ENOUGH = 4 * (os.cpu_count() or 1)
 _HELD_SECONDS = 0.5
-# Cold starts at the same time; each one keeps a core busy.
+# Cold starts at the same time. Each keeps a core busy.
 _STARTING_MAX = 2
-# Lambda gives initialization 10 s; here it competes with every other process of the stack.
+# Lambda gives initialization 10 s. Here it competes with every other process of the stack.
 _INIT_SECONDS_MAX = 60.0
 
 
 class FunctionPool:
-    """Runs invocations of one function."""
+    """Run the invocations of one function."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class FunctionPool:
         logs_dir: Path,
         runtime_api: str,
         concurrency_max: int,
-        environments: dict[str, tuple[FunctionPool, Environment]],
+        environments: dict[str, tuple[FunctionPool, ExecutionEnvironment]],
     ) -> None:
         self.definition = definition
         self.concurrency_max = concurrency_max
@@ -49,15 +49,15 @@ class FunctionPool:
         self._logs_dir = logs_dir
         self._runtime_api = runtime_api
         self._directory = environments
-        self._alive: set[Environment] = set()
-        self._starting: set[Environment] = set()
-        # The last one used is the first one used again, so that its caches and connections stay fresh.
-        self._idle: list[Environment] = []
-        # Who waits, longest first, and since when on the loop's clock.
-        self._waiting: deque[tuple[float, asyncio.Future[Environment | InvocationResult]]] = deque()
+        self._alive: set[ExecutionEnvironment] = set()
+        self._starting: set[ExecutionEnvironment] = set()
+        # The last one used is used next, so that its caches and connections stay fresh.
+        self._idle: list[ExecutionEnvironment] = []
+        # The waiting invocations, longest first, and since when on the loop's clock.
+        self._waiting: deque[tuple[float, asyncio.Future[ExecutionEnvironment | InvocationResult]]] = deque()
         self._queue_timer: asyncio.TimerHandle | None = None
-        # Since when each environment has been at its invocation, the longest first.
-        self._busy: dict[Environment, float] = {}
+        # Since when each environment has been busy, the longest first.
+        self._busy: dict[ExecutionEnvironment, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._in_flight = 0
         self._closed = False
@@ -70,9 +70,9 @@ class FunctionPool:
         client_context: str | None = None,
         trace_id: str | None = None,
     ) -> InvocationResult:
-        """Run one invocation, at the concurrency limit after waiting up to `wait_seconds_max`.
+        """Run one invocation. At the concurrency limit wait up to `wait_seconds_max` first.
 
-        Raises ThrottledError where no environment came free in time.
+        Raises ThrottledError if no environment became free in time.
         """
         at_limit = self._in_flight >= self.concurrency_max
         if at_limit and wait_seconds_max <= 0.0:
@@ -92,12 +92,12 @@ class FunctionPool:
             self._in_flight -= 1
 
     def warm(self) -> None:
-        """Start one environment before anybody asks for it."""
+        """Start one environment before the first invocation."""
         if not self._alive:
             self._grow()
 
-    def ready(self, environment: Environment) -> None:
-        """The environment asks for work: it has started up, or has finished its invocation."""
+    def ready(self, environment: ExecutionEnvironment) -> None:
+        """Give work to an environment that has started, or has finished its invocation."""
         self._starting.discard(environment)
         self._busy.pop(environment, None)
         waiter = self._next_waiter()
@@ -107,7 +107,7 @@ class FunctionPool:
             waiter.set_result(environment)
 
     def close(self) -> None:
-        """Kill every environment of the function and start none any more."""
+        """Kill every environment of the function and start no more."""
         self._closed = True
         for environment in self._alive:
             environment.kill()
@@ -119,10 +119,10 @@ class FunctionPool:
     async def wait_closed(self) -> None:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _wait(self, wait_seconds_max: float | None) -> Environment | InvocationResult:
-        """The next free environment, or the reason why one could not start. Without a limit a start is on its way."""
+    async def _wait(self, wait_seconds_max: float | None) -> ExecutionEnvironment | InvocationResult:
+        """Wait for a free environment. Returns it, or the failure of one that could not start."""
         loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[Environment | InvocationResult] = loop.create_future()
+        waiter: asyncio.Future[ExecutionEnvironment | InvocationResult] = loop.create_future()
         self._waiting.append((loop.time(), waiter))
         if not self._alive:
             self._grow()
@@ -141,7 +141,7 @@ class FunctionPool:
                 self._withdraw(waiter)
 
     def _look_at_queue(self) -> None:
-        """Grow where that is due, and look again as long as anybody waits."""
+        """Start another environment if that is due, and check again while invocations wait."""
         self._queue_timer = None
         while self._waiting and self._waiting[0][1].done():
             self._waiting.popleft()
@@ -150,23 +150,23 @@ class FunctionPool:
         loop = asyncio.get_running_loop()
         now = loop.time()
         held = sum(1 for _ in takewhile(lambda since: now - since >= _HELD_SECONDS, self._busy.values()))
-        # Those that are being started are for the first of the queue.
+        # The starting environments are for the first invocations in the queue.
         is_unserved = len(self._waiting) > len(self._starting)
         if is_unserved and growth_is_due(len(self._alive) - held, now - self._waiting[0][0]):
             self._grow()
         self._queue_timer = loop.call_later(_PATIENCE_SECONDS, self._look_at_queue)
 
-    def _withdraw(self, waiter: asyncio.Future[Environment | InvocationResult]) -> None:
-        """The invocation was given up: an environment that it was given at the same moment goes to the next one."""
+    def _withdraw(self, waiter: asyncio.Future[ExecutionEnvironment | InvocationResult]) -> None:
+        """Withdraw an invocation. An environment that it got at the same moment goes to the next one."""
         if not waiter.done():
             waiter.cancel()
-        elif not waiter.cancelled() and isinstance(environment := waiter.result(), Environment):
+        elif not waiter.cancelled() and isinstance(environment := waiter.result(), ExecutionEnvironment):
             self.ready(environment)
 
     def _grow(self) -> None:
         if self._closed or len(self._alive) >= self.concurrency_max or len(self._starting) >= _STARTING_MAX:
             return
-        environment = Environment(self.definition, self._region, self._logs_dir)
+        environment = ExecutionEnvironment(self.definition, self._region, self._logs_dir)
         self._alive.add(environment)
         self._starting.add(environment)
         self._directory[environment.id] = (self, environment)
@@ -174,8 +174,8 @@ class FunctionPool:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _life(self, environment: Environment) -> None:
-        """From the start of an environment to its end."""
+    async def _life(self, environment: ExecutionEnvironment) -> None:
+        """Run an environment from its start to its end."""
         loop = asyncio.get_running_loop()
         init_timer = loop.call_later(_INIT_SECONDS_MAX, self._init_timed_out, environment)
         try:
@@ -195,14 +195,14 @@ class FunctionPool:
                 self._starting.discard(environment)
                 self._start_failed(environment)
 
-    def _init_timed_out(self, environment: Environment) -> None:
+    def _init_timed_out(self, environment: ExecutionEnvironment) -> None:
         if environment in self._starting:
             message = f"Initialization timed out after {_INIT_SECONDS_MAX:.0f} seconds"
             environment.init_error = failure("Sandbox.Timedout", message)
             environment.kill()
 
-    def _start_failed(self, environment: Environment) -> None:
-        """Give the failure to the invocation that has waited longest; the next one starts an environment anew."""
+    def _start_failed(self, environment: ExecutionEnvironment) -> None:
+        """Fail the invocation that has waited longest. The next one starts another environment."""
         if self._closed:
             return
         error = environment.init_error or failure("Runtime.ExitError", "Runtime exited without providing a reason")
@@ -211,7 +211,7 @@ class FunctionPool:
         if waiter is not None:
             waiter.set_result(error)
 
-    def _next_waiter(self) -> asyncio.Future[Environment | InvocationResult] | None:
+    def _next_waiter(self) -> asyncio.Future[ExecutionEnvironment | InvocationResult] | None:
         while self._waiting:
             _, waiter = self._waiting.popleft()
             if not waiter.done():
@@ -220,8 +220,8 @@ class FunctionPool:
 
 
 def growth_is_due(serving: int, queued_seconds: float, enough: int = _ENVIRONMENTS_ENOUGH) -> bool:
-    """Whether one more environment would help the first of the queue, who has waited for `queued_seconds`.
+    """Return whether another environment would help an invocation that has waited for `queued_seconds`.
 
-    `serving` are the environments that are not held by a long invocation.
+    `serving` counts the environments that are not held by a long invocation.
     """
     return queued_seconds >= _PATIENCE_SECONDS and serving < enough

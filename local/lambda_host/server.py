@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import orjson
 
 from local.http.server import Connection, HttpServer, Request, Response, header_lines
-from local.lambda_host.environment import Environment
+from local.lambda_host.environment import ExecutionEnvironment
 from local.lambda_host.model import PAYLOAD_BYTES_MAX, InvalidRequestError, InvocationResult, InvokeError, failure
 from local.lambda_host.pool import FunctionPool
 
@@ -20,39 +20,41 @@ logger = logging.getLogger(__name__)
 
 _RUNTIME_PATH = re.compile(r"/(?P<environment>[0-9a-f]+)/2018-06-01/runtime/(?P<rest>.+)")
 _INVOKE_PATH = re.compile(r"/2015-03-31/functions/(?P<name>[^/]+)/invocations")
-# Beyond Lambda's limit, so that an answer that is a little too large is read to its end.
+# Above Lambda's limit, so that an answer that is a little too large is read to its end.
 _BODY_BYTES_MAX = PAYLOAD_BYTES_MAX + 1024 * 1024
-# awslambdaric sends up to a mebibyte of what X-Ray wants to know of an error as a header.
+# awslambdaric sends up to a mebibyte about an error for X-Ray in a header.
 _HEAD_BYTES_MAX = 1024 * 1024 + 10_240
 _JSON_HEADER = header_lines([("content-type", "application/json")])
 _ACCEPTED = Response(202, _JSON_HEADER, orjson.dumps({"status": "OK"}))
 
 
 class FunctionHost(Protocol):
-    """What the server invokes functions by: the Lambda host."""
+    """What the server needs of the Lambda host."""
 
     async def invoke(
         self, function_name: str, payload: bytes, *, client_context: str | None = None, trace_id: str | None = None
     ) -> InvocationResult:
-        """Invoke and wait for the answer. Raises InvokeError where the function was not run."""
+        """Invoke and wait for the answer. Raises InvokeError if the function was not run."""
         ...
 
     async def invoke_event(self, function_name: str, payload: bytes) -> None:
-        """Queue an asynchronous invocation. Raises InvokeError where it was not taken."""
+        """Queue an asynchronous invocation. Raises InvokeError if it was refused."""
         ...
 
 
 class LambdaServer:
-    """Routes requests by path: `/<environment>/2018-06-01/…` from inside, `/2015-03-31/functions/…` from outside."""
+    """Route requests by path: `/<environment>/2018-06-01/…` from inside, `/2015-03-31/functions/…` from outside."""
 
-    def __init__(self, host: FunctionHost, environments: Mapping[str, tuple[FunctionPool, Environment]]) -> None:
+    def __init__(
+        self, host: FunctionHost, environments: Mapping[str, tuple[FunctionPool, ExecutionEnvironment]]
+    ) -> None:
         self._host = host
         self._environments = environments
         self._invocations: set[asyncio.Task[None]] = set()
         self._server = HttpServer(self._handle, _refusal, _BODY_BYTES_MAX, _HEAD_BYTES_MAX)
 
     async def start(self, port: int) -> int:
-        """Listen on 127.0.0.1. Returns the port, which the system chose where 0 was asked for. Raises OSError."""
+        """Listen on 127.0.0.1 and return the port. The system chooses it if `port` is 0. Raises OSError."""
         return await self._server.start(port)
 
     async def close(self) -> None:
@@ -78,7 +80,7 @@ class LambdaServer:
             connection.answer(_json(404, {"Message": f"There is nothing at {request.method} {path}."}))
 
     def _runtime(
-        self, request: Request, connection: Connection, pool: FunctionPool, environment: Environment, rest: str
+        self, request: Request, connection: Connection, pool: FunctionPool, environment: ExecutionEnvironment, rest: str
     ) -> None:
         if rest == "invocation/next":
             environment.wait_for_invocation(connection.answer)
@@ -105,7 +107,7 @@ class LambdaServer:
         connection.answer(response)
 
     async def _invocation(self, request: Request, name: str) -> Response:
-        """Raises InvokeError."""
+        """Invoke as the request says. Raises InvokeError."""
         if request.body is None:
             return _json(413, {"Type": "User", "Message": "Request must be smaller than 6291456 bytes."})
         payload = request.body or b"{}"
@@ -132,8 +134,8 @@ class LambdaServer:
         return Response(200, header_lines(lines) + _JSON_HEADER, result.payload)
 
 
-def _take_answer(environment: Environment, request_id: str, kind: str, payload: bytes | None) -> Response:
-    """Give what a process answers to its invocation; `payload` is None where it is larger than Lambda lets it be."""
+def _take_answer(environment: ExecutionEnvironment, request_id: str, kind: str, payload: bytes | None) -> Response:
+    """Pass a process's answer to its invocation. `payload` is None if it is larger than Lambda accepts."""
     if kind not in {"response", "error"}:
         return _json(404, {"errorType": "NotFound", "errorMessage": "The Runtime API has no such path."})
     function_error = "Unhandled" if kind == "error" else None

@@ -1,7 +1,7 @@
 """A Lambda runtime in pure Python, for machines that awslambdaric has no wheel for.
 
-Speaks the Runtime API as awslambdaric does, with the same shapes of errors. Standard library only: it runs with the
-function's sys.path.
+It speaks the Runtime API as awslambdaric does, with the same shapes of errors. It uses only the standard library,
+because it runs with the function's sys.path.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Handler = Callable[[Any, "Context"], Any]
 
 
 class Context:
-    """The second argument of a handler, as far as Python functions read it."""
+    """The second argument of a handler, with the attributes that Python functions read."""
 
     def __init__(self, headers: http.client.HTTPMessage) -> None:
         environ = os.environ
@@ -41,7 +41,7 @@ class Context:
 
 
 class RuntimeApi:
-    """One kept-alive connection to the Runtime API, whose address may carry a path."""
+    """A kept-alive connection to the Runtime API, whose address may have a path."""
 
     def __init__(self, address: str) -> None:
         host, _, prefix = address.partition("/")
@@ -51,7 +51,7 @@ class RuntimeApi:
     def call(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> tuple[bytes, http.client.HTTPMessage]:
-        """Raises OSError or http.client.HTTPException when the Runtime API is gone, which ends the environment."""
+        """Call the Runtime API. Raises OSError or http.client.HTTPException when it is gone."""
         self._connection.request(method, f"{self._prefix}/{_VERSION}/runtime/{path}", body, headers or {})
         response = self._connection.getresponse()
         return response.read(), response.headers
@@ -63,7 +63,7 @@ def run(handler: str) -> None:
     try:
         function = load(handler)
     except Exception as error:  # noqa: BLE001
-        # Whatever a module raises at import is the function's failure to start, and is reported as such.
+        # Any exception at import is reported as the function's failure to start.
         _report(api, "init/error", error)
         sys.exit(1)
     while True:

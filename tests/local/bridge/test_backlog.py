@@ -59,15 +59,15 @@ class TestEnter:
 
 class TestComeAgain:
     def test_the_only_one_may_come_again_soon(self, backlog: Backlog) -> None:
-        assert backlog.come_again_seconds() == 1
+        assert backlog.retry_after_seconds() == 1
 
     def test_many_are_told_to_come_as_fast_as_they_can_be_served(self, backlog: Backlog, clock: Clock) -> None:
         serve(backlog, clock, rate=100, seconds=60)
-        told = Counter(backlog.come_again_seconds() for _ in range(400))
+        told = Counter(backlog.retry_after_seconds() for _ in range(400))
         assert 4 <= max(told) <= 5
         assert max(told.values()) <= 110
 
     def test_more_than_can_be_told_a_time_begin_anew(self, backlog: Backlog) -> None:
-        told = Counter(backlog.come_again_seconds() for _ in range(10_000))
+        told = Counter(backlog.retry_after_seconds() for _ in range(10_000))
         assert set(told) == set(range(1, 31))
         assert max(told.values()) < 400

@@ -10,7 +10,7 @@ import pytest
 from pamqp.commands import Basic
 
 from infra.sam_template.template import read_template
-from local.bridge.rabbitmq import mappings_of
+from local.bridge.rabbitmq import queue_mappings
 from local.lambda_host.host import LambdaHost
 from local.testkit.servers import Broker, Vhost
 
@@ -27,7 +27,7 @@ async def batches(broker: Broker, tmp_path: Path) -> AsyncIterator[tuple[Vhost, 
     await publish(vhost, [])
     template = read_template(TEMPLATE, {"Batches": str(noted)})
     async with LambdaHost(template, logs_dir=tmp_path) as host:
-        mappings = mappings_of(list(template.functions.values()), host, vhost.amqp_url)
+        mappings = queue_mappings(list(template.functions.values()), host, vhost.amqp_url)
         tasks = [asyncio.create_task(mapping.run()) for mapping in mappings]
         yield vhost, noted
         for task in tasks:

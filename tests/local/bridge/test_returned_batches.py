@@ -17,7 +17,7 @@ import pytest
 from consumer import handler as consumer
 from infra.sam_template.template import Template, read_template
 from local.bridge import rabbitmq
-from local.bridge.rabbitmq import QueueMapping, mappings_of
+from local.bridge.rabbitmq import QueueMapping, queue_mappings
 from local.lambda_host.host import LambdaHost
 from local.lambda_host.model import InvocationResult, Invoker, failure
 from local.testkit.live import eventually_async
@@ -68,7 +68,7 @@ async def running(mappings: list[QueueMapping]) -> AsyncIterator[None]:
 
 def mappings_to(invoker: Invoker, vhost: Vhost, folder: Path) -> list[QueueMapping]:
     """The mapping of the queue of new payments to whatever `invoker` runs."""
-    return mappings_of(list(toys(folder).functions.values()), invoker, vhost.amqp_url)
+    return queue_mappings(list(toys(folder).functions.values()), invoker, vhost.amqp_url)
 
 
 def toys(folder: Path) -> Template:

@@ -128,7 +128,7 @@ class TestAwsEndpoint:
 
     def test_what_it_refuses_is_one_sentence(self, settings: LocalSettings, fake: moto.MotoServer) -> None:
         with (
-            pytest.raises(LocalError, match=rf"^The AWS endpoint {fake.url} does not do .*ParameterNotFound"),
+            pytest.raises(LocalError, match=rf"^The AWS endpoint {fake.url} refused a call .*ParameterNotFound"),
             aws.errors_as_a_sentence(settings),
         ):
             seed.parameter(settings, "/paybridge/dev/nothing")
