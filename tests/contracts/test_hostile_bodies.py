@@ -131,6 +131,7 @@ HOSTILE: dict[str, bytes] = {
     "webhook with login": order_with(webhook_url=f"https://{MARK}@example.com/"),
     "webhook with fragment": order_with(webhook_url="https://example.com/#x"),
     "webhook without host": order_with(webhook_url="https:///x"),
+    "webhook on another port": order_with(webhook_url="https://example.com:8080/"),
     "webhook without tls": order_with(webhook_url="http://example.com/"),
     "webhook with line end": order_with(webhook_url="https://example.com/\r\nX: y"),
     "webhook too long": order_with(webhook_url="https://example.com/" + "x" * 2048),

@@ -21,10 +21,15 @@ class Contract:
         return {(method.upper(), path) for path, item in self.document["paths"].items() for method in item}
 
     def check(self, method: str, template: str, answer: Answer) -> None:
-        """Asserts that status, media type, headers and body are as the document says."""
+        """Assert that status, code, media type, headers and body are as the document says."""
         responses = self.document["paths"][template][method.lower()]["responses"]
         assert str(answer.status) in responses, f"{method} {template} answered {answer.status}, which is not documented"
         response = responses[str(answer.status)]
+        if answer.status >= 400:
+            code = answer.json()["code"]
+            assert f"`{code}`" in response["description"], (
+                f"{method} {template} answered {code}, which is not documented"
+            )
         media_type = answer.headers["content-type"]
         assert media_type in response["content"], f"{media_type} is not documented"
         self.check_schema(response["content"][media_type]["schema"], answer.json())
