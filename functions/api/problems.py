@@ -58,10 +58,10 @@ class ProblemView(BaseModel):
     type: Annotated[str, Field(examples=["urn:paybridge:problem:amount_places"])]
     title: str
     status: int
-    detail: Annotated[str, Field(description="What happened and what to do. For people: the text may change.")]
+    detail: Annotated[str, Field(description="What happened and what to do, for people. The text may change.")]
     code: Annotated[str, Field(description="The stable name of the error, for programs.", examples=["amount_places"])]
     errors: Annotated[list[FieldError], Field(description="The invalid fields. Empty for other errors.")]
-    request_id: Annotated[str, Field(description="Give this to support. Equal to X-Correlation-Id.")]
+    request_id: Annotated[str, Field(description="Quote this id to support. It equals X-Correlation-Id.")]
 
 
 def not_found() -> Problem:

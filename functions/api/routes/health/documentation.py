@@ -10,6 +10,7 @@ from api.routes.health.schemas import HealthView, ReadinessView
 HEALTH: Final[dict[str, Any]] = {
     "operation_id": "health",
     "summary": "Check liveness",
+    "response_description": "Alive.",
     "responses": {200: {"model": HealthView}},
     "openapi_extra": {"security": []},
 }
@@ -17,6 +18,7 @@ HEALTH: Final[dict[str, Any]] = {
 READINESS: Final[dict[str, Any]] = {
     "operation_id": "readiness",
     "summary": "Check readiness",
+    "response_description": "Ready.",
     "responses": {
         200: {"model": ReadinessView},
         503: problem("Not ready. `checks` names the failing dependency.", "not_ready", headers=RETRY_AFTER),

@@ -127,6 +127,7 @@ CREATE_PAYMENT: Final[dict[str, Any]] = {
 READ_PAYMENT: Final[dict[str, Any]] = {
     "operation_id": "readPayment",
     "summary": "Read a payment",
+    "response_description": "The payment.",
     "responses": {
         200: {
             "model": PaymentView,
@@ -152,6 +153,7 @@ READ_PAYMENT: Final[dict[str, Any]] = {
 LIST_PAYMENTS: Final[dict[str, Any]] = {
     "operation_id": "listPayments",
     "summary": "List payments",
+    "response_description": "A page of payments.",
     "responses": {
         200: {"model": PaymentPageView},
         400: problem("The query string cannot be parsed.", "query_malformed"),
@@ -164,6 +166,7 @@ LIST_PAYMENTS: Final[dict[str, Any]] = {
 READ_TIMELINE: Final[dict[str, Any]] = {
     "operation_id": "readPaymentTimeline",
     "summary": "Read the timeline of a payment",
+    "response_description": "The timeline.",
     "responses": {200: {"model": TimelineView}, **_NOT_FOUND, **FOR_MERCHANTS},
     "openapi_extra": {"security": API_KEY_ONLY},
 }

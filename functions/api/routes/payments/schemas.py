@@ -39,7 +39,9 @@ class PaymentDetails(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, regex_engine="rust-regex")
 
-    description: Annotated[str | None, Field(max_length=1000, examples=["Order #123"])] = None
+    description: Annotated[
+        str | None, Field(max_length=1000, description="Your own text, returned unchanged.", examples=["Order #123"])
+    ] = None
     metadata: Annotated[
         dict[MetadataKey, MetadataValue] | None,
         Field(
@@ -58,7 +60,15 @@ class PaymentDetails(BaseModel):
             examples=["https://example.com/webhook"],
         ),
     ] = None
-    customer: Annotated[str | None, Field(min_length=1, max_length=255, examples=["customer-42"])] = None
+    customer: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=255,
+            description="Your own name for the customer. Payments can be listed by it.",
+            examples=["customer-42"],
+        ),
+    ] = None
     payment_method: Annotated[
         str | None, Field(pattern=_PAYMENT_METHOD, description="A token from the gateway.", examples=["tok_success"])
     ] = None
@@ -90,12 +100,15 @@ class PaymentState(BaseModel):
     created_at: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
     updated_at: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
     amount: Annotated[str, Field(examples=["100.50"])]
-    amount_captured: Annotated[str, Field(examples=["0.00"])]
-    amount_refunded: Annotated[str, Field(examples=["0.00"])]
+    amount_captured: Annotated[str, Field(description="Captured so far.", examples=["0.00"])]
+    amount_refunded: Annotated[str, Field(description="Refunded so far.", examples=["0.00"])]
     currency: Annotated[str, Field(examples=["RUB"])]
     capture: Literal["automatic", "manual"]
-    failure_code: Annotated[str | None, Field(examples=["card_declined"])]
-    failure_message: str | None
+    failure_code: Annotated[
+        str | None,
+        Field(description="Why the payment failed, for programs. Null otherwise.", examples=["card_declined"]),
+    ]
+    failure_message: Annotated[str | None, Field(description="Why the payment failed, for people. Null otherwise.")]
 
 
 def _returned(details: type[BaseModel], base: type[BaseModel]) -> type[BaseModel]:
