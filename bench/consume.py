@@ -24,7 +24,8 @@ from paybridge.observability.logging import logger as make_logger
 from paybridge.payments.gateways.http import HttpGateway
 from paybridge.payments.ports import Charged, ChargeRequest
 from paybridge.runners import consumer as handling
-from paybridge.wiring.settings import Environment, gateway_settings
+from paybridge.wiring import payments
+from paybridge.wiring.settings import Settings
 
 BATCH_MESSAGES = 1_000
 BATCHES = 3
@@ -71,11 +72,11 @@ def _figures(values: dict[str, tuple[float, ...]]) -> list[Figure]:
 def wired(database: Database, gateway_url: str) -> Iterator[None]:
     """The function's wiring leads to the bench's servers; its log is written, to nowhere."""
     gateway = HttpGateway(gateway_url, 6)
-    configuration = gateway_settings(Environment({"GATEWAY_URL": gateway_url}))
+    settings = Settings({"GATEWAY_URL": gateway_url})
     with (
         patch.object(wiring, "database", lambda: database),
-        patch.object(wiring, "gateway", lambda: gateway),
-        patch.object(wiring, "gateway_configuration", lambda: configuration),
+        patch.object(payments, "gateway", lambda: gateway),
+        patch.object(wiring, "environment", lambda: settings),
         patch.object(handling, "log", make_logger("consumer", nowhere())),
     ):
         yield

@@ -8,6 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from paybridge import wiring
 from paybridge.runners import webhooks
+from paybridge.wiring import broker
 
 # How long a batch waits for a database that is away. The slow lane may then need twice its deadline, 30 s, of the 60 s.
 DATABASE_PATIENCE_SECONDS = 25.0
@@ -15,5 +16,5 @@ DATABASE_PATIENCE_SECONDS = 25.0
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """Works on the whole batch. Raises, and so returns all of it, only when the database or the broker is away."""
-    batch = wiring.parse_batch(event, webhooks.HANDLED_TYPES)
+    batch = broker.parse_batch(event, webhooks.HANDLED_TYPES)
     return wiring.run(webhooks.handle(batch, DATABASE_PATIENCE_SECONDS))

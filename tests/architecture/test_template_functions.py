@@ -28,10 +28,6 @@ FUNCTIONS = templates.functions(TEMPLATE)
 TOPOLOGY: dict[str, Any] = json.loads((ROOT / "infra/topology.json").read_text(encoding="utf-8"))
 # With as many shards as the template has mappings for.
 GROWN = topology.read(counts={"payments.new": PAYMENT_SHARDS_MAX})
-PRODUCT_FILES = [*ROOT.glob("functions/**/*.py"), *ROOT.glob("layers/paybridge/paybridge/**/*.py")]
-# A quoted name of an environment variable.
-PREFIXES = "API|BROKER|CIRCUIT|DATABASE|ENVIRONMENT|GATEWAY|PAYBRIDGE|PAYMENT|POWERTOOLS|RELAY|STUCK|WEBHOOK"
-VARIABLE = re.compile(rf'"((?:{PREFIXES})_[A-Z_]+)"')
 
 
 def dead_letter_queues(topology: dict[str, Any]) -> set[str]:
@@ -68,14 +64,6 @@ class TestFunctions:
             if isinstance(target, ast.Name)
         }
         assert name in defined
-
-    def test_every_environment_variable_is_given_and_read(self) -> None:
-        given = set(TEMPLATE["Globals"]["Function"]["Environment"]["Variables"])
-        for properties in FUNCTIONS.values():
-            given |= set(properties["Environment"]["Variables"])
-        named = {name for file in PRODUCT_FILES for name in VARIABLE.findall(file.read_text(encoding="utf-8"))}
-        # Powertools reads this one itself.
-        assert given - {"POWERTOOLS_LOG_LEVEL"} == named
 
     def test_scheduled_functions_do_not_pile_up(self) -> None:
         for properties in FUNCTIONS.values():

@@ -12,6 +12,7 @@ from paybridge.database.database import Database
 from paybridge.rabbitmq.batch import Batch, Poison
 from paybridge.runners import batch as runner
 from paybridge.runners.batch import LOGGED_MAX, log_results, run_batch
+from paybridge.wiring import broker
 
 POISON = Poison("payments.new", "id", b"secret body", "MalformedMessage: not a CloudEvent 1.0")
 
@@ -26,7 +27,7 @@ def dead_letters(monkeypatch: pytest.MonkeyPatch) -> list[Poison]:
 
     monkeypatch.setattr(runner, "await_database", lambda *_: None)
     monkeypatch.setattr(wiring, "database", lambda: None)
-    monkeypatch.setattr(wiring, "dead_letter", dead_letter)
+    monkeypatch.setattr(broker, "dead_letter", dead_letter)
     return taken
 
 

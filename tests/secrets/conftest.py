@@ -37,10 +37,7 @@ def secrets_manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 def forget_environment() -> None:
     """What an environment keeps for its life."""
-    from aws_lambda_powertools.utilities.parameters.base import DEFAULT_PROVIDERS
-
-    DEFAULT_PROVIDERS.clear()
-    for kept in (wiring.environment, wiring._secrets, wiring.database):
+    for kept in (wiring.environment, wiring.logins, wiring.database):
         kept.cache_clear()
 
 

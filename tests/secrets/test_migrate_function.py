@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -14,6 +15,7 @@ from migrate import handler as migrate_function
 from paybridge import wiring
 from paybridge.database.database import Database, Statement
 from paybridge.database.migrations import HEAD
+from paybridge.runners import migrate as runner
 from tests.support.secrets import Secret, as_superuser
 
 pytestmark = pytest.mark.integration
@@ -51,7 +53,7 @@ def new_database(postgres_server: Postgres, secrets_manager: Any, monkeypatch: p
 
 def database(*, migrating: bool = False) -> Database:
     """The database by the functions' own login: the migrate function's connection, or that of any other."""
-    return wiring.database(migrate_function.STATEMENT_SECONDS_MAX) if migrating else wiring.database()
+    return wiring.database(runner.STATEMENT_SECONDS_MAX) if migrating else wiring.database()
 
 
 class TestHandler:
@@ -66,15 +68,13 @@ class TestHandler:
     ) -> None:
         migrate_function.handler({}, None)  # type: ignore[arg-type]
         as_superuser(postgres_server, f"ALTER ROLE {ADMIN} PASSWORD 'second'")
-        Secret(secrets_manager, wiring.environment().text("DATABASE_ADMIN_SECRET_ID")).put(
-            {"username": ADMIN, "password": "second"}
-        )
+        Secret(secrets_manager, os.environ["DATABASE_ADMIN_SECRET_ID"]).put({"username": ADMIN, "password": "second"})
         assert migrate_function.handler({}, None) == {"Revision": HEAD}  # type: ignore[arg-type]
 
     def test_makes_no_role_where_the_functions_log_in_as_the_administrator(
         self, new_database: None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setenv("DATABASE_SECRET_ID", wiring.environment().text("DATABASE_ADMIN_SECRET_ID"))
+        monkeypatch.setenv("DATABASE_SECRET_ID", os.environ["DATABASE_ADMIN_SECRET_ID"])
         assert migrate_function.handler({}, None) == {"Revision": HEAD}  # type: ignore[arg-type]
         with closing(database()) as functions:
             assert functions.run(OWNERS) == [[ADMIN]]

@@ -13,7 +13,9 @@ from paybridge.core.errors import BrokerUnavailable, DatabaseUnavailable
 from paybridge.database.database import Statement
 from paybridge.outbox.ports import Message
 from paybridge.rabbitmq.batch import Poison
-from paybridge.wiring.settings import SecretReader
+from paybridge.secrets.logins import LoginReader
+from paybridge.secrets.ports import Login
+from paybridge.wiring import broker
 from tests.support.secrets import BrokerLogin, DatabaseLogin
 
 pytestmark = pytest.mark.integration
@@ -29,13 +31,13 @@ _MESSAGE = Message("1", "t", "payments", "payments.new", b"{}", "c")
 def read_stages(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The stages that were asked of Secrets Manager, in order."""
     stages: list[str] = []
-    fetch = SecretReader._fetch
+    fetch = LoginReader._fetch
 
-    def noted(reader: SecretReader, secret_id: str, stage: str) -> dict[str, str]:
+    def noted(reader: LoginReader, secret_id: str, stage: str) -> Login:
         stages.append(stage)
         return fetch(reader, secret_id, stage)
 
-    monkeypatch.setattr(SecretReader, "_fetch", noted)
+    monkeypatch.setattr(LoginReader, "_fetch", noted)
     return stages
 
 
@@ -104,7 +106,7 @@ class TestDatabase:
 
 
 async def publish() -> None:
-    async with wiring.open_publisher() as publisher:
+    async with broker.open_publisher() as publisher:
         assert await publisher.publish([_MESSAGE], 5) == [None]
 
 
@@ -134,7 +136,7 @@ class TestBroker:
 
     async def test_a_subscription_and_a_burial_log_in_with_the_new_password(self, broker_login: BrokerLogin) -> None:
         for password, use in (("second", self.subscribe), ("third", self.dead_letter)):
-            wiring.rabbitmq_url()
+            broker.rabbitmq_url()
             broker_login.set_password(password)
             broker_login.secret.put({"username": broker_login.user, "password": password})
             await use()
@@ -150,9 +152,9 @@ class TestBroker:
 
     @staticmethod
     async def subscribe() -> None:
-        async with wiring.subscribe(["payments.new"], 10):
+        async with broker.subscribe(["payments.new"], 10):
             pass
 
     @staticmethod
     async def dead_letter() -> None:
-        await wiring.dead_letter([Poison("payments.new", "1", b"{}", "a reason")])
+        await broker.dead_letter([Poison("payments.new", "1", b"{}", "a reason")])

@@ -19,7 +19,8 @@ from paybridge.database.database import Database, Statement
 from paybridge.rabbitmq.publisher import open_publisher
 from paybridge.secrets import store as roles
 from paybridge.secrets.broker_users import BrokerUsers
-from paybridge.secrets.secrets_manager import AwsSecretVersions
+from paybridge.secrets.secrets_manager import SecretsManager
+from paybridge.wiring import broker as broker_wiring
 from rotate.handler import handler
 from tests.support.secrets import BrokerLogin, DatabaseLogin, Secret, as_superuser, server_log
 
@@ -76,7 +77,7 @@ def rotated(request: pytest.FixtureRequest) -> Rotated:
 
 def use(rotated: Rotated) -> str:
     """Logs in as an environment does that begins now, and gives the user."""
-    wiring._secrets.cache_clear()
+    wiring.logins.cache_clear()
     wiring.database.cache_clear()
     return use_again(rotated)
 
@@ -87,11 +88,11 @@ def use_again(rotated: Rotated) -> str:
         with closing(wiring.database()) as database:
             return str(database.run(_WHO)[0][0])
     asyncio.run(_publish_nothing())
-    return wiring.rabbitmq_url().partition("//")[2].partition(":")[0]
+    return broker_wiring.rabbitmq_url().partition("//")[2].partition(":")[0]
 
 
 async def _publish_nothing() -> None:
-    async with wiring.open_publisher():
+    async with broker_wiring.open_publisher():
         return
 
 
@@ -154,8 +155,7 @@ class Killer:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.calls_left = 0
         for owner, name in (
-            (AwsSecretVersions, "_call"),
-            (AwsSecretVersions, "_content"),
+            (SecretsManager, "call"),
             (BrokerUsers, "_ask"),
             (roles, "change_password"),
         ):
@@ -244,7 +244,7 @@ class TestDatabaseRole:
             pid = opened.run(Statement("SELECT pg_backend_pid()"))
             rotate(database.secret)
             assert opened.run(Statement("SELECT pg_backend_pid()")) == pid
-        address = wiring.database_of(database.secret.arn)._address
+        address = wiring.open_database(database.secret.arn, "test")._address
         old = Database(replace(address, password="first"))
         with pytest.raises(DatabaseLoginRefused):
             old.run(_WHO)
@@ -283,7 +283,7 @@ class TestBrokerUsers:
             step(users.secret, "setSecret", version)
 
     def test_the_login_in_use_works_until_the_rotation_after_the_next(self, users: BrokerLogin) -> None:
-        first = wiring.rabbitmq_url()
+        first = broker_wiring.rabbitmq_url()
         rotate(users.secret)
         asyncio.run(_connect(first))
         rotate(users.secret)

@@ -12,27 +12,20 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from paybridge.wiring.settings import (
-    Environment,
-    SecretReader,
-    SettingsInvalid,
-    broker_url,
-    database_address,
-    webhook_settings,
-)
+from paybridge import wiring
+from paybridge.core.errors import SettingsInvalid
+from paybridge.secrets.ports import Login
+from paybridge.wiring.addresses import broker_url, database_address
+from paybridge.wiring.settings import TABLE, Settings
 
 RDS = "paybridge.c1x2y3.eu-central-1.rds.amazonaws.com"
 
 
-class KnownSecret(SecretReader):
-    """Holds one login, whatever it is asked for."""
-
-    def _fetch(self, secret_id: str, stage: str) -> dict[str, str]:
-        return {"username": "pay", "password": "b/r:i@dge"}
+LOGIN = Login("pay", "b/r:i@dge")
 
 
 def broker(url: str, **more: str) -> str:
-    return broker_url(Environment({"BROKER_URL": url, "BROKER_SECRET_ID": "s", **more}), KnownSecret())
+    return broker_url(Settings({"BROKER_URL": url, **more}), LOGIN)
 
 
 class TestBrokerUrl:
@@ -63,8 +56,8 @@ def authority(folder: Path, name: str) -> str:
 
 
 def connect(host: str, ca_file: str) -> None:
-    environment = {"DATABASE_HOST": host, "DATABASE_SECRET_ID": "s", "DATABASE_TLS_CA_FILE": ca_file}
-    assert database_address(Environment(environment), KnownSecret()).tls is not None
+    environment = {"DATABASE_HOST": host, "DATABASE_TLS_CA_FILE": ca_file}
+    assert database_address(Settings(environment), LOGIN).tls is not None
 
 
 class TestDatabaseTls:
@@ -94,19 +87,74 @@ class TestDatabaseTls:
                 connect("db.example.com", str(file))
 
 
-class TestWebhookSettings:
+class TestSettings:
+    def test_a_missing_variable_is_named(self) -> None:
+        with pytest.raises(SettingsInvalid, match="GATEWAY_URL is not set"):
+            _ = Settings({}).GATEWAY_URL
+
+    def test_an_empty_variable_is_a_missing_one(self) -> None:
+        with pytest.raises(SettingsInvalid, match="GATEWAY_URL is not set"):
+            _ = Settings({"GATEWAY_URL": ""}).GATEWAY_URL
+        assert Settings({"DATABASE_PORT": ""}).DATABASE_PORT == 5432
+
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [
+            ("DATABASE_PORT", "5432.5"),
+            ("DATABASE_PORT", "0"),
+            ("DATABASE_TLS", "require"),
+            ("GATEWAY_TIMEOUT_SECONDS", "soon"),
+            ("GATEWAY_TIMEOUT_SECONDS", "-1"),
+            ("GATEWAY_TIMEOUT_SECONDS", "inf"),
+            ("GATEWAY_RETRY_DELAYS_SECONDS", "1;2"),
+            ("GATEWAY_RETRY_DELAYS_SECONDS", "1,0"),
+            ("WEBHOOK_LOCAL_NETWORKS", "true"),
+            ("WEBHOOK_LOCAL_NETWORKS", "127.0.0.1/8"),
+            ("WEBHOOK_LOCAL_NETWORKS", "127.0.0.0/33"),
+        ],
+    )
+    def test_a_malformed_variable_is_named_with_its_value(self, name: str, text: str) -> None:
+        with pytest.raises(SettingsInvalid, match=f"{name} must be .*, not '{text}'"):
+            getattr(Settings({name: text}), name)
+
+    def test_every_default_is_valid(self) -> None:
+        for setting in TABLE:
+            if setting.default is not None:
+                setting.parse(None)
+
+    def test_no_retry_is_an_empty_list(self) -> None:
+        assert Settings({"GATEWAY_RETRY_DELAYS_SECONDS": ""}).GATEWAY_RETRY_DELAYS_SECONDS == ()
+        assert Settings({}).GATEWAY_RETRY_DELAYS_SECONDS == (2, 10, 60, 300)
+
     @pytest.mark.parametrize(
         ("text", "networks"),
         [("", []), ("127.0.0.0/8", ["127.0.0.0/8"]), ("127.0.0.0/8,::1/128", ["127.0.0.0/8", "::1/128"])],
     )
-    def test_reads_local_networks(self, text: str, networks: list[str]) -> None:
-        settings = webhook_settings(Environment({"WEBHOOK_LOCAL_NETWORKS": text}))
-        assert [str(network) for network in settings.local_networks] == networks
+    def test_networks_are_read(self, text: str, networks: list[str]) -> None:
+        read = Settings({"WEBHOOK_LOCAL_NETWORKS": text}).WEBHOOK_LOCAL_NETWORKS
+        assert [str(network) for network in read] == networks
 
-    def test_knows_no_local_network_without_the_variable(self) -> None:
-        assert webhook_settings(Environment({})).local_networks == ()
+    def test_no_network_is_local_by_default(self) -> None:
+        assert Settings({}).WEBHOOK_LOCAL_NETWORKS == ()
 
-    @pytest.mark.parametrize("text", ["true", "127.0.0.1/8", "127.0.0.0/33"])
-    def test_names_the_variable_that_is_no_network(self, text: str) -> None:
-        with pytest.raises(SettingsInvalid, match="WEBHOOK_LOCAL_NETWORKS"):
-            webhook_settings(Environment({"WEBHOOK_LOCAL_NETWORKS": text}))
+
+class TestColdStart:
+    """An environment checks all that its function reads before the first piece of work."""
+
+    def test_names_the_first_setting_of_the_function_that_is_missing(self) -> None:
+        with pytest.raises(SettingsInvalid, match="ENVIRONMENT_NAME"):
+            Settings({"DATABASE_HOST": "db"}).ensure_valid("relay")
+
+    def test_asks_for_nothing_that_the_function_does_not_read(self) -> None:
+        Settings({"API_VERSION_ARN": "arn"}).ensure_valid("preflight")
+
+    def test_refuses_a_malformed_setting_that_only_later_work_would_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name, value in {
+            "POWERTOOLS_SERVICE_NAME": "preflight",
+            "API_VERSION_ARN": "",
+        }.items():
+            monkeypatch.setenv(name, value)
+        wiring.environment.cache_clear()
+        with pytest.raises(SettingsInvalid, match="API_VERSION_ARN"):
+            wiring.environment()
+        wiring.environment.cache_clear()

@@ -19,6 +19,7 @@ from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database
 from paybridge.payments.domain.events import process_payment_command
 from paybridge.rabbitmq.batch import Batch
+from paybridge.wiring import broker
 from paybridge.worker import queues
 from paybridge.worker.queues import QueueWork, work_queues
 
@@ -31,7 +32,7 @@ QUEUE = "payments.new"
 def wired(monkeypatch: pytest.MonkeyPatch, database_address: DatabaseAddress, vhost: Vhost) -> Iterator[None]:
     with closing(Database(database_address)) as database:
         monkeypatch.setattr(wiring, "database", lambda: database)
-        monkeypatch.setattr(wiring, "rabbitmq_url", lambda: vhost.amqp_url)
+        monkeypatch.setattr(broker, "rabbitmq_url", lambda: vhost.amqp_url)
         monkeypatch.setattr(queues, "REFUSED_PAUSE_SECONDS", 0.05)
         yield
 

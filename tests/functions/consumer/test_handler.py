@@ -19,7 +19,9 @@ from paybridge.core.errors import DatabaseUnavailable, MalformedMessage
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database
 from paybridge.payments.gateways.http import HttpGateway
-from paybridge.wiring.settings import Environment
+from paybridge.wiring import broker as broker_wiring
+from paybridge.wiring import payments as payments_wiring
+from paybridge.wiring.settings import Settings
 
 pytestmark = [pytest.mark.integration, pytest.mark.broker]
 
@@ -40,11 +42,10 @@ def database(database_address: DatabaseAddress) -> Iterator[Database]:
 def function(monkeypatch: pytest.MonkeyPatch, database: Database, gateway_url: str, vhost: Vhost) -> Iterator[None]:
     """Wires the function to the test's servers."""
     gateway = HttpGateway(gateway_url, 5)
-    configuration = wiring.gateway_settings(Environment({"GATEWAY_URL": gateway_url}))
     monkeypatch.setattr(wiring, "database", lambda: database)
-    monkeypatch.setattr(wiring, "gateway", lambda: gateway)
-    monkeypatch.setattr(wiring, "gateway_configuration", lambda: configuration)
-    monkeypatch.setattr(wiring, "rabbitmq_url", lambda: vhost.amqp_url)
+    monkeypatch.setattr(payments_wiring, "gateway", lambda: gateway)
+    monkeypatch.setattr(wiring, "environment", lambda: Settings({"GATEWAY_URL": gateway_url}))
+    monkeypatch.setattr(broker_wiring, "rabbitmq_url", lambda: vhost.amqp_url)
     yield
     wiring.run(gateway.close())
 
@@ -133,6 +134,6 @@ def test_no_dead_letter_is_lost_when_the_broker_does_not_take_it(
 ) -> None:
     from paybridge.core.errors import BrokerUnavailable
 
-    monkeypatch.setattr(wiring, "rabbitmq_url", lambda: "amqp://guest:guest@127.0.0.1:1/")
+    monkeypatch.setattr(broker_wiring, "rabbitmq_url", lambda: "amqp://guest:guest@127.0.0.1:1/")
     with pytest.raises(BrokerUnavailable):
         call(rmq_event("payments.new", [b"poison"]))

@@ -10,7 +10,9 @@ from paybridge import wiring
 from paybridge.core.errors import DatabaseUnavailable
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database
-from paybridge.wiring.settings import Environment
+from paybridge.runners import jobs as runner
+from paybridge.wiring import broker
+from paybridge.wiring.settings import Settings
 from tests.support.metrics import EmptyQueues
 
 pytestmark = pytest.mark.integration
@@ -33,8 +35,8 @@ def function(monkeypatch: pytest.MonkeyPatch, database_address: DatabaseAddress)
     """Wires the function to the test's database."""
     with closing(Database(database_address)) as database:
         monkeypatch.setattr(wiring, "database", lambda: database)
-        monkeypatch.setattr(wiring, "environment", lambda: Environment({"ENVIRONMENT_NAME": "test"}))
-        monkeypatch.setattr(wiring, "queue_depths", EmptyQueues)
+        monkeypatch.setattr(wiring, "environment", lambda: Settings({"ENVIRONMENT_NAME": "test"}))
+        monkeypatch.setattr(broker, "queue_depths", EmptyQueues)
         yield
 
 
@@ -52,7 +54,7 @@ class TestFailingJobs:
         def fail(*arguments: object) -> None:
             raise DatabaseUnavailable("gone for this one")
 
-        monkeypatch.setattr(jobs, "sweep_stuck", fail)
+        monkeypatch.setattr(runner, "sweep_stuck", fail)
         with pytest.raises(DatabaseUnavailable):
             call()
         (done,) = [vars(record) for record in caplog.records if record.message == "jobs done"]

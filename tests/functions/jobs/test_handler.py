@@ -21,7 +21,8 @@ from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.outbox import store as outbox
 from paybridge.rabbitmq.depths import AmqpQueueDepths
-from paybridge.wiring.settings import Environment
+from paybridge.wiring import broker
+from paybridge.wiring.settings import Settings
 from tests.support.metrics import EmptyQueues, metrics_of, of
 
 pytestmark = pytest.mark.integration
@@ -41,9 +42,9 @@ def clock(monkeypatch: pytest.MonkeyPatch, database: Database) -> MovableClock:
     clock = MovableClock()
     monkeypatch.setattr(wiring, "database", lambda: database)
     monkeypatch.setattr(wiring, "clock", lambda: clock)
-    monkeypatch.setattr(wiring, "queue_depths", EmptyQueues)
+    monkeypatch.setattr(broker, "queue_depths", EmptyQueues)
     variables = {"ENVIRONMENT_NAME": "test", "STUCK_AFTER_SECONDS": "60"}
-    monkeypatch.setattr(wiring, "environment", lambda: Environment(variables))
+    monkeypatch.setattr(wiring, "environment", lambda: Settings(variables))
     return clock
 
 
@@ -60,7 +61,7 @@ class TestMetrics:
         monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        monkeypatch.setattr(wiring, "queue_depths", lambda: AmqpQueueDepths(vhost.amqp_url))
+        monkeypatch.setattr(broker, "queue_depths", lambda: AmqpQueueDepths(vhost.amqp_url))
         database.run(PUBLISH_ALL)
         new_payment(database, new_merchant(database))
         asyncio.run(put(vhost.amqp_url, "payments.dead", b"x"))
@@ -87,7 +88,7 @@ class TestMetrics:
         monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        monkeypatch.setattr(wiring, "queue_depths", lambda: AmqpQueueDepths("amqp://guest:guest@127.0.0.1:1"))
+        monkeypatch.setattr(broker, "queue_depths", lambda: AmqpQueueDepths("amqp://guest:guest@127.0.0.1:1"))
         with pytest.raises(BrokerUnavailable):
             call()
         assert {name for name, _ in metrics_of(caplog.records)} == {"OutboxAge", "OutboxDue", "StuckPayments"}
@@ -101,7 +102,7 @@ class TestMetrics:
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         asyncio.run(delete_queue(vhost.amqp_url, "webhooks.retry"))
-        monkeypatch.setattr(wiring, "queue_depths", lambda: AmqpQueueDepths(vhost.amqp_url))
+        monkeypatch.setattr(broker, "queue_depths", lambda: AmqpQueueDepths(vhost.amqp_url))
         with pytest.raises(QueueMissing, match=r"no queue webhooks\.retry: apply"):
             call()
         queues = {dict(dimensions).get("Queue") for _, dimensions in metrics_of(caplog.records)}
@@ -136,7 +137,7 @@ class TestHandler:
         done = call()
         assert (done["swept_deliveries"], done["swept_events"]) == (0, 1)
         assert outbox_rows(database, payment_id)[-1]["routing_key"] == "webhooks.retry"
-        (line,) = [vars(record) for record in caplog.records if record.message == "sent lost events on"]
+        (line,) = [vars(record) for record in caplog.records if record.message == "re-queued lost events"]
         assert line["webhooks"] == [
             {"id": str(event.id), "payment_id": str(payment_id), "correlation_id": "card [digits]"}
         ]

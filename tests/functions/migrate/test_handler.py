@@ -22,7 +22,8 @@ from paybridge import wiring
 from paybridge.core.errors import DatabaseUnavailable, PaybridgeError, SecretUnavailable, Unavailable
 from paybridge.database.database import Database, Statement
 from paybridge.database.migrations import HEAD
-from paybridge.wiring.settings import Environment
+from paybridge.runners import migrate as runner
+from paybridge.wiring.settings import Settings
 
 pytestmark = pytest.mark.integration
 
@@ -82,7 +83,7 @@ def database(postgres_server: servers.Postgres, monkeypatch: pytest.MonkeyPatch)
     with closing(Database(servers.address_of(url))) as database:
         monkeypatch.setattr(wiring, "database", lambda *_: database)
         # No administrator: the role is there.
-        monkeypatch.setattr(wiring, "environment", lambda: Environment({"DATABASE_SECRET_ID": "functions"}))
+        monkeypatch.setattr(wiring, "environment", lambda: Settings({"DATABASE_SECRET_ID": "functions"}))
         yield database
     postgres_server.drop_database(url)
 
@@ -188,7 +189,7 @@ class TestCustomResource:
         def fail(*_: Any) -> None:
             raise RuntimeError("row 4111111111111111")
 
-        monkeypatch.setattr(migrate_function, "migrate_schema", fail)
+        monkeypatch.setattr(runner, "migrate_schema", fail)
         call(event(answers, "Create"))
         assert answers.bodies[0]["Reason"] == "RuntimeError; the log says where."
 
@@ -214,7 +215,7 @@ class TestCustomResource:
             raise DatabaseUnavailable("Cannot connect to the database at nowhere:5432.")
 
         monkeypatch.setattr("time.sleep", lambda _: None)
-        monkeypatch.setattr(migrate_function, "_migrate", fail)
+        monkeypatch.setattr(runner, "migrate", fail)
         call(event(answers, "Create"))
         assert answers.bodies[0]["Reason"] == "Cannot connect to the database at nowhere:5432."
 

@@ -16,7 +16,8 @@ from paybridge import wiring
 from paybridge.core.errors import BrokerUnavailable
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database
-from paybridge.wiring.settings import Environment
+from paybridge.runners import preflight as runner
+from paybridge.wiring.settings import Settings
 from preflight import handler as preflight
 
 VERSION = "arn:aws:lambda:eu-central-1:123456789012:function:paybridge-dev-api:7"
@@ -72,14 +73,14 @@ class Aws:
 def context(monkeypatch: pytest.MonkeyPatch) -> Context:
     context = Context()
     monkeypatch.setattr("time.sleep", context.sleep)
-    monkeypatch.setattr(wiring, "environment", lambda: Environment({"API_VERSION_ARN": VERSION}))
+    monkeypatch.setattr(wiring, "environment", lambda: Settings({"API_VERSION_ARN": VERSION}))
     return context
 
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
     aws = Aws()
-    monkeypatch.setattr(preflight, "_client", aws.clients.__getitem__)
+    monkeypatch.setattr(runner, "_client", aws.clients.__getitem__)
     yield aws
     for stub in aws.stubs.values():
         stub.assert_no_pending_responses()
@@ -109,7 +110,7 @@ class TestHandler:
             aws.answers(NOT_READY)
         aws.expects("Failed")
         call(context)
-        assert context.seconds >= preflight.RESERVE_SECONDS
+        assert context.seconds >= runner.RESERVE_SECONDS
 
     def test_a_version_that_cannot_even_start_may_not(self, aws: Aws, context: Context) -> None:
         for _ in range(15):
@@ -126,13 +127,13 @@ class TestHandler:
     def test_a_fault_of_the_hook_itself_is_a_failure(
         self, aws: Aws, context: Context, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(wiring, "environment", lambda: Environment({}))
+        monkeypatch.setattr(wiring, "environment", lambda: Settings({}))
         aws.expects("Failed")
         call(context)
 
     def test_the_client_waits_longer_than_the_api_may_take(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-        config = preflight._client.__wrapped__("lambda").meta.config
+        config = runner._client.__wrapped__("lambda").meta.config
         assert config.read_timeout > 29
         assert config.retries["total_max_attempts"] == 1
 
@@ -156,6 +157,6 @@ class TestRequest:
             database.close()
 
     def test_is_answered_200_when_ready_and_503_when_not(self, apis: tuple[ApiClient, ApiClient]) -> None:
-        ready, unready = (api._handler(preflight._readiness_request(), None) for api in apis)
+        ready, unready = (api._handler(runner._readiness_request(), None) for api in apis)
         assert (ready["statusCode"], json.loads(ready["body"])["status"]) == (200, "ready")
         assert unready["statusCode"] == 503

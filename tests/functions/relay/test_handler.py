@@ -13,7 +13,8 @@ from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.rabbitmq.publisher import open_publisher
 from paybridge.runners import relay as handling
-from paybridge.wiring.settings import Environment
+from paybridge.wiring import broker
+from paybridge.wiring.settings import Settings
 from relay import handler as relay
 from tests.support.metrics import metrics_of, of
 
@@ -37,13 +38,11 @@ class Context:
 @pytest.fixture
 def database(monkeypatch: pytest.MonkeyPatch, database_address: DatabaseAddress, vhost: Vhost) -> Iterator[Database]:
     """Wires the function to the test's database and broker."""
-    wiring.relay_configuration.cache_clear()
     with closing(Database(database_address)) as database:
         monkeypatch.setattr(wiring, "database", lambda: database)
-        monkeypatch.setattr(wiring, "open_publisher", lambda: open_publisher(vhost.amqp_url))
-        monkeypatch.setattr(wiring, "environment", lambda: Environment({"ENVIRONMENT_NAME": "test"}))
+        monkeypatch.setattr(broker, "open_publisher", lambda: open_publisher(vhost.amqp_url))
+        monkeypatch.setattr(wiring, "environment", lambda: Settings({"ENVIRONMENT_NAME": "test"}))
         yield database
-    wiring.relay_configuration.cache_clear()
 
 
 def call(seconds: float) -> dict[str, int]:

@@ -24,8 +24,9 @@ from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.webhooks.domain.address import LOOPBACK
 from paybridge.webhooks.http import HttpWebhookSender
+from paybridge.wiring import broker as broker_wiring
 from paybridge.wiring import webhooks as webhook_wiring
-from paybridge.wiring.settings import Environment, webhook_settings
+from paybridge.wiring.settings import Settings
 from webhooks import handler as webhooks
 
 pytestmark = [pytest.mark.integration, pytest.mark.broker]
@@ -53,10 +54,9 @@ def database(database_address: DatabaseAddress) -> Iterator[Database]:
 def function(monkeypatch: pytest.MonkeyPatch, database: Database, vhost: Vhost) -> Iterator[None]:
     """Wires the function to the test's servers."""
     sender = HttpWebhookSender(local_networks=LOOPBACK)
-    configuration = webhook_settings(Environment(SETTINGS))
     monkeypatch.setattr(wiring, "database", lambda: database)
-    monkeypatch.setattr(wiring, "webhook_configuration", lambda: configuration)
-    monkeypatch.setattr(wiring, "rabbitmq_url", lambda: vhost.amqp_url)
+    monkeypatch.setattr(wiring, "environment", lambda: Settings(SETTINGS))
+    monkeypatch.setattr(broker_wiring, "rabbitmq_url", lambda: vhost.amqp_url)
     monkeypatch.setattr(webhook_wiring, "sender", lambda: sender)
     yield
     wiring.run(sender.aclose())
@@ -174,7 +174,7 @@ class TestHandler:
         assert received(sink, event) == []
 
     def test_no_dead_letter_is_lost_when_the_broker_does_not_take_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(wiring, "rabbitmq_url", lambda: f"amqp://guest:guest@127.0.0.1:{free_port()}/")
+        monkeypatch.setattr(broker_wiring, "rabbitmq_url", lambda: f"amqp://guest:guest@127.0.0.1:{free_port()}/")
         with pytest.raises(BrokerUnavailable):
             call(rmq_event("webhooks", [b"poison"]))
 

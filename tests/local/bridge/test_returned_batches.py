@@ -29,6 +29,7 @@ from paybridge import wiring
 from paybridge.database.database import Database
 from paybridge.rabbitmq.batch import RETURNS_MAX
 from paybridge.runners import consumer as handling
+from paybridge.wiring import broker, payments
 from tests.support.template import ROOT
 
 pytestmark = [pytest.mark.integration, pytest.mark.broker]
@@ -137,8 +138,8 @@ def function(monkeypatch: pytest.MonkeyPatch, database: Database, vhost: Vhost) 
         return [1 // 0 for _ in orders]
 
     monkeypatch.setattr(wiring, "database", lambda: database)
-    monkeypatch.setattr(wiring, "rabbitmq_url", lambda: vhost.amqp_url)
-    monkeypatch.setattr(handling, "_services", lambda: None)
+    monkeypatch.setattr(broker, "rabbitmq_url", lambda: vhost.amqp_url)
+    monkeypatch.setattr(payments, "charge_services", lambda: None)
     monkeypatch.setattr(handling, "charge_payments", defect)
     return InProcess()
 

@@ -155,8 +155,8 @@ class TestPersonsReader:
 
     def test_says_of_a_warning_about_several_payments_what_it_is_about(self) -> None:
         webhooks = [{"id": "1", "payment_id": "2", "correlation_id": "3"}]
-        (line,) = read("JobsFunction", record(level="WARNING", message="sent lost events on", webhooks=webhooks))
-        assert line.endswith("WARNING sent lost events on: webhook 2  id=1")
+        (line,) = read("JobsFunction", record(level="WARNING", message="re-queued lost events", webhooks=webhooks))
+        assert line.endswith("WARNING re-queued lost events: webhook 2  id=1")
 
     @pytest.mark.parametrize("line", [METRICS, RELAYED, "", "START RequestId: 1 Version: $LATEST", "END RequestId: 1"])
     def test_leaves_out_metrics_and_what_reports_no_event(self, line: str) -> None:

@@ -8,6 +8,7 @@ PaybridgeError
 │   ├── BrokerUnavailable
 │   │   └── BrokerLoginRefused
 │   └── SecretUnavailable
+├── SettingsInvalid         a setting or a secret is missing or malformed; the message names it
 ├── QueueMissing            the broker lacks a queue of the topology
 ├── RotationRefused         a secret, a version or a login that is not to be rotated, with what to change
 ├── LockTimeout             another transaction holds the row for longer than we wait
@@ -53,6 +54,10 @@ class BrokerUnavailable(Unavailable):
 
 class BrokerLoginRefused(BrokerUnavailable):
     """The broker answers, and does not know the user, or not by this password."""
+
+
+class SettingsInvalid(PaybridgeError):
+    """A setting or a secret is missing or malformed; the message names it."""
 
 
 class QueueMissing(PaybridgeError):

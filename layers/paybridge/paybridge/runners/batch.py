@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from paybridge import wiring
 from paybridge.database.await_database import await_database
 from paybridge.observability.logging import logger
+from paybridge.wiring import broker
 
 if TYPE_CHECKING:
     from paybridge.rabbitmq.batch import Batch
@@ -32,7 +33,7 @@ async def run_batch(
     counts = await work(batch)
     if batch.poison:
         log.error("poison messages", extra={"reasons": [poison.reason for poison in batch.poison[:LOGGED_MAX]]})
-        await wiring.dead_letter(batch.poison)
+        await broker.dead_letter(batch.poison)
     return {"messages": len(batch.events), **counts, "poison": len(batch.poison)}
 
 

@@ -5,20 +5,17 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from paybridge import wiring
 from paybridge.core.events import PAYMENT_CREATED, PROCESS_PAYMENT, Event
 from paybridge.observability.logging import logger
 from paybridge.payments.charge import charge_payments
-from paybridge.payments.domain.circuit import CircuitPolicy
-from paybridge.payments.records import ChargeOrder, ChargeServices, PaymentResult
+from paybridge.payments.records import ChargeOrder, PaymentResult
 from paybridge.runners.batch import log_results, run_batch
+from paybridge.wiring import payments
 
 if TYPE_CHECKING:
     from paybridge.rabbitmq.batch import Batch
 
 HANDLED_TYPES = frozenset({PAYMENT_CREATED, PROCESS_PAYMENT})
-# On top of the gateway's deadline: the look-ups before and after the call. An older attempt's process is dead.
-LEASE_MARGIN_SECONDS = 6.0
 
 # The largest batch to take. The function's mapping in template.yaml has the same number.
 BATCH_MESSAGES = 1_000
@@ -36,16 +33,16 @@ async def handle(batch: Batch, database_patience_seconds: float) -> dict[str, in
 
 def prepare() -> None:
     """Read every setting that a batch needs, without connecting to anything; raises SettingsInvalid."""
-    _services()
+    payments.charge_services()
 
 
 async def close() -> None:
     """Close the connections to the gateway after the last batch."""
-    await wiring.gateway().close()
+    await payments.gateway().close()
 
 
 async def _charge(batch: Batch) -> dict[str, int]:
-    results = await charge_payments(_services(), [_order(received.event) for received in batch.events])
+    results = await charge_payments(payments.charge_services(), [_order(received.event) for received in batch.events])
     log_results("processed payments", "payments", [_logged(result) for result in results], messages=len(batch.events))
     for result in results:
         if result.error is not None:
@@ -59,19 +56,6 @@ def _logged(result: PaymentResult) -> dict[str, object]:
         "correlation_id": result.correlation_id,
         "outcome": result.outcome,
     }
-
-
-def _services() -> ChargeServices:
-    configuration = wiring.gateway_configuration()
-    return ChargeServices(
-        database=wiring.database(),
-        gateway=wiring.gateway(),
-        clock=wiring.clock(),
-        ids=wiring.ids(),
-        retry_delays_seconds=configuration.retry_delays_seconds,
-        lease_seconds=configuration.timeout_seconds + LEASE_MARGIN_SECONDS,
-        circuit_policy=CircuitPolicy(configuration.circuit_failure_threshold, configuration.circuit_cooldown_seconds),
-    )
 
 
 def _order(event: Event) -> ChargeOrder:

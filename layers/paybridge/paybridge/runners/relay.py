@@ -10,8 +10,9 @@ from paybridge import wiring
 from paybridge.core.errors import Unavailable
 from paybridge.observability.logging import logger
 from paybridge.observability.metrics import Metric, tell
-from paybridge.outbox.drain import Drain, Drained, drain_outbox
+from paybridge.outbox.drain import Drained, drain_outbox
 from paybridge.outbox.relay import Refusal, Relayed
+from paybridge.wiring.outbox import draining
 
 # CloudWatch's own step. A worker's drain lasts for days, and is to be seen meanwhile.
 TELL_EVERY_SECONDS = 60.0
@@ -52,20 +53,10 @@ class DrainLog:
 
 async def drain(remaining_seconds: Callable[[], float]) -> Drained:
     """Publishes what is due until `remaining_seconds` says 0, and tells how many rows it published."""
-    configuration = wiring.relay_configuration()
     observer = DrainLog(wiring.environment_name())
     telling = asyncio.create_task(_tell_every_minute(observer))
     try:
-        drained = await drain_outbox(
-            Drain(
-                database=wiring.database(),
-                open_publisher=wiring.open_publisher,
-                batch_rows=configuration.batch_rows,
-                idle_poll_seconds_max=configuration.idle_poll_seconds_max,
-                remaining_seconds=remaining_seconds,
-                observer=observer,
-            )
-        )
+        drained = await drain_outbox(draining(remaining_seconds, observer))
     finally:
         telling.cancel()
         await asyncio.wait({telling})

@@ -1,21 +1,63 @@
-"""The versions of one secret in AWS Secrets Manager, for its rotation."""
+"""AWS Secrets Manager: the one place that reads and writes secrets."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
-import boto3
 import orjson
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
-from paybridge.core.errors import RotationRefused, SecretUnavailable
+from paybridge.core.errors import RotationRefused, SecretUnavailable, SettingsInvalid
 from paybridge.secrets.ports import CURRENT, PENDING, Login
 
-# Four calls at most in a step, which together stay below the function's time.
-_CONFIG = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 3, "mode": "standard"})
-_MISSING = frozenset({"ResourceNotFoundException"})
+# A step of a rotation makes four calls at most. Together they stay below the function's time.
+CONNECT_SECONDS_MAX = 3
+READ_SECONDS_MAX = 5
+ATTEMPTS_MAX = 3
+
+
+class SecretMissing(SecretUnavailable):
+    """There is no such secret, or no such version of it."""
+
+
+class SecretsManager:
+    """A client, made on first use. Every method raises SecretUnavailable if Secrets Manager refuses or is down."""
+
+    def read_login(self, secret_id: str, stage: str) -> Login:
+        """Return the login at a stage of the secret. Raises SettingsInvalid if there is something else."""
+        return login_in(self.read(secret_id, VersionStage=stage))
+
+    def read(self, secret_id: str, **version: str) -> dict[str, Any]:
+        """Return the JSON of a version, which holds a login. Raises SecretMissing, or SettingsInvalid without one."""
+        text = self.call("get_secret_value", secret_id, **version).get("SecretString", "")
+        try:
+            content = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            content = None
+        if not isinstance(content, dict) or not {"username", "password"} <= content.keys():
+            raise SettingsInvalid(f"The secret {secret_id} needs a username and a password.")
+        return content
+
+    def call(self, operation: str, secret_id: str, **parameters: Any) -> dict[str, Any]:
+        """Return the answer of an operation on the secret. Raises SecretMissing if there is no such thing."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            answer: dict[str, Any] = getattr(self._client, operation)(SecretId=secret_id, **parameters)
+        except (BotoCoreError, ClientError) as error:
+            raise _unavailable(error) from error
+        return answer
+
+    @cached_property
+    def _client(self) -> Any:
+        # boto3 takes a tenth of a second to import, which functions without a secret can do without.
+        import boto3
+        from botocore.config import Config
+
+        retries = {"total_max_attempts": ATTEMPTS_MAX, "mode": "standard"}
+        config = Config(connect_timeout=CONNECT_SECONDS_MAX, read_timeout=READ_SECONDS_MAX, retries=retries)
+        return boto3.client("secretsmanager", config=config)
 
 
 class AwsSecretVersions:
@@ -23,11 +65,11 @@ class AwsSecretVersions:
 
     def __init__(self, secret_id: str) -> None:
         self._secret_id = secret_id
-        self._client = boto3.client("secretsmanager", config=_CONFIG)
+        self._secrets = SecretsManager()
 
     def stages(self) -> Mapping[str, list[str]]:
-        """The stages of each version by its id; raises RotationRefused when the secret does not rotate."""
-        described = self._call("describe_secret")
+        """Return the stages of each version by its id. Raises RotationRefused if the secret does not rotate."""
+        described = self._secrets.call("describe_secret", self._secret_id)
         if not described.get("RotationEnabled"):
             raise RotationRefused(
                 f"The secret {self._secret_id} is not set up to rotate: deploy with SecretRotationDays above 0."
@@ -36,55 +78,51 @@ class AwsSecretVersions:
         return stages
 
     def login_of(self, version: str) -> Login | None:
-        """The login in the version; None when it is empty, as a version is that RotateSecret has just made."""
+        """Return the login in the version, or None if it is empty, as a version is that RotateSecret just made."""
         content = self._content(version)
-        return None if content is None else Login(str(content["username"]), str(content["password"]))
+        return None if content is None else login_in(content)
 
     def keep_pending(self, version: str, login: Login) -> None:
-        """Keeps the login in the version at AWSPENDING; what else the current version holds stays beside it."""
-        [current] = [one for one, stages in self.stages().items() if CURRENT in stages]
-        content = {**(self._content(current) or {}), "username": login.username, "password": login.password}
-        self._call(
+        """Keep the login in the version at AWSPENDING, with everything else that the current version holds."""
+        content = {**(self._content(self._current()) or {}), "username": login.username, "password": login.password}
+        self._secrets.call(
             "put_secret_value",
+            self._secret_id,
             ClientRequestToken=version,
             SecretString=orjson.dumps(content).decode(),
             VersionStages=[PENDING],
         )
 
     def make_current(self, version: str) -> None:
-        """Moves AWSCURRENT to the version; AWSPREVIOUS and AWSPENDING are then Secrets Manager's own business."""
-        [current] = [one for one, stages in self.stages().items() if CURRENT in stages]
-        self._call(
+        """Move AWSCURRENT to the version. Secrets Manager then moves AWSPREVIOUS and AWSPENDING itself."""
+        self._secrets.call(
             "update_secret_version_stage",
+            self._secret_id,
             VersionStage=CURRENT,
             MoveToVersionId=version,
-            RemoveFromVersionId=current,
+            RemoveFromVersionId=self._current(),
         )
+
+    def _current(self) -> str:
+        [current] = [version for version, stages in self.stages().items() if CURRENT in stages]
+        return current
 
     def _content(self, version: str) -> dict[str, Any] | None:
         try:
-            text = self._client.get_secret_value(SecretId=self._secret_id, VersionId=version).get("SecretString", "")
-        except ClientError as error:
-            if error.response["Error"]["Code"] in _MISSING:
-                return None
-            raise self._unavailable(error) from error
-        except BotoCoreError as error:
-            raise self._unavailable(error) from error
-        try:
-            content = orjson.loads(text)
-        except orjson.JSONDecodeError:
-            content = None
-        if not isinstance(content, dict) or not {"username", "password"} <= content.keys():
-            raise RotationRefused(f"The secret {self._secret_id} needs a username and a password.")
-        return content
+            return self._secrets.read(self._secret_id, VersionId=version)
+        except SecretMissing:
+            return None
+        except SettingsInvalid as error:
+            raise RotationRefused(str(error)) from error
 
-    def _call(self, operation: str, **parameters: Any) -> dict[str, Any]:
-        try:
-            answer: dict[str, Any] = getattr(self._client, operation)(SecretId=self._secret_id, **parameters)
-        except (BotoCoreError, ClientError) as error:
-            raise self._unavailable(error) from error
-        return answer
 
-    def _unavailable(self, error: BotoCoreError | ClientError) -> SecretUnavailable:
-        # The text of these errors names the operation and the secret, never what is in it.
-        return SecretUnavailable(f"Secrets Manager refuses or is away: {error}")
+def login_in(content: Mapping[str, Any]) -> Login:
+    """Return the login in a secret's JSON."""
+    return Login(str(content["username"]), str(content["password"]))
+
+
+def _unavailable(error: Exception) -> SecretUnavailable:
+    code = getattr(error, "response", {}).get("Error", {}).get("Code")
+    kind = SecretMissing if code == "ResourceNotFoundException" else SecretUnavailable
+    # The text of these errors names the operation and the secret, never what is in it.
+    return kind(f"Secrets Manager refuses or is down: {error}")

@@ -1,4 +1,4 @@
-"""What the API function is made of: its part of the composition root."""
+"""The API's part of the composition root."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from paybridge.operations.readiness import BrokerProbe
 from paybridge.rabbitmq.probe import AmqpProbe
 from paybridge.webhooks.domain.address import IpNetwork
 
-# A caller waits for 29 s at most: a database that has gone silent must leave time for an honest 503.
+# A caller waits for 29 s at most. A database that hangs must leave time for an honest 503.
 STATEMENT_SECONDS_MAX = 6.0
-# Of the 50 environments that the template reserves by default: the others are left to those who post payments.
-WAITS_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +30,14 @@ class ApiServices:
 
 
 def api_services() -> ApiServices:
-    """The services of this environment; opens no connection yet."""
+    """Return the services of this environment. Connects to nothing. Raises SettingsInvalid."""
+    settings = wiring.environment()
     return ApiServices(
         database=wiring.database(STATEMENT_SECONDS_MAX),
         clock=wiring.clock(),
         ids=wiring.ids(),
         # The probe greets the broker and never logs in, so it needs the address and no secret.
-        broker=AmqpProbe(wiring.environment().text("BROKER_URL")),
-        local_webhook_networks=wiring.webhook_configuration().local_networks,
-        waits_max=wiring.environment().integer("API_WAITS_MAX", WAITS_MAX),
+        broker=AmqpProbe(settings.BROKER_URL),
+        local_webhook_networks=settings.WEBHOOK_LOCAL_NETWORKS,
+        waits_max=settings.API_WAITS_MAX,
     )

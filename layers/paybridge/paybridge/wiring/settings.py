@@ -1,277 +1,219 @@
-"""Every setting, read from the environment once, at cold start, and checked there."""
+"""Every setting of the functions, in one table.
+
+The rest of `wiring` takes its values from here, and nothing else in the product reads the environment. The template,
+`docs/operators/settings.md` and the functions are held to this table by `tests/architecture/test_settings_agree.py`.
+"""
 
 from __future__ import annotations
 
 import os
-import re
-import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
-from typing import Any, Final
+from typing import Any, Generic, Self, TypeVar, overload
 
-import orjson
-
-from paybridge.core.errors import PaybridgeError, SecretUnavailable
-from paybridge.database.connecting import DatabaseAddress
-from paybridge.secrets.ports import CURRENT, PENDING
+from paybridge.core.errors import SettingsInvalid
 from paybridge.webhooks.domain.address import IpNetwork
 
-# Of instances and clusters; a proxy's name has `.proxy-` in it, and a certificate that every machine trusts.
-_RDS_ENDPOINT = re.compile(r"^(?!.*\.proxy-).*\.rds\.(.+\.)?amazonaws\.com")
-
-DATABASE_LOGIN: Final = "DATABASE_SECRET_ID"
-BROKER_LOGIN: Final = "BROKER_SECRET_ID"
+Value = TypeVar("Value")
 
 
-class SettingsInvalid(PaybridgeError):
-    """A setting is missing or cannot be read; the message names the variable."""
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[Value]):
+    """The type of a setting. `parse` raises ValueError for text that is not `noun`."""
+
+    noun: str
+    parse: Callable[[str], Value]
+    # An empty variable is a value, such as no retry. For other kinds it means the default.
+    takes_empty: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GatewaySettings:
-    """Where the payment gateway is and how patiently it is asked."""
+class Setting(Generic[Value]):
+    """One row of the table. Read it as an attribute of `Settings`; without a default the variable must be set."""
 
-    url: str
-    timeout_seconds: float
-    # Waits between the tries of one charge; one more try than waits.
-    retry_delays_seconds: tuple[float, ...]
-    circuit_failure_threshold: int
-    circuit_cooldown_seconds: float
+    name: str
+
+    def __init__(
+        self, kind: Kind[Value], default: str | None, unit: str, readers: frozenset[str], meaning: str
+    ) -> None:
+        self.kind = kind
+        self.default = default
+        self.unit = unit
+        self.readers = readers
+        self.meaning = meaning
+
+    def __set_name__(self, owner: type[Any], name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, settings: None, owner: type[Any]) -> Self: ...
+    @overload
+    def __get__(self, settings: Settings, owner: type[Any]) -> Value: ...
+    def __get__(self, settings: Settings | None, owner: type[Any]) -> Self | Value:
+        return self if settings is None else settings.value(self)
+
+    def parse(self, text: str | None) -> Value:
+        """Return the value of a variable with this text, None if it is not set. Raises SettingsInvalid."""
+        if text is None or (not text and not self.kind.takes_empty):
+            text = self.default
+        if text is None:
+            raise SettingsInvalid(f"The environment variable {self.name} is not set.")
+        try:
+            return self.kind.parse(text)
+        except ValueError as error:
+            raise SettingsInvalid(f"{self.name} must be {self.kind.noun}, not {text!r}.") from error
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WebhookSettings:
-    """How webhooks are delivered."""
-
-    # Waits between the attempts of one delivery; one more attempt than waits.
-    retry_delays_seconds: tuple[float, ...]
-    timeout_seconds: float
-    fast_timeout_seconds: float
-    # Whose addresses webhooks may go to beside public ones, by plain http and on any port.
-    local_networks: tuple[IpNetwork, ...]
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError(text)
+    return value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RelaySettings:
-    """How the outbox is drained."""
+def _whole(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError(text)
+    return value
 
-    batch_rows: int
-    idle_poll_seconds_max: float
+
+def _broker_url(text: str) -> str:
+    url = text.rstrip("/")
+    if "/" in url.partition("://")[2]:
+        raise ValueError(text)
+    return url
 
 
-class Environment:
-    """Reads typed values from the environment; raises SettingsInvalid with the variable's name."""
+def _tls_mode(text: str) -> str:
+    if text not in {"verify-full", "disable"}:
+        raise ValueError(text)
+    return text
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+TEXT = Kind("text", str)
+COUNT = Kind("a whole number above 0", _whole)
+SECONDS = Kind("a number above 0", _positive)
+SECONDS_LIST = Kind(
+    "numbers above 0, separated by commas", lambda text: tuple(map(_positive, _parts(text))), takes_empty=True
+)
+NETWORKS: Kind[tuple[IpNetwork, ...]] = Kind(
+    "networks separated by commas", lambda text: tuple(map(ip_network, _parts(text))), takes_empty=True
+)
+URL = Kind("a URL", lambda text: text.rstrip("/"))
+# The queue mappings take the virtual host from a parameter too, and a second place could contradict it.
+BROKER = Kind("a URL that ends with the port (BROKER_VIRTUAL_HOST names the virtual host)", _broker_url)
+TLS_MODE = Kind("verify-full or disable", _tls_mode)
+
+# Who reads a setting, by folder in `functions/`.
+EVERY = frozenset({"every function"})
+DATABASE = frozenset({"api", "consumer", "jobs", "migrate", "operate", "relay", "rotate", "webhooks"})
+BROKER_USERS = frozenset({"consumer", "jobs", "relay", "rotate", "webhooks"})
+
+WEBHOOK_RETRIES = "5,300,1800,7200,18000,36000,86400"
+
+
+def by(*functions: str) -> frozenset[str]:
+    """Return the readers of a setting."""
+    return frozenset(functions)
+
+
+class Settings:
+    """The settings of one environment. Reading a value raises SettingsInvalid, which names the variable."""
+
+    ENVIRONMENT_NAME = Setting(
+        TEXT, None, "", by("jobs", "relay"), "Name of the deployment, a dimension of each metric."
+    )
+    POWERTOOLS_SERVICE_NAME = Setting(
+        TEXT, "paybridge", "", EVERY, "Name of the function, in its log and its database session."
+    )
+    POWERTOOLS_LOG_LEVEL = Setting(TEXT, "INFO", "", EVERY, "Least severe level that is logged. Powertools reads it.")
+
+    DATABASE_HOST = Setting(TEXT, None, "", DATABASE, "Host of PostgreSQL or of its proxy.")
+    DATABASE_PORT = Setting(COUNT, "5432", "", DATABASE, "Port of PostgreSQL.")
+    DATABASE_NAME = Setting(TEXT, "paybridge", "", DATABASE, "Name of the database.")
+    DATABASE_SECRET_ID = Setting(TEXT, None, "", DATABASE, "Secret that holds the functions' login to the database.")
+    DATABASE_ADMIN_SECRET_ID = Setting(
+        TEXT, "", "", by("migrate"), "Secret of the administrator, who creates the functions' role."
+    )
+    DATABASE_TLS = Setting(TLS_MODE, "verify-full", "", DATABASE, "Whether connections to the database are encrypted.")
+    DATABASE_TLS_CA_FILE = Setting(TEXT, "", "", DATABASE, "Certificate authorities in PEM, needed for verify-full.")
+
+    BROKER_URL = Setting(BROKER, None, "", BROKER_USERS | by("api"), "AMQP URL of RabbitMQ, without a login.")
+    BROKER_VIRTUAL_HOST = Setting(TEXT, "/", "", BROKER_USERS, "Virtual host of the queues.")
+    BROKER_SECRET_ID = Setting(TEXT, None, "", BROKER_USERS, "Secret that holds the functions' login to the broker.")
+    BROKER_MANAGEMENT_URL = Setting(URL, None, "", by("rotate"), "URL of RabbitMQ's management API.")
+    BROKER_ADMIN_SECRET_ID = Setting(
+        TEXT, None, "", by("rotate"), "Secret of the administrator, who changes passwords."
+    )
+
+    GATEWAY_URL = Setting(URL, None, "", by("consumer"), "Base URL of the payment gateway.")
+    GATEWAY_TIMEOUT_SECONDS = Setting(SECONDS, "6", "s", by("consumer"), "Time limit of a gateway call.")
+    GATEWAY_RETRY_DELAYS_SECONDS = Setting(
+        SECONDS_LIST, "2,10,60,300", "s", by("consumer"), "Waits between the attempts of one charge."
+    )
+    CIRCUIT_FAILURE_THRESHOLD = Setting(
+        COUNT, "20", "failures", by("consumer"), "Failures in a row that open the circuit."
+    )
+    CIRCUIT_COOLDOWN_SECONDS = Setting(
+        SECONDS, "30", "s", by("consumer"), "Time until an open circuit lets a trial call through."
+    )
+    PAYMENT_SHARDS = Setting(
+        COUNT, "1", "queues", by("consumer", "jobs"), "Shards of the queue payments.new. 1 is the queue itself."
+    )
+
+    WEBHOOK_RETRY_DELAYS_SECONDS = Setting(
+        SECONDS_LIST, WEBHOOK_RETRIES, "s", by("webhooks"), "Waits between the attempts of one delivery."
+    )
+    WEBHOOK_TIMEOUT_SECONDS = Setting(SECONDS, "15", "s", by("webhooks"), "Time limit of an attempt in the slow lane.")
+    WEBHOOK_FAST_TIMEOUT_SECONDS = Setting(
+        SECONDS, "3", "s", by("webhooks"), "Time limit of an attempt in the fast lane."
+    )
+    WEBHOOK_LOCAL_NETWORKS = Setting(
+        NETWORKS, "", "", by("api", "webhooks"), "Private networks that webhooks may go to, by plain HTTP."
+    )
+
+    RELAY_BATCH_ROWS = Setting(COUNT, "500", "rows", by("relay"), "Largest batch that the relay claims.")
+    RELAY_IDLE_POLL_SECONDS_MAX = Setting(
+        SECONDS, "2", "s", by("relay"), "Longest wait between two looks into an empty outbox."
+    )
+
+    STUCK_AFTER_SECONDS = Setting(
+        SECONDS, "300", "s", by("jobs"), "Time after which an open payment counts as stalled."
+    )
+    API_WAITS_MAX = Setting(
+        COUNT, "20", "requests", by("api"), "Requests that may wait for an outcome at the same time."
+    )
+    API_VERSION_ARN = Setting(
+        TEXT, None, "", by("preflight"), "New version of the API, to be asked whether it is ready."
+    )
 
     def __init__(self, variables: Mapping[str, str] | None = None) -> None:
+        """Take the variables of the process unless others are given. Nothing is checked until it is read."""
         self._variables = os.environ if variables is None else variables
+        self._values: dict[str, Any] = {}
 
-    def text(self, name: str, default: str | None = None) -> str:
-        """The variable's text, or the default where there is one."""
-        value = self._variables.get(name) or default
-        if value is None:
-            raise SettingsInvalid(f"The environment variable {name} is not set.")
+    def value(self, setting: Setting[Value]) -> Value:
+        """Return the value of a setting, parsed on first use."""
+        if setting.name not in self._values:
+            self._values[setting.name] = setting.parse(self._variables.get(setting.name))
+        value: Value = self._values[setting.name]
         return value
 
-    def integer(self, name: str, default: int | None = None) -> int:
-        """The variable as a whole number ≥ 1."""
-        return int(self._number(name, default, int))
-
-    def seconds(self, name: str, default: float | None = None) -> float:
-        """The variable as a number of seconds > 0."""
-        return self._number(name, default, float)
-
-    def seconds_list(self, name: str, default: str) -> tuple[float, ...]:
-        """The variable as seconds with commas between them, such as `1,2,4`; may be empty for no retry."""
-        text = self._variables.get(name, default)
-        try:
-            values = tuple(float(part) for part in text.split(",") if part.strip())
-        except ValueError as error:
-            raise SettingsInvalid(f"{name} must be seconds with commas between them, not {text!r}.") from error
-        if any(value <= 0 for value in values):
-            raise SettingsInvalid(f"{name} must hold positive seconds, not {text!r}.")
-        return values
-
-    def networks(self, name: str) -> tuple[IpNetwork, ...]:
-        """The variable as networks with commas between them, such as `127.0.0.0/8,::1/128`; none when it is empty."""
-        text = self._variables.get(name, "")
-        try:
-            return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
-        except ValueError as error:
-            raise SettingsInvalid(f"{name} must be networks with commas between them, not {text!r}.") from error
-
-    def _number(self, name: str, default: float | None, kind: type[int] | type[float]) -> float:
-        text = self._variables.get(name)
-        if not text:
-            if default is None:
-                raise SettingsInvalid(f"The environment variable {name} is not set.")
-            return default
-        try:
-            value = kind(text)
-        except ValueError as error:
-            raise SettingsInvalid(f"{name} must be a number, not {text!r}.") from error
-        if not 0 < value < float("inf"):
-            raise SettingsInvalid(f"{name} must be positive, not {text!r}.")
-        return value
+    def ensure_valid(self, function: str) -> None:
+        """Read every setting of the function. Raises SettingsInvalid for the first that is missing or malformed."""
+        for setting in TABLE:
+            if function in setting.readers:
+                self.value(setting)
 
 
-def gateway_settings(environment: Environment) -> GatewaySettings:
-    """The gateway's part of the environment."""
-    return GatewaySettings(
-        url=environment.text("GATEWAY_URL").rstrip("/"),
-        timeout_seconds=environment.seconds("GATEWAY_TIMEOUT_SECONDS", 6),
-        retry_delays_seconds=environment.seconds_list("GATEWAY_RETRY_DELAYS_SECONDS", "2,10,60,300"),
-        circuit_failure_threshold=environment.integer("CIRCUIT_FAILURE_THRESHOLD", 20),
-        circuit_cooldown_seconds=environment.seconds("CIRCUIT_COOLDOWN_SECONDS", 30),
-    )
-
-
-def webhook_settings(environment: Environment) -> WebhookSettings:
-    """The webhooks' part of the environment."""
-    return WebhookSettings(
-        retry_delays_seconds=environment.seconds_list(
-            "WEBHOOK_RETRY_DELAYS_SECONDS", "5,300,1800,7200,18000,36000,86400"
-        ),
-        timeout_seconds=environment.seconds("WEBHOOK_TIMEOUT_SECONDS", 15),
-        fast_timeout_seconds=environment.seconds("WEBHOOK_FAST_TIMEOUT_SECONDS", 3),
-        local_networks=environment.networks("WEBHOOK_LOCAL_NETWORKS"),
-    )
-
-
-def relay_settings(environment: Environment) -> RelaySettings:
-    """The relay's part of the environment."""
-    return RelaySettings(
-        batch_rows=environment.integer("RELAY_BATCH_ROWS", 500),
-        idle_poll_seconds_max=environment.seconds("RELAY_IDLE_POLL_SECONDS_MAX", 2),
-    )
+TABLE: tuple[Setting[Any], ...] = tuple(row for row in vars(Settings).values() if isinstance(row, Setting))
 
 
 def name_process(name: str) -> None:
-    """Names this process in its log lines and its database session, unless POWERTOOLS_SERVICE_NAME does."""
+    """Set the name of this process in its log and its database session, unless POWERTOOLS_SERVICE_NAME is set."""
     os.environ.setdefault("POWERTOOLS_SERVICE_NAME", name)
-
-
-def database_address(environment: Environment, secrets: SecretReader) -> DatabaseAddress:
-    """Where the database is; the login comes from Secrets Manager."""
-    return login_address(environment, secrets.read(environment.text(DATABASE_LOGIN)))
-
-
-def login_address(environment: Environment, login: Mapping[str, str]) -> DatabaseAddress:
-    """Where the database is, with this login."""
-    return DatabaseAddress(
-        host=environment.text("DATABASE_HOST"),
-        port=environment.integer("DATABASE_PORT", 5432),
-        name=environment.text("DATABASE_NAME", "paybridge"),
-        user=login["username"],
-        password=login["password"],
-        tls=_tls_context(environment),
-    )
-
-
-def renewed_database_addresses(
-    environment: Environment, secrets: SecretReader, secret_id: str
-) -> Iterator[DatabaseAddress]:
-    """The addresses to try once the login in this secret is refused: see `SecretReader.read_again`."""
-    for login in secrets.read_again(secret_id):
-        yield login_address(environment, login)
-
-
-def broker_url(environment: Environment, secrets: SecretReader) -> str:
-    """The broker's AMQP URL with the virtual host and the login from Secrets Manager put in."""
-    return broker_url_with(environment, secrets.read(environment.text(BROKER_LOGIN)))
-
-
-def broker_url_with(environment: Environment, login: Mapping[str, str]) -> str:
-    """The broker's AMQP URL with the virtual host and this login put in."""
-    from urllib.parse import quote
-
-    scheme, _, place = environment.text("BROKER_URL").rstrip("/").partition("://")
-    if "/" in place:
-        # The mappings take it from the same parameter, and a second place could contradict it.
-        raise SettingsInvalid("BROKER_URL must end with the port: BROKER_VIRTUAL_HOST names the virtual host.")
-    vhost = environment.text("BROKER_VIRTUAL_HOST", "/")
-    path = "" if vhost == "/" else f"/{quote(vhost, safe='')}"
-    return f"{scheme}://{quote(login['username'], safe='')}:{quote(login['password'], safe='')}@{place}{path}"
-
-
-def renewed_broker_urls(environment: Environment, secrets: SecretReader) -> Iterator[str]:
-    """The URLs to try once a login is refused: see `SecretReader.read_again`."""
-    for _ in secrets.read_again(environment.text(BROKER_LOGIN)):
-        yield broker_url(environment, secrets)
-
-
-class SecretReader:
-    """Reads JSON secrets from Secrets Manager, once per environment and whenever a login is refused."""
-
-    def __init__(self) -> None:
-        self._cache: dict[str, dict[str, str]] = {}
-
-    def read(self, secret_id: str) -> dict[str, str]:
-        """The secret's JSON object, as it was last handed out.
-
-        Raises SettingsInvalid when it is no object with a username and a password, SecretUnavailable without an answer.
-        """
-        if secret_id not in self._cache:
-            self._cache[secret_id] = self._fetch(secret_id, CURRENT)
-        return self._cache[secret_id]
-
-    def read_again(self, secret_id: str) -> Iterator[dict[str, str]]:
-        """What the secret holds now, then what a rotation that is under way is about to put there; from then on `read`.
-
-        Raises SettingsInvalid and SecretUnavailable as `read` does.
-        """
-        current = self._cache[secret_id] = self._fetch(secret_id, CURRENT)
-        yield current
-        try:
-            pending = self._fetch(secret_id, PENDING)
-        except SecretUnavailable:
-            return  # No rotation is under way: the refusal stands.
-        if pending != current:
-            self._cache[secret_id] = pending
-            yield pending
-
-    def _fetch(self, secret_id: str, stage: str) -> dict[str, str]:
-        from aws_lambda_powertools.utilities import parameters
-        from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
-
-        try:
-            # Powertools would keep it for some seconds, whichever stage it is of.
-            text = parameters.get_secret(secret_id, max_age=0, VersionStage=stage)
-        except GetParameterError as error:
-            raise SecretUnavailable(f"Cannot read the secret {secret_id}.") from error
-        return login_of(secret_id, text)
-
-
-def login_of(secret_id: str, text: str | bytes) -> dict[str, str]:
-    """The secret's JSON; raises SettingsInvalid unless it is an object with a username and a password."""
-    try:
-        secret: Any = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        secret = None
-    if not isinstance(secret, dict) or not {"username", "password"} <= secret.keys():
-        raise SettingsInvalid(f"The secret {secret_id} needs a username and a password.")
-    return secret
-
-
-def _tls_context(environment: Environment) -> ssl.SSLContext | None:
-    mode = environment.text("DATABASE_TLS", "verify-full")
-    if mode == "disable":
-        return None
-    if mode != "verify-full":
-        raise SettingsInvalid(f"DATABASE_TLS must be verify-full or disable, not {mode!r}.")
-    file = environment.text("DATABASE_TLS_CA_FILE")
-    try:
-        # The default context verifies the chain and the host name.
-        context = ssl.create_default_context(cafile=file)
-    except (OSError, ssl.SSLError) as error:
-        raise SettingsInvalid(f"DATABASE_TLS_CA_FILE names {file}, which holds no certificates in PEM.") from error
-    if _RDS_ENDPOINT.search(environment.text("DATABASE_HOST")) and not _trusts_rds(context):
-        raise SettingsInvalid(
-            f"DATABASE_HOST is an endpoint of RDS itself, whose authorities are not in {file}: use RDS Proxy, or name "
-            "Amazon's RDS bundle in DATABASE_TLS_CA_FILE (docs/developers/architecture.md, Deployment)."
-        )
-    return context
-
-
-def _trusts_rds(context: ssl.SSLContext) -> bool:
-    return any("Amazon RDS" in str(authority["subject"]) for authority in context.get_ca_certs())

@@ -9,10 +9,9 @@ import signal
 from typing import TYPE_CHECKING, Protocol
 
 from paybridge import wiring
-from paybridge.core.errors import Unavailable
+from paybridge.core.errors import SettingsInvalid, Unavailable
 from paybridge.observability.logging import logger
 from paybridge.observability.stack import frames_of
-from paybridge.wiring.settings import SettingsInvalid
 from paybridge.worker.assignments import CONSUMER, RELAY, Assignment
 from paybridge.worker.queues import QueueWork, work_queues
 

@@ -24,6 +24,7 @@ from paybridge.core.retry import backoff_seconds
 from paybridge.database.await_database import await_database
 from paybridge.observability.logging import logger
 from paybridge.observability.stack import frames_of
+from paybridge.wiring import broker
 
 if TYPE_CHECKING:
     from paybridge.rabbitmq.batch import Batch
@@ -61,7 +62,7 @@ async def work_queues(work: QueueWork, stopping: asyncio.Event) -> None:
         began = time.monotonic()
         try:
             await asyncio.to_thread(await_database, wiring.database(), START_PATIENCE_SECONDS)
-            async with wiring.subscribe(work.queues, work.batch_messages) as subscription:
+            async with broker.subscribe(work.queues, work.batch_messages) as subscription:
                 log.info("worker ready", extra={"queues": work.queues})
                 await _serve(work, subscription, stopping)
         except (Unavailable, LockTimeout) as error:
@@ -118,7 +119,7 @@ async def _work_one_by_one(work: QueueWork, subscription: Subscription, messages
 
 
 async def _handle(work: QueueWork, messages: Sequence[Taken]) -> None:
-    await work.handle(wiring.batch_of(messages, work.known_types), PATIENCE_SECONDS)
+    await work.handle(broker.batch_of(messages, work.known_types), PATIENCE_SECONDS)
 
 
 def _log_failure(what: str, messages: Sequence[Taken], error: Exception) -> None:

@@ -1,0 +1,115 @@
+"""Run the jobs of each minute: partitions, sweeps and the metrics that only we can measure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from paybridge import wiring
+from paybridge.core.errors import PaybridgeError, QueueMissing
+from paybridge.observability.logging import logger
+from paybridge.observability.metrics import Metric, tell
+from paybridge.observability.redaction import loggable
+from paybridge.operations.extend_partitions import extend_partitions
+from paybridge.operations.measure import measure_database, measure_queues
+from paybridge.outbox.queues import DEAD_LETTER_QUEUE
+from paybridge.payments.expire_answers import expire_answers
+from paybridge.payments.sweep import sweep_stuck
+from paybridge.runners.batch import LOGGED_MAX
+from paybridge.webhooks.sweep import Swept, sweep_webhooks
+from paybridge.wiring import broker, operations
+
+log = logger()
+
+
+def run_jobs() -> dict[str, int]:
+    """Run every job and return their counts. Each job may run twice, also at the same time.
+
+    A job that fails does not stop the others. The first failure is raised at the end, for the alarm.
+    """
+    # Room for new payments comes first: nothing else is as bad to miss. Stalled payments are counted before they are
+    # re-queued. The broker comes last, because it takes seconds to notice that it is down.
+    jobs = (
+        _extend_partitions,
+        _measure_database,
+        _sweep_payments,
+        _sweep_webhooks,
+        _expire_answers,
+        _measure_queues,
+    )
+    counts: dict[str, int] = {}
+    failures: list[PaybridgeError] = []
+    for job in jobs:
+        try:
+            counts |= job()
+        except PaybridgeError as error:
+            reason = {"job": job.__name__.lstrip("_"), "reason": str(error)}
+            log.error("a job failed", extra=reason)  # noqa: TRY400 - the reason is enough, without a traceback
+            failures.append(error)
+    log.info("jobs done", extra=counts)
+    if failures:
+        raise failures[0]
+    return counts
+
+
+def _extend_partitions() -> dict[str, int]:
+    return {"new_partitions": extend_partitions(wiring.database())}
+
+
+def _measure_database() -> dict[str, int]:
+    figures = measure_database(wiring.database(), wiring.clock(), operations.stalled_after_seconds())
+    values = {
+        Metric.OUTBOX_AGE: figures.outbox_age_seconds,
+        Metric.OUTBOX_DUE: figures.outbox_due,
+        Metric.STUCK_PAYMENTS: figures.stuck_payments,
+    }
+    tell(log, wiring.environment_name(), values)
+    return {"outbox_due": figures.outbox_due, "stuck_payments": figures.stuck_payments}
+
+
+def _measure_queues() -> dict[str, int]:
+    figures = wiring.run(measure_queues(broker.queue_depths(), operations.queues()))
+    for queue, depth in figures.depths.items():
+        tell(log, wiring.environment_name(), {Metric.QUEUE_DEPTH: depth}, Queue=queue)
+    if figures.missing:
+        raise QueueMissing(f"The broker has no queue {', '.join(figures.missing)}: apply infra/terraform/topology.")
+    return {"queued": sum(figures.depths.values()), "dead_letters": figures.depths[DEAD_LETTER_QUEUE]}
+
+
+def _expire_answers() -> dict[str, int]:
+    return {"expired_answers": expire_answers(wiring.database(), wiring.clock())}
+
+
+def _sweep_payments() -> dict[str, int]:
+    swept = sweep_stuck(wiring.database(), wiring.clock(), wiring.ids(), operations.stalled_after_seconds())
+    for payment in swept:
+        log.warning(
+            "re-queued a stalled payment",
+            extra={
+                "payment_id": str(payment.id),
+                "status": payment.status,
+                "attempts": payment.attempts,
+                "correlation_id": payment.correlation_id,
+            },
+        )
+    return {"swept": len(swept)}
+
+
+def _sweep_webhooks() -> dict[str, int]:
+    seconds = operations.stalled_after_seconds()
+    webhooks = sweep_webhooks(wiring.database(), wiring.clock(), wiring.ids(), seconds)
+    _log_webhooks("re-queued stalled webhooks", webhooks.deliveries)
+    _log_webhooks("re-queued lost events", webhooks.events)
+    return {"swept_deliveries": len(webhooks.deliveries), "swept_events": len(webhooks.events)}
+
+
+def _log_webhooks(message: str, found: Sequence[Swept]) -> None:
+    for start in range(0, len(found), LOGGED_MAX):
+        webhooks = [
+            {
+                "id": str(swept.id),
+                "payment_id": str(swept.payment_id),
+                "correlation_id": loggable(swept.correlation_id),
+            }
+            for swept in found[start : start + LOGGED_MAX]
+        ]
+        log.warning(message, extra={"webhooks": webhooks})

@@ -1,0 +1,34 @@
+"""The consumer's part of the composition root."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from paybridge import wiring
+from paybridge.payments.domain.circuit import CircuitPolicy
+from paybridge.payments.gateways.http import HttpGateway
+from paybridge.payments.records import ChargeServices
+
+# On top of the gateway's deadline: the look-ups before and after the call. An older attempt's process is dead.
+LEASE_MARGIN_SECONDS = 6.0
+
+
+@cache
+def gateway() -> HttpGateway:
+    """Return the payment gateway. Use it only in coroutines given to `wiring.run`."""
+    settings = wiring.environment()
+    return HttpGateway(settings.GATEWAY_URL, settings.GATEWAY_TIMEOUT_SECONDS)
+
+
+def charge_services() -> ChargeServices:
+    """Return what charging a batch needs. Connects to nothing. Raises SettingsInvalid."""
+    settings = wiring.environment()
+    return ChargeServices(
+        database=wiring.database(),
+        gateway=gateway(),
+        clock=wiring.clock(),
+        ids=wiring.ids(),
+        retry_delays_seconds=settings.GATEWAY_RETRY_DELAYS_SECONDS,
+        lease_seconds=settings.GATEWAY_TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS,
+        circuit_policy=CircuitPolicy(settings.CIRCUIT_FAILURE_THRESHOLD, settings.CIRCUIT_COOLDOWN_SECONDS),
+    )
