@@ -16,7 +16,7 @@ from local.errors import LocalError
 from local.servers.progress import use_utf8
 from local.settings import PROJECT
 
-DOCUMENT = PROJECT / "docs" / "performance.md"
+DOCUMENT = PROJECT / "docs" / "developers" / "performance.md"
 CHARTS = "charts"
 BEGIN, END = "<!-- figures: written by `make bench-docs` -->", "<!-- end of figures -->"
 _BLOCK = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
