@@ -1,4 +1,4 @@
-"""`python -m local.gateway --port P --log FILE`: run the simulated gateway until it is told to stop."""
+"""`python -m local.gateway --port P --log FILE`: run the simulated gateway until SIGTERM or SIGINT."""
 
 import argparse
 import asyncio
@@ -15,7 +15,7 @@ from local.http.lean import LeanServer, loop_factory
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="local.gateway", description="A simulated payment gateway.")
+    parser = argparse.ArgumentParser(prog="local.gateway", description="Run a simulated payment gateway.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8090)
     parser.add_argument("--log", type=Path, required=True, help="append-only charge log (JSON lines)")
@@ -23,17 +23,17 @@ def main() -> int:
     try:
         behaviour = Behaviour.from_environment(os.environ)
     except ValueError as error:
-        return _fail(f"The GATEWAY_ settings are wrong: {error}.")
+        return _fail(f"The GATEWAY_ settings are wrong: {error}. Correct them.")
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(serve(arguments.host, arguments.port, arguments.log, behaviour))
     except OSError as error:
-        return _fail(f"The gateway cannot run on port {arguments.port}: {error.strerror or error}.")
+        return _fail(f"The gateway cannot run on port {arguments.port} ({error.strerror or error}): choose another.")
     return 0
 
 
 async def serve(host: str, port: int, log_path: Path, behaviour: Behaviour) -> None:
-    """Serve until SIGTERM or SIGINT; OSError when the port is taken or the log cannot be written."""
+    """Serve until SIGTERM or SIGINT. Raises OSError when the port is taken or the log cannot be written."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

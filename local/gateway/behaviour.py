@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 SLOW_SECONDS = 5.0
+# `tok_flaky` answers 503 this many times for one reference before it succeeds.
 FLAKY_FAILURES = 2
-"""`tok_flaky` answers 503 this many times for one reference before it succeeds."""
 
 _RANDOM_DECLINES = ("card_declined", "insufficient_funds")
 
 
 @dataclass(slots=True)
 class Behaviour:
-    """What a run-time control request may change; everything else about the gateway is fixed.
+    """What a control request may change at run time. Everything else about the gateway is fixed.
 
-    `success_rate` is a share between 0 and 1 and concerns charges without a magic method, and so do the two
-    latencies, in seconds, between which each of them takes a uniformly random time.
+    `success_rate`, a share between 0 and 1, and the two latencies in seconds apply to charges without a magic method.
+    Each of these takes a uniformly random time between the latencies.
     """
 
     success_rate: float = 0.9
@@ -34,7 +34,7 @@ class Behaviour:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Behaviour":
-        """Read GATEWAY_SUCCESS_RATE, GATEWAY_SEED and GATEWAY_LATENCY_SECONDS_MIN/MAX; ValueError when malformed."""
+        """Read GATEWAY_SUCCESS_RATE, GATEWAY_SEED and GATEWAY_LATENCY_SECONDS_MIN/MAX. Raises ValueError."""
         return cls(
             success_rate=float(environment.get("GATEWAY_SUCCESS_RATE") or 0.9),
             latency_seconds_min=float(environment.get("GATEWAY_LATENCY_SECONDS_MIN") or 2),
@@ -43,7 +43,7 @@ class Behaviour:
         )
 
     def changed(self, changes: Mapping[str, object]) -> "Behaviour":
-        """A copy with the given fields replaced; ValueError for a field or value that makes no sense."""
+        """Return a copy with the given fields replaced. Raises ValueError for an unknown field or a wrong value."""
         values: dict[str, object] = {name: getattr(self, name) for name in self.__slots__}
         for name, value in changes.items():
             if name not in values or name == "seed":
@@ -57,10 +57,10 @@ class Behaviour:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What shall happen to one charge.
+    """What happens to one charge.
 
     `failure_code` None means the money is taken. `error_status` is an HTTP error instead of any verdict.
-    `charges` False leaves no trace in the log; `answers` False keeps the client waiting for ever.
+    `charges` False leaves no trace in the log. `answers` False keeps the client waiting forever.
     """
 
     failure_code: str | None = None
@@ -84,7 +84,7 @@ _UNKNOWN_METHOD = Verdict(failure_code="invalid_payment_method")
 
 
 def judge(behaviour: Behaviour, payment_method: str | None, reference: str, tries_before: int) -> Verdict:
-    """Decide on a charge; `tries_before` counts the earlier tries of a flaky charge with this reference."""
+    """Decide on a charge. `tries_before` counts the earlier tries of a flaky charge with this reference."""
     if payment_method is None:
         return _random_verdict(behaviour, reference)
     if payment_method == "tok_flaky":
@@ -101,7 +101,7 @@ def _random_verdict(behaviour: Behaviour, reference: str) -> Verdict:
 
 
 def _draw(seed: str | None, reference: str) -> tuple[float, int]:
-    """A number in [0, 1) and a choice of decline; with a seed both depend on the reference alone."""
+    """Return a number in [0, 1) and a choice of decline. With a seed both depend on the reference alone."""
     if seed is None:
         return random.random(), random.randrange(len(_RANDOM_DECLINES))
     digest = hashlib.sha256(f"{seed}:{reference}".encode()).digest()

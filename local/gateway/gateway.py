@@ -10,15 +10,15 @@ from typing import Any
 from local.gateway.behaviour import Behaviour, Verdict, judge
 from local.gateway.log import ChargeLog, Record
 
+# The fields of a record that a repeated idempotency key must repeat as well.
 _PARAMETERS = ("kind", "reference", "amount_minor", "currency", "payment_method")
-"""The fields of a record which a repeated idempotency key must repeat as well."""
 
 AMOUNT_MINOR_MAX = 2**63 - 1
 TEXT_LENGTH_MAX = 255
 
 
 class BadRequest(Exception):
-    """The request is not one this gateway understands."""
+    """The gateway does not understand the request."""
 
 
 class KeyReused(Exception):
@@ -26,11 +26,11 @@ class KeyReused(Exception):
 
 
 class Unanswered(Exception):
-    """The client shall wait for ever; whatever was to be charged has been."""
+    """The client waits forever. What had to be charged is charged."""
 
 
 class Unavailable(Exception):
-    """The gateway answers with an error and has done nothing."""
+    """The gateway answers with an error and does nothing."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"simulated error {status}")
@@ -39,14 +39,14 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A record of the log, and whether it had been there before this request."""
+    """A record of the log, and whether it existed before this request."""
 
     record: Record
     replayed: bool
 
 
 class Gateway:
-    """Simulated bank: decides, waits, records, and answers the same key with the same record."""
+    """A simulated bank: decide, wait, record, and answer the same key with the same record."""
 
     def __init__(self, log: ChargeLog, behaviour: Behaviour) -> None:
         self.log = log
@@ -55,12 +55,12 @@ class Gateway:
         self._flaky_tries: dict[str, int] = {}
 
     async def charge(self, idempotency_key: str, body: Any) -> Answer:
-        """Charge once per key; raises BadRequest, KeyReused, Unavailable or Unanswered."""
+        """Charge once per key. Raises BadRequest, KeyReused, Unavailable or Unanswered."""
         wanted = _charge_of(idempotency_key, body)
         return await self._once(wanted, self._charge_now)
 
     async def refund(self, idempotency_key: str, body: Any) -> Answer:
-        """Give back at most what was charged; beyond that the refund is declined. Raises like `charge`."""
+        """Refund at most what was charged, and decline a refund beyond that. Raises like `charge`."""
         wanted = _refund_of(idempotency_key, body)
         return await self._once(wanted, self._refund_now)
 
@@ -82,7 +82,7 @@ class Gateway:
             record = await act(wanted)
         except (Unavailable, Unanswered, OSError) as error:
             answer.set_exception(error)
-            answer.exception()  # Marks it as seen: most often nobody else waits for it.
+            answer.exception()  # Marks it as retrieved: usually no other request waits for it.
             raise
         else:
             answer.set_result(record)
@@ -97,7 +97,7 @@ class Gateway:
             await asyncio.sleep(verdict.latency_seconds)
         if verdict.error_status is not None:
             raise Unavailable(verdict.error_status)
-        # How long it took is the measure of whoever waits for a batch of charges.
+        # The benchmark compares the duration of a batch of charges with this.
         wanted = {**wanted, "latency_ms": round(verdict.latency_seconds * 1000)}
         record = self._record(wanted, verdict.failure_code) if verdict.charges else wanted
         if not verdict.answers:

@@ -12,8 +12,8 @@ Record = dict[str, Any]
 class ChargeLog:
     """JSON lines in one file, held in memory as well, found again by reference, day and idempotency key.
 
-    A record is handed to the operating system by one write(2) before `append` returns, so it outlives the death of
-    this process by any signal. It is not synced to the disk: losing power is not among the faults simulated here.
+    One write(2) passes a record to the operating system before `append` returns, so it survives the death of this
+    process by any signal. It is not synced to disk: loss of power is not among the simulated faults.
     """
 
     def __init__(self, path: Path) -> None:
@@ -25,19 +25,19 @@ class ChargeLog:
         self._rebuild(path)
 
     def append(self, record: Record) -> None:
-        """Write one record for good; OSError when the disk refuses it, and then the record does not count."""
+        """Write one record. Raises OSError when the disk refuses it, and then the record does not count."""
         line = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
         written = os.write(self._file, line)
         if written != len(line):
             os.ftruncate(self._file, os.fstat(self._file).st_size - written)
-            raise OSError("the charge log took only part of a record")
+            raise OSError("only part of a record was written to the charge log")
         self._index(record)
 
     def of_reference(self, reference: str) -> list[Record]:
         return self._by_reference.get(reference, [])
 
     def of_day(self, day: str) -> list[Record]:
-        """Every record created on that UTC day, written YYYY-MM-DD."""
+        """Return every record created on that UTC day, written YYYY-MM-DD."""
         return self._by_day.get(day, [])
 
     def of_key(self, idempotency_key: str) -> Record | None:
@@ -49,7 +49,7 @@ class ChargeLog:
     def _rebuild(self, path: Path) -> None:
         content = path.read_bytes()
         complete, newline, _torn = content.rpartition(b"\n")
-        # A record without its newline was never answered, so nobody relies on it.
+        # A record without its newline was never answered, so no client relies on it.
         os.ftruncate(self._file, len(complete) + len(newline))
         for line in complete.splitlines():
             self._index(orjson.loads(line))

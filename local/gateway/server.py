@@ -9,12 +9,12 @@ from local.gateway.log import Record
 from local.http.lean import Request, Response, json_response
 
 BODY_BYTES_MAX = 64 * 1024
-# Fields of a record that the log has and no answer shows.
+# Fields of a record that no answer shows.
 _PRIVATE = frozenset({"payment_method", "latency_ms"})
 
 
 class GatewayServer:
-    """Maps HTTP requests to the gateway and its log."""
+    """Map HTTP requests to the gateway and its log."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -31,7 +31,7 @@ class GatewayServer:
         except OSError as error:
             return _error(500, f"the charge log cannot be written: {error.strerror}")
         except Unanswered:
-            return await _wait_for_ever(request)
+            return await _wait_forever(request)
 
     async def _route(self, request: Request) -> Response:
         method, path = request.method, request.path
@@ -71,8 +71,8 @@ class GatewayServer:
         return json_response(200, {name: getattr(behaviour, name) for name in behaviour.__slots__})
 
 
-async def _wait_for_ever(request: Request) -> Response:
-    """Hold the connection until the client gives up, as a gateway whose answer is lost would."""
+async def _wait_forever(request: Request) -> Response:
+    """Hold the connection until the client gives up, like a gateway whose answer is lost."""
     await request.client_gone()
     return Response(504)
 

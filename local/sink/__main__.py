@@ -1,4 +1,4 @@
-"""`python -m local.sink --port P`: run the webhook sink until it is told to stop."""
+"""`python -m local.sink --port P`: run the webhook sink until SIGTERM or SIGINT."""
 
 import argparse
 import asyncio
@@ -27,7 +27,7 @@ def main() -> int:
 
 
 async def serve(host: str, port: int, secrets: list[str]) -> None:
-    """Serve until SIGTERM or SIGINT; OSError when the port is taken."""
+    """Serve until SIGTERM or SIGINT. Raises OSError when the port is taken."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -1,4 +1,4 @@
-"""HTTP of the webhook sink: what a path does, and what has been received."""
+"""HTTP of the webhook sink: the behaviour of each path, and the received requests."""
 
 import asyncio
 import binascii
@@ -13,12 +13,12 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from local.http.lean import Request, Response, json_response
 
+# The sink forgets the oldest requests beyond this many, so that a load test cannot fill the memory.
 RECEIVED_MAX = 100_000
-"""The sink forgets the oldest requests beyond this many, so that a load test cannot fill the memory."""
 
 
 class SinkServer:
-    """A handler for `LeanServer`; `secrets` are the `whsec_` texts of which one must have signed a request."""
+    """A handler for `LeanServer`. One of the `secrets`, which are `whsec_` texts, must have signed a request."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         self._webhooks = [Webhook(secret) for secret in secrets]
@@ -59,7 +59,7 @@ class SinkServer:
             return json_response(404, {"error": f"{request.path} names no behaviour of this sink"})
 
     async def _behave(self, request: Request, parts: list[str], webhook_id: str) -> Response:
-        """Do what the first part of the path says; ValueError or IndexError when its argument is missing or wrong."""
+        """Do what the first part of the path says. Raises ValueError or IndexError for a missing or wrong argument."""
         match parts[0]:
             case "slow":
                 await asyncio.sleep(float(parts[1]))
@@ -72,7 +72,7 @@ class SinkServer:
         return json_response(200, {"received": True})
 
     def _refuse(self, parts: list[str], number: int) -> Response:
-        """The answer to try `number` of an event at a path that refuses always or at first."""
+        """Return the answer to try `number` of an event at a path that refuses always or at first."""
         match parts[0]:
             case "status":
                 return Response(_status(parts[1]))
@@ -85,7 +85,7 @@ class SinkServer:
         return json_response(200, {"received": True})
 
     def _try(self, path: str, webhook_id: str) -> int:
-        """Count the tries of one event at one path; the first is 1."""
+        """Count the tries of one event at one path, from 1."""
         self._tries[path, webhook_id] += 1
         return self._tries[path, webhook_id]
 
@@ -94,18 +94,18 @@ class SinkServer:
             try:
                 webhook.verify(body, headers, json_parse=False)
             except (WebhookVerificationError, ValueError, binascii.Error):
-                # The library leaks ValueError for a malformed signature; either way this secret did not sign it.
+                # The library leaks ValueError for a malformed signature. Either way this secret did not sign it.
                 continue
             return True
         return False
 
     def _list(self, request: Request) -> Response:
-        """What has come to paths that begin with `path`, about `payment_id`, with a number above `after`."""
+        """List the requests to paths that begin with `path`, about `payment_id`, with a number above `after`."""
         try:
             after = int(request.parameter("after") or "0")
         except ValueError:
             return json_response(400, {"error": "after must be a number"})
-        # From the newest back to the last one that is known: who asks again and again gets, and costs, what is new.
+        # From the newest back to the last known one: a caller that polls gets, and costs, only what is new.
         newer = takewhile(lambda received: received["number"] > after, reversed(self._received))
         path, payment_id = request.parameter("path") or "", request.parameter("payment_id")
         found = [
@@ -129,7 +129,7 @@ def _payment_id(body: Any) -> Any:
 
 
 def _decoded(body: bytes) -> Any:
-    """The JSON value of the body, or its text when it is not JSON."""
+    """Return the JSON value of the body, or its text if it is not JSON."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
