@@ -20,7 +20,8 @@ import psutil
 from bench.client import order
 from bench.results import ROUNDS, Figure, Goal, Measure, number_text
 from bench.servers import Servers, open_database
-from infra.sam_template.template import FunctionDefinition, read_template
+from infra.sam_template.definitions import FunctionDefinition
+from infra.sam_template.template import read_template
 from local.servers import moto
 from local.servers.processes import Processes
 from local.settings import AWS_KEYS, AWS_REGION, PROJECT, LocalSettings

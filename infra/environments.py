@@ -12,8 +12,9 @@ from typing import Any
 
 from infra.built import PROJECT
 from infra.errors import InputMissingError
-from infra.sam_template.intrinsics import SSM_TYPE_PREFIX, load_yaml
-from infra.sam_template.template import FunctionDefinition, TemplateError, read_template
+from infra.sam_template.definitions import FunctionDefinition
+from infra.sam_template.intrinsics import SSM_TYPE_PREFIX, TemplateError, load_yaml
+from infra.sam_template.template import read_template
 
 SAMCONFIG = PROJECT / "samconfig.toml"
 

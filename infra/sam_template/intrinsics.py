@@ -1,7 +1,7 @@
-"""CloudFormation's intrinsic functions, as far as a function's own properties need them.
+"""CloudFormation's intrinsic functions, as far as a function's properties need them.
 
-`Resolver` turns a property of `template.yaml` into plain values. What only AWS can know (an attribute of a resource
-that exists nowhere locally) raises `TemplateError` with a sentence that names the place, instead of guessing.
+`Resolver` turns a property of `template.yaml` into plain values. What only AWS knows (an attribute of a resource that
+does not exist locally) raises `TemplateError` with a sentence that names the place.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _DYNAMIC_SSM = re.compile(r"\{\{resolve:ssm:([^:}]+)(?::\d+)?\}\}")
 
 
 class TemplateError(Exception):
-    """The template says something that the local stack cannot resolve; the message is one sentence for people."""
+    """The template has a value that cannot be resolved here. The message is one sentence for people."""
 
 
 class NoValue:
-    """Stands for `AWS::NoValue`: the property is left out."""
+    """The value `AWS::NoValue`: the property is left out."""
 
 
 NO_VALUE = NoValue()
@@ -42,7 +42,7 @@ def _construct_intrinsic(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) 
     elif isinstance(node, yaml.MappingNode):
         value = loader.construct_mapping(node, deep=True)
     else:
-        raise TemplateError(f"The tag !{suffix} stands on something that is neither text, list nor mapping.")
+        raise TemplateError(f"The tag !{suffix} is on a value that is neither text, list nor mapping.")
     if suffix == "GetAtt" and isinstance(value, str):
         value = value.split(".", 1)
     return {suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}": value}
@@ -52,14 +52,14 @@ _CloudFormationLoader.add_multi_constructor("!", _construct_intrinsic)
 
 
 def load_yaml(text: str, source: str) -> dict[str, Any]:
-    """Parse a CloudFormation template. Raises TemplateError where it is no YAML mapping."""
+    """Parse a CloudFormation template. Raises TemplateError if it is not a YAML mapping."""
     try:
         # The loader is a SafeLoader, which ruff cannot see.
         document = yaml.load(text, Loader=_CloudFormationLoader)  # noqa: S506
     except yaml.YAMLError as error:
-        raise TemplateError(f"{source} is no valid YAML: {error}") from error
+        raise TemplateError(f"{source} is not valid YAML: {error}") from error
     if not isinstance(document, dict):
-        raise TemplateError(f"{source} is empty or no mapping.")
+        raise TemplateError(f"{source} is empty or not a mapping.")
     return document
 
 
@@ -69,7 +69,7 @@ def ssm_value(name: str) -> str:
         raise TemplateError(
             f"The SSM parameter {name} is needed: set AWS_ENDPOINT_URL to a local AWS endpoint or give a value."
         )
-    # boto3 costs 0.1 s at import and most tests of the template need none of it.
+    # boto3 takes 0.1 s to import, and most tests of the template do not need it.
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -81,7 +81,7 @@ def ssm_value(name: str) -> str:
 
 
 class Resolver:
-    """Resolves values of one template; parameters are looked up once and only when something refers to them."""
+    """Resolve the values of one template. A parameter is looked up once, and only if something refers to it."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class Resolver:
             raise TemplateError(f"The template has no parameter named {', '.join(sorted(unknown))}.")
 
     def resolve(self, value: Any) -> Any:
-        """The plain value of a property: str, number, bool, list, dict, or NO_VALUE."""
+        """Return the plain value of a property: str, number, bool, list, dict, or NO_VALUE."""
         if isinstance(value, str):
             return _DYNAMIC_SSM.sub(lambda match: self._read_ssm(match[1]), value)
         if isinstance(value, list):
@@ -131,7 +131,7 @@ class Resolver:
             if name in self._functions:
                 return self._functions[name](argument)
             if str(name).startswith("Fn::"):
-                raise TemplateError(f"The local stack does not know the intrinsic function {name}.")
+                raise TemplateError(f"The intrinsic function {name} is not supported here.")
         resolved = {key: self.resolve(item) for key, item in value.items()}
         return {key: item for key, item in resolved.items() if item is not NO_VALUE}
 
@@ -148,7 +148,7 @@ class Resolver:
             return self._physical_name(name)
         function, _, made_by_sam = str(name).partition(".")
         if function in self._resources and made_by_sam in {"Alias", "Version"}:
-            # The function's ARN with a qualifier on AWS; here there is one version only, which needs none.
+            # On AWS this is the function's ARN with a qualifier. Here there is one version, which needs none.
             return self._get_att([function, "Arn"])
         raise TemplateError(f"!Ref {name} names neither a parameter nor a resource of the template.")
 
@@ -232,7 +232,7 @@ class Resolver:
 
 
 def is_intrinsic(value: Any) -> bool:
-    """Whether the value is a call of an intrinsic function rather than a mapping."""
+    """Return whether the value is a call of an intrinsic function rather than a mapping."""
     return (
         isinstance(value, dict)
         and len(value) == 1
@@ -241,11 +241,11 @@ def is_intrinsic(value: Any) -> bool:
 
 
 def function_arn(function_name: str, pseudo_parameters: Mapping[str, str]) -> str:
-    """The ARN under which the local stack knows a function."""
+    """Return a function's ARN in the local stack."""
     region, account = pseudo_parameters["AWS::Region"], pseudo_parameters["AWS::AccountId"]
     return f"arn:aws:lambda:{region}:{account}:function:{function_name}"
 
 
 def _as_text(value: Any) -> str:
-    """CloudFormation's text of a scalar: booleans are lower-case words."""
+    """Return CloudFormation's text of a scalar: booleans are lower-case words."""
     return str(value).lower() if isinstance(value, bool) else str(value)

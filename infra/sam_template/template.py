@@ -1,18 +1,26 @@
-"""What the local stack knows of `template.yaml`: its functions, and the events that invoke them.
+"""Read the functions of `template.yaml`, and the events that invoke them.
 
-Reads AWS::Serverless::Function with its Globals, layers, environment (intrinsic functions resolved) and the event types
-ScheduleV2, MQ and HttpApi. Everything else in the template is AWS's own business.
+It reads AWS::Serverless::Function with its Globals, layers, environment (intrinsic functions resolved) and the event
+types ScheduleV2, MQ and HttpApi. It ignores everything else in the template.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from infra.sam_template.definitions import (
+    ACCOUNT_ID,
+    FunctionDefinition,
+    HttpEvent,
+    QueueEvent,
+    RetryPolicy,
+    ScheduleEvent,
+    Template,
+)
 from infra.sam_template.intrinsics import (
     NO_VALUE,
     Resolver,
@@ -23,19 +31,7 @@ from infra.sam_template.intrinsics import (
     ssm_value,
 )
 
-__all__ = [
-    "FunctionDefinition",
-    "HttpEvent",
-    "QueueEvent",
-    "RetryPolicy",
-    "ScheduleEvent",
-    "Template",
-    "TemplateError",
-    "read_template",
-]
-
-ACCOUNT_ID = "000000000000"
-# Lambda's own defaults.
+# Lambda's defaults.
 _TIMEOUT_SECONDS_DEFAULT = 3
 _MEMORY_MB_DEFAULT = 128
 _BATCH_SIZE_DEFAULT = 100
@@ -45,99 +41,15 @@ _RATE = re.compile(r"rate\((\d+) (second|minute|hour|day)s?\)")
 _SECONDS_OF_UNIT = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
 
 
-@dataclass(frozen=True)
-class RetryPolicy:
-    """How long and how often an asynchronous invocation is tried again; the defaults are Lambda's own."""
-
-    retry_attempts_max: int = 2
-    event_age_seconds_max: int = 21_600
-
-
-@dataclass(frozen=True)
-class ScheduleEvent:
-    """One ScheduleV2 event; `period_seconds` is None for a cron() or at() expression, which never fires locally."""
-
-    name: str
-    expression: str
-    period_seconds: float | None
-    input_json: str | None
-    retry_policy: RetryPolicy | None
-    enabled: bool
-
-
-@dataclass(frozen=True)
-class QueueEvent:
-    """One MQ event: a queue whose messages arrive in batches."""
-
-    name: str
-    queue: str
-    vhost: str
-    broker_arn: str
-    batch_size: int
-    window_seconds: float
-    enabled: bool
-
-
-@dataclass(frozen=True)
-class HttpEvent:
-    """One HttpApi event; `method` is upper-case or ANY, `path` has API Gateway's `{name}` and `{proxy+}`."""
-
-    method: str
-    path: str
-
-
-@dataclass(frozen=True)
-class FunctionDefinition:
-    """One AWS::Serverless::Function with every value resolved."""
-
-    logical_id: str
-    name: str
-    arn: str
-    handler: str
-    code_dir: Path
-    layer_dirs: tuple[Path, ...]
-    timeout_seconds: int
-    memory_mb: int
-    reserved_concurrency: int | None
-    environment: Mapping[str, str]
-    retry_policy: RetryPolicy | None
-    log_format: str = "Text"
-    schedules: tuple[ScheduleEvent, ...] = ()
-    queues: tuple[QueueEvent, ...] = ()
-    http: tuple[HttpEvent, ...] = ()
-
-    @property
-    def has_events(self) -> bool:
-        """Whether anything in the template invokes it; what only a deployment or a person invokes can start cold."""
-        return bool(self.schedules or self.queues or self.http)
-
-
-@dataclass(frozen=True)
-class Template:
-    """All functions of a template by logical id."""
-
-    path: Path
-    region: str
-    functions: Mapping[str, FunctionDefinition] = field(default_factory=dict)
-
-    def without(self, logical_ids: Collection[str]) -> Template:
-        """The template without these functions. Raises TemplateError for one that it does not have."""
-        unknown = set(logical_ids) - self.functions.keys()
-        if unknown:
-            raise TemplateError(f"The template has no function named {', '.join(sorted(unknown))}.")
-        others = {name: function for name, function in self.functions.items() if name not in logical_ids}
-        return replace(self, functions=others)
-
-
 def read_template(
     path: Path,
     overrides: Mapping[str, str] | None = None,
     *,
     read_ssm: Callable[[str], str] = ssm_value,
 ) -> Template:
-    """Read a SAM template. An override is the parameter's value itself, also where its type is an SSM parameter.
+    """Read a SAM template. An override is the parameter's value, even if the parameter has an SSM type.
 
-    Raises TemplateError, whose message is one sentence for the person at the terminal.
+    Raises TemplateError, whose message is one sentence for people.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -159,7 +71,7 @@ def read_template(
 
 
 class _Reader:
-    """Builds the definitions of one document."""
+    """Build the definitions of one document."""
 
     def __init__(
         self, root: Path, document: Mapping[str, Any], resolver: Resolver, pseudo_parameters: Mapping[str, str]
@@ -199,11 +111,11 @@ class _Reader:
             **self._events(logical_id, own.get("Events") or {}),
         )
         if not definition.code_dir.is_dir():
-            raise TemplateError(f"CodeUri of {logical_id} is {definition.code_dir}, which is no directory.")
+            raise TemplateError(f"CodeUri of {logical_id} is {definition.code_dir}, which is not a directory.")
         return definition
 
     def _value_of(self, place: str, properties: Mapping[str, Any]) -> Callable[..., Any]:
-        """A getter of resolved properties; without a default a missing one is a TemplateError naming `place`."""
+        """Return a getter of resolved properties. It raises TemplateError for a missing one without default."""
         required = object()
 
         def value(key: str, default: Any = required) -> Any:
@@ -227,7 +139,7 @@ class _Reader:
             except TemplateError as error:
                 raise TemplateError(f"Environment variable {key} of {logical_id}: {error}") from error
             if isinstance(resolved, list | dict):
-                raise TemplateError(f"Environment variable {key} of {logical_id} is no text; join the list first.")
+                raise TemplateError(f"Environment variable {key} of {logical_id} is not text: join the list first.")
             if resolved is not NO_VALUE:
                 environment[key] = str(resolved).lower() if isinstance(resolved, bool) else str(resolved)
         return environment
@@ -238,11 +150,13 @@ class _Reader:
             layer_id = reference.get("Ref") if isinstance(reference, dict) else None
             layer = self._resources.get(layer_id or "", {})
             if layer.get("Type") != "AWS::Serverless::LayerVersion":
-                # A layer by ARN (an AWS extension) has no content here; the functions run without it.
+                # A layer by ARN (an AWS extension) has no content here. The functions run without it.
                 continue
             directory = self._root / str(self._resolver.resolve(layer["Properties"]["ContentUri"]))
             if not directory.is_dir():
-                raise TemplateError(f"ContentUri of the layer {layer_id} of {logical_id} is no directory: {directory}.")
+                raise TemplateError(
+                    f"ContentUri of the layer {layer_id} of {logical_id} is not a directory: {directory}."
+                )
             built = directory / "python"
             directories.append(built if built.is_dir() else directory)
         return tuple(directories)
@@ -266,7 +180,7 @@ class _Reader:
         return {"schedules": tuple(schedules), "queues": tuple(queues), "http": tuple(http)}
 
     def _mappings(self, function_id: str) -> Iterator[QueueEvent]:
-        """The function's queue mappings that are resources of their own, which unlike events can have conditions."""
+        """Return the function's queue mappings that are separate resources, which unlike events can have conditions."""
         for logical_id, resource in self._resources.items():
             if resource.get("Type") == "AWS::Lambda::EventSourceMapping" and self._exists(resource):
                 value = self._value_of(logical_id, resource.get("Properties") or {})
@@ -278,7 +192,7 @@ class _Reader:
 
 
 def _merged(shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """A function's properties over those of Globals; as in SAM, mappings are merged and everything else replaced."""
+    """Merge a function's properties over Globals. As in SAM, mappings are merged and everything else is replaced."""
     merged = dict(shared)
     for key, value in own.items():
         both_mappings = isinstance(value, dict) and isinstance(shared.get(key), dict)
@@ -291,7 +205,9 @@ def _schedule(name: str, value: Callable[..., Any]) -> ScheduleEvent:
     expression = str(value("ScheduleExpression"))
     match = _RATE.fullmatch(expression)
     if match is None and not expression.startswith(("cron(", "at(")):
-        raise TemplateError(f"The schedule {name} has the expression {expression}, which is no rate(), cron() or at().")
+        raise TemplateError(
+            f"The schedule {name} has the expression {expression}, which is not a rate(), cron() or at()."
+        )
     input_json = value("Input", None)
     return ScheduleEvent(
         name=name,

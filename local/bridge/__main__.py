@@ -13,7 +13,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from infra.sam_template.template import Template, TemplateError, read_template
+from infra.sam_template.definitions import Template
+from infra.sam_template.intrinsics import TemplateError
+from infra.sam_template.template import read_template
 from local.bridge.http import HttpFront
 from local.bridge.invokers import LambdaEndpointInvoker
 from local.bridge.rabbitmq import QueueMapping, queue_mappings

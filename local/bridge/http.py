@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable
 from typing import Self
 
-from infra.sam_template.template import FunctionDefinition
+from infra.sam_template.definitions import FunctionDefinition
 from local.bridge.backlog import Backlog
 from local.bridge.http_events import (
     HttpRequest,

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote
 
 import orjson
 
-from infra.sam_template.template import ACCOUNT_ID, FunctionDefinition
+from infra.sam_template.definitions import ACCOUNT_ID, FunctionDefinition
 from local.http.server import header_lines
 
 API_ID = "local"

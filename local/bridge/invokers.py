@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from infra.sam_template.template import RetryPolicy
+from infra.sam_template.definitions import RetryPolicy
 from local.lambda_host.model import (
     EndpointError,
     FunctionNotFoundError,

@@ -19,7 +19,7 @@ import aiormq.abc
 from aiormq.exceptions import AMQPError
 from yarl import URL
 
-from infra.sam_template.template import FunctionDefinition, QueueEvent
+from infra.sam_template.definitions import FunctionDefinition, QueueEvent
 from local.bridge.rabbitmq_events import BatchEvent, message_record
 from local.lambda_host.model import PAYLOAD_BYTES_MAX, InvokeError, Invoker
 from paybridge.rabbitmq.fast.deliveries import DeliveriesFirst, Delivery

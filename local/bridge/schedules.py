@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from infra.sam_template.template import ACCOUNT_ID, FunctionDefinition, ScheduleEvent
+from infra.sam_template.definitions import ACCOUNT_ID, FunctionDefinition, ScheduleEvent
 from local.lambda_host.model import InvokeError, Invoker
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infra.sam_template.template import FunctionDefinition
+from infra.sam_template.definitions import FunctionDefinition
 from local.http.server import Response, header_lines
 from local.lambda_host.model import InvocationResult, failure
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 
-from infra.sam_template.template import RetryPolicy
+from infra.sam_template.definitions import RetryPolicy
 from local.lambda_host.model import ThrottledError
 from local.lambda_host.pool import FunctionPool
 

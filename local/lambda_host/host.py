@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Self
 
-from infra.sam_template.template import RetryPolicy, Template
+from infra.sam_template.definitions import RetryPolicy, Template
 from local.lambda_host.environment import ExecutionEnvironment
 from local.lambda_host.events import EventQueue
 from local.lambda_host.model import (

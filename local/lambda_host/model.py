@@ -15,7 +15,7 @@ from typing import Protocol
 
 import orjson
 
-from infra.sam_template.template import RetryPolicy
+from infra.sam_template.definitions import RetryPolicy
 
 # Lambda's limit of a synchronous request and of its response.
 PAYLOAD_BYTES_MAX = 6 * 1024 * 1024

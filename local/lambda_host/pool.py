@@ -10,7 +10,7 @@ from collections import deque
 from itertools import takewhile
 from pathlib import Path
 
-from infra.sam_template.template import FunctionDefinition
+from infra.sam_template.definitions import FunctionDefinition
 from local.lambda_host.environment import ExecutionEnvironment, Invocation
 from local.lambda_host.model import InvocationResult, ThrottledError, failure
 

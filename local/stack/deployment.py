@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from infra.sam_template.template import FunctionDefinition, Template
+from infra.sam_template.definitions import FunctionDefinition, Template
 from local.bridge.schedules import schedule_event
 from local.servers import aws
 from local.settings import LocalSettings

@@ -10,7 +10,8 @@ import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from infra.sam_template.template import Template, read_template
+from infra.sam_template.definitions import Template
+from infra.sam_template.template import read_template
 from local.errors import LocalError
 from local.servers import aws, ministack
 from local.settings import PROJECT

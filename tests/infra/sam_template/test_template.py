@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.sam_template.template import TemplateError, read_template
+from infra.sam_template.intrinsics import TemplateError
+from infra.sam_template.template import read_template
 
 PROJECT = Path(__file__).parents[3]
 
@@ -73,8 +74,8 @@ class TestReadTemplate:
         ("function", "message"),
         [
             ("{CodeUri: .}", "One needs Handler"),
-            ("{CodeUri: nowhere, Handler: a.b}", "no directory"),
-            ("{CodeUri: ., Handler: !ImportValue x}", "does not know the intrinsic function Fn::ImportValue"),
+            ("{CodeUri: nowhere, Handler: a.b}", "not a directory"),
+            ("{CodeUri: ., Handler: !ImportValue x}", "intrinsic function Fn::ImportValue is not supported"),
             ("{CodeUri: ., Handler: a.b, Events: {E: {Type: SQS}}}", "type SQS, which does not run locally"),
             ("{CodeUri: ., Handler: a.b, Environment: {Variables: {A: !GetAtt T.Name}}}", "variable A of One"),
         ],

@@ -15,7 +15,8 @@ import httpx
 import pytest
 
 from consumer import handler as consumer
-from infra.sam_template.template import Template, read_template
+from infra.sam_template.definitions import Template
+from infra.sam_template.template import read_template
 from local.bridge import rabbitmq
 from local.bridge.rabbitmq import QueueMapping, queue_mappings
 from local.lambda_host.host import LambdaHost
