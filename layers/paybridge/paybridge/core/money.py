@@ -56,7 +56,7 @@ def exponent(currency: str) -> int:
     places = EXPONENTS.get(currency)
     if places is None:
         known = currency in EXPONENTS
-        reason = "has no minor unit and cannot be charged" if known else "is not an upper-case ISO 4217 code"
+        reason = "has no minor unit and cannot be charged" if known else "must be an upper-case ISO 4217 code"
         raise InvalidInput("currency_unsupported", f"The currency {reason}.", "currency")
     return places
 
@@ -76,7 +76,9 @@ def to_minor(amount: str, currency: str) -> int:
         raise _invalid("amount_malformed", f'The amount must be a plain decimal string such as "{_example(places)}".')
     whole, fraction = match.group(1), match.group(2) or ""
     if len(fraction) != places:
-        raise _invalid("amount_places", f'The amount must have {places} decimal places, as in "{_example(places)}".')
+        raise _invalid(
+            "amount_places", f'The amount must have {places or "no"} decimal places, as in "{_example(places)}".'
+        )
     minor = int(whole + fraction)
     if minor == 0:
         raise _invalid("amount_not_positive", "The amount must be above zero.")

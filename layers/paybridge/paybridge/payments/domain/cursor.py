@@ -39,4 +39,6 @@ def decode_cursor(cursor: str, scope: str) -> UUID:
 
 
 def _invalid() -> InvalidInput:
-    return InvalidInput("cursor_invalid", "The cursor is not one that this list, with these filters, gave.", "cursor")
+    return InvalidInput(
+        "cursor_invalid", "The cursor belongs to another list or other filters. Start without one.", "cursor"
+    )

@@ -41,15 +41,15 @@ def check_webhook_url(url: str, *, local_networks: tuple[IpNetwork, ...]) -> str
     if parts is None or not _has_usable_host(parts):
         raise InvalidInput(
             "webhook_url_invalid",
-            "The URL must be absolute, with a host, without login or fragment, and have at most 2048 characters.",
+            "The URL must be absolute, without credentials or fragment, and have at most 2048 characters.",
             "webhook_url",
         )
     if _is_local(parts.hostname or "", local_networks):
         return url
     if parts.scheme != "https":
-        raise InvalidInput("webhook_url_insecure", "The URL must begin with https.", "webhook_url")
+        raise InvalidInput("webhook_url_insecure", "The URL must start with https://.", "webhook_url")
     if not is_target_allowed(parts.scheme, parts.port or HTTPS_PORT):
-        raise InvalidInput("webhook_port_not_allowed", "Webhooks go to the ports 443 and 8443 only.", "webhook_url")
+        raise InvalidInput("webhook_port_not_allowed", "The port of the URL must be 443 or 8443.", "webhook_url")
     return url
 
 
