@@ -16,7 +16,7 @@ from paybridge.database.database import Database, Statement
 from paybridge.payments.domain.payment import Status
 from paybridge.payments.domain.query import PaymentFilters
 from paybridge.payments.store import queries as payment_queries
-from paybridge.payments.sweep import sweep_stuck
+from paybridge.payments.sweep import sweep_stalled
 from paybridge.payments.timeline import payment_timeline
 
 pytestmark = pytest.mark.integration
@@ -75,7 +75,7 @@ class TestFill:
     def test_nothing_is_left_to_do(self, database: Database, filled: Kept) -> None:
         due = Statement("SELECT count(*) FROM outbox WHERE published_at IS NULL AND exchange IS NOT NULL")
         assert database.run(due) == [[0]]
-        assert sweep_stuck(database, MovableClock(), _NoIds(), 60) == []
+        assert sweep_stalled(database, MovableClock(), _NoIds(), 60) == []
 
 
 class TestAddDue:

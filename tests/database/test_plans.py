@@ -359,12 +359,12 @@ def sweeping() -> dict[str, Rule]:
     sweep = {"before": LATER, "limit": LIMIT}
     window = {"oldest": NOW - timedelta(hours=2), "newest": NOW - timedelta(hours=1), "before": LATER, "limit": LIMIT}
     return {
-        "payments.store.stuck._STUCK": Rule(
+        "payments.store.stalled._LOCK": Rule(
             sweep,
             ("payments_unsettled", "outbox_by_payment", "payment_attempts_pkey"),
             every_month=frozenset({"payments", "outbox", "payment_attempts"}),
         ),
-        "payments.store.stuck._STUCK_PAYMENTS": Rule(
+        "payments.store.stalled._COUNT": Rule(
             {**sweep, "old_before": NOW - timedelta(days=60)},
             ("payments_unsettled", "outbox_by_payment"),
             every_month=frozenset({"payments", "outbox"}),

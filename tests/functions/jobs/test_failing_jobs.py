@@ -54,7 +54,7 @@ class TestFailingJobs:
         def fail(*arguments: object) -> None:
             raise DatabaseUnavailable("gone for this one")
 
-        monkeypatch.setattr(runner, "sweep_stuck", fail)
+        monkeypatch.setattr(runner, "sweep_stalled", fail)
         with pytest.raises(DatabaseUnavailable):
             call()
         (done,) = [vars(record) for record in caplog.records if record.message == "jobs done"]

@@ -11,7 +11,7 @@ from paybridge.core.clock import Clock
 from paybridge.database.database import Database
 from paybridge.operations.ports import QueueDepths
 from paybridge.outbox.lag import count_outbox_due, relay_lag_seconds
-from paybridge.payments.store.stuck import count_stuck_payments
+from paybridge.payments.store.stalled import count_stalled
 
 # More than any alarm waits for, and still some milliseconds of counting.
 COUNTED_MAX: Final = 10_000
@@ -48,7 +48,7 @@ def measure_database(database: Database, clock: Clock, stuck_after_seconds: floa
     return DatabaseFigures(
         outbox_age_seconds=relay_lag_seconds(database),
         outbox_due=count_outbox_due(database, COUNTED_MAX),
-        stuck_payments=count_stuck_payments(
+        stuck_payments=count_stalled(
             database, now - timedelta(seconds=stuck_after_seconds), now - OLD_AFTER, LOOKED_AT_MAX
         ),
     )

@@ -1,4 +1,4 @@
-"""Finds payments that nothing is on its way for any more, and sends them on."""
+"""Re-queue payments that have stalled: open, with no message in flight."""
 
 from __future__ import annotations
 
@@ -10,26 +10,25 @@ from paybridge.core.ids import Ids
 from paybridge.database.database import Database
 from paybridge.outbox import store as outbox
 from paybridge.payments.domain.events import process_payment_command
-from paybridge.payments.store.stuck import StuckPayment, lock_stuck
+from paybridge.payments.store.stalled import StalledPayment, lock_stalled
 
 SWEEP_ROWS_MAX = 500
 
 
-def sweep_stuck(database: Database, clock: Clock, ids: Ids, stuck_after_seconds: float) -> list[StuckPayment]:
-    """Writes a command for every payment that has been `pending` or `processing` for too long, and returns these.
+def sweep_stalled(database: Database, clock: Clock, ids: Ids, stalled_after_seconds: float) -> list[StalledPayment]:
+    """Write a command for every payment that stalled for longer than `stalled_after_seconds`; return the payments.
 
-    This is the net below the queues: a message that was dead-lettered, purged or lost with its broker leaves the
-    payment behind. What the command makes happen is decided by the attempts on record, so one too many does no harm.
-    Raises DatabaseUnavailable.
+    This is the net below the queues: a message that was dead-lettered, purged or lost with its broker leaves its
+    payment open. The recorded attempts decide what a command does, so a superfluous one is harmless. At most
+    SWEEP_ROWS_MAX payments are taken at a time. Raises DatabaseUnavailable.
     """
     now = clock.now()
     with database.transaction() as transaction:
-        stuck = lock_stuck(transaction, now, timedelta(seconds=stuck_after_seconds), SWEEP_ROWS_MAX)
-        outbox.add(transaction, [_send_on(ids, payment, now) for payment in stuck])
-    return stuck
+        stalled = lock_stalled(transaction, now, timedelta(seconds=stalled_after_seconds), SWEEP_ROWS_MAX)
+        outbox.add(transaction, [_next_attempt(ids, payment, now) for payment in stalled])
+    return stalled
 
 
-def _send_on(ids: Ids, payment: StuckPayment, now: datetime) -> Event:
-    return process_payment_command(
-        ids.new(), payment.id, payment.merchant_id, payment.correlation_id, now, payment.attempts + 1
-    )
+def _next_attempt(ids: Ids, payment: StalledPayment, now: datetime) -> Event:
+    number = payment.attempts + 1
+    return process_payment_command(ids.new(), payment.id, payment.merchant_id, payment.correlation_id, now, number)

@@ -13,7 +13,7 @@ from paybridge.operations.extend_partitions import extend_partitions
 from paybridge.operations.measure import measure_database, measure_queues
 from paybridge.outbox.queues import DEAD_LETTER_QUEUE
 from paybridge.payments.expire_answers import expire_answers
-from paybridge.payments.sweep import sweep_stuck
+from paybridge.payments.sweep import sweep_stalled
 from paybridge.runners.batch import LOGGED_MAX
 from paybridge.webhooks.sweep import Swept, sweep_webhooks
 from paybridge.wiring import broker, operations
@@ -80,7 +80,7 @@ def _expire_answers() -> dict[str, int]:
 
 
 def _sweep_payments() -> dict[str, int]:
-    swept = sweep_stuck(wiring.database(), wiring.clock(), wiring.ids(), operations.stalled_after_seconds())
+    swept = sweep_stalled(wiring.database(), wiring.clock(), wiring.ids(), operations.stalled_after_seconds())
     for payment in swept:
         log.warning(
             "re-queued a stalled payment",

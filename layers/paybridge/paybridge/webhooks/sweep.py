@@ -36,7 +36,7 @@ class SweptWebhooks:
 def sweep_webhooks(database: Database, clock: Clock, ids: Ids, stuck_after_seconds: float) -> SweptWebhooks:
     """Writes a command for every overdue delivery and for every outcome event that never became one.
 
-    This is the net below the webhooks' queues, as `sweep_stuck` is that of the payments. A delivery is made once for
+    This is the net below the webhooks' queues, as `sweep_stalled` is that of the payments. A delivery is made once for
     each event and URL and knows what was tried, so a command too many does no harm. Raises DatabaseUnavailable.
     """
     now = clock.now()

@@ -1,0 +1,24 @@
+"""Answers kept for repeated requests expire after a day; their idempotency keys never do."""
+
+import pytest
+
+from local.testkit.payments import MovableClock, new_merchant, new_payment
+from paybridge.database.database import Database, Statement
+from paybridge.payments.expire_answers import expire_answers
+
+pytestmark = pytest.mark.integration
+
+_FIND = Statement("SELECT response_body FROM idempotency_keys WHERE resource_id = :id::uuid")
+
+
+class TestExpireAnswers:
+    def test_answers_expire_after_a_day_and_keys_stay(self, database: Database) -> None:
+        clock = MovableClock()
+        payment_id = new_payment(database, new_merchant(database))
+        clock.move(23 * 3600)
+        expire_answers(database, clock)
+        assert database.run(_FIND, id=payment_id)[0][0] is not None
+        clock.move(2 * 3600)
+        assert expire_answers(database, clock) >= 1
+        assert database.run(_FIND, id=payment_id) == [[None]]
+        assert expire_answers(database, clock) == 0
