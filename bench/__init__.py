@@ -1,1 +1,1 @@
-"""Measure Paybridge beside its alternatives, on private servers: see docs/developers/performance.md."""
+"""Measure Paybridge and its rivals on private servers. See docs/developers/performance.md."""

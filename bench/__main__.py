@@ -1,10 +1,10 @@
-"""`python -m bench [MEASURE]`; `make bench` and `make bench ONLY=relay` are the usual names."""
+"""`python -m bench [MEASURE]`; usually run as `make bench` or `make bench ONLY=relay`."""
 
 import sys
 
 from local.settings import PYTHON_PATH
 
-# As in `python -m local`: the application is a layer and some functions, not an installed package.
+# The application is a layer and functions, not an installed package. `python -m local` does the same.
 sys.path[:0] = [str(folder) for folder in PYTHON_PATH]
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Merchants' clients that all post at once: each sends its payment until it is accepted, and comes again when told to.
+"""Merchants' clients that all post at once. Each retries its payment until it is accepted, and obeys Retry-After.
 
-Bare asyncio, because an HTTP library would take the processor from the stack under load. A repeated payment keeps its
-idempotency key, so that whoever lost an answer may ask again without paying twice.
+Bare asyncio, because an HTTP library would take the processor from the stack under load. A retry keeps its idempotency
+key, so a lost answer does not lead to a second payment.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ _HEAD = (
 )
 _LENGTH = re.compile(r"^content-length: *(\d+)", re.MULTILINE)
 _RETRY_AFTER = re.compile(r"^retry-after: *(\d+)", re.MULTILINE)
-# Not accepted now, and honestly so: the same key is in flight, too many requests, or not available.
-_COME_AGAIN = frozenset({409, 429, 503})
-# What a client does that was told nothing: the connection was refused or broke.
+# Retryable answers: the same key is in flight, too many requests, or not available.
+_RETRYABLE = frozenset({409, 429, 503})
+# Wait this long if no answer says how long: the connection was refused or broke.
 _RECONNECT_SECONDS = 1.0
 _ANSWER_SECONDS_MAX = 60.0
-# Whoever is sent away for so long is not being served at all.
+# A buyer who is refused for this long is not being served at all.
 _SALE_SECONDS_MAX = 300.0
-# Files that this process needs beside its connections.
+# Open files that this process needs besides its connections.
 _SPARE_FILES = 200
 
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class UnexpectedAnswer(Exception):
-    """The API answered what it never should, or sent callers away for minutes."""
+    """The API gave an answer it never should, or refused callers for minutes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A payment that was accepted: seconds since the sale began, and since its last request was sent."""
+    """An accepted payment: seconds since the sale began, and since its last request was sent."""
 
     payment_id: str
     since_start_seconds: float
@@ -52,7 +52,7 @@ class Accepted:
 
 @dataclass(slots=True)
 class Tally:
-    """What all buyers met with: answers by status, refusals without Retry-After, and connections that broke."""
+    """The answers to all buyers by status, refusals without Retry-After, and broken connections."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     silent_refusals: int = 0
@@ -70,7 +70,7 @@ class Answer:
 
 
 async def buy_all(url: str, keys: Iterable[str], body: dict[str, object], tally: Tally) -> None:
-    """Posts one payment for each key, all at once, each on a connection of its own; ends when all are accepted.
+    """Post one payment for each key, all at once, each on its own connection. Return when all are accepted.
 
     Raises UnexpectedAnswer.
     """
@@ -87,7 +87,7 @@ async def buy_all(url: str, keys: Iterable[str], body: dict[str, object], tally:
 
 
 def connections_max() -> int:
-    """How many connections this process may have, after asking the system for as many as it gives."""
+    """Raise the limit of open files and return how many connections it allows."""
     return raise_limit() - _SPARE_FILES
 
 
@@ -127,7 +127,7 @@ async def _ask(stream: Stream, request: bytes) -> Answer:
 
 
 def _pause_seconds(answer: Answer, tally: Tally) -> float:
-    if answer.status not in _COME_AGAIN:
+    if answer.status not in _RETRYABLE:
         raise UnexpectedAnswer(f"The API answered {answer.status}: {answer.body.decode(errors='replace')[:300]}")
     if answer.retry_after_seconds is None:
         tally.silent_refusals += 1

@@ -1,7 +1,7 @@
-"""Draws the figures of each measure as bars: one small SVG per measure, the same bytes for the same results.
+"""Draw the figures of each measure as bars in a small SVG. The same results give the same bytes.
 
-Drawn by hand and not by a plotting library: text stays text, the colours follow the reader's light or dark mode, and a
-chart has two or three kilobytes.
+No plotting library: text stays text, the colours follow the reader's light or dark mode, and a chart has two or three
+kilobytes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape
 from bench.report import Run, verdict
 from bench.results import Figure, Measure, number_text
 
-# In pixels: labels end where the bars begin, values stand to the right of the longest bar.
+# In pixels. Labels end where the bars begin. Values stand to the right of the longest bar.
 WIDTH, BARS_LEFT, BARS_RIGHT, VALUES_LEFT = 850, 316, 600, 614
 TOP, ROW, BAR, PANEL_GAP, BOTTOM = 40, 30, 14, 14, 12
 
@@ -31,7 +31,7 @@ _STYLE = """
 
 
 def write(run: Run, folder: Path) -> list[Path]:
-    """Writes `<key>.svg` for each measure into the folder."""
+    """Write `<key>.svg` for each measure into the folder and return the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for measure in run.measures:
@@ -41,7 +41,7 @@ def write(run: Run, folder: Path) -> list[Path]:
 
 
 def draw(measure: Measure) -> str:
-    """The chart of one measure. Bars in one panel share a scale; a red line is the goal, a thin one the spread."""
+    """Draw one measure. Bars in a panel share a scale. A red line marks the goal, a thin line the spread."""
     panels = _panels(measure)
     height = TOP + ROW * len(measure.figures) + PANEL_GAP * (len(panels) - 1) + BOTTOM
     parts = [

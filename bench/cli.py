@@ -1,4 +1,4 @@
-"""The command: runs the measures one after the other; fails on what is lost or broken, never on a figure."""
+"""Run the measures one after the other. Fail if something is lost or broken, never because of a figure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from local.errors import LocalError
 from local.servers.progress import use_utf8
 from local.settings import PROJECT
 
-# In the order in which they run: an idle stack is the one that has just started, so the load on it comes last.
+# In this order: `latency` needs a stack that has just started, so the load comes after it.
 MEASURES: dict[str, Callable[[Servers], Measure]] = {
     "create": create.measure,
     "relay": relay.measure,
@@ -44,14 +44,14 @@ MEASURES: dict[str, Callable[[Servers], Measure]] = {
     "footprint": footprint.measure,
     "shards": shards.measure,
 }
-# All of it is to take ten minutes at most: these run only when they are named.
+# A whole run should take at most ten minutes, so these run only on request.
 ON_REQUEST = frozenset({"shards"})
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the named measures or all; fails when something cannot run, or a payment or a message is lost."""
+    """Run the named measures, or all. Return 1 if a measure cannot run, or a payment or message is lost."""
     use_utf8()
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Measures Paybridge beside its rivals.")
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure Paybridge and its rivals.")
     parser.add_argument("only", nargs="*", metavar="MEASURE", help=", ".join(MEASURES))
     try:
         failed = _run(chosen(parser.parse_args(arguments).only))
@@ -64,9 +64,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def chosen(names: Sequence[str]) -> list[str]:
-    """The keys of the named measures, which may be joined by commas, in the order in which they run; all without any.
+    """Return the keys of the named measures, in the order in which they run. Without names return all by default.
 
-    Raises LocalError for a name that is no measure.
+    A name may hold several, separated by commas. Raises LocalError for an unknown measure.
     """
     wanted = [name for given in names for name in re.split(r"[,\s]+", given) if name]
     for name in wanted:
@@ -76,7 +76,7 @@ def chosen(names: Sequence[str]) -> list[str]:
 
 
 def _run(keys: Sequence[str]) -> list[str]:
-    """Runs them, prints and writes what they found; the keys of those that failed."""
+    """Run the measures, print and write their figures, and return the keys of those that failed."""
     say = _say_since(time.monotonic())
     measures, failed = [], []
     with Servers(say) as servers:
@@ -88,12 +88,12 @@ def _run(keys: Sequence[str]) -> list[str]:
             except LocalError as error:
                 print(error, file=sys.stderr)
                 failed.append(key)
-            except Exception:  # noqa: BLE001 -- whatever one measure meets, the figures of the others are not lost.
+            except Exception:  # noqa: BLE001 -- a failed measure must not lose the figures of the others.
                 traceback.print_exc()
                 failed.append(key)
             say(f"{key} took {time.monotonic() - started:.0f} s")
         run = report.this_run(measures, servers.versions())
-    # A run that found nothing out leaves what the last one did.
+    # A run without figures keeps the results of the last one.
     if measures:
         path = report.write(run)
         charts.write(run, path.parent)
@@ -101,7 +101,7 @@ def _run(keys: Sequence[str]) -> list[str]:
             f"\n{report.table(measures)}\n\nAll rounds, machine and versions: {path.relative_to(PROJECT)}", flush=True
         )
     if failed:
-        print(f"Failed, with nothing to show: {', '.join(failed)}. The reasons are above.", file=sys.stderr)
+        print(f"Failed, without figures: {', '.join(failed)}. See the errors above.", file=sys.stderr)
     return failed
 
 

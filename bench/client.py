@@ -1,8 +1,8 @@
-"""`python -m bench.client URL WEBHOOK_URL PAYMENTS CONNECTIONS`: a merchant who posts payments as fast as he can.
+"""`python -m bench.client URL WEBHOOK_URL PAYMENTS CONNECTIONS`: post payments as fast as possible.
 
-A process of its own, so that its work is not counted as the stack's, and without an HTTP library, which would take the
-processor from the stack for three times as long. It prints one JSON object: when it began and ended in seconds since
-1970, and how often it was told to come again.
+This is a separate process, so its work is not counted as the stack's. It uses no HTTP library, which would take the
+processor from the stack for three times as long. It prints one JSON object: start and end in seconds since 1970, and
+the number of retries.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def post_all(url: str, webhook_url: str, payments: int, connections: int) -> dict[str, float]:
-    """Posts so many payments over so many connections, each of which waits for its answer before it goes on."""
+    """Post the payments over the connections. Each connection waits for its answer before the next request."""
     body = json.dumps(order(webhook_url)).encode()
     keys = iter([str(uuid.uuid4()) for _ in range(payments)])
     statuses: Counter[int] = Counter()
@@ -44,7 +44,7 @@ async def post_all(url: str, webhook_url: str, payments: int, connections: int) 
 
 
 def order(webhook_url: str) -> dict[str, object]:
-    """The payment that the bench sends."""
+    """Return the body of the payment that the bench sends."""
     return {
         "amount": "100.50",
         "currency": "RUB",
@@ -65,7 +65,7 @@ async def _post_next(stream: Stream, host: str, body: bytes, keys: Iterator[str]
 
 
 async def _post(stream: Stream, request: bytes, statuses: Counter[int]) -> float | None:
-    """Sends one request; the seconds to wait before it is sent again, None where it was accepted."""
+    """Send a request. Return the seconds to wait before a retry, or None if it was accepted."""
     reader, writer = stream
     writer.write(request)
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()

@@ -1,4 +1,4 @@
-"""The first invocation of each function in a fresh process, import included, and the memory it then takes."""
+"""Time the first invocation of each function in a fresh process, import included, and measure its memory."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from paybridge.database.database import Database, Statement
 
 CHILD = Path(__file__).with_name("cold_start.py")
 GOAL_API_SECONDS = 0.6
-# The relay stays 3 s short of its time, and works until then; the others have as long as they need.
+# The relay works until 3 s before its deadline. The others take as long as they need.
 RELAY_SECONDS = 3.7
 SECONDS_MAX = 25.0
 RIVAL = "all imported at once"
@@ -51,7 +51,7 @@ _PUBLISHED_AT = Statement("""
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """One cold start: seconds for the import and for the first invocation, and MiB resident after both."""
+    """A cold start: seconds for the import and for the first invocation, and MiB resident after both."""
 
     import_seconds: float
     first_seconds: float
@@ -59,13 +59,13 @@ class Start:
 
     @property
     def seconds(self) -> float:
-        """Both together."""
+        """Return the seconds of both together."""
         return self.import_seconds + self.first_seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What the functions reach: a database with a merchant, the AWS fake with their secrets, a webhook receiver."""
+    """The services behind the functions: a database with a merchant, the AWS fake with secrets, a webhook receiver."""
 
     database: Database
     merchant_id: UUID
@@ -74,23 +74,23 @@ class Place:
     aws: Mapping[str, str]
 
     def variables(self, name: str) -> dict[str, str]:
-        """The environment of a function, which the rival shares with the API."""
+        """Return the environment of a function. The rival uses that of the API."""
         definition = self.functions[name]
         path = os.pathsep.join(map(str, (definition.code_dir, *definition.layer_dirs, PROJECT)))
         kept = {variable: os.environ[variable] for variable in ("PATH", "HOME") if variable in os.environ}
         return {**kept, **self.aws, **definition.environment, "PYTHONPATH": path, "TZ": "UTC"}
 
     def payment(self) -> UUID:
-        """A new payment, whose event is due in the outbox."""
+        """Create a payment, whose event is then due in the outbox."""
         return new_payment(self.database, self.merchant_id, webhook_url=f"{self.sink_url}/ok/cold")
 
     def event_of(self, payment_id: UUID) -> bytes:
-        """The event of the payment, as it comes by a queue."""
+        """Return the payment's event as it arrives from a queue."""
         return outbox_bodies(self.database, [payment_id], "payment.created")[0]
 
 
 def measure(servers: Servers) -> Measure:
-    """Every function in turns, each time in a process of its own; its secrets come from the AWS fake."""
+    """Start every function in turn, each time in a new process. Its secrets come from the AWS fake."""
     starts: dict[str, list[Start]] = {}
     with _place(servers) as place:
         for number in range(1, ROUNDS + 1):
@@ -98,18 +98,20 @@ def measure(servers: Servers) -> Measure:
                 starts.setdefault(name, []).append(start(place))
             found = ", ".join(f"{name} {number_text(done[-1].seconds)} s" for name, done in starts.items())
             servers.say(f"round {number} of {ROUNDS}: {found}")
-    return Measure("cold", list(_figures(starts)), ["Import and first invocation, the interpreter's own start aside."])
+    return Measure(
+        "cold", list(_figures(starts)), ["Import and first invocation, without the start of the interpreter."]
+    )
 
 
 def _figures(starts: Mapping[str, list[Start]]) -> Iterator[Figure]:
     for name, done in starts.items():
         goal = Goal(GOAL_API_SECONDS, at_most=True) if name == "api" else None
-        yield Figure(name, "s", tuple(one.seconds for one in done), goal, is_rival=name == RIVAL)
+        yield Figure(name, "s", tuple(start.seconds for start in done), goal, is_rival=name == RIVAL)
     for name, done in starts.items():
-        memory = tuple(one.resident_mib for one in done)
+        memory = tuple(start.resident_mib for start in done)
         yield Figure(f"{name}, resident", "MiB", memory, is_rival=name == RIVAL, compared_with="api, resident")
     for name, done in starts.items():
-        imports = tuple(one.import_seconds for one in done)
+        imports = tuple(start.import_seconds for start in done)
         yield Figure(
             f"{name}, import",
             "s",
@@ -156,7 +158,7 @@ def _aws(settings: LocalSettings) -> dict[str, str]:
 
 
 def _functions(settings: LocalSettings, amqp_url: str) -> dict[str, FunctionDefinition]:
-    """The functions of the template by the folder that they are in."""
+    """Return the template's functions by their folder."""
     ssm = boto3.client(
         "ssm",
         endpoint_url=settings.aws_url,
@@ -176,7 +178,7 @@ def _functions(settings: LocalSettings, amqp_url: str) -> dict[str, FunctionDefi
 def _start(
     place: Place, name: str, event: Any, handler: str = "", seconds_max: float = SECONDS_MAX
 ) -> tuple[Start, Any]:
-    """Starts a process that imports the handler and gives it the event; what it cost, and what the process told."""
+    """Start a process that imports the handler and handles the event. Return its cost and its whole report."""
     command = [sys.executable, "-P", str(CHILD), handler or place.functions[name].handler, str(seconds_max)]
     with subprocess.Popen(
         command, env=place.variables(name), cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -187,7 +189,7 @@ def _start(
         process.stdin.flush()
         line = process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{name} did not start: the reason is above")
+            raise RuntimeError(f"{name} did not start: see its error above")
         found = json.loads(line)
         resident_mib = psutil.Process(process.pid).memory_info().rss / 2**20
         process.stdin.close()
@@ -203,7 +205,7 @@ def _start_api(place: Place, handler: str = "") -> Start:
 
 
 def _start_relay(place: Place) -> Start:
-    """An invocation lasts as long as it may: what counts is when the first row was published."""
+    """Start the relay. It runs until its deadline, so time the first published row instead."""
     payment_id = place.payment()
     start, found = _start(place, "relay", {}, seconds_max=RELAY_SECONDS)
     (published_at,) = place.database.run(_PUBLISHED_AT, id=payment_id)[0]

@@ -1,8 +1,8 @@
-"""`python cold_start.py MODULE.FUNCTION SECONDS_MAX`: what Lambda does with a new environment, with a watch in hand.
+"""`python cold_start.py MODULE.FUNCTION SECONDS_MAX`: time the start of a new environment, as Lambda starts it.
 
-Imports the handler and gives it the event on standard input, then prints one JSON object: the seconds for the import
-and for the first invocation, and when that began, in seconds since 1970. It stays until standard input is closed, so
-that its memory can be looked at. Imports nothing before the handler that this does not need anyway.
+Import the handler and call it with the event from standard input. Then print one JSON object: the seconds for the
+import and for the first invocation, and the start of that invocation in seconds since 1970. The process lives until
+standard input is closed, so that its memory can be measured. It imports as little as possible before the handler.
 """
 
 import importlib
@@ -13,7 +13,7 @@ import time
 
 
 class Context:
-    """Lambda's context, as far as the functions look at it."""
+    """The parts of Lambda's context that the functions read."""
 
     aws_request_id = "00000000-0000-4000-8000-000000000000"
     function_name = "bench"
@@ -26,15 +26,15 @@ class Context:
         self._deadline = time.monotonic() + seconds_max
 
     def get_remaining_time_in_millis(self) -> int:
-        """The milliseconds that are left of the invocation."""
+        """Return the milliseconds left of the invocation."""
         return max(0, int((self._deadline - time.monotonic()) * 1000))
 
 
 def main() -> None:
-    """See the module."""
+    """Import, invoke and report, as the module's docstring says."""
     name, seconds_max = sys.argv[1], float(sys.argv[2])
     event = json.loads(sys.stdin.readline())
-    # The functions log to standard output, which is for the figures here.
+    # The functions log to standard output. Here it carries the figures, so send the logs elsewhere.
     figures = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     started = time.perf_counter()
@@ -46,7 +46,7 @@ def main() -> None:
     found = {"import": imported - started, "first": ended - imported, "called_at": called_at, "answer": answer}
     print(json.dumps(found), file=figures, flush=True)
     sys.stdin.read()
-    # Lambda ends an environment without a word as well; there is nobody to close connections.
+    # Exit at once, as Lambda does: no connection is closed.
     os._exit(0)
 
 

@@ -1,4 +1,4 @@
-"""Payments through the consumer function, batch by batch, with a gateway that answers at once."""
+"""Send payments through the consumer function, batch by batch, with a gateway that answers at once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from paybridge.database.database import Database, Statement
 from paybridge.observability.logging import logger as make_logger
 from paybridge.payments.gateways.http import HttpGateway
 from paybridge.payments.ports import Charged, ChargeRequest
-from paybridge.runners import consumer as handling
+from paybridge.runners import consumer as runner
 from paybridge.wiring import payments
 from paybridge.wiring.settings import Settings
 
@@ -38,7 +38,7 @@ _SUCCEEDED = Statement("SELECT count(*) FROM payments WHERE status = 'succeeded'
 
 
 def measure(servers: Servers) -> Measure:
-    """The function as Lambda calls it, and workers of the rivals; the bare HTTP calls are what this gateway allows."""
+    """Measure the function as Lambda calls it, the rivals' workers, and the gateway calls alone as the upper limit."""
     urls = [servers.postgres.fresh_database(migrated=ours) for ours in (True, False, False)]
     with running_gateway(servers.folder / "charges.jsonl") as gateway_url, ExitStack() as stack:
         database = stack.enter_context(open_database(urls[0]))
@@ -70,14 +70,14 @@ def _figures(values: dict[str, tuple[float, ...]]) -> list[Figure]:
 
 @contextmanager
 def wired(database: Database, gateway_url: str) -> Iterator[None]:
-    """The function's wiring leads to the bench's servers; its log is written, to nowhere."""
+    """Wire the function to the bench's servers. Format its log lines, but write them to the null device."""
     gateway = HttpGateway(gateway_url, 6)
     settings = Settings({"GATEWAY_URL": gateway_url})
     with (
         patch.object(wiring, "database", lambda: database),
         patch.object(payments, "gateway", lambda: gateway),
         patch.object(wiring, "environment", lambda: settings),
-        patch.object(handling, "log", make_logger("consumer", nowhere())),
+        patch.object(runner, "log", make_logger("consumer", nowhere())),
     ):
         yield
         wiring.run(gateway.close())

@@ -1,4 +1,4 @@
-"""A whole batch through the consumer function while the gateway takes two to five seconds for each charge."""
+"""Send a full batch through the consumer function while the gateway takes two to five seconds for a charge."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ GOAL_RATIO = 1.2
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One batch: seconds from the event to the last outcome committed, and the gateway's longest for one charge."""
+    """A batch: seconds from the event to the last committed outcome, and the gateway's slowest charge."""
 
     batch_seconds: float
     slowest_seconds: float
 
 
 def measure(servers: Servers) -> Measure:
-    """No batch is quicker than its slowest charge, as long as the gateway's own log says it took."""
+    """Compare each batch with its slowest charge, taken from the gateway's own log."""
     log = servers.folder / "slow-charges.jsonl"
     url = servers.postgres.fresh_database()
     with (
@@ -48,8 +48,8 @@ def measure(servers: Servers) -> Measure:
                 f"{number_text(rounds[-1].slowest_seconds)} s for its slowest charge"
             )
     servers.postgres.drop_database(url)
-    batch, slowest = zip(*((one.batch_seconds, one.slowest_seconds) for one in rounds), strict=True)
-    ratios = tuple(one / other for one, other in zip(batch, slowest, strict=True))
+    batch, slowest = zip(*((done.batch_seconds, done.slowest_seconds) for done in rounds), strict=True)
+    ratios = tuple(seconds / charge for seconds, charge in zip(batch, slowest, strict=True))
     return Measure(
         "consume_slow",
         [
@@ -61,7 +61,7 @@ def measure(servers: Servers) -> Measure:
 
 
 def _round(database: Database, merchant_id: UUID, log: Path) -> Round:
-    # Without a payment method the gateway takes its random time.
+    # Without a payment method the gateway waits a random time.
     payments = [new_payment(database, merchant_id, payment_method=None) for _ in range(BATCH_MESSAGES)]
     batch = rmq_event("payments.new", outbox_bodies(database, payments, "payment.created"))
     started = time.perf_counter()
@@ -72,10 +72,10 @@ def _round(database: Database, merchant_id: UUID, log: Path) -> Round:
 
 
 def _slowest_seconds(log: Path, payments: set[str]) -> float:
-    """The longest that the gateway took for any of the payments; each must have been charged, and once."""
+    """Return the seconds of the slowest charge. Assert that each payment was charged exactly once."""
     records = [orjson.loads(line) for line in log.read_bytes().splitlines()]
-    charges = [one for one in records if one["reference"] in payments]
-    assert len(charges) == len({one["reference"] for one in charges}) == len(payments), f"{len(charges)} charges"
-    assert all(one["status"] == "succeeded" for one in charges), "a charge was declined"
-    longest: int = max(one["latency_ms"] for one in charges)
+    charges = [record for record in records if record["reference"] in payments]
+    assert len(charges) == len({charge["reference"] for charge in charges}) == len(payments), f"{len(charges)} charges"
+    assert all(charge["status"] == "succeeded" for charge in charges), "a charge was declined"
+    longest: int = max(charge["latency_ms"] for charge in charges)
     return longest / 1000

@@ -1,4 +1,4 @@
-"""POST /payments through the API function in process, beside pgbench and the ORM writing the same three rows."""
+"""Call POST /payments in process. Compare it with pgbench and an ORM that write the same three rows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ORDER = {
 
 
 def measure(servers: Servers) -> Measure:
-    """One client each; every request has an API key, an Idempotency-Key of its own and a log line."""
+    """Measure one client each. Every request has an API key, a new Idempotency-Key and a log line."""
     url, naive_url = servers.postgres.fresh_database(), servers.postgres.fresh_database(migrated=False)
     with (
         open_database(url) as database,
@@ -38,8 +38,8 @@ def measure(servers: Servers) -> Measure:
         register_demo_merchants(database)
         logger = make_logger("api", nowhere())
         client = ApiClient(ApiHandler(create_app(api_services(database), logger), logger))
-        for one in (client, naive):
-            _post(one, requests=WARM_UP_REQUESTS)
+        for contender in (client, naive):
+            _post(contender, requests=WARM_UP_REQUESTS)
         contenders = {OURS: lambda: _post(client), ORM: lambda: _post(naive)}
         program = pgbench.find()
         if program is not None:
@@ -52,14 +52,14 @@ def measure(servers: Servers) -> Measure:
 def _measure(values: dict[str, tuple[float, ...]]) -> Measure:
     figures = [Figure(OURS, "payments/s", values[OURS]), Figure(ORM, "payments/s", values[ORM], is_rival=True)]
     if PGBENCH not in values:
-        return Measure("create", figures, ["pgbench was not found: it was left out."])
+        return Measure("create", figures, ["pgbench was not found and was left out."])
     figures.append(Figure(PGBENCH, "transactions/s", values[PGBENCH], is_rival=True))
     figures.append(ratio("ratio to pgbench", values[OURS], values[PGBENCH], Goal(RATIO_GOAL)))
     return Measure("create", figures)
 
 
 def _post(client: ApiClient, requests: int | None = None) -> float:
-    """Payments per second over `requests`, or over SECONDS."""
+    """Post `requests` payments, or as many as fit into SECONDS. Return payments per second."""
     started, count = time.perf_counter(), 0
     while count < requests if requests is not None else time.perf_counter() - started < SECONDS:
         answer = client.create(ORDER)

@@ -1,4 +1,4 @@
-"""The whole offline stack and its rivals, from the first POST to the last verified webhook, and the CPU time of it."""
+"""Measure the offline stack and its rivals from the first POST to the last verified webhook, and their CPU time."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from local.stack.stack import Stack
 from local.testkit.payments import new_merchant, new_payment
 from paybridge.database.migrations import migrate
 
-# Enough for the windows of the mappings, a second in all, not to be what is measured: that is `latency`.
+# Enough that the batching windows of the mappings, one second in all, hardly count. `latency` measures those.
 PAYMENTS = 6_000
-# Enough for the host to have started every environment that this many connections keep busy.
+# Enough for the host to start every environment that CONNECTIONS keep busy.
 WARM_UP_PAYMENTS = 2_000
-# Few of the slow, so that the measure ends; each takes some seconds.
+# Fewer payments for slower rivals, so that each round takes a few seconds.
 RIVALS: dict[RivalStack, int] = {NAIVE: 400, FAST_STREAM: 2_000, CELERY: 1_000}
 WARM_UP_PAYMENTS_RIVAL = 100
 CONNECTIONS = 16
@@ -44,7 +44,7 @@ GOAL_TIMES_PGBENCH = 0.4
 GOALS_TIMES_RIVAL = {FAST_STREAM: 2.7, NAIVE: 7.0}
 GOAL_CPU_SECONDS = 2.3
 
-# One round's payments alone, which are told apart by their webhook URL.
+# The webhook URL identifies the payments of one round.
 _DELIVERED = """
     SELECT count(*) FROM webhook_deliveries d JOIN payments p ON p.id = d.payment_id
     WHERE d.url = :url::text AND d.status = 'delivered' AND p.status = 'succeeded'
@@ -57,7 +57,7 @@ _DELIVERED_RIVAL = """
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One round: payments per second from end to end, accepted per second, CPU seconds per 1,000 payments."""
+    """A round: payments per second end to end, accepted per second, CPU seconds per 1,000 payments."""
 
     settled_per_second: float
     accepted_per_second: float
@@ -66,7 +66,7 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A stack that runs: where it is posted to, where it notes its deliveries, and all of its processes."""
+    """A running stack: the URLs of its API and sink, the query that counts its deliveries, and its processes."""
 
     api_url: str
     sink_url: str
@@ -76,7 +76,7 @@ class Contender:
 
 
 def measure(servers: Servers) -> Measure:
-    """Each stack runs alone, on the same PostgreSQL, RabbitMQ, gateway and sink; its start and warm-up do not count."""
+    """Run each stack alone on the same PostgreSQL, RabbitMQ, gateway and sink. Start and warm-up do not count."""
     stack = servers.stack
     ours: list[Round] = []
     theirs: dict[RivalStack, list[Round]] = {rival: [] for rival in RIVALS}
@@ -97,7 +97,7 @@ def measure(servers: Servers) -> Measure:
 
 
 def cpu_seconds_of(*groups: Processes) -> float:
-    """CPU time of every process of these groups; that of ended ones is in their parents' account."""
+    """Return the CPU seconds of all processes of these groups. Parents account for children that have ended."""
     total = 0.0
     for child in [child for group in groups for child in group.children]:
         for process in [child.process, *child.process.children(recursive=True)]:
@@ -119,19 +119,19 @@ def _figures(ours: list[Round], theirs: dict[RivalStack, list[Round]], transacti
     figures.append(Figure(CPU, "s per 1,000", _cpu(ours), Goal(GOAL_CPU_SECONDS, at_most=True)))
     for rival, done in theirs.items():
         figures.append(Figure(f"CPU time, {rival.name}", "s per 1,000", _cpu(done), is_rival=True, compared_with=CPU))
-    return [*figures, Figure(ACCEPTED, "payments/s", tuple(one.accepted_per_second for one in ours))]
+    return [*figures, Figure(ACCEPTED, "payments/s", tuple(done.accepted_per_second for done in ours))]
 
 
 def _settled(rounds: list[Round]) -> tuple[float, ...]:
-    return tuple(one.settled_per_second for one in rounds)
+    return tuple(done.settled_per_second for done in rounds)
 
 
 def _cpu(rounds: list[Round]) -> tuple[float, ...]:
-    return tuple(one.cpu_seconds for one in rounds)
+    return tuple(done.cpu_seconds for done in rounds)
 
 
 def _notes(has_pgbench: bool) -> list[str]:
-    return [] if has_pgbench else ["pgbench was not found: it was left out."]
+    return [] if has_pgbench else ["pgbench was not found and was left out."]
 
 
 def _say(servers: Servers, number: int, name: str, done: Round) -> None:
@@ -152,15 +152,15 @@ def _round_of_rival(servers: Servers, rival: RivalStack, place: tuple[str, str],
     stack = servers.stack
     database_url, amqp_url = place
     folder = servers.folder / f"{rival.key}-{number}"
-    with running(rival, folder, database_url, amqp_url, stack.urls.gateway) as (one, api_url):
-        processes = (stack.processes, one.processes)
+    with running(rival, folder, database_url, amqp_url, stack.urls.gateway) as (started, api_url):
+        processes = (stack.processes, started.processes)
         contender = Contender(api_url, stack.urls.sink, database_url, _DELIVERED_RIVAL, processes)
         _run(contender, f"{rival.key}-warm-up-{number}", WARM_UP_PAYMENTS_RIVAL)
         return _run(contender, f"{rival.key}-{number}", RIVALS[rival])
 
 
 def place_of(stack: Stack, rival: RivalStack, purpose: str) -> tuple[str, str]:
-    """A database and a virtual host with our queues, for this rival and purpose, on the servers of the stack."""
+    """Create a database and a virtual host with our queues for a rival, on the stack's servers. Return their URLs."""
     name = f"rival_{rival.key}_{purpose}"
     topology.create_vhost(stack.urls.management, name)
     topology.declare(stack.urls.management, name)
@@ -174,7 +174,7 @@ def _database(stack: Stack, name: str) -> str:
 
 
 def _three_inserts(servers: Servers) -> Callable[[], float] | None:
-    """pgbench over our tables in a database of its own, whose outbox nobody relays; None where there is no pgbench."""
+    """Return a pgbench run over our tables in a separate, unrelayed database, or None without pgbench."""
     program = pgbench.find()
     if program is None:
         return None
@@ -188,7 +188,7 @@ def _three_inserts(servers: Servers) -> Callable[[], float] | None:
 
 @contextmanager
 def without_functions(stack: Stack) -> Iterator[None]:
-    """Our own part of the stack is away in this block, because even idle it would take time from the others."""
+    """Stop our functions for this block: even idle they would take CPU time from the rivals."""
     stack.processes.stop_child("bridge")
     with ExitStack() as again:
         again.callback(stack.start_functions)
@@ -210,7 +210,7 @@ def _run(contender: Contender, name: str, payments: int) -> Round:
 
 
 def _post(api_url: str, webhook_url: str, payments: int) -> dict[str, float]:
-    """A client in a process of its own, whose CPU time is not the stack's."""
+    """Post from a separate process, whose CPU time is not counted as the stack's."""
     command = [sys.executable, "-m", "bench.client", api_url, webhook_url, str(payments), str(CONNECTIONS)]
     output = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=True).stdout
     posted: dict[str, float] = json.loads(output)
@@ -227,10 +227,10 @@ def _wait_until_settled(contender: Contender, webhook_url: str, payments: int) -
 
 
 def _last_received_at(sink_url: str, path: str, payments: int) -> float:
-    """When the sink received the last webhook; by its own clock, so that our polling adds nothing."""
+    """Return when the sink received the last webhook, by the sink's clock: our polling must not count."""
     with httpx.Client(base_url=sink_url, timeout=30, trust_env=False) as sink:
         received = sink.get("/received", params={"path": path}).raise_for_status().json()
         sink.delete("/received").raise_for_status()
-    verified = {one["headers"]["webhook-id"] for one in received if one["verified"]}
+    verified = {webhook["headers"]["webhook-id"] for webhook in received if webhook["verified"]}
     assert len(verified) == payments, f"{len(verified)} of {payments} webhooks were verified"
-    return max(datetime.fromisoformat(one["received_at"]).timestamp() for one in received)
+    return max(datetime.fromisoformat(webhook["received_at"]).timestamp() for webhook in received)

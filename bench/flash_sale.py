@@ -1,8 +1,8 @@
-"""`python -m bench.flash_sale [PAYMENTS]`: so many payments at once; `make flash-sale` is the usual name.
+"""`python -m bench.flash_sale [PAYMENTS]`: post many payments at once. Usually run as `make flash-sale`.
 
-All are posted at the same moment, each on a connection of its own. Whoever is told to come again does so, after as many
-seconds as he is told. In the end every payment must have been accepted, charged once by the gateway's own log, and told
-of once; the exit code says whether that is so.
+All payments are posted at the same moment, each on its own connection. A refused client waits for the seconds in
+`Retry-After` and posts again. In the end every payment must be accepted, charged once by the gateway's own log, and
+delivered once. The exit code is 1 otherwise.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import sys
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,7 +37,7 @@ MEGABYTE = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Sale:
-    """What happened: seconds until the last payment was accepted and until the last webhook had come."""
+    """A finished sale: seconds until the last payment was accepted and until the last webhook arrived."""
 
     tally: Tally
     verdict: Verdict
@@ -47,7 +48,7 @@ class Sale:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Holds one sale and prints what became of it."""
+    """Hold a sale and print its report."""
     use_utf8()
     parser = argparse.ArgumentParser(prog="python -m bench.flash_sale", description="Many payments at once.")
     parser.add_argument("payments", nargs="?", type=int, default=PAYMENTS, help=f"how many (default {PAYMENTS:,})")
@@ -68,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def hold(target: Target, payments: int, say: Callable[[str], None]) -> Sale:
-    """Posts the payments and waits until nothing of them is under way. Raises UnexpectedAnswer."""
+    """Post the payments and wait until all are final and delivered. Raises UnexpectedAnswer."""
     path = f"/ok/sale-{uuid.uuid4()}"
     order: dict[str, object] = {
         "amount": "100.50",
@@ -76,7 +77,7 @@ def hold(target: Target, payments: int, say: Callable[[str], None]) -> Sale:
         "description": "Order #123",
         "metadata": {"order_id": "123"},
         "webhook_url": f"{target.sink_url}{path}",
-        # Answered at once and always charged, however the gateway is set: what is tried is the stack.
+        # The gateway answers at once and always charges, whatever its settings: this tests the stack.
         "payment_method": "tok_success",
     }
     tally = Tally()
@@ -93,30 +94,30 @@ def hold(target: Target, payments: int, say: Callable[[str], None]) -> Sale:
         keys = [str(uuid.uuid4()) for _ in range(payments)]
         _run(_sell(target.api_url, keys, order, tally, say))
         accept_seconds = time.time() - began
-        ids = [one.payment_id for one in tally.accepted]
-        verdict = onlooker.wait(ids, SETTLE_SECONDS_MAX, lambda told: say(f"{told:,} of {payments:,} webhooks"))
+        ids = [accepted.payment_id for accepted in tally.accepted]
+        verdict = onlooker.wait(ids, SETTLE_SECONDS_MAX, lambda arrived: say(f"{arrived:,} of {payments:,} webhooks"))
     drain_seconds = max(verdict.last_webhook_at - began, accept_seconds)
     return Sale(tally, verdict, accept_seconds, drain_seconds, memory, onlooker)
 
 
 def report(sale: Sale, payments: int) -> str:
-    """The sale for a person."""
-    since_start = tuple(one.since_start_seconds for one in sale.tally.accepted)
-    last_request = tuple(one.last_request_seconds for one in sale.tally.accepted)
+    """Return the report as text."""
+    since_start = tuple(accepted.since_start_seconds for accepted in sale.tally.accepted)
+    last_request = tuple(accepted.last_request_seconds for accepted in sale.tally.accepted)
     statuses = sale.tally.statuses
     faults = {kind: len(ids) for kind, ids in sale.verdict.faults().items()}
     lines = [
-        f"accepted                   {len(since_start):,} of {payments:,}",
-        f"all accepted after         {number_text(sale.accept_seconds)} s,"
+        f"accepted                        {len(since_start):,} of {payments:,}",
+        f"all accepted after              {number_text(sale.accept_seconds)} s,"
         f" {number_text(payments / sale.accept_seconds)} a second",
-        f"all settled and told after {number_text(sale.drain_seconds)} s",
-        f"accepted since the start   p50 {_seconds(since_start, 50)}, p99 {_seconds(since_start, 99)}",
-        f"its last request alone     p50 {_seconds(last_request, 50)}, p99 {_seconds(last_request, 99)}",
-        f"told to come again by      503: {statuses[503]:,}, 429: {statuses[429]:,}, 409: {statuses[409]:,}",
-        f"  without Retry-After      {sale.tally.silent_refusals:,}",
-        f"broken connections         {sale.tally.broken_connections:,}",
-        f"statuses of the payments   {', '.join(f'{count:,} {name}' for name, count in sale.verdict.statuses.items())}",
-        f"lost, doubled or untold    {faults or 'none'}",
+        f"all settled and delivered after {number_text(sale.drain_seconds)} s",
+        f"accepted since the start        p50 {_seconds(since_start, 50)}, p99 {_seconds(since_start, 99)}",
+        f"its last request alone          p50 {_seconds(last_request, 50)}, p99 {_seconds(last_request, 99)}",
+        f"refusals                        503: {statuses[503]:,}, 429: {statuses[429]:,}, 409: {statuses[409]:,}",
+        f"  without Retry-After           {sale.tally.silent_refusals:,}",
+        f"broken connections              {sale.tally.broken_connections:,}",
+        f"statuses of the payments        {_counts(sale.verdict.statuses)}",
+        f"lost, doubled or undelivered    {faults or 'none'}",
         "",
         "memory, MB             at start     peak  processes",
     ]
@@ -124,30 +125,34 @@ def report(sale: Sale, payments: int) -> str:
     return "\n".join([*lines, _memory_line("all together", sale.memory.total)])
 
 
+def _counts(statuses: Counter[str]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in statuses.items())
+
+
 def _ensure_connections(payments: int) -> None:
     most = connections_max()
     if payments > most:
         raise LocalError(
-            f"The system allows {most:,} connections to a process and not {payments:,}: raise its limit of open files"
-            f" (ulimit -Hn), or ask for fewer payments by PAYMENTS={most}."
+            f"The system allows a process {most:,} connections, not {payments:,}: raise its limit of open files"
+            f" (ulimit -Hn), or send fewer payments with PAYMENTS={most}."
         )
 
 
 async def _sell(url: str, keys: list[str], order: dict[str, object], tally: Tally, say: Callable[[str], None]) -> None:
-    telling = asyncio.create_task(_tell(tally, len(keys), say))
+    reporting = asyncio.create_task(_report_progress(tally, len(keys), say))
     try:
         await buy_all(url, keys, order, tally)
     except* UnexpectedAnswer as group:
         raise UnexpectedAnswer(str(group.exceptions[0])) from None
     finally:
-        telling.cancel()
+        reporting.cancel()
 
 
-async def _tell(tally: Tally, payments: int, say: Callable[[str], None]) -> None:
+async def _report_progress(tally: Tally, payments: int, say: Callable[[str], None]) -> None:
     while True:
         await asyncio.sleep(1)
-        said = f"{len(tally.accepted):,} of {payments:,} accepted"
-        say(f"{said}, {tally.statuses[503] + tally.statuses[429]:,} told to come again")
+        refusals = tally.statuses[503] + tally.statuses[429]
+        say(f"{len(tally.accepted):,} of {payments:,} accepted, {refusals:,} refusals")
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
@@ -170,7 +175,7 @@ def _memory_line(name: str, memory: Memory) -> str:
 
 
 def _write(sale: Sale, payments: int) -> None:
-    since_start = tuple(one.since_start_seconds for one in sale.tally.accepted)
+    since_start = tuple(accepted.since_start_seconds for accepted in sale.tally.accepted)
     content = {
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "payments": payments,

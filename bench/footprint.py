@@ -1,4 +1,4 @@
-"""How long the offline stack takes from `make up` to ready, and what it then holds in memory, process by process."""
+"""Measure how long the offline stack takes from `make up` to ready, and the memory of its processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from local.servers.processes import running
 from local.settings import PROJECT, LocalSettings
 from local.testkit.servers import private_settings
 
-# The processes that start last are still busy with themselves when the API answers.
+# The processes that start last are still starting when the API answers.
 SETTLE_SECONDS = 3.0
 GOAL_UP_SECONDS = 6.0
 GOAL_MIB = 800.0
@@ -26,7 +26,7 @@ GOAL_MIB = 800.0
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """MiB of one process: all that is resident, and its fair part of it where pages are shared with others."""
+    """MiB of a process: resident (RSS), and proportional, where shared pages count by share (PSS)."""
 
     name: str
     resident: float
@@ -34,12 +34,12 @@ class Memory:
 
 
 def measure(servers: Servers) -> Measure:
-    """A stack of its own; the first start makes its data, the next ones find it."""
+    """Start a private stack several times. Do not count the first start, which creates the data."""
     settings = private_settings(servers.folder / "footprint")
     seconds = []
     try:
         _local(settings, "up")
-        servers.say("first start done, which makes the data")
+        servers.say("first start done: it has created the data")
         for number in range(1, ROUNDS + 1):
             _local(settings, "down")
             started = time.perf_counter()
@@ -51,7 +51,7 @@ def measure(servers: Servers) -> Measure:
     finally:
         _local(settings, "clean")
     by_name = _by_name(memory)
-    servers.say(f"{len(memory)} processes hold {number_text(sum(one.proportional for one in memory))} MiB")
+    servers.say(f"{len(memory)} processes hold {number_text(sum(process.proportional for process in memory))} MiB")
     return Measure(
         "footprint",
         [
@@ -59,7 +59,7 @@ def measure(servers: Servers) -> Measure:
             *_memory_figures(memory),
         ],
         [
-            "In all, pages that processes share count once (PSS); resident counts them for each (RSS).",
+            '"In all" counts pages shared by processes once (PSS), "resident" for each process (RSS).',
             f"In MiB, with the number of processes: {', '.join(f'{name} {mib:.0f}' for name, mib in by_name.items())}.",
         ],
     )
@@ -67,23 +67,23 @@ def measure(servers: Servers) -> Measure:
 
 def _memory_figures(memory: list[Memory]) -> Iterator[Figure]:
     goal = Goal(GOAL_MIB, at_most=True)
-    yield Figure("memory in all", "MiB", (sum(one.proportional for one in memory),), goal, panel="all")
-    yield Figure("resident, shared pages for each", "MiB", (sum(one.resident for one in memory),), panel="all")
+    yield Figure("memory in all", "MiB", (sum(process.proportional for process in memory),), goal, panel="all")
+    yield Figure("resident, shared pages for each", "MiB", (sum(process.resident for process in memory),), panel="all")
     for name, mib in _by_name(memory).items():
         yield Figure(name, "MiB", (mib,), panel="processes", is_detail=True)
 
 
 def _by_name(memory: list[Memory]) -> dict[str, float]:
-    """The proportional MiB of all processes of one name, the largest first."""
+    """Return the proportional MiB of all processes of a name, the largest first."""
     parts: dict[str, list[float]] = {}
-    for one in memory:
-        parts.setdefault(one.name, []).append(one.proportional)
+    for process in memory:
+        parts.setdefault(process.name, []).append(process.proportional)
     ordered = sorted(parts.items(), key=lambda part: -sum(part[1]))
     return {f"{name} ({len(mib)})" if len(mib) > 1 else name: sum(mib) for name, mib in ordered}
 
 
 def _local(settings: LocalSettings, command: str) -> None:
-    """Runs a command of the offline stack as `make` does; raises LocalError with what it said when it fails."""
+    """Run a command of the offline stack as `make` does. Raises LocalError with its errors if it fails."""
     done = subprocess.run(
         [sys.executable, "-m", "local", command],
         cwd=PROJECT,
@@ -100,7 +100,7 @@ def _memory(settings: LocalSettings) -> Iterator[Memory]:
     recorded = running(settings.state_dir) | running(settings.state_dir / "supervisor")
     for name, (process, _) in recorded.items():
         yield _memory_of(process, name)
-        # Those that the supervisor has started have files of their own.
+        # The supervisor's children are recorded separately.
         if name != "supervisor":
             for child in process.children(recursive=True):
                 yield _memory_of(child, _name_of(child, name))
@@ -112,7 +112,7 @@ def _memory_of(process: psutil.Process, name: str) -> Memory:
 
 
 def _name_of(process: psutil.Process, parent: str) -> str:
-    """The function that an environment of the Lambda host runs; other helpers count as what started them."""
+    """Return the function of a Lambda environment. Other processes count as the process that started them."""
     command = process.cmdline()
     launcher = next((place for place, part in enumerate(command) if part.endswith("launcher.py")), None)
     return parent if launcher is None else f"function {command[launcher + 1].partition('.')[0]}"

@@ -1,4 +1,4 @@
-"""How each of the hot paths fares with ten thousand, a hundred thousand and a million payments kept."""
+"""Measure each hot path with ten thousand, a hundred thousand and a million payments kept."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ from paybridge.payments.domain.query import PaymentFilters
 
 SIZES = {"10 thousand": 10_000, "100 thousand": 100_000, "1 million": 1_000_000}
 SMALLEST, *LARGER = SIZES
-# More and shorter rounds than elsewhere: the sizes differ by less than the machine does from minute to minute.
+# More and shorter rounds than elsewhere: the machine varies more from minute to minute than the sizes do.
 ROUNDS = 5
 SECONDS = 0.3
 WARM_UP_REQUESTS = 20
 RELAYED_ROWS = 3_000
 CONSUMED_PAYMENTS = 500
 GOAL_SHARE = 0.85
-# Events and webhooks that are kept are never read by what is measured here, so short ones do.
+# Kept events and webhooks are never read here, so short ones will do.
 KEPT_BODY = '{"specversion": "1.0", "data": "' + "x" * 260 + '"}'
 
 _PUBLISH_ALL = Statement("UPDATE outbox SET published_at = now() WHERE published_at IS NULL AND exchange IS NOT NULL")
@@ -52,7 +52,7 @@ _PUBLISH_ALL = Statement("UPDATE outbox SET published_at = now() WHERE published
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A database of its own with so many payments kept, and an API client of its merchant's."""
+    """A database with its kept payments, and an API client of their merchant."""
 
     url: str
     database: Database
@@ -61,17 +61,17 @@ class Size:
     client: ApiClient
 
     def path(self) -> str:
-        """The address of any one of the kept payments."""
-        return f"/api/v1/payments/{self.kept.payment_id(random.randint(1, self.kept.count))}"  # noqa: S311 -- no secret.
+        """Return the path of a random kept payment."""
+        return f"/api/v1/payments/{self.kept.payment_id(random.randint(1, self.kept.count))}"  # noqa: S311 -- not a secret.
 
     def page_in_the_middle(self) -> dict[str, str]:
-        """The query of the page that follows the payment in the middle."""
+        """Return the query for the page after the payment in the middle."""
         scope = f"{self.merchant_id} {PaymentFilters()}"
         return {"cursor": encode_cursor(self.kept.payment_id(self.kept.count // 2), scope)}
 
 
 def measure(servers: Servers) -> Measure:
-    """The sizes take turns within each path; what is compared is the rate with more kept to that with least."""
+    """Run the sizes in turn for each path. Compare their rates with that of the smallest."""
     amqp_url = servers.broker.fresh_vhost().amqp_url
     figures: list[Figure] = []
     with ExitStack() as stack:
@@ -80,22 +80,22 @@ def measure(servers: Servers) -> Measure:
         gateway_url = stack.enter_context(running_gateway(servers.folder / "growth-charges.jsonl"))
         stack.enter_context(wired(sizes[SMALLEST].database, gateway_url))
         for name, run in _paths(amqp_url).items():
-            rates = interleaved(_quiet, {label: partial(run, one) for label, one in sizes.items()}, "", ROUNDS)
+            rates = interleaved(_quiet, {label: partial(run, size) for label, size in sizes.items()}, "", ROUNDS)
             found = ", ".join(number_text(median(values)) for values in rates.values())
             servers.say(f"{name}: {found} per second with {', '.join(SIZES)} kept")
             figures.extend(_figures(name, rates))
-    # What is compared comes first: that is what the goals are about.
+    # The shares come first, because they have goals.
     figures.sort(key=lambda figure: figure.goal is None)
     return Measure("growth", figures, [f"Each share is of the rate with {SMALLEST} payments kept."])
 
 
 def _quiet(_: str) -> None:
-    """Seven paths with fifteen slices each would hide the other measures."""
+    """Print nothing: seven paths of fifteen rounds would hide the other measures."""
 
 
 def _figures(path: str, rates: dict[str, tuple[float, ...]]) -> Iterator[Figure]:
     for label in LARGER:
-        shares = tuple(one / least for one, least in zip(rates[label], rates[SMALLEST], strict=True))
+        shares = tuple(rate / least for rate, least in zip(rates[label], rates[SMALLEST], strict=True))
         yield Figure(f"{path}, {label}", "times", shares, Goal(GOAL_SHARE), panel="share")
     for label, values in rates.items():
         yield Figure(f"{path}, {label}", "per second", values, panel=path, is_detail=True)
@@ -136,7 +136,7 @@ def _list_from_the_middle(size: Size) -> float:
 
 
 def _requests(request: Callable[[], Answer], status: int) -> float:
-    """Requests per second over SECONDS, after a few to get warm."""
+    """Return requests per second over SECONDS, after a warm-up."""
     for _ in range(WARM_UP_REQUESTS):
         _expect(request(), status)
     started, count = time.perf_counter(), 0
@@ -162,7 +162,7 @@ def _consume(size: Size) -> float:
 
 
 def _relay(size: Size, amqp_url: str) -> float:
-    # What the other paths have left to be published is no part of this.
+    # Do not relay the rows that other paths have left in the outbox.
     size.database.run(_PUBLISH_ALL)
     kept.add_due(size.url, RELAYED_ROWS)
     started = time.perf_counter()

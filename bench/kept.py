@@ -1,8 +1,8 @@
-"""Fills a database with payments of the past as if all of them had gone their way, in SQL alone.
+"""Fill a database with past payments, all of them final, in SQL alone.
 
-Ids have the shape of UUIDv7 and lie evenly in the last three months, so each month's partition has its share. A payment
-leaves what ours leaves: its idempotency key, whose answer is cleared after a day, three events of which two were
-published, an attempt, a delivery and that one's attempt. One in twenty was declined.
+Ids have the shape of UUIDv7 and are spread evenly over the last three months, so each month's partition has its share.
+A payment has the same rows as a real one: an idempotency key without its answer, three events of which two were
+published, an attempt, a delivery and its attempt. One in twenty was declined.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from paybridge.database.database import Database, Statement
 WEBHOOK_URL = "https://example.com/webhook"
 MONTHS = 3
 SPAN_MS = MONTHS * 30 * 86_400_000
-# The newest is an hour old: whatever the bench itself makes comes after it.
+# The newest is an hour old, so payments created by the bench come after it.
 NEWEST_AGE_MS = 3_600_000
 FILL_SECONDS_MAX = 300.0
 
-# Each payment has a number from 1 on, a moment in milliseconds since 1970, and ids made of both.
+# Each payment has a number, from 1, and a moment in milliseconds since 1970. Its ids are built from both.
 _PAYMENTS_OF = f"""
     SELECT n, moment, to_timestamp(moment / 1000.0) AS at, n % 20 = 0 AS declined,
            lpad(to_hex(moment), 12, '0') AS head, lpad(to_hex(n), 15, '0') AS tail
@@ -34,7 +34,7 @@ _PAYMENTS_OF = f"""
         SELECT n, :newest_ms::bigint - (:count::bigint - n) * ({SPAN_MS}::bigint / :count::bigint) AS moment
         FROM generate_series(1, :count::integer) AS n
     ) AS numbered
-"""  # noqa: S608 -- nothing but constants of this file.
+"""  # noqa: S608 -- only constants of this file.
 _PAYMENT_ID = "(head || '70008' || tail)::uuid"
 _DELIVERY_ID = "(head || '70018' || tail)::uuid"
 _MERCHANT = ":merchant_id::uuid"
@@ -125,24 +125,24 @@ _TABLES = Statement("SELECT relname FROM pg_class WHERE relkind = 'r' AND relnam
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """So many payments of one merchant, numbered from 1, the oldest, to `count`; `newest_ms` is since 1970."""
+    """Kept payments of a merchant, numbered from 1, the oldest, to `count`. `newest_ms` counts from 1970."""
 
     count: int
     newest_ms: int
 
     def payment_id(self, number: int) -> UUID:
-        """The id of one of them."""
+        """Return the id of the payment with this number."""
         moment = self.newest_ms - (self.count - number) * (SPAN_MS // self.count)
         return UUID(f"{moment:012x}70008{number:015x}")
 
 
 def fill(url: str, merchant_id: UUID, count: int, body: str) -> Kept:
-    """Adds `count` payments of the merchant with all that belongs to them; `body` stands in every event and webhook."""
+    """Add `count` payments of the merchant with all their rows. Every event and webhook has this `body`."""
     kept = Kept(count, int(time.time() * 1000) - NEWEST_AGE_MS)
     values = {"merchant_id": merchant_id, "body": body, "count": kept.count, "newest_ms": kept.newest_ms}
     _run(url, [_PREPARE_MONTHS], {})
     with ThreadPoolExecutor(2) as pool:
-        # The outbox takes about as long as all the others.
+        # The outbox takes about as long as all other tables together.
         others = [_PAYMENTS, _KEYS, _ATTEMPTS, _DELIVERIES, _WEBHOOK_ATTEMPTS]
         for half in [pool.submit(_run, url, part, values) for part in ([_OUTBOX], others)]:
             half.result()
@@ -151,19 +151,19 @@ def fill(url: str, merchant_id: UUID, count: int, body: str) -> Kept:
 
 
 def fill_outbox(url: str, merchant_id: UUID, count: int, body: str) -> None:
-    """Adds `count` published rows to the outbox alone, all of them from the last hour."""
+    """Add `count` published rows from the last hour to the outbox alone."""
     newest_ms = int(time.time() * 1000)
     _run(url, [_PUBLISHED], {"merchant_id": merchant_id, "body": body, "count": count, "newest_ms": newest_ms})
     settle(url)
 
 
 def add_due(url: str, rows: int, body_bytes: int = 900) -> None:
-    """Adds rows to the outbox that the relay is to publish to `payments.new` at once."""
+    """Add rows to the outbox that are due now for `payments.new`."""
     _run(url, [_DUE], {"rows": rows, "body_bytes": body_bytes})
 
 
 def sample_body(database: Database, merchant_id: UUID) -> str:
-    """The event of a payment like the bench's, as the outbox has it; the payment stays, its event as published."""
+    """Create a payment like the bench's, mark its event as published, and return the event's body."""
     id_ = new_payment(
         database, merchant_id, description="Order #123", metadata={"order_id": "123"}, webhook_url=WEBHOOK_URL
     )
@@ -171,9 +171,9 @@ def sample_body(database: Database, merchant_id: UUID) -> str:
 
 
 def settle(url: str) -> None:
-    """Has the planner look at every table, and keeps autovacuum from coming for all of the rows at once.
+    """Analyze every table and turn autovacuum off.
 
-    In operation it was there long ago; in the middle of a measure it would take the processor and the disk from it.
+    In operation autovacuum would have run long ago. Here it would start in the middle of a measure and slow it down.
     """
     with closing(_open(url)) as database:
         for (table,) in database.run(_TABLES):

@@ -1,4 +1,4 @@
-"""From POST to the verified webhook on an idle stack, one payment at a time; and what the stack costs while idle."""
+"""Measure the time from POST to the verified webhook on an idle stack, and the cost of the idle stack."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _TRANSACTIONS = Statement("""
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A way of the messages to whoever works on them, with the goals for it in milliseconds where there are any.
+    """How messages reach their consumers, with goals in milliseconds, if any.
 
-    Each round has so many `samples`, after random pauses of up to `pause_seconds_max`, so that they meet every poll and
-    window at any moment. Nobody looks for the webhook before `quiet_seconds`, nor more often than `poll_seconds`.
+    A round has `samples` payments. Random pauses of up to `pause_seconds_max` spread them over all polls and windows.
+    The client starts to look for the webhook after `quiet_seconds` and polls every `poll_seconds`.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Way:
     p99_ms: float | None = None
 
 
-# The half-second windows of the two mappings that each payment passes, as on AWS, and 150 ms for everything else.
+# Each payment passes the half-second windows of two mappings, as on AWS. That leaves 150 ms for everything else.
 MAPPINGS = Way("mappings", 6, 0.5, 0.8, 0.02, p50_ms=1150.0, p99_ms=1150.0)
 WORKERS = Way("workers", 50, 0.06, 0.01, 0.003, p50_ms=30.0, p99_ms=100.0)
 RIVALS: dict[RivalStack, Way] = {rival: Way(rival.name, 15, 0.06, 0.01, 0.003) for rival in (FAST_STREAM, CELERY)}
@@ -56,14 +56,14 @@ RIVALS: dict[RivalStack, Way] = {rival: Way(rival.name, 15, 0.06, 0.01, 0.003) f
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """What a stack costs that nobody asks for anything, each minute."""
+    """The cost of an idle stack per minute."""
 
     transactions: float
     cpu_seconds: float
 
 
 def measure(servers: Servers) -> Measure:
-    """One way after the other over the same servers, because a stack that is idle is alone."""
+    """Measure one way after the other on the same servers, so that each stack is idle and alone."""
     stack = servers.stack
     figures = list(_figures_of_ours(servers, MAPPINGS))
     with without_functions(stack):
@@ -74,22 +74,22 @@ def measure(servers: Servers) -> Measure:
             folder = servers.folder / f"{rival.key}-latency"
             with running(rival, folder, database_url, amqp_url, stack.urls.gateway) as (_, api_url):
                 figures += _figures(servers, way, api_url)
-    # The latencies first: what stands on top is what the measure is about.
+    # Latencies first, because the measure is about them.
     figures.sort(key=lambda figure: figure.unit != "ms")
     return Measure(
         "latency",
         figures,
         [
-            f"p99 is that of all samples, {ROUNDS * MAPPINGS.samples} by mappings and {ROUNDS * WORKERS.samples} by "
+            f"p99 is over all samples: {ROUNDS * MAPPINGS.samples} with mappings, {ROUNDS * WORKERS.samples} with "
             f"{WORKERS.name}.",
-            f"Idle cost is that of {IDLE_SECONDS:.0f} s, put to the minute, without what schedules start each minute.",
+            f"Idle cost: {IDLE_SECONDS:.0f} s scaled to a minute, without the schedules that run each minute.",
         ],
     )
 
 
 @contextmanager
 def _workers(stack: Stack) -> Iterator[None]:
-    """The functions in front of workers, while the stack has none running."""
+    """Start the functions and the workers for this block. The stack must have none running."""
     settings = stack.settings
     stack.settings = replace(settings, workers=1)
     try:
@@ -160,14 +160,14 @@ def _rounds(servers: Servers, way: Way, api_url: str) -> list[tuple[float, ...]]
 def _sample_ms(client: httpx.Client, way: Way, api_url: str, sink_url: str) -> float:
     path = f"/ok/{uuid.uuid4()}"
     headers = {"X-API-Key": API_KEY, "Idempotency-Key": path}
-    time.sleep(random.uniform(0, way.pause_seconds_max))  # noqa: S311 -- no secret.
+    time.sleep(random.uniform(0, way.pause_seconds_max))  # noqa: S311 -- not a secret.
     started_at = time.time()
     answer = client.post(f"{api_url}/api/v1/payments", json=order(sink_url + path), headers=headers)
     assert answer.status_code == 202, answer.text
     time.sleep(max(0.0, started_at + way.quiet_seconds - time.time()))
     while not (received := client.get(f"{sink_url}/received", params={"path": path}).json()):
         if time.time() > started_at + ARRIVE_SECONDS_MAX:
-            raise RuntimeError(f"no webhook came within {ARRIVE_SECONDS_MAX:.0f} s")
+            raise RuntimeError(f"no webhook arrived within {ARRIVE_SECONDS_MAX:.0f} s")
         time.sleep(way.poll_seconds)
     assert received[0]["verified"], "the webhook's signature is wrong"
     return (datetime.fromisoformat(received[0]["received_at"]).timestamp() - started_at) * 1000
@@ -179,7 +179,7 @@ def _idle(stack: Stack) -> Idle:
         time.sleep(IDLE_SECONDS)
         minutes = (time.monotonic() - started) / 60
         cpu = cpu_seconds_of(stack.processes) - cpu
-        # One of them is this look itself.
+        # One of them is this query itself.
         transactions = _transactions(database) - transactions - 1
     return Idle(transactions / minutes, cpu / minutes)
 

@@ -1,6 +1,6 @@
-"""`python -m bench.load`: a load at a set rate by Locust; `make load` is the usual name.
+"""`python -m bench.load`: put a load at a fixed rate on a stack with Locust. Usually run as `make load`.
 
-Reads RATE, DURATION, URL, API_KEY, ARRIVALS and UI from the environment; docs/developers/load.md tells what they mean.
+The environment has RATE, DURATION, URL, API_KEY, ARRIVALS and UI. See docs/developers/load.md.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ UI_PORT = 8089
 
 
 def main() -> int:
-    """Becomes Locust; returns only when there is nothing to put a load on."""
+    """Replace this process by Locust. Return 1 if a setting is wrong or no stack answers."""
     use_utf8()
     try:
         command, environment = locust(os.environ)
-        # Locust takes this process's place, terminal and all.
+        # Locust takes over this process and its terminal.
         os.execve(command[0], command, environment)  # noqa: S606
     except LocalError as error:
         print(error, file=sys.stderr)
@@ -33,7 +33,7 @@ def main() -> int:
 
 
 def locust(given: os._Environ[str] | dict[str, str]) -> tuple[list[str], dict[str, str]]:
-    """Locust's command line and environment. Raises LocalError for a value that does not fit and without a stack."""
+    """Return Locust's command line and environment. Raises LocalError for a wrong value or without a stack."""
     settings = LocalSettings.load()
     url = (given.get("URL") or settings.api_url).rstrip("/")
     rate, seconds = _number(given, "RATE", 50), _number(given, "DURATION", 60)
@@ -41,7 +41,7 @@ def locust(given: os._Environ[str] | dict[str, str]) -> tuple[list[str], dict[st
     if spread not in {"poisson", "even"}:
         raise LocalError(f"ARRIVALS is {spread!r}: choose poisson or even.")
     _ensure_answers(url)
-    # The oracles of the offline stack; a stack elsewhere has none that this process may ask.
+    # Only the offline stack lets this process query its gateway and sink.
     is_local = url == settings.api_url and bool(running(settings.state_dir))
     oracles = {"LOAD_GATEWAY_URL": settings.gateway_url, "LOAD_SINK_URL": settings.sink_url} if is_local else {}
     command = [sys.executable, "-m", "locust", "--locustfile", str(LOCUSTFILE), "--host", url, "--users", "1"]
@@ -71,7 +71,7 @@ def _ensure_answers(url: str) -> None:
     try:
         httpx.get(f"{url}/health", timeout=10, trust_env=False).raise_for_status()
     except httpx.HTTPError:
-        raise LocalError(f"No stack answers at {url}: `make up` first, or name another one by URL=…") from None
+        raise LocalError(f"No stack answers at {url}: run `make up` first, or set URL=… to another stack.") from None
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a load run found, for the terminal and as a page."""
+"""Report a load run as text and as a page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HEADINGS = ("operation", "answered", *(f"p{percent:g}" if percent < 100 else "lo
 
 @dataclass(frozen=True, slots=True)
 class LoadRun:
-    """One run: the rate that was asked for, how long requests arrived, what came back, what became of the payments."""
+    """A run: the requested rate, the seconds of arrivals, the answers, and the verdict on the payments."""
 
     rate: float
     seconds: float
@@ -25,13 +25,13 @@ class LoadRun:
 
     @property
     def is_faulty(self) -> bool:
-        """Whether a payment was lost or doubled, a request failed for good, or a refusal did not say for how long."""
+        """Return whether a payment was lost or doubled, a request failed, or a refusal had no Retry-After."""
         return bool(self.verdict.faults() or self.recording.failures or self.recording.silent_refusals)
 
 
 def write(run: LoadRun, environment: Any) -> str:
-    """Writes the page, Locust's own report beneath our figures, and returns the text for the terminal."""
-    # Locust lives in an environment of its own, which those who only read figures need not have.
+    """Write the page, our figures above Locust's report, and return the text for the terminal."""
+    # Locust is installed in a separate environment. Reading figures must work without it.
     from locust.html import get_html_report
 
     REPORT_FILE.parent.mkdir(parents=True, exist_ok=True)
@@ -40,23 +40,23 @@ def write(run: LoadRun, environment: Any) -> str:
 
 
 def text(run: LoadRun) -> str:
-    """The figures as a table and some lines."""
+    """Return the figures as a table and some lines."""
     rows = [HEADINGS, *_rows(run, "since_due")]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
     table = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    lines = [f"{name + ':':<28} {value}" for name, value in _facts(run).items()]
+    lines = [f"{name + ':':<29} {value}" for name, value in _facts(run).items()]
     return "\n".join(["Latency since each request was due:", *table, "", *lines])
 
 
 def with_figures(page: str, run: LoadRun) -> str:
-    """Locust's page with our figures before it."""
+    """Return Locust's page with our figures at its top."""
     facts = "".join(
         f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in _facts(run).items()
     )
     section = (
         "<section style='font-family:sans-serif;padding:1em 2em;background:#fff;color:#111'><h1>Load</h1>"
         f"<h2>Latency since each request was due</h2>{_table(run, 'since_due')}"
-        "<h2>Latency since it was first sent, as a generator that waits would tell it</h2>"
+        "<h2>Latency since it was first sent, as a closed generator would report it</h2>"
         f"{_table(run, 'since_sent')}<h2>The run</h2><table>{facts}</table></section>"
     )
     before, body, after = page.partition("<body>")
@@ -80,13 +80,13 @@ def _facts(run: LoadRun) -> dict[str, str]:
     return {
         "asked for": f"{run.rate:g} a second",
         "arrived": f"{recording.arrived:,} in {run.seconds:.1f} s, {recording.arrived / run.seconds:.1f} a second",
-        "held up by the generator": f"{recording.held_up:,}",
+        "delayed by the generator": f"{recording.held_up:,}",
         "answers": answers,
         "refused without Retry-After": f"{recording.silent_refusals:,}",
         "failed for good": ", ".join(f"{count:,} x {what}" for what, count in recording.failures.items()) or "none",
         "payments accepted": f"{len(recording.accepted):,}",
         "their statuses": ", ".join(f"{count:,} {status}" for status, count in verdict.statuses.items()),
-        "lost, doubled or untold": faults or "none",
+        "lost, doubled or undelivered": faults or "none",
     }
 
 

@@ -1,7 +1,7 @@
-"""The load that Locust runs: an open model of merchants who post payments, and now and then read and list them.
+"""The load that Locust runs: an open model of merchants who post payments, and sometimes read and list them.
 
-Locust's users are a closed model. Its one user here is a dispatcher, whose every task sends off one request at the
-moment when it is due and does not wait for the answer. What Locust shows are latencies since that moment.
+Locust's users are a closed model. The only user here is a dispatcher. Each of its tasks sends one request when it is
+due, and does not wait for the answer. Locust shows latencies since that moment.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from bench.load_report import LoadRun, write
 from bench.open_model import Recording, arrivals
 from bench.settled import Onlooker
 
-# Requests under way at once; further arrivals wait, which counts as their latency.
+# Requests in flight at once. Further arrivals wait, and the wait counts as latency.
 UNDER_WAY_MAX = 1_000
-# So long is a payment posted again that is refused.
+# A refused payment is retried for this long.
 INSIST_SECONDS = 60.0
 SETTLE_SECONDS_MAX = 300.0
 PROGRESS_SECONDS = 2.0
-# Of a hundred requests; the others post.
+# Percentages of all requests. The others post.
 READS, LISTS = 15, 5
 _BROKEN = 0
 
 
 class Run:
-    """One run: what is posted, what came back, and who looks after the payments afterwards."""
+    """A run: the payment it posts, the recording of the answers, and the onlooker that checks the payments."""
 
     def __init__(self, environment: Environment) -> None:
         options = environment.parsed_options
@@ -57,7 +57,7 @@ class Run:
         sink_url = os.environ.get("LOAD_SINK_URL")
         order = {"amount": "100.50", "currency": "RUB", "description": "Order #123", "metadata": {"order_id": "123"}}
         if sink_url:
-            # Answered at once and always charged, however the gateway is set: what is tried is the stack.
+            # The gateway answers at once and always charges, whatever its settings: this tests the stack.
             order |= {"webhook_url": sink_url + path, "payment_method": "tok_success"}
         self.body = json.dumps(order).encode()
         self.onlooker = Onlooker(
@@ -71,7 +71,7 @@ class Run:
         self._fire = environment.events.request.fire
 
     def send_next(self) -> None:
-        """Waits until the next request is due and sends it off."""
+        """Wait until the next request is due and send it."""
         due = self.began + next(self.due)
         gevent.sleep(max(0.0, due - time.perf_counter()))
         self.recording.arrived += 1
@@ -101,7 +101,7 @@ class Run:
     def _insist(
         self, name: str, method: str, path: str, wanted: int, due: float, headers: dict[str, str], body: bytes = b""
     ) -> bytes:
-        """Asks until the answer is the wanted one, as often as it is told to come again; b"" when it never is."""
+        """Repeat a refused request until it gets the wanted status. Return the answer, or b"" if it never does."""
         sent = time.perf_counter()
         status, answer = _BROKEN, b""
         while time.perf_counter() < sent + INSIST_SECONDS:
@@ -127,7 +127,7 @@ class Run:
         return answer if failure is None else b""
 
     def _ask(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes, float]:
-        """Status, body, and after how many seconds to come again; status 0 when the connection broke."""
+        """Send a request. Return status, body and seconds until a retry. Status 0 means a broken connection."""
         try:
             response = self.client.request(method, path, body=body, headers=headers)
             answer = bytes(response.read())
@@ -140,13 +140,13 @@ class Run:
 
 
 class Dispatcher(User):  # type: ignore[misc]
-    """Sends off what is due; there is one of it, however many users are asked for."""
+    """The only user. It sends each request when it is due, however many users are asked for."""
 
     fixed_count = 1
 
     @task
     def send(self) -> None:
-        """One arrival."""
+        """Send the next request."""
         _runs[-1].send_next()
 
 
@@ -155,8 +155,8 @@ _runs: list[Run] = []
 
 @events.init_command_line_parser.add_listener
 def _add_options(parser: ArgumentParser) -> None:
-    parser.add_argument("--rate", type=float, default=50.0, help="payments and requests a second")
-    parser.add_argument("--arrivals", choices=["poisson", "even"], default="poisson", help="how they are spread")
+    parser.add_argument("--rate", type=float, default=50.0, help="requests a second")
+    parser.add_argument("--arrivals", choices=["poisson", "even"], default="poisson", help="how requests are spread")
 
 
 @events.test_start.add_listener
@@ -164,7 +164,7 @@ def _begin(environment: Environment, **_: Any) -> None:
     run = Run(environment)
     _runs.append(run)
     print(f"{run.rate:g} requests a second to {environment.host}", flush=True)
-    gevent.spawn(_tell, run)
+    gevent.spawn(_report_progress, run)
 
 
 @events.test_stop.add_listener
@@ -183,15 +183,15 @@ def _end(environment: Environment, **_: Any) -> None:
     run.began = 0.0
 
 
-def _tell(run: Run) -> None:
+def _report_progress(run: Run) -> None:
     while run.began:
         gevent.sleep(PROGRESS_SECONDS)
         recording = run.recording
         refused = recording.statuses[503] + recording.statuses[429]
         _say(
             run,
-            f"{recording.arrived:,} arrived, {len(recording.accepted):,} accepted, {len(run.under_way):,} under way,"
-            f" {refused:,} refused for now, {recording.failures.total():,} failed",
+            f"{recording.arrived:,} arrived, {len(recording.accepted):,} accepted, {len(run.under_way):,} in flight,"
+            f" {refused:,} refusals, {recording.failures.total():,} failed",
         )
 
 

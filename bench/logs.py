@@ -1,4 +1,4 @@
-"""Where the log lines of functions go that run within the bench: they are made and written, and nobody sees them."""
+"""Discard the log lines of functions that run within the bench, after formatting and writing them."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from typing import IO
 
 @cache
 def nowhere() -> IO[str]:
-    """The null device, open until the process ends: loggers of one name keep the stream that the first was given."""
+    """Return the null device. It stays open, because loggers of a name keep the first stream they get."""
     return Path(devnull).open("w", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Memory of a stack's processes while it works."""
+"""Watch the memory of a stack's processes under load."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _FUNCTION = re.compile(r"(\w+)\.handler\.handler$")
 
 @dataclass(slots=True)
 class Memory:
-    """Peak of all processes of one name together, in bytes: how many there were, and what they held at the start.
+    """Memory of all processes of a name in bytes, at the start and at the peak, and their highest number.
 
-    Shared pages count for each process by its share (PSS) where the system tells it, so that sums are true.
+    Shared pages count by share (PSS) if the system reports it, so that sums are correct.
     """
 
     processes: int = 0
@@ -28,7 +28,7 @@ class Memory:
 
 
 class MemoryWatch:
-    """Looks at the processes and their descendants every so often; use as a context manager."""
+    """Measure the processes and their descendants every `interval_seconds`. Use as a context manager."""
 
     def __init__(self, processes: Mapping[str, psutil.Process], interval_seconds: float = 1.0) -> None:
         self.peaks: dict[str, Memory] = defaultdict(Memory)
@@ -56,7 +56,7 @@ class MemoryWatch:
             self._look()
 
     def _look(self) -> dict[str, tuple[int, int]]:
-        """The number of processes and the bytes of each name now, which are also remembered where they are peaks."""
+        """Return the current number of processes and bytes of each name, and remember the peaks."""
         found: dict[str, tuple[int, int]] = {}
         for name, process in _all_processes(self._processes):
             count, held = found.get(name, (0, 0))
@@ -70,7 +70,7 @@ class MemoryWatch:
 
 
 def _all_processes(roots: Mapping[str, psutil.Process]) -> Iterator[tuple[str, psutil.Process]]:
-    """Every process with its name: that of a function for an environment, else that of what has started it."""
+    """Yield every process with its name: the function of an environment, else the name of its root."""
     for name, root in roots.items():
         try:
             yield name, root

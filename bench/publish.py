@@ -1,7 +1,6 @@
-"""`python -m bench.publish`: puts the table and the charts of the last run into the documentation.
+"""`python -m bench.publish`: write the table and the charts of the last run into the documentation.
 
-`make bench-docs` is the usual name. Figures come into
-`docs/developers/performance.md` by this alone, between its two markers.
+Usually run as `make bench-docs`. Only this writes between the two markers of `docs/developers/performance.md`.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _BLOCK = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
 
 
 def main() -> int:
-    """Publishes `bench/results/latest.json`; what is missing is one sentence on standard error."""
+    """Publish `bench/results/latest.json`. Print what is missing on standard error."""
     use_utf8()
     try:
         publish(_last_run(), DOCUMENT)
@@ -35,22 +34,22 @@ def main() -> int:
 
 
 def publish(run: Run, document: Path) -> None:
-    """Replaces what is between the markers, and the charts beside the document; LocalError without the markers."""
+    """Replace the text between the markers, and the charts. Raises LocalError without the markers."""
     text = document.read_text(encoding="utf-8")
     if not _BLOCK.search(text):
-        raise LocalError(f"{document.name} has no place for the figures: put {BEGIN} and {END} there.")
+        raise LocalError(f"{document.name} has no place for the figures: add the markers {BEGIN} and {END}.")
     charts.write(run, document.parent / CHARTS)
     document.write_text(_BLOCK.sub(lambda _: block(run), text, count=1), encoding="utf-8")
 
 
 def block(run: Run) -> str:
-    """The table, the charts and where they are from, between the markers."""
+    """Return the markers with the table, the origin and the charts between them."""
     images = [f"![{measure.key}]({CHARTS}/{measure.key}.svg)" for measure in run.measures]
     return "\n\n".join([BEGIN, report.table(run.measures), origin(run), *images, END])
 
 
 def origin(run: Run) -> str:
-    """One paragraph on when and where the run took place."""
+    """Return a paragraph on when and where the run took place."""
     machine = run.machine
     versions = ", ".join(f"{name} {number}" for name, number in run.versions.items())
     return (

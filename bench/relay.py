@@ -1,4 +1,4 @@
-"""Rows from the outbox to a quorum queue, from the claim to `published_at` committed."""
+"""Relay rows from the outbox to a quorum queue, from the claim to the commit of `published_at`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from paybridge.outbox.two_lanes import relay_side_by_side
 from paybridge.rabbitmq.publisher import open_publisher
 
 ROWS = 20_000
-# One by one is a tenth of the others' speed, and its rate does not depend on how many there are.
+# One by one has a tenth of the others' rate, which does not depend on the number of rows.
 ROWS_ONE_BY_ONE = 2_000
 BATCH_ROWS = 500
 BODY_BYTES = 900
@@ -44,7 +44,7 @@ _FILL = f"""
                lpad(to_hex(n), 15, '0') AS number
         FROM generate_series(1, :rows) AS n
     ) AS new
-"""  # noqa: S608 -- nothing but constants of this file.
+"""  # noqa: S608 -- only constants of this file.
 
 Relay = Callable[[Database, str], Awaitable[None]]
 Loop = Callable[[Coroutine[Any, Any, float]], float]
@@ -52,7 +52,7 @@ _Result = TypeVar("_Result")
 
 
 def measure(servers: Servers) -> Measure:
-    """Every contender has the same outbox before it and an empty queue, and takes `ROWS` rows from one to the other."""
+    """Let every contender relay the same outbox to an empty queue."""
     url, amqp_url = servers.postgres.fresh_database(), servers.broker.fresh_vhost().amqp_url
 
     def run(loop: Loop, relay: Relay, rows: int) -> float:
@@ -60,7 +60,7 @@ def measure(servers: Servers) -> Measure:
             return loop(_rate(database, url, amqp_url, relay, rows))
 
     contenders = {
-        # On the event loop that the function has.
+        # On the function's event loop.
         OURS: lambda: run(wiring.run, relay_ours, ROWS),
         GATHER: lambda: run(_run, relay_by_gather, ROWS),
         ONE_BY_ONE: lambda: run(_run, relay_one_by_one, ROWS_ONE_BY_ONE),
@@ -108,7 +108,7 @@ def _fill(url: str, rows: int) -> None:
 
 
 async def empty_queue(amqp_url: str) -> int:
-    """How many messages there were in the queue, which has none afterwards."""
+    """Purge the queue and return how many messages it had."""
     async with await aio_pika.connect(amqp_url) as connection:
         channel = await connection.channel()
         queue = await channel.get_queue(QUEUE, ensure=False)
@@ -116,22 +116,22 @@ async def empty_queue(amqp_url: str) -> int:
 
 
 async def relay_ours(database: Database, amqp_url: str) -> None:
-    """Publishes all that is due in the outbox."""
+    """Publish all due rows of the outbox."""
     async with open_publisher(amqp_url) as publisher:
 
-        async def relay_full(one: Database) -> bool:
-            return (await relay_once(one, publisher, BATCH_ROWS, refuse)).claimed == BATCH_ROWS
+        async def relay_full(lane: Database) -> bool:
+            return (await relay_once(lane, publisher, BATCH_ROWS, refuse)).claimed == BATCH_ROWS
 
         with closing(database.another()) as second:
             await relay_side_by_side((database, second), relay_full)
 
 
 def refuse(refusal: Refusal) -> None:
-    """Ends the bench: on a healthy broker no row is refused."""
+    """Fail: a healthy broker refuses no row."""
     raise AssertionError(f"the broker refused a row: {refusal.reason}")
 
 
 def _run(work: Coroutine[Any, Any, _Result]) -> _Result:
-    """Runs the work of a rival on the fastest event loop there is."""
+    """Run a rival's work on uvloop, the fastest event loop."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)

@@ -1,4 +1,4 @@
-"""The relay with 1,000,000 published rows kept in the outbox, beside one that is almost empty; and its idle poll."""
+"""Compare the relay with 1,000,000 published rows in the outbox and with an almost empty one, and its idle poll."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FULL, EMPTY = "1,000,000 rows kept", "almost none kept"
 
 
 def measure(servers: Servers) -> Measure:
-    """Both outboxes are relayed to the same queue in turns, then both are polled with nothing due."""
+    """Relay both outboxes to the same queue in turn, then poll both with nothing due."""
     amqp_url = servers.broker.fresh_vhost().amqp_url
     urls = {name: servers.postgres.fresh_database() for name in (EMPTY, FULL)}
     with ExitStack() as stack:
@@ -82,7 +82,7 @@ def _poll_in_turns(servers: Servers, databases: dict[str, Database], amqp_url: s
 
 
 async def _poll_ms(database: Database, amqp_url: str) -> float:
-    """The median of POLLS looks at an outbox in which nothing is due."""
+    """Return the median milliseconds of POLLS polls of an outbox with nothing due."""
     seconds = []
     async with open_publisher(amqp_url) as publisher:
         for _ in range(POLLS):

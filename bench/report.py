@@ -1,4 +1,4 @@
-"""What the bench prints, what it writes down, and how that is read again."""
+"""Print, write and read the results of the bench."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from local.settings import PROJECT
 
 RESULTS_FILE = PROJECT / "bench" / "results" / "latest.json"
 PACKAGES = ("aio-pika", "aiohttp", "fastapi", "mangum", "orjson", "pg8000", "sqlalchemy", "uvloop")
-# In an environment of their own, whose lock pins them.
+# These are in a separate environment. Its lock pins them.
 RIVALS = ("asyncpg", "celery", "faststream")
 RIVALS_LOCK = PROJECT / "requirements" / "bench.lock"
 HEADINGS = ("measure", "figure", "median", "lowest to highest", "goal", "", "ours is")
@@ -29,7 +29,7 @@ HEADINGS = ("measure", "figure", "median", "lowest to highest", "goal", "", "our
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of the bench: when (UTC), at which commit, on which machine with which versions, and what it found."""
+    """A run of the bench: its time (UTC), commit, machine, versions and measures."""
 
     at: str
     commit: str
@@ -39,14 +39,14 @@ class Run:
 
 
 def this_run(measures: list[Measure], servers: dict[str, str]) -> Run:
-    """What was found here and now; `servers` are the versions of the servers."""
+    """Return the run that has just ended. `servers` are the versions of the servers."""
     packages = {name: version(name) for name in PACKAGES} | _rival_versions()
     versions = {"python": platform.python_version(), **servers, **packages}
     return Run(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), _commit(), machine(), versions, measures)
 
 
 def table(measures: Sequence[Measure]) -> str:
-    """The figures as a Markdown table with aligned columns, and below it the notes."""
+    """Return the figures as a Markdown table with aligned columns, followed by the notes."""
     shown = [(measure, figure) for measure in measures for figure in measure.figures if not figure.is_detail]
     rows = [HEADINGS, *(_row(measure, figure) for measure, figure in shown)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
@@ -59,7 +59,7 @@ def table(measures: Sequence[Measure]) -> str:
 
 
 def write(run: Run, path: Path = RESULTS_FILE) -> Path:
-    """Writes the run as JSON to `path`, and returns that."""
+    """Write the run as JSON to `path` and return the path."""
     content = {
         "at": run.at,
         "commit": run.commit,
@@ -73,17 +73,17 @@ def write(run: Run, path: Path = RESULTS_FILE) -> Path:
 
 
 def read(path: Path = RESULTS_FILE) -> Run:
-    """The run that `write` has written; raises FileNotFoundError where there is none."""
+    """Read the run that `write` has written. Raises FileNotFoundError without one."""
     content = json.loads(path.read_text(encoding="utf-8"))
     measures = [
-        Measure(key, [_figure_of(one) for one in found["figures"]], found["notes"])
+        Measure(key, [_figure_of(document) for document in found["figures"]], found["notes"])
         for key, found in content["measures"].items()
     ]
     return Run(content["at"], content["commit"], content["machine"], content["versions"], measures)
 
 
 def machine() -> dict[str, Any]:
-    """The machine as far as it matters to the figures."""
+    """Return the properties of this machine that matter to the figures."""
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
@@ -94,13 +94,13 @@ def machine() -> dict[str, Any]:
 
 
 def spread_text(figure: Figure) -> str:
-    """The lowest and the highest round; nothing where there was but one."""
+    """Return the lowest and the highest round, or an empty text for a single round."""
     lowest, highest = number_text(min(figure.values)), number_text(max(figure.values))
     return f"{lowest} to {highest}" if len(figure.values) > 1 else ""
 
 
 def verdict(figure: Figure) -> str:
-    """Whether the figure meets its goal; nothing where it has none."""
+    """Return whether the figure meets its goal, or an empty text without a goal."""
     if figure.goal is None:
         return ""
     return "met" if figure.goal.met(figure.median) else "not met"
@@ -119,7 +119,7 @@ def _row(measure: Measure, figure: Figure) -> tuple[str, ...]:
 
 
 def _document(measure: Measure) -> dict[str, Any]:
-    """All figures, and by themselves the medians of those with a goal, such as `ratio_to_pgbench`."""
+    """Return all figures, and as separate keys the medians with a goal, such as `ratio_to_pgbench`."""
     figures = [_figure_document(measure, figure) for figure in measure.figures]
     goals = {_key(figure.name): figure.median for figure in measure.figures if figure.goal is not None}
     return {**goals, "figures": figures, "notes": measure.notes}
@@ -170,7 +170,7 @@ def _rival_versions() -> dict[str, str]:
 
 
 def _processor() -> str:
-    """The processor's name where the system tells it."""
+    """Return the processor's name, as far as the system reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

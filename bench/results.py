@@ -1,4 +1,4 @@
-"""What the bench finds out, as values: figures with their rounds, and measures made of figures."""
+"""The values of the bench: figures with their rounds, and measures made of figures."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What a figure aims at: at least `value`, or with `at_most` no more than it."""
+    """The goal of a figure: at least `value`, or with `at_most` no more than `value`."""
 
     value: float
     at_most: bool = False
 
     def reached(self, figure: float) -> float:
-        """The share of the goal that `figure` reaches: 1 and more is good, whichever way the goal points."""
+        """Return the share of the goal that `figure` reaches. 1 or more is good for both kinds of goals."""
         if self.at_most:
             return self.value / figure if figure else float("inf")
         return figure / self.value
 
     def met(self, figure: float) -> bool:
-        """Whether `figure` is as good as the goal, or better."""
+        """Return whether `figure` is as good as the goal, or better."""
         return figure <= self.value if self.at_most else figure >= self.value
 
     def text(self) -> str:
-        """The goal as it stands beside its figure."""
+        """Return the goal as text, such as `≥ 950`."""
         return f"{'≤' if self.at_most else '≥'} {number_text(self.value)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One quantity with the value of each round; a rival's stands beside ours for comparison.
+    """A quantity with the value of each round, either ours or a rival's.
 
-    `compared_with` names the figure of ours that a rival is held against, the first one where it is empty. Figures of
-    the same `panel` share an axis in the chart; where it is empty, those of the same unit do, rates of all kinds among
-    themselves. A detail is left out of the table; the chart and the file have it.
+    `compared_with` names our figure that a rival is compared with. The default is the first. Figures of the same
+    `panel` share an axis in the chart. Without a panel, figures of the same unit do, and so do all rates. A detail is
+    in the chart and in the file, but not in the table.
     """
 
     name: str
@@ -54,28 +54,28 @@ class Figure:
 
     @property
     def median(self) -> float:
-        """The figure to quote; the spread says how far to trust it."""
+        """Return the median of the rounds, the value to quote."""
         return median(self.values)
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """The figures of one measure; the first is ours, and rivals are compared with it."""
+    """The figures of a measure. The first is ours."""
 
     key: str
     figures: list[Figure]
     notes: list[str] = field(default_factory=list)
 
     def ratio_to(self, rival: Figure) -> float:
-        """How many times the rival's figure ours is."""
-        ours = next((one for one in self.figures if one.name == rival.compared_with), self.figures[0])
+        """Return our figure divided by the rival's."""
+        ours = next((figure for figure in self.figures if figure.name == rival.compared_with), self.figures[0])
         return ours.median / rival.median
 
 
 def interleaved(
     say: Say, contenders: Mapping[str, Callable[[], float]], unit: str, rounds: int = ROUNDS
 ) -> dict[str, tuple[float, ...]]:
-    """Runs every contender once a round, so that whatever else the machine does meets all of them alike."""
+    """Run every contender once a round, so that other work of the machine affects all of them alike."""
     values: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(1, rounds + 1):
         for name, run in contenders.items():
@@ -86,18 +86,18 @@ def interleaved(
 
 
 def ratio(name: str, ours: tuple[float, ...], theirs: tuple[float, ...], goal: Goal | None = None) -> Figure:
-    """How many times theirs ours is, round by round."""
-    return Figure(name, "times", tuple(one / other for one, other in zip(ours, theirs, strict=True)), goal)
+    """Return the ratio of our figure to theirs, round by round."""
+    return Figure(name, "times", tuple(own / other for own, other in zip(ours, theirs, strict=True)), goal)
 
 
 def number_text(value: float) -> str:
-    """A figure with about three digits that mean something."""
+    """Return a number with about three significant digits."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def percentile(values: tuple[float, ...], percent: float) -> float:
-    """The value below which `percent` of the values lie, by the nearest rank."""
+    """Return the percentile of the values by nearest rank."""
     rank = ceil(len(values) * percent / 100)
     return sorted(values)[max(rank, 1) - 1]

@@ -1,4 +1,4 @@
-"""The bench's own PostgreSQL and RabbitMQ: durable as in production, on free ports, gone afterwards."""
+"""Start private PostgreSQL and RabbitMQ for the bench: durable as in production, on free ports, deleted afterwards."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from paybridge.database.database import Database
 
 
 class Servers:
-    """Servers that start with the first measure that asks for them; use as a context manager."""
+    """Servers that start when a measure first needs them. Use as a context manager."""
 
     def __init__(self, say: Say) -> None:
         self.say = say
@@ -47,7 +47,7 @@ class Servers:
 
     @cached_property
     def folder(self) -> Path:
-        """A folder for whatever a measure writes."""
+        """A temporary folder for the files of the measures."""
         folder = Path(tempfile.mkdtemp(prefix="paybridge-bench-"))
         self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
         return folder
@@ -70,7 +70,7 @@ class Servers:
 
     @cached_property
     def stack(self) -> Stack:
-        """The whole offline stack, its gateway answering at once and always charging; warm and idle."""
+        """The whole offline stack, started and idle. Its gateway answers at once and always charges."""
         self.say("starting the whole stack")
         settings = replace(
             private_settings(self.folder / "stack"),
@@ -84,7 +84,7 @@ class Servers:
         return stack
 
     def versions(self) -> dict[str, str]:
-        """Versions of the servers that run."""
+        """Return the versions of the running servers."""
         found = {}
         url = self._running_postgres_url()
         if url:
@@ -108,7 +108,7 @@ class Servers:
 
 
 def open_database(url: str) -> closing[Database]:
-    """A connection as a function has it, closed at the end of the block."""
+    """Open a connection like a function's. It closes at the end of the block."""
     return closing(Database(address_of(url), "paybridge-bench"))
 
 

@@ -1,4 +1,4 @@
-"""1, 2 and 4 processes of `paybridge worker consumer` on one queue, and on as many shards, a process for each."""
+"""Run 1, 2 and 4 processes of `paybridge worker consumer` on one queue, and one process for each shard."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GATEWAY_SECONDS = "0.05"
 ROUNDS = 2
 SETTLE_SECONDS_MAX = 60.0
 
-# By the database's own notes: how long the processes took to start is not part of it.
+# The database's own timestamps leave out the start of the processes.
 _DONE = Statement("""
     SELECT count(*), extract(epoch FROM max(finished_at) - min(started_at))::float
     FROM payment_attempts WHERE status IN ('succeeded', 'declined')
@@ -32,7 +32,7 @@ _DONE = Statement("""
 
 
 def measure(servers: Servers) -> Measure:
-    """Payments per second from the first attempt to the last outcome, with a gateway that takes 50 ms."""
+    """Measure payments per second from the first attempt to the last outcome. A charge takes 50 ms."""
     slow = {"GATEWAY_LATENCY_SECONDS_MIN": GATEWAY_SECONDS, "GATEWAY_LATENCY_SECONDS_MAX": GATEWAY_SECONDS}
     with running_gateway(servers.folder / "shards-charges.jsonl", **slow) as gateway_url:
         run = partial(_run, servers, gateway_url)
@@ -43,7 +43,7 @@ def measure(servers: Servers) -> Measure:
 
 
 def _run(servers: Servers, gateway_url: str, shards: int, processes: int) -> float:
-    """One round: everything waits in the queues before the workers start."""
+    """Run a round: fill the queues, then start the workers."""
     url, vhost = servers.postgres.fresh_database(), servers.broker.fresh_vhost(payment_shards=shards)
     with open_database(url) as database, secrets_manager(url, vhost.amqp_url) as aws_url:
         _fill(database, vhost.amqp_url)
@@ -74,7 +74,7 @@ def _fill(database: Database, amqp_url: str) -> None:
 
 
 def _wait(database: Database) -> float:
-    """The seconds from the first attempt to the last outcome, once all payments are settled."""
+    """Wait until all payments are settled. Return the seconds from the first attempt to the last outcome."""
     deadline = time.monotonic() + SETTLE_SECONDS_MAX
     while True:
         ((count, seconds),) = database.run(_DONE)

@@ -1,4 +1,4 @@
-"""The stack that a load is put on: the one that runs, or a private one for the time of the load."""
+"""Find the stack under load: the running one, or a private one that lasts as long as the load."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from local.testkit.servers import private_settings
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a stack answers, and the processes that it has started, by name."""
+    """The URLs of a stack, and its processes by name."""
 
     api_url: str
     gateway_url: str
@@ -31,15 +31,15 @@ class Target:
 
 @contextmanager
 def running_or_private() -> Iterator[Target]:
-    """The stack of `make up` or `make local` if it runs, else one of its own on free ports, which goes afterwards."""
+    """Yield the running stack, or a private one on free ports that is deleted afterwards."""
     settings = LocalSettings.load()
     found = target_of(settings)
     if found.processes:
-        print(f"Using the stack that runs: {found.api_url}", flush=True)
+        print(f"Using the running stack: {found.api_url}", flush=True)
         yield found
         return
     folder = Path(tempfile.mkdtemp(prefix="paybridge-sale-"))
-    print("No stack runs: starting a private one", flush=True)
+    print("No stack is running: starting a private one", flush=True)
     stack = Stack(private_settings(folder), Progress())
     try:
         stack.start()
@@ -52,6 +52,6 @@ def running_or_private() -> Iterator[Target]:
 
 
 def target_of(settings: LocalSettings) -> Target:
-    """The stack with these settings; without processes when it does not run."""
+    """Return the stack with these settings. It has no processes if it is not running."""
     processes = {name: process for name, (process, _) in running(settings.state_dir).items()}
     return Target(settings.api_url, settings.gateway_url, settings.sink_url, processes)

@@ -1,1 +1,1 @@
-"""What Paybridge is compared with: small programs, each the way its users write it, no slower than need be."""
+"""The programs that Paybridge is compared with. Each is written as its users would, and as fast as possible."""

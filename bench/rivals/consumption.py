@@ -1,4 +1,4 @@
-"""The rivals of the consumer: their workers take preloaded messages, one after the other or some at a time."""
+"""Run the rivals of the consumer on preloaded messages, one at a time or several."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _LAST = """
 
 @contextmanager
 def naive_consumer(folder: Path, database_url: str, amqp_url: str, gateway_url: str) -> Iterator[Callable[[], float]]:
-    """A consumer that takes one message at a time: gives a run, whose result is payments per second."""
+    """Yield a run of a consumer that takes one message at a time. A run returns payments per second."""
     with rival(folder, database_url, amqp_url, gateway_url) as one:
         one.start("consumer", *NAIVE_CONSUMER)
         one.wait_for_consumer(NAIVE_QUEUE)
@@ -44,7 +44,7 @@ def naive_consumer(folder: Path, database_url: str, amqp_url: str, gateway_url: 
 
 @contextmanager
 def celery_worker(folder: Path, database_url: str, amqp_url: str, gateway_url: str) -> Iterator[Callable[[], float]]:
-    """A Celery worker with its processes: gives a run, whose result is payments per second."""
+    """Yield a run of a Celery worker. A run returns payments per second."""
     with rival(folder, database_url, amqp_url, gateway_url) as one:
         one.start("worker", *CELERY_WORKER)
         one.wait_for_consumer(CELERY_QUEUE)
@@ -53,7 +53,7 @@ def celery_worker(folder: Path, database_url: str, amqp_url: str, gateway_url: s
 
 
 def _run(one: Rival, payments: int, preload: Callable[[], object]) -> float:
-    """Fills the queue of a worker that is paused, lets it go on, and counts until the last commit."""
+    """Fill the queue of a paused worker, resume it, and return payments per second up to the last commit."""
     with closing(postgres.connect(one.database_url)) as connection:
         connection.run(_ACCEPT, payments=payments)
         preload()

@@ -1,6 +1,6 @@
-"""An outbox relay with aio-pika as its users write a fast one: a batch published by gather, marked by one UPDATE.
+"""A fast outbox relay as users of aio-pika write it: publish a batch with gather, mark it with one UPDATE.
 
-It reads and writes the database the way ours does, so that what differs is how it publishes.
+It reads and writes the database as ours does. Only the publishing differs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MARK = Statement("UPDATE outbox SET published_at = clock_timestamp() WHERE id =
 
 
 async def relay_by_gather(database: Database, amqp_url: str) -> None:
-    """Empties the outbox."""
+    """Relay the whole outbox."""
     async with await aio_pika.connect(amqp_url) as connection:
         channel = await connection.channel(publisher_confirms=True)
         exchange = await channel.get_exchange("payments", ensure=False)

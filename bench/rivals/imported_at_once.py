@@ -1,4 +1,4 @@
-"""A function as it is usually begun: everything it may ever need at the top, one route, no database yet."""
+"""A function as most begin: import everything at the top, one route, no database yet."""
 
 import boto3
 import sqlalchemy
@@ -12,7 +12,7 @@ secrets = boto3.client("secretsmanager", region_name="eu-central-1")
 
 @app.post("/api/v1/payments", status_code=202)
 async def create(order: dict[str, object]) -> dict[str, object]:
-    """Accepts anything."""
+    """Accept any body."""
     return order
 
 

@@ -1,4 +1,4 @@
-"""An outbox relay as most are first written: take a row, publish it, wait for the confirm, mark it, commit."""
+"""An outbox relay as most are first written: claim a row, publish it, await the confirm, mark it, commit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MARK = Statement("UPDATE outbox SET published_at = clock_timestamp() WHERE id =
 
 
 async def relay_one_by_one(database: Database, amqp_url: str) -> None:
-    """Empties the outbox."""
+    """Relay the whole outbox."""
     async with await aio_pika.connect(amqp_url) as connection:
         channel = await connection.channel(publisher_confirms=True)
         exchange = await channel.get_exchange("payments", ensure=False)

@@ -1,4 +1,4 @@
-"""What the rivals' APIs accept and answer: the part of our contract that the bench uses."""
+"""Requests and answers of the rivals' APIs: the part of our contract that the bench uses."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ class Order(BaseModel):
 
     @property
     def amount_minor(self) -> int:
-        """The amount in hundredths."""
+        """Return the amount in hundredths."""
         return int(self.amount * 100)
 
     @property
     def url(self) -> str | None:
-        """The webhook's URL as text."""
+        """Return the webhook's URL as text."""
         return str(self.webhook_url) if self.webhook_url else None
 
     @property
     def fingerprint(self) -> str:
-        """Tells one order from another that comes with the same key."""
+        """Return a digest that distinguishes different orders with the same key."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
 
 async def authenticate(x_api_key: Annotated[str, Header()]) -> None:
-    """Refuses whoever does not know the key."""
+    """Refuse a request without the API key."""
     if not secrets.compare_digest(x_api_key.encode(), API_KEY.encode()):
         raise HTTPException(401, "unknown API key")
 
 
 def answer_of(payment_id: uuid.UUID, order: Order) -> dict[str, Any]:
-    """What the merchant is told, and told again."""
+    """Return the answer to the merchant, which a repeated request gets again."""
     return {
         "payment_id": str(payment_id),
         "status": "pending",
@@ -62,7 +62,7 @@ def answer_of(payment_id: uuid.UUID, order: Order) -> dict[str, Any]:
 
 
 def event_body(event_id: uuid.UUID, type_: str, payment_id: uuid.UUID, **data: Any) -> str:
-    """A message as JSON text."""
+    """Return a message as JSON text."""
     time = datetime.now(UTC).isoformat()
     return json.dumps(
         {"id": str(event_id), "type": type_, "time": time, "data": {"payment_id": str(payment_id), **data}}

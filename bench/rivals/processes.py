@@ -1,4 +1,4 @@
-"""Runs a rival: processes of the bench's own environment, over a database and a virtual host of the rival's own."""
+"""Run a rival: processes of the rivals' virtual environment, with a separate database and virtual host."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ ENVIRONMENT = PROJECT / ".venv-bench"
 PYTHON = ENVIRONMENT / "bin" / "python"
 START_SECONDS_MAX = 30.0
 NAIVE_CONSUMER = ("-m", "bench.rivals.naive.consumer")
-# Four processes for each of two cores: with two for each it settled fewer payments, with eight no more.
+# Four processes for each of two cores. Two settled fewer payments, eight no more.
 CELERY_WORKER = (
     *("-m", "celery", "-A", "bench.rivals.celery_tasks.tasks", "worker", "--loglevel", "warning", "--concurrency", "8"),
-    # The gossip of several workers, of which there is one.
+    # There is only one worker, so it needs no gossip.
     *("--without-gossip", "--without-mingle", "--without-heartbeat"),
 )
 CELERY_PRELOAD = ("-m", "bench.rivals.celery_tasks.preload")
@@ -35,7 +35,7 @@ CELERY_PRELOAD = ("-m", "bench.rivals.celery_tasks.preload")
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """A rival's processes, and what they work with."""
+    """A rival's processes and the URLs of their services."""
 
     processes: Processes
     database_url: str
@@ -43,32 +43,34 @@ class Rival:
     gateway_url: str
 
     def start(self, name: str, *arguments: str) -> None:
-        """Starts a process of the rival."""
+        """Start a process of the rival."""
         self.processes.start(name, [PYTHON, *arguments], self._environment(), cwd=PROJECT)
 
     def run(self, *arguments: str) -> None:
-        """Runs a process of the rival to its end; raises CalledProcessError when it fails."""
+        """Run a process of the rival to its end. Raises CalledProcessError if it fails."""
         subprocess.run([PYTHON, *arguments], env=self._environment(), cwd=PROJECT, check=True)
 
     def wait_for_consumer(self, queue: str) -> None:
-        """Returns when somebody consumes from the queue."""
+        """Wait until the queue has a consumer."""
         last = self.processes.children[-1]
         self.processes.wait_until_ready(last, lambda: _consumers(self.amqp_url, queue) > 0, START_SECONDS_MAX)
 
     def pause(self) -> None:
-        """Stops every process of the rival where it is, so that it takes nothing from whoever is measured."""
+        """Suspend every process of the rival, so that it takes no CPU time from the contender being measured."""
         for process in self.family():
             process.suspend()
 
     def resume(self) -> None:
-        """Lets every process of the rival go on."""
+        """Resume every process of the rival."""
         for process in self.family():
             process.resume()
 
     def family(self) -> list[psutil.Process]:
-        """The rival's processes with their children."""
+        """Return the rival's processes with their children."""
         return [
-            one for child in self.processes.children for one in (child.process, *child.process.children(recursive=True))
+            process
+            for child in self.processes.children
+            for process in (child.process, *child.process.children(recursive=True))
         ]
 
     def _environment(self) -> dict[str, str]:
@@ -84,9 +86,9 @@ class Rival:
 
 @contextmanager
 def rival(folder: Path, database_url: str, amqp_url: str, gateway_url: str) -> Iterator[Rival]:
-    """A rival without processes yet, its tables made; whatever it starts is ended at the end of the block.
+    """Yield a rival with its tables, but without processes. At the end of the block stop those it has started.
 
-    Raises LocalError when the environment of the rivals is not installed.
+    Raises LocalError if the rivals' virtual environment is not installed.
     """
     if not PYTHON.exists():
         raise LocalError(f"The rivals' environment {ENVIRONMENT.name} is missing: run `make bench`, which installs it.")

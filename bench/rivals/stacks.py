@@ -1,4 +1,4 @@
-"""The rivals of the whole stack: from `POST /api/v1/payments` to the signed webhook, over servers that they share."""
+"""The rivals of the whole stack, from `POST /api/v1/payments` to the signed webhook, on shared servers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from local.servers.processes import free_port
 
 @dataclass(frozen=True, slots=True)
 class RivalStack:
-    """A way of building the whole; `start` starts its processes, given the port of its API."""
+    """A complete rival. `start` starts its processes, given the port of its API."""
 
     name: str
     key: str
@@ -26,9 +26,9 @@ class RivalStack:
 def running(
     stack: RivalStack, folder: Path, database_url: str, amqp_url: str, gateway_url: str
 ) -> Iterator[tuple[Rival, str]]:
-    """The rival with its processes, and the URL of its API, until the end of the block.
+    """Start the rival and yield it with the URL of its API.
 
-    The database is the rival's own; the virtual host has our queues `payments.new` and `webhooks`, with our policies.
+    The database is the rival's alone. The virtual host has our queues `payments.new` and `webhooks` with our policies.
     """
     with rival(folder, database_url, amqp_url, gateway_url) as one:
         port = free_port()
@@ -60,7 +60,7 @@ def _start_celery(one: Rival, port: int) -> None:
 
 
 def _start_api(one: Rival, port: int, *application: str) -> None:
-    """uvicorn, which takes uvloop and httptools because they are installed."""
+    """Start uvicorn, which uses uvloop and httptools because they are installed."""
     one.start("api", "-m", "uvicorn", *application, "--port", str(port), "--log-level", "warning", "--no-access-log")
     one.processes.wait_until_ready(one.processes.children[-1], lambda: _is_healthy(port), START_SECONDS_MAX)
 

@@ -1,6 +1,6 @@
-"""The tables of the rivals that keep payments, as an ORM's user writes them; those without an ORM use them by SQL.
+"""The rivals' tables, as a user of an ORM writes them. Rivals without an ORM use them by SQL.
 
-They have fewer constraints and indexes than ours and no partitions, which is to the rivals' advantage.
+They have fewer constraints and indexes than ours and no partitions, which favours the rivals.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class Base(DeclarativeBase):
-    """What the tables are declared on; `Base.metadata.create_all` makes them."""
+    """The base of the tables. `Base.metadata.create_all` creates them."""
 
     type_annotation_map = {str: Text, datetime: DateTime(timezone=True), dict[str, Any]: JSON}  # noqa: RUF012
 
 
 class Payment(Base):
-    """One payment; `pending`, `processing`, then `succeeded` or `failed`."""
+    """A payment: `pending`, `processing`, then `succeeded` or `failed`."""
 
     __tablename__ = "payments"
 
@@ -37,7 +37,7 @@ class Payment(Base):
 
 
 class IdempotencyKey(Base):
-    """A key that was used, with what it was used for and what was answered."""
+    """A used key with the fingerprint of its order and the answer."""
 
     __tablename__ = "idempotency_keys"
 
@@ -48,7 +48,7 @@ class IdempotencyKey(Base):
 
 
 class Event(Base):
-    """A row of the outbox: published to `queue` when there is one, kept afterwards."""
+    """A row of the outbox, kept after it has been published to `queue`."""
 
     __tablename__ = "outbox"
     __table_args__ = (Index("outbox_unpublished", "created_at", postgresql_where="published_at IS NULL"),)
@@ -63,7 +63,7 @@ class Event(Base):
 
 
 class Attempt(Base):
-    """One call of the gateway: committed before it is made, finished with its outcome."""
+    """A call of the gateway, committed before it is made and finished with its outcome."""
 
     __tablename__ = "attempts"
 
@@ -76,7 +76,7 @@ class Attempt(Base):
 
 
 class Delivery(Base):
-    """A webhook that its receiver has taken; the id is that of the event, so that each is kept once."""
+    """A webhook that its receiver has accepted. The id is the event's, so each is recorded once."""
 
     __tablename__ = "deliveries"
 

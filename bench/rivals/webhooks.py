@@ -1,4 +1,4 @@
-"""Webhooks of the rivals: the body and the signature of Standard Webhooks, as ours and as the sink verifies them."""
+"""The rivals' webhooks: body and signature of Standard Webhooks, which the sink verifies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def signed(event: dict[str, Any]) -> tuple[bytes, dict[str, str]]:
-    """The body that tells of the event and the headers that sign it with the secret in WEBHOOK_SECRET."""
+    """Return the body of an event, and headers that sign it with the secret in WEBHOOK_SECRET."""
     body = json.dumps({"type": event["type"], "timestamp": event["time"], "data": event["data"]}).encode()
     timestamp = str(int(time.time()))
     key = base64.b64decode(os.environ["WEBHOOK_SECRET"].removeprefix("whsec_"))

@@ -1,4 +1,4 @@
-"""The rivals of `consume` do the work: every preloaded payment is charged once and settled with its event."""
+"""The rivals of `consume` really work: every preloaded payment is charged once and settled with its event."""
 
 import json
 from collections import Counter
@@ -32,7 +32,7 @@ def test_every_payment_is_charged_once(
     url, log = postgres_server.fresh_database(migrated=False), tmp_path / "charges.jsonl"
     amqp_url = broker.fresh_vhost().amqp_url
     with running_gateway(log) as gateway_url, worker(tmp_path / "rival", url, amqp_url, gateway_url) as run:
-        # Itself it asserts that all of them were settled, each with its event; twice, because it pauses in between.
+        # A run asserts that all payments were settled, each with its event. Run twice, because the worker pauses.
         assert run() > 0
         assert run() > 0
     postgres_server.drop_database(url)

@@ -1,4 +1,4 @@
-"""The figures of the whole stack: ratios round by round, and what is left out when there is no pgbench."""
+"""The figures of the whole stack: ratios round by round, and the figures left out without pgbench."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The payments of the past that the bench puts into a database."""
+"""The past payments that the bench writes into a database."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class TestAddDue:
 
 
 class _NoIds:
-    """What is not stuck needs no command, and so no id."""
+    """Fail if an id is made: without stalled payments there are no commands."""
 
     def new(self) -> uuid.UUID:
-        raise AssertionError("something was stuck")
+        raise AssertionError("a payment was stalled")

@@ -1,4 +1,4 @@
-"""The ORM rival of `create` accepts payments as ours does: three rows, once for each key."""
+"""The ORM rival of `create` accepts payments like our API: three rows, once for each key."""
 
 from collections.abc import Iterator
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""The bench's open model: when requests are due, and what a system that stands still looks like."""
+"""The bench's open model: when requests are due, and how a stalled system shows."""
 
 import random
 from itertools import islice, pairwise
@@ -16,13 +16,13 @@ class TestArrivals:
         due = list(islice(arrivals(100, poisson=True, chance=random.Random(1)), 10_000))
         assert due[-1] == pytest.approx(100, rel=0.03)
         gaps = [after - before for before, after in pairwise(due)]
-        # Of gaps without memory, e⁻¹ are longer than the mean.
+        # A share of e⁻¹ of memoryless gaps is longer than the mean.
         assert sum(gap > 0.01 for gap in gaps) / len(gaps) == pytest.approx(0.368, abs=0.02)
 
 
 class TestCoordinatedOmission:
     def test_a_second_of_standstill_is_seen_by_all_who_were_due_in_it(self) -> None:
-        """A server that answers in 1 ms and stands still for a second, asked 100 times a second by one connection."""
+        """Simulate a server that answers in 1 ms and stalls for a second. One connection asks 100 times a second."""
         latencies, free = Latencies(), 0.0
         for number, due in enumerate(islice(arrivals(100, poisson=False, chance=random.Random(1)), 1_000)):
             sent = max(due, free)

@@ -1,4 +1,4 @@
-"""PerfTest is fetched once, left out with a reason where it cannot run, and read once it is warm."""
+"""PerfTest is downloaded once, left out with a reason if it cannot run, and read after its warm-up."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ time 4.001 s, sent: 29204 msg/s, confirmed: 29242 msg/s, nacked: 0 msg/s
 
 @pytest.fixture
 def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The one folder of programs there is; beside it only the shell's own."""
+    """Set PATH to a folder for fake programs alone."""
     folder = tmp_path / "tools"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))

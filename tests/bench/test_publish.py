@@ -1,4 +1,4 @@
-"""The charts, and how they come with the table into the documentation."""
+"""The charts, and how they and the table get into the documentation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def drawn() -> ElementTree.Element:
-    return ElementTree.fromstring(charts.draw(MEASURE))  # noqa: S314 -- we have just written it.
+    return ElementTree.fromstring(charts.draw(MEASURE))  # noqa: S314 -- the test has just written it.
 
 
 class TestDraw:

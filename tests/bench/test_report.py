@@ -1,4 +1,4 @@
-"""What the bench prints and writes down: verdicts, the table, the file of results."""
+"""The results that the bench prints and writes: verdicts, the table, the file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rivals of the whole stack do the work: what is posted is charged once, settled, and told of by one webhook."""
+"""The rivals of the whole stack really work: each payment is charged once, settled, and delivered by one webhook."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ SETTLE_SECONDS_MAX = 30.0
 
 
 @pytest.mark.parametrize("stack", [NAIVE, FAST_STREAM, CELERY], ids=lambda stack: stack.key)
-def test_every_payment_is_charged_and_told_of_once(
+def test_every_payment_is_charged_and_delivered_once(
     stack: RivalStack, postgres_server: servers.Postgres, broker: servers.Broker, tmp_path: Path
 ) -> None:
     url, log, vhost = postgres_server.fresh_database(migrated=False), tmp_path / "charges.jsonl", broker.fresh_vhost()
@@ -40,13 +40,15 @@ def test_every_payment_is_charged_and_told_of_once(
     charged = Counter(json.loads(line)["reference"] for line in log.read_text().splitlines())
     assert [charged[one["body"]["data"]["payment_id"]] for one in received] == [1] * PAYMENTS
     with closing(postgres.connect(url)) as connection:
-        told = "SELECT count(*) FROM payments p JOIN deliveries d ON d.payment_id = p.id WHERE p.status = 'succeeded'"
-        assert connection.run(told)[0][0] == PAYMENTS
+        delivered = (
+            "SELECT count(*) FROM payments p JOIN deliveries d ON d.payment_id = p.id WHERE p.status = 'succeeded'"
+        )
+        assert connection.run(delivered)[0][0] == PAYMENTS
     postgres_server.drop_database(url)
 
 
 def _received(sink_url: str) -> list[dict[str, object]]:
-    """What the sink has received once all of it is there, and half a second later, so that doubles are seen."""
+    """Return the webhooks that the sink has received half a second after the last one, so that duplicates show."""
     deadline = time.monotonic() + SETTLE_SECONDS_MAX
     while len(_listed(sink_url)) < PAYMENTS and time.monotonic() < deadline:
         time.sleep(0.1)

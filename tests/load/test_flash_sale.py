@@ -23,7 +23,7 @@ def test_five_hundred_at_once_are_all_accepted_charged_once_and_told_once(stack:
     assert set(sale.tally.statuses) <= {202, 409, 503}
     assert sale.tally.statuses[503] > 0
     assert sale.tally.silent_refusals == 0
-    assert "lost, doubled or untold    none" in report(sale, PAYMENTS)
+    assert "lost, doubled or undelivered    none" in report(sale, PAYMENTS)
 
 
 def test_the_judge_finds_what_is_lost_and_what_is_doubled(stack: Stack) -> None:

@@ -28,7 +28,7 @@ def test_a_short_run_loses_nothing_and_writes_its_report(stack: Stack) -> None:
     run = {"RATE": str(RATE), "DURATION": str(SECONDS), "ARRIVALS": "even"}
     ended = load({**stack.settings.environment(), **run})
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "lost, doubled or untold:     none" in ended.stdout
+    assert "lost, doubled or undelivered: none" in ended.stdout
     figures = dict(line.split(":", 1) for line in ended.stdout.splitlines() if ": " in line)
     arrived = int(figures["arrived"].split()[0])
     assert RATE * (SECONDS - 1.5) <= arrived <= RATE * (SECONDS + 1.5)

@@ -1,1 +1,1 @@
-"""Celery as its users write it: the payment is committed, then the task is sent; psycopg, and quorum queues."""
+"""Celery as its users write it: commit the payment, then send the task. It uses psycopg and quorum queues."""

@@ -1,4 +1,4 @@
-"""`POST /api/v1/payments` before Celery: commit, then send the task. Who dies in between loses the payment."""
+"""`POST /api/v1/payments` before Celery: commit, then send the task. A crash in between loses the payment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CONNECTIONS_MAX = 16
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Keeps the pool open while the application runs."""
+    """Keep the pool open while the application runs."""
     with ConnectionPool(os.environ["DATABASE_URL"], min_size=4, max_size=CONNECTIONS_MAX) as pool:
         app.state.pool = pool
         yield
@@ -33,14 +33,14 @@ app = FastAPI(lifespan=lifespan)
 
 @app.get("/health")
 async def health() -> dict[str, str]:
-    """Answers once the pool is open."""
+    """Answer once the pool is open."""
     return {"status": "ok"}
 
 
-# Not `async def`: Celery's calls wait for the broker, and FastAPI's threads are there for that.
+# Not `async def`: Celery's calls block on the broker, so FastAPI runs this in a thread.
 @app.post("/api/v1/payments", status_code=202, dependencies=[Depends(authenticate)])
 def create_payment(order: Order, idempotency_key: Annotated[str, Header(max_length=255)]) -> dict[str, Any]:
-    """Accepts a payment once for each key."""
+    """Accept a payment once for each key."""
     payment_id = uuid.uuid4()
     answer = answer_of(payment_id, order)
     try:

@@ -1,4 +1,4 @@
-"""`python -m bench.rivals.celery_tasks.preload`: sends the task for every pending payment."""
+"""`python -m bench.rivals.celery_tasks.preload`: send the task for every pending payment."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ app.conf.update(
     task_ignore_result=True,
     broker_transport_options={"confirm_publish": True},
     worker_prefetch_multiplier=16,
-    # Nothing is sent with a delay here, so the queues for delays need not be replicated ones.
+    # No task is delayed here, so the queues for delays need not be replicated.
     broker_native_delayed_delivery_queue_type="classic",
 )
 
@@ -32,13 +32,13 @@ _connections: list[psycopg.Connection[Any]] = []
 
 @worker_process_init.connect
 def connect(**_: Any) -> None:
-    """Opens the one connection of a worker's process."""
+    """Open the only connection of a worker process."""
     _connections.append(psycopg.connect(os.environ["DATABASE_URL"], autocommit=True))
 
 
 @app.task
 def charge(payment_id: str) -> None:
-    """Charges a payment: the attempt is committed before the gateway is called, the outcome with its event after it."""
+    """Charge a payment. Commit the attempt before the call of the gateway, and the outcome with its event after it."""
     [connection] = _connections
     attempt_id = uuid.uuid4()
     with connection.transaction():
@@ -74,7 +74,7 @@ def charge(payment_id: str) -> None:
 
 @app.task
 def send_webhook(event: dict[str, Any]) -> None:
-    """Sends a webhook and notes that it was taken."""
+    """Send a webhook and record its delivery."""
     [connection] = _connections
     body, headers = signed(event)
     url = event["data"]["webhook_url"]

@@ -1,1 +1,1 @@
-"""FastStream over RabbitMQ, asyncpg and an outbox that is relayed in batches: the best ready-made stack we found."""
+"""FastStream on RabbitMQ, asyncpg, and an outbox relayed in batches: the best ready-made stack we found."""

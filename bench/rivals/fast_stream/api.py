@@ -19,7 +19,7 @@ CONNECTIONS_MAX = 16
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Keeps the pool open while the application runs."""
+    """Keep the pool open while the application runs."""
     async with asyncpg.create_pool(os.environ["DATABASE_URL"], min_size=4, max_size=CONNECTIONS_MAX) as pool:
         app.state.pool = pool
         yield
@@ -30,13 +30,13 @@ app = FastAPI(lifespan=lifespan)
 
 @app.get("/health")
 async def health() -> dict[str, str]:
-    """Answers once the pool is open."""
+    """Answer once the pool is open."""
     return {"status": "ok"}
 
 
 @app.post("/api/v1/payments", status_code=202, dependencies=[Depends(authenticate)])
 async def create_payment(order: Order, idempotency_key: Annotated[str, Header(max_length=255)]) -> dict[str, Any]:
-    """Accepts a payment once for each key."""
+    """Accept a payment once for each key."""
     try:
         async with app.state.pool.acquire() as connection, connection.transaction():
             return await _accept(connection, order, idempotency_key)

@@ -1,4 +1,4 @@
-"""`python -m bench.rivals.fast_stream.relay`: publishes the outbox in batches, each gathered and marked at once."""
+"""`python -m bench.rivals.fast_stream.relay`: publish the outbox in gathered batches and mark each batch at once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MARK = "UPDATE outbox SET published_at = now() WHERE id = ANY($1::uuid[])"
 
 
 async def main() -> None:
-    """Runs until it is ended."""
+    """Run until the process is stopped."""
     connection = await asyncpg.connect(os.environ["DATABASE_URL"])
     async with RabbitBroker(os.environ["AMQP_URL"], logger=None) as broker:
         while True:

@@ -1,4 +1,4 @@
-"""`python -m bench.rivals.fast_stream.worker`: charges payments and sends webhooks, many messages at a time."""
+"""`python -m bench.rivals.fast_stream.worker`: charge payments and send webhooks, many messages at a time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from faststream.rabbit import Channel, QueueType, RabbitBroker, RabbitQueue
 from bench.rivals.order import event_body
 from bench.rivals.webhooks import signed
 
-# Messages that are worked on at the same time, and the connections that they share.
+# Messages in flight at the same time, and the connections they share.
 PREFETCH = 100
 CONNECTIONS_MAX = 16
 
@@ -27,7 +27,7 @@ _open: dict[str, Any] = {}
 
 @asynccontextmanager
 async def lifespan(_: ContextRepo) -> AsyncIterator[None]:
-    """Keeps the pools open while the worker runs."""
+    """Keep the pools open while the worker runs."""
     async with (
         asyncpg.create_pool(os.environ["DATABASE_URL"], min_size=4, max_size=CONNECTIONS_MAX) as pool,
         aiohttp.ClientSession() as http,
@@ -41,7 +41,7 @@ app = FastStream(broker, lifespan=lifespan)
 
 @broker.subscriber(RabbitQueue("payments.new", queue_type=QueueType.QUORUM), ack_policy=AckPolicy.NACK_ON_ERROR)
 async def charge(event: dict[str, Any]) -> None:
-    """Charges a payment: the attempt is committed before the gateway is called, the outcome with its event after it."""
+    """Charge a payment. Commit the attempt before the call of the gateway, and the outcome with its event after it."""
     payment_id, attempt_id = uuid.UUID(event["data"]["payment_id"]), uuid.uuid4()
     async with _open["pool"].acquire() as connection, connection.transaction():
         payment = await connection.fetchrow(
@@ -74,7 +74,7 @@ async def charge(event: dict[str, Any]) -> None:
 
 @broker.subscriber(RabbitQueue("webhooks", queue_type=QueueType.QUORUM), ack_policy=AckPolicy.NACK_ON_ERROR)
 async def send_webhook(event: dict[str, Any]) -> None:
-    """Sends a webhook and notes that it was taken."""
+    """Send a webhook and record its delivery."""
     url = event["data"]["webhook_url"]
     if url is None:
         return

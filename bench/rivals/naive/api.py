@@ -17,14 +17,14 @@ from bench.rivals.tables import Event, IdempotencyKey, Payment
 
 
 def create_app(engine: Engine) -> FastAPI:
-    """The application over a database that has the rivals' tables."""
+    """Return the application over a database that has the rivals' tables."""
     app = FastAPI()
 
     @app.get("/health")
     async def health() -> dict[str, str]:
         return {"status": "ok"}
 
-    # Not `async def`: the ORM's calls wait, and FastAPI's threads are there for that.
+    # Not `async def`: the ORM's calls block, so FastAPI runs this in a thread.
     @app.post("/api/v1/payments", status_code=202, dependencies=[Depends(authenticate)])
     def create_payment(order: Order, idempotency_key: Annotated[str, Header(max_length=255)]) -> dict[str, Any]:
         with Session(engine) as session:
@@ -38,7 +38,7 @@ def create_app(engine: Engine) -> FastAPI:
 
 
 def served() -> FastAPI:
-    """What uvicorn serves."""
+    """Return the application that uvicorn serves."""
     return create_app(engine_of(connections_max=20))
 
 

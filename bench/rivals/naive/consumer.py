@@ -1,6 +1,6 @@
 """`python -m bench.rivals.naive.consumer`: one message at a time, one session and one gateway call for each.
 
-What is committed with the outcome is the event that the webhook is sent for.
+The outcome is committed together with the event of its webhook.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PREFETCH = 50
 
 
 async def main() -> None:
-    """Runs until it is ended."""
+    """Run until the process is stopped."""
     connection = await aio_pika.connect(os.environ["AMQP_URL"])
     channel = await connection.channel()
     await channel.set_qos(prefetch_count=PREFETCH)

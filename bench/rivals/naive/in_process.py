@@ -15,7 +15,7 @@ from local.testkit.api import ApiClient
 
 @contextmanager
 def naive_client(database_url: str) -> Iterator[ApiClient]:
-    """A client of the application over a database of its own, in which the tables are made."""
+    """Yield a client of the application, after creating the tables in its database."""
     engine = engine_of(database_url)
     Base.metadata.create_all(engine)
     try:

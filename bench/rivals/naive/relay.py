@@ -1,4 +1,4 @@
-"""`python -m bench.rivals.naive.relay`: publishes a row of the outbox, awaits the confirm, marks it and commits."""
+"""`python -m bench.rivals.naive.relay`: publish a row of the outbox, await the confirm, mark the row, commit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NEXT = select(Event).where(Event.published_at.is_(None)).order_by(Event.created
 
 
 async def main() -> None:
-    """Runs until it is ended."""
+    """Run until the process is stopped."""
     connection = await aio_pika.connect(os.environ["AMQP_URL"])
     exchange = (await connection.channel(publisher_confirms=True)).default_exchange
     with Session(engine_of()) as session:

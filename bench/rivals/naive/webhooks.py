@@ -1,4 +1,4 @@
-"""`python -m bench.rivals.naive.webhooks`: sends one webhook at a time and notes that it was taken."""
+"""`python -m bench.rivals.naive.webhooks`: send one webhook at a time and record its delivery."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PREFETCH = 50
 
 
 async def main() -> None:
-    """Runs until it is ended."""
+    """Run until the process is stopped."""
     connection = await aio_pika.connect(os.environ["AMQP_URL"])
     channel = await connection.channel()
     await channel.set_qos(prefetch_count=PREFETCH)

@@ -1,6 +1,6 @@
-"""RabbitMQ's own load generator in Java: one producer, persistent messages, confirms. It has no database: the limit.
+"""Run PerfTest, RabbitMQ's load generator in Java: one producer, persistent messages, confirms.
 
-Maven brings it, once, to the project's cache.
+It has no database, so its rate is the upper limit. Maven downloads it once into the project's cache.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bench.results import Say
 VERSION = "2.22.1"
 POM = Path(__file__).with_name("pom.xml")
 SECONDS = 6
-# Until then Java is still compiling what it runs.
+# Until then Java is still compiling its code.
 WARM_UP_SECONDS = 2
 CONFIRM_WINDOW = 1_000
 FETCH_SECONDS_MAX = 180
@@ -26,7 +26,7 @@ _CONFIRMED = re.compile(r"confirmed: ([\d.]+) msg/s")
 
 
 def fetch(cache: Path, say: Say) -> Path | str:
-    """The folder with its jars, or a sentence that says why it is left out."""
+    """Return the folder with its jars, or a sentence that says why PerfTest is left out."""
     jars = cache / f"perf-test-{VERSION}"
     if shutil.which("java") is None:
         return "PerfTest was left out: there is no Java."
@@ -35,7 +35,7 @@ def fetch(cache: Path, say: Say) -> Path | str:
     if shutil.which("mvn") is None:
         return "PerfTest was left out: there is no Maven to fetch it."
     say(f"fetching PerfTest {VERSION}, once")
-    # Into another folder first, so that one that is there is complete. `-C` refuses what its checksum does not fit.
+    # Download into another folder and rename it, so that an existing folder is complete. `-C` checks checksums.
     unfinished = jars.with_suffix(".part")
     shutil.rmtree(unfinished, ignore_errors=True)
     command = ["mvn", "-q", "-B", "-C", "-f", str(POM), "dependency:copy-dependencies", "-DincludeScope=runtime"]
@@ -46,7 +46,7 @@ def fetch(cache: Path, say: Say) -> Path | str:
 
 
 def publisher(jars: Path, amqp_url: str, exchange: str, queue: str, body_bytes: int) -> Callable[[], float]:
-    """A run of one producer that gives the messages per second that were confirmed once it was warm."""
+    """Return a run of one producer. It returns the confirmed messages per second after the warm-up."""
     java = ["java", "-cp", str(jars / "*"), "com.rabbitmq.perf.PerfTest", "--uri", amqp_url]
     place = ["--predeclared", "--exchange", exchange, "--routing-key", queue, "--queue", queue]
     load = ["--producers", "1", "--consumers", "0", "--confirm", str(CONFIRM_WINDOW), "--size", str(body_bytes)]
