@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,26 +31,31 @@ PLANTED = [
     ("house", f"{LAYER}/outbox/__init__.py", "import paybridge.rabbitmq"),
     ("house", f"{LAYER}/core/__init__.py", "import paybridge.payments"),
     ("house", f"{LAYER}/payments/__init__.py", "import paybridge.operations"),
-    ("store-knows-no-adapter", f"{LAYER}/payments/store/__init__.py", "import paybridge.rabbitmq"),
-    (
-        "store-knows-no-adapter",
-        f"{LAYER}/webhooks/store/__init__.py",
-        "import paybridge.webhooks.http",
-    ),
+    ("house", f"{LAYER}/loyalty/__init__.py", ""),
+    ("no-circles", f"{LAYER}/database/wire.py", "import paybridge.database.database"),
+    ("store-is-sql", f"{LAYER}/payments/store/__init__.py", "import paybridge.payments.gateways.http"),
+    ("store-is-sql", f"{LAYER}/payments/store/__init__.py", "import paybridge.payments.create"),
+    ("store-is-sql", f"{LAYER}/access/store.py", "import httpx"),
     (
         "adapters-know-no-store",
         f"{LAYER}/payments/gateways/__init__.py",
         "import paybridge.payments.store",
     ),
-    ("settings-by-wiring", f"{LAYER}/payments/__init__.py", "import paybridge.wiring.settings"),
+    ("settings-by-wiring", f"{LAYER}/runners/relay.py", "import paybridge.wiring.settings"),
     ("observability-is-a-leaf", f"{LAYER}/observability/__init__.py", "import paybridge.database"),
     ("functions-use-wiring", "functions/api/__init__.py", "import paybridge.payments.store"),
     ("functions-use-wiring", "functions/consumer/__init__.py", "import paybridge.rabbitmq"),
     ("functions-are-independent", "functions/relay/__init__.py", "import consumer"),
     ("layer-knows-no-function", f"{LAYER}/payments/__init__.py", "import jobs"),
+    ("functions-use-wiring", "functions/jobs/__init__.py", "import paybridge.wiring.settings"),
     ("domain-is-pure", f"{LAYER}/payments/domain/__init__.py", "import sqlalchemy"),
+    ("domain-is-pure", f"{LAYER}/webhooks/domain/__init__.py", "import paybridge.webhooks.http"),
     ("product-knows-no-laptop", "functions/jobs/__init__.py", "import moto"),
     ("product-knows-no-laptop", f"{LAYER}/database/__init__.py", "import local"),
+    ("deployment-knows-no-laptop", "infra/__init__.py", "import local.settings"),
+    ("laptop-knows-no-bench", "local/__init__.py", "import bench.cli"),
+    ("only-tests-know-tests", "local/testkit/__init__.py", "import tests.support.metrics"),
+    ("only-tests-know-tests", "bench/__init__.py", "import tests.support.metrics"),
 ]
 
 
@@ -69,9 +76,27 @@ def copied_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what the contracts speak of."""
     tree = tmp_path_factory.mktemp("tree")
     shutil.copy(ROOT / "pyproject.toml", tree)
-    for folder in ("functions", "layers/paybridge/paybridge"):
-        shutil.copytree(ROOT / folder, tree / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in ("bench", "functions", "infra", "layers/paybridge/paybridge", "local", "tests/support"):
+        shutil.copytree(ROOT / folder, tree / folder, ignore=shutil.ignore_patterns("__pycache__", ".terraform"))
     return tree
+
+
+@contextmanager
+def planted(path: Path, line: str) -> Iterator[None]:
+    """The file with one more line; a file or folder that is missing is there meanwhile."""
+    original = path.read_text(encoding="utf-8") if path.exists() else None
+    is_new_folder = not path.parent.exists()
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"{original or ''}\n{line}\n", encoding="utf-8")
+    try:
+        yield
+    finally:
+        if is_new_folder:
+            shutil.rmtree(path.parent)
+        elif original is None:
+            path.unlink()
+        else:
+            path.write_text(original, encoding="utf-8")
 
 
 class TestContracts:
@@ -86,11 +111,7 @@ class TestContracts:
     @pytest.mark.parametrize(("contract", "file", "line"), PLANTED)
     def test_a_planted_violation_is_named(self, copied_tree: Path, contract: str, file: str, line: str) -> None:
         path = copied_tree / file
-        original = path.read_text(encoding="utf-8")
-        path.write_text(f"{original}\n{line}\n", encoding="utf-8")
-        try:
+        with planted(path, line):
             result = lint_imports(copied_tree)
-        finally:
-            path.write_text(original, encoding="utf-8")
         assert result.returncode == 1, result.stdout + result.stderr
         assert f"{CONTRACTS[contract]} BROKEN" in result.stdout

@@ -14,7 +14,6 @@ from paybridge import wiring
 from paybridge.access.domain import Role
 from paybridge.core.errors import PaybridgeError, SettingsInvalid
 from paybridge.wiring import broker
-from paybridge.wiring.settings import name_process
 from paybridge.worker.assignments import NAMES, AssignmentInvalid, assignment
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _work(options: argparse.Namespace) -> int:
     # Before anything else is imported: loggers take the name when they are made.
-    name_process(f"worker-{options.name}")
+    wiring.name_process(f"worker-{options.name}")
     wanted = assignment(options.name, options.queue, broker.payment_shards())
     from paybridge.worker.process import run_process
 

@@ -15,6 +15,7 @@ from paybridge.core.clock import SystemClock
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import STATEMENT_SECONDS_MAX, Database
 from paybridge.secrets.logins import LoginReader
+from paybridge.wiring import settings as table
 from paybridge.wiring.addresses import database_address
 from paybridge.wiring.settings import Settings
 
@@ -31,6 +32,11 @@ def environment() -> Settings:
     settings = Settings()
     settings.ensure_valid(settings.POWERTOOLS_SERVICE_NAME)
     return settings
+
+
+def name_process(name: str) -> None:
+    """Name this process in its log and its database session. Call it before anything makes a logger."""
+    table.name_process(name)
 
 
 def environment_name() -> str:
