@@ -6,6 +6,7 @@ import ast
 import json
 import logging
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -46,10 +47,19 @@ class TestFunctions:
         folders = {path.name for path in (ROOT / "functions").iterdir() if path.is_dir() and path.name != "__pycache__"}
         assert set(templates.packages(TEMPLATE).values()) == folders
 
-    def test_makefile_and_template_name_the_same(self) -> None:
-        makefile = (ROOT / "functions/Makefile").read_text(encoding="utf-8")
-        targets = dict(re.findall(r"^build-(\w+): package := (\w+)$", makefile, flags=re.MULTILINE))
-        assert targets == templates.packages(TEMPLATE)
+    @pytest.mark.parametrize("logical_id", [*FUNCTIONS, "DeadLettersFunction"])
+    def test_the_makefile_copies_the_package_of_the_function(self, logical_id: str) -> None:
+        command = [
+            "make",
+            "--dry-run",
+            "--directory",
+            str(ROOT / "functions"),
+            f"build-{logical_id}",
+            "ARTIFACTS_DIR=to",
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        package = templates.packages(TEMPLATE).get(logical_id, "dead_letters")
+        assert f'cp -R "{package}" "to/"' in done.stdout
 
     @pytest.mark.parametrize("logical_id", FUNCTIONS)
     def test_handler_exists(self, logical_id: str) -> None:

@@ -1,9 +1,10 @@
 # What watches over it, and who may deploy it.
 
 locals {
-  # Names behind paybridge-<environment>-, as FunctionName of template.yaml. The pre-traffic hook is not among them: a
-  # deployment that it fails tells of itself.
-  functions = ["api", "relay", "consumer", "webhooks", "jobs", "migrate", "operate", "rotate"]
+  # Names behind paybridge-<environment>-, from each FunctionName of template.yaml. The pre-traffic hook has another
+  # prefix and needs no alarm: a failed hook fails the deployment.
+  function_names = regexall("FunctionName: !Sub paybridge-\\$\\{EnvironmentName\\}-([a-z-]+)", file("${path.module}/../../../template.yaml"))
+  functions      = [for name in local.function_names : name[0]]
 
   # The queues of topology.json with their shards, which ../topology makes.
   topology = jsondecode(file("${path.module}/../../topology.json"))
