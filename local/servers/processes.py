@@ -7,6 +7,7 @@ signalled.
 import http.client
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -25,6 +26,10 @@ from local.servers.open_files import raise_limit
 
 POLL_SECONDS = 0.02
 LOG_TAIL_LINES = 12
+# Systems lend ports to clients from 32768 on (macOS from 49152), so no connection can take one of these. A tool may
+# derive further ports from them.
+FREE_PORTS = range(20_000, 29_000)
+_LEASES: list[socket.socket] = []
 
 
 class StoppingError(LocalError):
@@ -241,10 +246,24 @@ def ensure_port_free(port: int, user: str, variable: str) -> None:
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nothing uses at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Lease a port of 127.0.0.1 that nothing uses. No other process is given it while this one runs.
+
+    The lease is a UDP socket on the same number. It does not hinder a TCP server, and the system ends it with the
+    process. Raises LocalError when no port is left.
+    """
+    for _ in range(10 * len(FREE_PORTS)):
+        port = random.SystemRandom().choice(FREE_PORTS)
+        lease = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            lease.bind(("127.0.0.1", port))
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            lease.close()
+        else:
+            _LEASES.append(lease)
+            return port
+    raise LocalError(f"No port from {FREE_PORTS[0]} to {FREE_PORTS[-1]} is free: stop what uses them.")
 
 
 def accepts_connections(port: int) -> bool:

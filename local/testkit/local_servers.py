@@ -1,7 +1,6 @@
 """Start the simulated gateway and the webhook sink as processes of their own, for tests."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -11,15 +10,10 @@ from pathlib import Path
 
 import httpx
 
+from local.servers.processes import free_port
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_SECONDS_MAX = 15.0
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -30,12 +30,7 @@ def private_settings(state_dir: Path) -> LocalSettings:
 
     A given broker is shared all the same: `running_stack` leads the stack to a virtual host of it.
     """
-    names = [name for name in VARIABLES if name.endswith("_port")]
-    # The system may name one port twice, because nothing is bound to the first yet.
-    numbers: set[int] = set()
-    while len(numbers) < len(names):
-        numbers.add(free_port())
-    ports: dict[str, Any] = dict(zip(names, numbers, strict=True))
+    ports: dict[str, Any] = {name: free_port() for name in VARIABLES if name.endswith("_port")}
     own: dict[str, Any] = {
         "postgres_url": "",
         "rabbitmq_url": "",

@@ -12,7 +12,8 @@ import orjson
 import pytest
 from uuid_utils.compat import uuid7
 
-from local.testkit.local_servers import free_port, running_sink
+from local.servers.processes import free_port
+from local.testkit.local_servers import running_sink
 from local.testkit.payments import new_merchant
 from local.testkit.queues import take_all
 from local.testkit.rmq import rmq_event

@@ -3,6 +3,7 @@
 import json
 import resource
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from local.servers.processes import (
     running,
     stop_recorded,
 )
+from local.settings import PROJECT
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 STUBBORN = [
@@ -159,3 +161,13 @@ class TestEnsurePortFree:
         port = free_port()
         ensure_port_free(port, "the API", "PAYBRIDGE_API_PORT")
         assert not accepts_connections(port)
+
+
+class TestFreePort:
+    def test_a_lease_keeps_other_processes_away_and_lets_a_server_in(self) -> None:
+        port = free_port()
+        only_this = f"processes.FREE_PORTS = range({port}, {port + 1})"
+        ask = f"from local.servers import processes; {only_this}; processes.free_port()"
+        asked = subprocess.run([sys.executable, "-c", ask], cwd=PROJECT, capture_output=True, text=True, check=False)
+        assert "LocalError: No port" in asked.stderr
+        socket.create_server(("127.0.0.1", port)).close()

@@ -1,10 +1,8 @@
 """The ways to a RabbitMQ of a certain version: a command that somebody names, the installed one, a container."""
 
 import os
-import random
 import shlex
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -17,7 +15,7 @@ import httpx
 
 from local.errors import LocalError
 from local.servers import docker, rabbitmq
-from local.servers.processes import Processes, accepts_connections
+from local.servers.processes import Processes, accepts_connections, free_port
 from local.servers.progress import Progress
 from local.settings import LocalSettings
 from local.testkit import given_broker
@@ -27,8 +25,6 @@ from local.testkit import given_broker
 # `COMMAND ctl VERSION AMQP_PORT ARGUMENT...` runs its rabbitmqctl.
 COMMAND = "PAYBRIDGE_TEST_BROKER_COMMAND"
 READY_SECONDS_MAX = 120
-# Below what the system lends to clients, and low enough that a command may derive further ports from them.
-PORTS = range(20000, 29000)
 PLUGIN = "rabbitmq_consistent_hash_exchange"
 
 
@@ -58,7 +54,7 @@ class NamedCommand:
 
     @contextmanager
     def running(self, version: str) -> Iterator[dict[str, str]]:
-        amqp_port, management_port = free_ports()
+        amqp_port, management_port = free_port(), free_port()
         words = shlex.split(self.command)
         _run([*words, "start", version, str(amqp_port), str(management_port)])
         try:
@@ -103,7 +99,7 @@ class Container:
 
     @contextmanager
     def running(self, version: str) -> Iterator[dict[str, str]]:
-        amqp_port, management_port = free_ports()
+        amqp_port, management_port = free_port(), free_port()
         container = f"paybridge-test-rabbitmq-{amqp_port}"
         command = ["docker", "run", "--detach", "--rm", "--name", container, "--hostname", container]
         command += ["--publish", f"127.0.0.1:{amqp_port}:5672", "--publish", f"127.0.0.1:{management_port}:15672"]
@@ -147,18 +143,6 @@ def variables(amqp_port: int, management_port: int, ctl: list[str]) -> dict[str,
         given_broker.MANAGEMENT_URL: f"http://guest:guest@127.0.0.1:{management_port}",
         given_broker.CTL: shlex.join(ctl),
     }
-
-
-def free_ports() -> tuple[int, int]:
-    """Two ports of loopback that nobody uses."""
-    found: set[int] = set()
-    while len(found) < 2:
-        port = random.choice(PORTS)
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                found.add(port)
-    first, second = found
-    return first, second
 
 
 def until_ready(amqp_port: int, management_port: int) -> None:
