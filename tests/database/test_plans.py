@@ -399,7 +399,7 @@ def small() -> dict[str, Rule]:
         "payments.store.waits._TAKE": Rule(
             {"waits_max": 20, "seconds": 5}, ("api_waits_pkey",) * 2, rows_max={"api_waits": 2}
         ),
-        "payments.store.waits._GIVE_BACK": Rule({"slot": 1, "ends_at": NOW}, ("api_waits_pkey",)),
+        "payments.store.waits._RELEASE": Rule({"slot": 1, "ends_at": NOW}, ("api_waits_pkey",)),
         "database.health._SCHEMA_REVISION": Rule({}, ("alembic_version_pkc",)),
         "database.health._PING": Rule(),
         "outbox.wake_up._LOCK": Rule(),
