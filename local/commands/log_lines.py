@@ -142,7 +142,7 @@ class PersonsReader:
 
     def _of_match(self, match: re.Match[str]) -> list[str]:
         found = match.groupdict()
-        # What the Lambda host itself writes into a function's log is that it has ended the function.
+        # The Lambda host itself writes to a function's log only when it ends the function.
         level = found.get("level", "ERROR").upper()
         if level in _POSTGRES_DETAILS:
             return [self._continued(f"{level}: {found['text']}")] if self._is_shown else []

@@ -103,7 +103,9 @@ POISON = {
 
 
 @pytest.mark.parametrize("queue", ["payments.new", "webhooks", "webhooks.retry"])
-async def test_poison_is_dead_lettered_with_its_reason_while_payments_go_on(stack: Stack, demo: Merchant, queue: str) -> None:
+async def test_poison_is_dead_lettered_with_its_reason_while_payments_go_on(
+    stack: Stack, demo: Merchant, queue: str
+) -> None:
     wanted = {f"{queue}-{name}": body for name, body in POISON.items()}
     for message_id, body in wanted.items():
         await put(stack.urls.amqp, queue, body, message_id=message_id)
