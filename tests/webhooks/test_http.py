@@ -1,7 +1,6 @@
 """The sender of webhooks against hostile names, addresses and receivers."""
 
 import asyncio
-import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
@@ -12,15 +11,9 @@ import pytest
 import pytest_asyncio
 
 from local.testkit.raw_servers import raw_server
-from paybridge.webhooks.domain.address import LOOPBACK, IpAddress, IpNetwork, is_public
+from paybridge.webhooks.domain.address import LOOPBACK, IpAddress, IpNetwork
 from paybridge.webhooks.domain.webhook import SendResult
-from paybridge.webhooks.http import (
-    RESPONSE_BYTES_MAX,
-    AddressNotAllowed,
-    CheckedResolver,
-    HttpWebhookSender,
-    SystemResolver,
-)
+from paybridge.webhooks.http import RESPONSE_BYTES_MAX, HttpWebhookSender
 from tests.support.tls import self_signed, server_context
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -379,32 +372,3 @@ class TestTls:
         ):
             result = await send(sender, f"https://{host}:{server.port}/")
         assert (result.status_code, result.error) == expected
-
-
-class TestCheckedResolver:
-    async def test_one_refused_address_refuses_the_name(self) -> None:
-        resolve, _ = resolving(["8.8.8.8", "10.0.0.1"])
-        with pytest.raises(AddressNotAllowed):
-            await CheckedResolver(resolve, is_public).resolve("example.test", 443)  # type: ignore[arg-type]
-
-    async def test_allowed_addresses_are_given_in_order_as_numbers(self) -> None:
-        resolve, _ = resolving(["8.8.8.8", "2606:4700::1111"])
-        resolved = await CheckedResolver(resolve, is_public).resolve("example.test", 443)  # type: ignore[arg-type]
-        assert [(one["host"], one["port"], one["family"]) for one in resolved] == [
-            ("8.8.8.8", 443, socket.AF_INET),
-            ("2606:4700::1111", 443, socket.AF_INET6),
-        ]
-
-
-class TestSystemResolver:
-    async def test_names_asked_for_together_share_a_look_up(self) -> None:
-        resolver = SystemResolver()
-        answers = await asyncio.gather(*(resolver("localhost") for _ in range(5)))
-        assert all(address.is_loopback for answer in answers for address in answer)
-        resolver.close()
-
-    async def test_an_unknown_name_is_an_os_error(self) -> None:
-        resolver = SystemResolver()
-        with pytest.raises(OSError, match=r"."):
-            await resolver("no-such-name.invalid")
-        resolver.close()

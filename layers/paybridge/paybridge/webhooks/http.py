@@ -1,25 +1,26 @@
-"""Sends webhooks over HTTP to addresses that merchants chose, and so trusts neither the address nor the answer.
+"""Send webhooks over HTTP to URLs that merchants chose, trusting neither the address nor the answer.
 
-Every address that a name resolves to is checked, and so is the very address that a socket is about to be connected to:
-a name that resolves otherwise a moment later changes nothing. However an address is spelled (decimal, octal,
-hexadecimal, shortened, fullwidth, with a trailing dot), what is checked is the address that comes of it.
+checked_connections.py guards the addresses. docs/decisions/0030-which-http-client.md says why the client is aiohttp.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from ipaddress import ip_address
+from collections.abc import Mapping
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from paybridge.webhooks.domain.address import IpAddress, IpNetwork, is_public, is_within
+from paybridge.webhooks.checked_connections import (
+    AddressNotAllowed,
+    AddressRule,
+    Resolver,
+    SystemResolver,
+    checked_connector,
+)
+from paybridge.webhooks.domain.address import IpNetwork, is_public, is_within
 from paybridge.webhooks.domain.webhook import URL_NOT_ALLOWED, SendResult, is_target_allowed
 
 USER_AGENT = "Paybridge"
@@ -27,28 +28,13 @@ CONNECT_TIMEOUT_SECONDS = 5.0
 RESPONSE_BYTES_MAX = 64 * 1024
 EXCERPT_LENGTH_MAX = 256
 RETRY_AFTER_LENGTH_MAX = 64
-CONNECTIONS_MAX = 500
-# Receivers close idle connections after 5 s and more; sending into a connection that is being closed would look like a
-# failure of theirs.
-KEEPALIVE_SECONDS = 2.0
-ADDRESSES_TRIED_MAX = 4
-# A name server that hangs occupies a thread until it times out; names of other receivers must still find one.
-RESOLVER_THREADS_MAX = 64
-
-Resolver = Callable[[str], Awaitable[list[IpAddress]]]
-AddressRule = Callable[[IpAddress], bool]
-SocketAddress = tuple[int, int, int, str, tuple[str | int, ...]]
-
-
-class AddressNotAllowed(OSError):
-    """Webhooks are not sent to this address."""
 
 
 class HttpWebhookSender:
-    """Sends each webhook once, within its deadline; must be used and closed inside one event loop.
+    """Sends each webhook once, within its deadline. Use and close it inside one event loop.
 
-    The addresses of `local_networks`, for a developer's machine, may be reached too, there by plain http and on any
-    port. `resolve` replaces the system's name resolution in tests.
+    Addresses in `local_networks` (a developer's machine) may be reached too, by plain http and on any port. `resolve`
+    replaces the system's name resolution in tests.
     """
 
     def __init__(
@@ -59,7 +45,7 @@ class HttpWebhookSender:
         tls: ssl.SSLContext | None = None,
         resolve: Resolver | None = None,
     ) -> None:
-        # Bound once, because sessions are kept by their rule.
+        # Bound once, because sessions are kept by rule.
         self._is_local: AddressRule = lambda address: is_within(address, local_networks)
         self._is_allowed: AddressRule = lambda address: is_public(address) or is_within(address, local_networks)
         self._has_local = bool(local_networks)
@@ -70,7 +56,7 @@ class HttpWebhookSender:
         self._sessions: dict[AddressRule, aiohttp.ClientSession] = {}
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes, timeout_seconds: float) -> SendResult:
-        """POSTs the body and reads the beginning of the answer. Never raises for the receiver's fault."""
+        """POST the body and read the beginning of the answer. Never raises for the receiver's fault."""
         started = time.perf_counter()
         status, retry_after, content, error = None, None, b"", None
         target = self._target(url)
@@ -91,7 +77,7 @@ class HttpWebhookSender:
         )
 
     async def aclose(self) -> None:
-        """Closes every connection."""
+        """Close every connection."""
         for session in self._sessions.values():
             await session.close()
         self._sessions.clear()
@@ -104,13 +90,13 @@ class HttpWebhookSender:
         await self.aclose()
 
     def _target(self, url: str) -> tuple[aiohttp.ClientSession, URL] | None:
-        """The parsed URL and the session that may reach it: checked on the very object that is then connected to."""
-        # Parsers drop line ends and tabs in silence, and so read another address than a person does.
+        """Return the session that may reach the URL, and the parsed URL: the very object that is connected to."""
+        # Parsers silently drop line ends and tabs, and so read another address than a person does.
         if any(character <= " " or character == "\x7f" for character in url):
             return None
         try:
             parsed = URL(url)
-            # Each of these is worked out when it is read; the host then fails for an `xn--` label that means nothing.
+            # These are computed when read. The host then fails for an `xn--` label that means nothing.
             scheme, host, port = parsed.scheme, parsed.host, parsed.port
             has_login = parsed.raw_user is not None or parsed.raw_password is not None
         except (ValueError, TypeError):
@@ -122,23 +108,15 @@ class HttpWebhookSender:
         return (self._session(self._is_local), parsed) if self._has_local else None
 
     def _session(self, rule: AddressRule) -> aiohttp.ClientSession:
-        """The session whose connections all keep the rule: a connection that is kept is not checked again."""
+        """Return the session whose connections all passed the rule: a kept connection is not checked again."""
         if rule not in self._sessions:
-            connector = aiohttp.TCPConnector(
-                limit=CONNECTIONS_MAX,
-                keepalive_timeout=KEEPALIVE_SECONDS,
-                ssl=self._tls,
-                use_dns_cache=False,
-                resolver=CheckedResolver(self._resolve, rule),
-                socket_factory=lambda address: checked_socket(address, rule),
-            )
             self._sessions[rule] = aiohttp.ClientSession(
-                connector=connector,
+                connector=checked_connector(self._resolve, rule, self._tls),
                 timeout=self._timeout,
                 trust_env=False,
-                # A small compressed answer may unfold without end.
+                # A small compressed answer may expand without end.
                 auto_decompress=False,
-                # Receivers on one domain belong to different merchants: no cookie of one is sent to another.
+                # Receivers on one domain may belong to different merchants, who must not get each other's cookies.
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"User-Agent": USER_AGENT, "Content-Type": "application/json", "Accept-Encoding": "identity"},
             )
@@ -152,7 +130,7 @@ class HttpWebhookSender:
                 raise ValueError("no HTTP status")
             beginning = b""
             read_bytes = 0
-            # Leaving the block before the end of the answer closes the connection.
+            # Leaving this block before the end of the answer closes the connection.
             while read_bytes < RESPONSE_BYTES_MAX:
                 chunk = await response.content.read(RESPONSE_BYTES_MAX - read_bytes)
                 if not chunk:
@@ -161,77 +139,6 @@ class HttpWebhookSender:
                 beginning = (beginning + chunk)[:EXCERPT_LENGTH_MAX]
             retry_after = response.headers.get("Retry-After")
             return response.status, retry_after[:RETRY_AFTER_LENGTH_MAX] if retry_after else None, beginning
-
-
-class CheckedResolver(AbstractResolver):
-    """Resolves names all of whose addresses keep the rule."""
-
-    def __init__(self, resolve: Resolver, rule: AddressRule) -> None:
-        self._resolve = resolve
-        self._rule = rule
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """The addresses to try, in order; raises OSError when there are none, AddressNotAllowed when one is refused."""
-        try:
-            addresses = await self._resolve(host)
-        except ValueError as error:
-            raise OSError(f"{host} is no name") from error
-        if not addresses:
-            raise OSError(f"{host} has no address")
-        if not all(map(self._rule, addresses)):
-            raise AddressNotAllowed(f"{host} resolves to an address that webhooks are not sent to")
-        resolved = [_resolved(host, port, address) for address in addresses[:ADDRESSES_TRIED_MAX]]
-        return [one for one in resolved if family in (socket.AF_UNSPEC, one["family"])]
-
-    async def close(self) -> None:
-        """There is nothing to close."""
-
-
-def checked_socket(address: SocketAddress, rule: AddressRule) -> socket.socket:
-    """The socket for a connection to the address; raises AddressNotAllowed unless the address keeps the rule.
-
-    This is the last word: addresses that need no resolving pass here and nowhere else.
-    """
-    family, kind, protocol, _, sockaddr = address
-    if not rule(ip_address(str(sockaddr[0]))):
-        raise AddressNotAllowed(f"webhooks are not sent to {sockaddr[0]}")
-    return socket.socket(family, kind, protocol)
-
-
-class SystemResolver:
-    """The system's name resolution, in threads of its own; names asked for at the same time share one look-up."""
-
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(RESOLVER_THREADS_MAX, thread_name_prefix="resolver")
-        self._under_way: dict[str, asyncio.Task[list[IpAddress]]] = {}
-
-    async def __call__(self, host: str) -> list[IpAddress]:
-        """Every address of the host; raises OSError or UnicodeError when it has none."""
-        task = self._under_way.get(host)
-        if task is None:
-            task = self._under_way[host] = asyncio.create_task(self._look_up(host))
-            task.add_done_callback(lambda _: self._under_way.pop(host, None))
-        return await asyncio.shield(task)
-
-    def close(self) -> None:
-        """Lets the threads end without waiting for name servers that hang."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-    async def _look_up(self, host: str) -> list[IpAddress]:
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(
-            self._threads, lambda: socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        )
-        return [ip_address(sockaddr[0]) for *_, sockaddr in found]
-
-
-def _resolved(host: str, port: int, address: IpAddress) -> ResolveResult:
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    return ResolveResult(
-        hostname=host, host=str(address), port=port, family=family, proto=0, flags=socket.AI_NUMERICHOST
-    )
 
 
 def _kind_of(error: Exception) -> str:
@@ -248,7 +155,7 @@ def _kind_of(error: Exception) -> str:
 
 
 def _causes(error: BaseException | None) -> list[BaseException]:
-    """The error and what it came of, outermost first."""
+    """Return the error and its causes, outermost first."""
     causes: list[BaseException] = []
     while error is not None:
         causes.append(error)

@@ -1,0 +1,45 @@
+"""Which module uses which HTTP client, as docs/decisions/0030-which-http-client.md says."""
+
+import ast
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+SOURCES = ("layers/paybridge/paybridge", "functions", "infra")
+LAYER = "layers/paybridge/paybridge"
+
+CLIENTS = {"aiohttp", "http.client", "httpx", "pyreqwest", "requests", "urllib.request", "urllib3"}
+# Everything else is to use httpx.
+EXCEPTIONS = {
+    f"{LAYER}/payments/gateways/http.py": {"pyreqwest"},
+    f"{LAYER}/webhooks/checked_connections.py": {"aiohttp"},
+    f"{LAYER}/webhooks/http.py": {"aiohttp"},
+    "functions/migrate/custom_resource.py": {"urllib3"},
+}
+
+
+def clients_in(source: str) -> set[str]:
+    """Return the HTTP clients that the source imports."""
+    modules: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            modules |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {client for client in CLIENTS for module in modules if f"{module}.".startswith(f"{client}.")}
+
+
+def test_every_module_uses_the_client_of_the_decision() -> None:
+    used = {
+        str(path.relative_to(PROJECT)): clients - {"httpx"}
+        for folder in SOURCES
+        for path in sorted((PROJECT / folder).rglob("*.py"))
+        if (clients := clients_in(path.read_text(encoding="utf-8")))
+    }
+    assert {path: clients for path, clients in used.items() if clients} == EXCEPTIONS
+
+
+def test_another_client_is_found() -> None:
+    assert clients_in("from urllib import request\nimport aiohttp.web\nimport httpxx\n") == {
+        "urllib.request",
+        "aiohttp",
+    }
