@@ -1,4 +1,4 @@
-"""`make local COMPOSE=1` where Docker is up: the servers of compose.yaml, and everything else as usual."""
+"""`make local COMPOSE=1` where Docker is up: the servers of compose.yaml, and everything else as ever."""
 
 import signal
 from collections.abc import Iterator

@@ -22,11 +22,13 @@ from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Row, Statement
 from paybridge.webhooks.deliver import deliver_webhooks
-from paybridge.webhooks.delivering import Delivering, Lane, Report, WebhookSender, fast_lane, slow_lane
 from paybridge.webhooks.domain.address import LOOPBACK
 from paybridge.webhooks.domain.webhook import SendResult, delivery_id
 from paybridge.webhooks.http import HttpWebhookSender
-from paybridge.webhooks.store import deliveries
+from paybridge.webhooks.lanes import Lane, fast_lane, slow_lane
+from paybridge.webhooks.ports import WebhookSender, WebhookServices
+from paybridge.webhooks.reports import DeliveryReport
+from paybridge.webhooks.store import payments
 
 pytestmark = pytest.mark.integration
 
@@ -148,15 +150,15 @@ class World:
         lane: Lane = FAST,
         delays: tuple[float, ...] = (1, 2, 4),
         sender: WebhookSender | None = None,
-    ) -> list[Report]:
-        delivering = Delivering(
+    ) -> list[DeliveryReport]:
+        services = WebhookServices(
             database=self.database,
             sender=sender or self.sender,
             clock=SystemClock(),
             ids=Uuid7Ids(),
             retry_delays_seconds=delays,
         )
-        return await deliver_webhooks(delivering, events, lane)
+        return await deliver_webhooks(services, events, lane)
 
     def outbox(self, event: Event) -> list[tuple[Event, str | None, str, float]]:
         rows = self.database.run(OUTBOX, id=event.payment_id)
@@ -458,7 +460,7 @@ class TestFaultsOfOne:
         assert world.deliveries(good) == [["delivered", 1]]
         assert world.attempts(odd) == [[1, "started", None, None]]
         (line,) = [vars(record) for record in caplog.records if record.message == "cannot record a webhook delivery"]
-        assert (line["levelname"], line["step"], line["error_type"]) == ("ERROR", "Outcome", "QueryFailed")
+        assert (line["levelname"], line["step"], line["error_type"]) == ("ERROR", "AnsweredAttempt", "QueryFailed")
 
     async def test_a_command_for_an_unknown_delivery_is_logged_and_the_others_arrive(
         self, world: World, caplog: pytest.LogCaptureFixture
@@ -472,7 +474,7 @@ class TestFaultsOfOne:
         ]
         (report,) = await world.deliver(*strange, world.command(event), lane=SLOW)
         assert report.outcome == "delivered"
-        lines = [vars(record) for record in caplog.records if record.message == "a command names what is not on record"]
+        lines = [vars(record) for record in caplog.records if record.message == "a command names an unknown id"]
         assert {(line["levelname"], line["id"]) for line in lines} == {("ERROR", str(nobody))}
 
 
@@ -508,7 +510,7 @@ class TestLocks:
 
 def take_sequences(database: Database, counts: dict[UUID, int]) -> dict[UUID, int]:
     with database.transaction() as transaction:
-        return deliveries.take_sequences(transaction, counts)
+        return payments.take_sequences(transaction, counts)
 
 
 class TestIsolation:

@@ -18,8 +18,9 @@ from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database, Statement
 from paybridge.outbox import store as outbox
 from paybridge.webhooks.deliver import deliver_webhooks
-from paybridge.webhooks.delivering import Delivering, fast_lane, slow_lane
 from paybridge.webhooks.domain.webhook import SendResult
+from paybridge.webhooks.lanes import fast_lane, slow_lane
+from paybridge.webhooks.ports import WebhookServices
 from paybridge.webhooks.sweep import SweptWebhooks, sweep_webhooks
 
 pytestmark = pytest.mark.integration
@@ -75,7 +76,7 @@ def outcome(database: Database, url: str | None = URL, **changes: Any) -> Event:
 
 
 def deliver(database: Database, *events: Event, answer: int | Crash = 200, is_fast: bool = True) -> list[str]:
-    delivering = Delivering(
+    services = WebhookServices(
         database=database,
         sender=StubSender(answer),
         clock=SystemClock(),
@@ -83,7 +84,7 @@ def deliver(database: Database, *events: Event, answer: int | Crash = 200, is_fa
         retry_delays_seconds=(1.0,),
     )
     lane = fast_lane(1.0) if is_fast else slow_lane(1.0, prompt_seconds=1.0)
-    return [report.outcome for report in asyncio.run(deliver_webhooks(delivering, events, lane))]
+    return [report.outcome for report in asyncio.run(deliver_webhooks(services, events, lane))]
 
 
 def sweep(database: Database, clock: MovableClock) -> SweptWebhooks:

@@ -1,4 +1,4 @@
-"""How `sam local` reads the template, by its own library without Docker."""
+"""What `sam local` makes of the template, told by its own library without Docker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The timeline of a payment that `make demo` prints."""
+"""The story of a payment as `make demo` tells it."""
 
 from typing import Any
 

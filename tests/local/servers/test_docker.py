@@ -1,4 +1,4 @@
-"""The address by which containers reach this machine."""
+"""By which address containers reach this machine, as Docker tells."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The webhook sink over HTTP, as a separate process."""
+"""The webhook sink over HTTP, as a process of its own."""
 
 import time
 from collections.abc import Iterator

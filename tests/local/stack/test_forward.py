@@ -1,4 +1,4 @@
-"""Forwarding from the address that containers call to the stack's loopback."""
+"""The way from the address that containers call to the stack's loopback."""
 
 import socket
 import subprocess

@@ -1,4 +1,4 @@
-"""The current time, passed in so that tests can set it."""
+"""The time, passed in so that rules about time can be tested."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """A source of the current time."""
+    """The time, passed in so that rules about time can be tested."""
 
     def now(self) -> datetime:
-        """Return the current time, with a UTC offset."""
+        """The current time, with a UTC offset."""
         ...
 
 
 class SystemClock:
-    """The clock of this machine."""
+    """The time of this machine."""
 
     def now(self) -> datetime:
-        """Return the current time in UTC."""
+        """The current time in UTC."""
         return datetime.now(UTC)

@@ -13,17 +13,25 @@ from paybridge.core.errors import MalformedMessage
 SOURCE = "paybridge"
 CONTENT_TYPE = "application/cloudevents+json"
 
+
 PAYMENT_CREATED = "payment.created"
 PAYMENT_PROCESSING = "payment.processing"
+PAYMENT_REQUIRES_CAPTURE = "payment.requires_capture"
 PAYMENT_SUCCEEDED = "payment.succeeded"
 PAYMENT_FAILED = "payment.failed"
+PAYMENT_CANCELED = "payment.canceled"
+PAYMENT_REVIEW = "payment.review"
+PAYMENT_REFUNDED = "payment.refunded"
+REFUND_CREATED = "refund.created"
+REFUND_SUCCEEDED = "refund.succeeded"
+REFUND_FAILED = "refund.failed"
 WEBHOOK_EXHAUSTED = "webhook.exhausted"
 PROCESS_PAYMENT = "command.process_payment"
 DELIVER_WEBHOOK = "command.deliver_webhook"
 
-# The API accepts bodies of 32 levels, and the payment adds a few. JSON libraries give up at 254 levels or more.
+# The API takes bodies of 32 levels, and the payment adds a few around them. JSON libraries give up at 254 and more.
 NESTING_MAX = 64
-# The largest value of the type integer, in which PostgreSQL stores sequences.
+# PostgreSQL's integer, in which positions are kept.
 SEQUENCE_MAX = 2**31 - 1
 
 
@@ -45,9 +53,9 @@ class Event:
     traceparent: str | None = None
 
     def envelope(self) -> dict[str, Any]:
-        """Return the CloudEvent, JSON-ready.
+        """The JSON-ready CloudEvent.
 
-        `sequence` is padded with zeros, because the CloudEvents extension for sequences wants a string that sorts.
+        `sequence` is padded with zeros because the CloudEvents sequence extension asks for a string that sorts.
         """
         envelope: dict[str, Any] = {
             "specversion": "1.0",
@@ -69,9 +77,9 @@ class Event:
 
 
 def parse_envelope(envelope: Any) -> Event:
-    """Return the Event in a decoded CloudEvent; raise MalformedMessage if it is no CloudEvent or not ours.
+    """The Event of a decoded CloudEvent; raises MalformedMessage when it is none, or none of ours.
 
-    The error names the attribute and the kind of fault. It is logged, so it never repeats a value.
+    The error names the attribute and the kind of fault. It ends in logs, so it never repeats a value.
     """
     if not isinstance(envelope, dict) or envelope.get("specversion") != "1.0":
         raise MalformedMessage("not a CloudEvent 1.0")
@@ -99,7 +107,7 @@ def _attribute(envelope: dict[str, Any], name: str, read: Callable[[Any], _Value
     try:
         return read(envelope[name])
     except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
-        # Without the cause, because its message may repeat the value.
+        # Without the cause, whose message may repeat the value.
         raise MalformedMessage(f"bad CloudEvent attribute {name}: {type(error).__name__}") from None
 
 
@@ -117,10 +125,10 @@ def _sequence(value: Any) -> int:
 
 
 def _is_deeper_than(value: Any, levels: int) -> bool:
-    """Tell whether objects and arrays are nested more than `levels` deep."""
+    """Whether objects and arrays lie within each other more than `levels` deep."""
     layer = [value]
     for _ in range(levels + 1):
-        layer = [member for outer in layer for member in _members(outer) if isinstance(member, dict | list)]
+        layer = [one for outer in layer for one in _members(outer) if isinstance(one, dict | list)]
         if not layer:
             return False
     return True

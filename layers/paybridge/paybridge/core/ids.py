@@ -1,4 +1,4 @@
-"""New identifiers: UUIDv7, which sort by time."""
+"""Where new identifiers come from."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from uuid_utils.compat import uuid7
 
 
 class Ids(Protocol):
-    """A source of new identifiers."""
+    """Where new identifiers come from."""
 
     def new(self) -> UUID:
-        """Return a new UUIDv7, unique and sorting by time."""
+        """A new UUIDv7: unique, and sorting by time."""
         ...
 
 
@@ -20,5 +20,5 @@ class Uuid7Ids:
     """UUIDv7 (RFC 9562), increasing within one process."""
 
     def new(self) -> UUID:
-        """Return a new identifier."""
+        """A new identifier."""
         return uuid7()

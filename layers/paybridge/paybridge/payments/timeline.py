@@ -1,4 +1,4 @@
-"""Read the timeline of one payment."""
+"""Telling the story of one payment."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ from paybridge.payments.store import queries as payment_queries
 
 
 def payment_timeline(database: Database, merchant_id: UUID, payment_id: UUID) -> list[TimelineEntry] | None:
-    """Return everything that happened to the merchant's payment, oldest first; None if there is no such payment.
-
-    Raises DatabaseUnavailable.
-    """
+    """Everything that happened to the merchant's payment, oldest first; None when the payment is not found."""
     # A payment and its first event are written together, so no payment has an empty timeline.
     return payment_queries.timeline(database, merchant_id, payment_id) or None

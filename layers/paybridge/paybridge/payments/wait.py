@@ -1,4 +1,4 @@
-"""Wait for a payment to settle."""
+"""Waiting for a payment to settle."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from paybridge.payments.store import waits
 POLL_SECONDS_MIN: Final = 0.025
 POLL_SECONDS_MAX: Final = 0.25
 POLL_GROWTH: Final = 1.5
-# The payment is read once more after the wait.
+# The last look at the payment comes after the wait.
 WAIT_MARGIN_SECONDS: Final = 2
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -27,7 +27,7 @@ Sleep = Callable[[float], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class WaitedFor:
-    """A payment, None if it is not found. `granted` is False if the request was not allowed to wait."""
+    """A payment, None when it is not found, and whether the wait was granted if there was one to grant."""
 
     payment: Payment | None
     granted: bool
@@ -35,10 +35,10 @@ class WaitedFor:
 
 @dataclass(frozen=True, slots=True)
 class WaitForPayment:
-    """Waits for payments, for at most `waits_max` requests at a time over all environments.
+    """Waits for payments, on behalf of `waits_max` requests at once over all environments.
 
-    A waiting request occupies its environment. Without a bound, as many waiting readers as there are environments would
-    block every new payment.
+    A request that waits holds its environment. Without a bound, as many waiting readers as there are environments
+    would keep every new payment out.
     """
 
     database: Database
@@ -47,23 +47,23 @@ class WaitForPayment:
     waits_max: int
 
     async def __call__(self, merchant_id: UUID, payment_id: UUID, wait_seconds: float) -> WaitedFor:
-        """Return the payment once it has settled, or as it is after `wait_seconds`.
+        """The payment as soon as it has settled, or as it stands after `wait_seconds`, or at once when as many others
+        are waiting as may. Raises DatabaseUnavailable.
 
-        Return at once if `waits_max` requests are waiting already. The payment is polled at growing intervals: LISTEN
-        would pin a pooled connection. Raises DatabaseUnavailable.
+        Asks at growing intervals rather than by LISTEN, which would pin a pooled connection.
         """
         payment = payment_queries.get(self.database, merchant_id, payment_id)
         if payment is None or payment.status in SETTLED or wait_seconds <= 0:
             return WaitedFor(payment, granted=True)
-        slot = waits.take(self.database, self.waits_max, wait_seconds + WAIT_MARGIN_SECONDS)
-        if slot is None:
+        wait = waits.take(self.database, self.waits_max, wait_seconds + WAIT_MARGIN_SECONDS)
+        if wait is None:
             return WaitedFor(payment, granted=False)
         try:
             return WaitedFor(await self._until_settled(merchant_id, payment_id, wait_seconds), granted=True)
         finally:
-            # Without the database the slot is free again at its end.
+            # Without the database it ends by itself, in its time.
             with suppress(DatabaseUnavailable):
-                waits.release(self.database, slot)
+                waits.give_back(self.database, wait)
 
     async def _until_settled(self, merchant_id: UUID, payment_id: UUID, wait_seconds: float) -> Payment | None:
         deadline = self.clock.now() + timedelta(seconds=wait_seconds)

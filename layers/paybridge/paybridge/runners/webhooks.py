@@ -8,28 +8,16 @@ from paybridge.core.errors import MalformedMessage
 from paybridge.core.events import DELIVER_WEBHOOK, Event
 from paybridge.observability.redaction import loggable
 from paybridge.runners.batch import log_results, run_batch
-from paybridge.webhooks.begin_deliveries import ensure_deliverable
+from paybridge.webhooks.begin import ensure_deliverable
 from paybridge.webhooks.deliver import deliver_webhooks
-from paybridge.webhooks.delivering import Report
+from paybridge.webhooks.domain.webhook import WEBHOOK_TYPES
+from paybridge.webhooks.reports import DeliveryReport
 from paybridge.wiring import webhooks as webhook_wiring
 
 if TYPE_CHECKING:
     from paybridge.rabbitmq.batch import Batch
 
-HANDLED_TYPES = frozenset(
-    {
-        "payment.requires_capture",
-        "payment.succeeded",
-        "payment.failed",
-        "payment.canceled",
-        "payment.review",
-        "payment.refunded",
-        "refund.created",
-        "refund.succeeded",
-        "refund.failed",
-        DELIVER_WEBHOOK,
-    }
-)
+HANDLED_TYPES = frozenset({*WEBHOOK_TYPES, DELIVER_WEBHOOK})
 
 # The largest batch to take. The function's mappings in template.yaml have the same number.
 BATCH_MESSAGES = 500
@@ -45,7 +33,7 @@ async def handle(batch: Batch, database_patience_seconds: float) -> dict[str, in
 
 def prepare() -> None:
     """Read every setting that a batch needs, without connecting to anything; raises SettingsInvalid."""
-    webhook_wiring.delivering()
+    webhook_wiring.services()
 
 
 async def close() -> None:
@@ -56,7 +44,7 @@ async def close() -> None:
 async def _deliver(batch: Batch) -> dict[str, int]:
     deliveries = 0
     for queue, events in _deliverable_by_queue(batch).items():
-        reports = await deliver_webhooks(webhook_wiring.delivering(), events, webhook_wiring.lane_of(queue))
+        reports = await deliver_webhooks(webhook_wiring.services(), events, webhook_wiring.lane_of(queue))
         logged = [_logged(report) for report in reports]
         log_results("delivered webhooks", "deliveries", logged, queue=queue, messages=len(events))
         deliveries += len(reports)
@@ -76,7 +64,7 @@ def _deliverable_by_queue(batch: Batch) -> dict[str, list[Event]]:
     return by_queue
 
 
-def _logged(report: Report) -> dict[str, object]:
+def _logged(report: DeliveryReport) -> dict[str, object]:
     return {
         "delivery_id": str(report.delivery_id),
         "payment_id": str(report.payment_id),

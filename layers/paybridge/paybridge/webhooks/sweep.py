@@ -1,4 +1,4 @@
-"""Finds webhooks that nothing is on its way for any more, and sends them on."""
+"""Re-queue stalled deliveries, and outcome events that never became a delivery."""
 
 from __future__ import annotations
 
@@ -7,69 +7,62 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from paybridge.core.clock import Clock
-from paybridge.core.events import DELIVER_WEBHOOK, Event
 from paybridge.core.ids import Ids
 from paybridge.database.database import Database
 from paybridge.outbox import store as outbox
-from paybridge.webhooks.store.stuck import LostEvent, StuckDelivery, lock_lost_events, lock_stuck_deliveries
+from paybridge.webhooks.domain.webhook_events import deliver_webhook
+from paybridge.webhooks.store.stalled import LostEvent, StalledDelivery, lock_lost_events, lock_stalled_deliveries
 
 SWEEP_ROWS_MAX: Final = 500
-# Several runs look at the same window, so that this bounds a run and not what can be found.
+# Several runs look at the same window, so this limits one run and not what can be found.
 ROUNDS_MAX: Final = 20
-# Events without a delivery are looked for at these ages beyond the usual one, and not among a whole day's events every
-# minute: a message that was dead-lettered after hours is found a few hours later.
+# Lost events are searched for at these ages beside the usual one, instead of among a whole day's events every minute:
+# a message that was dead-lettered after hours is found a few hours later.
 LATER_AGES: Final = (timedelta(hours=1), timedelta(hours=6), timedelta(hours=24))
-# What is looked at each time; several runs, one a minute, look at the same events, so that some of them may fail.
+# How much of the past one run searches. Runs a minute apart overlap, so some of them may fail.
 WINDOW: Final = timedelta(minutes=5)
 
-Swept = StuckDelivery | LostEvent
+Swept = StalledDelivery | LostEvent
 
 
 @dataclass(frozen=True, slots=True)
 class SweptWebhooks:
-    """What was sent on: deliveries that had been begun, and events that had none."""
+    """The stalled deliveries and the lost events that were re-queued."""
 
-    deliveries: list[StuckDelivery]
+    deliveries: list[StalledDelivery]
     events: list[LostEvent]
 
 
-def sweep_webhooks(database: Database, clock: Clock, ids: Ids, stuck_after_seconds: float) -> SweptWebhooks:
-    """Writes a command for every overdue delivery and for every outcome event that never became one.
+def sweep_webhooks(database: Database, clock: Clock, ids: Ids, stalled_after_seconds: float) -> SweptWebhooks:
+    """Write a command for every stalled delivery and every lost event.
 
-    This is the net below the webhooks' queues, as `sweep_stalled` is that of the payments. A delivery is made once for
-    each event and URL and knows what was tried, so a command too many does no harm. Raises DatabaseUnavailable.
+    This is the safety net of the webhooks' queues, as `sweep_stalled` is that of payments. A delivery exists once for
+    each event and URL and records its attempts, so a superfluous command does no harm. Raises DatabaseUnavailable.
     """
     now = clock.now()
-    after = timedelta(seconds=stuck_after_seconds)
+    after = timedelta(seconds=stalled_after_seconds)
     with database.transaction() as transaction:
-        stuck = lock_stuck_deliveries(transaction, now - after, SWEEP_ROWS_MAX)
-        outbox.add(transaction, [_deliver(ids, one, now, {"delivery_id": str(one.id)}) for one in stuck])
-    lost = [event for age in (after, *LATER_AGES) for event in _send_lost(database, ids, now, now - age, now - after)]
-    return SweptWebhooks(stuck, lost)
+        stalled = lock_stalled_deliveries(transaction, now - after, SWEEP_ROWS_MAX)
+        commands = [
+            deliver_webhook(ids.new(), delivery, now, {"delivery_id": str(delivery.id)}) for delivery in stalled
+        ]
+        outbox.add(transaction, commands)
+    ages = (after, *LATER_AGES)
+    lost = [event for age in ages for event in _requeue_lost(database, ids, now, now - age, now - after)]
+    return SweptWebhooks(stalled, lost)
 
 
-def _send_lost(
+def _requeue_lost(
     database: Database, ids: Ids, now: datetime, newest: datetime, published_before: datetime
 ) -> list[LostEvent]:
-    """Sends on all lost events of one window, some hundred in a transaction: what it leaves is not looked at again."""
+    """Re-queue the lost events of one window, some hundred in a transaction. No later run searches this window."""
     lost: list[LostEvent] = []
     for _ in range(ROUNDS_MAX):
         with database.transaction() as transaction:
             found = lock_lost_events(transaction, newest - WINDOW, newest, published_before, SWEEP_ROWS_MAX)
-            outbox.add(transaction, [_deliver(ids, one, now, {"event_id": str(one.id)}) for one in found])
+            commands = [deliver_webhook(ids.new(), event, now, {"event_id": str(event.id)}) for event in found]
+            outbox.add(transaction, commands)
         lost += found
         if len(found) < SWEEP_ROWS_MAX:
             break
     return lost
-
-
-def _deliver(ids: Ids, about: Swept, now: datetime, data: dict[str, object]) -> Event:
-    return Event(
-        id=ids.new(),
-        type=DELIVER_WEBHOOK,
-        payment_id=about.payment_id,
-        merchant_id=about.merchant_id,
-        correlation_id=about.correlation_id,
-        time=now,
-        data=data,
-    )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import cache
 
 from paybridge import wiring
-from paybridge.outbox.queues import WEBHOOK_QUEUES
-from paybridge.webhooks.delivering import Delivering, Lane, fast_lane, slow_lane
+from paybridge.webhooks import lanes
 from paybridge.webhooks.http import HttpWebhookSender
+from paybridge.webhooks.lanes import Lane
+from paybridge.webhooks.ports import WebhookServices
 
 
 @cache
@@ -16,9 +17,9 @@ def sender() -> HttpWebhookSender:
     return HttpWebhookSender(local_networks=wiring.environment().WEBHOOK_LOCAL_NETWORKS)
 
 
-def delivering() -> Delivering:
+def services() -> WebhookServices:
     """Return what delivering a batch needs. Connects to nothing. Raises SettingsInvalid."""
-    return Delivering(
+    return WebhookServices(
         database=wiring.database(),
         sender=sender(),
         clock=wiring.clock(),
@@ -28,8 +29,10 @@ def delivering() -> Delivering:
 
 
 def lane_of(queue: str) -> Lane:
-    """Return the lane of a queue: `webhooks` is the fast one, `webhooks.retry` the slow one."""
+    """Return the lane that serves the queue, with the deadlines of the settings."""
     settings = wiring.environment()
-    if queue == WEBHOOK_QUEUES[0]:
-        return fast_lane(settings.WEBHOOK_FAST_TIMEOUT_SECONDS)
-    return slow_lane(settings.WEBHOOK_TIMEOUT_SECONDS, prompt_seconds=settings.WEBHOOK_FAST_TIMEOUT_SECONDS)
+    return lanes.lane_of(
+        queue,
+        fast_timeout_seconds=settings.WEBHOOK_FAST_TIMEOUT_SECONDS,
+        slow_timeout_seconds=settings.WEBHOOK_TIMEOUT_SECONDS,
+    )

@@ -16,18 +16,41 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from paybridge.core.errors import InvalidInput
+from paybridge.core.events import (
+    PAYMENT_CANCELED,
+    PAYMENT_FAILED,
+    PAYMENT_REFUNDED,
+    PAYMENT_REQUIRES_CAPTURE,
+    PAYMENT_REVIEW,
+    PAYMENT_SUCCEEDED,
+    REFUND_CREATED,
+    REFUND_FAILED,
+    REFUND_SUCCEEDED,
+)
 from paybridge.core.retry import GiveUp, RetryIn, after_failure
 
+# The events that webhooks tell merchants about. infra/topology.json routes these to the queue `webhooks`.
+WEBHOOK_TYPES = (
+    PAYMENT_REQUIRES_CAPTURE,
+    PAYMENT_SUCCEEDED,
+    PAYMENT_FAILED,
+    PAYMENT_CANCELED,
+    PAYMENT_REVIEW,
+    PAYMENT_REFUNDED,
+    REFUND_CREATED,
+    REFUND_SUCCEEDED,
+    REFUND_FAILED,
+)
 SECRET_PREFIX = "whsec_"  # noqa: S105 - what every secret begins with, not one of them
 SECRET_BYTES_MIN = 24
 SECRET_BYTES_MAX = 64
+# A receiver's Retry-After may postpone an attempt by at most a day.
 RETRY_DELAY_SECONDS_MAX = 24 * 3600
-"""No receiver may put an attempt off by more than a day, whatever its Retry-After says."""
 PORTS_ALLOWED = (443, 8443)
+# The only error of an attempt that no later attempt can cure.
 URL_NOT_ALLOWED = "url_not_allowed"
-"""The one error of an attempt that no later attempt can mend."""
+# The error of an attempt that failed by our own fault.
 INTERNAL_ERROR = "internal_error"
-"""The error of an attempt that failed by a fault of ours."""
 
 
 class InvalidSecret(InvalidInput, ValueError):
@@ -42,7 +65,7 @@ class InvalidSecret(InvalidInput, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """What came of one HTTP request to a receiver.
+    """The result of one HTTP request to a receiver.
 
     Either `status_code` is set, or `error`: `timeout`, `connect_failed`, `tls_failed`, `address_not_allowed`,
     `url_not_allowed`, `invalid_secret`, `protocol_error` or `internal_error`. `excerpt` is the beginning of the answer,
@@ -58,19 +81,19 @@ class SendResult:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The receiver said 2xx."""
+    """The receiver answered 2xx."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """The receiver said 410: it wants no more of this payment's events."""
+    """The receiver answered 410: it wants no more events of this payment."""
 
 
 Decision = Delivered | RetryIn | GiveUp | Gone
 
 
 def parse_secret(text: str) -> bytes:
-    """The key inside a `whsec_` secret; InvalidSecret when it is malformed, too short or too long."""
+    """Return the key inside a `whsec_` secret. Raises InvalidSecret if it is malformed, too short or too long."""
     encoded = text.removeprefix(SECRET_PREFIX)
     if encoded == text:
         raise InvalidSecret
@@ -84,7 +107,7 @@ def parse_secret(text: str) -> bytes:
 
 
 def signature(keys: Sequence[bytes], message_id: str, timestamp_seconds: int, body: bytes) -> str:
-    """The `webhook-signature` header: one `v1,` signature per key, newest first, while a secret rotates."""
+    """Return the `webhook-signature` header: one `v1,` signature per key, newest first (several during a rotation)."""
     if not keys:
         raise ValueError("a webhook cannot be signed without a key")
     content = f"{message_id}.{timestamp_seconds}.".encode() + body
@@ -93,7 +116,7 @@ def signature(keys: Sequence[bytes], message_id: str, timestamp_seconds: int, bo
 
 
 def signed_headers(keys: Sequence[bytes], message_id: str, now: datetime, body: bytes) -> dict[str, str]:
-    """The three headers of Standard Webhooks for an attempt made `now` (an aware time)."""
+    """Return the three headers of Standard Webhooks for an attempt made `now` (an aware time)."""
     timestamp_seconds = int(now.timestamp())
     return {
         "webhook-id": message_id,
@@ -103,16 +126,16 @@ def signed_headers(keys: Sequence[bytes], message_id: str, now: datetime, body: 
 
 
 def build_body(event_type: str, time: str, data: Mapping[str, Any], sequence: int) -> bytes:
-    """The JSON sent to the receiver: the same event gives the same bytes on every attempt.
+    """Return the JSON sent to the receiver: the same event gives the same bytes on every attempt.
 
-    `time` is the event's RFC 3339 time. `sequence` counts the payment's events, so that a receiver can order them.
+    `time` is the event's RFC 3339 time. `sequence` numbers the payment's events, so that a receiver can order them.
     """
     content = {"type": event_type, "timestamp": time, "data": {**data, "sequence": sequence}}
     return json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
 def delivery_id(event_id: UUID, endpoint: str) -> UUID:
-    """The id of the delivery of an event to an endpoint: the same pair always gives the same id.
+    """Return the id of the delivery of an event to an endpoint: the same pair always gives the same id.
 
     It is a UUIDv7 with the event's time, so that deliveries fall into the month of their event.
     """
@@ -123,9 +146,10 @@ def delivery_id(event_id: UUID, endpoint: str) -> UUID:
 
 
 def decide(result: SendResult, attempt: int, retry_delays_seconds: Sequence[float], now: datetime) -> Decision:
-    """What follows attempt `attempt` (from 1, of those that ended) under a schedule of the delays between attempts.
+    """Decide what follows attempt number `attempt`, counted from 1 without interrupted ones.
 
-    With n delays there are n + 1 attempts. A Retry-After may only lengthen a delay, and not beyond a day.
+    `retry_delays_seconds` are the waits between attempts: with n delays there are n + 1 attempts. A Retry-After may
+    only lengthen a delay, and not beyond a day.
     """
     if result.status_code is not None and 200 <= result.status_code <= 299:
         return Delivered()
@@ -139,10 +163,10 @@ def decide(result: SendResult, attempt: int, retry_delays_seconds: Sequence[floa
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
-    """Seconds that a Retry-After header asks for: delta seconds or an HTTP date; None when it says nothing usable."""
+    """Return the seconds that a Retry-After header (seconds or an HTTP date) asks for, or None if it is unusable."""
     text = (value or "").strip()
     if text.isascii() and text.isdigit():
-        # More digits than a day needs say the same as a day.
+        # Twelve digits are more than a day; int() of thousands of digits would be refused.
         return float(min(int(text[:12]), RETRY_DELAY_SECONDS_MAX))
     try:
         moment = parsedate_to_datetime(text)
@@ -153,12 +177,12 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
 
 
 def is_target_allowed(scheme: str, port: int) -> bool:
-    """Whether webhooks go to this scheme and port of a public address: https on the ports customary for it."""
+    """Return whether webhooks go to this scheme and port of a public address: https on its customary ports."""
     return scheme == "https" and port in PORTS_ALLOWED
 
 
 def origin_of(url: str) -> str:
-    """`scheme://host:port` of a URL, in lower case: the receiver that is fast or slow as a whole."""
+    """Return `scheme://host:port` of a URL in lower case, or `invalid`: what is fast or slow as a whole."""
     try:
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)

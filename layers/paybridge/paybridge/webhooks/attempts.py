@@ -1,0 +1,55 @@
+"""An attempt at a delivery, and the changes to it that one transaction records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from paybridge.webhooks.domain.webhook import SendResult
+from paybridge.webhooks.store.attempts import AttemptKey
+from paybridge.webhooks.store.deliveries import PendingDelivery
+from paybridge.webhooks.store.receivers import Receiver
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryAttempt:
+    """An attempt at a delivery. `has_record`: its receiver has failed before."""
+
+    delivery: PendingDelivery
+    number: int
+    receiver: Receiver
+    has_record: bool
+
+    @property
+    def key(self) -> AttemptKey:
+        """Return what identifies the attempt in the database."""
+        return AttemptKey(self.delivery.id, self.number)
+
+    @property
+    def scheduled_number(self) -> int:
+        """Return the attempt's place in the retry schedule: attempts interrupted by a crash take up no place."""
+        return self.number - self.delivery.interrupted
+
+
+@dataclass(frozen=True, slots=True)
+class StartingAttempt:
+    """An attempt to start."""
+
+    attempt: DeliveryAttempt
+
+
+@dataclass(frozen=True, slots=True)
+class PostponedAttempt:
+    """An attempt that a command in the outbox makes later."""
+
+    attempt: DeliveryAttempt
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredAttempt:
+    """An attempt that has ended, with the receiver's answer or an error."""
+
+    attempt: DeliveryAttempt
+    result: SendResult
+
+
+AttemptChange = StartingAttempt | PostponedAttempt | AnsweredAttempt

@@ -1,0 +1,153 @@
+"""First step of delivering: create the deliveries that events ask for, and find out which are due."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from paybridge.core.errors import MalformedMessage, PaybridgeError
+from paybridge.core.events import DELIVER_WEBHOOK, Event
+from paybridge.core.isolation import run_isolating_bad_items
+from paybridge.database.database import Transaction
+from paybridge.observability.logging import logger
+from paybridge.observability.stack import frames_of
+from paybridge.webhooks.attempts import DeliveryAttempt
+from paybridge.webhooks.domain.webhook import build_body, delivery_id, origin_of
+from paybridge.webhooks.lanes import Lane
+from paybridge.webhooks.ports import WebhookServices
+from paybridge.webhooks.store.deliveries import NewDelivery, find_unknown, insert, lock_due
+from paybridge.webhooks.store.events import find_events
+from paybridge.webhooks.store.payments import OwnedPayment, find_urls
+from paybridge.webhooks.store.receivers import Receiver, find_receivers
+
+log = logger()
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryStart:
+    """Attempts to make now, and attempts to postpone because their receiver is known to be slow."""
+
+    ready: list[DeliveryAttempt]
+    slow: list[DeliveryAttempt]
+
+
+@dataclass(frozen=True, slots=True)
+class _Requests:
+    """What the messages of a batch ask for: facts to deliver, and recorded deliveries and facts named by commands.
+
+    The ids that commands name map to the id of the command.
+    """
+
+    facts: list[Event]
+    delivery_ids: dict[UUID, UUID]
+    event_ids: dict[UUID, UUID]
+
+
+def begin_deliveries(services: WebhookServices, events: Sequence[Event], lane: Lane) -> DeliveryStart:
+    """Create a delivery for each outcome event with a webhook URL; lock and return those that are due.
+
+    One transaction. A delivery that has ended, or waits for its retry, is not due: redelivered messages change nothing.
+    An event that the database refuses is logged and left out; the jobs function finds its delivery later. Raises
+    DatabaseUnavailable and LockTimeout, and MalformedMessage for a command that `ensure_deliverable` refuses.
+    """
+    if not events:
+        return DeliveryStart([], [])
+    parts = run_isolating_bad_items(lambda some: _begin(services, some, lane), events, _log_refused)
+    # Messages that are handled one at a time may find the same delivery.
+    ready = {attempt.delivery.id: attempt for part in parts for attempt in part.ready}
+    slow = {attempt.delivery.id: attempt for part in parts for attempt in part.slow}
+    return DeliveryStart(list(ready.values()), list(slow.values()))
+
+
+def ensure_deliverable(event: Event) -> None:
+    """Raise MalformedMessage if no retry can make the message deliverable."""
+    if event.type == DELIVER_WEBHOOK:
+        _named(event)
+    url = event.data.get("webhook_url")
+    if url is not None and not isinstance(url, str):
+        raise MalformedMessage("webhook_url is not a text")
+    if "\x00" in event.correlation_id + (url or ""):
+        raise MalformedMessage("a text contains NUL, which the database does not take")
+
+
+def _begin(services: WebhookServices, events: Sequence[Event], lane: Lane) -> DeliveryStart:
+    requests = _requests(events)
+    with services.database.transaction() as transaction:
+        recorded = find_events(transaction, requests.event_ids) if requests.event_ids else []
+        new = _new_deliveries(transaction, [*requests.facts, *recorded])
+        insert(transaction, new)
+        due = lock_due(transaction, fresh=[delivery.id for delivery in new], retries=requests.delivery_ids)
+        not_due = requests.delivery_ids.keys() - {delivery.id for delivery in due}
+        unknown = find_unknown(transaction, not_due) if not_due else set()
+        receivers = {delivery.id: Receiver(delivery.merchant_id, origin_of(delivery.url)) for delivery in due}
+        records = find_receivers(transaction, set(receivers.values()))
+    _log_unknown(requests, unknown | (requests.event_ids.keys() - {event.id for event in recorded}))
+    ready: list[DeliveryAttempt] = []
+    slow: list[DeliveryAttempt] = []
+    for delivery in due:
+        receiver = receivers[delivery.id]
+        attempt = DeliveryAttempt(delivery, delivery.attempts + 1, receiver, receiver in records)
+        (slow if lane.is_fast and records.get(receiver) else ready).append(attempt)
+    return DeliveryStart(ready, slow)
+
+
+def _requests(events: Sequence[Event]) -> _Requests:
+    requests = _Requests([], {}, {})
+    for event in events:
+        if event.type != DELIVER_WEBHOOK:
+            requests.facts.append(event)
+            continue
+        name, id_ = _named(event)
+        (requests.delivery_ids if name == "delivery_id" else requests.event_ids)[id_] = event.id
+    return requests
+
+
+def _named(command: Event) -> tuple[str, UUID]:
+    """Return what the command names, `delivery_id` or (for a fact without a delivery) `event_id`, and that id."""
+    name = "event_id" if "event_id" in command.data else "delivery_id"
+    try:
+        return name, UUID(command.data[name])
+    except (KeyError, ValueError, TypeError, AttributeError):
+        raise MalformedMessage("the command names no delivery") from None
+
+
+def _log_refused(event: Event, error: PaybridgeError) -> None:
+    log.error(
+        "cannot begin a webhook delivery",
+        extra={
+            "event_id": str(event.id),
+            "payment_id": str(event.payment_id),
+            "error_type": type(error).__name__,
+            "stack": frames_of(error),
+        },
+    )
+
+
+def _log_unknown(requests: _Requests, unknown: Iterable[UUID]) -> None:
+    commands = requests.delivery_ids | requests.event_ids
+    for id_ in sorted(unknown):
+        log.error("a command names an unknown id", extra={"id": str(id_), "command_id": str(commands[id_])})
+
+
+def _new_deliveries(transaction: Transaction, events: Sequence[Event]) -> list[NewDelivery]:
+    """Return a delivery for each event whose payment has a webhook URL, in the event itself or in the database."""
+    without_url = {
+        OwnedPayment(event.payment_id, event.merchant_id) for event in events if "webhook_url" not in event.data
+    }
+    urls = find_urls(transaction, without_url) if without_url else {}
+    targets = [(event, event.data.get("webhook_url") or urls.get(event.payment_id)) for event in events]
+    return [_new_delivery(event, url) for event, url in targets if url]
+
+
+def _new_delivery(event: Event, url: str) -> NewDelivery:
+    return NewDelivery(
+        id=delivery_id(event.id, url),
+        merchant_id=event.merchant_id,
+        payment_id=event.payment_id,
+        event_id=event.id,
+        event_type=event.type,
+        url=url,
+        body=build_body(event.type, event.time.isoformat(), event.data, event.sequence or 0).decode(),
+        correlation_id=event.correlation_id,
+    )

@@ -1,0 +1,22 @@
+"""The states of a delivery and of an attempt, as the database's constraints name them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class DeliveryStatus(StrEnum):
+    """A delivery is open while it is pending. `gone`: the receiver answered 410."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    GONE = "gone"
+
+
+class DeliveryAttemptStatus(StrEnum):
+    """An attempt is started before the request goes out, and ends as delivered or failed."""
+
+    STARTED = "started"
+    DELIVERED = "delivered"
+    FAILED = "failed"

@@ -1,0 +1,61 @@
+"""The commands and facts that webhooks write to the outbox."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from paybridge.core.events import DELIVER_WEBHOOK, WEBHOOK_EXHAUSTED, Event
+
+
+class WebhookSubject(Protocol):
+    """What a command or fact about webhooks is about: a delivery, or an event that has none yet."""
+
+    @property
+    def payment_id(self) -> UUID:
+        """Return the payment's id."""
+        ...
+
+    @property
+    def merchant_id(self) -> UUID:
+        """Return the id of the merchant that the payment belongs to."""
+        ...
+
+    @property
+    def correlation_id(self) -> str:
+        """Return the id that connects everything one request has caused."""
+        ...
+
+
+def deliver_webhook(id_: UUID, subject: WebhookSubject, time: datetime, data: Mapping[str, object]) -> Event:
+    """Return the command to deliver what `data` names by `delivery_id` or `event_id`."""
+    return _event(id_, DELIVER_WEBHOOK, subject, time, data)
+
+
+def webhook_exhausted(
+    id_: UUID, subject: WebhookSubject, time: datetime, data: Mapping[str, object], sequence: int
+) -> Event:
+    """Return the fact that a delivery was given up after its last attempt."""
+    return _event(id_, WEBHOOK_EXHAUSTED, subject, time, data, sequence)
+
+
+def _event(
+    id_: UUID,
+    type_: str,
+    subject: WebhookSubject,
+    time: datetime,
+    data: Mapping[str, object],
+    sequence: int | None = None,
+) -> Event:
+    return Event(
+        id=id_,
+        type=type_,
+        payment_id=subject.payment_id,
+        merchant_id=subject.merchant_id,
+        correlation_id=subject.correlation_id,
+        time=time,
+        data=dict(data),
+        sequence=sequence,
+    )

@@ -1,0 +1,192 @@
+"""Last step of delivering: commit answers, retries and give-ups together with the start of the next attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from paybridge.core.errors import PaybridgeError
+from paybridge.core.isolation import run_isolating_bad_items
+from paybridge.core.retry import GiveUp, RetryIn
+from paybridge.database.database import Transaction
+from paybridge.observability.logging import logger
+from paybridge.observability.stack import frames_of
+from paybridge.outbox import store as outbox
+from paybridge.webhooks.attempts import (
+    AnsweredAttempt,
+    AttemptChange,
+    DeliveryAttempt,
+    PostponedAttempt,
+    StartingAttempt,
+)
+from paybridge.webhooks.domain.states import DeliveryAttemptStatus, DeliveryStatus
+from paybridge.webhooks.domain.webhook import Decision, Delivered, Gone, decide
+from paybridge.webhooks.domain.webhook_events import deliver_webhook
+from paybridge.webhooks.exhausted import record_exhausted
+from paybridge.webhooks.lanes import Lane
+from paybridge.webhooks.ports import WebhookServices
+from paybridge.webhooks.reports import DeliveryReport, answered_report, postponed_report
+from paybridge.webhooks.slow_receivers import record_receivers
+from paybridge.webhooks.store import attempts, deliveries
+from paybridge.webhooks.store.attempts import FinishedAttempt
+from paybridge.webhooks.store.deliveries import PaymentUrl
+
+_STATUSES = {
+    Delivered: DeliveryStatus.DELIVERED,
+    RetryIn: DeliveryStatus.PENDING,
+    GiveUp: DeliveryStatus.FAILED,
+    Gone: DeliveryStatus.GONE,
+}
+
+log = logger()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedChanges:
+    """The attempts to make now, those that did not start after all, and what to log."""
+
+    started: list[DeliveryAttempt]
+    not_started: list[DeliveryAttempt]
+    reports: list[DeliveryReport]
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """An answered attempt and what follows it."""
+
+    answered: AnsweredAttempt
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class _NextAttempt:
+    """The command for the next attempt at a delivery, due after the delay."""
+
+    attempt: DeliveryAttempt
+    number: int
+    delay_seconds: float
+
+
+def record_changes(services: WebhookServices, changes: Sequence[AttemptChange], lane: Lane) -> RecordedChanges:
+    """Commit the changes in one transaction; return the attempts that may now be made.
+
+    An attempt is committed as started before it is made. If another process has started it meanwhile, because the
+    broker redelivered the message, it is left to that process. A change that the database refuses is logged and left
+    out: the jobs function continues that delivery. Raises DatabaseUnavailable and LockTimeout; what was not recorded
+    is redelivered with the batch.
+    """
+    if not changes:
+        return RecordedChanges([], [], [])
+    parts = run_isolating_bad_items(lambda some: _record(services, some, lane), changes, _log_refused)
+    started = [attempt for part in parts for attempt in part.started]
+    ours = {attempt.delivery.id for attempt in started}
+    starting = [change.attempt for change in changes if isinstance(change, StartingAttempt)]
+    return RecordedChanges(
+        started=started,
+        not_started=[attempt for attempt in starting if attempt.delivery.id not in ours],
+        reports=[report for part in parts for report in part.reports],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _RecordedPart:
+    started: list[DeliveryAttempt]
+    reports: list[DeliveryReport]
+
+
+def _record(services: WebhookServices, changes: Sequence[AttemptChange], lane: Lane) -> _RecordedPart:
+    now = services.clock.now()
+    answers = [change for change in changes if isinstance(change, AnsweredAttempt)]
+    postponed = [change.attempt for change in changes if isinstance(change, PostponedAttempt)]
+    starting = [change.attempt for change in changes if isinstance(change, StartingAttempt)]
+    delays_seconds = services.retry_delays_seconds
+    decided = [
+        _Decided(answer, decide(answer.result, answer.attempt.scheduled_number, delays_seconds, now))
+        for answer in answers
+    ]
+    with services.database.transaction() as transaction:
+        if decided:
+            _record_answers(services, transaction, decided, now)
+            record_receivers(transaction, answers, lane)
+        if postponed:
+            deliveries.postpone(transaction, [attempt.delivery.id for attempt in postponed])
+            _add_commands(
+                services, transaction, [_NextAttempt(attempt, attempt.number, 0.0) for attempt in postponed], now
+            )
+        started = _start(transaction, starting)
+    reports = [answered_report(one.answered, one.decision) for one in decided]
+    return _RecordedPart(started, reports + [postponed_report(attempt) for attempt in postponed])
+
+
+def _start(transaction: Transaction, starting: Sequence[DeliveryAttempt]) -> list[DeliveryAttempt]:
+    if not starting:
+        return []
+    interrupted = [attempt.key for attempt in starting if attempt.delivery.interrupted]
+    if interrupted:
+        attempts.close_interrupted(transaction, interrupted)
+    ours = attempts.start(transaction, [attempt.key for attempt in starting])
+    return [attempt for attempt in starting if attempt.delivery.id in ours]
+
+
+def _record_answers(
+    services: WebhookServices, transaction: Transaction, decided: Sequence[_Decided], now: datetime
+) -> None:
+    pending = attempts.finish(transaction, [_finished(one) for one in decided])
+    effective = [(one.answered.attempt, one.decision) for one in decided if one.answered.attempt.delivery.id in pending]
+    retries = [
+        _NextAttempt(attempt, attempt.number + 1, decision.seconds)
+        for attempt, decision in effective
+        if isinstance(decision, RetryIn)
+    ]
+    _add_commands(services, transaction, retries, now)
+    gone = [
+        PaymentUrl(attempt.delivery.payment_id, attempt.delivery.url)
+        for attempt, decision in effective
+        if isinstance(decision, Gone)
+    ]
+    if gone:
+        deliveries.end_gone(transaction, gone)
+    exhausted = [attempt for attempt, decision in effective if isinstance(decision, GiveUp)]
+    record_exhausted(transaction, services.ids, exhausted, now)
+
+
+def _finished(decided: _Decided) -> FinishedAttempt:
+    attempt, result, decision = decided.answered.attempt, decided.answered.result, decided.decision
+    is_delivered = isinstance(decision, Delivered)
+    return FinishedAttempt(
+        delivery_id=attempt.delivery.id,
+        number=attempt.number,
+        attempt_status=DeliveryAttemptStatus.DELIVERED if is_delivered else DeliveryAttemptStatus.FAILED,
+        response_status=result.status_code,
+        error=result.error,
+        response_excerpt=result.excerpt,
+        latency_ms=result.latency_ms,
+        status=_STATUSES[type(decision)],
+        delay_seconds=decision.seconds if isinstance(decision, RetryIn) else None,
+    )
+
+
+def _add_commands(
+    services: WebhookServices, transaction: Transaction, next_attempts: Iterable[_NextAttempt], now: datetime
+) -> None:
+    commands = []
+    for following in next_attempts:
+        delivery = following.attempt.delivery
+        data = {"delivery_id": str(delivery.id), "attempt": following.number}
+        commands.append((deliver_webhook(services.ids.new(), delivery, now, data), following.delay_seconds))
+    outbox.add_delayed(transaction, commands)
+
+
+def _log_refused(change: AttemptChange, error: PaybridgeError) -> None:
+    attempt = change.attempt
+    log.error(
+        "cannot record a webhook delivery",
+        extra={
+            "delivery_id": str(attempt.delivery.id),
+            "attempt": attempt.number,
+            "step": type(change).__name__,
+            "error_type": type(error).__name__,
+            "stack": frames_of(error),
+        },
+    )
