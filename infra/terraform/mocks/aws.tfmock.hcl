@@ -1,4 +1,4 @@
-# What the mocked AWS answers, in the form that the real provider's checks accept.
+# Answers of the mocked AWS. The real provider's checks accept their form.
 
 mock_data "aws_caller_identity" {
   defaults = { account_id = "123456789012" }

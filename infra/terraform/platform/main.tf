@@ -1,5 +1,6 @@
-# Everything that stays when functions are deployed anew: network, database, broker, secrets, and the SSM parameters by
-# which template.yaml finds them (parameters.tf), and what watches over it (operations.tf). Exchanges and queues are in ../topology, functions in template.yaml.
+# All resources that outlive a deployment of the functions: network, database, broker, secrets, the SSM parameters that
+# template.yaml reads (parameters.tf), alarms and roles (operations.tf). ../topology has exchanges and queues, template.yaml has
+# the functions.
 
 locals {
   name = "paybridge-${var.environment}"

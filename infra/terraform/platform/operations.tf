@@ -1,7 +1,7 @@
-# What watches over it, and who may deploy it.
+# Alarms, dashboard, budget, and the roles for deployment.
 
 locals {
-  # Names behind paybridge-<environment>-, from each FunctionName of template.yaml. The pre-traffic hook has another
+  # Names without paybridge-<environment>-, from each FunctionName of template.yaml. The pre-traffic hook has another
   # prefix and needs no alarm: a failed hook fails the deployment.
   function_names = regexall("FunctionName: !Sub paybridge-\\$\\{EnvironmentName\\}-([a-z-]+)", file("${path.module}/../../../template.yaml"))
   functions      = [for name in local.function_names : name[0]]

@@ -4,7 +4,7 @@ output "parameter_names" {
 }
 
 output "database_host" {
-  description = "Where functions connect: the proxy if there is one, else the instance."
+  description = "Host for the functions: the proxy if there is one, otherwise the instance."
   value       = module.database.host
 }
 
@@ -14,27 +14,27 @@ output "broker_management_url" {
 }
 
 output "broker_admin_secret_arn" {
-  description = "Secret of RabbitMQ's administrator, with whom ../topology is applied."
+  description = "Secret of RabbitMQ's administrator, whose login applies ../topology."
   value       = module.secrets.broker_admin_arn
 }
 
 output "broker_secret_arn" {
-  description = "Secret of the functions' user in RabbitMQ, whom ../topology makes."
+  description = "Secret of the functions' user in RabbitMQ, which ../topology creates."
   value       = module.secrets.broker_arn
 }
 
 output "vpc_id" {
-  description = "VPC in which ../topology is applied, by a CloudShell or a build."
+  description = "VPC for the CloudShell or build that applies ../topology."
   value       = module.network.vpc_id
 }
 
 output "private_subnet_ids" {
-  description = "Subnets for such a CloudShell or build."
+  description = "Subnets for that CloudShell or build."
   value       = module.network.private_subnet_ids
 }
 
 output "operators_security_group_id" {
-  description = "Security group for such a CloudShell or build: it reaches broker and database."
+  description = "Security group for that CloudShell or build. It reaches broker and database."
   value       = module.network.security_group_ids["operators"]
 }
 
@@ -44,11 +44,11 @@ output "alarm_topic_arn" {
 }
 
 output "plan_role_arn" {
-  description = "Role of pull requests, the repository's variable AWS_PLAN_ROLE_ARN_<ENVIRONMENT>; null without `github`."
+  description = "Role for pull requests: the repository's variable AWS_PLAN_ROLE_ARN_<ENVIRONMENT>. null without `github`."
   value       = one(module.github[*].plan_role_arn)
 }
 
 output "deploy_role_arn" {
-  description = "Role of releases, the variable AWS_DEPLOY_ROLE_ARN of the GitHub environment; null without `github`."
+  description = "Role for releases: the variable AWS_DEPLOY_ROLE_ARN of the GitHub environment. null without `github`."
   value       = one(module.github[*].deploy_role_arn)
 }

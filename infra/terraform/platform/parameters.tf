@@ -1,4 +1,4 @@
-# The seam: the names are those of template.yaml's Parameters, and a test holds them equal.
+# The interface to template.yaml: its Parameters use the same names. A test holds them equal.
 
 locals {
   parameters = {

@@ -1,4 +1,4 @@
-# The defaults are those of a production; environments/dev.tfvars makes it small.
+# The defaults suit production. environments/dev.tfvars is a small environment.
 
 variable "environment" {
   description = "Name of the environment, such as dev or prod: the template's EnvironmentName."
@@ -6,7 +6,7 @@ variable "environment" {
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,15}$", var.environment))
-    error_message = "environment has 2 to 16 small letters, digits and hyphens and begins with a letter, as EnvironmentName of template.yaml."
+    error_message = "environment has 2 to 16 lower-case letters, digits and hyphens, and starts with a letter, like EnvironmentName of template.yaml."
   }
 }
 
@@ -26,18 +26,18 @@ variable "gateway_url" {
 
   validation {
     condition     = can(regex("^https://[^/@ ]+(/[^ ]*)?$", var.gateway_url))
-    error_message = "gateway_url begins with https:// and holds no login: charges travel there."
+    error_message = "gateway_url begins with https:// and has no login, because charges are sent there."
   }
 }
 
 variable "tags" {
-  description = "Tags on everything, beside project, environment and managed-by."
+  description = "Tags on all resources, in addition to project, environment and managed-by."
   type        = map(string)
   default     = {}
 }
 
 variable "apply_immediately" {
-  description = "Whether changes that restart database or broker happen now instead of in their maintenance windows."
+  description = "Whether changes that restart database or broker apply now instead of in their maintenance windows."
   type        = bool
   default     = false
 }
@@ -54,7 +54,7 @@ variable "log_retention_days" {
 }
 
 variable "secret_recovery_days" {
-  description = "Days in which a deleted secret can be brought back; 0 deletes at once, so that the name is free again."
+  description = "Days in which a deleted secret can be restored. 0 deletes at once and frees the name."
   type        = number
   default     = 30
 }
@@ -62,25 +62,25 @@ variable "secret_recovery_days" {
 # --- network
 
 variable "vpc_cidr" {
-  description = "Addresses of the VPC, from /16 to /20; choose a range that no network you will peer with has."
+  description = "Addresses of the VPC, from /16 to /20. Choose a range that overlaps no network you will peer with."
   type        = string
   default     = "10.20.0.0/16"
 }
 
 variable "zones" {
-  description = "Availability zones to use, two or three, by the last letter of their names; not every account has all letters."
+  description = "Availability zones to use, two or three, by the last letter of their names. Not every account has all letters."
   type        = list(string)
   default     = ["a", "b", "c"]
 }
 
 variable "nat" {
-  description = "NAT gateways: `single` for all zones, or one `per_zone`, which outlives the loss of a zone."
+  description = "NAT gateways: `single` for all zones, or one `per_zone`, which survives the loss of a zone."
   type        = string
   default     = "per_zone"
 }
 
 variable "interface_endpoints" {
-  description = "AWS services reached inside the VPC instead of by NAT; each costs by the hour and zone."
+  description = "AWS services reached inside the VPC instead of by NAT. Each endpoint costs by the hour and zone."
   type        = set(string)
   default     = ["lambda", "secretsmanager", "sts"]
 }
@@ -112,13 +112,13 @@ variable "database_instance_class" {
 }
 
 variable "database_storage_gb" {
-  description = "Storage in GiB to begin with."
+  description = "Initial storage in GiB."
   type        = number
   default     = 100
 }
 
 variable "database_storage_gb_max" {
-  description = "GiB up to which RDS adds storage by itself."
+  description = "Maximum storage in GiB for the autoscaling of RDS."
   type        = number
   default     = 1000
 }
@@ -130,7 +130,7 @@ variable "database_multi_az" {
 }
 
 variable "database_backup_days" {
-  description = "Days to any moment of which the database can be restored, 1 to 35."
+  description = "Days of backups, 1 to 35. The database can be restored to any moment of them."
   type        = number
   default     = 14
 }
@@ -142,25 +142,25 @@ variable "database_deletion_protection" {
 }
 
 variable "database_final_snapshot" {
-  description = "Whether deleting the instance leaves a last snapshot and the automated backups."
+  description = "Whether a final snapshot and the automated backups remain after the instance is deleted."
   type        = bool
   default     = true
 }
 
 variable "database_monitoring_seconds" {
-  description = "How often enhanced monitoring measures the machine; 0 turns it off."
+  description = "Interval of enhanced monitoring in seconds. 0 turns it off."
   type        = number
   default     = 60
 }
 
 variable "database_admin_rotation_days" {
-  description = "Days after which RDS changes the administrator's password."
+  description = "Days between rotations of the administrator's password by RDS."
   type        = number
   default     = 30
 }
 
 variable "database_proxy" {
-  description = "Whether functions connect by RDS Proxy. Without it DatabaseTlsCaFile of template.yaml has to name Amazon's RDS bundle (docs/operators/platform.md)."
+  description = "Whether functions connect through RDS Proxy. Without it set DatabaseTlsCaFile of template.yaml to Amazon's RDS bundle (docs/operators/platform.md)."
   type        = bool
   default     = true
 }
@@ -180,7 +180,7 @@ variable "broker_deployment_mode" {
 }
 
 variable "broker_instance_type" {
-  description = "Type of each node; RabbitMQ 4 runs on mq.m7g only."
+  description = "Type of each node. RabbitMQ 4 runs only on mq.m7g."
   type        = string
   default     = "mq.m7g.large"
 }
@@ -188,31 +188,31 @@ variable "broker_instance_type" {
 # --- archive, events, cache
 
 variable "archive_deletable" {
-  description = "Whether the archive bucket may be deleted with what is in it."
+  description = "Whether the archive bucket may be deleted with its objects."
   type        = bool
   default     = false
 }
 
 variable "archive_expire_days" {
-  description = "Days after which an archived object is deleted; null keeps it for ever."
+  description = "Days after which an archived object is deleted. null keeps it forever."
   type        = number
   default     = null
 }
 
 variable "archive_object_lock" {
-  description = "Retention of archived objects, such as { mode = \"COMPLIANCE\", days = 2555 }; null for none."
+  description = "Retention of archived objects, such as { mode = \"COMPLIANCE\", days = 2555 }. null for none."
   type        = object({ mode = string, days = number })
   default     = null
 }
 
 variable "event_archive_days" {
-  description = "Days for which events on the bus can be replayed; 0 keeps them for ever."
+  description = "Days for which events on the bus can be replayed. 0 keeps them forever."
   type        = number
   default     = 30
 }
 
 variable "cache" {
-  description = "Limits of a Valkey cache (ElastiCache Serverless); null makes none. Nothing needs one yet."
+  description = "Limits of a Valkey cache (ElastiCache Serverless). null creates none. Nothing needs one yet."
   type        = object({ storage_gb_max = optional(number, 1), ecpu_per_second_max = optional(number, 1000) })
   default     = null
 }
@@ -220,37 +220,37 @@ variable "cache" {
 # --- operations
 
 variable "alarm_emails" {
-  description = "Addresses that get every alarm; each has to confirm the first message."
+  description = "Email addresses for all alarms. Each has to confirm the first message."
   type        = set(string)
   default     = []
 }
 
 variable "runbook_url" {
-  description = "Where alarms say that the runbooks are: a path in the repository, or the URL of that file."
+  description = "Location of the runbooks in the alarms: a path in the repository, or a URL."
   type        = string
   default     = "docs/operators/runbooks.md"
 }
 
 variable "database_connections_max" {
-  description = "Connections from which an alarm speaks up; raise it with ApiReservedConcurrency."
+  description = "Connections above which an alarm fires. Raise it together with ApiReservedConcurrency."
   type        = number
   default     = 80
 }
 
 variable "database_free_storage_bytes_min" {
-  description = "Bytes of free storage below which an alarm speaks up."
+  description = "Bytes of free storage below which an alarm fires."
   type        = number
   default     = 10737418240
 }
 
 variable "database_freeable_memory_bytes_min" {
-  description = "Bytes of free memory below which an alarm speaks up."
+  description = "Bytes of free memory below which an alarm fires."
   type        = number
   default     = 268435456
 }
 
 variable "budget" {
-  description = "What a month may cost and who is told of it; null for no budget. An account's two first budgets are free."
+  description = "Monthly budget and its recipients. null for no budget. The first two budgets of an account are free."
   type = object({
     monthly_usd         = number
     emails              = list(string)
@@ -260,7 +260,7 @@ variable "budget" {
 }
 
 variable "github" {
-  description = "The GitHub repository whose workflows plan and deploy, and the bucket of the state; null makes no roles for them."
+  description = "The GitHub repository whose workflows plan and deploy, and the bucket of the state. null creates no roles."
   type = object({
     repository          = string
     state_bucket_arn    = string

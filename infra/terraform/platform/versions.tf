@@ -1,5 +1,5 @@
 terraform {
-  # Write-only arguments and lock files of the S3 backend came with 1.11.
+  # 1.11 introduced write-only arguments and lock files of the S3 backend.
   required_version = ">= 1.11"
 
   required_providers {
@@ -13,7 +13,7 @@ terraform {
     }
   }
 
-  # Where the state is stays with whoever applies: `terraform init -backend-config=environments/dev.s3.tfbackend`
+  # The backend is configured at init: `terraform init -backend-config=environments/dev.s3.tfbackend`
   # (docs/operators/platform.md).
   backend "s3" {
     encrypt      = true

@@ -1,10 +1,10 @@
-# Everything on the broker, from the one file that the offline stack declares it from as well.
+# All objects of the broker, from infra/topology.json. The offline stack declares them from the same file.
 
 locals {
   topology = jsondecode(file("${path.module}/../../topology.json"))
 
-  # A queue with more than one shard keeps existing, for what is in it; what is bound to it is led to an exchange that
-  # shares the messages out among `<queue>.0`, `<queue>.1` and so on.
+  # A queue with more than one shard remains, with its messages. Its bindings are moved to an exchange that distributes
+  # the messages among `<queue>.0`, `<queue>.1` and so on.
   sharded = { for one in local.topology.shards : one.queue => one if one.count > 1 }
 
   exchanges = merge(
@@ -31,7 +31,7 @@ locals {
       destination_type = contains(keys(local.sharded), one.destination) ? "exchange" : "queue"
       routing_key      = one.routing_key
     }],
-    # The key of a binding to such an exchange is the share of the hash that the queue gets.
+    # The routing key of a binding to such an exchange is the weight of the queue in the hash.
     flatten([for name, one in local.sharded : [for number in range(one.count) : {
       source           = one.exchange
       destination      = "${name}.${number}"
@@ -91,11 +91,11 @@ resource "rabbitmq_queue" "this" {
     arguments_json = jsonencode(each.value.arguments)
   }
 
-  # A queue is then never there without its limits.
+  # So a queue never exists without its limits.
   depends_on = [rabbitmq_policy.this]
 
   lifecycle {
-    # The provider cannot change a queue: it would destroy it, with the payments in it, and make a new one.
+    # The provider cannot change a queue. It would destroy the queue with its payments and create a new one.
     prevent_destroy = true
   }
 }
@@ -112,7 +112,7 @@ resource "rabbitmq_binding" "this" {
   depends_on = [rabbitmq_exchange.this, rabbitmq_queue.this]
 
   lifecycle {
-    # While the number of shards changes a message may come twice, but is never without a queue.
+    # While the number of shards changes, a message may arrive twice, but always has a queue.
     create_before_destroy = true
   }
 }

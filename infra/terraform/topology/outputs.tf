@@ -4,7 +4,7 @@ output "queues" {
 }
 
 output "payment_shards" {
-  description = "How many shards payments.new has: the parameter PaymentShards of template.yaml."
+  description = "Number of shards of payments.new: the parameter PaymentShards of template.yaml."
   value       = one([for one in local.topology.shards : one.count if one.queue == "payments.new"])
 }
 

@@ -1,23 +1,23 @@
-# Who may do what on the broker, from the same file: names of exchanges and queues are written nowhere else.
+# The permissions on the broker, from the same file. No other file names exchanges and queues.
 
 locals {
-  # What no queue could take goes to these exchanges, and by their bindings to these queues.
+  # Dead letters go to these exchanges, and by their bindings to these queues.
   dead_letter_exchanges = distinct(compact([for one in local.topology.policies : lookup(one.definition, "dead-letter-exchange", "")]))
   dead_letter_queues    = distinct([for one in local.topology.bindings : one.destination if contains(local.dead_letter_exchanges, one.source)])
   working_exchanges     = setsubtract(keys(local.exchanges), local.dead_letter_exchanges)
   working_queues        = setsubtract(keys(local.queues), local.dead_letter_queues)
 
-  # The secret names the one of the two that is in use.
+  # The secret names the user in use, which may be the one with the suffix.
   functions_username = trimsuffix(var.functions_username, "-b")
 
   users = merge(
     {
-      # Two users who take turns: a rotation changes the password of the one that is not in use (docs/operators/secrets.md).
+      # Two users. A rotation changes the password of the one that is not in use (docs/operators/secrets.md).
       #
-      # The relay publishes to the working exchanges, whoever finds poison to the dead letters' one, and the queue
-      # mappings take from the working queues. Asking how many dead letters wait (a passive declaration) takes some right
-      # on their queue since RabbitMQ 4.3: to write, which lets nobody read them. Nothing is declared, so nothing is
-      # configured.
+      # The relay publishes to the working exchanges. Functions dead-letter bad messages to the dead-letter exchange.
+      # Queue mappings read from the working queues. Since RabbitMQ 4.3 counting the dead letters, by a passive
+      # declaration, needs a permission on their queue. Write is enough and does not allow reading them. Nothing is
+      # declared, so no configure permission is needed.
       functions = {
         name  = local.functions_username
         tags  = []
@@ -32,11 +32,11 @@ locals {
       }
     },
     var.monitoring_username == "" ? {} : {
-      # Sees queues, nodes and connections, and no message.
+      # Reads queues, nodes and connections, but no messages.
       monitoring = { name = var.monitoring_username, tags = ["monitoring"], write = [], read = [] }
     },
     var.operator_username == "" ? {} : {
-      # Looks at dead letters, takes them out and publishes them again.
+      # Reads, removes and republishes dead letters.
       operator = {
         name  = var.operator_username
         tags  = ["management"]
@@ -46,7 +46,7 @@ locals {
     },
   )
 
-  # Apart from the users, because what is sensitive cannot say which resources there are.
+  # Separate from the users, because sensitive values cannot be used in for_each.
   passwords = {
     functions   = var.functions_password
     functions-b = var.functions_password
@@ -63,8 +63,8 @@ resource "rabbitmq_user" "this" {
   tags     = each.value.tags
 
   lifecycle {
-    # Rotation changes the password. The broker sets tags and password by one request, so that mending the tags would
-    # bring the first password back, and lock the functions out.
+    # Rotation changes the password. The broker sets tags and password in one request, so a correction of the tags would
+    # restore the initial password and lock the functions out.
     ignore_changes = [password, tags]
   }
 }

@@ -14,7 +14,7 @@ variable "management_username" {
 }
 
 variable "management_password" {
-  description = "The password of management_username; give it as TF_VAR_management_password."
+  description = "The password of management_username. Set it as TF_VAR_management_password."
   type        = string
   sensitive   = true
 }
@@ -26,24 +26,24 @@ variable "vhost" {
 }
 
 variable "vhost_exists" {
-  description = "Whether the virtual host is there already, as / always is; any other is made here."
+  description = "Whether the virtual host exists already, as / always does. Otherwise it is created."
   type        = bool
   default     = false
 }
 
 variable "functions_username" {
-  description = "The user of the functions and their queue mappings, as the secret broker/secret-id names it; there are two, one with `-b` behind its name, and they take turns."
+  description = "The user of the functions and their queue mappings, as in the secret broker/secret-id. There is a second one with the suffix `-b`. Rotation alternates between them."
   type        = string
   default     = "paybridge"
 
   validation {
     condition     = var.functions_username != ""
-    error_message = "functions_username names the functions' user, as the secret broker/secret-id does."
+    error_message = "functions_username is the functions' user in the secret broker/secret-id."
   }
 }
 
 variable "functions_password" {
-  description = "The first password of both, from the same secret; rotation changes it afterwards. Give it as TF_VAR_functions_password."
+  description = "The initial password of both users, from the same secret. Rotation changes it afterwards. Set it as TF_VAR_functions_password."
   type        = string
   sensitive   = true
 
@@ -54,37 +54,37 @@ variable "functions_password" {
 }
 
 variable "monitoring_username" {
-  description = "A user who sees everything but messages, for dashboards and scrapers; empty for none."
+  description = "A user that reads everything except messages, for dashboards and scrapers. Empty for none."
   type        = string
   default     = ""
 }
 
 variable "monitoring_password" {
-  description = "The first password of monitoring_username; give it as TF_VAR_monitoring_password."
+  description = "The initial password of monitoring_username. Set it as TF_VAR_monitoring_password."
   type        = string
   sensitive   = true
   default     = ""
 
   validation {
     condition     = var.monitoring_username == "" || length(var.monitoring_password) >= 12
-    error_message = "monitoring_password has at least 12 characters when monitoring_username names somebody."
+    error_message = "monitoring_password has at least 12 characters if monitoring_username is set."
   }
 }
 
 variable "operator_username" {
-  description = "A user who may take dead letters and publish them again; empty for none."
+  description = "A user that may take dead letters and republish them. Empty for none."
   type        = string
   default     = ""
 }
 
 variable "operator_password" {
-  description = "The first password of operator_username; give it as TF_VAR_operator_password."
+  description = "The initial password of operator_username. Set it as TF_VAR_operator_password."
   type        = string
   sensitive   = true
   default     = ""
 
   validation {
     condition     = var.operator_username == "" || length(var.operator_password) >= 12
-    error_message = "operator_password has at least 12 characters when operator_username names somebody."
+    error_message = "operator_password has at least 12 characters if operator_username is set."
   }
 }

@@ -1,4 +1,4 @@
-# Every alarm of Paybridge but api-5xx and api-latency, which template.yaml declares beside the API: their dimension is
+# All alarms of Paybridge except api-5xx and api-latency. template.yaml declares those two, because their dimension is
 # the API's id (docs/decisions/0015-custom-metrics-by-jobs.md).
 
 locals {
@@ -12,46 +12,47 @@ locals {
     periods_looked_at = 5
   }
 
-  # Without figures such an alarm stays what it was: silence does not end what was wrong. metrics-silent says that there
-  # is silence.
-  told_by_jobs = { namespace = "Paybridge", missing = "ignore" }
-  # Lambda tells nothing of a minute without invocations, and in such a minute nothing fails.
-  told_by_lambda = { namespace = "AWS/Lambda", statistic = "Sum", missing = "notBreaching" }
-  # A server without figures may be away or not: the alarm then says INSUFFICIENT_DATA, and the functions' errors tell.
-  told_by_servers = { period_seconds = 300, periods_bad = 3, periods_looked_at = 3, missing = "missing" }
+  # Without data such an alarm keeps its state: silence does not mean that the problem is over. metrics-silent reports
+  # the silence.
+  emitted_by_jobs = { namespace = "Paybridge", missing = "ignore" }
+  # Lambda emits no metrics for a minute without invocations. Nothing fails in such a minute.
+  emitted_by_lambda = { namespace = "AWS/Lambda", statistic = "Sum", missing = "notBreaching" }
+  # A server without metrics may be down or not. The alarm then shows INSUFFICIENT_DATA, and the functions' errors tell
+  # which.
+  emitted_by_servers = { period_seconds = 300, periods_bad = 3, periods_looked_at = 3, missing = "missing" }
 
   in_environment = { Environment = var.environment }
 
   own = {
-    dead-letters = merge(local.told_by_jobs, {
+    dead-letters = merge(local.emitted_by_jobs, {
       kind              = "dead-letters"
-      description       = "Messages that no function could work on are in ${var.dead_letter_queue}."
+      description       = "The dead-letter queue ${var.dead_letter_queue} holds messages."
       metric            = "QueueDepth"
       dimensions        = merge(local.in_environment, { Queue = var.dead_letter_queue })
       threshold         = 0
       periods_bad       = 1
       periods_looked_at = 1
     })
-    outbox-age = merge(local.told_by_jobs, {
+    outbox-age = merge(local.emitted_by_jobs, {
       kind        = "outbox-age"
-      description = "A message waits in the outbox and is not published: payments are accepted and not charged."
+      description = "A message in the outbox is not published. Payments are accepted but not charged."
       metric      = "OutboxAge"
       dimensions  = local.in_environment
       threshold   = var.outbox_age_seconds_max
     })
     relay-lag = {
       kind        = "relay-lag"
-      description = "The relay publishes, but late."
+      description = "The relay publishes late."
       namespace   = "Paybridge"
       metric      = "RelayLag"
       dimensions  = local.in_environment
       threshold   = var.relay_lag_seconds_max
-      # A relay that published nothing was not late with it. Whether it should have is what outbox-age says.
+      # A relay that published nothing was not late. Whether it should have published is the matter of outbox-age.
       missing = "notBreaching"
     }
     metrics-silent = {
       kind              = "metrics-silent"
-      description       = "The jobs function tells no figures, so that alarms about outbox, payments and queues are blind."
+      description       = "The jobs function emits no metrics. The alarms on outbox, payments and queues are blind."
       namespace         = "Paybridge"
       metric            = "OutboxAge"
       dimensions        = local.in_environment
@@ -60,24 +61,25 @@ locals {
       threshold         = 1
       periods_bad       = 5
       periods_looked_at = 5
-      # Silence is what this one is about.
+      # This alarm is about missing data.
       missing = "breaching"
     }
-    stuck-payments = merge(local.told_by_jobs, {
+    stuck-payments = merge(local.emitted_by_jobs, {
       kind        = "stuck-payments"
-      description = "Payments do not settle: nothing is on its way for them, or they are older than an hour."
+      description = "Payments do not settle. They have stalled, or they are older than an hour."
       metric      = "StuckPayments"
       dimensions  = local.in_environment
       threshold   = var.stuck_payments_max
-      # What the jobs send on counts no more for five minutes: three times in fifteen minutes, and sending on was no cure.
+      # The jobs requeue a stuck payment, which then does not count for five minutes. Three times in fifteen minutes
+      # means that requeueing did not help.
       periods_bad       = 3
       periods_looked_at = 15
     })
   }
 
-  queues = { for queue in var.queues : "queue-depth-${queue}" => merge(local.told_by_jobs, {
+  queues = { for queue in var.queues : "queue-depth-${queue}" => merge(local.emitted_by_jobs, {
     kind              = "queue-depth"
-    description       = "Messages wait in the queue ${queue} faster than they are worked off."
+    description       = "The queue ${queue} grows faster than it is consumed."
     metric            = "QueueDepth"
     dimensions        = merge(local.in_environment, { Queue = queue })
     threshold         = var.queue_depth_max
@@ -86,18 +88,18 @@ locals {
   }) if queue != var.dead_letter_queue }
 
   functions = merge(
-    { for function in var.functions : "function-errors-${function}" => merge(local.told_by_lambda, {
+    { for function in var.functions : "function-errors-${function}" => merge(local.emitted_by_lambda, {
       kind              = "function-errors"
-      description       = "Invocations of the function ${function} end with an error or by their timeout."
+      description       = "Invocations of the function ${function} fail or time out."
       metric            = "Errors"
       dimensions        = { FunctionName = "paybridge-${var.environment}-${function}" }
       threshold         = var.function_errors_max
       periods_bad       = contains(var.rare_functions, function) ? 1 : 3
       periods_looked_at = contains(var.rare_functions, function) ? 1 : 5
     }) },
-    { for function in var.functions : "function-throttles-${function}" => merge(local.told_by_lambda, {
+    { for function in var.functions : "function-throttles-${function}" => merge(local.emitted_by_lambda, {
       kind        = "function-throttles"
-      description = "Invocations of the function ${function} are turned away: its concurrency, or the account's, is used up."
+      description = "Invocations of the function ${function} are throttled. Its concurrency, or the account's, is used up."
       metric      = "Throttles"
       dimensions  = { FunctionName = "paybridge-${var.environment}-${function}" }
       threshold   = var.function_throttles_max
@@ -107,19 +109,19 @@ locals {
   database = { for name, alarm in {
     database-cpu = {
       kind        = "database-cpu"
-      description = "The database's processor is busy."
+      description = "The database's CPU is busy."
       metric      = "CPUUtilization"
       statistic   = "Average"
       threshold   = var.database_cpu_percent_max
     }
     database-storage = {
       kind        = "database-storage"
-      description = "The database's disk fills up; a full one stops everything."
+      description = "The database's disk is filling up. A full disk stops everything."
       metric      = "FreeStorageSpace"
       statistic   = "Minimum"
       operator    = "LessThanThreshold"
       threshold   = var.database_free_storage_bytes_min
-      # It never comes back by itself.
+      # Disk space never recovers without action.
       periods_bad       = 1
       periods_looked_at = 1
     }
@@ -137,36 +139,36 @@ locals {
       operator    = "LessThanThreshold"
       threshold   = var.database_freeable_memory_bytes_min
     }
-    } : name => merge(local.told_by_servers, {
+    } : name => merge(local.emitted_by_servers, {
       namespace  = "AWS/RDS"
       dimensions = { DBInstanceIdentifier = var.database_identifier }
     }, alarm)
   }
 
-  # In a cluster the figures are those of its three nodes together, and so are the limits.
+  # In a cluster, metrics and limits are sums over its three nodes.
   broker = { for name, alarm in {
     broker-cpu = {
       kind        = "broker-cpu"
-      description = "The broker's processor is busy."
+      description = "The broker's CPU is busy."
       metric      = "SystemCpuUtilization"
       statistic   = "Average"
       threshold   = var.broker_cpu_percent_max
     }
     broker-memory = {
       kind        = "broker-memory"
-      description = "The broker's memory nears the limit at which it blocks publishers; messages then wait in the outbox."
+      description = "The broker's memory nears the limit at which it blocks publishers. Messages then wait in the outbox."
       ratio       = { expression = "100 * used / limit", used = "RabbitMQMemUsed", limit = "RabbitMQMemLimit" }
       threshold   = var.broker_memory_percent_max
     }
     broker-disk = {
       kind        = "broker-disk"
-      description = "The broker's disk nears the limit at which it blocks publishers; messages then wait in the outbox."
+      description = "The broker's disk nears the limit at which it blocks publishers. Messages then wait in the outbox."
       ratio       = { expression = "used / limit", used = "RabbitMQDiskFree", limit = "RabbitMQDiskFreeLimit" }
       statistic   = "Minimum"
       operator    = "LessThanThreshold"
       threshold   = var.broker_disk_limits_min
     }
-    } : name => merge(local.told_by_servers, {
+    } : name => merge(local.emitted_by_servers, {
       namespace  = "AWS/AmazonMQ"
       dimensions = { Broker = var.broker_name }
     }, alarm)

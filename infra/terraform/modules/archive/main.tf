@@ -1,12 +1,12 @@
-# Months of payments that have left the database.
+# The archive of payments, by month, that have left the database.
 
 data "aws_caller_identity" "current" {}
 
 resource "aws_s3_bucket" "this" {
-  # checkov:skip=CKV_AWS_144:A copy in another region is for those who need it to set up: it wants a second provider and a bucket there.
-  # checkov:skip=CKV_AWS_18:Reads are few and by roles of this account: CloudTrail's data events tell of them, without a second bucket.
-  # checkov:skip=CKV2_AWS_62:Nothing has to happen when an object comes.
-  # S3's names are shared by all accounts of the world.
+  # checkov:skip=CKV_AWS_144:Replication needs a second provider and a bucket in another region. Add them if you need a copy.
+  # checkov:skip=CKV_AWS_18:Only roles of this account read, and rarely. CloudTrail's data events record it without a second bucket.
+  # checkov:skip=CKV2_AWS_62:No consumer needs a notification of a new object.
+  # Bucket names are unique across all AWS accounts.
   bucket              = "${var.name}-archive-${data.aws_caller_identity.current.account_id}"
   force_destroy       = var.deletable
   object_lock_enabled = var.object_lock != null
@@ -41,7 +41,7 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
   bucket = aws_s3_bucket.this.id
 
   rule {
-    # One call of KMS for many objects.
+    # One KMS call serves many objects.
     bucket_key_enabled = true
 
     apply_server_side_encryption_by_default {
@@ -66,7 +66,7 @@ resource "aws_s3_bucket_policy" "this" {
     }]
   })
 
-  # S3 refuses to take both at once.
+  # S3 refuses both changes at once.
   depends_on = [aws_s3_bucket_public_access_block.this]
 }
 

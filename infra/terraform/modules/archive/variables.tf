@@ -9,13 +9,13 @@ variable "kms_key_arn" {
 }
 
 variable "deletable" {
-  description = "Whether the bucket may be deleted with what is in it."
+  description = "Whether the bucket may be deleted with its objects."
   type        = bool
   default     = false
 
   validation {
     condition     = !(var.deletable && var.object_lock != null)
-    error_message = "deletable and object_lock exclude each other: locked objects cannot be deleted."
+    error_message = "deletable and object_lock exclude each other, because locked objects cannot be deleted."
   }
 }
 
@@ -38,7 +38,7 @@ variable "transitions" {
 }
 
 variable "expire_days" {
-  description = "Days after which an object is deleted; null keeps it for ever."
+  description = "Days after which an object is deleted. null keeps it forever."
   type        = number
   default     = null
 
@@ -49,7 +49,7 @@ variable "expire_days" {
 }
 
 variable "object_lock" {
-  description = "Retention that nobody (COMPLIANCE) or only a special permission (GOVERNANCE) can shorten; null for none."
+  description = "Retention that cannot be shortened (COMPLIANCE), or only with a special permission (GOVERNANCE). null for none."
   type        = object({ mode = string, days = number })
   default     = null
 

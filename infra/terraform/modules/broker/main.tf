@@ -15,7 +15,7 @@ resource "aws_mq_broker" "this" {
   subnet_ids          = local.single ? slice(var.subnet_ids, 0, 1) : var.subnet_ids
   security_groups     = [var.security_group_id]
 
-  # Amazon MQ demands it from RabbitMQ 3.13 on; only the patch version moves.
+  # Amazon MQ demands it since RabbitMQ 3.13. Only the patch version changes.
   auto_minor_version_upgrade = true
   apply_immediately          = var.apply_immediately
 
@@ -29,15 +29,15 @@ resource "aws_mq_broker" "this" {
     time_zone   = "UTC"
   }
 
-  # A broker begins with one administrator; all other users are made through its management API.
+  # A broker starts with one administrator. All other users are created through its management API.
   user {
     username = var.admin_username
     password = var.admin_password
   }
 
   lifecycle {
-    # Amazon MQ changes a user only by making the broker anew, with nothing in its queues. The administrator's password
-    # is changed in RabbitMQ itself (docs/operators/platform.md).
+    # Amazon MQ changes a user only by replacing the broker, which loses its messages. Change the administrator's
+    # password in RabbitMQ itself (docs/operators/platform.md).
     ignore_changes = [user]
   }
 }

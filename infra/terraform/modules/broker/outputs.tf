@@ -1,5 +1,5 @@
 output "arn" {
-  description = "ARN of the broker, which queue mappings name."
+  description = "ARN of the broker, for the queue mappings."
   value       = aws_mq_broker.this.arn
 }
 
@@ -9,7 +9,7 @@ output "name" {
 }
 
 output "url" {
-  description = "AMQP URL without login and virtual host; one address for all nodes of a cluster."
+  description = "AMQP URL without login and virtual host. A cluster has one address for all nodes."
   value       = aws_mq_broker.this.instances[0].endpoints[0]
 }
 

@@ -21,7 +21,7 @@ variable "deployment_mode" {
 
   validation {
     condition     = contains(["SINGLE_INSTANCE", "CLUSTER_MULTI_AZ"], var.deployment_mode)
-    error_message = "deployment_mode is SINGLE_INSTANCE or CLUSTER_MULTI_AZ, the two that RabbitMQ has."
+    error_message = "deployment_mode is SINGLE_INSTANCE or CLUSTER_MULTI_AZ."
   }
 }
 
@@ -36,17 +36,17 @@ variable "instance_type" {
 
   validation {
     condition     = var.engine_version == "3.13" || startswith(var.instance_type, "mq.m7g.")
-    error_message = "RabbitMQ 4 runs on mq.m7g only: choose an instance_type such as mq.m7g.medium, or engine_version 3.13."
+    error_message = "RabbitMQ 4 runs only on mq.m7g. Choose an instance_type such as mq.m7g.medium, or engine_version 3.13."
   }
 
   validation {
     condition     = var.deployment_mode == "SINGLE_INSTANCE" || var.instance_type != "mq.t3.micro"
-    error_message = "A cluster needs more than mq.t3.micro: choose mq.m7g.medium or larger, or SINGLE_INSTANCE."
+    error_message = "A cluster needs more than mq.t3.micro. Choose mq.m7g.medium or larger, or SINGLE_INSTANCE."
   }
 }
 
 variable "subnet_ids" {
-  description = "Private subnets of the broker; a single instance uses the first."
+  description = "Private subnets of the broker. A single instance uses the first."
   type        = list(string)
 
   validation {
@@ -56,7 +56,7 @@ variable "subnet_ids" {
 }
 
 variable "security_group_id" {
-  description = "Security group of the broker. Amazon MQ never exchanges it; change its rules instead."
+  description = "Security group of the broker. Amazon MQ cannot replace it, so change its rules instead."
   type        = string
 }
 
@@ -86,7 +86,7 @@ variable "admin_username" {
 }
 
 variable "admin_password" {
-  description = "Password with which the administrator is made; later changes of it are not applied."
+  description = "Initial password of the administrator. Later changes are not applied."
   type        = string
   sensitive   = true
 }

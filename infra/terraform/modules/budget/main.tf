@@ -13,7 +13,7 @@ resource "aws_budgets_budget" "this" {
     }
   }
 
-  # Spent, with time left to look; and what the month is heading for, which says it earlier.
+  # Notify on actual spending with time left to react, and earlier on the forecast for the month.
   dynamic "notification" {
     for_each = { ACTUAL = 80, FORECASTED = 100 }
     content {

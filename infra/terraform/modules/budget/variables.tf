@@ -4,7 +4,7 @@ variable "environment" {
 }
 
 variable "monthly_amount_usd" {
-  description = "What a month may cost, in US dollars."
+  description = "Budget for a month in US dollars."
   type        = number
 
   validation {
@@ -14,17 +14,17 @@ variable "monthly_amount_usd" {
 }
 
 variable "email_addresses" {
-  description = "Who is told, at most ten."
+  description = "Recipients of the notifications, at most ten."
   type        = list(string)
 
   validation {
     condition     = length(var.email_addresses) >= 1 && length(var.email_addresses) <= 10
-    error_message = "email_addresses names 1 to 10 people: AWS Budgets takes no more, and a budget that tells nobody is none."
+    error_message = "email_addresses has 1 to 10 addresses. AWS Budgets accepts no more, and a budget without recipients is useless."
   }
 }
 
 variable "cost_allocation_tag" {
-  description = "Counts only what has this tag, such as user:environment$prod; it must be activated in the billing console. Empty: the whole account."
+  description = "Count only resources with this tag, such as user:environment$prod. Activate the tag in the billing console. Empty counts the whole account."
   type        = string
   default     = ""
 }

@@ -1,7 +1,7 @@
-# Valkey without servers to size: encrypted on disk and on the way, spread over the subnets' zones.
+# Serverless Valkey: no servers to size, encrypted at rest and in transit, spread over the subnets' zones.
 
 locals {
-  # Reads may go to the second port, which ElastiCache serves from the nearest zone.
+  # ElastiCache serves reads on the second port from the nearest zone.
   ports = toset(["6379", "6380"])
 }
 
@@ -44,7 +44,7 @@ resource "aws_elasticache_serverless_cache" "this" {
   subnet_ids           = var.subnet_ids
   security_group_ids   = [aws_security_group.this.id]
 
-  # A ceiling for the bill; what is beyond it is refused.
+  # A limit for the bill. ElastiCache refuses requests beyond it.
   cache_usage_limits {
     data_storage {
       maximum = var.storage_gb_max

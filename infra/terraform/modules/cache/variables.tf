@@ -19,17 +19,17 @@ variable "subnet_ids" {
 }
 
 variable "functions_security_group_id" {
-  description = "Security group of the functions, which alone reach the cache."
+  description = "Security group of the functions. Only they reach the cache."
   type        = string
 }
 
 variable "kms_key_arn" {
-  description = "ARN of the key that encrypts what the cache holds."
+  description = "ARN of the key that encrypts the cache."
   type        = string
 }
 
 variable "storage_gb_max" {
-  description = "GB that the cache may hold at most."
+  description = "Maximum size of the cache in GB."
   type        = number
   default     = 1
 
@@ -40,7 +40,7 @@ variable "storage_gb_max" {
 }
 
 variable "ecpu_per_second_max" {
-  description = "Processing units a second that the cache may spend at most."
+  description = "Maximum of ElastiCache processing units (ECPU) a second."
   type        = number
   default     = 1000
 

@@ -1,4 +1,4 @@
-# One page: the alarms on top, below them the way of a payment from left to right, and what carries it at the bottom.
+# One page: alarms on top, then the path of a payment from left to right, and the servers at the bottom.
 
 data "aws_region" "current" {}
 data "aws_caller_identity" "current" {}
@@ -10,16 +10,16 @@ locals {
   own       = ["Environment", var.environment]
   instance  = ["DBInstanceIdentifier", var.database_identifier]
   broker    = ["Broker", var.broker_name]
-  # Its figures come from the access log, whose name is known here; its own metrics go by its id, which is not.
+  # The API's figures come from its access log, whose name is known. Its metrics need its id, which is not known here.
   access_log = "SOURCE '/aws/http-api/paybridge-${var.environment}'"
 
-  # template.yaml declares these two: what they measure has the API's id as its dimension.
+  # template.yaml declares these two, because their dimension is the API's id.
   api_alarms = [for kind in ["api-5xx", "api-latency"] : join(":", [
     "arn", data.aws_partition.current.partition, "cloudwatch", local.region,
     data.aws_caller_identity.current.account_id, "alarm", "paybridge-${var.environment}-${kind}",
   ])]
 
-  # Four columns of six units; a chart's metrics are written as CloudWatch has them in a dashboard's source.
+  # Four columns of six units. Metrics are written as in the source of a CloudWatch dashboard.
   rows = [
     [
       { title = "API: answers a minute", query = "${local.access_log} | stats count(*) as answers by bin(1m)" },

@@ -4,12 +4,12 @@ variable "environment" {
 }
 
 variable "functions" {
-  description = "What the functions are called behind paybridge-<environment>-, such as api and relay."
+  description = "Names of the functions without paybridge-<environment>-, such as api and relay."
   type        = list(string)
 }
 
 variable "queues" {
-  description = "Every queue of the broker, with the shards and the dead letters."
+  description = "All queues of the broker, with the shards and the dead-letter queue."
   type        = list(string)
 }
 
@@ -29,7 +29,7 @@ variable "alarm_arns" {
 }
 
 variable "runbook_url" {
-  description = "Where the runbooks are: a path in the repository, or the URL of that file."
+  description = "Location of the runbooks: a path in the repository, or a URL."
   type        = string
   default     = "docs/operators/runbooks.md"
 }

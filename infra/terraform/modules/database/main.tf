@@ -1,17 +1,17 @@
 locals {
   port = 5432
-  # RDS writes these two; the groups are made first, so that they are encrypted and end.
+  # RDS writes these two log groups. They are created first, with encryption and retention.
   logs = toset(["postgresql", "upgrade"])
 
   parameters = {
     "ssl_min_protocol_version" = "TLSv1.2"
     "password_encryption"      = "scram-sha-256"
-    # A payment's amount and a merchant's text are parameters of statements: they stay out of the log.
+    # Parameters of statements hold amounts and merchants' texts, which must not be logged.
     "log_parameter_max_length"          = "0"
     "log_parameter_max_length_on_error" = "0"
     "log_min_duration_statement"        = tostring(var.slow_statement_ms)
     "log_lock_waits"                    = "1"
-    # A function that was frozen inside a transaction must not hold its locks.
+    # A function frozen inside a transaction must not keep its locks.
     "idle_in_transaction_session_timeout" = "60000"
   }
 }
@@ -22,12 +22,12 @@ resource "aws_db_subnet_group" "this" {
 }
 
 resource "aws_db_parameter_group" "this" {
-  # A new major version needs a group of its own, before the instance leaves the old one.
+  # A new major version needs a new group before the instance leaves the old one.
   name        = "${var.name}-postgres${var.postgres_version}"
   description = "PostgreSQL ${var.postgres_version} of ${var.name}"
   family      = "postgres${var.postgres_version}"
 
-  # A client that does not encrypt is refused.
+  # Refuse clients without TLS.
   parameter {
     name         = "rds.force_ssl"
     value        = "1"
@@ -50,7 +50,7 @@ resource "aws_db_parameter_group" "this" {
 }
 
 resource "aws_cloudwatch_log_group" "this" {
-  # checkov:skip=CKV_AWS_338:How long logs are kept is a variable; a year is not everybody's duty.
+  # checkov:skip=CKV_AWS_338:Log retention is a variable. Not every deployment has to keep logs for a year.
   for_each = local.logs
 
   name              = "/aws/rds/instance/${var.name}/${each.key}"
@@ -59,11 +59,11 @@ resource "aws_cloudwatch_log_group" "this" {
 }
 
 resource "aws_db_instance" "this" {
-  # checkov:skip=CKV_AWS_161:Everybody logs in by a rotated password of Secrets Manager; a second way in would only be one more to guard.
-  # checkov:skip=CKV2_AWS_30:log_statement stays off, because it would write the passwords of ALTER ROLE into the log; slow statements are logged.
-  # checkov:skip=CKV_AWS_157:Multi-AZ is a variable, on by default; a development database does without.
-  # checkov:skip=CKV_AWS_293:Deletion protection is a variable, on by default; a development database is thrown away.
-  # checkov:skip=CKV_AWS_118:Enhanced monitoring is on by default; an interval of 0 turns it off for a development database.
+  # checkov:skip=CKV_AWS_161:All logins use rotated passwords from Secrets Manager. IAM would be a second way in to guard.
+  # checkov:skip=CKV2_AWS_30:log_statement would write the passwords of ALTER ROLE into the log. Slow statements are logged.
+  # checkov:skip=CKV_AWS_157:Multi-AZ is a variable, on by default. A development database does not need it.
+  # checkov:skip=CKV_AWS_293:Deletion protection is a variable, on by default. A development database is disposable.
+  # checkov:skip=CKV_AWS_118:Enhanced monitoring is on by default. An interval of 0 turns it off for a development database.
   identifier     = var.name
   engine         = "postgres"
   engine_version = var.postgres_version
@@ -88,7 +88,7 @@ resource "aws_db_instance" "this" {
   ca_cert_identifier     = "rds-ca-rsa2048-g1"
   parameter_group_name   = aws_db_parameter_group.this.name
 
-  # With automated backups, the log is shipped every five minutes: any moment of the period can be restored.
+  # Automated backups ship the log every five minutes, so any moment of this period can be restored.
   backup_retention_period   = var.backup_retention_days
   backup_window             = var.backup_window
   maintenance_window        = var.maintenance_window
@@ -112,7 +112,7 @@ resource "aws_db_instance" "this" {
   depends_on = [aws_cloudwatch_log_group.this]
 }
 
-# RDS made the secret and rotates it itself; here is only how often.
+# RDS created the secret and rotates it. This sets only the interval.
 resource "aws_secretsmanager_secret_rotation" "admin" {
   secret_id = aws_db_instance.this.master_user_secret[0].secret_arn
 

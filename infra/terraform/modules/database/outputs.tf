@@ -1,10 +1,10 @@
 output "host" {
-  description = "Where functions connect: the proxy if there is one, else the instance."
+  description = "Host for the functions: the proxy if there is one, otherwise the instance."
   value       = var.proxy ? aws_db_proxy.this[0].endpoint : aws_db_instance.this.address
 }
 
 output "instance_host" {
-  description = "The instance itself, whose certificate is signed by the authorities of RDS."
+  description = "Host of the instance itself. RDS's own authorities sign its certificate."
   value       = aws_db_instance.this.address
 }
 
@@ -24,6 +24,6 @@ output "identifier" {
 }
 
 output "admin_secret_arn" {
-  description = "ARN of the secret that RDS keeps of the administrator."
+  description = "ARN of the administrator's secret, which RDS manages."
   value       = aws_db_instance.this.master_user_secret[0].secret_arn
 }

@@ -1,5 +1,5 @@
-# The proxy has a certificate of Amazon's public authorities, keeps clients connected through a failover, and lets no
-# more of them onto the database than it can take.
+# The proxy has a certificate from Amazon's public authorities, keeps clients connected during a failover, and limits
+# the connections to the database.
 
 data "aws_region" "current" {}
 
@@ -53,10 +53,10 @@ resource "aws_db_proxy" "this" {
   vpc_subnet_ids         = var.proxy_subnet_ids
   vpc_security_group_ids = [var.proxy_security_group_id]
   require_tls            = true
-  # Lambda keeps idle environments, each with its connection, for some minutes.
+  # Lambda keeps idle environments and their connections for some minutes.
   idle_client_timeout = 900
 
-  # The role alone: whoever needs the administrator, migrations, goes to the instance itself.
+  # Only the functions' role. Migrations need the administrator and connect to the instance itself.
   auth {
     auth_scheme               = "SECRETS"
     client_password_auth_type = "POSTGRES_SCRAM_SHA_256"
@@ -75,7 +75,7 @@ resource "aws_db_proxy_default_target_group" "this" {
 
   connection_pool_config {
     max_connections_percent = 90
-    # A request that has waited so long is answered with 503 and comes again; API Gateway gives up after 30 s.
+    # After this wait a request gets 503, and the client retries. API Gateway gives up after 30 s.
     connection_borrow_timeout = 10
   }
 }

@@ -1,5 +1,5 @@
 variable "name" {
-  description = "Prefix of names, such as paybridge-prod; the instance's identifier."
+  description = "Prefix of names and identifier of the instance, such as paybridge-prod."
   type        = string
 }
 
@@ -31,22 +31,22 @@ variable "instance_class" {
 }
 
 variable "storage_gb" {
-  description = "Storage in GiB to begin with."
+  description = "Initial storage in GiB."
   type        = number
 
   validation {
     condition     = var.storage_gb >= 20
-    error_message = "storage_gb is at least 20, the least that RDS gives gp3."
+    error_message = "storage_gb is at least 20, the minimum of RDS for gp3."
   }
 }
 
 variable "storage_gb_max" {
-  description = "GiB up to which RDS adds storage by itself."
+  description = "Maximum storage in GiB for the autoscaling of RDS."
   type        = number
 
   validation {
     condition     = var.storage_gb_max >= ceil(var.storage_gb * 1.1)
-    error_message = "storage_gb_max is at least a tenth more than storage_gb, or RDS could add nothing."
+    error_message = "storage_gb_max is at least a tenth more than storage_gb. Otherwise RDS could not add storage."
   }
 }
 
@@ -57,18 +57,18 @@ variable "multi_az" {
 }
 
 variable "backup_retention_days" {
-  description = "Days to any moment of which the database can be restored."
+  description = "Days of backups. The database can be restored to any moment of them."
   type        = number
   default     = 14
 
   validation {
     condition     = var.backup_retention_days >= 1 && var.backup_retention_days <= 35
-    error_message = "backup_retention_days is 1 to 35: 0 would turn backups off, more than 35 RDS does not keep."
+    error_message = "backup_retention_days is 1 to 35. 0 would turn backups off, and RDS keeps at most 35 days."
   }
 }
 
 variable "backup_window" {
-  description = "When the daily snapshot is taken, in UTC, such as 02:00-02:30; not within maintenance_window."
+  description = "When the daily snapshot is taken, in UTC, such as 02:00-02:30. It must not overlap maintenance_window."
   type        = string
   default     = "02:00-02:30"
 
@@ -96,19 +96,19 @@ variable "deletion_protection" {
 }
 
 variable "final_snapshot" {
-  description = "Whether deleting the instance leaves a last snapshot and the automated backups."
+  description = "Whether a final snapshot and the automated backups remain after the instance is deleted."
   type        = bool
   default     = true
 }
 
 variable "apply_immediately" {
-  description = "Whether changes that restart the instance happen now instead of in maintenance_window."
+  description = "Whether changes that restart the instance apply now instead of in maintenance_window."
   type        = bool
   default     = false
 }
 
 variable "monitoring_interval_seconds" {
-  description = "How often enhanced monitoring measures the machine; 0 turns it off."
+  description = "Interval of enhanced monitoring in seconds. 0 turns it off."
   type        = number
   default     = 60
 
@@ -119,18 +119,18 @@ variable "monitoring_interval_seconds" {
 }
 
 variable "slow_statement_ms" {
-  description = "Milliseconds from which a statement is logged, without its parameters."
+  description = "Statements that take longer than these milliseconds are logged, without parameters."
   type        = number
   default     = 1000
 
   validation {
     condition     = var.slow_statement_ms >= 10
-    error_message = "slow_statement_ms is at least 10: less would log nearly every statement."
+    error_message = "slow_statement_ms is at least 10. Less would log nearly every statement."
   }
 }
 
 variable "admin_rotation_days" {
-  description = "Days after which RDS changes the administrator's password."
+  description = "Days between rotations of the administrator's password by RDS."
   type        = number
   default     = 30
 
@@ -151,7 +151,7 @@ variable "subnet_ids" {
 
   validation {
     condition     = length(var.subnet_ids) >= 2
-    error_message = "subnet_ids has subnets of at least two zones; RDS accepts no fewer."
+    error_message = "subnet_ids has subnets in at least two zones, as RDS demands."
   }
 }
 
@@ -182,6 +182,6 @@ variable "proxy_security_group_id" {
 }
 
 variable "role_secret_arn" {
-  description = "ARN of the secret of the functions' role, which the proxy has to know."
+  description = "ARN of the secret of the functions' role. The proxy reads it."
   type        = string
 }

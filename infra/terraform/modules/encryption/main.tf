@@ -1,4 +1,4 @@
-# One key for everything that an environment stores: database, secrets, logs, archive, alarms.
+# One key for all data of an environment: database, secrets, logs, archive, alarms.
 
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
@@ -20,7 +20,7 @@ resource "aws_kms_key" "this" {
     Version = "2012-10-17"
     Statement = [
       {
-        # Without this no IAM policy could grant anything on the key, and nobody could change this policy.
+        # Without this statement no IAM policy could grant use of the key, and this policy could never be changed.
         Sid       = "ByIamPolicies"
         Effect    = "Allow"
         Principal = { AWS = "arn:${local.partition}:iam::${local.account}:root" }
@@ -38,7 +38,7 @@ resource "aws_kms_key" "this" {
         }
       },
       {
-        # Those who publish to the alarm topic; each needs the topic's key.
+        # The services that publish to the alarm topic need the topic's key.
         Sid       = "AlarmTopic"
         Effect    = "Allow"
         Principal = { Service = ["budgets.amazonaws.com", "cloudwatch.amazonaws.com"] }

@@ -4,7 +4,7 @@ variable "name" {
 }
 
 variable "deletion_window_days" {
-  description = "Days between deleting the key and its end, in which it can be brought back."
+  description = "Days in which a deleted key can be restored."
   type        = number
   default     = 30
 

@@ -1,4 +1,4 @@
-# The bus by which other systems of the account learn of payments.
+# The event bus that publishes payments to other systems of the account.
 
 resource "aws_cloudwatch_event_bus" "this" {
   name        = var.name

@@ -4,12 +4,12 @@ variable "name" {
 }
 
 variable "archive_days" {
-  description = "Days for which events can be replayed; 0 keeps them for ever."
+  description = "Days for which events can be replayed. 0 keeps them forever."
   type        = number
   default     = 30
 
   validation {
     condition     = var.archive_days >= 0 && floor(var.archive_days) == var.archive_days
-    error_message = "archive_days is a whole number of days, or 0 to keep events for ever."
+    error_message = "archive_days is a whole number of days, or 0 to keep events forever."
   }
 }

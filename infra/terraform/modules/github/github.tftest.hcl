@@ -1,4 +1,4 @@
-# Who may take the two roles, and what keeps them from more.
+# Who may assume the two roles, and the limits of their permissions.
 
 mock_provider "aws" {
   source          = "../../mocks"

@@ -1,17 +1,17 @@
-# Two roles for GitHub Actions, taken by OpenID Connect: no key is kept at GitHub. A pull request may look (plan), and
-# only a job in the GitHub environment of the same name may change (deploy).
+# Two roles for GitHub Actions, assumed by OpenID Connect, so GitHub stores no key. A pull request may read (plan). Only
+# a job in the GitHub environment of the same name may change resources (deploy).
 
 locals {
   issuer       = "token.actions.githubusercontent.com"
   provider_arn = var.makes_oidc_provider ? aws_iam_openid_connect_provider.github[0].arn : data.aws_iam_openid_connect_provider.github[0].arn
 
-  # Whose token each role takes. GitHub writes the subject; a workflow cannot choose it.
+  # The subject of the token that each role accepts. GitHub writes it, so a workflow cannot choose it.
   subjects = {
     plan   = "repo:${var.repository}:pull_request"
     deploy = "repo:${var.repository}:environment:${var.environment}"
   }
 
-  # As in the workflows and in environments/*.s3.tfbackend of the platform.
+  # The same key as in the workflows and in the platform's environments/*.s3.tfbackend.
   state_key = "paybridge/${var.environment}/platform.tfstate"
 
   identity_provider_reads = {
@@ -67,15 +67,15 @@ resource "aws_iam_role" "this" {
   name               = "paybridge-${var.environment}-github-${each.key}"
   description        = "GitHub Actions of ${var.repository}: ${each.key}."
   assume_role_policy = data.aws_iam_policy_document.trust[each.key].json
-  # A broker made anew and a slow traffic shift together take longer than an hour.
+  # A broker replacement and a slow traffic shift together take longer than an hour.
   max_session_duration = each.key == "deploy" ? 7200 : 3600
 }
 
-# --- plan: sees what there is, and no data but Terraform's state ------------------------------------------------------
+# --- plan: reads resources, and no data except Terraform's state ------------------------------------------------------
 
-# Whoever may push a branch can run code of their own with this role: it lists and describes, and reads neither secrets
-# nor logs, and of objects the platform's state alone. That one holds the password with which the broker's administrator
-# was made (docs/operators/platform.md). Plans are made without a refresh, so that this is enough.
+# Anyone who may push a branch can run code with this role. So it only lists and describes. It reads no secrets, no
+# logs, and only one object: the platform's state, which holds the initial password of the broker's administrator
+# (docs/operators/platform.md). That is enough, because plans run without a refresh.
 resource "aws_iam_role_policy_attachment" "plan" {
   role       = aws_iam_role.this["plan"].name
   policy_arn = "arn:${data.aws_partition.this.partition}:iam::aws:policy/job-function/ViewOnlyAccess"
@@ -88,7 +88,7 @@ data "aws_iam_policy_document" "state" {
     resources = [var.state_bucket_arn]
   }
 
-  # Neither the other environments', nor the topology's with the functions' first passwords.
+  # Not the state of other environments, nor that of the topology, which holds the functions' initial passwords.
   statement {
     sid       = "ReadState"
     actions   = ["s3:GetObject"]
@@ -107,7 +107,7 @@ data "aws_iam_policy_document" "state" {
     }
   }
 
-  # Data sources are read by every plan, and where the provider is not made here it is one.
+  # Every plan reads data sources. The identity provider is one if this module does not create it.
   dynamic "statement" {
     for_each = local.identity_provider_reads
 
@@ -125,7 +125,7 @@ resource "aws_iam_role_policy" "plan" {
   policy = data.aws_iam_policy_document.state.json
 }
 
-# --- deploy: everything of the deployment, and no roles but its own ---------------------------------------------------
+# --- deploy: all resources of the deployment, and only its own roles --------------------------------------------------
 
 resource "aws_iam_role_policy_attachment" "deploy" {
   for_each = toset(var.deploy_policy_arns)
@@ -146,7 +146,7 @@ data "aws_iam_policy_document" "deploy" {
     resources = ["arn:${data.aws_partition.this.partition}:iam::${data.aws_caller_identity.this.account_id}:role/paybridge-${var.environment}-*"]
   }
 
-  # A role that could change its own trust or rights would be an administrator's.
+  # A role that can change its own trust or permissions is an administrator.
   statement {
     sid       = "NotItself"
     effect    = "Deny"

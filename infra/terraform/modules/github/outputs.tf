@@ -1,9 +1,9 @@
 output "plan_role_arn" {
-  description = "The role of pull requests: the repository's variable AWS_PLAN_ROLE_ARN."
+  description = "Role for pull requests: set the repository's variable AWS_PLAN_ROLE_ARN to it."
   value       = aws_iam_role.this["plan"].arn
 }
 
 output "deploy_role_arn" {
-  description = "The role of releases: the variable AWS_DEPLOY_ROLE_ARN of the GitHub environment."
+  description = "Role for releases: set the variable AWS_DEPLOY_ROLE_ARN of the GitHub environment to it."
   value       = aws_iam_role.this["deploy"].arn
 }

@@ -1,26 +1,26 @@
 variable "environment" {
-  description = "Name of the deployment (dev, prod and so on); it is also the name of the GitHub environment that may deploy it."
+  description = "Name of the deployment, such as dev or prod, and of the GitHub environment that may deploy it."
   type        = string
 }
 
 variable "repository" {
-  description = "The GitHub repository whose workflows may take the roles, as owner/name."
+  description = "The GitHub repository whose workflows may assume the roles, as owner/name."
   type        = string
 
   validation {
     condition     = can(regex("^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$", var.repository))
-    error_message = "repository is written owner/name, such as acme/paybridge; a star would let in other repositories."
+    error_message = "repository is written owner/name, such as acme/paybridge. A star would admit other repositories."
   }
 }
 
 variable "makes_oidc_provider" {
-  description = "Whether GitHub's identity provider is made here; an account has it once, so false for the second environment of an account."
+  description = "Whether to create GitHub's identity provider. An account has only one, so set false for its second environment."
   type        = bool
   default     = true
 }
 
 variable "state_bucket_arn" {
-  description = "ARN of the bucket with Terraform's state, which plans read; the deploying role writes it by its managed policies."
+  description = "ARN of the bucket with Terraform's state. Plans read it. The deploying role writes it by its managed policies."
   type        = string
 
   validation {
@@ -30,7 +30,7 @@ variable "state_bucket_arn" {
 }
 
 variable "deploy_policy_arns" {
-  description = "Managed policies of the deploying role, beside the rights on the deployment's own roles."
+  description = "Managed policies of the deploying role, in addition to its permissions on the deployment's own roles."
   type        = list(string)
   default     = ["arn:aws:iam::aws:policy/PowerUserAccess"]
 }

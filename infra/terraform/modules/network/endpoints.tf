@@ -1,4 +1,4 @@
-# The gateway endpoint costs nothing; each interface endpoint costs by the hour and zone.
+# The gateway endpoint is free. Each interface endpoint costs by the hour and zone.
 
 resource "aws_vpc_endpoint" "s3" {
   vpc_id            = aws_vpc.this.id

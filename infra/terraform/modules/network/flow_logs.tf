@@ -1,5 +1,5 @@
 resource "aws_cloudwatch_log_group" "flow" {
-  # checkov:skip=CKV_AWS_338:How long logs are kept is a variable; a year is not everybody's duty.
+  # checkov:skip=CKV_AWS_338:Log retention is a variable. Not every deployment has to keep logs for a year.
   name              = "/aws/vpc/${var.name}"
   retention_in_days = var.log_retention_days
   kms_key_id        = var.kms_key_arn
@@ -31,7 +31,7 @@ resource "aws_iam_role_policy" "flow" {
         Resource = ["${aws_cloudwatch_log_group.flow.arn}:*"]
       },
       {
-        # It looks whether the group is there, which is asked of all groups.
+        # It checks that the log group exists, an action that accepts no single group.
         Effect   = "Allow"
         Action   = ["logs:DescribeLogGroups"]
         Resource = ["*"]

@@ -1,9 +1,9 @@
-# Three tiers over the zones: public (NAT gateways alone), private (functions, broker, endpoints), database (no way out).
+# Three tiers in each zone: public (only NAT gateways), private (functions, broker, endpoints), database (no route out).
 
 data "aws_region" "current" {}
 
 locals {
-  # By name and not as AWS lists them: a zone that AWS adds must not move the subnets.
+  # By name, not in the order AWS lists them: a zone that AWS adds must not move the subnets.
   zones     = [for letter in var.zones : "${data.aws_region.current.region}${letter}"]
   nat_zones = var.nat == "per_zone" ? local.zones : slice(local.zones, 0, 1)
 
@@ -20,7 +20,7 @@ resource "aws_vpc" "this" {
   tags = { Name = var.name }
 }
 
-# A resource that names no group gets this one: it lets nothing through.
+# A resource without a named group gets this one. It allows no traffic.
 resource "aws_default_security_group" "this" {
   vpc_id = aws_vpc.this.id
 }
@@ -105,7 +105,7 @@ resource "aws_route_table" "private" {
 
   vpc_id = aws_vpc.this.id
 
-  # The gateway and the merchants' receivers are on the internet.
+  # The payment gateway and the merchants' receivers are on the internet.
   route {
     cidr_block     = "0.0.0.0/0"
     nat_gateway_id = aws_nat_gateway.this[var.nat == "per_zone" ? each.key : local.nat_zones[0]].id

@@ -44,7 +44,7 @@ run "describes_groups_and_rules_as_ec2_takes_it" {
         [for one in aws_vpc_security_group_egress_rule.internet : one.description],
       ) : can(regex("^[A-Za-z0-9 ._:/()#,@+=&;{}!$*\\[\\]-]{1,255}$", text))
     ])
-    error_message = "EC2 refuses a description: only letters, digits, spaces and ._-:/()#,@[]+=&;{}!$* are taken."
+    error_message = "EC2 refuses a description: it allows only letters, digits, spaces and ._-:/()#,@[]+=&;{}!$*."
   }
 }
 

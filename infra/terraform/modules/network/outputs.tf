@@ -9,7 +9,7 @@ output "private_subnet_ids" {
 }
 
 output "database_subnet_ids" {
-  description = "Subnets without a way to the internet, in the order of their zones."
+  description = "Subnets without a route to the internet, in the order of their zones."
   value       = [for zone in local.zones : aws_subnet.database[zone].id]
 }
 

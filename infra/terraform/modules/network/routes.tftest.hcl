@@ -1,4 +1,4 @@
-# Applied to the mocks: what a subnet or a route table is called is known only then.
+# Applied to the mocks, because the ids of subnets and route tables are unknown before.
 
 mock_provider "aws" {
   source = "../../mocks"

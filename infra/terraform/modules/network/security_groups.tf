@@ -1,8 +1,8 @@
-# Who may speak to whom. Each flow is an egress rule of one group and an ingress rule of the other, and nothing else is
-# open. Amazon MQ cannot exchange a broker's groups later, so the groups stay and only rules change.
+# The allowed flows. Each is an egress rule of one group and an ingress rule of the other. Nothing else is open. Amazon
+# MQ cannot replace a broker's groups, so change rules and keep the groups.
 
 locals {
-  # EC2 takes letters, digits, spaces and ._-:/()#,@[]+=&;{}!$* in a description, and no apostrophe.
+  # EC2 allows letters, digits, spaces and ._-:/()#,@[]+=&;{}!$* in a description, and no apostrophe.
   groups = {
     functions      = "Lambda functions"
     database       = "PostgreSQL"
@@ -30,7 +30,7 @@ locals {
     operators-endpoints         = { from = "operators", to = "endpoints", port = "https" }
   }
 
-  # A mapping's interfaces call these; without endpoints for all of them they go by NAT.
+  # A mapping's interfaces call these services. Without endpoints for all of them the calls go through NAT.
   mapping_services = ["lambda", "secretsmanager", "sts"]
   mappings_by_nat  = length(setsubtract(local.mapping_services, var.interface_endpoints)) > 0
 
@@ -38,7 +38,7 @@ locals {
 }
 
 resource "aws_security_group" "this" {
-  # checkov:skip=CKV2_AWS_5:The groups are given to functions, database, proxy, broker and endpoints by other modules.
+  # checkov:skip=CKV2_AWS_5:Other modules attach the groups to functions, database, proxy, broker and endpoints.
   for_each = local.groups
 
   name        = "${var.name}-${each.key}"
@@ -70,7 +70,7 @@ resource "aws_vpc_security_group_ingress_rule" "flow" {
   description                  = "From ${each.value.from} by ${each.value.port}"
 }
 
-# HTTPS alone: the gateway, webhooks, and AWS services without an endpoint.
+# Only HTTPS: the payment gateway, webhooks, and AWS services without an endpoint.
 resource "aws_vpc_security_group_egress_rule" "internet" {
   for_each = local.to_internet
 

@@ -10,7 +10,7 @@ variable "cidr" {
 
   validation {
     condition     = can(cidrhost(var.cidr, 0)) && can(regex("/(16|17|18|19|20)$", var.cidr))
-    error_message = "cidr is an IPv4 range from /16 to /20, such as 10.20.0.0/16: smaller ones have no room for the subnets."
+    error_message = "cidr is an IPv4 range from /16 to /20, such as 10.20.0.0/16. Smaller ranges have no room for the subnets."
   }
 }
 
@@ -21,12 +21,12 @@ variable "zones" {
 
   validation {
     condition     = contains([2, 3], length(distinct(var.zones))) && alltrue([for one in var.zones : can(regex("^[a-f]$", one))])
-    error_message = "zones has two or three different letters, such as a, b and c: RDS needs two zones, a broker cluster spreads over three."
+    error_message = "zones has two or three different letters, such as a, b and c. RDS needs two zones, a broker cluster three."
   }
 }
 
 variable "nat" {
-  description = "NAT gateways: `single` for all zones, or one `per_zone`, which outlives the loss of a zone."
+  description = "NAT gateways: `single` for all zones, or one `per_zone`, which survives the loss of a zone."
   type        = string
   default     = "per_zone"
 
@@ -43,7 +43,7 @@ variable "interface_endpoints" {
 
   validation {
     condition     = alltrue([for one in var.interface_endpoints : can(regex("^[a-z][a-z0-9.-]*$", one)) && one != "s3"])
-    error_message = "interface_endpoints has short service names such as secretsmanager, without com.amazonaws; S3 has a gateway endpoint anyway."
+    error_message = "interface_endpoints has short service names such as secretsmanager, without com.amazonaws. S3 always has a gateway endpoint."
   }
 }
 

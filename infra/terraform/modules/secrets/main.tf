@@ -1,5 +1,5 @@
-# Logins of what is made here. Two passwords are drawn anew on every run and written only when their version changes, so
-# that no state holds them. The broker's administrator is the exception: Amazon MQ's resource takes no write-only
+# Logins of database and broker. Each run generates two passwords, and writes them only when their version changes, so
+# the state holds neither. The broker's administrator is the exception: Amazon MQ's resource has no write-only
 # password, so the state holds that one.
 
 locals {
@@ -12,7 +12,7 @@ locals {
     broker-admin = "RabbitMQ's administrator"
   }
 
-  # Letters and digits alone: Amazon MQ forbids some signs, and a URL need not quote them.
+  # Only letters and digits: Amazon MQ forbids some characters, and a URL needs no quoting.
   password_length = 40
 }
 
@@ -32,7 +32,7 @@ resource "random_password" "broker_admin" {
 }
 
 resource "aws_secretsmanager_secret" "this" {
-  # checkov:skip=CKV2_AWS_57:The schedules of database and broker are in template.yaml, beside the function that rotates; the administrator's password is changed by hand (docs/operators/platform.md).
+  # checkov:skip=CKV2_AWS_57:template.yaml has the rotation schedules of database and broker. The administrator's password is changed by hand (docs/operators/platform.md).
   for_each = local.descriptions
 
   name                    = "${var.name}/${each.key}"
@@ -41,8 +41,8 @@ resource "aws_secretsmanager_secret" "this" {
   recovery_window_in_days = var.recovery_window_days
 }
 
-# A version that a rotation has left behind loses its labels, and Secrets Manager deletes such versions one day. Then
-# Terraform would write the secret again and lock the functions out. The label `first` keeps the version.
+# After a rotation an old version loses its labels, and Secrets Manager deletes it some day. Terraform would then write
+# the secret again and lock the functions out. The label `first` keeps the version.
 
 resource "aws_secretsmanager_secret_version" "database" {
   secret_id = aws_secretsmanager_secret.this["database"].id

@@ -1,6 +1,6 @@
 output "database_arn" {
   description = "ARN of the secret of the functions' role in PostgreSQL."
-  # Who reads the secret must find a value in it.
+  # Readers must find a value in the secret.
   value = aws_secretsmanager_secret_version.database.arn
 }
 
@@ -20,7 +20,7 @@ output "broker_admin_username" {
 }
 
 output "broker_admin_password" {
-  description = "Password with which the administrator is made."
+  description = "Initial password of the administrator."
   value       = random_password.broker_admin.result
   sensitive   = true
 }

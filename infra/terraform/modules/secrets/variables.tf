@@ -9,7 +9,7 @@ variable "kms_key_arn" {
 }
 
 variable "recovery_window_days" {
-  description = "Days in which a deleted secret can be brought back; 0 deletes at once."
+  description = "Days in which a deleted secret can be restored. 0 deletes at once."
   type        = number
   default     = 30
 

@@ -1,4 +1,4 @@
-# Where alarms and budgets speak up.
+# The topic that alarms and budgets notify.
 
 data "aws_caller_identity" "current" {}
 

@@ -4,12 +4,12 @@ variable "name" {
 }
 
 variable "kms_key_arn" {
-  description = "ARN of the key that encrypts the topic; its policy lets CloudWatch and Budgets use it."
+  description = "ARN of the key that encrypts the topic. Its policy lets CloudWatch and Budgets use it."
   type        = string
 }
 
 variable "emails" {
-  description = "Addresses that get every alarm; each has to confirm the first message."
+  description = "Email addresses for all alarms. Each has to confirm the first message."
   type        = set(string)
   default     = []
 

@@ -1,4 +1,4 @@
-# Small, and thrown away without asking: `terraform plan -var-file=environments/dev.tfvars`.
+# Small and disposable: `terraform plan -var-file=environments/dev.tfvars`.
 
 environment = "dev"
 region      = "eu-central-1"
@@ -29,5 +29,5 @@ archive_deletable   = true
 archive_expire_days = 400
 event_archive_days  = 3
 
-# A machine with 1 GiB never has as much free as a large one.
+# A machine with 1 GiB never has as much free memory as a large one.
 database_freeable_memory_bytes_min = 104857600

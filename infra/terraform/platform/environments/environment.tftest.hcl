@@ -1,4 +1,4 @@
-# Plans an environment from its variables alone: `terraform test -test-directory=environments
+# Plan an environment from its variables alone: `terraform test -test-directory=environments
 # -filter=environments/environment.tftest.hcl -var-file=environments/dev.tfvars`.
 
 mock_provider "aws" {

@@ -1,4 +1,4 @@
-# What differs from the defaults, which are those of a production.
+# Differences from the defaults, which suit production.
 
 environment = "prod"
 region      = "eu-central-1"
@@ -9,5 +9,5 @@ database_backup_days = 35
 # alarm_emails = ["oncall@example.com"]
 # budget       = { monthly_usd = 2000, emails = ["owner@example.com"] }
 
-# Seven years that nobody can shorten; it can only be chosen before the bucket is made.
+# Seven years that cannot be shortened. Set it before the bucket is created.
 # archive_object_lock = { mode = "COMPLIANCE", days = 2555 }
