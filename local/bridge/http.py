@@ -19,7 +19,8 @@ from local.bridge.http_events import (
     routes,
 )
 from local.bridge.problems import ProblemError, problem_response
-from local.http.server import HEAD_BYTES_MAX, Connection, HttpServer, Request, Response
+from local.http.messages import WireRequest, WireResponse
+from local.http.server import HEAD_BYTES_MAX, Connection, HttpServer
 from local.lambda_host.model import InvokeError, Invoker, PayloadTooLargeError, ThrottledError
 
 logger = logging.getLogger(__name__)
@@ -65,13 +66,13 @@ class HttpFront:
         for task in self._tasks:
             task.cancel()
 
-    def _handle(self, request: Request, connection: Connection) -> None:
+    def _handle(self, request: WireRequest, connection: Connection) -> None:
         # Requests outlive their client: an invocation runs to its end even if the client has gone.
         task = asyncio.create_task(self._serve(request, connection))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _serve(self, request: Request, connection: Connection) -> None:
+    async def _serve(self, request: WireRequest, connection: Connection) -> None:
         request_id = new_request_id()
         try:
             answer = await self._answer(request, connection.client_ip, request_id)
@@ -82,7 +83,7 @@ class HttpFront:
             answer = problem_response(_REFUSALS[500], request_id)
         connection.answer(_wire_response(answer, request_id))
 
-    async def _answer(self, request: Request, client_ip: str, request_id: str) -> HttpResponse:
+    async def _answer(self, request: WireRequest, client_ip: str, request_id: str) -> HttpResponse:
         if request.body is None:
             raise ProblemError(413, "A request may have 10 MB at most.")
         path = request.target.partition("?")[0]
@@ -132,12 +133,12 @@ class HttpFront:
             raise ProblemError(500, "The function's answer is no HTTP response.") from error
 
 
-def _wire_response(answer: HttpResponse, request_id: str) -> Response:
+def _wire_response(answer: HttpResponse, request_id: str) -> WireResponse:
     """Return the answer as it is sent, with API Gateway's request id."""
     lines = b"%sapigw-requestid: %s\r\n" % (answer.headers, request_id.encode())
-    return Response(answer.status, lines, answer.body)
+    return WireResponse(answer.status, lines, answer.body)
 
 
-def _refusal(status: int) -> Response:
+def _refusal(status: int) -> WireResponse:
     request_id = new_request_id()
     return _wire_response(problem_response(_REFUSALS[status], request_id), request_id)

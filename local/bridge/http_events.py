@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, unquote
 import orjson
 
 from infra.sam_template.definitions import ACCOUNT_ID, FunctionDefinition
-from local.http.server import header_lines
+from local.http.messages import header_lines
 
 API_ID = "local"
 # What API Gateway passes as text. Everything else, and text that is not UTF-8, is base64.

@@ -1,7 +1,7 @@
-"""The lean server for handlers that are coroutines: what the gateway and the webhook sink are made of.
+"""The lean server for handlers that are coroutines. The gateway and the webhook sink use it.
 
-aiohttp's server takes 80 to 100 µs of processor time for a request before anybody has looked at it. On a machine that
-runs the whole stack this time is missing elsewhere.
+aiohttp's server takes 80 to 100 µs of processor time for a request before its handler runs. On a machine that runs the
+whole stack, that time is missing elsewhere.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from urllib.parse import parse_qs
 
 import orjson
 
-from local.http import server as http_server
-from local.http.server import Connection, HttpServer, header_lines
+from local.http.messages import WireRequest, WireResponse, header_lines
+from local.http.server import Connection, HttpServer
 
 BODY_BYTES_MAX = 1024 * 1024
 
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """A whole request; the names of headers are in lower case, and of several with one name the last counts."""
+    """A whole request. Names of headers are in lower case. Of several with one name the last counts."""
 
     method: str
     path: str
@@ -37,17 +37,17 @@ class Request:
     _connection: Connection = field(repr=False)
 
     def parameter(self, name: str) -> str | None:
-        """The first value of a parameter in the query."""
+        """Return the first value of a parameter in the query."""
         return parse_qs(self.query).get(name, [None])[0]
 
     async def client_gone(self) -> None:
-        """Returns once the client has hung up."""
+        """Wait until the client has disconnected."""
         await self._connection.closed()
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer."""
+    """The response of a handler."""
 
     status: int
     body: bytes = b""
@@ -58,12 +58,12 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 def json_response(status: int, content: Any, headers: Mapping[str, str] | None = None) -> Response:
-    """The content as JSON."""
+    """Return the content as JSON."""
     return Response(status, orjson.dumps(content), {"Content-Type": "application/json", **(headers or {})})
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Makes uvloop's event loops where it is installed, which is everywhere but on Windows; nothing depends on it."""
+    """Return the factory of uvloop's event loops, or None where it is not installed, as on Windows."""
     if importlib.util.find_spec("uvloop") is None:
         return None
     factory: Callable[[], asyncio.AbstractEventLoop] = importlib.import_module("uvloop").new_event_loop
@@ -71,7 +71,7 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 class LeanServer:
-    """Serves one address; a request is worked on to its end even when its client has hung up meanwhile."""
+    """Serve one address. A request is handled to its end even if its client disconnects."""
 
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
@@ -79,18 +79,18 @@ class LeanServer:
         self._server = HttpServer(self._handle, _refusal, BODY_BYTES_MAX)
 
     async def start(self, host: str, port: int) -> int:
-        """Listens, on a free port when `port` is 0, and returns the port. Raises OSError when it is taken."""
+        """Listen and return the port, a free one if `port` is 0. Raises OSError when it is taken."""
         return await self._server.start(port, host)
 
     async def stop(self) -> None:
-        """Stops at once: requests that are being worked on get no answer."""
+        """Stop at once: requests in hand get no answer."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._server.close()
 
-    def _handle(self, request: http_server.Request, connection: Connection) -> None:
+    def _handle(self, request: WireRequest, connection: Connection) -> None:
         if request.body is None:
             connection.answer(_refusal(413))
             return
@@ -103,14 +103,14 @@ class LeanServer:
     async def _answer(self, request: Request, connection: Connection) -> None:
         try:
             response = await self._handler(request)
-            wire = http_server.Response(response.status, header_lines(response.headers.items()), response.body)
+            wire = WireResponse(response.status, header_lines(response.headers.items()), response.body)
         except Exception:
             logger.exception("%s %s failed.", request.method, request.path)
             wire = _refusal(500)
         connection.answer(wire)
 
 
-def _refusal(status: int) -> http_server.Response:
+def _refusal(status: int) -> WireResponse:
     error = "not a request" if status < 500 else "internal error"
     lines = header_lines([("Content-Type", "application/json")])
-    return http_server.Response(status, lines, orjson.dumps({"error": error}))
+    return WireResponse(status, lines, orjson.dumps({"error": error}))

@@ -1,8 +1,8 @@
-"""A lean HTTP/1.1 server on loopback: httptools reads the requests, one plain function handles each.
+"""A lean HTTP/1.1 server on loopback: httptools parses the requests, one plain function handles each.
 
-The local stack's own HTTP must cost less than the functions that are tried on it. So there is no task, no stream and no
-router here: bytes go through the compiled parser, and `handle` is called with each request and the connection, whose
-`answer` it calls once, at once or later. The requests of a connection are handled one after the other, in their order.
+The local stack's own HTTP must cost less than the functions that run on it. So there is no task, no stream and no
+router here. Bytes go through the compiled parser, and `handle` gets each request and the connection. It calls the
+connection's `answer` exactly once, at once or later. The requests of a connection are handled one after the other.
 """
 
 from __future__ import annotations
@@ -13,80 +13,35 @@ import re
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
-from email.utils import formatdate
-from functools import lru_cache
-from http import HTTPStatus
+from collections.abc import Callable
 from typing import cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+
+from local.http.messages import WireRequest, WireResponse, answer_bytes
 
 logger = logging.getLogger(__name__)
 
 # API Gateway's limit of the request line and all headers together.
 HEAD_BYTES_MAX = 10_240
-# Bytes are counted by the pieces in which they come, and one piece may hold the end of the request before.
+# Bytes are counted by the chunks in which they arrive, and a chunk may hold the end of the previous request.
 _PIECE_BYTES_MAX = 256 * 1024
 # A connection of an environment or of a pooling client stays open between requests.
 _KEEP_ALIVE_SECONDS = 300.0
 _SWEEP_SECONDS = 30.0
-# Whoever is still sending when he is refused has this long to read why; closed at once, the answer would be lost.
+# A client that is still sending when it is refused has this long to read why. Closing at once would lose the answer.
 _LINGER_SECONDS = 5.0
 _SHUTDOWN_SECONDS = 0.2
 _ABSOLUTE_FORM = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 
 
-class Request:
-    """One request as it came. `target` is path and query, undecoded; `body` is None where it is too large."""
-
-    __slots__ = ("_head", "body", "keep_alive", "method", "target", "version")
-
-    def __init__(
-        self, method: str, target: str, version: str, head: list[bytes], body: bytes | None, *, keep_alive: bool
-    ) -> None:
-        self.method = method
-        self.target = target
-        self.version = version
-        self.body = body
-        self.keep_alive = keep_alive
-        # Names and values in turns.
-        self._head = head
-
-    def headers(self) -> list[tuple[str, str]]:
-        """Lower-case names with their values, in their order; bytes that are no UTF-8 become replacement characters."""
-        return [
-            (name.decode("latin-1").lower(), value.decode("utf-8", "replace").strip(" \t"))
-            for name, value in zip(self._head[::2], self._head[1::2], strict=True)
-        ]
-
-
-class Response:
-    """One answer; `headers` are whole lines, as `header_lines` makes them."""
-
-    __slots__ = ("body", "headers", "status")
-
-    def __init__(self, status: int, headers: bytes = b"", body: bytes = b"") -> None:
-        self.status = status
-        self.headers = headers
-        self.body = body
-
-
-Handler = Callable[[Request, "Connection"], None]
-# The answer to what is no HTTP (400), to a head that is too large (431) and for a handler that failed (500).
-Refusal = Callable[[int], Response]
-
-
-def header_lines(headers: Iterable[tuple[str, str]]) -> bytes:
-    """Headers as bytes for `Response`. Raises ValueError for one that would be more than one line."""
-    pairs = list(headers)
-    text = "".join([f"{name}: {value}\r\n" for name, value in pairs])
-    if not text.count("\r") == text.count("\n") == len(pairs) or "\0" in text:
-        raise ValueError("a header holds a line break or a NUL")
-    return text.encode()
+Handler = Callable[[WireRequest, "Connection"], None]
+# The answer to what is not HTTP (400), to a head that is too large (431) and for a handler that failed (500).
+Refusal = Callable[[int], WireResponse]
 
 
 class Connection(asyncio.Protocol):
-    """One client. The methods `on_…` are called by the parser while it is fed."""
+    """One client. The parser calls the methods `on_…` while it reads."""
 
     def __init__(self, server: HttpServer) -> None:
         self.client_ip = "127.0.0.1"
@@ -94,17 +49,17 @@ class Connection(asyncio.Protocol):
         self._server = server
         self._parser = HttpRequestParser(self)
         self._transport: asyncio.Transport
-        # What is being handled, and what came meanwhile: requests, or the status by which the last one is refused.
-        self._current: Request | None = None
-        self._waiting: deque[Request | int] = deque()
+        # The request in hand, and those that arrived meanwhile. The last may be the status of a refusal.
+        self._current: WireRequest | None = None
+        self._waiting: deque[WireRequest | int] = deque()
         # Nothing more is answered.
         self._is_closed = False
-        # The connection has ended, and who waits for that.
+        # Whether the connection has ended, and the future of what waits for that.
         self._is_lost = False
         self._closed: asyncio.Future[None] | None = None
         self._is_writable = True
         self._is_paused = False
-        # Nothing more is read: the request at hand was refused.
+        # Nothing more is read: a request was refused.
         self._is_deaf = False
         self._reset()
 
@@ -112,8 +67,8 @@ class Connection(asyncio.Protocol):
     def is_busy(self) -> bool:
         return self._current is not None or bool(self._waiting)
 
-    def answer(self, response: Response) -> None:
-        """Send the answer to the request at hand, then handle the next one. A client that has gone is no error."""
+    def answer(self, response: WireResponse) -> None:
+        """Send the answer to the request in hand, then handle the next one. A client that has gone is not an error."""
         request, self._current = self._current, None
         if request is None or self._is_closed:
             return
@@ -122,15 +77,15 @@ class Connection(asyncio.Protocol):
             self._end(response)
             return
         keep_alive = request.keep_alive and not self._server.is_closing
-        self._transport.write(_answer_bytes(response, request, keep_alive=keep_alive))
+        self._transport.write(answer_bytes(response, request, keep_alive=keep_alive))
         if not keep_alive:
             self.close()
         elif self._waiting:
-            # Not at once: a hundred requests in one piece, each answered at once, would call each other.
+            # Not at once: a hundred requests in one chunk, each answered at once, would recurse.
             asyncio.get_running_loop().call_soon(self._handle_next)
 
     def close(self) -> None:
-        """Close after what has been answered is sent; requests that wait are dropped."""
+        """Close after the answers are sent. Waiting requests are dropped."""
         self._is_closed = True
         self._waiting.clear()
         self._transport.close()
@@ -139,7 +94,7 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     async def closed(self) -> None:
-        """Return once the connection is closed, by whichever side."""
+        """Wait until either side has closed the connection."""
         if not self._is_lost:
             self._closed = self._closed or asyncio.get_running_loop().create_future()
             await asyncio.shield(self._closed)
@@ -158,7 +113,7 @@ class Connection(asyncio.Protocol):
         self._server.connections.discard(self)
         if self._closed is not None:
             self._closed.set_result(None)
-        # The parser holds this object's methods; without it the two are freed at once.
+        # The parser holds this object's methods. Without the cycle both are freed at once.
         del self._parser
 
     def pause_writing(self) -> None:
@@ -174,7 +129,7 @@ class Connection(asyncio.Protocol):
             try:
                 self._parser.feed_data(rest)
             except HttpParserUpgrade as upgrade:
-                # Nobody is upgraded here: what follows is HTTP as before. Were it all of it, this would never end.
+                # No connection is upgraded: what follows is HTTP. At least one byte is skipped, so that this ends.
                 rest = rest[max(1, upgrade.args[0]) :]
                 continue
             except HttpParserError:
@@ -182,10 +137,10 @@ class Connection(asyncio.Protocol):
             rest = b""
         self._bodiless_bytes += len(data)
         if self._bodiless_bytes > self._server.head_bytes_max + _PIECE_BYTES_MAX:
-            # A head or trailers without end.
+            # Endless headers or trailers.
             self._refuse(431)
         if self._waiting and not self._is_closed:
-            # Whoever sends on without waiting for answers is read again when these have been given.
+            # A client that does not wait for answers is read again when these are sent.
             self._is_paused = True
             self._transport.pause_reading()
 
@@ -199,7 +154,7 @@ class Connection(asyncio.Protocol):
         self._target += part
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # What follows a chunked body are trailers.
+        # Headers after a chunked body are trailers.
         if self._is_in_head:
             self._head += (name, value)
             if len(name) == 6 and name.lower() == b"expect":
@@ -211,7 +166,7 @@ class Connection(asyncio.Protocol):
         if len(self._target) + sum(map(len, self._head)) + 2 * len(self._head) > self._server.head_bytes_max:
             self._refuse(431)
         elif self._expects and not self.is_busy and not self._is_deaf and self._parser.get_http_version() == "1.1":
-            # Behind other requests it would come between their answers; such a client sends on without it in time.
+            # Behind other requests it would come between their answers. The client sends on without it after a while.
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, part: bytes) -> None:
@@ -236,9 +191,9 @@ class Connection(asyncio.Protocol):
         self._is_in_head = self._expects = False
 
     def _take(self, body: bytes | None) -> None:
-        """The parser has read a request: handle it, or let it wait for its turn."""
+        """Handle a request that the parser has read, or queue it."""
         parser = self._parser
-        request = Request(
+        request = WireRequest(
             parser.get_method().decode(),
             _origin_form(self._target.decode("utf-8", "replace")),
             parser.get_http_version(),
@@ -250,7 +205,7 @@ class Connection(asyncio.Protocol):
         self._handle_next()
 
     def _refuse(self, status: int) -> None:
-        """Answer what cannot be read after everything before it, and close."""
+        """Answer an unreadable request, after the answers to the earlier ones, and close."""
         if not self._is_deaf:
             self._is_deaf = True
             self._waiting.append(status)
@@ -273,12 +228,12 @@ class Connection(asyncio.Protocol):
             logger.exception("%s %s failed.", item.method, item.target)
             self.answer(self._server.refusal(500))
 
-    def _end(self, response: Response) -> None:
-        """Send the last answer of this connection, which the client may not be waiting for yet."""
+    def _end(self, response: WireResponse) -> None:
+        """Send the last answer of this connection. The client may still be sending."""
         self._is_deaf = self._is_closed = True
         self._waiting.clear()
-        last = Request("GET", "", "1.1", [], b"", keep_alive=False)
-        self._transport.write(_answer_bytes(response, last, keep_alive=False))
+        last = WireRequest("GET", "", "1.1", [], b"", keep_alive=False)
+        self._transport.write(answer_bytes(response, last, keep_alive=False))
         self._transport.resume_reading()
         if self._transport.can_write_eof():
             self._transport.write_eof()
@@ -286,7 +241,7 @@ class Connection(asyncio.Protocol):
 
 
 class HttpServer:
-    """Listens on one address; the last two bound a request's body, and its first line and headers together."""
+    """Listen on one address. The last two arguments limit a request's body, and its first line and headers together."""
 
     def __init__(
         self, handle: Handler, refusal: Refusal, body_bytes_max: int, head_bytes_max: int = HEAD_BYTES_MAX
@@ -301,7 +256,7 @@ class HttpServer:
         self._sweeper: asyncio.TimerHandle | None = None
 
     async def start(self, port: int, host: str = "127.0.0.1") -> int:
-        """Listen; `port` 0 lets the system choose one. Returns the port. Raises OSError where it is taken."""
+        """Listen and return the port. The system chooses it if `port` is 0. Raises OSError when it is taken."""
         loop = asyncio.get_running_loop()
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
@@ -316,7 +271,7 @@ class HttpServer:
         return chosen
 
     async def close(self) -> None:
-        """Take no more connections, give requests that are being handled a moment, and close all connections."""
+        """Accept no more connections, wait a moment for requests in hand, and close all connections."""
         self.is_closing = True
         if self._server is not None:
             self._server.close()
@@ -328,7 +283,7 @@ class HttpServer:
             connection.abort()
 
     def _sweep(self) -> None:
-        """Close connections that have been idle for long; one timer for each request would cost more."""
+        """Close connections that have been idle for long. A timer for each request would cost more."""
         idle_before = time.monotonic() - _KEEP_ALIVE_SECONDS
         for connection in list(self.connections):
             if not connection.is_busy and connection.idle_since < idle_before:
@@ -337,33 +292,8 @@ class HttpServer:
 
 
 def _origin_form(target: str) -> str:
-    """Path and query exactly as sent; a proxy's absolute form loses its scheme and host."""
+    """Return path and query exactly as sent, without the scheme and host of a proxy's absolute form."""
     if target.startswith("/"):
         return target
     path = _ABSOLUTE_FORM.sub("", target, count=1)
     return f"/{path}" if path != target and not path.startswith("/") else path
-
-
-def _answer_bytes(response: Response, request: Request, *, keep_alive: bool) -> bytes:
-    status, body = response.status, response.body
-    has_body = status not in {204, 304}
-    connection = b""
-    if not keep_alive:
-        connection = b"connection: close\r\n"
-    elif request.version == "1.0":
-        connection = b"connection: keep-alive\r\n"
-    length = b"content-length: %d\r\n" % len(body) if has_body else b""
-    head = b"".join((_status_line(status), response.headers, connection, length, _date_line(int(time.time()))))
-    return head + body if has_body and request.method != "HEAD" else head
-
-
-@lru_cache
-def _status_line(status: int) -> bytes:
-    known = status in HTTPStatus.__members__.values()
-    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase if known else ''}\r\n".encode()
-
-
-@lru_cache(maxsize=1)
-def _date_line(second: int) -> bytes:
-    """The last line of a head."""
-    return f"date: {formatdate(second, usegmt=True)}\r\n\r\n".encode()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra.sam_template.definitions import FunctionDefinition
-from local.http.server import Response, header_lines
+from local.http.messages import WireResponse, header_lines
 from local.lambda_host.model import InvocationResult, failure
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
@@ -47,7 +47,7 @@ class ExecutionEnvironment:
         self._killed = False
         self._exit_reason = ""
         # Answers the process's request for its next invocation. None while it works on one.
-        self._hand_over: Callable[[Response], None] | None = None
+        self._hand_over: Callable[[WireResponse], None] | None = None
         self._current: Invocation | None = None
         self._timer: asyncio.TimerHandle | None = None
         arn_header = ("Lambda-Runtime-Invoked-Function-Arn", definition.arn)
@@ -81,7 +81,7 @@ class ExecutionEnvironment:
         self._exit_reason = f"signal: {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
         self._finish(self._exit_failure())
 
-    def wait_for_invocation(self, hand_over: Callable[[Response], None]) -> None:
+    def wait_for_invocation(self, hand_over: Callable[[WireResponse], None]) -> None:
         """Keep `hand_over` for the next invocation: the process asks for one."""
         self._hand_over = hand_over
 
@@ -96,7 +96,7 @@ class ExecutionEnvironment:
             # The process ended after the pool had chosen it.
             self._finish(self._exit_failure())
         else:
-            hand_over(Response(200, self._headers(invocation), invocation.payload))
+            hand_over(WireResponse(200, self._headers(invocation), invocation.payload))
 
     def answer(self, request_id: str, payload: bytes, function_error: str | None) -> bool:
         """Take the process's answer. Returns False if it is not for the running invocation."""

@@ -11,7 +11,8 @@ from urllib.parse import unquote
 
 import orjson
 
-from local.http.server import Connection, HttpServer, Request, Response, header_lines
+from local.http.messages import WireRequest, WireResponse, header_lines
+from local.http.server import Connection, HttpServer
 from local.lambda_host.environment import ExecutionEnvironment
 from local.lambda_host.model import PAYLOAD_BYTES_MAX, InvalidRequestError, InvocationResult, InvokeError, failure
 from local.lambda_host.pool import FunctionPool
@@ -25,7 +26,7 @@ _BODY_BYTES_MAX = PAYLOAD_BYTES_MAX + 1024 * 1024
 # awslambdaric sends up to a mebibyte about an error for X-Ray in a header.
 _HEAD_BYTES_MAX = 1024 * 1024 + 10_240
 _JSON_HEADER = header_lines([("content-type", "application/json")])
-_ACCEPTED = Response(202, _JSON_HEADER, orjson.dumps({"status": "OK"}))
+_ACCEPTED = WireResponse(202, _JSON_HEADER, orjson.dumps({"status": "OK"}))
 
 
 class FunctionHost(Protocol):
@@ -62,7 +63,7 @@ class LambdaServer:
         for task in self._invocations:
             task.cancel()
 
-    def _handle(self, request: Request, connection: Connection) -> None:
+    def _handle(self, request: WireRequest, connection: Connection) -> None:
         # The raw path: a function's ARN arrives with encoded colons.
         path = request.target.partition("?")[0]
         if match := _RUNTIME_PATH.fullmatch(path):
@@ -80,7 +81,12 @@ class LambdaServer:
             connection.answer(_json(404, {"Message": f"There is nothing at {request.method} {path}."}))
 
     def _runtime(
-        self, request: Request, connection: Connection, pool: FunctionPool, environment: ExecutionEnvironment, rest: str
+        self,
+        request: WireRequest,
+        connection: Connection,
+        pool: FunctionPool,
+        environment: ExecutionEnvironment,
+        rest: str,
     ) -> None:
         if rest == "invocation/next":
             environment.wait_for_invocation(connection.answer)
@@ -96,7 +102,7 @@ class LambdaServer:
         _, request_id, kind = (*rest.split("/"), "", "")[:3]
         connection.answer(_take_answer(environment, request_id, kind, payload))
 
-    async def _invoke(self, request: Request, connection: Connection, name: str) -> None:
+    async def _invoke(self, request: WireRequest, connection: Connection, name: str) -> None:
         try:
             response = await self._invocation(request, name)
         except InvokeError as error:
@@ -106,7 +112,7 @@ class LambdaServer:
             response = _refusal(500)
         connection.answer(response)
 
-    async def _invocation(self, request: Request, name: str) -> Response:
+    async def _invocation(self, request: WireRequest, name: str) -> WireResponse:
         """Invoke as the request says. Raises InvokeError."""
         if request.body is None:
             return _json(413, {"Type": "User", "Message": "Request must be smaller than 6291456 bytes."})
@@ -119,7 +125,7 @@ class LambdaServer:
         kind = headers.get("x-amz-invocation-type", "RequestResponse")
         if kind == "Event":
             await self._host.invoke_event(name, payload)
-            return Response(202)
+            return WireResponse(202)
         if kind != "RequestResponse":
             raise InvalidRequestError(f"The invocation type {kind} is not offered here.")
         result = await self._host.invoke(
@@ -131,10 +137,10 @@ class LambdaServer:
         lines = [("X-Amz-Executed-Version", "$LATEST"), ("x-amzn-RequestId", result.request_id)]
         if result.function_error:
             lines.append(("X-Amz-Function-Error", result.function_error))
-        return Response(200, header_lines(lines) + _JSON_HEADER, result.payload)
+        return WireResponse(200, header_lines(lines) + _JSON_HEADER, result.payload)
 
 
-def _take_answer(environment: ExecutionEnvironment, request_id: str, kind: str, payload: bytes | None) -> Response:
+def _take_answer(environment: ExecutionEnvironment, request_id: str, kind: str, payload: bytes | None) -> WireResponse:
     """Pass a process's answer to its invocation. `payload` is None if it is larger than Lambda accepts."""
     if kind not in {"response", "error"}:
         return _json(404, {"errorType": "NotFound", "errorMessage": "The Runtime API has no such path."})
@@ -148,14 +154,14 @@ def _take_answer(environment: ExecutionEnvironment, request_id: str, kind: str, 
     return _ACCEPTED
 
 
-def _refused(error: InvokeError) -> Response:
+def _refused(error: InvokeError) -> WireResponse:
     body = {"Type": "User", "Message": str(error), "message": str(error)}
     return _json(error.status, body, header_lines([("x-amzn-ErrorType", error.error_type)]))
 
 
-def _refusal(status: int) -> Response:
+def _refusal(status: int) -> WireResponse:
     return _json(status, {"Type": "User" if status < 500 else "Service", "Message": "The request cannot be handled."})
 
 
-def _json(status: int, body: Mapping[str, str], headers: bytes = b"") -> Response:
-    return Response(status, headers + _JSON_HEADER, orjson.dumps(body))
+def _json(status: int, body: Mapping[str, str], headers: bytes = b"") -> WireResponse:
+    return WireResponse(status, headers + _JSON_HEADER, orjson.dumps(body))

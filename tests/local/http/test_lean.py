@@ -12,15 +12,17 @@ from local.http.server import HEAD_BYTES_MAX
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-class Told:
-    """A handler that answers with what it was asked, and remembers it."""
+class Recorder:
+    """A handler that answers with the request, and records it."""
 
     def __init__(self) -> None:
         self.paths: list[str] = []
+        self.arrived = asyncio.Event()
         self.gone = asyncio.Event()
 
     async def __call__(self, request: Request) -> Response:
         self.paths.append(request.path)
+        self.arrived.set()
         if request.path == "/slow":
             await asyncio.sleep(0.1)
         if request.path == "/never":
@@ -33,7 +35,7 @@ class Told:
 
 
 @asynccontextmanager
-async def connected(handler: Told) -> AsyncIterator[Streams]:
+async def connected(handler: Recorder) -> AsyncIterator[Streams]:
     server = LeanServer(handler)
     reader, writer = await asyncio.open_connection("127.0.0.1", await server.start("127.0.0.1", 0))
     try:
@@ -44,8 +46,8 @@ async def connected(handler: Told) -> AsyncIterator[Streams]:
 
 
 async def answers_to(*requests: bytes) -> list[bytes]:
-    """All that comes back on one connection, cut into answers."""
-    async with connected(Told()) as (reader, writer):
+    """Send the requests on one connection and return the answers."""
+    async with connected(Recorder()) as (reader, writer):
         for request in requests:
             writer.write(request)
             await asyncio.sleep(0.01)
@@ -91,7 +93,7 @@ class TestAnswers:
             (b"POST / HTTP/1.1\r\nContent-Length: 2000000\r\n\r\n" + b"x" * (BODY_BYTES_MAX + 1), b"413"),
         ],
     )
-    async def test_what_is_no_proper_request_ends_the_connection(self, request_: bytes, status: bytes) -> None:
+    async def test_a_malformed_request_ends_the_connection(self, request_: bytes, status: bytes) -> None:
         answers = await answers_to(request_)
         assert [answer.split()[1] for answer in answers] == [status]
 
@@ -101,19 +103,20 @@ class TestAnswers:
 
 
 class TestEnds:
-    async def test_a_request_is_worked_on_when_its_client_has_hung_up(self) -> None:
-        told = Told()
-        async with connected(told) as (_, writer):
+    async def test_a_request_is_handled_to_its_end_when_its_client_disconnects(self) -> None:
+        recorder = Recorder()
+        async with connected(recorder) as (_, writer):
             writer.write(b"GET /never HTTP/1.1\r\n\r\n")
-            await asyncio.sleep(0.05)
+            await asyncio.wait_for(recorder.arrived.wait(), 5)
             writer.close()
-            await asyncio.wait_for(told.gone.wait(), 5)
+            await asyncio.wait_for(recorder.gone.wait(), 5)
 
-    async def test_stopping_waits_for_nobody(self) -> None:
-        server = LeanServer(Told())
+    async def test_stopping_does_not_wait_for_requests(self) -> None:
+        recorder = Recorder()
+        server = LeanServer(recorder)
         reader, writer = await asyncio.open_connection("127.0.0.1", await server.start("127.0.0.1", 0))
         writer.write(b"GET /never HTTP/1.1\r\n\r\n")
-        await asyncio.sleep(0.05)
+        await asyncio.wait_for(recorder.arrived.wait(), 5)
         await asyncio.wait_for(server.stop(), 1)
         with pytest.raises(ConnectionError):
             if not await reader.read():

@@ -3,7 +3,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from local.http.server import HEAD_BYTES_MAX, Connection, HttpServer, Request, Response, header_lines
+from local.http.messages import WireRequest, WireResponse, header_lines
+from local.http.server import HEAD_BYTES_MAX, Connection, HttpServer
 
 BODY_BYTES_MAX = 1_000
 
@@ -14,15 +15,15 @@ class Echo:
     def __init__(self) -> None:
         self.handled: list[str] = []
 
-    def handle(self, request: Request, connection: Connection) -> None:
+    def handle(self, request: WireRequest, connection: Connection) -> None:
         self.handled.append(request.target)
         if request.target == "/raise":
             raise RuntimeError("as asked for")
         if request.body is None:
-            connection.answer(Response(413))
+            connection.answer(WireResponse(413))
             return
         lines = [f"{request.method} {request.target}", *(f"{name}={value}" for name, value in request.headers())]
-        response = Response(200, header_lines([("x-echo", "1")]), "\n".join([*lines, ""]).encode() + request.body)
+        response = WireResponse(200, header_lines([("x-echo", "1")]), "\n".join([*lines, ""]).encode() + request.body)
         if request.target.startswith("/later"):
             asyncio.get_running_loop().call_later(0.05, connection.answer, response)
         else:
@@ -36,13 +37,13 @@ def echo() -> Echo:
 
 @pytest.fixture
 async def port(echo: Echo) -> AsyncIterator[int]:
-    server = HttpServer(echo.handle, Response, BODY_BYTES_MAX)
+    server = HttpServer(echo.handle, WireResponse, BODY_BYTES_MAX)
     yield await server.start(0)
     await server.close()
 
 
 async def exchange(port: int, *pieces: bytes) -> bytes:
-    """Everything that the server sends for these pieces until it closes, which the last request has to ask for."""
+    """Return everything the server sends for these pieces until it closes, which the last request must ask for."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for piece in pieces:
         writer.write(piece)
@@ -146,7 +147,7 @@ class TestLimits:
         answer = await exchange(port, b"GET / HTTP/1.1\r\nX: ", *[b"x" * 100_000] * 5)
         assert answer.startswith(b"HTTP/1.1 431")
 
-    async def test_what_is_no_http_is_refused_after_the_requests_before_it(self, port: int) -> None:
+    async def test_what_is_not_http_is_refused_after_the_requests_before_it(self, port: int) -> None:
         answer = await exchange(port, get("/later") + b"BREW / HTTP/1.1\r\n\r\n" + get("/never"))
         assert answer.index(b"HTTP/1.1 200") < answer.index(b"HTTP/1.1 400")
         assert b"/never" not in answer
