@@ -31,13 +31,13 @@ class RequestContext:
     correlation_id: str
 
 
-def context_of(request: Request) -> RequestContext:
+def request_context(request: Request) -> RequestContext:
     """Return the context that the outermost middleware made."""
     context: RequestContext = request.scope[SCOPE_KEY]
     return context
 
 
-def correlation_id_of(headers: Iterable[tuple[bytes, bytes]], ids: Ids) -> str:
+def choose_correlation_id(headers: Iterable[tuple[bytes, bytes]], ids: Ids) -> str:
     """Return the caller's X-Correlation-Id or X-Request-Id if it is safe in logs and headers, otherwise a new UUID."""
     named = {bytes(name): value for name, value in headers if name in _INCOMING_HEADERS}
     for header in _INCOMING_HEADERS:

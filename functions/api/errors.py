@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.context import context_of
+from api.context import request_context
 from api.problems import FieldError, Problem, not_found, problem_response, unavailable
 from api.request.fields import invalid_fields
 from paybridge.core.errors import DatabaseUnavailable, InvalidInput, LockTimeout
@@ -23,7 +23,7 @@ def add_error_handlers(app: FastAPI) -> None:
         app.add_exception_handler(error_type, _answer)
 
 
-def problem_of(error: Exception) -> Problem:
+def to_problem(error: Exception) -> Problem:
     """Return the problem that answers an error. An unexpected error is a 500 that does not say what failed."""
     for error_type in type(error).__mro__:
         if error_type in _PROBLEMS:
@@ -33,7 +33,7 @@ def problem_of(error: Exception) -> Problem:
 
 
 async def _answer(request: Request, error: Exception) -> Response:
-    return problem_response(problem_of(error), context_of(request).correlation_id)
+    return problem_response(to_problem(error), request_context(request).correlation_id)
 
 
 def _same(problem: Problem) -> Problem:

@@ -8,8 +8,8 @@ from aws_lambda_powertools import Logger
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.auth import Authenticator
-from api.context import CORRELATION_HEADER, SCOPE_KEY, RequestContext, correlation_id_of
-from api.errors import problem_of
+from api.context import CORRELATION_HEADER, SCOPE_KEY, RequestContext, choose_correlation_id
+from api.errors import to_problem
 from api.problems import problem_response
 from paybridge.observability.stack import frames_of
 from paybridge.wiring.api import ApiServices
@@ -32,7 +32,7 @@ class RequestEdge:
         if scope["type"] != "http":
             return
         started_at = time.perf_counter()
-        correlation_id = correlation_id_of(scope["headers"], self._services.ids)
+        correlation_id = choose_correlation_id(scope["headers"], self._services.ids)
         scope[SCOPE_KEY] = RequestContext(self._services, self._authenticator, correlation_id)
         self._logger.set_correlation_id(correlation_id)
         status = 0
@@ -49,7 +49,7 @@ class RequestEdge:
         except Exception as error:  # noqa: BLE001 -- the edge of the function: every unexpected error becomes a 500.
             self._log_defect(error)
             if status == 0:
-                await problem_response(problem_of(error), correlation_id)(scope, receive, send_with_id)
+                await problem_response(to_problem(error), correlation_id)(scope, receive, send_with_id)
         self._log_request(scope, status, started_at)
 
     def _log_request(self, scope: Scope, status: int, started_at: float) -> None:

@@ -1,7 +1,7 @@
 """Turn the lines of a log into lines for a person: time, function, what happened, payment, outcome.
 
 A function logs a JSON object a line. One that lists payments or deliveries becomes a line for each of them, up to
-`ITEMS_MAX`. Metrics, and counts that are all zero, become no line. PostgreSQL and RabbitMQ are heard from only when
+`ITEMS_MAX`. Metrics, and counts that are all zero, become no line. PostgreSQL, RabbitMQ and MiniStack appear only when
 something is wrong.
 """
 
@@ -24,7 +24,7 @@ BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 # What a list in a record holds, in the singular.
 _NOUNS = {"payments": "payment", "deliveries": "webhook", "webhooks": "webhook", "refunds": "refund"}
-# A record has its own place in the line for the first of them; the others serve machines.
+# These members of a record have their own place in the line. The next ones serve machines.
 _OWN_PLACE = {"level", "message", "timestamp", "service", "payment_id", "outcome"}
 _FOR_MACHINES = {"location", "xray_trace_id", "correlation_id", "delivery_id", "requestId", "logger"}
 _STACKS = ("stack", "frames", "stackTrace")
@@ -32,8 +32,8 @@ _ERRORS = {"error_type", "errorType", "errorMessage", "exception", "exception_na
 _HIDDEN = _OWN_PLACE | _FOR_MACHINES | _ERRORS
 
 _ESCAPES = re.compile(r"\x1b\[[\d;]*m")
-# The bridge logs in the machine's own time, PostgreSQL and the Lambda host in UTC, RabbitMQ with its offset.
-_BRIDGE = re.compile(r"(?P<at>[\d-]{10} [\d:]{8},\d{3}) (?P<level>[A-Z]+) (?P<text>.*)")
+# The bridge and MiniStack log in local time, PostgreSQL and the Lambda host in UTC, RabbitMQ with an offset.
+_BRIDGE = re.compile(r"(?P<at>[\d-]{10} [\d:]{8}(,\d{3})?) (?P<level>[A-Z]+) (?P<text>.*)")
 _LAMBDA_HOST = re.compile(r"(?P<at>[\d-]{10}T[\d:]{8}Z) (?P<text>[\da-f-]{36} .*)")
 _POSTGRES = re.compile(r"(?P<at>[\d-]{10} [\d:]{8}\.\d{3} UTC) \[\d+\] (?P<level>[A-Z]+\d?): +(?P<text>.*)")
 _RABBITMQ = re.compile(r"(?P<at>[\d-]{10} [\d:]{8}\.\d+\+\d\d:\d\d) \[(?P<level>[a-z]+)\] <[\d.]+> +(?P<text>.*)")
@@ -41,7 +41,9 @@ _RABBITMQ = re.compile(r"(?P<at>[\d-]{10} [\d:]{8}\.\d+\+\d\d:\d\d) \[(?P<level>
 _PLATFORM = re.compile(r"(START|END|REPORT|INIT_START) (RequestId|Runtime Version): ")
 _WRONG = {"WARNING", "ERROR", "CRITICAL", "ALERT", "EMERGENCY", "FATAL", "PANIC"}
 _POSTGRES_DETAILS = {"DETAIL", "HINT"}
-_QUIET = {"postgres", "rabbitmq"}
+_QUIET = {"postgres", "rabbitmq", "ministack"}
+# `sam logs`, which copies the logs of a deployed function, puts stream and time in front.
+_OF_SAM_LOGS = re.compile(r"\S+ [\d-]{10}T[\d:.]+\S* (?P<record>\{.*\})")
 
 _RED, _GREEN, _YELLOW, _CYAN, _DIM = "31", "32", "33", "36", "2"
 _OUTCOME_COLOURS = {"succeeded": _GREEN, "delivered": _GREEN, "failed": _RED}
@@ -63,14 +65,15 @@ class RawReader:
         self._at = BEGINNING
 
     def read(self, line: str) -> list[LogLine]:
-        """The line itself. A line without a time has the time of the one before it."""
+        """Return the line itself. A line without a time gets the time of the one before it."""
+        line = _ESCAPES.sub("", line)
         record = _record(line)
         if not line.strip():
             return []
         if record is None:
-            return [LogLine(self._at, json.dumps({"service": self._part, "message": _ESCAPES.sub("", line)}))]
+            return [LogLine(self._at, json.dumps({"service": self._part, "message": line}))]
         self._at = _moment(record.get("timestamp")) or self._at
-        return [LogLine(self._at, line)]
+        return [LogLine(self._at, line[line.index("{") :])]
 
 
 class PersonsReader:
@@ -84,7 +87,7 @@ class PersonsReader:
         self._is_shown = self._part not in _QUIET
 
     def read(self, line: str) -> list[LogLine]:
-        """The lines to print for one line of the log, in their order; none where it says nothing to a person."""
+        """Return the lines to print for one line of the log, in order; none if it is of no interest to a person."""
         line = _ESCAPES.sub("", line)
         record = _record(line)
         texts = self._of_record(record) if record is not None else self._of_text(line)
@@ -142,7 +145,7 @@ class PersonsReader:
 
     def _of_match(self, match: re.Match[str]) -> list[str]:
         found = match.groupdict()
-        # What the Lambda host itself writes into a function's log is that it has ended the function.
+        # The Lambda host itself writes to a function's log only when it ends the function.
         level = found.get("level", "ERROR").upper()
         if level in _POSTGRES_DETAILS:
             return [self._continued(f"{level}: {found['text']}")] if self._is_shown else []
@@ -174,7 +177,9 @@ class PersonsReader:
 
 
 def _record(line: str) -> Mapping[str, Any] | None:
-    """The JSON object of a line, if it is one."""
+    """Return the JSON object of a line, if it is one."""
+    if match := _OF_SAM_LOGS.fullmatch(line):
+        line = match["record"]
     if not line.startswith("{"):
         return None
     try:
@@ -185,7 +190,7 @@ def _record(line: str) -> Mapping[str, Any] | None:
 
 
 def _moment(text: Any) -> datetime | None:
-    """A moment in ISO 8601; one without an offset is in the machine's own time."""
+    """Return a moment in ISO 8601. One without an offset is in the machine's own time."""
     try:
         return datetime.fromisoformat(str(text)).astimezone()
     except ValueError:
@@ -193,13 +198,13 @@ def _moment(text: Any) -> datetime | None:
 
 
 def _is_idle(record: Mapping[str, Any]) -> bool:
-    """Whether all that a record says is that nothing was there to do: its counts are all 0."""
+    """Return whether a record reports no work: it has only counts, and all are 0."""
     values = [value for name, value in record.items() if name not in _HIDDEN]
     return bool(values) and all(type(value) in {int, float} and not value for value in values)
 
 
 def _details(record: Mapping[str, Any]) -> str:
-    """What else a record says, as `name=value`, except what is empty or 0."""
+    """Return the other members of a record as `name=value`, except what is empty or 0."""
     shown = {
         name: value for name, value in record.items() if name not in _HIDDEN and value not in (None, "", [], {}, 0)
     }
@@ -213,7 +218,7 @@ def _value(value: Any) -> str:
 
 
 def _error(record: Mapping[str, Any]) -> str:
-    """Type and message of the error in a record, as our logger, Powertools and AWS's runtime write them."""
+    """Return type and message of the error in a record of our logger, Powertools or AWS's runtime."""
     kind = record.get("error_type") or record.get("errorType") or record.get("exception_name") or ""
     message = record.get("errorMessage") or ""
     if not kind and isinstance(record.get("exception"), str):
@@ -222,7 +227,7 @@ def _error(record: Mapping[str, Any]) -> str:
 
 
 def _frames(record: Mapping[str, Any]) -> list[str]:
-    """The innermost frames of an error, outermost first."""
+    """Return the innermost frames of an error, outermost first."""
     if isinstance(record.get("exception"), str):
         lines = str(record["exception"]).splitlines()
     else:

@@ -23,11 +23,11 @@ class LineReader(Protocol):
     """What makes lines to print of the lines of one log."""
 
     def read(self, line: str) -> list[LogLine]:
-        """The lines to print for one line of the log."""
+        """Return the lines to print for one line of the log."""
         ...
 
 
-# Makes the reader of a log by the name of its file.
+# Makes the reader of a log from the name of its file.
 MakeReader = Callable[[str], LineReader]
 
 
@@ -74,7 +74,7 @@ class LogFollower:
         return [line for read in whole.decode(errors="replace").splitlines() for line in reader.read(read)]
 
     def _start_of_new(self, path: Path) -> int:
-        """Where to go on; at the beginning of a file that is new or has become shorter."""
+        """Return where to continue: at the beginning of a file that is new or has become shorter."""
         offset = self._offsets.setdefault(path, 0)
         if path.stat().st_size < offset:
             offset = self._offsets[path] = 0
@@ -89,7 +89,7 @@ class LogFollower:
 
 
 def reader_for(log_format: str) -> MakeReader:
-    """The reader that `LOG_FORMAT` asks for; for a person in colour on a terminal, unless NO_COLOR is set."""
+    """Return the reader for LOG_FORMAT. A person's is in colour on a terminal, unless NO_COLOR is set."""
     if log_format == JSON_LOGS:
         return RawReader
     return partial(PersonsReader, in_colour=_is_colourful())

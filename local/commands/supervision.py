@@ -21,7 +21,7 @@ def supervising(settings: LocalSettings) -> Iterator[None]:
         raise LocalError("Paybridge is up already: stop it with `make down`.")
     make_state_dir(settings)
     stop_recorded(settings.state_dir)
-    # `running` and `down` look at the children. The supervisor's file lies beside theirs, in another folder.
+    # `running` and `down` look at the children. The supervisor's file is in another folder.
     write_pid_file(_folder(settings), SUPERVISOR, psutil.Process())
     try:
         yield

@@ -31,7 +31,7 @@ def start(settings: LocalSettings, processes: Processes) -> MotoServer:
         aws.check_given(settings)
         return MotoServer(settings.aws_url, processes)
     ensure_port_free(settings.aws_port, "the AWS fake", variable_of("aws_port"))
-    # It listens early and loads each service with the first request for it.
+    # It listens once it is loaded, and loads each service with the first request for it.
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(settings.aws_port)]
     child = processes.start("moto", command, os.environ)
     processes.wait_until_ready(child, lambda: accepts_connections(settings.aws_port), START_SECONDS_MAX)

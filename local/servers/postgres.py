@@ -67,7 +67,7 @@ def start(settings: LocalSettings, processes: Processes) -> PostgresServer:
         _initialise(processes, binaries, home, uid)
     _check_version(binaries, data)
     command = _command(binaries, data, settings.postgres_port)
-    # SIGINT ends open connections; on SIGTERM the server would wait for its clients to go.
+    # SIGINT ends open connections. On SIGTERM the server would wait for its clients to disconnect.
     child = processes.start("postgres", command, _environment(home), uid=uid, stop_signal=signal.SIGINT)
     _become_ready(processes, child, settings.postgres_port)
     return PostgresServer(url_of(settings.postgres_port), processes)

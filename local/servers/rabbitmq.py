@@ -148,7 +148,7 @@ def _configuration(settings: LocalSettings) -> str:
         "listeners.tcp.1": f"127.0.0.1:{settings.amqp_port}",
         "management.tcp.ip": "127.0.0.1",
         "management.tcp.port": settings.management_port,
-        # The write-ahead log of quorum queues is held in memory as well; 512 MB are too many for a laptop.
+        # The write-ahead log of quorum queues is also held in memory. The default of 512 MB is too much for a laptop.
         "raft.wal_max_size_bytes": 64 * 1024 * 1024,
         "log.console": "true",
         "log.console.level": "warning",
@@ -162,7 +162,7 @@ def _environment(home: Path, epmd_port: int, installation: Installation) -> dict
     return {
         "PATH": path,
         "LANG": "C.UTF-8",
-        # The Erlang cookie lies in HOME.
+        # The Erlang cookie is in HOME.
         "HOME": str(home),
         "ERL_EPMD_PORT": str(epmd_port),
         "ERL_EPMD_ADDRESS": "127.0.0.1",

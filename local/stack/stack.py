@@ -213,6 +213,10 @@ class Stack:
             return bool(self.settings.aws_endpoint)
         return port in {"amqp_port", "management_port"} and bool(self.settings.rabbitmq_url)
 
+    def _place(self, port: str, url: str) -> str:
+        """Return where a server is, for a progress line: the place in the user's URL, or the port."""
+        return f"at {urlsplit(url).netloc.rpartition('@')[2]}" if url else f"on port {getattr(self.settings, port)}"
+
     def _run_in_parallel(self, parts: list[Callable[[], None]]) -> None:
         with ThreadPoolExecutor(len(parts)) as pool:
             try:
@@ -231,21 +235,20 @@ class Stack:
             raise
 
     def _start_postgres(self) -> None:
-        with self.progress.step(f"PostgreSQL on port {self.settings.postgres_port}"):
+        with self.progress.step(f"PostgreSQL {self._place('postgres_port', self.settings.postgres_url)}"):
             self.database = postgres.start(self.settings, self.processes)
         with self.progress.step("schema migrated, merchants registered"):
             seed.migrate_and_register(self.database.url)
         self._is_migrated.set()
 
     def _start_rabbitmq(self) -> None:
-        ports = f"{self.settings.amqp_port}, management {self.settings.management_port}"
-        with self.progress.step(f"RabbitMQ on port {ports}"):
+        with self.progress.step(f"RabbitMQ {self._place('amqp_port', self.settings.rabbitmq_url)}"):
             self.broker = rabbitmq.start(self.settings, self.processes, self.progress)
         with self.progress.step("broker topology declared"):
             self.declare_topology()
 
     def _start_moto(self) -> None:
-        with self.progress.step(f"AWS fake on port {self.settings.aws_port}"):
+        with self.progress.step(f"AWS fake {self._place('aws_port', self.settings.aws_endpoint)}"):
             moto.start(self.settings, self.processes)
             with aws.errors_as_a_sentence(self.settings):
                 self._write_aws()

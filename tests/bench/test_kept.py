@@ -16,6 +16,7 @@ from paybridge.database.database import Database, Statement
 from paybridge.payments.domain.payment import Status
 from paybridge.payments.domain.query import PaymentFilters
 from paybridge.payments.store import queries as payment_queries
+from paybridge.payments.store.listing import list_newest_first
 from paybridge.payments.sweep import sweep_stalled
 from paybridge.payments.timeline import payment_timeline
 
@@ -51,7 +52,7 @@ class TestFill:
         assert (statuses.count(Status.SUCCEEDED), statuses.count(Status.FAILED)) == (57, 3)
 
     def test_the_newest_number_is_listed_first(self, database: Database, merchant_id: uuid.UUID, filled: Kept) -> None:
-        page = payment_queries.list_newest_first(database, merchant_id, PaymentFilters(), before=None, limit=2)
+        page = list_newest_first(database, merchant_id, PaymentFilters(), before=None, limit=2)
         assert [payment.id for payment in page] == [filled.payment_id(COUNT), filled.payment_id(COUNT - 1)]
 
     def test_a_payment_has_gone_the_whole_way(self, database: Database, merchant_id: uuid.UUID, filled: Kept) -> None:

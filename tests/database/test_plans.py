@@ -5,10 +5,11 @@ month's ids stays within its month, that nothing is sorted that an index holds i
 fetched than are asked for. A new statement needs a rule here.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,8 +19,10 @@ import pytest
 from local.testkit.servers import Postgres, address_of
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
+from paybridge.payments.domain.query import PaymentFilters
+from paybridge.payments.store import listing
 from paybridge.payments.store.row import COLUMN_TYPES
-from tests.support.plans import Plan, Planner, statements
+from tests.support.plans import Plan, Planner, builders, statements
 from tests.support.seeded_rows import CREATED, DELIVERY, MERCHANT, PAYMENT, SUCCEEDED, SeededRows
 
 pytestmark = pytest.mark.integration
@@ -42,7 +45,7 @@ class Rule:
 
     `sorts` is how many sorts there are, each of the few rows that the statement is about; `every_month` the tables that
     are looked through month by month, because the statement knows nothing of the ids; `rows_max` bounds the rows
-    fetched from a table.
+    fetched from a table. `statement` is one that a function builds; the others are found by their names.
     """
 
     parameters: dict[str, Any] = field(default_factory=dict)
@@ -50,6 +53,11 @@ class Rule:
     sorts: int = 0
     every_month: frozenset[str] = frozenset()
     rows_max: dict[str, int] = field(default_factory=dict)
+    statement: Statement | None = None
+
+    def of(self, use: str) -> Statement:
+        """The statement of a use: one that is built, or one that a module keeps by its name."""
+        return self.statement or statements()[use.partition(" ")[0]]
 
 
 def array(ids: list[str]) -> str:
@@ -152,33 +160,11 @@ def accounts() -> dict[str, Rule]:
 
 def reading(rows: SeededRows) -> dict[str, Rule]:
     middle, *_ = rows.ids(PAYMENT)
-    names = ("before", "status", "currency", "customer", "created_from", "created_to")
-    page = {**dict.fromkeys(names), "merchant_id": MERCHANT, "limit": LIMIT}
-    by_merchant = {"every_month": frozenset({"payments"}), "rows_max": {"payments": LIMIT + PARTITIONS}}
     one = {"id": middle, "merchant_id": MERCHANT}
     by_payment = frozenset({"outbox", "webhook_deliveries"})
 
-    def listing(reads: str = "payments_by_merchant", **wanted: Any) -> Rule:
-        return Rule({**page, **wanted}, (reads,), **by_merchant)
-
     return {
         "payments.store.queries._GET": Rule(one, (OF_MERCHANT,), rows_max={"payments": 1}),
-        "payments.store.queries._LIST": listing(),
-        "payments.store.queries._LIST of the next page": listing(before=middle),
-        "payments.store.queries._LIST of a currency": listing(currency="RUB"),
-        "payments.store.queries._LIST of a status": Rule(
-            {**page, "status": "succeeded"},
-            ("payments_by_merchant",),
-            every_month=frozenset({"payments"}),
-            rows_max={"payments": 2 * LIMIT},
-        ),
-        "payments.store.queries._LIST since": listing(created_from=NOW - timedelta(days=2)),
-        "payments.store.queries._LIST until": listing(created_to=NOW - timedelta(days=20)),
-        "payments.store.queries._LIST_OF_CUSTOMER": listing("payments_by_customer", customer="customer 0"),
-        # All that is unsettled, whoever's it is, and seldom more than a minute's payments.
-        "payments.store.queries._LIST_UNSETTLED": Rule(
-            {**page, "status": "pending"}, ("payments_unsettled",), every_month=frozenset({"payments"})
-        ),
         "payments.store.queries._TIMELINE": Rule(
             one,
             (
@@ -195,7 +181,49 @@ def reading(rows: SeededRows) -> dict[str, Rule]:
         "payments.store.diagnosis._WAITING": Rule(
             {"id": middle}, ("outbox_by_payment",), sorts=1, every_month=by_payment, rows_max={"outbox": 5}
         ),
+        **{
+            f"payments.store.listing.page of {', '.join(map(str, wanted.values()))}": page(wanted)
+            for wanted in wanted_pages(middle)
+        },
     }
+
+
+def wanted_pages(middle: str) -> Iterator[dict[str, Any]]:
+    """The values of every set of filters that a page can have, with a settled and with an unsettled status."""
+    values = {
+        "before": middle,
+        "status": "succeeded",
+        "currency": "RUB",
+        "customer": "customer 0",
+        "created_from": NOW - timedelta(days=40),
+        "created_to": NOW - timedelta(days=20),
+    }
+    assert set(values) == {field.name for field in fields(PaymentFilters)} | {"before"}
+    for names in itertools.chain.from_iterable(itertools.combinations(values, size) for size in range(len(values) + 1)):
+        wanted = {name: values[name] for name in names}
+        yield wanted
+        if "status" in wanted:
+            yield {**wanted, "status": "pending"}
+
+
+def page(wanted: dict[str, Any]) -> Rule:
+    """The rule of a page with these filters: its index, and no more rows than it shows, or passes on the way."""
+    is_unsettled = wanted.get("status") == "pending"
+    index, rows_max = "payments_by_merchant", {"payments": LIMIT + PARTITIONS}
+    if "customer" in wanted:
+        index = "payments_by_customer"
+    elif is_unsettled:
+        # The unsettled payments of all merchants: seldom more than a minute's.
+        index, rows_max = "payments_unsettled", {}
+    elif "status" in wanted:
+        rows_max = {"payments": 2 * LIMIT}
+    return Rule(
+        {**wanted, "merchant_id": MERCHANT, "limit": LIMIT},
+        (index,),
+        every_month=frozenset({"payments"}),
+        rows_max=rows_max,
+        statement=listing.page(frozenset(wanted), is_unsettled=is_unsettled),
+    )
 
 
 def charging(rows: SeededRows) -> dict[str, Rule]:
@@ -399,7 +427,7 @@ def small() -> dict[str, Rule]:
         "payments.store.waits._TAKE": Rule(
             {"waits_max": 20, "seconds": 5}, ("api_waits_pkey",) * 2, rows_max={"api_waits": 2}
         ),
-        "payments.store.waits._GIVE_BACK": Rule({"slot": 1, "ends_at": NOW}, ("api_waits_pkey",)),
+        "payments.store.waits._RELEASE": Rule({"slot": 1, "ends_at": NOW}, ("api_waits_pkey",)),
         "database.health._SCHEMA_REVISION": Rule({}, ("alembic_version_pkc",)),
         "database.health._PING": Rule(),
         "outbox.wake_up._LOCK": Rule(),
@@ -434,7 +462,7 @@ def growing(rule: Rule, plan: Plan) -> list[str]:
     return found
 
 
-NAMES = sorted(statements())
+NAMES = sorted({*statements(), *builders()})
 
 
 def test_every_statement_has_a_rule(rows: SeededRows) -> None:
@@ -443,9 +471,8 @@ def test_every_statement_has_a_rule(rows: SeededRows) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_plan_has_its_shape(name: str, rows: SeededRows, planner: Planner) -> None:
-    statement = statements()[name]
     of_name = {use: rule for use, rule in rules(rows).items() if use.partition(" ")[0] == name}
-    found = {use: complaints(rule, planner.plan(statement, rule.parameters)) for use, rule in of_name.items()}
+    found = {use: complaints(rule, planner.plan(rule.of(use), rule.parameters)) for use, rule in of_name.items()}
     assert found == {use: [] for use in of_name}
 
 
@@ -455,14 +482,11 @@ def test_a_plan_made_before_the_first_rows_fetches_no_more_of_them(postgres_serv
     with closing(Database(address_of(url))) as database:
         connection = connection_of(database)
         planner, rows = Planner(connection), SeededRows(connection)
-        kept = {
-            name: (rule, planner.planned_later(statements()[name.partition(" ")[0]], rule.parameters))
-            for name, rule in rules(rows).items()
-        }
+        kept = {use: (rule, planner.planned_later(rule.of(use), rule.parameters)) for use, rule in rules(rows).items()}
         rows.write()
-        found = {name: growing(rule, plan()) for name, (rule, plan) in kept.items()}
+        found = {use: growing(rule, plan()) for use, (rule, plan) in kept.items()}
     postgres_server.drop_database(url)
-    assert found == {name: [] for name in kept}
+    assert found == {use: [] for use in kept}
 
 
 class TestTheRulesThemselves:

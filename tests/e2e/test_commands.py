@@ -1,4 +1,4 @@
-"""`make local` as a newcomer meets it, beside a stack that runs already: timeline, Ctrl-C, a taken port."""
+"""`make local` as a newcomer meets it, beside a running stack: timeline, logs, Ctrl-C, a taken port."""
 
 import json
 import os

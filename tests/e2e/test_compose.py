@@ -1,4 +1,4 @@
-"""`make local COMPOSE=1` where Docker is up: the servers of compose.yaml, and everything else as ever."""
+"""`make local COMPOSE=1` where Docker is up: the servers of compose.yaml, and everything else as usual."""
 
 import signal
 from collections.abc import Iterator

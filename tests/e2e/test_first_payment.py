@@ -52,7 +52,7 @@ STAGES = [
 
 
 def send_example(api_port: int) -> tuple[int, dict[str, str], dict[str, Any]]:
-    """Status, headers in lower case and body of the answer to the example, of which only the port is changed."""
+    """Send the example with another port and return status, headers in lower case and body of the answer."""
     if shutil.which("curl") is None:
         headers = {"X-API-Key": DEMO_API_KEY, "Idempotency-Key": "5dce5a3e-4e6b-4c8b-9f40-9f38f9a4d111"}
         headers["Content-Type"] = "application/json"
@@ -170,9 +170,9 @@ def test_the_functions_have_a_user_of_the_broker_with_no_more_rights_than_on_aws
     def names() -> set[str]:
         url = f"{stack.urls.management}/api/connections"
         found = httpx.get(url, trust_env=False, timeout=20).raise_for_status().json()
-        return {one["user"] for one in found if one.get("user")}
+        return {connection["user"] for connection in found if connection.get("user")}
 
-    # Relay and mappings are connected all the time; management tells of it some seconds later.
+    # Relay and mappings are always connected. Management shows it some seconds later.
     assert live.eventually(names, "connections to the broker") == {USERNAME}
 
 

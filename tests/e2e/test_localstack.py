@@ -1,4 +1,4 @@
-"""`make localstack` with MiniStack: the very template deployed, a payment through its API, and nothing left behind."""
+"""`make localstack` with MiniStack: the template deployed, a payment through its API, and nothing left behind."""
 
 import json
 import signal

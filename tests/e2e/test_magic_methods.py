@@ -1,4 +1,4 @@
-"""Every magic payment method, through the API to its documented outcome; the gateway's own log counts the charges."""
+"""Every magic payment method, through the API to its documented outcome. The gateway's log counts the charges."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ SETTLED_SECONDS_MAX = 60
 
 @pytest.fixture(scope="module")
 def payments(stack: Stack, demo: Merchant) -> dict[str, str]:
-    """The id of a payment by each method, all under way at the same time."""
+    """The id of a payment by each method, all processed at the same time."""
     return {
         method: demo.pay(payment_method=method, webhook_url=f"{stack.urls.sink}/ok/{method}") for method in OUTCOMES
     }

@@ -1,4 +1,4 @@
-"""Messages that come again, and messages that nobody can act on, put into the queues by hand."""
+"""Redelivered messages and poison messages, put into the queues by hand."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ async def put_copies(stack: Stack, queue: str, message: aio_pika.abc.AbstractInc
 
 
 async def until_drained(stack: Stack, demo: Merchant, queue: str) -> None:
-    """Return when the function has worked what was in `queue`: a payment that was sent after it has arrived."""
+    """Wait until the function has worked off `queue`: a payment that was sent later has arrived."""
     payment_id = demo.pay(webhook_url=f"{stack.urls.sink}/ok/after-{queue}")
     await live.eventually_async(lambda: live.received(stack.urls.sink, payment_id), f"a payment after {queue}")
 
@@ -41,7 +41,7 @@ async def test_duplicates_change_nothing(stack: Stack, demo: Merchant) -> None:
     async with live.tapped(stack.urls.amqp) as messages:
         payment_id = demo.pay(webhook_url=f"{stack.urls.sink}/ok/duplicates")
         await live.eventually_async(lambda: live.received(stack.urls.sink, payment_id), "the webhook")
-    created, succeeded = [one for one in messages if json.loads(one.body)["subject"] == payment_id]
+    created, succeeded = [message for message in messages if json.loads(message.body)["subject"] == payment_id]
     timeline = demo.timeline(payment_id)
     before = demo.get(payment_id)
 
@@ -60,7 +60,7 @@ async def test_duplicates_that_come_before_the_outcome_charge_once(stack: Stack,
         payment_id = demo.pay(payment_method="tok_slow", webhook_url=f"{stack.urls.sink}/ok/early-duplicates")
 
         def created() -> list[aio_pika.abc.AbstractIncomingMessage]:
-            return [one for one in messages if json.loads(one.body)["subject"] == payment_id]
+            return [message for message in messages if json.loads(message.body)["subject"] == payment_id]
 
         await live.eventually_async(created, "payment.created on its way")
         await put_copies(stack, "payments.new", created()[0])
@@ -68,14 +68,14 @@ async def test_duplicates_that_come_before_the_outcome_charge_once(stack: Stack,
         assert payment["status"] == "succeeded"
         await live.eventually_async(lambda: live.received(stack.urls.sink, payment_id), "the webhook")
         await until_drained(stack, demo, "payments.new")
-        outcomes = [one for one in created() if one.type != "payment.created"]
+        outcomes = [message for message in created() if message.type != "payment.created"]
     assert len(outcomes) == 1
     assert len(live.charges(stack.urls.gateway, payment_id)) == 1
     assert len(live.received(stack.urls.sink, payment_id)) == 1
 
 
 def envelope(**changes: Any) -> bytes:
-    """A message like ours, about a payment that nobody has made, with changes."""
+    """Return a message like ours with changes, about a payment that does not exist."""
     values = {
         "specversion": "1.0",
         "id": str(uuid.uuid4()),
@@ -103,20 +103,22 @@ POISON = {
 
 
 @pytest.mark.parametrize("queue", ["payments.new", "webhooks", "webhooks.retry"])
-async def test_poison_is_buried_with_its_reason_while_payments_go_on(stack: Stack, demo: Merchant, queue: str) -> None:
+async def test_poison_is_dead_lettered_with_its_reason_while_payments_go_on(
+    stack: Stack, demo: Merchant, queue: str
+) -> None:
     wanted = {f"{queue}-{name}": body for name, body in POISON.items()}
     for message_id, body in wanted.items():
         await put(stack.urls.amqp, queue, body, message_id=message_id)
     await until_drained(stack, demo, queue)
 
-    buried: list[Got] = []
+    dead_lettered: list[Got] = []
     async with asyncio.timeout(30):
-        while len(buried) < len(wanted):
-            buried += await take_all(stack.urls.amqp, "payments.dead")
+        while len(dead_lettered) < len(wanted):
+            dead_lettered += await take_all(stack.urls.amqp, "payments.dead")
             await asyncio.sleep(live.POLL_SECONDS)
-    assert {one.message_id: one.body for one in buried} == wanted
-    assert all(text(one.headers["x-paybridge-reason"]) for one in buried)
-    assert {text(one.headers["x-paybridge-queue"]) for one in buried} == {queue}
+    assert {message.message_id: message.body for message in dead_lettered} == wanted
+    assert all(text(message.headers["x-paybridge-reason"]) for message in dead_lettered)
+    assert {text(message.headers["x-paybridge-queue"]) for message in dead_lettered} == {queue}
 
 
 def text(header: Any) -> str:

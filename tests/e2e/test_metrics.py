@@ -12,8 +12,8 @@ from tests.support.metrics import of, read_line
 pytestmark = pytest.mark.e2e
 
 
-def told_by_jobs(stack: Stack) -> set[tuple[str, frozenset[tuple[str, str]]]]:
-    """Names and dimensions of what the jobs have told so far."""
+def emitted_by_jobs(stack: Stack) -> set[tuple[str, frozenset[tuple[str, str]]]]:
+    """Return names and dimensions of the metrics that the jobs have emitted."""
     lines = stack.processes.log_of("JobsFunction").read_text(encoding="utf-8").splitlines()
     metrics = [json.loads(line) for line in lines if '"_aws"' in line]
     return {(name, dimensions) for line in metrics for name, dimensions, _ in read_line(line)}
@@ -22,4 +22,6 @@ def told_by_jobs(stack: Stack) -> set[tuple[str, frozenset[tuple[str, str]]]]:
 def test_the_jobs_tell_of_the_outbox_and_of_every_queue(stack: Stack) -> None:
     expected = {(name, of("local")) for name in ("OutboxAge", "OutboxDue", "StuckPayments")}
     expected |= {("QueueDepth", of("local", Queue=queue)) for queue in all_queues(shards=1)}
-    eventually(lambda: told_by_jobs(stack) == expected, "the jobs, which run as soon as the stack does, tell figures")
+    eventually(
+        lambda: emitted_by_jobs(stack) == expected, "the metrics of the jobs, which run as soon as the stack does"
+    )

@@ -1,4 +1,4 @@
-"""`make sam-local`: with Docker as it is meant, and without it with our own Lambda host in the place of Docker's.
+"""`make sam-local`: with Docker, and without it with our Lambda host in place of Docker.
 
 It speaks the same Invoke API, and calls the servers of the stack by another address than theirs, as containers do.
 """
@@ -69,9 +69,9 @@ def test_a_payment_goes_through_the_address_that_containers_call(
             payment_id = one.pay(webhook_url=f"{stack.settings.seen_by_functions(stack.urls.sink)}/ok")
             assert live.webhook(stack.urls.sink, payment_id)["verified"]
             assert len(live.charges(stack.urls.gateway, payment_id)) == 1
-        # As `make demo` does from another terminal, whose settings know nothing of containers.
+        # As `make demo` does from another terminal, whose settings do not mention containers.
         demo.run(settings)
-        # Everything that the functions are told to call lies behind the other address.
+        # Everything that the functions call is behind the other address.
         for name in ("database/host", "broker/url", "gateway/url"):
             assert CONTAINER_HOST in seed.parameter(stack.settings, f"/paybridge/dev/{name}")
         assert endpoints == [f"http://{CONTAINER_HOST}:{stack.settings.aws_port}"]

@@ -34,10 +34,10 @@ def sharded(request: pytest.FixtureRequest, tmp_path: Path, shared_broker: Broke
 
 
 def consumers(stack: Stack) -> dict[str, int]:
-    """How many consumers each queue of new payments has."""
+    """Return how many consumers each queue of new payments has."""
     url = f"{stack.urls.management}/api/queues/{quote(stack._vhost, safe='')}"
     found = httpx.get(url, trust_env=False, timeout=20).raise_for_status().json()
-    return {one["name"]: one.get("consumers", 0) for one in found if one["name"].startswith("payments.new")}
+    return {queue["name"]: queue.get("consumers", 0) for queue in found if queue["name"].startswith("payments.new")}
 
 
 def test_payments_go_by_every_shard_and_are_told_of(sharded: Stack) -> None:

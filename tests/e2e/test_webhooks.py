@@ -1,4 +1,4 @@
-"""Receivers that refuse, ask for patience, hang or are dead, and what that costs the others."""
+"""Receivers that refuse, ask to wait, hang or are down, and what that costs the others."""
 
 import itertools
 import time
@@ -32,7 +32,7 @@ def sink() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def payments(demo: Merchant, sink: str) -> dict[str, str]:
-    """The id of a payment for each way of refusing, all under way at the same time."""
+    """The id of a payment for each kind of refusal, all processed at the same time."""
     paths = {
         "refused": "/status/500",
         "redirected": "/redirect?to=/ok/elsewhere",
@@ -44,14 +44,14 @@ def payments(demo: Merchant, sink: str) -> dict[str, str]:
 
 
 def entry(demo: Merchant, payment_id: str, kind: str, **details: Any) -> dict[str, Any]:
-    """The entry of this type, with these details, once the timeline has one."""
+    """Wait for an entry of this type with these details in the timeline, and return it."""
 
     def look() -> dict[str, Any] | None:
         return next(
             (
-                one
-                for one in demo.timeline(payment_id)
-                if one["type"] == kind and details.items() <= one["details"].items()
+                found
+                for found in demo.timeline(payment_id)
+                if found["type"] == kind and details.items() <= found["details"].items()
             ),
             None,
         )
@@ -60,7 +60,7 @@ def entry(demo: Merchant, payment_id: str, kind: str, **details: Any) -> dict[st
 
 
 def gaps_seconds(requests: list[dict[str, Any]]) -> list[float]:
-    moments = [datetime.fromisoformat(one["received_at"]) for one in requests]
+    moments = [datetime.fromisoformat(request["received_at"]) for request in requests]
     return [(after - before).total_seconds() for before, after in itertools.pairwise(moments)]
 
 
@@ -75,11 +75,11 @@ def test_tries_again_by_the_schedule_and_then_gives_up(
     assert len(gaps) == len(SCHEDULE_SECONDS)
     for gap, scheduled in zip(gaps, SCHEDULE_SECONDS, strict=True):
         assert scheduled - 0.05 <= gap <= scheduled + LATE_SECONDS_MAX
-    assert all(one["verified"] for one in requests)
-    assert len({one["headers"]["webhook-id"] for one in requests}) == 1
-    assert len({one["headers"]["webhook-timestamp"] for one in requests}) > 1
-    assert [one["body"] for one in requests] == [requests[0]["body"]] * 4
-    assert {one["path"] for one in requests} <= {"/status/500", "/redirect"}
+    assert all(request["verified"] for request in requests)
+    assert len({request["headers"]["webhook-id"] for request in requests}) == 1
+    assert len({request["headers"]["webhook-timestamp"] for request in requests}) > 1
+    assert [request["body"] for request in requests] == [requests[0]["body"]] * 4
+    assert {request["path"] for request in requests} <= {"/status/500", "/redirect"}
     assert demo.get(payment_id)["status"] == "succeeded"
 
 

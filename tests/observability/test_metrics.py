@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from paybridge.observability.logging import logger
-from paybridge.observability.metrics import Metric, tell
+from paybridge.observability.metrics import Metric, emit
 from tests.support.metrics import of, read_line
 
 
 def told(service: str, values: dict[Metric, float], **dimensions: str) -> dict[str, Any]:
     """The line that is written."""
     stream = io.StringIO()
-    tell(logger(service, stream), "test", values, **dimensions)
+    emit(logger(service, stream), "test", values, **dimensions)
     [line] = stream.getvalue().splitlines()
     found: dict[str, Any] = json.loads(line)
     return found

@@ -52,12 +52,26 @@ def statements() -> dict[str, Statement]:
     read PostgreSQL's catalogue, which no payment makes larger.
     """
     found: dict[Statement, str] = {}
+    for module, names in _modules():
+        found.update({statement: f"{module}.{path}" for path, statement in _statements_in(names)})
+    return {name: one for one, name in found.items() if not one.sql.startswith(("LISTEN", "UNLISTEN"))}
+
+
+def builders() -> frozenset[str]:
+    """Every cached function of the layer that builds statements, as `module.name`."""
+    return frozenset(
+        f"{module}.{name}"
+        for module, names in _modules()
+        for name, value in names.items()
+        if getattr(getattr(value, "__wrapped__", None), "__annotations__", {}).get("return") == Statement.__name__
+    )
+
+
+def _modules() -> Iterator[tuple[str, dict[str, Any]]]:
+    """The modules whose statements have a plan, by their names below the layer, with what they define."""
     for module in pkgutil.walk_packages(paybridge.__path__, f"{paybridge.__name__}."):
         if ".migrations" not in module.name and module.name != "paybridge.secrets.store":
-            names = vars(importlib.import_module(module.name))
-            short = module.name.removeprefix(f"{paybridge.__name__}.")
-            found.update({one: f"{short}.{path}" for path, one in _statements_in(names)})
-    return {name: one for one, name in found.items() if not one.sql.startswith(("LISTEN", "UNLISTEN"))}
+            yield module.name.removeprefix(f"{paybridge.__name__}."), vars(importlib.import_module(module.name))
 
 
 def _statements_in(values: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Statement]]:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from api.context import correlation_id_of
+from api.context import choose_correlation_id
 from paybridge.core.ids import Uuid7Ids
 
 
-class TestCorrelationIdOf:
+class TestChooseCorrelationId:
     @pytest.mark.parametrize("name", [b"x-correlation-id", b"x-request-id"])
     def test_a_safe_id_of_the_caller_is_kept(self, name: bytes) -> None:
-        assert correlation_id_of([(name, b"order-42.a:b")], Uuid7Ids()) == "order-42.a:b"
+        assert choose_correlation_id([(name, b"order-42.a:b")], Uuid7Ids()) == "order-42.a:b"
 
     def test_the_correlation_id_wins_over_the_request_id(self) -> None:
-        assert correlation_id_of([(b"x-request-id", b"r"), (b"x-correlation-id", b"c")], Uuid7Ids()) == "c"
+        assert choose_correlation_id([(b"x-request-id", b"r"), (b"x-correlation-id", b"c")], Uuid7Ids()) == "c"
 
     @pytest.mark.parametrize("value", [b"", b"a b", b"a\nb", b"x" * 129, "ключ".encode(), b"4111111111111111", b"<x>"])
     def test_anything_else_is_replaced(self, value: bytes) -> None:
-        made = correlation_id_of([(b"x-correlation-id", value)], Uuid7Ids())
+        made = choose_correlation_id([(b"x-correlation-id", value)], Uuid7Ids())
         assert made.encode() != value
         assert len(made) == 36

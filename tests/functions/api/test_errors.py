@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from starlette.exceptions import HTTPException
 
-from api.errors import problem_of
+from api.errors import to_problem
 from api.problems import Problem
 from paybridge.core.errors import (
     BrokerUnavailable,
@@ -16,7 +16,7 @@ from paybridge.core.errors import (
 )
 
 
-class TestProblemOf:
+class TestToProblem:
     @pytest.mark.parametrize(
         ("error", "status", "code"),
         [
@@ -33,19 +33,19 @@ class TestProblemOf:
         ],
     )
     def test_maps_an_error_to_its_problem(self, error: Exception, status: int, code: str) -> None:
-        problem = problem_of(error)
+        problem = to_problem(error)
         assert (problem.status, problem.code) == (status, code)
         assert "secret" not in problem.detail
 
     def test_names_the_field_of_an_invalid_input(self) -> None:
-        [field_error] = problem_of(InvalidInput("amount_places", "Two places.", "amount")).errors
+        [field_error] = to_problem(InvalidInput("amount_places", "Two places.", "amount")).errors
         assert (field_error.field, field_error.code, field_error.detail) == ("amount", "amount_places", "Two places.")
 
     def test_an_input_without_a_field_has_no_field_errors(self) -> None:
-        assert list(problem_of(InvalidInput("cursor_invalid", "Start again.")).errors) == []
+        assert list(to_problem(InvalidInput("cursor_invalid", "Start again.")).errors) == []
 
     def test_unavailable_says_when_to_retry(self) -> None:
-        assert problem_of(DatabaseUnavailable()).headers == {"Retry-After": "1"}
+        assert to_problem(DatabaseUnavailable()).headers == {"Retry-After": "1"}
 
     def test_method_not_allowed_keeps_the_allow_header(self) -> None:
-        assert problem_of(HTTPException(405, headers={"Allow": "GET"})).headers == {"Allow": "GET"}
+        assert to_problem(HTTPException(405, headers={"Allow": "GET"})).headers == {"Allow": "GET"}

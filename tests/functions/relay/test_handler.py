@@ -63,16 +63,16 @@ class TestHandler:
         (lag,) = told["RelayLag", of("test")]
         assert 90 <= lag < 100
 
-    def test_without_anything_to_publish_it_was_not_late(
+    def test_without_anything_to_publish_there_is_no_lag(
         self, database: Database, caplog: pytest.LogCaptureFixture
     ) -> None:
         call(0.1)
         assert metrics_of(caplog.records) == {("Published", of("test")): [0.0]}
 
-    def test_a_long_drain_tells_meanwhile(
+    def test_a_long_drain_emits_meanwhile(
         self, database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr(handling, "TELL_EVERY_SECONDS", 0.2)
+        monkeypatch.setattr(handling, "EMIT_EVERY_SECONDS", 0.2)
         new_payment(database, new_merchant(database))
         call(1.1)
         published = metrics_of(caplog.records)["Published", of("test")]

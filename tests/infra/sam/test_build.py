@@ -1,4 +1,4 @@
-"""`sam validate` and `sam build` accept the template, and what they build can run."""
+"""`sam validate` and `sam build` accept the template, and the built functions run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ARCHITECTURE = "arm64"
 
 
 def run_sam(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
-    """Runs sam as on a machine that knows no AWS account; its own files go to the home."""
+    """Run sam as on a machine without an AWS account. Its own files go to `home`."""
     assert SAM.is_file(), "SAM is not installed: `make test` installs it before it runs the tests"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     environment |= {
@@ -123,7 +123,7 @@ def test_whatever_invokes_a_function_invokes_its_alias(build: Path) -> None:
 
 
 def test_a_new_release_publishes_a_new_version_of_everything_that_takes_traffic(build: Path) -> None:
-    # Also where nothing but the value of a parameter has changed, which SAM does not notice by itself.
+    # Also if only the value of a parameter has changed, which SAM alone does not notice.
     old, new = (expanded(build, Release=digit * 64) for digit in "ab")
     published = [set(of_type(resources, "AWS::Lambda::Version")) for resources in (old, new)]
     assert len(published[0]) == len(published[1]) == len(of_type(new, "AWS::Lambda::Alias"))

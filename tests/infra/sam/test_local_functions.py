@@ -1,4 +1,4 @@
-"""What `sam local` makes of the template, told by its own library without Docker."""
+"""How `sam local` reads the template, by its own library without Docker."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def let_in(backlog: Backlog, callers: int) -> int:
 
 
 def serve(backlog: Backlog, clock: Clock, rate: int, seconds: int) -> None:
-    """Answers so many requests a second, each as soon as it has come."""
+    """Answer this many requests a second, each as soon as it comes."""
     for _ in range(rate * seconds):
         clock.seconds += 1 / rate
         assert backlog.enter()
@@ -63,11 +63,11 @@ class TestComeAgain:
 
     def test_many_are_told_to_come_as_fast_as_they_can_be_served(self, backlog: Backlog, clock: Clock) -> None:
         serve(backlog, clock, rate=100, seconds=60)
-        told = Counter(backlog.retry_after_seconds() for _ in range(400))
-        assert 4 <= max(told) <= 5
-        assert max(told.values()) <= 110
+        waits = Counter(backlog.retry_after_seconds() for _ in range(400))
+        assert 4 <= max(waits) <= 5
+        assert max(waits.values()) <= 110
 
     def test_more_than_can_be_told_a_time_begin_anew(self, backlog: Backlog) -> None:
-        told = Counter(backlog.retry_after_seconds() for _ in range(10_000))
-        assert set(told) == set(range(1, 31))
-        assert max(told.values()) < 400
+        waits = Counter(backlog.retry_after_seconds() for _ in range(10_000))
+        assert set(waits) == set(range(1, 31))
+        assert max(waits.values()) < 400

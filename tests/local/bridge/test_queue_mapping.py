@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.broker]
 
 @pytest.fixture
 async def batches(broker: Broker, tmp_path: Path) -> AsyncIterator[tuple[Vhost, Path]]:
-    """A running mapping of the queue `letters` on a virtual host of its own, and the file that notes its batches."""
+    """A running mapping of the queue `letters` on its own virtual host, and the file that records its batches."""
     vhost = broker.fresh_vhost(declared=False)
     noted = tmp_path / "batches.jsonl"
     await publish(vhost, [])
@@ -48,7 +48,7 @@ async def publish(vhost: Vhost, bodies: list[str]) -> None:
 
 
 class RawProperties(Basic.Properties):
-    """One property in bytes of the test's own; pamqp sends nothing that AMQP would not understand."""
+    """One property in bytes that the test chooses: pamqp sends only what AMQP understands."""
 
     def __init__(self, flag: int, value: bytes) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ def noted_so_far(path: Path) -> list[list[str]]:
 
 
 async def noted_bodies(path: Path, count: int) -> list[list[str]]:
-    """The bodies of the batches once they hold `count` messages; fails after 20 s."""
+    """Return the bodies of the batches once they hold `count` messages. Fail after 20 s."""
     async with asyncio.timeout(20):
         while True:
             found = noted_so_far(path)

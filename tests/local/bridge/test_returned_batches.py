@@ -1,4 +1,4 @@
-"""What becomes of a batch that returns again and again, on every version of RabbitMQ.
+"""A batch that fails again and again, on every version of RabbitMQ.
 
 A mapping can only return a whole batch, by a nack. Up to RabbitMQ 4.2 each return counts toward the delivery limit of
 the queue, which at last hands the batch to the dead letters. From 4.3 on it counts toward nothing.
@@ -49,14 +49,14 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def counts_returns(broker: Broker) -> bool:
-    """Whether this broker counts a mapping's returns toward the delivery limit."""
+    """Return whether this broker counts a mapping's returns toward the delivery limit."""
     answer = httpx.get(f"{broker.management_url}/api/overview", timeout=20, trust_env=False).raise_for_status().json()
     return tuple(map(int, answer["rabbitmq_version"].split(".")[:2])) < (4, 3)
 
 
 @asynccontextmanager
 async def running(mappings: list[QueueMapping]) -> AsyncIterator[None]:
-    """Serves the queues within the block."""
+    """Serve the queues within the block."""
     tasks = [asyncio.create_task(mapping.run()) for mapping in mappings]
     try:
         yield
@@ -69,12 +69,12 @@ async def running(mappings: list[QueueMapping]) -> AsyncIterator[None]:
 
 
 def mappings_to(invoker: Invoker, vhost: Vhost, folder: Path) -> list[QueueMapping]:
-    """The mapping of the queue of new payments to whatever `invoker` runs."""
+    """Return the mapping of the queue of new payments to what `invoker` runs."""
     return queue_mappings(list(toys(folder).functions.values()), invoker, vhost.amqp_url)
 
 
 def toys(folder: Path) -> Template:
-    """The toy functions, of which the consumer notes its batches in this folder."""
+    """Return the toy functions. Their consumer records its batches in this folder."""
     return read_template(TOYS, {"Batches": str(folder / NOTED), "Queue": QUEUE})
 
 
@@ -94,21 +94,21 @@ async def test_only_before_4_3_does_the_delivery_limit_end_a_batch_that_always_r
         enough = LIMIT + 1 if counts_returns else 2 * LIMIT + 2
         await eventually_async(lambda: len(batches(noted)) >= enough, "the batch has returned often enough", 60)
     dead = await until_some(vhost, DEAD) if counts_returns else await take_all(vhost.amqp_url, DEAD)
-    assert [one.body for one in dead] == ([b"a"] if counts_returns else [])
+    assert [message.body for message in dead] == ([b"a"] if counts_returns else [])
     if counts_returns:
         assert batches(noted) == [["a"]] * (LIMIT + 1)
         assert await take_all(vhost.amqp_url, QUEUE) == []
     else:
-        assert [one.body for one in await until_some(vhost, QUEUE)] == [b"a"]
+        assert [message.body for message in await until_some(vhost, QUEUE)] == [b"a"]
 
 
 async def until_some(vhost: Vhost, queue: str) -> list[Got]:
-    """What is in the queue once something is: what a mapping held comes back a moment after its end."""
+    """Wait for messages in the queue and return them. A mapping's messages come back a moment after its end."""
     return await eventually_async(lambda: asyncio.run(take_all(vhost.amqp_url, queue)), f"something in {queue}", 20)
 
 
 class InProcess:
-    """Invokes the consumer function's own handler, here, and tells of its failure as Lambda does."""
+    """Invoke the consumer function's handler in this process and report its failure as Lambda does."""
 
     def __init__(self) -> None:
         self.invocations = 0
@@ -133,7 +133,7 @@ def database(database_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def function(monkeypatch: pytest.MonkeyPatch, database: Database, vhost: Vhost) -> InProcess:
-    """The consumer function, which a defect ends whenever there is a payment in its batch."""
+    """The consumer function, with a defect that fails every batch with a payment."""
 
     async def defect(services: object, orders: list[object]) -> list[object]:
         return [1 // 0 for _ in orders]

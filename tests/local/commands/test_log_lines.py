@@ -221,8 +221,24 @@ class TestPersonsReader:
         assert f"\x1b[{colour}m{outcome}" in found.text
         assert re.sub(r"\x1b\[\d+m", "", found.text) == read("ConsumerFunction", line)[0]
 
+    @pytest.mark.parametrize("prefix", ["2026/11/28/[$LATEST]b1 2026-11-28T18:14:30.143000 ", ""])
+    def test_reads_what_a_deployed_function_logs(self, prefix: str) -> None:
+        assert read("functions", prefix + REQUEST) == read("ApiFunction", REQUEST)
+        assert read("functions", prefix + METRICS) == []
+
+    def test_hears_from_ministack_only_what_functions_log_and_what_is_wrong(self) -> None:
+        lines = ["2026-11-28 18:14:28 INFO [ministack] ready", REQUEST, "2026-11-28 18:14:31 ERROR [lambda] failed"]
+        assert read("ministack", *lines) == [
+            *read("ApiFunction", REQUEST),
+            "18:14:31  ministack   ERROR [lambda] failed",
+        ]
+
 
 class TestRawReader:
+    def test_leaves_out_what_sam_logs_puts_in_front(self) -> None:
+        (found,) = RawReader("functions").read("2026/11/28/[$LATEST]b1 2026-11-28T18:14:30.143000 " + REQUEST)
+        assert found.text == REQUEST
+
     @pytest.mark.parametrize("line", FUNCTION_LINES)
     def test_leaves_a_json_line_as_it_is(self, line: str) -> None:
         assert [found.text for found in RawReader("ApiFunction").read(line)] == [line]

@@ -1,4 +1,4 @@
-"""The story of a payment as `make demo` tells it."""
+"""The timeline of a payment that `make demo` prints."""
 
 from typing import Any
 

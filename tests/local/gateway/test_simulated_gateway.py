@@ -1,4 +1,4 @@
-"""The simulated gateway over HTTP, as a process of its own."""
+"""The simulated gateway over HTTP, as a separate process."""
 
 import signal
 import threading

@@ -210,7 +210,7 @@ class TestHttpFront:
 
 
 async def answer_to(port: int, request: bytes) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and body of the answer to these bytes, after which the server closes."""
+    """Send these bytes and return status, headers and body of the answer. The server then closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
     answer = await asyncio.wait_for(reader.read(), 10)

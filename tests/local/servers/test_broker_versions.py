@@ -1,4 +1,4 @@
-"""`make test-brokers`: which versions run, by which way, and what it says and returns in the end."""
+"""`make test-brokers`: which versions run, by which way, its report and its exit code."""
 
 import json
 import os
@@ -59,7 +59,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, *versions: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """`make test-brokers` for these versions, over the stand-in tests."""
+    """Run `make test-brokers` for these versions, over the stand-in tests."""
     path = os.pathsep.join(["functions", "layers/paybridge", "."])
     arguments = [*versions, f"--pytest={folder / 'test_messaging.py'} -p no:cacheprovider"]
     return subprocess.run(

@@ -1,4 +1,4 @@
-"""compose.yaml says the same as the settings of the stack, and docker is asked for what is meant."""
+"""compose.yaml agrees with the settings of the stack, and docker gets the right commands."""
 
 import os
 import re

@@ -6,7 +6,7 @@ from local.servers import debian
 
 
 def unpacked(root: Path) -> Path:
-    """A root folder with what matters of Debian's Erlang and RabbitMQ packages."""
+    """A root folder with the relevant files of Debian's Erlang and RabbitMQ packages."""
     binaries = root / "usr/lib/erlang/bin"
     binaries.mkdir(parents=True)
     (binaries / "erl").write_text("#!/bin/sh\nROOTDIR=/usr/lib/erlang\n")

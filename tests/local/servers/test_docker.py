@@ -1,4 +1,4 @@
-"""By which address containers reach this machine, as Docker tells."""
+"""The address by which containers reach this machine."""
 
 import os
 from pathlib import Path

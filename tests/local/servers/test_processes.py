@@ -151,7 +151,7 @@ class TestEnsurePortFree:
             client = socket.create_connection(listener.getsockname())
             port = client.getsockname()[1]
             served, _ = listener.accept()
-            # Whoever closes first keeps the port.
+            # The side that closes first keeps the port.
             client.close()
             served.close()
         with pytest.raises(PortTakenError, match="wait a minute, or set PAYBRIDGE_API_PORT"):

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture(scope="module")
 def private_broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """A broker that was started here, even where the session is given one."""
+    """A broker that this test starts, even if variables give the session one."""
     if not given_broker.is_given():
         yield request.getfixturevalue("broker")
         return

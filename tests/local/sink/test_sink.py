@@ -1,4 +1,4 @@
-"""The webhook sink over HTTP, as a process of its own."""
+"""The webhook sink over HTTP, as a separate process."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What of a deployed stack is invoked, and under which name."""
+"""The functions of a deployed stack: which are invoked, and by which name."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The way from the address that containers call to the stack's loopback."""
+"""Forwarding from the address that containers call to the stack's loopback."""
 
 import socket
 import subprocess

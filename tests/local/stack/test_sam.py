@@ -1,4 +1,4 @@
-"""What the sam command is given, and what of a built template the emulators do not get."""
+"""The arguments of the sam command, and what is removed from a built template for the emulators."""
 
 import sys
 from pathlib import Path
@@ -73,7 +73,7 @@ class TestBuild:
             sam.build(LocalSettings(state_dir=tmp_path), Processes(tmp_path), sam.HOST)
 
 
-# A sam that writes down what it is asked for and listens where it is told to.
+# A sam that records its arguments and listens on the port in them.
 LISTENING_SAM = """#!{python}
 import os, pathlib, socket, sys, time
 log = pathlib.Path(os.environ["__SAM_CLI_APP_DIR"])

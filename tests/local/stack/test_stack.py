@@ -1,4 +1,4 @@
-"""The commands of the offline stack, run as a user runs them, on ports and in a folder of the test's own."""
+"""The commands of the offline stack, run as a user runs them, with the test's ports and folder."""
 
 import os
 import socket
@@ -25,7 +25,7 @@ COMMAND_SECONDS_MAX = 90
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[LocalSettings]:
-    """Settings of a stack for one test, of which nothing is left running afterwards."""
+    """Settings of a stack for one test, which leaves nothing running."""
     settings = private_settings(tmp_path / "state")
     yield settings
     command(settings, "down")

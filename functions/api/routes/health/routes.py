@@ -6,7 +6,7 @@ import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.context import context_of
+from api.context import request_context
 from api.problems import Problem
 from api.routes.health import documentation
 from paybridge.operations.readiness import check_readiness
@@ -23,7 +23,7 @@ async def health() -> Response:
 @router.get("/ready", **documentation.READINESS)
 async def ready(request: Request) -> Response:
     """Check database, schema, relay and broker. `lag_seconds` is how long the oldest due message has been waiting."""
-    services = context_of(request).services
+    services = request_context(request).services
     checks = check_readiness(services.database, services.broker)
     views = [{"name": check.name, "ok": check.ok, **check.facts} for check in checks]
     failing = [check.name for check in checks if not check.ok]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from api.request.fields import validate
 from api.request.json_body import parse_object
-from api.routes.payments.schemas import PaymentRequest, details_of
+from api.routes.payments.schemas import PaymentRequest, payment_details
 from paybridge.core.errors import InvalidInput
 from paybridge.core.money import to_minor
 from paybridge.payments.domain.payment import PaymentOrder
@@ -24,5 +24,5 @@ def parse_order(body: bytes, *, local_webhook_networks: tuple[IpNetwork, ...]) -
     if request.webhook_url is not None:
         check_webhook_url(request.webhook_url, local_networks=local_webhook_networks)
     return PaymentOrder(
-        amount_minor=to_minor(request.amount, request.currency), currency=request.currency, **details_of(request)
+        amount_minor=to_minor(request.amount, request.currency), currency=request.currency, **payment_details(request)
     )

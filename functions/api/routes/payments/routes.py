@@ -12,7 +12,7 @@ import orjson
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from api.context import context_of
+from api.context import request_context
 from api.plain_route import PlainRoute, read_body
 from api.problems import RETRY_AFTER_SECONDS, Problem
 from api.request.headers import parse_idempotency_key, preferred_wait_seconds
@@ -50,7 +50,7 @@ router = APIRouter(prefix=PREFIX, tags=["payments"])
 
 async def create(request: Request) -> Response:
     """Accept a payment. It is processed afterwards: follow it by webhook or read it with `Prefer: wait`."""
-    context = context_of(request)
+    context = request_context(request)
     headers = request.headers
     merchant_id = context.authenticator.merchant(headers)
     key = parse_idempotency_key(headers.get("idempotency-key"))
@@ -78,7 +78,7 @@ router.add_api_route(
 @router.get("", **documentation.LIST_PAYMENTS)
 async def list_(request: Request, query: Annotated[PaymentListQuery, Query()]) -> Response:
     """List payments, newest first. Pages do not shift when new payments arrive."""
-    context = context_of(request)
+    context = request_context(request)
     merchant_id = context.authenticator.merchant(request.headers)
     check_query_string(request.scope["query_string"])
     filters = PaymentFilters(**query.model_dump(exclude={"limit", "cursor"}))
@@ -98,7 +98,7 @@ async def read(request: Request, payment_id: PaymentId) -> Response:
 
     If too many requests are waiting, the answer comes at once and without `Preference-Applied`.
     """
-    context = context_of(request)
+    context = request_context(request)
     merchant_id = context.authenticator.merchant(request.headers)
     id_ = _parse_id(payment_id)
     services = context.services
@@ -114,7 +114,7 @@ async def read(request: Request, payment_id: PaymentId) -> Response:
 @router.get("/{payment_id}/events", **documentation.READ_TIMELINE)
 async def events(request: Request, payment_id: PaymentId) -> Response:
     """Read what happened to a payment, oldest first: events, relays, gateway attempts and webhook attempts."""
-    context = context_of(request)
+    context = request_context(request)
     merchant_id = context.authenticator.merchant(request.headers)
     entries = payment_timeline(context.services.database, merchant_id, _parse_id(payment_id))
     if entries is None:

@@ -87,7 +87,7 @@ class PaymentRequest(PaymentDetails):
 _DETAILS: Final = tuple(PaymentDetails.model_fields)
 
 
-def details_of(request: PaymentDetails) -> dict[str, Any]:
+def payment_details(request: PaymentDetails) -> dict[str, Any]:
     """Return the fields of PaymentDetails by name."""
     return {name: getattr(request, name) for name in _DETAILS}
 

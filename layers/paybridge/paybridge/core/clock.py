@@ -1,4 +1,4 @@
-"""The time, passed in so that rules about time can be tested."""
+"""The current time, passed in so that tests can set it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """The time, passed in so that rules about time can be tested."""
+    """A source of the current time."""
 
     def now(self) -> datetime:
-        """The current time, with a UTC offset."""
+        """Return the current time, with a UTC offset."""
         ...
 
 
 class SystemClock:
-    """The time of this machine."""
+    """The clock of this machine."""
 
     def now(self) -> datetime:
-        """The current time in UTC."""
+        """Return the current time in UTC."""
         return datetime.now(UTC)

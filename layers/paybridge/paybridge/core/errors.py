@@ -1,8 +1,8 @@
 """Every error that Paybridge raises on purpose.
 
 PaybridgeError
-├── InvalidInput            the caller's fault; `code` is stable and public
-├── Unavailable             a part we need is away; the same request may succeed later
+├── InvalidInput            the caller broke a rule; `code` is stable and public
+├── Unavailable             something we depend on is down; the same request may succeed later
 │   ├── DatabaseUnavailable
 │   │   └── DatabaseLoginRefused
 │   ├── BrokerUnavailable
@@ -10,21 +10,21 @@ PaybridgeError
 │   └── SecretUnavailable
 ├── SettingsInvalid         a setting or a secret is missing or malformed; the message names it
 ├── QueueMissing            the broker lacks a queue of the topology
-├── RotationRefused         a secret, a version or a login that is not to be rotated, with what to change
-├── LockTimeout             another transaction holds the row for longer than we wait
-├── ConstraintViolated      the database refused what the rules of the domain should have refused before
-├── QueryFailed             the database refused a statement, for itself or for the data in it
-├── IllegalTransition       a payment was asked to go where its status does not lead
-└── MalformedMessage        a message from the broker that no retry will ever mend
+├── RotationRefused         a secret, version or login that must not be rotated; the message says what to change
+├── LockTimeout             another transaction held the row for too long, or a deadlock was broken
+├── ConstraintViolated      the database refused a change that the domain should have refused
+├── QueryFailed             the database refused a statement or the data in it
+├── IllegalTransition       a payment cannot go from its status to the one asked for
+└── MalformedMessage        a message from the broker that no retry can mend
 """
 
 
 class PaybridgeError(Exception):
-    """Something in Paybridge failed."""
+    """The root of all errors that Paybridge raises on purpose."""
 
 
 class InvalidInput(PaybridgeError):
-    """The input breaks a rule that its sender can read and mend.
+    """The input breaks a rule that its sender can read and follow.
 
     `code` is the stable, public name of the rule; `field` the path of the offending member, if one can be named.
     """
@@ -37,7 +37,7 @@ class InvalidInput(PaybridgeError):
 
 
 class Unavailable(PaybridgeError):
-    """A part that this work needs is away."""
+    """Something that this work depends on is down."""
 
 
 class DatabaseUnavailable(Unavailable):
@@ -45,7 +45,7 @@ class DatabaseUnavailable(Unavailable):
 
 
 class DatabaseLoginRefused(DatabaseUnavailable):
-    """The database answers, and does not know the role, or not by this password."""
+    """The database refuses the role or its password."""
 
 
 class BrokerUnavailable(Unavailable):
@@ -53,7 +53,7 @@ class BrokerUnavailable(Unavailable):
 
 
 class BrokerLoginRefused(BrokerUnavailable):
-    """The broker answers, and does not know the user, or not by this password."""
+    """The broker refuses the user or its password."""
 
 
 class SettingsInvalid(PaybridgeError):
@@ -65,15 +65,15 @@ class QueueMissing(PaybridgeError):
 
 
 class SecretUnavailable(Unavailable):
-    """Secrets Manager does not hand out or keep a secret; the message names it."""
+    """Secrets Manager cannot read or store a secret; the message names it."""
 
 
 class RotationRefused(PaybridgeError):
-    """The secret, its version or its login is not one to rotate; the message says what to change."""
+    """The secret, its version or its login must not be rotated; the message says what to change."""
 
 
 class LockTimeout(PaybridgeError):
-    """Another transaction holds the row."""
+    """Another transaction held the row for too long, or a deadlock was broken."""
 
 
 class ConstraintViolated(PaybridgeError):
@@ -85,7 +85,7 @@ class ConstraintViolated(PaybridgeError):
 
 
 class QueryFailed(PaybridgeError):
-    """The database refused the statement, for itself or for the data in it; `sqlstate` says which."""
+    """The database refused the statement or the data in it; `sqlstate` says which."""
 
     def __init__(self, sqlstate: str, message: str) -> None:
         super().__init__(f"{sqlstate}: {message}")

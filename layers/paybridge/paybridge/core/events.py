@@ -13,7 +13,6 @@ from paybridge.core.errors import MalformedMessage
 SOURCE = "paybridge"
 CONTENT_TYPE = "application/cloudevents+json"
 
-
 PAYMENT_CREATED = "payment.created"
 PAYMENT_PROCESSING = "payment.processing"
 PAYMENT_REQUIRES_CAPTURE = "payment.requires_capture"
@@ -29,9 +28,9 @@ WEBHOOK_EXHAUSTED = "webhook.exhausted"
 PROCESS_PAYMENT = "command.process_payment"
 DELIVER_WEBHOOK = "command.deliver_webhook"
 
-# The API takes bodies of 32 levels, and the payment adds a few around them. JSON libraries give up at 254 and more.
+# The API accepts bodies of 32 levels, and the payment adds a few. JSON libraries give up at 254 levels or more.
 NESTING_MAX = 64
-# PostgreSQL's integer, in which positions are kept.
+# The largest value of the type integer, in which PostgreSQL stores sequences.
 SEQUENCE_MAX = 2**31 - 1
 
 
@@ -53,9 +52,9 @@ class Event:
     traceparent: str | None = None
 
     def envelope(self) -> dict[str, Any]:
-        """The JSON-ready CloudEvent.
+        """Return the CloudEvent, JSON-ready.
 
-        `sequence` is padded with zeros because the CloudEvents sequence extension asks for a string that sorts.
+        `sequence` is padded with zeros, because the CloudEvents extension for sequences wants a string that sorts.
         """
         envelope: dict[str, Any] = {
             "specversion": "1.0",
@@ -77,9 +76,9 @@ class Event:
 
 
 def parse_envelope(envelope: Any) -> Event:
-    """The Event of a decoded CloudEvent; raises MalformedMessage when it is none, or none of ours.
+    """Return the Event in a decoded CloudEvent; raise MalformedMessage if it is no CloudEvent or not ours.
 
-    The error names the attribute and the kind of fault. It ends in logs, so it never repeats a value.
+    The error names the attribute and the kind of fault. It is logged, so it never repeats a value.
     """
     if not isinstance(envelope, dict) or envelope.get("specversion") != "1.0":
         raise MalformedMessage("not a CloudEvent 1.0")
@@ -107,7 +106,7 @@ def _attribute(envelope: dict[str, Any], name: str, read: Callable[[Any], _Value
     try:
         return read(envelope[name])
     except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
-        # Without the cause, whose message may repeat the value.
+        # Without the cause, because its message may repeat the value.
         raise MalformedMessage(f"bad CloudEvent attribute {name}: {type(error).__name__}") from None
 
 
@@ -125,10 +124,10 @@ def _sequence(value: Any) -> int:
 
 
 def _is_deeper_than(value: Any, levels: int) -> bool:
-    """Whether objects and arrays lie within each other more than `levels` deep."""
+    """Tell whether objects and arrays are nested more than `levels` deep."""
     layer = [value]
     for _ in range(levels + 1):
-        layer = [one for outer in layer for one in _members(outer) if isinstance(one, dict | list)]
+        layer = [member for outer in layer for member in _members(outer) if isinstance(member, dict | list)]
         if not layer:
             return False
     return True

@@ -1,4 +1,4 @@
-"""Where new identifiers come from."""
+"""New identifiers: UUIDv7, which sort by time."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from uuid_utils.compat import uuid7
 
 
 class Ids(Protocol):
-    """Where new identifiers come from."""
+    """A source of new identifiers."""
 
     def new(self) -> UUID:
-        """A new UUIDv7: unique, and sorting by time."""
+        """Return a new UUIDv7, unique and sorting by time."""
         ...
 
 
@@ -20,5 +20,5 @@ class Uuid7Ids:
     """UUIDv7 (RFC 9562), increasing within one process."""
 
     def new(self) -> UUID:
-        """A new identifier."""
+        """Return a new identifier."""
         return uuid7()

@@ -1,8 +1,8 @@
 """Money: decimal strings outside, integer minor units inside, never a float between.
 
-The table below is ISO 4217 as published on 2026-01-01; a test compares it with the PyPI package ``iso4217``. It is kept
-here because the domain imports the standard library only, and because the exponent of a currency must not change under
-payments that were stored with the old one: a new edition of the standard is a reviewed change of this file.
+The table below is ISO 4217 as published on 2026-01-01. A test compares it with the PyPI package ``iso4217``. The table
+is here for two reasons: the domain imports the standard library only, and the exponent of a currency must not change
+under payments that were stored with the old one. A new edition of the standard is a reviewed change of this file.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _CODES_BY_EXPONENT: Final[dict[int, str]] = {
     4: "CLF UYW",
 }
 
-# Metals, bond units, drawing rights, the test code and "no currency" have no minor unit: nobody can be charged in them.
+# Metals, bond units, drawing rights, the test code and "no currency" have no minor unit, so no charge can be in them.
 _CODES_WITHOUT_EXPONENT: Final = "XAG XAU XBA XBB XBC XBD XDR XPD XPT XSU XTS XUA XXX"
 
 EXPONENTS: Final[dict[str, int | None]] = {
@@ -48,10 +48,10 @@ _DECIMAL: Final = re.compile(r"(0|[1-9][0-9]*)(?:\.([0-9]+))?")
 
 
 def exponent(currency: str) -> int:
-    """The decimal places of an ISO 4217 currency (0, 2, 3 or 4).
+    """Return the decimal places of an ISO 4217 currency: 0, 2, 3 or 4.
 
-    Raises InvalidInput (`currency_unsupported`) for a code that is not in the standard, whose codes are upper case, or
-    that has no minor unit.
+    Raises InvalidInput (`currency_unsupported`) for a code that is not in the standard, is not upper case, or has no
+    minor unit.
     """
     places = EXPONENTS.get(currency)
     if places is None:
@@ -62,7 +62,7 @@ def exponent(currency: str) -> int:
 
 
 def to_minor(amount: str, currency: str) -> int:
-    """Minor units of a decimal string, for example 10050 of ``"100.50"`` RUB.
+    """Convert a decimal string to minor units, for example ``"100.50"`` RUB to 10050.
 
     The string has exactly the currency's places, ASCII digits, no sign, exponent, grouping, blanks or superfluous
     leading zeros, and is above zero and at most MINOR_UNITS_MAX. Raises InvalidInput with the code
@@ -90,7 +90,7 @@ def to_minor(amount: str, currency: str) -> int:
 # The sums of a payment are its amount and, mostly, zero.
 @lru_cache(SUMS_REMEMBERED)
 def format_minor(minor: int, currency: str) -> str:
-    """The decimal string of minor units, the inverse of to_minor; zero is allowed, for sums.
+    """Convert minor units to a decimal string, the inverse of to_minor; zero is allowed, for sums.
 
     Raises InvalidInput (`amount_not_positive`, `currency_unsupported`).
     """

@@ -1,4 +1,4 @@
-"""Retry as a value: what to do next, and when."""
+"""Retries as values: the next action and its delay."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class RetryIn:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """That was the last try."""
+    """Do not try again: that was the last attempt."""
 
 
 def after_failure(attempt: int, delays_seconds: Sequence[float]) -> RetryIn | GiveUp:
-    """What follows the failure of the given attempt (counted from 1).
+    """Decide what follows the failure of the given attempt, counted from 1.
 
-    `delays_seconds` are the waits between attempts, so there is one more attempt than there are waits.
+    `delays_seconds` are the delays between attempts, so there is one more attempt than there are delays.
     """
     if attempt <= len(delays_seconds):
         return RetryIn(delays_seconds[attempt - 1])
@@ -29,6 +29,6 @@ def after_failure(attempt: int, delays_seconds: Sequence[float]) -> RetryIn | Gi
 
 
 def backoff_seconds(failures: int, first_seconds: float, max_seconds: float) -> float:
-    """A wait that doubles with each failure in a row, from `first_seconds` up to `max_seconds`."""
+    """Return a delay that doubles with each failure in a row, from `first_seconds` up to `max_seconds`."""
     doublings = min(max(failures - 1, 0), 32)
     return min(first_seconds * (1 << doublings), max_seconds)

@@ -1,13 +1,8 @@
 """The one connection to PostgreSQL, and the only place where a transaction begins and ends.
 
-Two ways in, for two temperatures:
-
-* a `Statement` is prepared once per connection and then costs one round trip (see wire.py); the hot path is made of
-  these;
-* `Transaction.execute` takes a SQLAlchemy Core clause, for queries that are put together at run time.
-
-Both share one pg8000 connection. SQLAlchemy is imported on first use, because most functions never need it and its
-import is the larger part of a cold start.
+Every query is a `Statement`, prepared once per connection, which then costs one round trip (see wire.py). Its SQL is
+written by hand, or by SQLAlchemy Core where a query is put together at run time (see clauses.py). SQLAlchemy is
+imported only there, because its import would be the larger part of a cold start.
 """
 
 from __future__ import annotations
@@ -35,7 +30,6 @@ from paybridge.database.wire import Prepared, Row
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection as SqlConnection
-    from sqlalchemy import CursorResult, Executable
 
 STATEMENT_SECONDS_MAX = 15.0
 # Faults of the whole database or of this connection, which no message is to blame for: lost connections, a server that
@@ -84,10 +78,6 @@ class Transaction:
     def run(self, statement: Statement, **parameters: Any) -> list[Row]:
         """Runs a prepared statement and returns its rows."""
         return self._database._run_prepared(statement, parameters)
-
-    def execute(self, clause: Executable, parameters: Any = None) -> CursorResult[Any]:
-        """Runs a SQLAlchemy Core clause on this transaction's connection."""
-        return self._database._execute_clause(clause, parameters)
 
     def connection(self) -> SqlConnection:
         """SQLAlchemy's view of this transaction's connection, for tools that want one (migrations)."""
@@ -283,15 +273,6 @@ class Database:
         except (DatabaseError, InterfaceError, OSError):
             # The server rolls back by itself when the connection ends.
             self.close()
-
-    def _execute_clause(self, clause: Executable, parameters: Any) -> CursorResult[Any]:
-        from sqlalchemy.exc import DBAPIError
-
-        try:
-            result: CursorResult[Any] = self._sqlalchemy_connection().execute(clause, parameters)
-        except DBAPIError as error:
-            raise self._translated(error.orig or error) from error
-        return result
 
     def _sqlalchemy_connection(self) -> SqlConnection:
         if self._sqlalchemy is None:

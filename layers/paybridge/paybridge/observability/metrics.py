@@ -25,7 +25,7 @@ class Metric(Enum):
     PUBLISHED = "Published", MetricUnit.Count
 
 
-def tell(log: Logger, environment_name: str, values: Mapping[Metric, float], **dimensions: str) -> None:
+def emit(log: Logger, environment_name: str, values: Mapping[Metric, float], **dimensions: str) -> None:
     """Writes the values as one line; CloudWatch counts them under `Environment` and the other dimensions together."""
     provider = AmazonCloudWatchEMFProvider(
         namespace=NAMESPACE, dimension_set={"Environment": environment_name, **dimensions}

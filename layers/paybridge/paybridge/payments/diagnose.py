@@ -10,10 +10,8 @@ from uuid import UUID
 from paybridge.core.clock import Clock
 from paybridge.database.database import Database
 from paybridge.payments.domain.payment import SETTLED, Payment, Status
-from paybridge.payments.domain.query import TimelineEntry
-from paybridge.payments.store import diagnosis
+from paybridge.payments.domain.query import TimelineEntry, WaitingMessage
 from paybridge.payments.store import queries as payment_queries
-from paybridge.payments.store.diagnosis import WaitingMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +28,9 @@ def diagnose_payment(database: Database, clock: Clock, payment_id: UUID) -> Diag
 
     Raises DatabaseUnavailable.
     """
+    # Diagnosis imports SQLAlchemy, which few commands need.
+    from paybridge.payments.store import diagnosis
+
     payment = diagnosis.find(database, payment_id)
     if payment is None:
         return None

@@ -1,4 +1,4 @@
-"""Forgets the answers of old idempotency keys; the keys themselves stay taken for ever."""
+"""Clear the answers of old idempotency keys; the keys stay taken for ever."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from paybridge.database.database import Database
 from paybridge.payments.store import answers
 
 ANSWER_KEPT = timedelta(hours=24)
-# Small enough to be quick, and a few rounds of it clear what a day's peak leaves for each run.
+# Small enough to be quick; a few batches clear what a day's peak leaves for each run.
 BATCH_ROWS = 5_000
 BATCHES_MAX = 20
 
 
 def expire_answers(database: Database, clock: Clock) -> int:
-    """Forgets the answers kept for longer than 24 hours, and returns how many. Raises DatabaseUnavailable."""
+    """Clear the answers older than ANSWER_KEPT and return how many. Raises DatabaseUnavailable."""
     before = clock.now() - ANSWER_KEPT
     expired = 0
     for _ in range(BATCHES_MAX):

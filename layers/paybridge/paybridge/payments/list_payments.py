@@ -7,7 +7,6 @@ from uuid import UUID
 from paybridge.database.database import Database
 from paybridge.payments.domain.cursor import decode_cursor, encode_cursor
 from paybridge.payments.domain.query import PaymentFilters, PaymentPage
-from paybridge.payments.store import queries as payment_queries
 
 
 def list_payments(
@@ -17,10 +16,13 @@ def list_payments(
 
     A page stays the same while new payments arrive. Raises InvalidInput (`cursor_invalid`) and DatabaseUnavailable.
     """
+    # Listing imports SQLAlchemy, which most environments of the API never need.
+    from paybridge.payments.store.listing import list_newest_first
+
     scope = f"{merchant_id} {filters}"
     before = decode_cursor(cursor, scope) if cursor is not None else None
     # One more than asked for tells whether another page follows.
-    payments = payment_queries.list_newest_first(database, merchant_id, filters, before=before, limit=limit + 1)
+    payments = list_newest_first(database, merchant_id, filters, before=before, limit=limit + 1)
     page = payments[:limit]
     has_more = len(payments) > limit
     return PaymentPage(page, encode_cursor(page[-1].id, scope) if has_more else None)

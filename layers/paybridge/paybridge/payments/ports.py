@@ -1,4 +1,4 @@
-"""What the use cases of payments need from the outside world: a payment gateway."""
+"""The port to the payment gateway, and the answers it gives."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class ChargeRequest:
-    """A charge to ask the gateway for; `idempotency_key` is the same on every try of the same charge."""
+    """A charge to ask the gateway for; `idempotency_key` is the same on every attempt at the same charge."""
 
     payment_id: UUID
     amount_minor: int
@@ -27,7 +27,7 @@ class Charged:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """The gateway refused for good."""
+    """The gateway declined the charge for good."""
 
     failure_code: str
     message: str
@@ -35,17 +35,17 @@ class Declined:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The gateway refused the request itself, as one it cannot read or does not allow: this call charged nothing."""
+    """The gateway refused the request as unreadable or not allowed: this call charged nothing."""
 
     error: str
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Nobody knows whether the money moved: no answer, or none that says so clearly.
+    """It is unknown whether the money moved: the gateway gave no answer, or no clear one.
 
-    `failure_code` is what the payment fails with in the end; it may only once `never_arrived` is true, which is when
-    the gateway, asked afterwards, has never heard of the charge.
+    The payment may fail, with `failure_code`, only once `never_arrived` is true: the gateway, asked afterwards, knows
+    of no such charge.
     """
 
     failure_code: str
@@ -57,12 +57,12 @@ GatewayOutcome = Charged | Declined | Unknown
 
 
 class PaymentGateway(Protocol):
-    """The payment gateway. Never raises for the gateway's or the network's fault: that is an Unknown."""
+    """The payment gateway. A fault of the gateway or the network is an Unknown and never raises."""
 
     async def charge(self, request: ChargeRequest) -> GatewayOutcome | Rejected:
-        """Asks for the charge, within the gateway's deadline."""
+        """Ask for the charge, within the gateway's deadline."""
         ...
 
     async def find_charge(self, request: ChargeRequest) -> GatewayOutcome | None:
-        """Asks by our reference what became of the charge; None when the gateway has never heard of it."""
+        """Look the charge up by our reference; None if the gateway knows of no such charge."""
         ...

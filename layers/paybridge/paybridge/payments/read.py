@@ -1,4 +1,4 @@
-"""Reading one payment."""
+"""Read one payment."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from paybridge.payments.store import queries as payment_queries
 
 
 def read_payment(database: Database, merchant_id: UUID, payment_id: UUID) -> Payment | None:
-    """The merchant's payment; None when there is none, or it is somebody else's. Raises DatabaseUnavailable."""
+    """Return the merchant's payment, or None if the merchant has no such payment. Raises DatabaseUnavailable."""
     return payment_queries.get(database, merchant_id, payment_id)

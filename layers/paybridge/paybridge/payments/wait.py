@@ -1,4 +1,4 @@
-"""Waiting for a payment to settle."""
+"""Wait for a payment to settle."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from paybridge.payments.store import waits
 POLL_SECONDS_MIN: Final = 0.025
 POLL_SECONDS_MAX: Final = 0.25
 POLL_GROWTH: Final = 1.5
-# The last look at the payment comes after the wait.
+# The payment is read once more after the wait.
 WAIT_MARGIN_SECONDS: Final = 2
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -27,7 +27,7 @@ Sleep = Callable[[float], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class WaitedFor:
-    """A payment, None when it is not found, and whether the wait was granted if there was one to grant."""
+    """A payment, None if it is not found. `granted` is False if the request was not allowed to wait."""
 
     payment: Payment | None
     granted: bool
@@ -35,10 +35,10 @@ class WaitedFor:
 
 @dataclass(frozen=True, slots=True)
 class WaitForPayment:
-    """Waits for payments, on behalf of `waits_max` requests at once over all environments.
+    """Waits for payments, for at most `waits_max` requests at a time over all environments.
 
-    A request that waits holds its environment. Without a bound, as many waiting readers as there are environments
-    would keep every new payment out.
+    A waiting request occupies its environment. Without a bound, as many waiting readers as there are environments would
+    block every new payment.
     """
 
     database: Database
@@ -47,23 +47,23 @@ class WaitForPayment:
     waits_max: int
 
     async def __call__(self, merchant_id: UUID, payment_id: UUID, wait_seconds: float) -> WaitedFor:
-        """The payment as soon as it has settled, or as it stands after `wait_seconds`, or at once when as many others
-        are waiting as may. Raises DatabaseUnavailable.
+        """Return the payment once it has settled, or as it is after `wait_seconds`.
 
-        Asks at growing intervals rather than by LISTEN, which would pin a pooled connection.
+        Return at once if `waits_max` requests are waiting already. The payment is polled at growing intervals: LISTEN
+        would pin a pooled connection. Raises DatabaseUnavailable.
         """
         payment = payment_queries.get(self.database, merchant_id, payment_id)
         if payment is None or payment.status in SETTLED or wait_seconds <= 0:
             return WaitedFor(payment, granted=True)
-        wait = waits.take(self.database, self.waits_max, wait_seconds + WAIT_MARGIN_SECONDS)
-        if wait is None:
+        slot = waits.take(self.database, self.waits_max, wait_seconds + WAIT_MARGIN_SECONDS)
+        if slot is None:
             return WaitedFor(payment, granted=False)
         try:
             return WaitedFor(await self._until_settled(merchant_id, payment_id, wait_seconds), granted=True)
         finally:
-            # Without the database it ends by itself, in its time.
+            # Without the database the slot is free again at its end.
             with suppress(DatabaseUnavailable):
-                waits.give_back(self.database, wait)
+                waits.release(self.database, slot)
 
     async def _until_settled(self, merchant_id: UUID, payment_id: UUID, wait_seconds: float) -> Payment | None:
         deadline = self.clock.now() + timedelta(seconds=wait_seconds)

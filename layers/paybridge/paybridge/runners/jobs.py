@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from paybridge import wiring
 from paybridge.core.errors import PaybridgeError, QueueMissing
 from paybridge.observability.logging import logger
-from paybridge.observability.metrics import Metric, tell
+from paybridge.observability.metrics import Metric, emit
 from paybridge.observability.redaction import loggable
 from paybridge.operations.extend_partitions import extend_partitions
 from paybridge.operations.measure import measure_database, measure_queues
@@ -62,14 +62,14 @@ def _measure_database() -> dict[str, int]:
         Metric.OUTBOX_DUE: figures.outbox_due,
         Metric.STUCK_PAYMENTS: figures.stuck_payments,
     }
-    tell(log, wiring.environment_name(), values)
+    emit(log, wiring.environment_name(), values)
     return {"outbox_due": figures.outbox_due, "stuck_payments": figures.stuck_payments}
 
 
 def _measure_queues() -> dict[str, int]:
     figures = wiring.run(measure_queues(broker.queue_depths(), operations.queues()))
     for queue, depth in figures.depths.items():
-        tell(log, wiring.environment_name(), {Metric.QUEUE_DEPTH: depth}, Queue=queue)
+        emit(log, wiring.environment_name(), {Metric.QUEUE_DEPTH: depth}, Queue=queue)
     if figures.missing:
         raise QueueMissing(f"The broker has no queue {', '.join(figures.missing)}: apply infra/terraform/topology.")
     return {"queued": sum(figures.depths.values()), "dead_letters": figures.depths[DEAD_LETTER_QUEUE]}

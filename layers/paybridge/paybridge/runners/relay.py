@@ -1,4 +1,4 @@
-"""Drains the outbox to RabbitMQ."""
+"""Drain the outbox to RabbitMQ."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from dataclasses import asdict
 from paybridge import wiring
 from paybridge.core.errors import Unavailable
 from paybridge.observability.logging import logger
-from paybridge.observability.metrics import Metric, tell
+from paybridge.observability.metrics import Metric, emit
 from paybridge.outbox.drain import Drained, drain_outbox
 from paybridge.outbox.relay import Refusal, Relayed
 from paybridge.wiring.outbox import draining
 
-# CloudWatch's own step. A worker's drain lasts for days, and is to be seen meanwhile.
-TELL_EVERY_SECONDS = 60.0
+# CloudWatch's resolution. A worker's drain lasts for days and must be visible meanwhile.
+EMIT_EVERY_SECONDS = 60.0
 
 log = logger()
 
 
 class DrainLog:
-    """Writes down what an operator wants to know of a drain, and measures it."""
+    """Logs a drain and emits its metrics."""
 
     def __init__(self, environment_name: str) -> None:
         self._environment_name = environment_name
@@ -29,43 +29,43 @@ class DrainLog:
         self._lag_seconds: float | None = None
 
     def relayed(self, relayed: Relayed) -> None:
-        """Counts what was published, until it is told."""
+        """Count what was published since the last `emit`."""
         self._published += relayed.claimed - relayed.refused
         if relayed.lag_seconds is not None:
             self._lag_seconds = max(relayed.lag_seconds, self._lag_seconds or 0.0)
 
     def refused(self, refusal: Refusal) -> None:
-        """Logs a row that the broker did not take."""
+        """Log a row that the broker did not take."""
         log.warning("the broker did not take a message", extra=asdict(refusal))
 
     def outage(self, error: Unavailable) -> None:
-        """Logs that the database or the broker is away."""
+        """Log that the database or the broker is down."""
         log.warning("cannot relay now", extra={"reason": str(error)})
 
-    def tell(self) -> None:
-        """Tells what was published since it was told last; a relay that published nothing was not late either."""
+    def emit(self) -> None:
+        """Emit the counts since the last call. No lag is reported if nothing was published."""
         values: dict[Metric, float] = {Metric.PUBLISHED: self._published}
         if self._lag_seconds is not None:
             values[Metric.RELAY_LAG] = self._lag_seconds
-        tell(log, self._environment_name, values)
+        emit(log, self._environment_name, values)
         self._published, self._lag_seconds = 0, None
 
 
 async def drain(remaining_seconds: Callable[[], float]) -> Drained:
-    """Publishes what is due until `remaining_seconds` says 0, and tells how many rows it published."""
+    """Publish due rows until `remaining_seconds` returns 0, and return how many were published."""
     observer = DrainLog(wiring.environment_name())
-    telling = asyncio.create_task(_tell_every_minute(observer))
+    emitting = asyncio.create_task(_emit_every_minute(observer))
     try:
         drained = await drain_outbox(draining(remaining_seconds, observer))
     finally:
-        telling.cancel()
-        await asyncio.wait({telling})
-        observer.tell()
+        emitting.cancel()
+        await asyncio.wait({emitting})
+        observer.emit()
     log.info("relayed", extra={"published": drained.published, "refused": drained.refused})
     return drained
 
 
-async def _tell_every_minute(observer: DrainLog) -> None:
+async def _emit_every_minute(observer: DrainLog) -> None:
     while True:
-        await asyncio.sleep(TELL_EVERY_SECONDS)
-        observer.tell()
+        await asyncio.sleep(EMIT_EVERY_SECONDS)
+        observer.emit()

@@ -7,6 +7,6 @@ from sqlalchemy import text
 MIGRATION_LOCK = 0x70617962
 
 transaction = context.config.attributes["transaction"]
-transaction.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+transaction.connection().execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
 context.configure(connection=transaction.connection(), transactional_ddl=False)
 context.run_migrations()

@@ -1,7 +1,7 @@
 """Cursors: opaque marks of where a page ended.
 
-A cursor carries a checksum over the list it came from, so one that is damaged, or used with other filters or by another
-merchant, is refused and does not quietly skip payments. It protects nothing: every query names the merchant anyway.
+A cursor carries a checksum over the list it came from. A cursor that is damaged, or used with other filters or by
+another merchant, is refused and does not silently skip payments. It is no protection: every query names the merchant.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _CHECKSUM_BYTES: Final = 12
 
 
 def encode_cursor(last_id: UUID, scope: str) -> str:
-    """The cursor behind the item `last_id` of the list that `scope` describes (merchant and filters)."""
+    """Return the cursor after the item `last_id` of the list that `scope` describes (merchant and filters)."""
     payload = _VERSION + last_id.bytes
     checksum = hashlib.sha256(payload + scope.encode()).digest()[:_CHECKSUM_BYTES]
     return base64.urlsafe_b64encode(payload + checksum).decode().rstrip("=")
 
 
 def decode_cursor(cursor: str, scope: str) -> UUID:
-    """The id that encode_cursor was given; raises InvalidInput (`cursor_invalid`)."""
+    """Return the id given to encode_cursor. Raises InvalidInput (`cursor_invalid`)."""
     try:
         raw = base64.b64decode(cursor.encode("ascii") + b"=", altchars=b"-_", validate=True)
         last_id = UUID(bytes=raw[1:17])

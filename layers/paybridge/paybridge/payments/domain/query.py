@@ -36,3 +36,14 @@ class TimelineEntry:
     at: datetime
     sequence: int | None
     details: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingMessage:
+    """A message about a payment that is still in the outbox."""
+
+    type: str
+    routing_key: str
+    available_at: datetime
+    attempts: int
+    last_error: str | None

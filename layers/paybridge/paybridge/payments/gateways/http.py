@@ -1,7 +1,7 @@
 """The payment gateway over HTTP.
 
-Nothing here raises for the gateway's or the network's fault. What is not a clear yes or no is Unknown, and the caller
-asks again by our own reference. docs/decisions/0009-gateway-client.md says why the client is pyreqwest.
+A fault of the gateway or the network never raises. An answer that is no clear yes or no is Unknown, and the caller
+looks the charge up by our reference. docs/decisions/0009-gateway-client.md says why the client is pyreqwest.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from paybridge.payments.ports import Charged, ChargeRequest, Declined, GatewayOu
 
 # As many calls as the largest batch of the event source mapping that one environment takes at a time.
 CONNECTIONS_MAX = 1000
-# Asking what became of a charge is a quick read; it must not double the time that a batch takes.
+# A look-up is a quick read. It must not double the time of a batch.
 LOOKUP_TIMEOUT = timedelta(seconds=2)
-# Gateways close idle connections too; this is well before most of them do.
+# Gateways close idle connections too. This is well before most of them do.
 KEEPALIVE = timedelta(seconds=15)
 ANSWER_BYTES_MAX = 64 * 1024
 USER_AGENT = "Paybridge"
@@ -31,7 +31,7 @@ USER_AGENT = "Paybridge"
 # The statuses that carry a charge: made, made before, declined.
 _ANSWERS = frozenset({200, 201, 402})
 _REJECTIONS = frozenset({400, 422})
-# What is kept in the database and shown to merchants must be text that both can take.
+# Stored in the database and shown to merchants, so both must be able to take the text.
 _GATEWAY_ID = re.compile(r"[!-~]{1,255}")
 _FAILURE_CODE = re.compile(r"[a-z0-9_]{1,64}")
 
@@ -46,10 +46,10 @@ class AnswerTooLarge(ValueError):
 
 
 class HttpGateway:
-    """A PaymentGateway at `url`; one pool of connections, made on first use.
+    """A PaymentGateway at `url` with one pool of connections, opened on first use.
 
-    A charge takes `timeout_seconds` at most, from connecting to the last byte of the answer. Certificates are verified
-    against the system's authorities, and `authority_pem` where there is one.
+    A charge takes at most `timeout_seconds`, from connecting to the last byte of the answer. Certificates are verified
+    against the system's authorities, and against `authority_pem` if given.
     """
 
     def __init__(self, url: str, timeout_seconds: float, authority_pem: bytes | None = None) -> None:
@@ -59,15 +59,15 @@ class HttpGateway:
         self._pool: Client | None = None
 
     async def charge(self, request: ChargeRequest) -> GatewayOutcome | Rejected:
-        """Asks for the charge; see `paybridge.payments.ports.PaymentGateway`."""
+        """Ask for the charge; see `paybridge.payments.ports.PaymentGateway`."""
         return await _never_raising(self._post_charge(request))
 
     async def find_charge(self, request: ChargeRequest) -> GatewayOutcome | None:
-        """What the gateway knows of the charge with our reference; None when nothing."""
+        """Look the charge up by our reference; None if the gateway knows of no such charge."""
         return await _never_raising(self._get_charge(request))
 
     async def close(self) -> None:
-        """Closes the pool."""
+        """Close the pool."""
         pool, self._pool = self._pool, None
         if pool is not None:
             await pool.close()
@@ -81,17 +81,18 @@ class HttpGateway:
         }
         headers = {"Content-Type": "application/json", "Idempotency-Key": request.idempotency_key}
         post = self._client().post(self._charges_url).headers(headers).body_bytes(orjson.dumps(body))
-        status, answer = await _answer_to(post)
-        return _outcome_of(request, status, answer)
+        status, answer = await _send(post)
+        return _read_answer(request, status, answer)
 
     async def _get_charge(self, request: ChargeRequest) -> GatewayOutcome | None:
         get = self._client().get(self._charges_url).query({"reference": str(request.payment_id)})
-        status, answer = await _answer_to(get.timeout(LOOKUP_TIMEOUT))
+        status, answer = await _send(get.timeout(LOOKUP_TIMEOUT))
         if status != 200:
             return Unknown(_ERROR, f"the gateway answered {status} to a look-up")
-        found = [_outcome_of_charge(request, one) for one in orjson.loads(answer) if one["kind"] == "charge"]
-        # A charge that went through outweighs whatever else is on record, and an unclear one outweighs a decline.
-        return next((one for kind in (Charged, Unknown, Declined) for one in found if isinstance(one, kind)), None)
+        records = orjson.loads(answer)
+        found = [_read_charge(request, record) for record in records if record["kind"] == "charge"]
+        # A successful charge outweighs all other records, and an unclear one outweighs a decline.
+        return next((each for kind in (Charged, Unknown, Declined) for each in found if isinstance(each, kind)), None)
 
     def _client(self) -> Client:
         if self._pool is None:
@@ -111,7 +112,7 @@ class HttpGateway:
             .follow_redirects(False)
             .referer(False)
         )
-        # A compressed answer could unpack to any size; nobody has asked for one.
+        # A compressed answer could unpack to any size, so none is asked for.
         builder = builder.gzip(False).brotli(False).zstd(False).deflate(False)
         if self._authority_pem is not None:
             builder = builder.add_root_certificate_pem(self._authority_pem)
@@ -129,27 +130,27 @@ async def _never_raising(call: Coroutine[Any, Any, _Outcome]) -> _Outcome | Unkn
         return Unknown(_ERROR, f"{type(error).__name__}")
 
 
-async def _answer_to(request: RequestBuilder) -> tuple[int, bytes]:
-    """Sends the request; status and body of the answer. Raises PyreqwestError, TimeoutError or AnswerTooLarge."""
+async def _send(request: RequestBuilder) -> tuple[int, bytes]:
+    """Send the request and return status and body. Raises PyreqwestError, TimeoutError or AnswerTooLarge."""
     async with request.build_streamed() as response:
-        # It reads until so much or the end has come; leaving the block before the end closes the connection.
+        # This reads up to the limit or the end. Leaving the block before the end closes the connection.
         body = await response.body_reader.read(ANSWER_BYTES_MAX + 1) or b""
         if len(body) > ANSWER_BYTES_MAX:
             raise AnswerTooLarge
         return response.status, bytes(body)
 
 
-def _outcome_of(request: ChargeRequest, status: int, body: bytes) -> GatewayOutcome | Rejected:
+def _read_answer(request: ChargeRequest, status: int, body: bytes) -> GatewayOutcome | Rejected:
     if status in _ANSWERS:
-        return _outcome_of_charge(request, orjson.loads(body))
+        return _read_charge(request, orjson.loads(body))
     if status in _REJECTIONS:
         return Rejected(f"the gateway answered {status}")
-    # Anything else (a wrong login, a redirect, a proxy's page) tells about the way there and not about the charge.
+    # Anything else (a wrong login, a redirect, a proxy's page) says nothing about the charge.
     return Unknown(_ERROR, f"the gateway answered {status}")
 
 
-def _outcome_of_charge(request: ChargeRequest, charge: dict[str, Any]) -> GatewayOutcome:
-    """What a charge on the gateway's record says; Unknown unless it is ours and says it clearly."""
+def _read_charge(request: ChargeRequest, charge: dict[str, Any]) -> GatewayOutcome:
+    """Return the outcome of a charge on the gateway's record; Unknown unless it is clear and about our charge."""
     ours = (str(request.payment_id), request.amount_minor, request.currency)
     if (charge["reference"], charge["amount_minor"], charge["currency"]) != ours:
         return Unknown(_ERROR, "an answer about another charge")

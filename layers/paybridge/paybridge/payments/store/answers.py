@@ -1,4 +1,4 @@
-"""Answers kept for requests that are sent again."""
+"""Answers stored for repeated requests."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ _EXPIRE_ANSWERS = Statement("""
 
 
 def expire_answers(database: Database, before: datetime, limit: int) -> int:
-    """Forgets up to `limit` kept answers given before that time, and returns how many; the keys stay taken."""
+    """Clear up to `limit` answers given before that time and return how many; the keys stay taken."""
     return len(database.run(_EXPIRE_ANSWERS, before=before, limit=limit))

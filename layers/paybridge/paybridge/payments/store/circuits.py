@@ -1,4 +1,4 @@
-"""Circuit breakers, shared by all environments."""
+"""The state of circuit breakers, shared by all environments."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _SAVE = Statement("""
 
 
 def read(transaction: Transaction, name: str) -> Circuit:
-    """The circuit of that name; closed when it has never been written."""
+    """Return the circuit of that name; closed if it has never been written."""
     rows = transaction.run(_READ, name=name)
     return Circuit(*rows[0]) if rows else Circuit()
 
 
 def lock(transaction: Transaction, name: str) -> Circuit:
-    """The circuit of that name, locked until the transaction ends."""
+    """Return the circuit of that name, locked until the transaction ends."""
     return Circuit(*transaction.run(_LOCK, name=name)[0])
 
 
 def save(transaction: Transaction, name: str, circuit: Circuit) -> None:
-    """Writes a locked circuit."""
+    """Write a locked circuit."""
     transaction.run(_SAVE, name=name, failures=circuit.consecutive_failures, open_until=circuit.open_until)

@@ -1,46 +1,57 @@
-"""What an operator needs to see of a payment, whoever its merchant is."""
+"""Read a payment of any merchant and its waiting messages, for operators; queries by SQLAlchemy Core."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from typing import Final
 from uuid import UUID
 
-from paybridge.database.database import Database, Statement
+from sqlalchemy import Uuid, bindparam, select
+
+from paybridge.database.clauses import compiled
+from paybridge.database.database import Database
+from paybridge.outbox.table import outbox
 from paybridge.payments.domain.payment import Payment
-from paybridge.payments.store.row import COLUMNS, payment_of
+from paybridge.payments.domain.query import WaitingMessage
+from paybridge.payments.store.row import payment_of
+from paybridge.payments.store.table import PAYMENT_COLUMNS, payments
 
-_FIND = Statement(f"SELECT {COLUMNS} FROM payments p WHERE p.id = :id::uuid")
+_ID: Final = bindparam("id", type_=Uuid)
 
-# The payment's few messages first: all that waits in the outbox may be far more.
-_WAITING = Statement("""
-    WITH messages AS MATERIALIZED (
-        SELECT type, routing_key, available_at, attempts, last_error, published_at FROM outbox
-        WHERE payment_id = :id::uuid AND exchange IS NOT NULL
+_FIND: Final = compiled(select(*PAYMENT_COLUMNS).where(payments.c.id == _ID))
+
+# MATERIALIZED makes PostgreSQL find the few messages of the payment first. All that wait in the outbox may be far more.
+_MESSAGES: Final = (
+    select(
+        outbox.c.type,
+        outbox.c.routing_key,
+        outbox.c.available_at,
+        outbox.c.attempts,
+        outbox.c.last_error,
+        outbox.c.published_at,
     )
-    SELECT type, routing_key, available_at, attempts, last_error FROM messages
-    WHERE published_at IS NULL
-    ORDER BY available_at
-""")
-
-
-@dataclass(frozen=True, slots=True)
-class WaitingMessage:
-    """A message about the payment that is still in the outbox."""
-
-    type: str
-    routing_key: str
-    available_at: datetime
-    attempts: int
-    last_error: str | None
+    .where(outbox.c.payment_id == _ID, outbox.c.exchange.is_not(None))
+    .cte("messages")
+    .prefix_with("MATERIALIZED")
+)
+_WAITING: Final = compiled(
+    select(
+        _MESSAGES.c.type,
+        _MESSAGES.c.routing_key,
+        _MESSAGES.c.available_at,
+        _MESSAGES.c.attempts,
+        _MESSAGES.c.last_error,
+    )
+    .where(_MESSAGES.c.published_at.is_(None))
+    .order_by(_MESSAGES.c.available_at)
+)
 
 
 def find(database: Database, payment_id: UUID) -> Payment | None:
-    """The payment, or None."""
+    """Return the payment, or None."""
     rows = database.run(_FIND, id=payment_id)
     return payment_of(rows[0]) if rows else None
 
 
 def waiting_messages(database: Database, payment_id: UUID) -> list[WaitingMessage]:
-    """Messages about the payment that the broker has not taken yet, the next one due first."""
+    """Return the payment's messages that the broker has not taken yet, the next one due first."""
     return [WaitingMessage(*row) for row in database.run(_WAITING, id=payment_id)]

@@ -1,54 +1,18 @@
-"""What merchants ask about their payments. Every query names the merchant."""
+"""Read a payment and its timeline for its merchant. Every query names the merchant; lists are in `listing`."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
 from paybridge.database.database import Database, Statement
-from paybridge.payments.domain.payment import Payment, Status
-from paybridge.payments.domain.query import PaymentFilters, TimelineEntry
+from paybridge.payments.domain.payment import Payment
+from paybridge.payments.domain.query import TimelineEntry
 from paybridge.payments.store.row import COLUMNS, payment_of
-
-# As in the index `payments_unsettled`.
-UNSETTLED = frozenset({Status.PENDING, Status.PROCESSING})
 
 _GET = Statement(f"SELECT {COLUMNS} FROM payments p WHERE p.id = :id::uuid AND p.merchant_id = :merchant_id::uuid")
 
-# Ids are UUIDv7, so newest first is the order of the id, and a time range is a range of ids, which spares whole months.
-# Id and created_at are made moments apart, hence the minute of slack around the exact comparison. A bound that is not
-# wanted is one that every id keeps, so that one plan reads the index between its bounds for all kinds of pages.
-_END = """least(coalesce(:before::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'),
-                 uuid7_floor(coalesce(:created_to::timestamptz + interval '1 minute', '9999-12-31')))"""
-_FLOOR = "uuid7_floor(coalesce(:created_from::timestamptz - interval '1 minute', '1970-01-01'))"
-
-
-def _page(index_condition: str, order: str) -> Statement:
-    return Statement(f"""
-        SELECT {COLUMNS} FROM payments p
-        WHERE {index_condition} AND p.id < {_END} AND p.id >= {_FLOOR}
-          AND created_at >= coalesce(:created_from::timestamptz, '-infinity')
-          AND created_at < coalesce(:created_to::timestamptz, 'infinity')
-          AND (:status::text IS NULL OR status = :status::text)
-          AND (:currency::text IS NULL OR currency = :currency::text)
-          AND (:customer::text IS NULL OR customer = :customer::text)
-        ORDER BY {order}
-        LIMIT :limit::integer
-    """)
-
-
-# The merchant's payments and nobody else's: between two pairs with this merchant lie only such. By `merchant_id = …` a
-# planner may think it cheaper to read all merchants' payments in their order until it has found enough of this one's.
-# Seldom statuses and currencies are found by reading on until the page is full.
-_LIST = _page(
-    f"""(p.merchant_id, p.id) < (:merchant_id::uuid, {_END})
-          AND (p.merchant_id, p.id) >= (:merchant_id::uuid, {_FLOOR})""",
-    "p.merchant_id DESC, p.id DESC",
-)
-_LIST_OF_CUSTOMER = _page("p.merchant_id = :merchant_id::uuid AND p.customer = :customer::text", "p.id DESC")
-_LIST_UNSETTLED = _page("p.merchant_id = :merchant_id::uuid AND p.is_unsettled", "p.id DESC")
-
-# Each table is read once; a row that tells of two things makes two entries, the second when it has taken place. Entries
-# of the same instant keep the order in which the stages follow each other.
+# Each table is read once. A row about two things makes two entries, the second only once it has happened. Entries of
+# the same instant keep the order of the stages.
 _TIMELINE = Statement("""
     WITH payment AS MATERIALIZED (
         SELECT id FROM payments WHERE id = :id::uuid AND merchant_id = :merchant_id::uuid
@@ -88,36 +52,11 @@ _TIMELINE = Statement("""
 
 
 def get(database: Database, merchant_id: UUID, payment_id: UUID) -> Payment | None:
-    """The merchant's payment, or None if there is none or it is somebody else's."""
+    """Return the payment; None if there is none or it belongs to another merchant."""
     rows = database.run(_GET, id=payment_id, merchant_id=merchant_id)
     return payment_of(rows[0]) if rows else None
 
 
-def list_newest_first(
-    database: Database, merchant_id: UUID, filters: PaymentFilters, *, before: UUID | None, limit: int
-) -> list[Payment]:
-    """At most `limit` of the merchant's payments, those with ids below `before`."""
-    rows = database.run(
-        _listing(filters),
-        merchant_id=merchant_id,
-        before=before,
-        status=str(filters.status) if filters.status is not None else None,
-        currency=filters.currency,
-        customer=filters.customer,
-        created_from=filters.created_from,
-        created_to=filters.created_to,
-        limit=limit,
-    )
-    return [payment_of(row) for row in rows]
-
-
-def _listing(filters: PaymentFilters) -> Statement:
-    """The statement whose index leads to the payments that are asked for."""
-    if filters.customer is not None:
-        return _LIST_OF_CUSTOMER
-    return _LIST_UNSETTLED if filters.status in UNSETTLED else _LIST
-
-
 def timeline(database: Database, merchant_id: UUID, payment_id: UUID) -> list[TimelineEntry]:
-    """Events, their publication, gateway attempts and webhook deliveries of the merchant's payment, oldest first."""
+    """Return the payment's events, their publication, gateway attempts and webhook deliveries, oldest first."""
     return [TimelineEntry(*row) for row in database.run(_TIMELINE, id=payment_id, merchant_id=merchant_id)]

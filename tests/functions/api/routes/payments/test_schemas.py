@@ -6,7 +6,7 @@ import uuid
 from dataclasses import fields
 from datetime import UTC, datetime
 
-from api.routes.payments.schemas import PaymentDetails, PaymentRequest, PaymentState, PaymentView, details_of
+from api.routes.payments.schemas import PaymentDetails, PaymentRequest, PaymentState, PaymentView, payment_details
 from paybridge.payments.domain.payment import PaymentOrder, new_payment, payment_view
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -36,4 +36,4 @@ class TestDetails:
 
     def test_come_by_name(self) -> None:
         request = PaymentRequest(amount="1.00", currency="RUB", customer="customer-42")
-        assert details_of(request) == {**dict.fromkeys(PaymentDetails.model_fields), "customer": "customer-42"}
+        assert payment_details(request) == {**dict.fromkeys(PaymentDetails.model_fields), "customer": "customer-42"}

@@ -1,0 +1,21 @@
+"""The table `outbox` for queries by SQLAlchemy Core."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from paybridge.database.clauses import table_of
+
+outbox: Final = table_of(
+    "outbox",
+    {
+        "payment_id": "uuid",
+        "type": "text",
+        "exchange": "text",
+        "routing_key": "text",
+        "available_at": "timestamptz",
+        "published_at": "timestamptz",
+        "attempts": "integer",
+        "last_error": "text",
+    },
+)

@@ -1,0 +1,12 @@
+"""The table `payments` for queries by SQLAlchemy Core."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from paybridge.database.clauses import table_of
+from paybridge.payments.store.row import COLUMN_TYPES
+
+payments: Final = table_of("payments", {**COLUMN_TYPES, "is_unsettled": "boolean"})
+# What `payment_of` reads, in its order.
+PAYMENT_COLUMNS: Final = tuple(payments.c[name] for name in COLUMN_TYPES)
