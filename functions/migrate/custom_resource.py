@@ -1,4 +1,4 @@
-"""CloudFormation's protocol of custom resources: an event with an address to answer to, and an answer in any case."""
+"""CloudFormation's protocol of custom resources: every event names a URL and must be answered there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from paybridge.core.errors import PaybridgeError, Unavailable
 from paybridge.observability.logging import logger
 from paybridge.observability.stack import frames_of
 
-# CloudFormation takes 4 KiB in all.
+# CloudFormation accepts 4 KiB in all.
 REASON_CHARACTERS_MAX = 1000
 ANSWER_SECONDS_MAX = 5.0
 ANSWER_TRIES = urllib3.Retry(total=2, backoff_factor=0.5, status_forcelist=(500, 502, 503, 504), allowed_methods=None)
@@ -24,10 +24,10 @@ log = logger()
 
 
 def serve(event: Event, seconds_max: float, work: Callable[[Event], dict[str, str]]) -> None:
-    """Does the work of one event and answers CloudFormation: with what the work returns, or with why it failed.
+    """Do the work of one event and answer CloudFormation with its result, or with the reason why it failed.
 
-    Work that takes longer than `seconds_max` is answered for as failed meanwhile: Lambda would end it without a word,
-    and CloudFormation would wait until its own time is up. Raises Unavailable when CloudFormation cannot be answered.
+    Work that takes longer than `seconds_max` is answered as failed while it still runs: Lambda would end it silently,
+    and CloudFormation would wait for an hour. Raises Unavailable if the answer cannot be delivered.
     """
     answer = _Answer(event)
     clock = threading.Timer(seconds_max, answer.fail, [f"It was not done after {seconds_max:.0f} s."])
@@ -35,7 +35,7 @@ def serve(event: Event, seconds_max: float, work: Callable[[Event], dict[str, st
     clock.start()
     try:
         data = work(event)
-    except Exception as error:  # noqa: BLE001 -- whatever it was, CloudFormation must hear of it.
+    except Exception as error:  # noqa: BLE001 -- CloudFormation must be answered whatever the error is.
         # Without the text of the error, which may repeat values of rows.
         log.error("the work failed", error_type=type(error).__name__, stack=frames_of(error))  # noqa: TRY400
         answer.fail(_reason(error))
@@ -46,12 +46,12 @@ def serve(event: Event, seconds_max: float, work: Callable[[Event], dict[str, st
 
 
 def _reason(error: Exception) -> str:
-    """Our own errors say what people may read; the text of others may hold anything."""
+    """Return the text of our own errors. The text of others may hold anything, so only their type is shown."""
     return str(error) if isinstance(error, PaybridgeError) else f"{type(error).__name__}; the log says where."
 
 
 class _Answer:
-    """The one answer to an event: who answers second says nothing more."""
+    """The one answer to an event. A second one is ignored."""
 
     def __init__(self, event: Event) -> None:
         self._event = event
@@ -59,11 +59,11 @@ class _Answer:
         self._is_given = False
 
     def succeed(self, data: dict[str, str]) -> None:
-        """Answers that the resource is as it was asked for."""
+        """Answer that the resource is as requested."""
         self._give({"Status": "SUCCESS", "Data": data})
 
     def fail(self, reason: str) -> None:
-        """Answers that it is not."""
+        """Answer that the work failed, and why."""
         log.error("failed", reason=reason)
         self._give({"Status": "FAILED", "Reason": reason[:REASON_CHARACTERS_MAX]})
 
@@ -86,15 +86,15 @@ class _Answer:
                 retries=ANSWER_TRIES,
             )
         except urllib3.exceptions.HTTPError as error:
-            # Its text has the whole address, and whoever reads the signature in the log could answer for us.
-            raise Unavailable(f"CloudFormation does not take the answer: {type(error).__name__}.") from None
+            # Its text has the whole URL. With the signature from the log, a reader could answer in our place.
+            raise Unavailable(f"CloudFormation does not accept the answer: {type(error).__name__}.") from None
         log.info("answered CloudFormation", status=answer["Status"], http_status=response.status)
 
 
 def _addressee(event: Event) -> dict[str, str]:
-    """What tells CloudFormation which of its questions is answered.
+    """Return the ids by which CloudFormation matches the answer to its event.
 
-    The physical id never changes, because CloudFormation would delete the resource of an old one.
+    The physical id never changes, because CloudFormation would delete the resource of the old one.
     """
     return {
         "PhysicalResourceId": event.get("PhysicalResourceId") or f"{event['LogicalResourceId']}-of-the-schema",

@@ -1,4 +1,4 @@
-"""The operate function: runs the operator's command where the database is, for those who may invoke it."""
+"""The operate function: runs the operator's command inside the network, for callers with the right to invoke it."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from paybridge import cli
 from paybridge.observability.logging import logger
 
-# The others run until somebody stops them.
+# The other commands run until they are stopped.
 COMMANDS = frozenset({"payment", "register"})
 
 log = logger()
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Runs `{"arguments": ["payment", "…"]}` and returns `{"exit_code", "output"}`, as the terminal would have them.
+    """Run `{"arguments": ["payment", "…"]}` and return `{"exit_code", "output"}` as a terminal would show them.
 
-    What a command prints may be secret, so the log has its name alone.
+    The output of a command may be secret, so the log has only its name.
     """
     arguments = event.get("arguments")
     if not isinstance(arguments, list) or not all(isinstance(argument, str) for argument in arguments):
         return _refusal('An event is {"arguments": ["payment", "<id>"]}.')
     if not COMMANDS.intersection(arguments[:1]):
-        return _refusal(f"Here are only the commands {' and '.join(sorted(COMMANDS))}.")
+        return _refusal(f"The operate function runs only the commands {' and '.join(sorted(COMMANDS))}.")
     log.info("running a command", extra={"command": arguments[0]})
     output = StringIO()
     with redirect_stdout(output), redirect_stderr(output):
         try:
             exit_code: Any = cli.main(arguments)
         except SystemExit as exit_:
-            # What argparse says of arguments that it does not know.
+            # argparse exits on arguments that it does not know.
             exit_code = exit_.code
     return {"exit_code": exit_code, "output": output.getvalue()}
 

@@ -9,11 +9,11 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from paybridge import wiring
 from paybridge.runners import relay
 
-# Left over for the last batch's confirms, the commit and closing the connection.
+# Reserved for the last batch's confirms, the commit and closing the connection.
 RESERVE_SECONDS = 3.0
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
-    """Drains the outbox; the schedule's event says nothing that matters."""
+    """Drain the outbox and return the counts. The schedule's event carries nothing."""
     drained = wiring.run(relay.drain(lambda: context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS))
     return {"published": drained.published, "refused": drained.refused}

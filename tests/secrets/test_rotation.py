@@ -294,7 +294,7 @@ class TestBrokerUsers:
         users.secret.put(admin_secret.login())
         version = users.secret.begin_rotation()
         step(users.secret, "createSecret", version)
-        with pytest.raises(RotationRefused, match="a user of their own"):
+        with pytest.raises(RotationRefused, match="give them a separate user"):
             step(users.secret, "setSecret", version)
 
     def test_an_administrator_who_may_not_is_told(self, users: BrokerLogin, admin_secret: Secret) -> None:

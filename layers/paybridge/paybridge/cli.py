@@ -1,4 +1,4 @@
-"""The operator's command: `python -m paybridge.cli`, with the same environment variables as the functions."""
+"""The operator's command: `python -m paybridge.cli`, with the environment variables of the functions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from paybridge.payments.domain.query import TimelineEntry
 
 UNUSABLE = 2
-# More than anybody guesses; Standard Webhooks asks for 24 to 64 bytes.
+# Long enough that it cannot be guessed. Standard Webhooks requires 24 to 64 bytes.
 SECRET_BYTES = 32
 
 WORKER_DESCRIPTION = """\
@@ -36,7 +36,7 @@ Start more processes for more throughput; a service manager restarts a worker th
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns its exit code."""
+    """Run one command and return its exit code."""
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
@@ -49,15 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="paybridge", description="Looks after a Paybridge.")
+    parser = argparse.ArgumentParser(prog="paybridge", description="Operate Paybridge.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    payment = commands.add_parser("payment", help="tell where a payment is, and why")
+    payment = commands.add_parser("payment", help="show a payment's status and history")
     payment.add_argument("payment_id", type=UUID, metavar="ID", help="the payment's id")
     payment.set_defaults(run=_show_payment)
-    register = commands.add_parser("register", help="make a merchant, or a key for somebody who works here")
-    register.add_argument("name", metavar="NAME", help="the merchant's name")
+    register = commands.add_parser("register", help="create a merchant, or an API key for a staff member")
+    register.add_argument("name", metavar="NAME", help="name of the merchant or of the key's owner")
     register.add_argument(
-        "--role", choices=list(Role), default=Role.MERCHANT, help="whose key it is (default merchant)"
+        "--role", choices=list(Role), default=Role.MERCHANT, help="role of the API key (default merchant)"
     )
     register.set_defaults(run=_register)
     worker = commands.add_parser(
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     worker.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
     worker.add_argument(
-        "--queue", action="append", default=[], metavar="QUEUE", help="take from this queue only; may be repeated"
+        "--queue", action="append", default=[], metavar="QUEUE", help="consume this queue only; may be repeated"
     )
     worker.set_defaults(run=_work)
     return parser
@@ -104,7 +104,7 @@ def _register(options: argparse.Namespace) -> int:
     )
     if merchant_id is not None:
         print(f"merchant id     {merchant_id}\nwebhook secret  {webhook_secret}")
-    print(f"API key         {api_key}\nThe key is kept as a hash only: nobody can show it again.")
+    print(f"API key         {api_key}\nOnly a hash of the key is stored: this is the only time it is shown.")
     return 0
 
 

@@ -249,7 +249,7 @@ class TestCustomResource:
     ) -> None:
         monkeypatch.setattr(custom_resource, "ANSWER_TRIES", False)
         answers.url = f"http://127.0.0.1:{free_port()}/answer?signature=s3cr3t"
-        with pytest.raises(Unavailable, match="does not take the answer: NewConnectionError") as raised:
+        with pytest.raises(Unavailable, match="does not accept the answer: NewConnectionError") as raised:
             call(event(answers, "Create"))
         assert "s3cr3t" not in "".join(traceback.format_exception(raised.value))
 

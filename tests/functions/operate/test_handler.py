@@ -1,4 +1,4 @@
-"""The operate function: what it runs, and what it keeps to itself."""
+"""The operate function: what it runs, and what it keeps secret."""
 
 import uuid
 from types import SimpleNamespace
@@ -34,7 +34,7 @@ def shown(output: str, label: str) -> str:
 
 
 class TestPayment:
-    def test_is_told_as_in_a_terminal(self, database: Database) -> None:
+    def test_is_shown_as_in_a_terminal(self, database: Database) -> None:
         payment_id = new_payment(database, new_merchant(database))
         exit_code, output = run("payment", str(payment_id))
         assert exit_code == 0
@@ -51,14 +51,14 @@ class TestPayment:
 
 
 class TestRegister:
-    def test_makes_a_merchant_with_a_key_and_a_webhook_secret(self, database: Database) -> None:
+    def test_creates_a_merchant_with_a_key_and_a_webhook_secret(self, database: Database) -> None:
         exit_code, output = run("register", "Acme")
         assert exit_code == 0
         [[role, merchant_id]] = database.run(_KEY, digest=key_hash(shown(output, "API key")))
         assert (role, str(merchant_id)) == ("merchant", shown(output, "merchant id"))
         assert shown(output, "webhook secret").startswith("whsec_")
 
-    def test_makes_a_key_for_somebody_who_works_here(self, database: Database) -> None:
+    def test_creates_a_key_for_a_staff_member(self, database: Database) -> None:
         _, output = run("register", "Night shift", "--role", "operator")
         assert database.run(_KEY, digest=key_hash(shown(output, "API key"))) == [["operator", None]]
         assert "whsec_" not in output
@@ -68,7 +68,7 @@ class TestRegister:
         logged = capsys.readouterr()
         assert shown(output, "API key") not in logged.out + logged.err
 
-    def test_refuses_a_role_that_nobody_has(self) -> None:
+    def test_refuses_an_unknown_role(self) -> None:
         exit_code, output = run("register", "Acme", "--role", "king")
         assert exit_code == 2
         assert "invalid choice: 'king'" in output
@@ -85,4 +85,4 @@ class TestRefusals:
     @pytest.mark.parametrize("arguments", [[], ["worker", "relay"], ["--help"]])
     def test_a_command_that_does_not_end_is_refused(self, arguments: list[str]) -> None:
         exit_code, output = run(*arguments)
-        assert (exit_code, output) == (2, "Here are only the commands payment and register.\n")
+        assert (exit_code, output) == (2, "The operate function runs only the commands payment and register.\n")

@@ -1,4 +1,4 @@
-"""Who is asking: the roles of API keys, and what a caller may touch."""
+"""Callers: the roles of API keys, and what each caller may access."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import UUID
 
 
 class Role(StrEnum):
-    """What an API key may do. Merchants see their own payments; the others serve Paybridge itself."""
+    """What an API key may do. Merchants see their own payments. The other roles are for staff."""
 
     MERCHANT = "merchant"
     SUPPORT = "support"
@@ -20,12 +20,12 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An authenticated caller; `merchant_id` is set for every merchant's key."""
+    """An authenticated caller. `merchant_id` is set for the role merchant only."""
 
     role: Role
     merchant_id: UUID | None
 
 
 def key_hash(api_key: str) -> bytes:
-    """The SHA-256 under which an API key is stored: keys are long and random, so no slow hash is needed."""
+    """Return the SHA-256 by which an API key is stored. Keys are long and random, so no slow hash is needed."""
     return hashlib.sha256(api_key.encode()).digest()

@@ -1,4 +1,4 @@
-"""Finding out who an API key belongs to."""
+"""Find the caller to whom an API key belongs."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from paybridge.database.database import Database
 
 
 def identify_key(database: Database, key_hash: bytes) -> Principal | None:
-    """The owner of the key with this SHA-256; None when it is unknown or revoked. Raises DatabaseUnavailable."""
+    """Return the caller whose key has this SHA-256, None if it is unknown or revoked. Raises DatabaseUnavailable."""
     return accounts.find_principal(database, key_hash)

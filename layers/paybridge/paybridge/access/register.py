@@ -1,4 +1,4 @@
-"""Registering whoever may call the API."""
+"""Register callers of the API."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from paybridge.database.database import Database
 def register_merchant(
     database: Database, *, name: str, api_key: str, webhook_secret: str | None = None, role: str = Role.MERCHANT
 ) -> UUID | None:
-    """Makes the API key known and, for a merchant's key, the merchant; returns the merchant's id.
+    """Store the API key and, for a merchant's key, create the merchant. Return the merchant's id.
 
-    Doing it again with the same key changes nothing and returns the same id. The other roles have no merchant: their
-    id is None and their webhook secret is not looked at. Raises InvalidInput for a merchant without a secret.
+    The same key again changes nothing and returns the same id. The other roles have no merchant: their id is None and
+    their webhook secret is ignored. Raises InvalidInput for a merchant without a secret.
     """
     if role == Role.MERCHANT and not webhook_secret:
         raise InvalidInput("webhook_secret_missing", "A merchant needs a webhook secret.", "webhook_secret")

@@ -28,28 +28,28 @@ _INSERT_KEY = Statement("""
 
 
 def find_principal(database: Database, key_hash: bytes) -> Principal | None:
-    """The owner of the unrevoked API key with this hash."""
+    """Return the owner of the API key with this hash, None if it is unknown or revoked."""
     rows = database.run(_FIND_KEY, key_hash=key_hash)
     return Principal(Role(rows[0][0]), rows[0][1]) if rows else None
 
 
 def lock_key(transaction: Transaction, key_hash: bytes) -> None:
-    """Makes every other registration of the same key wait until this transaction ends."""
+    """Block other registrations of the same key until this transaction ends."""
     transaction.run(_LOCK_KEY, key_hash=key_hash)
 
 
 def find_key_owner(transaction: Transaction, key_hash: bytes) -> tuple[bool, UUID | None]:
-    """Whether the key exists, revoked or not, and the merchant it belongs to."""
+    """Return whether the key exists, revoked or not, and the merchant that it belongs to."""
     rows = transaction.run(_FIND_KEY_OWNER, key_hash=key_hash)
     return (True, rows[0][0]) if rows else (False, None)
 
 
 def insert_merchant(transaction: Transaction, name: str, webhook_secret: str) -> UUID:
-    """Adds a merchant with one webhook secret and returns its id."""
+    """Add a merchant with one webhook secret and return its id."""
     merchant_id: UUID = transaction.run(_INSERT_MERCHANT, name=name, webhook_secret=webhook_secret)[0][0]
     return merchant_id
 
 
 def insert_key(transaction: Transaction, key_hash: bytes, merchant_id: UUID | None, role: Role) -> None:
-    """Adds an API key by its hash; raises ConstraintViolated when the key exists."""
+    """Add an API key by its hash. Raises ConstraintViolated if the key exists."""
     transaction.run(_INSERT_KEY, key_hash=key_hash, merchant_id=merchant_id, role=str(role))

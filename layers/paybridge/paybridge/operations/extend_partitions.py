@@ -1,14 +1,14 @@
-"""Makes the monthly partitions before their month begins."""
+"""Create the monthly partitions before their month begins."""
 
 from __future__ import annotations
 
 from paybridge.database import partitions
 from paybridge.database.database import Database
 
-# A quarter ahead: months of a jobs function that fails every time still leave room for every payment.
+# A quarter ahead: payments are accepted even if the jobs function fails for months.
 MONTHS_AHEAD = 3
 
 
 def extend_partitions(database: Database) -> int:
-    """Makes the partitions that are missing, and returns how many those were. Raises DatabaseUnavailable."""
+    """Create the missing partitions and return their number. Raises DatabaseUnavailable."""
     return partitions.ensure_partitions(database, MONTHS_AHEAD)

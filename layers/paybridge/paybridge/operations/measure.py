@@ -1,4 +1,4 @@
-"""Measures what an operator has to know and nobody else can tell him: the outbox, payments and queues."""
+"""Metrics only we can measure: outbox, stalled payments, queue depths."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from paybridge.operations.ports import QueueDepths
 from paybridge.outbox.lag import count_outbox_due, relay_lag_seconds
 from paybridge.payments.store.stalled import count_stalled
 
-# More than any alarm waits for, and still some milliseconds of counting.
+# Above the threshold of every alarm, and counted within milliseconds.
 COUNTED_MAX: Final = 10_000
-# Each takes a look into the outbox, every minute.
+# Each one costs a look-up in the outbox every minute.
 LOOKED_AT_MAX: Final = 1_000
-# With the default settings a gateway is asked for the last time after six minutes. A payment that is open for an hour
-# is one that a merchant asks about, even if something is on its way for it.
+# With the default settings the gateway is asked for the last time after six minutes. A payment that is open for an hour
+# needs attention, even if a message is in flight.
 OLD_AFTER: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseFigures:
-    """What the database tells; the counts stop at their bounds."""
+    """The state of the outbox and of payments. The counts stop at their limits."""
 
     outbox_age_seconds: float
     outbox_due: int
@@ -33,14 +33,14 @@ class DatabaseFigures:
 
 @dataclass(frozen=True, slots=True)
 class QueueFigures:
-    """How many messages wait in each queue, and which queues the broker does not have."""
+    """The depth of each queue, and the queues that the broker does not have."""
 
     depths: dict[str, int]
     missing: list[str]
 
 
 def measure_database(database: Database, clock: Clock, stuck_after_seconds: float) -> DatabaseFigures:
-    """How long the oldest due message waits, how many do, and how many payments do not settle.
+    """Measure the age of the oldest due message, the number of due messages and that of stalled payments.
 
     Raises DatabaseUnavailable.
     """
@@ -55,6 +55,6 @@ def measure_database(database: Database, clock: Clock, stuck_after_seconds: floa
 
 
 async def measure_queues(queue_depths: QueueDepths, queues: Sequence[str]) -> QueueFigures:
-    """How much waits in the queues. Raises BrokerUnavailable."""
+    """Read the depths of the queues. Raises BrokerUnavailable."""
     depths = await queue_depths.read(queues)
     return QueueFigures(depths, [queue for queue in queues if queue not in depths])

@@ -1,4 +1,4 @@
-"""Brings the schema up to date; never back."""
+"""Bring the schema up to date, and never back."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from paybridge.database import health
 from paybridge.database.database import Database
 from paybridge.database.migrations import HEAD, migrate
 
-# A migration that waits for a table makes everybody else wait behind it, so it gives up after the session's two
-# seconds and comes again later, when the transaction that was in its way has ended.
+# A migration that waits for a table blocks everything behind it. So it gives up after the session's two seconds and
+# retries later, when the transaction that held the lock has ended.
 LOCK_TRIES = 10
 LOCK_PAUSE_SECONDS = 3.0
 
@@ -19,12 +19,12 @@ _UNDEFINED_TABLE = "42P01"
 
 
 class RevisionUnknown(PaybridgeError):
-    """The revision asked for is newer than all that this code knows."""
+    """The requested revision is newer than any that this code knows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Migrated:
-    """What the schema was, None of an empty database, and what it is now."""
+    """The revision before, None for an empty database, and the revision now."""
 
     before: str | None
     revision: str
@@ -33,12 +33,10 @@ class Migrated:
 def migrate_schema(
     database: Database, revision: str | None = None, pause_seconds: float = LOCK_PAUSE_SECONDS
 ) -> Migrated:
-    """Brings the schema to `revision`, by default the newest, unless it is there or further.
+    """Bring the schema to `revision`, by default the newest, unless it is there or further. Safe to run concurrently.
 
-    Safe to run twice, also at the same time.
-
-    Further is fine: it happens when an older release is put back, and that works with what a newer one has added.
-    Raises RevisionUnknown, DatabaseUnavailable, LockTimeout or QueryFailed; the schema then is what it was.
+    Further is fine: a rollback puts an older release back, which works with what the newer one has added.
+    Raises RevisionUnknown, DatabaseUnavailable, LockTimeout or QueryFailed. The schema is then unchanged.
     """
     wanted = revision or HEAD
     if wanted > HEAD:
@@ -46,7 +44,7 @@ def migrate_schema(
     before = _present_revision(database)
     if before is not None and before >= wanted:
         return Migrated(before, before)
-    _migrate_once_there_is_room(database, wanted, pause_seconds)
+    _migrate_when_unlocked(database, wanted, pause_seconds)
     return Migrated(before, wanted)
 
 
@@ -59,7 +57,7 @@ def _present_revision(database: Database) -> str | None:
         return None
 
 
-def _migrate_once_there_is_room(database: Database, revision: str, pause_seconds: float) -> None:
+def _migrate_when_unlocked(database: Database, revision: str, pause_seconds: float) -> None:
     for _ in range(LOCK_TRIES - 1):
         try:
             return migrate(database, revision)

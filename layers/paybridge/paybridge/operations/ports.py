@@ -7,11 +7,11 @@ from typing import Protocol
 
 
 class QueueDepths(Protocol):
-    """Knows how much waits in the broker's queues."""
+    """Reads the depths of the broker's queues."""
 
     async def read(self, queues: Sequence[str]) -> dict[str, int]:
-        """How many messages wait in each queue, without those that somebody is working on.
+        """Return the number of ready messages in each queue, without those in flight.
 
-        A queue that is not there is left out. Raises BrokerUnavailable.
+        A missing queue is left out. Raises BrokerUnavailable.
         """
         ...

@@ -1,4 +1,4 @@
-"""Whether this environment can take payments now."""
+"""Check whether this environment can accept payments."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from paybridge.outbox.lag import relay_lag_seconds
 
 
 class BrokerProbe(Protocol):
-    """Asks whether the broker answers."""
+    """Checks that the broker answers."""
 
     def check(self) -> None:
-        """Returns once the broker has answered; raises BrokerUnavailable after a short deadline."""
+        """Return once the broker has answered. Raises BrokerUnavailable after a short deadline."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check's result; `facts` are JSON-ready and safe to show to anybody."""
+    """The result of one check. `facts` are JSON-ready and public."""
 
     name: str
     ok: bool
@@ -29,7 +29,7 @@ class Check:
 
 
 def check_readiness(database: Database, broker: BrokerProbe) -> list[Check]:
-    """The checks of database, schema, relay and broker; none of them raises because a part is away."""
+    """Check database, schema, relay and broker. A part that is down is a failed check, not an error."""
     return [*_check_database(database), _check_broker(broker)]
 
 

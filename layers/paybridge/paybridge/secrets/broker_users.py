@@ -1,9 +1,8 @@
-"""The functions' users of the broker, by its management API: two that take turns, so that one always works.
+"""The functions' two users of the broker, changed through its management API. One of them always works.
 
-Lambda's mapping logs in by itself, with the secret's current version and no other. With one user its every reconnect
-would fail from the moment the password is set until the secret's stages have moved; with two, a rotation changes the
-password of the one that is not in use. Terraform makes both, and gives both the same rights
-(`infra/terraform/topology/users.tf`).
+Lambda's queue mapping logs in with the secret's current version and no other. With one user, its reconnects would fail
+from the moment the password is set until the secret's stages have moved. With two, a rotation changes the password of
+the user that is not in use. Terraform creates both with the same rights (`infra/terraform/topology/users.tf`).
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ TIMEOUT_SECONDS: Final = 5.0
 
 
 class BrokerUsers:
-    """A RotatedLogin; `url_of` gives the broker's AMQP URL with a login in it."""
+    """A RotatedLogin. `url_of` returns the broker's AMQP URL with a login in it."""
 
     def __init__(self, management_url: str, admin: Login, url_of: Callable[[Login], str]) -> None:
         self._api_url = f"{management_url.rstrip('/')}/api/"
@@ -32,17 +31,17 @@ class BrokerUsers:
         self._url_of = url_of
 
     def next_username(self, username: str) -> str:
-        """The other one of the two."""
+        """Return the other one of the two users."""
         first = username.removesuffix(TWIN_SUFFIX)
         return first if username != first else first + TWIN_SUFFIX
 
     def change(self, current: Login, pending: Login) -> None:
-        """Sets the password of the user that is not in use; its tags and permissions stay.
+        """Set the password of the user that is not in use. Its tags and permissions stay.
 
-        Raises BrokerUnavailable, and RotationRefused when the users are not those of the functions.
+        Raises BrokerUnavailable, and RotationRefused if the users are not those of the functions.
         """
         if self._admin.username in {current.username, pending.username}:
-            raise RotationRefused("The functions log in as the broker's administrator: give them a user of their own.")
+            raise RotationRefused("The functions log in as the broker's administrator: give them a separate user.")
         path = f"users/{quote(pending.username, safe='')}"
         with self._client() as client:
             user = self._ask(client, "GET", path)
@@ -56,7 +55,7 @@ class BrokerUsers:
             self._ask(client, "PUT", path, body)
 
     def test(self, login: Login) -> None:
-        """Returns when the login works, over AMQP and in the functions' virtual host."""
+        """Log in over AMQP, to the functions' virtual host."""
         asyncio.run(_log_in(self._url_of(login)))
 
     def _client(self) -> httpx.Client:

@@ -1,4 +1,4 @@
-"""The functions' role in PostgreSQL, as a login that rotates: one role, which gives itself another password."""
+"""The functions' role in PostgreSQL as a login that rotates: one role, which changes its own password."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from paybridge.secrets.ports import Login
 
 
 class DatabaseRole:
-    """A RotatedLogin; `open_database` gives the database by a login, on a connection of its own."""
+    """A RotatedLogin. `open_database` returns the database with a login, on a new connection."""
 
     def __init__(self, open_database: Callable[[Login], Database]) -> None:
         self._open_database = open_database
 
     def next_username(self, username: str) -> str:
-        """The same: the role owns the tables, and who logs in meanwhile finds the new password at AWSPENDING."""
+        """Return the same role, which owns the tables. Logins during a rotation find the new password at AWSPENDING."""
         return username
 
     def change(self, current: Login, pending: Login) -> None:
-        """Sets the pending password with the role's own login, unless that is done already."""
+        """Set the pending password with the role's current login, unless it works already."""
         try:
             self.test(pending)
         except DatabaseLoginRefused:
@@ -31,6 +31,6 @@ class DatabaseRole:
                 roles.change_password(database, pending.username, pending.password)
 
     def test(self, login: Login) -> None:
-        """Returns when the login works."""
+        """Log in and out."""
         with closing(self._open_database(login)) as database:
             health.ping(database)

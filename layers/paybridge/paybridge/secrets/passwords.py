@@ -12,5 +12,5 @@ _ALPHABET: Final = string.ascii_letters + string.digits
 
 
 def new_password() -> str:
-    """238 bits of chance in letters and digits alone, which no URL, shell or policy has to quote."""
+    """Return 238 random bits, letters and digits only: no URL, shell or policy has to quote them."""
     return "".join(secrets.choice(_ALPHABET) for _ in range(PASSWORD_CHARACTERS))

@@ -1,4 +1,4 @@
-"""What a rotation needs: a secret's versions, and a login that it can change."""
+"""What a rotation needs: the versions of a secret, and a login that it can change."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-# The stages of a secret's versions: what is in use, and what a rotation is about to bring into use.
+# The stages of a secret's versions: the one in use, and the one that a rotation is preparing.
 CURRENT: Final = "AWSCURRENT"
 PENDING: Final = "AWSPENDING"
 
@@ -20,36 +20,36 @@ class Login:
 
 
 class SecretVersions(Protocol):
-    """The versions of one secret that holds a login; every method raises SecretUnavailable without an answer."""
+    """The versions of one secret that holds a login. Every method raises SecretUnavailable if there is no answer."""
 
     def stages(self) -> Mapping[str, list[str]]:
-        """The stages of each version by its id; raises RotationRefused when the secret does not rotate."""
+        """Return the stages of each version by its id. Raises RotationRefused if the secret does not rotate."""
         ...
 
     def login_of(self, version: str) -> Login | None:
-        """The login in the version; None when there is none yet."""
+        """Return the login in the version, None if it is empty."""
         ...
 
     def keep_pending(self, version: str, login: Login) -> None:
-        """Keeps the login in the version, at PENDING."""
+        """Keep the login in the version, at PENDING."""
         ...
 
     def make_current(self, version: str) -> None:
-        """Moves CURRENT to the version, which is another's so far."""
+        """Move CURRENT to the version."""
         ...
 
 
 class RotatedLogin(Protocol):
-    """A login whose password a rotation changes. Its methods raise Unavailable, and may be called again at any time."""
+    """A login whose password a rotation changes. Its methods raise Unavailable and may be repeated at any time."""
 
     def next_username(self, username: str) -> str:
-        """The user of the next version, when `username` is that of the current one."""
+        """Return the user of the next version, given that of the current one."""
         ...
 
     def change(self, current: Login, pending: Login) -> None:
-        """Makes the pending login work."""
+        """Make the pending login work."""
         ...
 
     def test(self, login: Login) -> None:
-        """Returns when the login works."""
+        """Return if the login works. Raises Unavailable if it does not."""
         ...

@@ -1,4 +1,4 @@
-"""Makes the role that the functions log in as, in a database that has only its administrator."""
+"""Create the role that the functions log in as, in a database that has only its administrator."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from paybridge.secrets import store as roles
 
 @dataclass(frozen=True, slots=True)
 class PreparedRole:
-    """What had to be done; nothing when everything was there already."""
+    """The changes made; none if everything was in place."""
 
     created: bool
     password_set: bool
@@ -20,12 +20,12 @@ class PreparedRole:
 
 
 def prepare_role(admin: Database, functions: Database, role: str, password: str) -> PreparedRole:
-    """Sees to it that the functions can log in as `role`, and own what the migrations make.
+    """Make sure that the functions can log in as `role` and own what the migrations create.
 
-    `functions` is the database by their login. Their password is set only when that login is refused: a rotation that
-    is under way goes on undisturbed. Running it again, or twice at once, does no harm.
+    `functions` is the database with their login. Their password is set only if that login is refused, so that a
+    rotation in progress is not disturbed. Safe to repeat, also concurrently.
 
-    Raises DatabaseUnavailable, and QueryFailed when the administrator may not do what has to be done.
+    Raises DatabaseUnavailable, and QueryFailed if the administrator lacks a right.
     """
     created = roles.ensure_role(admin, role, password)
     password_set = not created and _is_refused(functions)

@@ -1,7 +1,7 @@
-"""Rotates a login in the four steps of Secrets Manager.
+"""Rotate a login in the four steps of Secrets Manager.
 
-Secrets Manager calls the steps in order, each with the id of the version that is to become current, and begins again
-when one fails. So every step finds out what is done already, and may be killed anywhere.
+Secrets Manager calls the steps in order, each with the id of the version that will become current, and starts over if
+one fails. So every step checks what is done already, and may be killed anywhere.
 
 https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_lambda-functions.html
 """
@@ -17,7 +17,7 @@ from paybridge.secrets.ports import CURRENT, PENDING, Login, RotatedLogin, Secre
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """One secret, and the login that is kept in it."""
+    """One secret and the login in it."""
 
     versions: SecretVersions
     login: RotatedLogin
@@ -25,10 +25,10 @@ class Rotation:
 
 
 def rotate(rotation: Rotation, step: str, version: str) -> None:
-    """Takes one step toward making the version current; does nothing when it is current already.
+    """Take one step toward making the version current. Do nothing if it is current already.
 
-    Raises RotationRefused for a step, a secret or a version that no rotation is about, and Unavailable when something
-    is away: Secrets Manager then comes again.
+    Raises RotationRefused for a step, a secret or a version that is not in rotation, and Unavailable if something is
+    down: Secrets Manager then retries.
     """
     take = _STEPS.get(step)
     if take is None:
@@ -40,11 +40,11 @@ def rotate(rotation: Rotation, step: str, version: str) -> None:
 def _is_current(versions: SecretVersions, version: str) -> bool:
     stages = versions.stages().get(version)
     if stages is None:
-        raise RotationRefused(f"The secret has no version {version}: start a rotation by RotateSecret.")
+        raise RotationRefused(f"The secret has no version {version}: start a rotation with RotateSecret.")
     if CURRENT in stages:
         return True
     if PENDING not in stages:
-        raise RotationRefused(f"The version {version} is not at {PENDING}: its rotation was given up.")
+        raise RotationRefused(f"The version {version} is not at {PENDING}: its rotation was cancelled.")
     return False
 
 
@@ -60,13 +60,13 @@ def _set(rotation: Rotation, version: str) -> None:
 
 
 def _test(rotation: Rotation, version: str) -> None:
-    # Secrets Manager takes this step alone when a schedule begins, to see that the function works. AWS does not say
-    # whether the version then holds anything; without a new login the one in use shows it as well.
+    # Secrets Manager takes only this step when a schedule is created, to check that the function works. AWS does not
+    # say whether the version then holds anything. Without a new login, the current one proves it as well.
     rotation.login.test(rotation.versions.login_of(version) or _current(rotation))
 
 
 def _finish(rotation: Rotation, version: str) -> None:
-    # What no login works with must not become current, whatever was called before.
+    # A login that does not work must not become current, whichever steps came before.
     rotation.login.test(_pending(rotation, version))
     rotation.versions.make_current(version)
 

@@ -1,7 +1,7 @@
-"""Roles of PostgreSQL: the one the functions log in as, its password and what it may do.
+"""Roles of PostgreSQL: the one that the functions log in as, its password and its rights.
 
-What a role may do is DDL, which takes no parameters: the server itself quotes every name that is put into it, and of a
-password it only ever sees what SCRAM keeps of it, so that no log of statements can hold one.
+Roles are changed by DDL, which takes no parameters. So the server itself quotes each name. Of a password it sees the
+SCRAM verifier only, so that no log of statements holds a password.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from scramp import ScramMechanism
 
 from paybridge.database.database import Database, Statement, Transaction
 
-# "role" in ASCII; any number will do as long as nobody else locks it.
+# "role" in ASCII. Any number will do that no other lock uses.
 ROLES_LOCK: Final = 0x726F6C65
-# The number that PostgreSQL itself takes. The passwords are long and random, so more would add nothing but latency.
+# PostgreSQL's default. The passwords are long and random, so more iterations would only add latency.
 SCRAM_ITERATIONS: Final = 4096
 
 _LOCK = Statement("SELECT pg_advisory_xact_lock(:key::bigint)")
@@ -24,8 +24,8 @@ _EXISTS = Statement("SELECT count(*) = 1 FROM pg_roles WHERE rolname = :role::te
 _NAME_IS_TAKEN = Statement("SELECT count(*) = 1 FROM pg_roles WHERE rolname = :role::text")
 _DATABASE = Statement("SELECT current_database()")
 
-# What the administrator has made in the schema, by an earlier way of migrating or by hand: partitions can be added to a
-# table by its owner alone. What an extension brought stays the extension's.
+# Objects that the administrator created in the schema, by hand or by an earlier way of migrating. Only the owner of a
+# table can add partitions to it. Objects of an extension stay with the extension.
 _OWNED_BY_ADMIN = Statement("""
     SELECT CASE o.kind WHEN 'p' THEN format('ALTER TABLE %s OWNER TO %I', o.id::regclass, :role::text)
                        ELSE format('ALTER ROUTINE %s OWNER TO %I', o.id::regprocedure, :role::text) END
@@ -49,22 +49,22 @@ _OWNED_BY_ADMIN = Statement("""
 
 
 def scram_verifier(password: str) -> str:
-    """What PostgreSQL keeps of a password: enough to check it, and not enough to log in with."""
+    """Return what PostgreSQL stores of a password: enough to check it, not enough to log in with."""
     salt, stored_key, server_key, iterations = ScramMechanism().make_auth_info(password, SCRAM_ITERATIONS)
     parts = [base64.b64encode(part).decode() for part in (salt, stored_key, server_key)]
     return f"SCRAM-SHA-256${iterations}:{parts[0]}${parts[1]}:{parts[2]}"
 
 
 def change_password(database: Database, role: str, password: str) -> None:
-    """Gives the role another password; a role may do that for itself. Sessions that are open stay open."""
+    """Change the password of a role, which a role may do for itself. Open sessions stay open."""
     with database.transaction() as transaction:
         _set_password(transaction, role, password)
 
 
 def ensure_role(admin: Database, role: str, password: str) -> bool:
-    """Makes the role unless it is there and may log in: whether that was needed. It is granted nothing here.
+    """Create the role, without rights, unless it exists and may log in. Return whether it was created.
 
-    Two at once are safe. Raises QueryFailed when the administrator may not make it.
+    Safe to run concurrently. Raises QueryFailed if the administrator may not create it.
     """
     with admin.transaction() as transaction:
         transaction.run(_LOCK, key=ROLES_LOCK)
@@ -77,9 +77,10 @@ def ensure_role(admin: Database, role: str, password: str) -> bool:
 
 
 def ensure_rights(admin: Database, role: str) -> int:
-    """Lets the role connect and have tables of its own, and gives it what the administrator has made in the schema.
+    """Let the role connect and create tables, and make it the owner of the administrator's objects in the schema.
 
-    Returns how many objects changed hands. Two at once are safe. Raises QueryFailed when the administrator may not.
+    Return the number of objects that changed owners. Safe to run concurrently. Raises QueryFailed if the administrator
+    may not.
     """
     with admin.transaction() as transaction:
         transaction.run(_LOCK, key=ROLES_LOCK)
@@ -88,7 +89,7 @@ def ensure_rights(admin: Database, role: str) -> int:
         _do(transaction, "GRANT USAGE, CREATE ON SCHEMA public TO %I", role)
         changes = [change for (change,) in transaction.run(_OWNED_BY_ADMIN, role=role)]
         if changes:
-            # Who is no superuser gives a thing away only to a role that he can become.
+            # Without superuser, ownership can only be given to a role you are a member of.
             _do(transaction, "GRANT %I TO CURRENT_USER", role)
             for change in changes:
                 transaction.run(Statement(change))
