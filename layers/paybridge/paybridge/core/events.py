@@ -49,7 +49,6 @@ class Event:
     time: datetime
     data: dict[str, Any]
     sequence: int | None = None
-    traceparent: str | None = None
 
     def envelope(self) -> dict[str, Any]:
         """Return the CloudEvent, JSON-ready.
@@ -70,15 +69,14 @@ class Event:
         }
         if self.sequence is not None:
             envelope["sequence"] = f"{self.sequence:010d}"
-        if self.traceparent is not None:
-            envelope["traceparent"] = self.traceparent
         return envelope
 
 
 def parse_envelope(envelope: Any) -> Event:
     """Return the Event in a decoded CloudEvent; raise MalformedMessage if it is no CloudEvent or not ours.
 
-    The error names the attribute and the kind of fault. It is logged, so it never repeats a value.
+    Attributes that we do not use, such as `traceparent`, are ignored. The error names the attribute and the kind of
+    fault. It is logged, so it never repeats a value.
     """
     if not isinstance(envelope, dict) or envelope.get("specversion") != "1.0":
         raise MalformedMessage("not a CloudEvent 1.0")
@@ -98,7 +96,6 @@ def parse_envelope(envelope: Any) -> Event:
         time=_attribute(envelope, "time", datetime.fromisoformat),
         data=data,
         sequence=_attribute(envelope, "sequence", _sequence) if "sequence" in envelope else None,
-        traceparent=_attribute(envelope, "traceparent", _text) if envelope.get("traceparent") is not None else None,
     )
 
 
