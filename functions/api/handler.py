@@ -15,7 +15,7 @@ from mangum.types import LambdaConfig, LambdaContext, LambdaEvent, Scope
 from api.app import create_app
 from api.problems import PROBLEM_MEDIA_TYPE, Problem, problem_response, unavailable
 from paybridge.observability.logging import logger as make_logger
-from paybridge.observability.stack import frames_of
+from paybridge.observability.stack import stack_frames
 from paybridge.wiring.api import api_services
 
 # Mangum base64-encodes the media types that it does not know as text. Clients of a raw invocation would have to
@@ -71,7 +71,7 @@ def handler(event: Event, context: Any) -> Event:
     try:
         answer = _environment_handler()
     except Exception as error:  # noqa: BLE001 -- whatever failed, the caller may retry.
-        _logger().error("cannot start", error_type=type(error).__name__, stack=frames_of(error))
+        _logger().error("cannot start", error_type=type(error).__name__, stack=stack_frames(error))
         return _refusal(event, unavailable())
     return answer(event, context)
 

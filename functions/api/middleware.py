@@ -11,7 +11,7 @@ from api.auth import Authenticator
 from api.context import CORRELATION_HEADER, SCOPE_KEY, RequestContext, choose_correlation_id
 from api.errors import to_problem
 from api.problems import problem_response
-from paybridge.observability.stack import frames_of
+from paybridge.observability.stack import stack_frames
 from paybridge.wiring.api import ApiServices
 
 
@@ -59,4 +59,4 @@ class RequestEdge:
         self._logger.info("request", method=scope["method"], route=route, status=status, duration_ms=duration_ms)
 
     def _log_defect(self, error: Exception) -> None:
-        self._logger.error("defect", error_type=type(error).__name__, stack=frames_of(error))
+        self._logger.error("defect", error_type=type(error).__name__, stack=stack_frames(error))

@@ -11,7 +11,7 @@ import urllib3
 
 from paybridge.core.errors import PaybridgeError, Unavailable
 from paybridge.observability.logging import logger
-from paybridge.observability.stack import frames_of
+from paybridge.observability.stack import stack_frames
 
 # CloudFormation accepts 4 KiB in all.
 REASON_CHARACTERS_MAX = 1000
@@ -37,7 +37,7 @@ def serve(event: Event, seconds_max: float, work: Callable[[Event], dict[str, st
         data = work(event)
     except Exception as error:  # noqa: BLE001 -- CloudFormation must be answered whatever the error is.
         # Without the text of the error, which may repeat values of rows.
-        log.error("the work failed", error_type=type(error).__name__, stack=frames_of(error))  # noqa: TRY400
+        log.error("the work failed", error_type=type(error).__name__, stack=stack_frames(error))  # noqa: TRY400
         answer.fail(_reason(error))
     else:
         answer.succeed(data)

@@ -9,8 +9,8 @@ from paybridge.observability.metrics import Metric, emit
 from tests.support.metrics import of, read_line
 
 
-def told(service: str, values: dict[Metric, float], **dimensions: str) -> dict[str, Any]:
-    """The line that is written."""
+def emitted(service: str, values: dict[Metric, float], **dimensions: str) -> dict[str, Any]:
+    """Return the line that is written."""
     stream = io.StringIO()
     emit(logger(service, stream), "test", values, **dimensions)
     [line] = stream.getvalue().splitlines()
@@ -18,27 +18,27 @@ def told(service: str, values: dict[Metric, float], **dimensions: str) -> dict[s
     return found
 
 
-class TestTell:
+class TestEmit:
     def test_writes_values_with_their_units_under_the_environment_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
         # An alarm names every dimension of its metric; Powertools would add the service.
         monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "jobs")
-        line = told("metrics-test", {Metric.OUTBOX_AGE: 1.5, Metric.OUTBOX_DUE: 3})
+        line = emitted("metrics-test", {Metric.OUTBOX_AGE: 1.5, Metric.OUTBOX_DUE: 3})
         assert read_line(line) == [("OutboxAge", of("test"), [1.5]), ("OutboxDue", of("test"), [3.0])]
         [directive] = line["_aws"]["CloudWatchMetrics"]
         assert [metric["Unit"] for metric in directive["Metrics"]] == ["Seconds", "Count"]
 
     def test_writes_further_dimensions(self) -> None:
-        line = told("metrics-queue", {Metric.QUEUE_DEPTH: 7}, Queue="payments.dead")
+        line = emitted("metrics-queue", {Metric.QUEUE_DEPTH: 7}, Queue="payments.dead")
         assert read_line(line) == [("QueueDepth", of("test", Queue="payments.dead"), [7.0])]
 
     @pytest.mark.parametrize("level", ["DEBUG", "INFO", "WARNING", "ERROR"])
     def test_is_of_a_level_that_lambda_lets_through(self, monkeypatch: pytest.MonkeyPatch, level: str) -> None:
         # Lambda reads the level and, of a line with both, the timestamp; without them it takes the line for INFO.
         monkeypatch.setenv("POWERTOOLS_LOG_LEVEL", level)
-        line = told(f"metrics-{level}", {Metric.PUBLISHED: 1})
+        line = emitted(f"metrics-{level}", {Metric.PUBLISHED: 1})
         assert line["level"] == level
         assert line["timestamp"]
 
     def test_two_lines_have_nothing_in_common(self) -> None:
-        told("metrics-first", {Metric.QUEUE_DEPTH: 7}, Queue="webhooks")
-        assert read_line(told("metrics-second", {Metric.PUBLISHED: 2})) == [("Published", of("test"), [2.0])]
+        emitted("metrics-first", {Metric.QUEUE_DEPTH: 7}, Queue="webhooks")
+        assert read_line(emitted("metrics-second", {Metric.PUBLISHED: 2})) == [("Published", of("test"), [2.0])]

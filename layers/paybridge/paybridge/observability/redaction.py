@@ -1,22 +1,31 @@
-"""What may stand in a log."""
+"""Redact card numbers before a text from outside is logged."""
 
 from __future__ import annotations
 
 import re
+from typing import Final
 
-# A card number has at least thirteen digits; the name of a type has no use for anything near that.
-NAME_DIGITS_MAX = 8
-_NAME = re.compile(r"[a-z0-9._-]{1,64}")
-_CARD_LIKE = re.compile(r"\d(?:[ ._-]?\d){12,}")
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-
-
-def loggable(text: str) -> str:
-    """The text as it may stand in a log: a correlation id is chosen by others, and so may hold a card number."""
-    return text if _UUID.fullmatch(text) else _CARD_LIKE.sub("[digits]", text)
+MASK: Final = "[digits]"
+# A card number has at least thirteen digits. The name of a message type has no use for anything near that.
+NAME_DIGITS_MAX: Final = 8
+_NAME: Final = re.compile(r"[a-z0-9._-]{1,64}")
+_CARD_LIKE: Final = re.compile(r"\d(?:[ ._-]?\d){12,}")
+_UUID: Final = re.compile(r"((?<![0-9a-fA-F])[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}(?![0-9a-fA-F]))")
 
 
-def loggable_type(event_type: str) -> str:
-    """The name of a message type, unless it is something else than a name."""
+def redact(text: str) -> str:
+    """Mask what looks like a card number, such as in a correlation id, which callers choose.
+
+    A UUID stays as it is, alone or within a longer id: one in fifty has enough digits in a row to look like a card
+    number.
+    """
+    # The pattern has a group, so every second part is a UUID.
+    parts = _UUID.split(text)
+    parts[::2] = [_CARD_LIKE.sub(MASK, part) for part in parts[::2]]
+    return "".join(parts)
+
+
+def redact_type(event_type: str) -> str:
+    """Return the name of a message type, or a placeholder for a text that is no name."""
     is_name = _NAME.fullmatch(event_type) and sum(map(str.isdigit, event_type)) < NAME_DIGITS_MAX
     return event_type if is_name else "[no name]"

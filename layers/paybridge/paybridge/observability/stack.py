@@ -8,7 +8,7 @@ from typing import Final
 FRAMES_MAX: Final = 20
 
 
-def frames_of(error: BaseException) -> list[str]:
+def stack_frames(error: BaseException) -> list[str]:
     """The innermost frames, without messages and source: a database's message repeats the values of the row."""
     frames = list(traceback.walk_tb(error.__traceback__))[-FRAMES_MAX:]
     return [f"{frame.f_code.co_filename}:{line} {frame.f_code.co_name}" for frame, line in frames]

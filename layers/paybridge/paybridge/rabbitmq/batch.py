@@ -16,7 +16,7 @@ import orjson
 
 from paybridge.core.errors import BrokerUnavailable, MalformedMessage
 from paybridge.core.events import Event, parse_envelope
-from paybridge.observability.redaction import loggable_type
+from paybridge.observability.redaction import redact_type
 from paybridge.outbox.ports import Message
 from paybridge.outbox.routes import DEAD_LETTER_EXCHANGE, DEAD_LETTER_KEY
 from paybridge.rabbitmq.logins import RenewedUrls, none_renewed
@@ -131,7 +131,7 @@ def _sort_body_into(batch: Batch, queue: str, message_id: str, body: bytes, know
     if event.type in known_types:
         batch.events.append(Received(queue, event, message_id, body))
     else:
-        batch.poison.append(Poison(queue, message_id, body, f"unknown type {loggable_type(event.type)}"))
+        batch.poison.append(Poison(queue, message_id, body, f"unknown type {redact_type(event.type)}"))
 
 
 def _event_of(body: bytes) -> Event:

@@ -8,7 +8,7 @@ from paybridge import wiring
 from paybridge.core.errors import PaybridgeError, QueueMissing
 from paybridge.observability.logging import logger
 from paybridge.observability.metrics import Metric, emit
-from paybridge.observability.redaction import loggable
+from paybridge.observability.redaction import redact
 from paybridge.operations.extend_partitions import extend_partitions
 from paybridge.operations.measure import measure_database, measure_queues
 from paybridge.outbox.queues import DEAD_LETTER_QUEUE
@@ -108,7 +108,7 @@ def _log_webhooks(message: str, found: Sequence[Swept]) -> None:
             {
                 "id": str(swept.id),
                 "payment_id": str(swept.payment_id),
-                "correlation_id": loggable(swept.correlation_id),
+                "correlation_id": redact(swept.correlation_id),
             }
             for swept in found[start : start + LOGGED_MAX]
         ]

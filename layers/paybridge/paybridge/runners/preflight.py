@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from paybridge.observability.logging import logger
-from paybridge.observability.stack import frames_of
+from paybridge.observability.stack import stack_frames
 from paybridge.wiring import operations
 
 # Left over for the last try, which takes as long as the API may, and for the report.
@@ -27,7 +27,7 @@ def check_version(remaining_seconds: Callable[[], float]) -> bool:
     try:
         return _becomes_ready(operations.api_version_arn(), remaining_seconds)
     except Exception as error:  # noqa: BLE001 -- without a report CodeDeploy waits for an hour.
-        log.error("cannot ask", error_type=type(error).__name__, stack=frames_of(error))  # noqa: TRY400
+        log.error("cannot ask", error_type=type(error).__name__, stack=stack_frames(error))  # noqa: TRY400
         return False
 
 

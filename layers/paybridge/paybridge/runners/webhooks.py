@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from paybridge.core.errors import MalformedMessage
 from paybridge.core.events import DELIVER_WEBHOOK, Event
-from paybridge.observability.redaction import loggable
+from paybridge.observability.redaction import redact
 from paybridge.runners.batch import log_results, run_batch
 from paybridge.webhooks.begin import ensure_deliverable
 from paybridge.webhooks.deliver import deliver_webhooks
@@ -68,7 +68,7 @@ def _logged(report: DeliveryReport) -> dict[str, object]:
     return {
         "delivery_id": str(report.delivery_id),
         "payment_id": str(report.payment_id),
-        "correlation_id": loggable(report.correlation_id),
+        "correlation_id": redact(report.correlation_id),
         "attempt": report.attempt,
         "outcome": report.outcome,
         "response_status": report.response_status,

@@ -11,7 +11,7 @@ from paybridge.core.events import DELIVER_WEBHOOK, Event
 from paybridge.core.isolation import run_isolating_bad_items
 from paybridge.database.database import Transaction
 from paybridge.observability.logging import logger
-from paybridge.observability.stack import frames_of
+from paybridge.observability.stack import stack_frames
 from paybridge.webhooks.attempts import DeliveryAttempt
 from paybridge.webhooks.domain.webhook import build_body, delivery_id, origin_of
 from paybridge.webhooks.lanes import Lane
@@ -119,7 +119,7 @@ def _log_refused(event: Event, error: PaybridgeError) -> None:
             "event_id": str(event.id),
             "payment_id": str(event.payment_id),
             "error_type": type(error).__name__,
-            "stack": frames_of(error),
+            "stack": stack_frames(error),
         },
     )
 

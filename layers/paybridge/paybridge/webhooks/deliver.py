@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from paybridge.core.events import Event
 from paybridge.core.groups import AnswerGroups
 from paybridge.observability.logging import logger
-from paybridge.observability.stack import frames_of
+from paybridge.observability.stack import stack_frames
 from paybridge.webhooks.attempt_queue import AttemptQueue
 from paybridge.webhooks.attempts import (
     AnsweredAttempt,
@@ -91,7 +91,7 @@ def _internal_error(attempt: DeliveryAttempt, error: Exception) -> AnsweredAttem
             "payment_id": str(attempt.delivery.payment_id),
             "attempt": attempt.number,
             "error_type": type(error).__name__,
-            "stack": frames_of(error),
+            "stack": stack_frames(error),
         },
     )
     return AnsweredAttempt(attempt, SendResult(status_code=None, error=INTERNAL_ERROR, latency_ms=0))

@@ -11,7 +11,7 @@ from paybridge.core.isolation import run_isolating_bad_items
 from paybridge.core.retry import GiveUp, RetryIn
 from paybridge.database.database import Transaction
 from paybridge.observability.logging import logger
-from paybridge.observability.stack import frames_of
+from paybridge.observability.stack import stack_frames
 from paybridge.outbox import store as outbox
 from paybridge.webhooks.attempts import (
     AnsweredAttempt,
@@ -187,6 +187,6 @@ def _log_refused(change: AttemptChange, error: PaybridgeError) -> None:
             "attempt": attempt.number,
             "step": type(change).__name__,
             "error_type": type(error).__name__,
-            "stack": frames_of(error),
+            "stack": stack_frames(error),
         },
     )

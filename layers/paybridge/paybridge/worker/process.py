@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from paybridge import wiring
 from paybridge.core.errors import SettingsInvalid, Unavailable
 from paybridge.observability.logging import logger
-from paybridge.observability.stack import frames_of
+from paybridge.observability.stack import stack_frames
 from paybridge.worker.assignments import CONSUMER, RELAY, Assignment
 from paybridge.worker.queues import QueueWork, work_queues
 
@@ -105,7 +105,7 @@ def _exit_code(work: asyncio.Task[None]) -> int:
         return 0
     if isinstance(error, SettingsInvalid | Unavailable):
         raise error
-    log.error("the worker failed", extra={"error": type(error).__name__, "frames": frames_of(error)})
+    log.error("the worker failed", extra={"error": type(error).__name__, "frames": stack_frames(error)})
     return 1
 
 

@@ -23,7 +23,7 @@ from paybridge.core.errors import LockTimeout, Unavailable
 from paybridge.core.retry import backoff_seconds
 from paybridge.database.await_database import await_database
 from paybridge.observability.logging import logger
-from paybridge.observability.stack import frames_of
+from paybridge.observability.stack import stack_frames
 from paybridge.wiring import broker
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ async def _handle(work: QueueWork, messages: Sequence[Taken]) -> None:
 def _log_failure(what: str, messages: Sequence[Taken], error: Exception) -> None:
     # The text of an error may contain values of a row, so only its type and frames are logged.
     found = {"messages": len(messages), "first_message_id": messages[0].message_id}
-    log.error(what, extra={**found, "error": type(error).__name__, "frames": frames_of(error)})
+    log.error(what, extra={**found, "error": type(error).__name__, "frames": stack_frames(error)})
 
 
 async def _pause(stopping: asyncio.Event, seconds: float) -> None:

@@ -61,7 +61,7 @@ def marshal(messages: Sequence[Message], channel_number: int, content_bytes_max:
     parts: list[bytes] = []
     for number, message in enumerate(messages):
         try:
-            parts += _frames_of(message, channel_number, timestamp)
+            parts += _publish_frames(message, channel_number, timestamp)
         except (TypeError, ValueError) as error:
             raise Unsendable(number) from error
         body = message.body
@@ -71,7 +71,7 @@ def marshal(messages: Sequence[Message], channel_number: int, content_bytes_max:
     return b"".join(parts)
 
 
-def _frames_of(message: Message, channel_number: int, timestamp: bytes) -> tuple[bytes, ...]:
+def _publish_frames(message: Message, channel_number: int, timestamp: bytes) -> tuple[bytes, ...]:
     """The method frame, and the content header in three parts."""
     properties = b"".join(
         (
@@ -86,7 +86,7 @@ def _frames_of(message: Message, channel_number: int, timestamp: bytes) -> tuple
     )
     size = _HEADER_START_BYTES + len(properties)
     return (
-        _publish_frame(message.exchange, message.routing_key, channel_number),
+        _method_frame(message.exchange, message.routing_key, channel_number),
         _HEADER_START.pack(_HEADER_FRAME, channel_number, size, Basic.frame_id, 0, len(message.body), _FLAGS),
         properties,
         _FRAME_END,
@@ -100,5 +100,5 @@ def _short_string(text: str) -> bytes:
 
 
 @lru_cache(maxsize=64)
-def _publish_frame(exchange: str, routing_key: str, channel_number: int) -> bytes:
+def _method_frame(exchange: str, routing_key: str, channel_number: int) -> bytes:
     return amqp_frame.marshal(Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=True), channel_number)
