@@ -41,7 +41,7 @@ class TestLoad:
 
     @pytest.mark.parametrize("value", ["host.docker.internal", "::1", "172.17.0.1/16"])
     def test_takes_a_container_host_by_its_address_alone(self, value: str, tmp_path: Path) -> None:
-        with pytest.raises(LocalError, match=r"PAYBRIDGE_LOCAL_CONTAINER_HOST is .* no IPv4 address"):
+        with pytest.raises(LocalError, match=r"PAYBRIDGE_LOCAL_CONTAINER_HOST is .* not an IPv4 address"):
             LocalSettings.load({"PAYBRIDGE_LOCAL_CONTAINER_HOST": value}, tmp_path / "none")
 
 
