@@ -104,7 +104,7 @@ def _text(size_bytes: int) -> str:
 
 def _check_tools(architecture: str) -> None:
     if architecture not in ARCHITECTURES:
-        raise InputMissingError(f"PAYBRIDGE_ARCHITECTURE is {architecture!r}; it must be arm64 or x86_64.")
+        raise InputMissingError(f"PAYBRIDGE_ARCHITECTURE is {architecture!r}: set it to arm64 or x86_64.")
     if not SAM.is_file():
         raise InputMissingError("The SAM command line is missing: `make package` installs it into .venv-sam.")
     if importlib.util.find_spec("pip") is None:

@@ -35,44 +35,44 @@ _LAST = """
 @contextmanager
 def naive_consumer(folder: Path, database_url: str, amqp_url: str, gateway_url: str) -> Iterator[Callable[[], float]]:
     """Yield a run of a consumer that takes one message at a time. A run returns payments per second."""
-    with rival(folder, database_url, amqp_url, gateway_url) as one:
-        one.start("consumer", *NAIVE_CONSUMER)
-        one.wait_for_consumer(NAIVE_QUEUE)
-        one.pause()
-        yield lambda: _run(one, NAIVE_PAYMENTS, lambda: asyncio.run(_publish_pending(one)))
+    with rival(folder, database_url, amqp_url, gateway_url) as contender:
+        contender.start("consumer", *NAIVE_CONSUMER)
+        contender.wait_for_consumer(NAIVE_QUEUE)
+        contender.pause()
+        yield lambda: _run(contender, NAIVE_PAYMENTS, lambda: asyncio.run(_publish_pending(contender)))
 
 
 @contextmanager
 def celery_worker(folder: Path, database_url: str, amqp_url: str, gateway_url: str) -> Iterator[Callable[[], float]]:
     """Yield a run of a Celery worker. A run returns payments per second."""
-    with rival(folder, database_url, amqp_url, gateway_url) as one:
-        one.start("worker", *CELERY_WORKER)
-        one.wait_for_consumer(CELERY_QUEUE)
-        one.pause()
-        yield lambda: _run(one, CELERY_PAYMENTS, lambda: one.run(*CELERY_PRELOAD))
+    with rival(folder, database_url, amqp_url, gateway_url) as contender:
+        contender.start("worker", *CELERY_WORKER)
+        contender.wait_for_consumer(CELERY_QUEUE)
+        contender.pause()
+        yield lambda: _run(contender, CELERY_PAYMENTS, lambda: contender.run(*CELERY_PRELOAD))
 
 
-def _run(one: Rival, payments: int, preload: Callable[[], object]) -> float:
+def _run(contender: Rival, payments: int, preload: Callable[[], object]) -> float:
     """Fill the queue of a paused worker, resume it, and return payments per second up to the last commit."""
-    with closing(postgres.connect(one.database_url)) as connection:
+    with closing(postgres.connect(contender.database_url)) as connection:
         connection.run(_ACCEPT, payments=payments)
         preload()
         started_at = time.time()
-        one.resume()
+        contender.resume()
         while connection.run(_OPEN)[0][0]:
             if time.time() - started_at > SETTLE_SECONDS_MAX:
                 raise RuntimeError(f"not all of {payments} payments were settled")
             time.sleep(POLL_SECONDS)
-        one.pause()
+        contender.pause()
         ended_at, settled, events = connection.run(_LAST, started_at=started_at)[0]
     assert settled == events == payments, f"{settled} of {payments} payments were charged, with {events} events"
     return payments / (float(ended_at) - started_at)
 
 
-async def _publish_pending(one: Rival) -> None:
-    with closing(postgres.connect(one.database_url)) as connection:
+async def _publish_pending(contender: Rival) -> None:
+    with closing(postgres.connect(contender.database_url)) as connection:
         pending = connection.run("SELECT id FROM payments WHERE status = 'pending'")
-    async with await aio_pika.connect(one.amqp_url) as broker:
+    async with await aio_pika.connect(contender.amqp_url) as broker:
         exchange = (await broker.channel()).default_exchange
         for (payment_id,) in pending:
             body = event_body(payment_id, "payment.created", payment_id).encode()

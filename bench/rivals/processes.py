@@ -95,13 +95,13 @@ def rival(folder: Path, database_url: str, amqp_url: str, gateway_url: str) -> I
     engine = engine_of(database_url)
     Base.metadata.create_all(engine)
     engine.dispose()
-    one = Rival(Processes(folder), database_url, amqp_url, gateway_url)
+    started = Rival(Processes(folder), database_url, amqp_url, gateway_url)
     try:
-        yield one
+        yield started
     finally:
         with suppress(psutil.NoSuchProcess):
-            one.resume()
-        one.processes.stop(seconds_max=2)
+            started.resume()
+        started.processes.stop(seconds_max=2)
 
 
 def _consumers(amqp_url: str, queue: str) -> int:

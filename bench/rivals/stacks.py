@@ -30,39 +30,41 @@ def running(
 
     The database is the rival's alone. The virtual host has our queues `payments.new` and `webhooks` with our policies.
     """
-    with rival(folder, database_url, amqp_url, gateway_url) as one:
+    with rival(folder, database_url, amqp_url, gateway_url) as contender:
         port = free_port()
-        stack.start(one, port)
-        yield one, f"http://127.0.0.1:{port}"
+        stack.start(contender, port)
+        yield contender, f"http://127.0.0.1:{port}"
 
 
-def _start_naive(one: Rival, port: int) -> None:
-    one.start("relay", "-m", "bench.rivals.naive.relay")
-    one.start("webhooks", "-m", "bench.rivals.naive.webhooks")
-    one.start("consumer", *NAIVE_CONSUMER)
-    _start_api(one, port, "bench.rivals.naive.api:served", "--factory")
+def _start_naive(contender: Rival, port: int) -> None:
+    contender.start("relay", "-m", "bench.rivals.naive.relay")
+    contender.start("webhooks", "-m", "bench.rivals.naive.webhooks")
+    contender.start("consumer", *NAIVE_CONSUMER)
+    _start_api(contender, port, "bench.rivals.naive.api:served", "--factory")
     for queue in ("payments.new", "webhooks"):
-        one.wait_for_consumer(queue)
+        contender.wait_for_consumer(queue)
 
 
-def _start_fast_stream(one: Rival, port: int) -> None:
-    one.start("relay", "-m", "bench.rivals.fast_stream.relay")
-    one.start("worker", "-m", "bench.rivals.fast_stream.worker")
-    _start_api(one, port, "bench.rivals.fast_stream.api:app")
+def _start_fast_stream(contender: Rival, port: int) -> None:
+    contender.start("relay", "-m", "bench.rivals.fast_stream.relay")
+    contender.start("worker", "-m", "bench.rivals.fast_stream.worker")
+    _start_api(contender, port, "bench.rivals.fast_stream.api:app")
     for queue in ("payments.new", "webhooks"):
-        one.wait_for_consumer(queue)
+        contender.wait_for_consumer(queue)
 
 
-def _start_celery(one: Rival, port: int) -> None:
-    one.start("worker", *CELERY_WORKER)
-    _start_api(one, port, "bench.rivals.celery_tasks.api:app")
-    one.wait_for_consumer("celery")
+def _start_celery(contender: Rival, port: int) -> None:
+    contender.start("worker", *CELERY_WORKER)
+    _start_api(contender, port, "bench.rivals.celery_tasks.api:app")
+    contender.wait_for_consumer("celery")
 
 
-def _start_api(one: Rival, port: int, *application: str) -> None:
+def _start_api(contender: Rival, port: int, *application: str) -> None:
     """Start uvicorn, which uses uvloop and httptools because they are installed."""
-    one.start("api", "-m", "uvicorn", *application, "--port", str(port), "--log-level", "warning", "--no-access-log")
-    one.processes.wait_until_ready(one.processes.children[-1], lambda: _is_healthy(port), START_SECONDS_MAX)
+    contender.start(
+        "api", "-m", "uvicorn", *application, "--port", str(port), "--log-level", "warning", "--no-access-log"
+    )
+    contender.processes.wait_until_ready(contender.processes.children[-1], lambda: _is_healthy(port), START_SECONDS_MAX)
 
 
 def _is_healthy(port: int) -> bool:

@@ -1,4 +1,4 @@
-"""Whether a package is of the present sources, and for which processor."""
+"""The package: whether it has the current sources, and for which processor it is."""
 
 import shutil
 from pathlib import Path
@@ -79,7 +79,7 @@ class TestChangedSource:
         assert built.changed_source() == "layers/paybridge/requirements.txt"
 
     def test_is_none_for_a_certificate_that_is_only_in_the_package(self, built: Built) -> None:
-        # It was built elsewhere: certificates are fetched, and not in the repository.
+        # Built on another machine: certificates are downloaded, not committed.
         (built.folder / LAYER / "certificates/other.pem").touch()
         assert built.changed_source() is None
 

@@ -1,4 +1,4 @@
-"""Fetching the authorities of RDS from a server of the test's own."""
+"""Download the RDS authorities from a local server."""
 
 import threading
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from tests.support.tls import authority
 
 @contextmanager
 def serving(content: bytes) -> Iterator[str]:
-    """A server that answers everything with the content."""
+    """Serve the content at every path and yield the URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -25,7 +25,7 @@ def serving(content: bytes) -> Iterator[str]:
             self.wfile.write(content)
 
         def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-            """Says nothing."""
+            """Print nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})

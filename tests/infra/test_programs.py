@@ -1,4 +1,4 @@
-"""Running a program of somebody else's in the same terminal."""
+"""Run another program in the same terminal."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ import pytest
 from infra.programs import run_to_its_end
 from local.settings import PROJECT
 
-# Ends a while after it was asked to, as Terraform does when it still has to write down what it has made.
+# Ends a while after the signal, like Terraform, which saves its state first.
 SLOW = """
     import pathlib, signal, sys, time
 

@@ -24,18 +24,18 @@ run "writes_every_parameter_that_the_template_reads" {
   }
 }
 
-run "gives_the_parameters_what_they_are_named_for" {
+run "gives_each_parameter_its_value" {
   command = plan
 
   assert {
     condition = local.parameters["database/host"] == "paybridge.proxy.eu-central-1.rds.amazonaws.com" && (
       local.parameters["database/instance-host"] == "paybridge.instance.eu-central-1.rds.amazonaws.com"
     )
-    error_message = "The hosts of the database are others."
+    error_message = "The hosts of the database differ."
   }
   assert {
     condition     = local.parameters["database/port"] == "5432" && local.parameters["database/name"] == "paybridge"
-    error_message = "Port or name of the database are others."
+    error_message = "Port or name of the database differ."
   }
   assert {
     condition     = local.parameters["database/admin-secret-id"] == "arn:aws:secretsmanager:eu-central-1:123456789012:secret:rds!db-admin"
@@ -45,11 +45,11 @@ run "gives_the_parameters_what_they_are_named_for" {
     condition = local.parameters["broker/url"] == "amqps://b-1.mq.eu-central-1.on.aws:5671" && (
       local.parameters["broker/management-url"] == "https://b-1.mq.eu-central-1.on.aws"
     )
-    error_message = "The broker's addresses are others."
+    error_message = "The broker's addresses differ."
   }
   assert {
     condition     = local.parameters["secrets/key-arn"] == "arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"
-    error_message = "The key is another."
+    error_message = "The key differs."
   }
   assert {
     condition     = length(local.list_parameters["network/subnet-ids"]) == 3 && length(local.list_parameters["network/security-group-ids"]) == 1
@@ -70,7 +70,7 @@ run "does_without_a_proxy" {
   }
 }
 
-run "makes_no_cache_no_budget_and_no_roles_unless_asked_for" {
+run "creates_no_cache_budget_or_roles_by_default" {
   command = plan
 
   assert {
@@ -83,7 +83,7 @@ run "makes_no_cache_no_budget_and_no_roles_unless_asked_for" {
   }
 }
 
-run "makes_cache_budget_and_roles_when_asked_for" {
+run "creates_cache_budget_and_roles_on_request" {
   command = plan
 
   variables {
@@ -111,7 +111,7 @@ run "watches_every_queue" {
   }
   assert {
     condition     = contains(module.alarms.kinds, "dead-letters") && contains(module.alarms.kinds, "queue-depth")
-    error_message = "Nobody hears of a full queue."
+    error_message = "A full queue raises no alarm."
   }
 }
 

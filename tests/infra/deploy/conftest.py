@@ -1,4 +1,4 @@
-"""An AWS endpoint of the tests' own, and credentials for it."""
+"""A private AWS endpoint for the tests, and credentials for it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.support.aws_endpoint import REGION
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    """An AWS endpoint that has nothing yet."""
+    """Start an empty AWS endpoint and yield its URL."""
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -23,7 +23,7 @@ def endpoint() -> Iterator[str]:
 
 @pytest.fixture
 def aws(endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """Credentials and a region for the endpoint; gives clients of it."""
+    """Set credentials and a region for the endpoint, and return a factory of clients."""
     for name in ("AWS_PROFILE", "AWS_DEFAULT_REGION", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     for name, value in {

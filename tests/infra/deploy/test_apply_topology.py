@@ -1,4 +1,4 @@
-"""`make topology` against an AWS endpoint and a broker of the test's own."""
+"""`make topology` against a private AWS endpoint and broker."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.terraform_topology import listed, permissions
 
 BUCKET, STATE = "terraform-state", "paybridge/dev/topology.tfstate"
 DEV = read_environment("dev", TEMPLATE)
-# Notes what it is asked for, and cannot save its state until all is well.
+# Records its arguments. It cannot save its state in the first run.
 UNLUCKY_TERRAFORM = """#!/bin/sh
 echo "$@" | sed "s/ -.*//" >> {folder}/asked
 if [ "$1" = apply ] && [ ! -e {folder}/well ]; then echo state > errored.tfstate; exit 3; fi
@@ -32,7 +32,7 @@ if [ "$1" = apply ] && [ ! -e {folder}/well ]; then echo state > errored.tfstate
 
 @pytest.fixture
 def platform(aws: Any, broker: Broker) -> dict[str, str]:
-    """What the platform leaves behind for the broker: its address, and the logins of administrator and functions."""
+    """Create the platform's outputs for the broker: its address and the logins of administrator and functions."""
     management = urlsplit(broker.management_url)
     logins = {
         ADMIN: {"username": management.username, "password": management.password},
@@ -151,13 +151,13 @@ def test_applies_to_the_broker_and_keeps_the_state_in_the_bucket(
     assert apply_topology.apply(variables, _state_at(endpoint), unsaved, asks=False) == 0
     assert not unsaved.exists()
 
-    # It has found its state again, and so has nothing to do.
+    # It has found its state, so there is nothing to do.
     assert "0 added, 0 changed, 0 destroyed" in capfd.readouterr().out
     assert {"payments.new", "payments.dead"} <= {one["name"] for one in listed(vhost, "queues")}
     assert variables["functions_username"] in permissions(vhost)
 
 
 def _state_at(endpoint: str) -> list[str]:
-    """The arguments of `init` for the bucket, and for an endpoint that is not AWS."""
+    """Return the arguments of `init` for the bucket and the fake endpoint."""
     place = {"bucket": BUCKET, "key": STATE, "region": REGION, "use_path_style": "true"}
     return [f"-backend-config={name}={value}" for name, value in place.items()]

@@ -1,4 +1,4 @@
-"""`make deploy` against an AWS endpoint of the test's own: whatever is missing is told in one sentence."""
+"""`make deploy` against a private AWS endpoint: each missing input is reported in one sentence."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DEV = read_environment("dev", TEMPLATE)
 
 @pytest.fixture
 def platform(aws: Any) -> Iterator[dict[str, str]]:
-    """What Terraform's platform leaves in SSM for dev; changes to the dictionary count once `put` was called."""
+    """The SSM parameters of the platform for dev. Call `put` after a change of the dictionary."""
     ssm = aws("ssm")
     values = dict.fromkeys(DEV.ssm_names.values(), "value")
     values["/paybridge/dev/database/host"] = PROXY
@@ -159,7 +159,7 @@ class TestPrepare:
 
 
 class Lambda:
-    """What Lambda tells of the account and of functions; moto has no such limits."""
+    """Lambda's answers about account and functions. moto has no such limits."""
 
     class exceptions:  # noqa: N801
         class ResourceNotFoundException(Exception):
@@ -179,7 +179,7 @@ class Lambda:
 
 class TestConcurrency:
     def check(self, monkeypatch: pytest.MonkeyPatch, unreserved: int, held: dict[str, int]) -> None:
-        """Looks at an account with so much left for everybody, where functions hold some already."""
+        """Check an account with this unreserved concurrency, where functions have reserved some."""
         monkeypatch.setattr(Account, "client", lambda *_: Lambda(unreserved, held))
         Account(DEV).check_concurrency({"paybridge-dev-api": 5, "paybridge-dev-jobs": 1})
 
@@ -213,7 +213,7 @@ class TestConcurrency:
             for name in ("dev", "prod")
         }
         guide = " ".join((ROOT / "docs/operators/operations.md").read_text(encoding="utf-8").split())
-        assert f"dev reserves {sums['dev']} concurrent executions and prod {sums['prod']}," in guide
+        assert f"dev reserves {sums['dev']} concurrent executions and prod {sums['prod']}." in guide
 
 
 class TestCertificates:
@@ -242,7 +242,7 @@ class TestRelease:
 class TestTopology:
     @pytest.fixture
     def broker_in_aws(self, platform: dict[str, str], aws: Any, broker: Broker) -> Iterator[Any]:
-        """The session's broker as the platform describes it; gives a function that sets the virtual host."""
+        """Describe the session's broker as the platform does, and return a function that sets the virtual host."""
         address, _, place = broker.management_url.rpartition("@")
         user, _, password = address.removeprefix("http://").partition(":")
         arn = aws("secretsmanager").create_secret(
@@ -255,7 +255,7 @@ class TestTopology:
         aws("secretsmanager").delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True)
 
     def found(self, monkeypatch: pytest.MonkeyPatch, package: Path, vhost: str) -> str:
-        """What `prepare` says of the topology in a virtual host."""
+        """Return the sentence of `prepare` on the topology in a virtual host."""
         real = read_environment
 
         def read(name: str, template: Path, settings: Sequence[str]) -> Any:
@@ -294,7 +294,7 @@ class TestTopology:
 class TestMain:
     @pytest.fixture
     def calls(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: Path) -> Path:
-        """The file with the arguments and the region that SAM was called with."""
+        """Return the file with the arguments and the region of the call of SAM."""
         calls = tmp_path / "calls"
         sam = tmp_path / "sam"
         sam.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" "$AWS_DEFAULT_REGION" > {calls}\nexit 7\n')
@@ -309,7 +309,7 @@ class TestMain:
         assert deploy.main(["dev"]) == 7
         arguments = calls.read_text().splitlines()
         assert arguments[:5] == ["deploy", "--config-env", "dev", "--region", REGION]
-        # Nobody is there to answer a question.
+        # There is no terminal to answer a question.
         assert "--no-confirm-changeset" in arguments
         given = dict(pair.split("=", 1) for pair in arguments[arguments.index("--parameter-overrides") + 1 : -1])
         assert given.pop("Release") in capfd.readouterr().out
@@ -323,7 +323,7 @@ class TestMain:
         assert "LogLevel=ERROR" in deploy.sam_command(special, asks=False)
         assert usual.release != special.release
 
-    def test_calls_nobody_when_something_is_missing(
+    def test_does_not_call_sam_if_an_input_is_missing(
         self, aws: Any, calls: Path, capfd: pytest.CaptureFixture[str]
     ) -> None:
         assert deploy.main(["dev"]) == 1

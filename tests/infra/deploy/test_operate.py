@@ -1,4 +1,4 @@
-"""`make payment` and `make register` on an environment: what is asked of the function, and what comes back."""
+"""`make payment` and `make register` on an environment: the call of the function, and its answer."""
 
 import io
 import json
@@ -16,7 +16,7 @@ DEV = read_environment("dev", TEMPLATE)
 
 
 class FakeAccount:
-    """Stands where Lambda would be, which the AWS fake cannot run functions for without Docker."""
+    """Replaces Lambda, because the AWS fake cannot run functions without Docker."""
 
     def __init__(self, answer: dict[str, Any] | Exception) -> None:
         self.answer = answer

@@ -1,4 +1,4 @@
-"""What the tests of Terraform share: each provider is fetched once for all of them."""
+"""Shared by the tests of Terraform: each provider is downloaded once."""
 
 import os
 from collections.abc import Iterator
@@ -8,10 +8,10 @@ import pytest
 
 @pytest.fixture(scope="session", autouse=True)
 def plugin_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A folder of this test run's own, since a provider of one origin must not be taken for that of another."""
+    """Return a new folder, because providers of different origins must not be mixed."""
     with pytest.MonkeyPatch.context() as patch:
         if "TF_PLUGIN_CACHE_DIR" not in os.environ:
             patch.setenv("TF_PLUGIN_CACHE_DIR", str(tmp_path_factory.mktemp("terraform-plugins")))
-            # Terraform uses the folder only with a lock file, of which there is none; or with this.
+            # Without a lock file Terraform uses the folder only with this setting.
             patch.setenv("TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE", "1")
         yield

@@ -1,4 +1,4 @@
-"""The users that the Terraform root `topology` makes: each can do its work on a real broker, and nothing else."""
+"""The users of the Terraform root `topology`: each can do its work on a real broker, and nothing else."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,13 +23,13 @@ DECLARED = local_topology.read()
 QUEUES = [one["name"] for one in DECLARED["queues"]]
 WORKED = [name for name in QUEUES if name != "payments.dead"]
 SHARDS = 2
-# Everything but 401 would mean that the user is let in at this door.
+# Any status except 401 would mean that the user is accepted.
 NOT_AUTHORISED = 401
 
 
 @pytest.fixture(scope="module")
 def users(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> dict[str, User]:
-    """All three, in a virtual host with shards that has a queue and an exchange of somebody else."""
+    """All three users, in a virtual host with shards and with a foreign queue and exchange."""
     vhost = broker.fresh_vhost(declared=False)
     terraform = terraform_for(vhost, tmp_path_factory.mktemp("terraform"))
     terraform.edit_topology(lambda topology: topology["shards"][0].update(count=SHARDS))
@@ -170,7 +170,7 @@ class TestMonitoring:
     )
     def test_it_changes_nothing(self, users: dict[str, User], change: Callable[[User], object]) -> None:
         answer = change(users["monitoring"])
-        # What a user may not publish is a bad request to RabbitMQ's management, with the reason of the broker.
+        # For a refused publication RabbitMQ's management API answers 400, with the broker's reason.
         assert getattr(answer, "status_code", 0) in {400, NOT_AUTHORISED}
         assert "refused" in getattr(answer, "text", "").lower() or getattr(answer, "status_code", 0) == NOT_AUTHORISED
 

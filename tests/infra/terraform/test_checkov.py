@@ -1,6 +1,6 @@
-"""checkov finds nothing unsafe in Terraform and the template but what they skip, and each skip has a reason.
+"""checkov finds nothing unsafe in Terraform and the template except the skipped checks, and each skip has a reason.
 
-It works offline, by the checks that it brings; its version is pinned in requirements/checkov.lock.
+It works offline with its built-in checks. Its version is pinned in requirements/checkov.lock.
 """
 
 import json
@@ -21,12 +21,12 @@ CHECKOV = PROJECT / ".venv-checkov/bin/checkov"
 TERRAFORM = PROJECT / "infra/terraform"
 TEMPLATE = PROJECT / "template.yaml"
 SKIP = re.compile(r"checkov:skip=(\w+)(?::(.*))?")
-# Shorter than this, a reason only repeats the check's name.
+# A shorter reason would only repeat the check's name.
 REASON_CHARACTERS_MIN = 30
 
 
 def scan(*arguments: str) -> dict[str, Any]:
-    """What checkov found, by its own report."""
+    """Run checkov and return its report."""
     assert CHECKOV.is_file(), "checkov is not installed: `make test` installs it before it runs the tests"
     done = subprocess.run(
         [str(CHECKOV), "--skip-download", "--output", "json", *arguments],
@@ -46,7 +46,7 @@ def failures(report: dict[str, Any]) -> list[str]:
 
 
 def skips(text: str) -> list[tuple[str, str]]:
-    """The checks that a file skips, with their reasons."""
+    """Return the checks that a file skips, with their reasons."""
     return [(check, (reason or "").strip()) for check, reason in SKIP.findall(text)]
 
 

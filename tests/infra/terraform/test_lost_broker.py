@@ -1,4 +1,4 @@
-"""A broker is lost with all its data: applying the topology again gives the empty one everything."""
+"""After the loss of a broker with all its data, applying the topology restores everything on the empty one."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 @pytest.fixture
 def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """A broker that no other test loses with it."""
+    """A broker for this test alone, because it is lost."""
     started = start_broker(private_settings(tmp_path_factory.mktemp("rabbitmq")))
     yield started
     stop_and_remove(started)

@@ -1,6 +1,6 @@
-"""The Terraform root `platform` and all modules: well formed, valid, and true to the tests beside them.
+"""The Terraform root `platform` and all modules are formatted and valid, and pass the tests beside them.
 
-AWS is mocked, so this tells what would be asked of AWS, and not what AWS would say to it.
+AWS is mocked, so these tests check the requests, not the answers of AWS.
 """
 
 import json
@@ -48,7 +48,7 @@ def test_the_root_with_its_modules_is_valid(tmp_path: Path) -> None:
 
 
 def test_everything_is_formatted(tmp_path: Path) -> None:
-    # The root of the topology is formatted with all others, and its provider is not needed for that.
+    # Formatting needs no provider, so this checks the root of the topology too.
     terraform = prepared("modules/events", tmp_path, {}, backend=False)
     everything = Terraform(tmp_path / "infra", {})
     done = everything.run("fmt", "-check", "-diff", "-recursive")
@@ -60,7 +60,7 @@ def test_everything_is_formatted(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def planned(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Planned]:
-    """What each environment would make, by environment and kind of resource."""
+    """Return the planned resources by environment and type."""
     terraform = prepared("platform", tmp_path_factory.mktemp("platform"), {}, backend=False)
     return {environment: plan(terraform, environment) for environment in ENVIRONMENTS}
 

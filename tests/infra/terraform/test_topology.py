@@ -1,4 +1,4 @@
-"""The Terraform root `topology`, applied to the test run's own RabbitMQ."""
+"""The Terraform root `topology`, applied to the RabbitMQ of the test run."""
 
 import re
 from pathlib import Path
@@ -31,7 +31,7 @@ def three_shards(topology: dict[str, Any]) -> None:
 
 
 def policy_of(name: str) -> dict[str, Any]:
-    """The settings that the file has for a queue."""
+    """Return the settings of a queue in infra/topology.json."""
     matching = [one["definition"] for one in DECLARED["policies"] if re.search(one["pattern"], name)]
     return matching[0] if matching else {}
 
@@ -45,7 +45,7 @@ def test_declares_what_the_file_says_and_then_has_nothing_to_change(bare_vhost: 
     for one in DECLARED["queues"]:
         found = queue(bare_vhost, one["name"])
         assert (found["type"], found["durable"], found["arguments"]) == ("quorum", True, one["arguments"])
-        # Limit and dead-lettering, as the queue has them and not only as the policy says them.
+        # Limit and dead-lettering as effective on the queue, not only in the policy.
         settings = policy_of(one["name"])
         eventually(lambda name=one["name"], wanted=settings: in_effect(wanted, bare_vhost, name), "the queue's policy")
 
@@ -54,7 +54,7 @@ def test_the_offline_stack_finds_nothing_to_change_in_what_terraform_made(bare_v
     terraform = terraform_for(bare_vhost, tmp_path)
     terraform.apply()
     before = declared(bare_vhost)
-    # RabbitMQ refuses to declare anew what is there with other settings.
+    # RabbitMQ refuses to redeclare an object with other settings.
     local_topology.declare(bare_vhost.management_url, bare_vhost.name)
     assert declared(bare_vhost) == before
     assert terraform.changes() == []
@@ -128,7 +128,7 @@ def test_makes_the_virtual_host_that_is_not_there_yet(broker: Broker, bare_vhost
     terraform.apply()
     assert terraform.changes() == []
     assert {one["name"] for one in listed(made, "queues")} == {one["name"] for one in DECLARED["queues"]}
-    # Nobody but the functions' two users, unless somebody is named; and whoever has made it.
+    # Only the functions' two users and the creator, unless other users are named.
     functions = users_of(made)["functions"].name
     assert set(permissions(made)) - {"guest"} == {functions, f"{functions}{TWIN_SUFFIX}"}
 

@@ -9,7 +9,7 @@ variables {
   broker_name         = "paybridge-test"
 }
 
-run "each_kind_and_what_it_is_about_has_an_alarm" {
+run "each_function_queue_and_server_has_its_alarms" {
   command = apply
 
   assert {
@@ -36,7 +36,7 @@ run "each_kind_and_what_it_is_about_has_an_alarm" {
       "paybridge-test-relay-lag",
       "paybridge-test-stuck-payments",
     ])
-    error_message = "There are other alarms than these."
+    error_message = "The alarms are not exactly these."
   }
 
   assert {
@@ -51,7 +51,7 @@ run "each_kind_and_what_it_is_about_has_an_alarm" {
     condition = alltrue([for alarm in aws_cloudwatch_metric_alarm.this :
       alarm.alarm_actions == toset([var.topic_arn]) && alarm.ok_actions == toset([var.topic_arn])
     ])
-    error_message = "Each alarm tells the topic when it begins and when it ends."
+    error_message = "Each alarm notifies the topic when it begins and when it ends."
   }
 
   assert {
@@ -89,7 +89,7 @@ run "one_dead_letter_alarms_at_once" {
   }
 }
 
-run "silence_alarms_where_it_is_what_is_wrong" {
+run "missing_data_raises_only_metrics_silent" {
   command = plan
 
   assert {
@@ -99,14 +99,14 @@ run "silence_alarms_where_it_is_what_is_wrong" {
       && aws_cloudwatch_metric_alarm.this["metrics-silent"].comparison_operator == "LessThanThreshold"
       && [for name, alarm in aws_cloudwatch_metric_alarm.this : name if alarm.treat_missing_data == "breaching"] == ["metrics-silent"]
     )
-    error_message = "Only metrics-silent takes missing data for a fault."
+    error_message = "Only metrics-silent treats missing data as a fault."
   }
 
   assert {
     condition = alltrue([for kind in ["dead-letters", "outbox-age", "stuck-payments", "queue-depth-webhooks"] :
       aws_cloudwatch_metric_alarm.this[kind].treat_missing_data == "ignore"
     ])
-    error_message = "What the jobs function measures must not look well because it measures nothing."
+    error_message = "Alarms on the metrics of the jobs function must not end because metrics are missing."
   }
 }
 
@@ -119,7 +119,7 @@ run "a_function_that_runs_rarely_may_not_fail_once" {
       && aws_cloudwatch_metric_alarm.this["function-errors-migrate"].dimensions == tomap({ FunctionName = "paybridge-test-migrate" })
       && aws_cloudwatch_metric_alarm.this["function-errors-relay"].datapoints_to_alarm == 3
     )
-    error_message = "One error of migrate is an alarm; the relay's next invocation makes up for one of its own."
+    error_message = "One error of migrate raises an alarm. One error of the relay does not, because its next invocation replaces it."
   }
 }
 
@@ -165,7 +165,7 @@ run "limits_can_be_set" {
   }
 }
 
-run "queues_without_the_dead_letters_are_refused" {
+run "queues_without_the_dead_letter_queue_are_refused" {
   command = plan
 
   variables {

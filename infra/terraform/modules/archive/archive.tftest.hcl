@@ -8,7 +8,7 @@ variables {
   kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"
 }
 
-run "keeps_what_is_in_it_private_and_encrypted" {
+run "keeps_objects_private_and_encrypted" {
   command = plan
 
   assert {
@@ -44,7 +44,7 @@ run "moves_objects_to_cheaper_classes_and_deletes_none" {
     condition = { for one in aws_s3_bucket_lifecycle_configuration.this.rule[0].transition : one.storage_class => one.days } == {
       STANDARD_IA = 30, GLACIER_IR = 90, DEEP_ARCHIVE = 365
     }
-    error_message = "The transitions are others."
+    error_message = "The transitions differ."
   }
   assert {
     condition     = length(aws_s3_bucket_lifecycle_configuration.this.rule[0].expiration) == 0

@@ -25,7 +25,7 @@ run "is_a_private_cluster_by_default" {
   }
   assert {
     condition     = !aws_mq_broker.this.publicly_accessible && aws_mq_broker.this.security_groups == toset(["sg-00000000000000001"])
-    error_message = "The broker is reached from outside."
+    error_message = "The broker is publicly accessible."
   }
   assert {
     condition     = aws_mq_broker.this.logs[0].general && aws_mq_broker.this.logs[0].audit == null
@@ -41,7 +41,7 @@ run "is_a_private_cluster_by_default" {
   }
 }
 
-run "tells_where_it_is" {
+run "outputs_its_addresses" {
   command = plan
 
   assert {
@@ -133,7 +133,7 @@ run "refuses_a_cluster_of_the_smallest_machines" {
   expect_failures = [var.instance_type]
 }
 
-run "refuses_a_window_that_is_none" {
+run "refuses_an_invalid_window" {
   command = plan
 
   variables {

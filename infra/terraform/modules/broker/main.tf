@@ -4,7 +4,7 @@ locals {
 
 resource "aws_mq_broker" "this" {
   # checkov:skip=CKV_AWS_209:Amazon MQ encrypts RabbitMQ brokers with a key that AWS owns and accepts no other.
-  # checkov:skip=CKV_AWS_48:Audit logs exist for ActiveMQ only; Amazon MQ refuses them for RabbitMQ. General logs are on.
+  # checkov:skip=CKV_AWS_48:Only ActiveMQ has audit logs. Amazon MQ refuses them for RabbitMQ. General logs are on.
   broker_name        = var.name
   engine_type        = "RabbitMQ"
   engine_version     = var.engine_version

@@ -6,7 +6,7 @@ variables {
   email_addresses    = ["operator@example.com"]
 }
 
-run "tells_of_80_percent_spent_and_100_percent_forecast" {
+run "notifies_at_80_percent_spent_and_100_percent_forecast" {
   command = plan
 
   assert {
@@ -20,7 +20,7 @@ run "tells_of_80_percent_spent_and_100_percent_forecast" {
     condition = alltrue([for one in aws_budgets_budget.this.notification :
       one.subscriber_email_addresses == toset(["operator@example.com"]) && one.threshold_type == "PERCENTAGE"
     ])
-    error_message = "Everybody is told by e-mail."
+    error_message = "Each recipient is notified by e-mail."
   }
 
   assert {
@@ -47,7 +47,7 @@ run "may_be_that_of_one_environment" {
   }
 }
 
-run "a_budget_that_tells_nobody_is_refused" {
+run "a_budget_without_recipients_is_refused" {
   command = plan
 
   variables {

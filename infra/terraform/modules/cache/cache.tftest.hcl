@@ -20,24 +20,24 @@ run "is_an_encrypted_valkey_for_functions_alone" {
   }
   assert {
     condition     = alltrue([for one in aws_vpc_security_group_ingress_rule.functions : one.referenced_security_group_id == "sg-00000000000000001"])
-    error_message = "Others than functions reach the cache."
+    error_message = "More than the functions reach the cache."
   }
   assert {
     condition     = output.endpoint == "paybridge.serverless.euc1.cache.amazonaws.com:6379"
-    error_message = "The endpoint is another."
+    error_message = "The endpoint differs."
   }
 }
 
-run "has_a_ceiling" {
+run "has_a_limit" {
   command = plan
 
   assert {
     condition     = aws_elasticache_serverless_cache.this.cache_usage_limits[0].data_storage[0].maximum == 1
-    error_message = "The bill has no ceiling."
+    error_message = "The bill has no limit."
   }
 }
 
-run "refuses_what_elasticache_does_not_have" {
+run "refuses_limits_outside_those_of_elasticache" {
   command = plan
 
   variables {

@@ -34,7 +34,7 @@ run "is_safe_by_default" {
   }
   assert {
     condition     = aws_db_instance.this.backup_retention_period == 14 && !aws_db_instance.this.skip_final_snapshot && !aws_db_instance.this.delete_automated_backups
-    error_message = "The database is not kept well enough."
+    error_message = "The backups are not kept long enough."
   }
   assert {
     condition     = !aws_db_instance.this.apply_immediately && !aws_db_instance.this.allow_major_version_upgrade
@@ -42,11 +42,11 @@ run "is_safe_by_default" {
   }
   assert {
     condition     = aws_db_instance.this.enabled_cloudwatch_logs_exports == toset(["postgresql", "upgrade"])
-    error_message = "The logs stay on the machine."
+    error_message = "The logs are not exported."
   }
   assert {
     condition     = alltrue([for one in aws_cloudwatch_log_group.this : one.kms_key_id == var.kms_key_arn && one.retention_in_days == 90])
-    error_message = "The logs are not encrypted, or never end."
+    error_message = "The logs are not encrypted, or never expire."
   }
 }
 
@@ -72,7 +72,7 @@ run "refuses_clients_without_tls_and_logs_no_values" {
 
   assert {
     condition     = { for one in aws_db_parameter_group.this.parameter : one.name => one.value }["rds.force_ssl"] == "1"
-    error_message = "A client may speak without TLS."
+    error_message = "A client may connect without TLS."
   }
   assert {
     condition     = { for one in aws_db_parameter_group.this.parameter : one.name => one.value }["log_parameter_max_length"] == "0"
@@ -89,7 +89,7 @@ run "puts_a_proxy_that_demands_tls_in_front" {
 
   assert {
     condition     = output.host == "paybridge.proxy.eu-central-1.rds.amazonaws.com"
-    error_message = "Functions do not connect by the proxy."
+    error_message = "Functions do not connect through the proxy."
   }
   assert {
     condition     = output.instance_host == "paybridge.instance.eu-central-1.rds.amazonaws.com"
@@ -101,11 +101,11 @@ run "puts_a_proxy_that_demands_tls_in_front" {
   }
   assert {
     condition     = toset([for one in aws_db_proxy.this[0].auth : one.secret_arn]) == toset([var.role_secret_arn])
-    error_message = "The proxy knows others than the functions' role."
+    error_message = "The proxy accepts more than the functions' role."
   }
   assert {
     condition     = alltrue([for one in aws_db_proxy.this[0].auth : one.client_password_auth_type == "POSTGRES_SCRAM_SHA_256"])
-    error_message = "Passwords go to the proxy in a weaker way than SCRAM."
+    error_message = "Clients authenticate to the proxy with less than SCRAM."
   }
   assert {
     condition     = jsondecode(aws_iam_role_policy.proxy[0].policy).Statement[0].Resource == [var.role_secret_arn]
@@ -130,7 +130,7 @@ run "does_without_a_proxy" {
   }
 }
 
-run "can_be_small_and_thrown_away" {
+run "can_be_small_and_disposable" {
   command = plan
 
   variables {
@@ -180,7 +180,7 @@ run "takes_postgres_18" {
 
   assert {
     condition     = aws_db_instance.this.engine_version == "18" && aws_db_parameter_group.this.name == "paybridge-test-postgres18"
-    error_message = "It is not PostgreSQL 18 with a parameter group of its own."
+    error_message = "It is not PostgreSQL 18 with a separate parameter group."
   }
 }
 
@@ -194,7 +194,7 @@ run "refuses_postgres_15" {
   expect_failures = [var.postgres_version]
 }
 
-run "refuses_a_class_that_is_none" {
+run "refuses_an_invalid_class" {
   command = plan
 
   variables {

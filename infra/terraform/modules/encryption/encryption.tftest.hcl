@@ -12,11 +12,11 @@ run "rotates_the_key_and_keeps_it_for_a_while_when_deleted" {
 
   assert {
     condition     = aws_kms_key.this.enable_key_rotation && aws_kms_key.this.deletion_window_in_days == 30
-    error_message = "The key does not rotate, or is gone at once when deleted."
+    error_message = "The key does not rotate, or is deleted at once."
   }
 }
 
-run "lets_logs_and_alarms_of_this_account_alone_use_the_key" {
+run "lets_only_logs_and_alarms_of_this_account_use_the_key" {
   command = plan
 
   assert {
@@ -30,7 +30,7 @@ run "lets_logs_and_alarms_of_this_account_alone_use_the_key" {
   }
 }
 
-run "refuses_a_window_that_kms_does_not_have" {
+run "refuses_a_window_outside_the_limits_of_kms" {
   command = plan
 
   variables {

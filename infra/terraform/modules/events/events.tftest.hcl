@@ -7,7 +7,7 @@ variables {
   name = "paybridge-test"
 }
 
-run "archives_what_goes_over_the_bus" {
+run "archives_all_events_of_the_bus" {
   command = plan
 
   assert {

@@ -23,7 +23,7 @@ run "each_role_trusts_one_subject" {
       plan   = ["repo:acme/paybridge:pull_request"]
       deploy = ["repo:acme/paybridge:environment:prod"]
     }
-    error_message = "A role trusts another subject than its own."
+    error_message = "A role trusts a wrong subject."
   }
 
   assert {
@@ -33,7 +33,7 @@ run "each_role_trusts_one_subject" {
         endswith(condition.variable, ":aud") && tolist(condition.values) == tolist(["sts.amazonaws.com"])
       ])
     ])
-    error_message = "A token that was made for somebody else is taken."
+    error_message = "A token for another audience is accepted."
   }
 }
 
@@ -68,7 +68,7 @@ run "a_deploy_does_not_change_its_own_rights" {
       for one in data.aws_iam_policy_document.deploy.statement :
       one.effect == "Deny" && contains(one.actions, "iam:PutRolePolicy") && contains(one.actions, "iam:AttachRolePolicy")
     ])
-    error_message = "The deploying role may give itself rights."
+    error_message = "The deploying role may extend its own permissions."
   }
 }
 

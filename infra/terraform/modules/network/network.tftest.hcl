@@ -32,7 +32,7 @@ run "has_three_tiers_in_three_zones_that_do_not_overlap" {
   }
 }
 
-run "describes_groups_and_rules_as_ec2_takes_it" {
+run "describes_groups_and_rules_with_characters_that_ec2_allows" {
   command = plan
 
   assert {
@@ -48,7 +48,7 @@ run "describes_groups_and_rules_as_ec2_takes_it" {
   }
 }
 
-run "gives_every_zone_a_way_out_of_its_own" {
+run "gives_every_zone_its_own_nat_gateway" {
   command = plan
 
   assert {
@@ -89,11 +89,11 @@ run "keeps_the_mappings_inside_when_there_are_endpoints_for_them" {
   }
   assert {
     condition     = toset(keys(aws_vpc_security_group_egress_rule.internet)) == toset(["functions", "operators"])
-    error_message = "The broker's group may speak to the internet."
+    error_message = "The broker's group may reach the internet."
   }
 }
 
-run "lets_nothing_in_but_the_named_flows" {
+run "allows_only_the_named_flows" {
   command = plan
 
   assert {
@@ -104,13 +104,13 @@ run "lets_nothing_in_but_the_named_flows" {
     condition = toset([for flow in local.flows : "${flow.from} ${local.ports[flow.port]}" if flow.to == "database"]) == toset(
       ["functions 5432", "database-proxy 5432", "operators 5432"]
     )
-    error_message = "Others than functions, proxy and operators reach the database."
+    error_message = "More than functions, proxy and operators reach the database."
   }
   assert {
     condition = toset([for flow in local.flows : "${flow.from} ${local.ports[flow.port]}" if flow.to == "broker"]) == toset(
       ["functions 5671", "functions 443", "broker 5671", "operators 5671", "operators 443"]
     )
-    error_message = "Others than functions, mappings and operators reach the broker."
+    error_message = "More than functions, mappings and operators reach the broker."
   }
   assert {
     condition     = alltrue([for one in aws_vpc_security_group_egress_rule.internet : one.from_port == 443 && one.to_port == 443])
@@ -123,7 +123,7 @@ run "records_all_connections_under_the_key" {
 
   assert {
     condition     = aws_flow_log.this.traffic_type == "ALL" && aws_cloudwatch_log_group.flow.kms_key_id == var.kms_key_arn
-    error_message = "The flow log is not whole, or not encrypted."
+    error_message = "The flow log is incomplete, or not encrypted."
   }
 }
 
@@ -137,7 +137,7 @@ run "refuses_a_range_without_room" {
   expect_failures = [var.cidr]
 }
 
-run "refuses_a_range_that_is_none" {
+run "refuses_an_invalid_range" {
   command = plan
 
   variables {

@@ -10,7 +10,7 @@ variables {
   kms_key_arn        = "arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"
 }
 
-run "gives_the_database_no_way_out" {
+run "gives_the_database_no_route_out" {
   command = apply
 
   assert {
@@ -26,7 +26,7 @@ run "gives_the_database_no_way_out" {
   }
 }
 
-run "leads_every_private_subnet_out_by_its_own_zone" {
+run "routes_every_private_subnet_through_its_own_zone" {
   command = apply
 
   assert {
@@ -34,6 +34,6 @@ run "leads_every_private_subnet_out_by_its_own_zone" {
       for zone, table in aws_route_table.private :
       one(table.route).nat_gateway_id == aws_nat_gateway.this[zone].id
     ])
-    error_message = "The loss of a zone would take another one's way out."
+    error_message = "The loss of a zone would cut off another zone."
   }
 }

@@ -14,11 +14,11 @@ run "writes_each_below_its_environment" {
 
   assert {
     condition     = output.names == tolist(["/paybridge/test/broker/arn", "/paybridge/test/database/host", "/paybridge/test/network/subnet-ids"])
-    error_message = "The names are others."
+    error_message = "The names differ."
   }
   assert {
     condition     = aws_ssm_parameter.this["database/host"].type == "String" && nonsensitive(aws_ssm_parameter.this["database/host"].value) == "db.example"
-    error_message = "The host is not written as it is."
+    error_message = "The host is not written unchanged."
   }
 }
 
@@ -35,7 +35,7 @@ run "joins_a_list_as_cloudformation_reads_it" {
   }
 }
 
-run "refuses_a_name_that_is_whole_already" {
+run "refuses_a_full_name" {
   command = plan
 
   variables {

@@ -15,7 +15,7 @@ run "keeps_three_logins_under_the_key" {
     condition = toset([for one in aws_secretsmanager_secret.this : one.name]) == toset(
       ["paybridge-test/database", "paybridge-test/broker", "paybridge-test/broker-admin"]
     )
-    error_message = "The secrets are others."
+    error_message = "The secrets differ."
   }
   assert {
     condition     = alltrue([for one in aws_secretsmanager_secret.this : one.kms_key_id == var.kms_key_arn && one.recovery_window_in_days == 30])
@@ -41,20 +41,20 @@ run "keeps_the_first_version_after_rotations" {
 
   assert {
     condition     = aws_secretsmanager_secret_version.database.version_stages == toset(["AWSCURRENT", "first"])
-    error_message = "Secrets Manager would delete the first version one day, and Terraform write it anew."
+    error_message = "Secrets Manager would delete the first version, and Terraform would write it again."
   }
 }
 
-run "draws_a_password_that_amazon_mq_takes" {
+run "generates_a_password_that_amazon_mq_accepts" {
   command = plan
 
   assert {
     condition     = random_password.broker_admin.length == 40 && !random_password.broker_admin.special
-    error_message = "Amazon MQ takes 12 to 250 characters without comma, colon and equals sign."
+    error_message = "Amazon MQ accepts 12 to 250 characters without comma, colon and equals sign."
   }
 }
 
-run "lets_a_secret_go_at_once" {
+run "can_delete_a_secret_at_once" {
   command = plan
 
   variables {
@@ -63,11 +63,11 @@ run "lets_a_secret_go_at_once" {
 
   assert {
     condition     = alltrue([for one in aws_secretsmanager_secret.this : one.recovery_window_in_days == 0])
-    error_message = "The names stay taken."
+    error_message = "The names stay in use."
   }
 }
 
-run "refuses_a_window_that_secrets_manager_does_not_have" {
+run "refuses_a_window_outside_the_limits_of_secrets_manager" {
   command = plan
 
   variables {

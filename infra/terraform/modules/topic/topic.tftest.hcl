@@ -35,7 +35,7 @@ run "sends_to_each_address" {
   }
 }
 
-run "refuses_what_is_no_address" {
+run "refuses_an_invalid_address" {
   command = plan
 
   variables {
