@@ -58,7 +58,7 @@ class TestTransaction:
 
         with pytest.raises(ZeroDivisionError), database.transaction() as transaction:
             transaction.run(_ADD, number=1)
-            transaction.connection().execute(text("INSERT INTO notes VALUES (2)"))
+            transaction.open_sqlalchemy().execute(text("INSERT INTO notes VALUES (2)"))
             raise ZeroDivisionError
         assert count(database) == 0
 

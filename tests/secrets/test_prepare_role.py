@@ -114,7 +114,7 @@ class TestPrepareRole:
             server.postgres, f"ALTER ROLE {server.role} PASSWORD '{pending.replace(chr(39), chr(39) * 2)}'"
         )
         current = server.by(server.role, server.password)
-        rotating = Database(current, renewed_addresses=lambda: [current, server.by(server.role, pending)])
+        rotating = Database(current, fresh_addresses=lambda: [current, server.by(server.role, pending)])
         with server.admin_database() as admin, closing(rotating):
             assert not prepare_role(admin, rotating, server.role, server.password).password_set
             assert rotating.run(_WHO) == [[server.role]]

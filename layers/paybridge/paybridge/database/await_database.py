@@ -1,4 +1,4 @@
-"""Patience at the start of a batch, so that an outage of the database does not use up the queue's."""
+"""Wait for the database before a batch, so that an outage does not use up the delivery limit of the queue."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ PAUSE_SECONDS_MAX = 2.0
 
 
 def await_database(database: Database, patience_seconds: float) -> None:
-    """Returns as soon as the database answers; raises DatabaseUnavailable when it has not within `patience_seconds`.
+    """Return as soon as the database answers; raise DatabaseUnavailable if it has not within `patience_seconds`.
 
-    A batch that fails returns to its queue and comes again at once. Without a wait here a few seconds without a
-    database would bring every message to its delivery limit, and from there to the dead letters.
+    A batch that fails returns to its queue and is redelivered at once. Without this wait an outage of a few seconds
+    would take every message to its delivery limit and then to the dead letters.
     """
     give_up_at = time.monotonic() + patience_seconds
     failures = 0

@@ -1,4 +1,4 @@
-"""What tells whether the database is fit for work."""
+"""Check that the database answers and has the schema that this code needs."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ _PING = Statement("SELECT 1")
 
 @cache
 def expected_schema_revision() -> str:
-    """The newest migration that this code knows: its file name begins with the revision, and importing Alembic for
-    this would cost more than the whole check."""
+    """Return the newest migration that this code knows.
+
+    The name of its file begins with the revision. Importing Alembic for this would cost more than the whole check.
+    """
     return max(path.name.partition("_")[0] for path in _VERSIONS.glob("[0-9]*_*.py"))
 
 
 def ping(database: Database) -> None:
-    """Returns once the database has answered; raises DatabaseUnavailable."""
+    """Return once the database has answered; raise DatabaseUnavailable."""
     database.run(_PING)
 
 
 def schema_revision(database: Database) -> str | None:
-    """The newest migration that the database has; raises QueryFailed when it has never been migrated."""
+    """Return the newest migration of the database; raise QueryFailed if it has never been migrated."""
     rows = database.run(_SCHEMA_REVISION)
     return str(rows[0][0]) if rows else None

@@ -8,6 +8,6 @@ _ENSURE_PARTITIONS = Statement("SELECT ensure_partitions(:months_ahead::integer)
 
 
 def ensure_partitions(database: Database, months_ahead: int) -> int:
-    """Makes the monthly partitions up to so many months ahead, and returns how many were missing."""
+    """Create the missing monthly partitions up to `months_ahead`, and return how many there were."""
     made: int = database.run(_ENSURE_PARTITIONS, months_ahead=months_ahead)[0][0]
     return made

@@ -1,15 +1,19 @@
-"""How a prepared statement goes to PostgreSQL and its rows come back, over a connection of pg8000.
+"""Run prepared statements over a connection of pg8000; the one module that touches what is private to pg8000.
 
-pg8000 connects, logs in, prepares, and understands every message that the server may send. Only its way of running a
-prepared statement is replaced here: it asks the server to flush after every step, which makes three answers and three
-wake-ups of each statement, the first two of them before the commit. Here the steps leave as one write and are answered
-as one, and values and rows are converted without a call of pg8000 for each.
+pg8000 connects, logs in, prepares, and understands every message that the server may send. Only the way a prepared
+statement runs is replaced here. pg8000 asks the server to flush after every step, which costs three answers and three
+wake-ups a statement, two of them before the commit. Here all steps leave in one write and come back in one answer, and
+values and rows are converted without a call of pg8000 for each.
 
 https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
 """
 
 from __future__ import annotations
 
+import asyncio
+import select
+import socket
+import ssl
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from struct import Struct
@@ -35,7 +39,7 @@ Reader = Callable[[bytes], Any]
 
 _READ_BYTES: Final = 64 * 1024
 _HEADER_BYTES: Final = 5
-# A data row has the number of its columns behind the header.
+# In a data row the number of columns follows the header.
 _ROW_HEADER_BYTES: Final = 7
 _HEADER: Final = Struct("!ci").unpack_from
 _PACK_LENGTH: Final = Struct("!i").pack
@@ -48,13 +52,61 @@ _new_object = object.__new__
 _set_attribute = object.__setattr__
 
 
+def set_up_socket(connection: dbapi.Connection, silence_seconds_max: float) -> None:
+    """Send every write at once, and give the server up when it is silent for longer than `silence_seconds_max`."""
+    # A statement for a whole batch leaves in several pieces. Nagle's algorithm would hold the last one back until the
+    # server acknowledges those before it, which the server puts off for 40 ms.
+    connection._usock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection._usock.settimeout(silence_seconds_max)
+
+
+def is_readable(connection: dbapi.Connection) -> bool:
+    """Tell whether the server has sent something, or closed the connection, since the last statement."""
+    readable, _, _ = select.select([connection._usock], [], [], 0)
+    return bool(readable)
+
+
+async def heard(connection: dbapi.Connection, seconds_max: float) -> bool:
+    """Wait without blocking the event loop until the server speaks, and return whether it did within `seconds_max`."""
+    # The socket is taken now, because closing the connection forgets it.
+    usock = connection._usock
+    if usock is None or connection.notifications or _is_unread(connection):
+        return True
+    loop = asyncio.get_running_loop()
+    spoke = asyncio.Event()
+    loop.add_reader(usock, spoke.set)
+    try:
+        async with asyncio.timeout(seconds_max):
+            return await spoke.wait()
+    except TimeoutError:
+        return False
+    finally:
+        loop.remove_reader(usock)
+
+
+def _is_unread(connection: dbapi.Connection) -> bool:
+    # What came right behind the answer to the last statement may be in a buffer already, of pg8000 or of TLS. Then the
+    # socket stays silent. A socket that does not block lets us look without waiting.
+    usock = connection._usock
+    patience_seconds = usock.gettimeout()
+    usock.setblocking(False)
+    try:
+        return bool(connection._sock.peek(1))
+    except ssl.SSLWantReadError:
+        return False
+    except OSError:
+        return True
+    finally:
+        usock.settimeout(patience_seconds)
+
+
 class Prepared:
     """A statement that the server knows by a name."""
 
     __slots__ = ("_bind_head", "columns", "connection", "readers", "sql")
 
     def __init__(self, connection: dbapi.Connection, sql: str) -> None:
-        """Prepares the statement: one round trip."""
+        """Prepare the statement: one round trip."""
         name, self.columns, _ = connection.prepare_statement(sql, ())
         self.connection = connection
         self.sql = sql
@@ -63,7 +115,7 @@ class Prepared:
         self._bind_head = b"\x00" + name + _NO_FORMATS
 
     def run(self, values: Sequence[Any]) -> list[Row]:
-        """Binds the values, executes and returns the rows: one write, and one read where the rows are few."""
+        """Bind the values, execute and return the rows: one write, and one read if the rows are few."""
         context = Context(self.sql, columns=self.columns)
         self.connection._usock.sendall(self._bind(values) + EXECUTE_MSG + SYNC_MSG)
         _receive(self.connection, self.readers, context)
@@ -87,15 +139,15 @@ class Prepared:
 
 
 def _written(connection: dbapi.Connection, value: Any) -> bytes:
-    """A value of a type that is none of the usual ones, as pg8000 writes it."""
+    """Write a value of an uncommon type as pg8000 does."""
     text: str = make_param(connection.py_types, value)
     return text.encode()
 
 
 def _receive(connection: dbapi.Connection, readers: Iterable[Reader], context: Context) -> None:
-    """Takes messages until the server is ready again and nothing of what was read is left.
+    """Read messages until the server is ready again and the buffer is empty.
 
-    Rows are read here; whatever else may come (errors, notices, notifications) is pg8000's to understand.
+    Rows are read here. Everything else (errors, notices, notifications) goes to the handlers of pg8000.
     """
     read, handlers = connection._sock.read1, connection.message_types
     buffer, position, is_ready = b"", 0, False
@@ -116,7 +168,7 @@ def _receive(connection: dbapi.Connection, readers: Iterable[Reader], context: C
 
 
 def _next_frame(buffer: bytes, position: int) -> tuple[bytes, int]:
-    """The kind of the message that begins at the position and where it ends, as far as its header has arrived."""
+    """Return the kind of the message that begins at the position and where it ends; no kind without its header."""
     if len(buffer) < position + _HEADER_BYTES:
         return b"", position + _HEADER_BYTES
     code, length = _HEADER(buffer, position)
@@ -145,7 +197,7 @@ def _reader(connection: dbapi.Connection, type_oid: int) -> Reader:
 
 
 def _read_uuid(data: bytes) -> UUID:
-    # UUID's own constructor looks for every way in which an id may be written; the server writes one.
+    # The constructor of UUID accepts every notation. The server uses one.
     value = _new_object(UUID)
     _set_attribute(value, "int", int(data.replace(b"-", b""), 16))
     _set_attribute(value, "is_safe", SafeUUID.unknown)
@@ -164,7 +216,7 @@ _WRITERS: Final[dict[type, Writer]] = {
     bytes: lambda value: b"\\x" + value.hex().encode(),
 }
 
-# By the number of the type in PostgreSQL's catalogue.
+# By the OID of the type in PostgreSQL's catalogue.
 _READERS: Final[dict[int, Reader]] = {
     20: int,  # bigint
     21: int,  # smallint

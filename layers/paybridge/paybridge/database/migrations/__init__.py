@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paybridge.core.errors import DatabaseUnavailable, LockTimeout, QueryFailed
-from paybridge.database.connecting import server_fields
-from paybridge.database.database import LOCK_SQLSTATES, Database
+from paybridge.database.database import Database
+from paybridge.database.errors import LOCK_SQLSTATES, server_fields
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -20,9 +20,9 @@ HEAD = "0001"
 
 
 def migrate(database: Database, revision: str = "head") -> None:
-    """Brings the schema to `revision`, in one transaction; does nothing when it is there already.
+    """Bring the schema to `revision`, in one transaction; do nothing if it is there already.
 
-    Two at once are safe: an advisory lock makes the second wait and then find nothing to do.
+    Two migrations at once are safe: an advisory lock makes the second wait, and then it has nothing to do.
     Raises DatabaseUnavailable, LockTimeout or QueryFailed; nothing has changed then.
     """
     from alembic import command
@@ -36,7 +36,7 @@ def migrate(database: Database, revision: str = "head") -> None:
 
 
 def _refusal(error: DBAPIError) -> Exception:
-    """What the server said of a migration, without the detail, which repeats values of rows."""
+    """Return what the server said of a migration, without the detail, which repeats values of rows."""
     said = server_fields(error.orig or error)
     if not said:
         return DatabaseUnavailable("The connection was lost during the migration.")

@@ -1,12 +1,13 @@
-"""Alembic's entry: runs the revisions inside the transaction that `migrate` opened."""
+"""Alembic's entry: run the revisions inside the transaction that `migrate` opened."""
 
 from alembic import context
 from sqlalchemy import text
 
-# Any number will do as long as nobody else locks it: this one spells "payb" in ASCII.
+# Any number will do that no other lock of this database uses. This one spells "payb" in ASCII.
 MIGRATION_LOCK = 0x70617962
 
 transaction = context.config.attributes["transaction"]
-transaction.connection().execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-context.configure(connection=transaction.connection(), transactional_ddl=False)
+connection = transaction.open_sqlalchemy()
+connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+context.configure(connection=connection, transactional_ddl=False)
 context.run_migrations()

@@ -1,0 +1,41 @@
+"""What the server said with an error, and which error of ours it is."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from paybridge.core.errors import ConstraintViolated, DatabaseUnavailable, LockTimeout, PaybridgeError, QueryFailed
+
+# lock_timeout, and a deadlock.
+LOCK_SQLSTATES: Final = ("55P03", "40P01")
+# Faults of the whole database or of this connection, which no message is to blame for: lost connections, a server that
+# is shutting down, read-only after a failover, out of space or broken, statement_timeout and the idle limit, and
+# prepared statements that the server no longer knows or can no longer use. A new connection may cure each.
+_UNAVAILABLE_SQLSTATES: Final = ("08", "57P", "57014", "25P03", "25006", "26000", "0A000", "53", "58", "XX")
+# A wrong password, and everything else that makes the server refuse a login: the role is gone or may not log in.
+_REFUSED_SQLSTATES: Final = frozenset({"28P01", "28000"})
+_CONSTRAINT_CLASS: Final = "23"
+
+
+def server_fields(error: BaseException) -> dict[str, str]:
+    """Return what the server said of an error, by the letters of its protocol; empty if it said nothing."""
+    return error.args[0] if error.args and isinstance(error.args[0], dict) else {}
+
+
+def is_refused_login(error: BaseException) -> bool:
+    """Tell whether the server refused a login with this error."""
+    return server_fields(error).get("C") in _REFUSED_SQLSTATES
+
+
+def translated(error: BaseException) -> PaybridgeError:
+    """Return our error for one of pg8000's or of the socket. After DatabaseUnavailable the connection is of no use."""
+    fields = server_fields(error)
+    sqlstate = fields.get("C", "")
+    message = fields.get("M", str(error))
+    if not sqlstate or sqlstate.startswith(_UNAVAILABLE_SQLSTATES):
+        return DatabaseUnavailable(f"The database is away: {message}")
+    if sqlstate in LOCK_SQLSTATES:
+        return LockTimeout(message)
+    if sqlstate.startswith(_CONSTRAINT_CLASS):
+        return ConstraintViolated(str(fields.get("n", "")), message)
+    return QueryFailed(sqlstate, message)
