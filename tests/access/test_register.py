@@ -31,13 +31,15 @@ class TestRegisterMerchant:
         merchant_id = register_merchant(database, name="Shop", api_key="key-1", webhook_secret=SECRET)
         assert identify_key(database, key_hash("key-1")) == Principal(Role.MERCHANT, merchant_id)
 
-    def test_doing_it_again_changes_nothing(self, database: Database) -> None:
+    def test_registering_again_changes_nothing(self, database: Database) -> None:
         first = register_merchant(database, name="Shop", api_key="key-2", webhook_secret=SECRET)
         [[count]] = database.run(_MERCHANTS)
         assert register_merchant(database, name="Renamed", api_key="key-2", webhook_secret=SECRET) == first
         assert database.run(_MERCHANTS) == [[count]]
 
-    def test_doing_it_at_once_makes_one_merchant(self, database: Database, database_address: DatabaseAddress) -> None:
+    def test_concurrent_registrations_create_one_merchant(
+        self, database: Database, database_address: DatabaseAddress
+    ) -> None:
         made = []
 
         def register() -> None:

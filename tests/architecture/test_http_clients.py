@@ -8,7 +8,7 @@ SOURCES = ("layers/paybridge/paybridge", "functions", "infra")
 LAYER = "layers/paybridge/paybridge"
 
 CLIENTS = {"aiohttp", "http.client", "httpx", "pyreqwest", "requests", "urllib.request", "urllib3"}
-# Everything else is to use httpx.
+# Everything else uses httpx.
 EXCEPTIONS = {
     f"{LAYER}/payments/gateways/http.py": {"pyreqwest"},
     f"{LAYER}/webhooks/checked_connections.py": {"aiohttp"},

@@ -60,7 +60,7 @@ PLANTED = [
 
 
 def lint_imports(tree: Path) -> subprocess.CompletedProcess[str]:
-    """Checks every contract of the tree's pyproject.toml against the tree's packages."""
+    """Check every contract of the tree's pyproject.toml against the tree's packages."""
     return subprocess.run(
         [str(LINT_IMPORTS), "--no-cache", "--no-logo"],
         cwd=tree,
@@ -73,7 +73,7 @@ def lint_imports(tree: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def copied_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what the contracts speak of."""
+    """A copy of the packages in the contracts."""
     tree = tmp_path_factory.mktemp("tree")
     shutil.copy(ROOT / "pyproject.toml", tree)
     for folder in ("bench", "functions", "infra", "layers/paybridge/paybridge", "local", "tests/support"):
@@ -83,7 +83,7 @@ def copied_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def planted(path: Path, line: str) -> Iterator[None]:
-    """The file with one more line; a file or folder that is missing is there meanwhile."""
+    """Append a line to the file, which is created if it is missing, and restore it afterwards."""
     original = path.read_text(encoding="utf-8") if path.exists() else None
     is_new_folder = not path.parent.exists()
     path.parent.mkdir(exist_ok=True)

@@ -17,7 +17,7 @@ from tests.support import hcl
 from tests.support import template as templates
 
 TERRAFORM = PROJECT / "infra/terraform"
-# CodeDeploy's role may invoke functions of this name only; a deployment that such a hook fails tells of itself.
+# CodeDeploy's role may invoke functions with this prefix only. They need no alarm: a failed hook fails its deployment.
 HOOK = "CodeDeployHook_"
 # How Terraform reads the names of the functions from the template.
 FUNCTION_NAMES = r'regexall\("(.+)", file\("\$\{path\.module\}/\.\./\.\./\.\./template\.yaml"\)\)'
@@ -25,7 +25,7 @@ FUNCTION_NAMES = r'regexall\("(.+)", file\("\$\{path\.module\}/\.\./\.\./\.\./te
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What the rules compare, each as it is written down."""
+    """What the rules compare."""
 
     template: dict[str, Any]
     template_text: str
@@ -47,7 +47,7 @@ SOURCES = Sources(
 
 
 def unwritten_parameters(sources: Sources) -> Iterator[str]:
-    """SSM parameters that the template reads and Terraform does not write, or not as the same type."""
+    """SSM parameters that the template reads and Terraform does not write, or writes with another type."""
     written = hcl.read(sources.platform).locals
     for name, parameter in sources.template["Parameters"].items():
         if parameter["Type"].startswith("AWS::SSM::Parameter::Value<"):
@@ -58,14 +58,14 @@ def unwritten_parameters(sources: Sources) -> Iterator[str]:
 
 
 def strange_overrides(sources: Sources) -> Iterator[str]:
-    """SSM parameters of prod in samconfig.toml that differ from the template's in more than the environment."""
+    """SSM parameters of prod in samconfig.toml that differ from the template's by more than the environment."""
     for name, path in re.findall(r'"(\w+)=/paybridge/prod/([^"]+)"', sources.samconfig):
         if sources.template["Parameters"].get(name, {}).get("Default") != f"/paybridge/dev/{path}":
             yield f"{name} reads {path}"
 
 
 def unshared_functions(sources: Sources) -> Iterator[str]:
-    """Functions of the template that Terraform does not find in it, by what comes behind the environment."""
+    """Functions of the template that Terraform does not find there, without the prefix."""
     names = [properties["FunctionName"]["Sub"] for properties in templates.functions(sources.template).values()]
     declared = {name.removeprefix("paybridge-${EnvironmentName}-") for name in names if not name.startswith(HOOK)}
     expression = re.search(FUNCTION_NAMES, hcl.read(sources.platform).locals["function_names"])
@@ -85,11 +85,11 @@ def unwatched(sources: Sources) -> Iterator[str]:
             if root.modules[module].get(argument) != f"${{local.{argument}}}":
                 yield f"module {module} gets other {argument}"
     if 'FunctionName = "paybridge-${var.environment}-${function}"' not in "".join(sources.alarms.values()):
-        yield "alarms name functions in another way than the template"
+        yield "alarms and template name functions differently"
 
 
 def other_dead_letters(sources: Sources) -> Iterator[str]:
-    """The queue whose messages raise the alarm dead-letters, if it is not the one that policies dead-letter to."""
+    """The queue of the alarm dead-letters, if it is not the one that policies dead-letter to."""
     exchanges = {one["definition"].get("dead-letter-exchange") for one in sources.topology["policies"]}
     dead = {one["destination"] for one in sources.topology["bindings"] if one["source"] in exchanges}
     watched = hcl.read(sources.alarms).variables["dead_letter_queue"]["default"]
@@ -187,7 +187,7 @@ PLANTED: list[tuple[Rule, dict[str, Any], str]] = [
     (
         unwatched,
         {"alarms": with_text(SOURCES.alarms, "main.tf", "paybridge-${var.environment}-${function}", "${function}")},
-        "another way",
+        "differently",
     ),
     (
         other_dead_letters,

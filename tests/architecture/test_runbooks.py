@@ -1,4 +1,4 @@
-"""Every alarm has a runbook and every runbook an alarm, and alarms and dashboard speak of metrics that are told."""
+"""Every alarm has a runbook and every runbook an alarm. Alarms and dashboard use metrics that are emitted."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ NAMES = {metric.value[0] for metric in Metric}
 
 
 def terraform_kinds(module: str) -> set[str]:
-    """The kinds of alarm in the module's text."""
+    """Return the kinds of alarm in the module's text."""
     return set(re.findall(r'\bkind\s*=\s*"([\w-]+)"', module))
 
 
 def template_kinds(template: dict[str, Any]) -> set[str]:
-    """The kinds of the template's alarms, each of which is named for its kind and ends with its runbook."""
+    """Return the kinds of the template's alarms. Each is named for its kind and ends with its runbook."""
     kinds = set()
     for logical_id, resource in template["Resources"].items():
         if resource["Type"] == "AWS::CloudWatch::Alarm":
@@ -38,12 +38,12 @@ def template_kinds(template: dict[str, Any]) -> set[str]:
 
 
 def headings(runbooks: str) -> list[str]:
-    """The runbooks' headings, which are their anchors as well."""
+    """Return the runbooks' headings, which are also their anchors."""
     return re.findall(r"^## (.+)$", runbooks, flags=re.MULTILINE)
 
 
 def disagreements(module: str, template: dict[str, Any], runbooks: str) -> list[str]:
-    """Alarms without a runbook, runbooks without an alarm, and headings that are there twice."""
+    """Return alarms without a runbook, runbooks without an alarm, and duplicate headings."""
     alarms, found = terraform_kinds(module) | template_kinds(template), headings(runbooks)
     return [
         *(f"no runbook: {kind}" for kind in sorted(alarms - set(found))),
@@ -53,7 +53,7 @@ def disagreements(module: str, template: dict[str, Any], runbooks: str) -> list[
 
 
 def own_metrics(module: str) -> set[str]:
-    """The metrics of our own that an alarm is about: those of alarms with the environment among their dimensions."""
+    """Return our own metrics that have an alarm. Their alarms have the environment among the dimensions."""
     alarms = re.split(r"\bkind\s*=", module)[1:]
     own = (alarm for alarm in alarms if "local.in_environment" in alarm)
     return {name for alarm in own for name in re.findall(r'\bmetric\s*=\s*"(\w+)"', alarm)[:1]}
@@ -67,10 +67,10 @@ class TestRunbooks:
         assert "outbox-age" in terraform_kinds(ALARMS)
         assert {"api-5xx", "api-latency"} <= template_kinds(TEMPLATE)
 
-    def test_links_between_runbooks_lead_somewhere(self) -> None:
+    def test_links_between_runbooks_are_valid(self) -> None:
         assert set(re.findall(r"\]\(#([\w-]+)\)", RUNBOOKS)) <= set(headings(RUNBOOKS))
 
-    def test_each_says_all_that_one_needs_in_the_night(self) -> None:
+    def test_each_has_every_section(self) -> None:
         for runbook in RUNBOOKS.split("\n## ")[1:]:
             said = re.findall(r"^- \*\*([\w ]+)\*\*", runbook, flags=re.MULTILINE)
             expected = ["For merchants", "Look", "Causes", "Do", "Never", "Escalate", "Over"]
@@ -78,7 +78,7 @@ class TestRunbooks:
 
 
 def with_alarm(description: str, name: str = "paybridge-${EnvironmentName}-api-5xx") -> dict[str, Any]:
-    """The template with one more alarm."""
+    """Return the template with one more alarm."""
     alarm = {"AlarmDescription": description, "AlarmName": {"Sub": name}}
     resources = {**TEMPLATE["Resources"], "New": {"Type": "AWS::CloudWatch::Alarm", "Properties": alarm}}
     return {**TEMPLATE, "Resources": resources}
@@ -98,15 +98,15 @@ class TestPlantedViolations:
     def test_a_runbook_without_an_alarm(self) -> None:
         assert disagreements(ALARMS, TEMPLATE, f"{RUNBOOKS}\n## moon-phase\n") == ["no alarm: moon-phase"]
 
-    def test_a_runbook_that_is_gone(self) -> None:
+    def test_a_missing_runbook(self) -> None:
         runbooks = RUNBOOKS.replace("## outbox-age\n", "")
         assert disagreements(ALARMS, TEMPLATE, runbooks) == ["no runbook: outbox-age"]
 
-    def test_an_alarm_that_is_gone(self) -> None:
+    def test_a_missing_alarm(self) -> None:
         module = ALARMS.replace('"relay-lag"', '"outbox-age"')
         assert disagreements(module, TEMPLATE, RUNBOOKS) == ["no alarm: relay-lag"]
 
-    def test_a_runbook_that_is_there_twice(self) -> None:
+    def test_a_duplicate_runbook(self) -> None:
         assert disagreements(ALARMS, TEMPLATE, f"{RUNBOOKS}\n## relay-lag\n") == ["twice: relay-lag"]
 
     @pytest.mark.parametrize(
@@ -117,18 +117,18 @@ class TestPlantedViolations:
             ("Odd. Runbook: docs/operators/runbooks.md#api-5xx", "paybridge-${EnvironmentName}-errors"),
         ],
     )
-    def test_an_alarm_of_the_template_that_names_no_runbook_of_its_own(self, description: str, name: str) -> None:
+    def test_an_alarm_of_the_template_that_does_not_name_its_runbook(self, description: str, name: str) -> None:
         with pytest.raises(AssertionError, match="New"):
             disagreements(ALARMS, with_alarm(description, name), RUNBOOKS)
 
 
 class TestMetrics:
-    def test_alarms_are_about_metrics_that_are_told(self) -> None:
+    def test_alarms_watch_metrics_that_are_emitted(self) -> None:
         assert own_metrics(ALARMS) == {"OutboxAge", "QueueDepth", "RelayLag", "StuckPayments"}
         assert own_metrics(ALARMS) <= NAMES
 
-    def test_an_alarm_about_a_metric_that_nobody_tells_is_noticed(self) -> None:
+    def test_an_alarm_about_a_metric_that_is_not_emitted_is_found(self) -> None:
         assert own_metrics(ALARMS.replace('"OutboxAge"', '"OutboxAges"')) - NAMES == {"OutboxAges"}
 
-    def test_the_dashboard_shows_every_metric_that_is_told_and_no_other(self) -> None:
+    def test_the_dashboard_shows_every_emitted_metric_and_no_other(self) -> None:
         assert set(re.findall(rf'"{NAMESPACE}", "(\w+)"', DASHBOARD)) == NAMES

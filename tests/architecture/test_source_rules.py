@@ -1,4 +1,4 @@
-"""Rules that hold in the source of what runs in Lambda, each proved by a planted violation."""
+"""Rules about the source code that runs in Lambda. A planted violation proves each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Rule = Callable[[ast.AST], Iterator[source_rules.Finding]]
 
 
 def modules(*places: Path) -> list[Path]:
-    """The Python files in the given files and folders; at least one in each."""
+    """Return the Python files in these places, at least one in each."""
     found = [place if place.is_file() else sorted(place.rglob("*.py")) for place in places]
     files = [file for entry in found for file in (entry if isinstance(entry, list) else [entry])]
     assert all(entry for entry in found)
@@ -31,7 +31,7 @@ def modules(*places: Path) -> list[Path]:
 
 
 def violations(rule: Rule, files: list[Path]) -> list[str]:
-    """`path:line: what` for each finding of the rule in the files."""
+    """Return `path:line: what` for each finding of the rule in the files."""
     return [
         f"{file.relative_to(ROOT)}:{line}: {what}"
         for file in files

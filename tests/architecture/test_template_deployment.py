@@ -1,4 +1,4 @@
-"""How the template deploys: schema first, then new versions behind aliases that alarms take back."""
+"""How the template deploys: the schema first, then new versions behind aliases that alarms roll back."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ RUNBOOK = re.compile(r" Runbook: docs/operators/runbooks\.md#([a-z0-9-]+)$")
 
 
 def resources(template: Template, kind: str) -> dict[str, Any]:
-    """The template's resources of a type by logical id."""
+    """Return the template's resources of a type by logical id."""
     return {name: one for name, one in template["Resources"].items() if one["Type"] == kind}
 
 
 def with_events(template: Template) -> dict[str, Any]:
-    """Resources of the functions that something invokes."""
+    """Return the functions with events."""
     found = resources(template, "AWS::Serverless::Function")
     return {name: one for name, one in found.items() if one["Properties"].get("Events")}
 
 
 def overrides(environment: str) -> dict[str, str]:
-    """The parameters that samconfig gives to a deployment."""
+    """Return the parameters of a deployment in samconfig."""
     given = SAMCONFIG[environment]["deploy"]["parameters"]["parameter_overrides"]
     return dict(override.split("=", 1) for override in given)
 
 
 def unmigrated(template: Template) -> Iterator[str]:
-    """Functions that may be new before their schema is."""
+    """Functions that may be deployed before their schema."""
     for name, function in with_events(template).items():
         if function.get("DependsOn") != "Migration":
             yield name
 
 
 def by_the_proxy(template: Template) -> Iterator[str]:
-    """Functions that log in as somebody whom an RDS Proxy does not know, and do not go to the instance itself."""
+    """Functions with logins that RDS Proxy does not know, and that do not connect to the instance itself."""
     for name in ("MigrateFunction", "RotateFunction"):
         variables = template["Resources"][name]["Properties"]["Environment"]["Variables"]
         place = (variables.get("DATABASE_HOST"), variables.get("DATABASE_TLS_CA_FILE"))
@@ -56,7 +56,7 @@ def by_the_proxy(template: Template) -> Iterator[str]:
 
 
 def unpublished(template: Template) -> Iterator[str]:
-    """Functions that take traffic and publish no version of each release behind the alias."""
+    """Functions with traffic that do not publish each release as a version behind the alias."""
     for name, function in with_events(template).items():
         own = function["Properties"]
         published = (
@@ -69,14 +69,14 @@ def unpublished(template: Template) -> Iterator[str]:
 
 
 def past_the_alias(template: Template) -> Iterator[str]:
-    """Mappings that invoke a function and not its alias; SAM itself sees to those that are events."""
+    """Mappings that invoke a function instead of its alias. For events SAM does this itself."""
     for name, mapping in resources(template, "AWS::Lambda::EventSourceMapping").items():
         if not str(mapping["Properties"]["FunctionName"].get("Ref")).endswith("Function.Alias"):
             yield name
 
 
 def unnamed(template: Template) -> Iterator[str]:
-    """Functions that are not called what Terraform's alarms call them."""
+    """Functions with another name than in Terraform's alarms."""
     for name, properties in templates.functions(template).items():
         package = properties["Handler"].partition(".")[0]
         prefix = "CodeDeployHook_" if package == "preflight" else ""
@@ -85,7 +85,7 @@ def unnamed(template: Template) -> Iterator[str]:
 
 
 def unlogged(template: Template) -> Iterator[str]:
-    """Functions whose log has no group with a retention and our key, under the function's name."""
+    """Functions without a log group of their name with a retention and our key."""
     groups = resources(template, "AWS::Logs::LogGroup")
     for name, properties in templates.functions(template).items():
         group = groups.get(properties["LoggingConfig"]["LogGroup"]["Ref"], {}).get("Properties", {})
@@ -105,24 +105,24 @@ def untraced(template: Template) -> Iterator[str]:
 
 
 def watched(template: Template) -> set[str]:
-    """Alarms that take a deployment back."""
+    """Return the alarms that roll a deployment back."""
     preferences = [properties.get("DeploymentPreference", {}) for properties in templates.functions(template).values()]
     return {alarm["Ref"] for preference in preferences for alarm in preference.get("Alarms", ())}
 
 
 def useless_alarms(template: Template) -> Iterator[str]:
-    """Alarms that take nothing back, tell nobody or name no runbook."""
+    """Alarms that roll nothing back, notify no topic or name no runbook."""
     for name, alarm in resources(template, "AWS::CloudWatch::Alarm").items():
         properties = alarm["Properties"]
         runbook = RUNBOOK.search(properties["AlarmDescription"])
         named = str(properties["AlarmName"].get("Sub")).removeprefix("paybridge-${EnvironmentName}-")
-        tells = properties["AlarmActions"] == properties["OKActions"] == [{"Ref": "AlarmTopicArn"}]
-        if name not in watched(template) or not tells or not runbook or not named.startswith(runbook[1]):
+        notifies = properties["AlarmActions"] == properties["OKActions"] == [{"Ref": "AlarmTopicArn"}]
+        if name not in watched(template) or not notifies or not runbook or not named.startswith(runbook[1]):
             yield name
 
 
 def unwatched(template: Template) -> Iterator[str]:
-    """Functions that take traffic and whose errors at the alias take nothing back."""
+    """Functions with traffic whose errors at the alias roll nothing back."""
     alarms = resources(template, "AWS::CloudWatch::Alarm")
     seen = {
         dimension["Value"]["Sub"]
@@ -134,7 +134,7 @@ def unwatched(template: Template) -> Iterator[str]:
 
 
 def undocumented(template: Template) -> Iterator[str]:
-    """Parameters that do not say what they are, or refuse a value without saying which would do."""
+    """Parameters without a description, or with a pattern that is not explained."""
     for name, parameter in template["Parameters"].items():
         has_reason = "AllowedPattern" not in parameter or parameter.get("ConstraintDescription")
         default_fits = re.fullmatch(parameter.get("AllowedPattern", ".*"), str(parameter.get("Default", "")))
@@ -143,7 +143,7 @@ def undocumented(template: Template) -> Iterator[str]:
 
 
 def set_(*path: str, to: Any) -> Callable[[Template], None]:
-    """A change of one place of a template."""
+    """Return a change of one place of a template."""
 
     def change(template: Template) -> None:
         for key in path[:-1]:
@@ -154,7 +154,7 @@ def set_(*path: str, to: Any) -> Callable[[Template], None]:
 
 
 def function(name: str, key: str, *, to: Any) -> Callable[[Template], None]:
-    """A change of one property of a function."""
+    """Return a change of one property of a function."""
     return set_("Resources", name, "Properties", key, to=to)
 
 
@@ -203,11 +203,11 @@ class TestMigration:
     def test_goes_to_the_newest_revision(self) -> None:
         assert TEMPLATE["Resources"]["Migration"]["Properties"]["Revision"] == HEAD
 
-    def test_is_waited_for_longer_than_its_function_may_take_and_no_hour(self) -> None:
+    def test_may_take_longer_than_its_function_and_less_than_an_hour(self) -> None:
         timeout = templates.functions(TEMPLATE)["MigrateFunction"]["Timeout"]
         assert timeout < TEMPLATE["Resources"]["Migration"]["Properties"]["ServiceTimeout"] < timeout + 120
 
-    def test_asks_the_function_whose_name_never_changes(self) -> None:
+    def test_invokes_the_function_whose_name_never_changes(self) -> None:
         # CloudFormation refuses to change the token of a custom resource.
         assert TEMPLATE["Resources"]["Migration"]["Properties"]["ServiceToken"] == {"GetAtt": "MigrateFunction.Arn"}
 
@@ -219,7 +219,7 @@ class TestPreflight:
         variables = functions["PreflightFunction"]["Environment"]["Variables"]
         assert variables["API_VERSION_ARN"] == {"Ref": "ApiFunction.Version"}
 
-    def test_needs_no_way_out_of_the_private_network(self) -> None:
+    def test_needs_no_access_to_the_internet(self) -> None:
         assert templates.functions(TEMPLATE)["PreflightFunction"]["VpcConfig"] == {"Ref": "AWS::NoValue"}
 
 
@@ -229,7 +229,7 @@ class TestDeploymentType:
         assert "AllAtOnce" not in parameter["Default"]
         assert "DeploymentType" not in overrides("prod")
 
-    def test_names_what_codedeploy_has(self) -> None:
+    def test_names_a_configuration_of_codedeploy(self) -> None:
         allowed = TEMPLATE["Parameters"]["DeploymentType"]["AllowedValues"]
         kind = r"CodeDeployDefault\.Lambda(AllAtOnce|(Canary10Percent|Linear10PercentEvery)\d+Minutes?)"
         assert all(re.fullmatch(kind, name) for name in allowed)
@@ -249,7 +249,7 @@ class TestSamConfig:
                 place = overrides(environment).get(name, parameter["Default"])
                 assert place == parameter["Default"].replace("/dev/", f"/{environment}/")
 
-    def test_gives_values_that_the_template_takes(self, environment: str) -> None:
+    def test_gives_values_that_the_template_accepts(self, environment: str) -> None:
         for name, value in overrides(environment).items():
             parameter = TEMPLATE["Parameters"][name]
             assert re.fullmatch(parameter.get("AllowedPattern", ".*"), value)

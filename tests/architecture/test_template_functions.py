@@ -32,13 +32,13 @@ GROWN = topology.read(counts={"payments.new": PAYMENT_SHARDS_MAX})
 
 
 def dead_letter_queues(topology: dict[str, Any]) -> set[str]:
-    """Queues that only receive what other queues gave up."""
+    """Return the queues that receive dead letters only."""
     exchanges = {policy["definition"].get("dead-letter-exchange") for policy in topology["policies"]}
     return {binding["destination"] for binding in topology["bindings"] if binding["source"] in exchanges}
 
 
 def working_queues(topology: dict[str, Any]) -> set[str]:
-    """Queues from which functions work."""
+    """Return the queues that functions consume."""
     return {queue["name"] for queue in topology["queues"]} - dead_letter_queues(topology)
 
 
@@ -90,7 +90,7 @@ class TestFunctions:
         assert default[1] == TEMPLATE["Parameters"]["Architecture"]["Default"]
 
 
-# What Lambda needs to reach a broker inside a VPC; Lambda checks these against the star.
+# What Lambda needs to reach a broker inside a VPC. Lambda accepts these only on all resources.
 MAPPING_ACTIONS = {
     "ec2:CreateNetworkInterface",
     "ec2:DeleteNetworkInterface",
@@ -102,13 +102,13 @@ MAPPING_ACTIONS = {
 
 
 def statements(logical_id: str) -> list[dict[str, Any]]:
-    """All that the function is granted."""
+    """Return the statements of the function's policies."""
     return [statement for policy in FUNCTIONS[logical_id]["Policies"] for statement in policy["Statement"]]
 
 
 class TestPolicies:
     @pytest.mark.parametrize("logical_id", sorted(FUNCTIONS.keys() - {"PreflightFunction"}))
-    def test_who_reads_secrets_can_decrypt_them(self, logical_id: str) -> None:
+    def test_functions_that_read_secrets_can_decrypt_them(self, logical_id: str) -> None:
         [decrypt] = [statement for statement in statements(logical_id) if statement["Action"] == "kms:Decrypt"]
         assert decrypt["Resource"] == {"Ref": "SecretsKeyArn"}
 
@@ -148,7 +148,7 @@ class TestQueues:
         policies = [policy for policy in GROWN["policies"] if re.search(policy["pattern"], queue)]
         assert len(policies) == 1
         definition = policies[0]["definition"]
-        # Without the second the first silently loses messages.
+        # Without `overflow` the strategy silently loses messages.
         assert definition["dead-letter-strategy"] == "at-least-once"
         assert definition["overflow"] == "reject-publish"
         assert any(
@@ -169,7 +169,7 @@ class TestQueues:
             assert binding["source"] in exchanges
             assert binding["destination"] in (exchanges if "destination_type" in binding else queues)
 
-    def test_a_queue_without_policy_is_noticed(self) -> None:
+    def test_a_queue_without_policy_is_found(self) -> None:
         grown = {**TOPOLOGY, "queues": [*TOPOLOGY["queues"], {"name": "ledger"}]}
         assert "ledger" in working_queues(grown)
 
@@ -218,7 +218,7 @@ class TestParameters:
             monkeypatch.setenv("POWERTOOLS_LOG_LEVEL", level)
             assert Logger(service=f"level-{level}").log_level == logging.getLevelNamesMapping()[level]
 
-    def test_those_who_wait_leave_environments_to_those_who_pay(self) -> None:
+    def test_waiting_requests_leave_environments_for_new_payments(self) -> None:
         parameters = {name: parameter.get("Default") for name, parameter in TEMPLATE["Parameters"].items()}
         deployments = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))
         for deployment in ("dev", "prod"):

@@ -1,6 +1,6 @@
 """The Terraform root `topology` and the topology file agree, read without Terraform and without its provider.
 
-Each rule is proved by a planted violation. That the root does what it says is shown, on a real broker, by
+Each rule is proved by a planted violation. That the root works on a real broker is shown by
 `tests/infra/terraform/test_topology.py`.
 """
 
@@ -81,7 +81,7 @@ def test_the_root_declares_what_the_file_says_and_nothing_else() -> None:
         ("variables.tf", "sensitive   = true", "sensitive   = false", "password is not sensitive"),
     ],
 )
-def test_what_the_root_does_otherwise_is_named(file: str, old: str, new: str, named: str) -> None:
+def test_a_deviation_of_the_root_is_named(file: str, old: str, new: str, named: str) -> None:
     planted = {**TEXTS, file: TEXTS[file].replace(old, new)}
     assert planted != TEXTS, "nothing was planted"
     found = violations(hcl.read(planted), TOPOLOGY)
@@ -89,7 +89,7 @@ def test_what_the_root_does_otherwise_is_named(file: str, old: str, new: str, na
 
 
 def entry(kind: str, name: str, topology: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = next(one for one in topology[kind] if one["name"] == name)
+    found: dict[str, Any] = next(found for found in topology[kind] if found["name"] == name)
     return found
 
 
@@ -114,7 +114,7 @@ def entry(kind: str, name: str, topology: dict[str, Any]) -> dict[str, Any]:
         (lambda t: t["bindings"].pop(), "dead letters of payments.new reach no queue"),
     ],
 )
-def test_what_the_file_does_otherwise_is_named(plant: Callable[[dict[str, Any]], object], named: str) -> None:
+def test_a_mistake_in_the_file_is_named(plant: Callable[[dict[str, Any]], object], named: str) -> None:
     planted = copy.deepcopy(TOPOLOGY)
     plant(planted)
     found = violations(hcl.read(TEXTS), planted)

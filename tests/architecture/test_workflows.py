@@ -1,4 +1,4 @@
-"""The workflows of GitHub Actions run nothing that others could change, and have no rights that they do not need."""
+"""The workflows of GitHub Actions run only pinned actions, with the least rights."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ FILES = sorted((ROOT / ".github/workflows").glob("*.yml"))
 USES = re.compile(r"^\s*(?:- )?uses: (.+)$", flags=re.MULTILINE)
 PINNED = re.compile(r"[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
 OWN = re.compile(r"\./\.github/workflows/[a-z-]+\.yml")
-# The jobs that AWS knows: a pull request's plan and, in their GitHub environment, deployments.
+# The jobs with a role in AWS: the plan of a pull request and, in their GitHub environment, deployments.
 KNOWN_TO_AWS = {
     ("plan.yml", "platform"),
     ("deploy-environment.yml", "deploy"),
@@ -23,18 +23,18 @@ KNOWN_TO_AWS = {
 
 
 def unpinned(workflow: str) -> list[str]:
-    """The actions that another commit could come to mean."""
+    """Return the actions that are not pinned to a commit."""
     return [used for used in USES.findall(workflow) if not PINNED.fullmatch(used) and not OWN.fullmatch(used)]
 
 
 def scripts_with_expressions(workflow: str) -> list[str]:
-    """The scripts into which GitHub would paste text that others may choose, such as the name of a branch."""
+    """Return the scripts into which GitHub pastes foreign text, such as the name of a branch."""
     jobs = yaml.safe_load(workflow)["jobs"].values()
     return [step["run"] for job in jobs for step in job.get("steps", ()) if "${{" in step.get("run", "")]
 
 
 def jobs_with_identity(workflow: str) -> list[str]:
-    """The jobs that may ask for a token in their name."""
+    """Return the jobs that may request an identity token."""
     document: dict[str, Any] = yaml.safe_load(workflow)
     may = "id-token" in document["permissions"]
     jobs = document["jobs"].items()
@@ -47,13 +47,13 @@ class TestWorkflows:
         assert USES.search(file.read_text())
         assert unpinned(file.read_text()) == []
 
-    def test_give_text_of_others_to_scripts_by_variables_only(self, file: Path) -> None:
+    def test_pass_foreign_text_to_scripts_in_variables_only(self, file: Path) -> None:
         assert scripts_with_expressions(file.read_text()) == []
 
-    def test_begin_with_reading_alone(self, file: Path) -> None:
+    def test_start_with_read_rights_only(self, file: Path) -> None:
         assert yaml.safe_load(file.read_text())["permissions"] == {"contents": "read"}
 
-    def test_are_known_to_aws_only_where_they_need_it(self, file: Path) -> None:
+    def test_have_an_identity_only_where_they_need_it(self, file: Path) -> None:
         found = {(file.name, job) for job in jobs_with_identity(file.read_text())}
         assert found == {known for known in KNOWN_TO_AWS if known[0] == file.name}
 
@@ -65,12 +65,12 @@ class TestWorkflows:
 
 
 class TestDeployment:
-    def test_make_topology_is_told_where_the_state_is(self) -> None:
+    def test_make_topology_knows_where_the_state_is(self) -> None:
         [job] = yaml.safe_load((ROOT / ".github/workflows/deploy-environment.yml").read_text())["jobs"].values()
         assert any("make topology" in step.get("run", "") for step in job["steps"])
         assert "TERRAFORM_STATE_BUCKET" in job["env"]
 
-    def test_the_runner_is_chosen_by_what_is_known_before_there_is_one(self) -> None:
+    def test_the_runner_is_chosen_by_inputs(self) -> None:
         [job] = yaml.safe_load((ROOT / ".github/workflows/deploy-environment.yml").read_text())["jobs"].values()
         # Variables of the GitHub environment are not: GitHub would take its own runner, which reaches no broker.
         assert "vars." not in job["runs-on"]
@@ -85,12 +85,12 @@ class TestDeployment:
 
 
 class TestRules:
-    """Each of them notices what it is there for."""
+    """Each rule finds what it looks for."""
 
-    def test_a_tag_is_no_commit(self) -> None:
+    def test_a_tag_is_not_a_commit(self) -> None:
         assert unpinned("      - uses: actions/checkout@v7\n") == ["actions/checkout@v7"]
 
-    def test_a_branch_name_in_a_script_is_noticed(self) -> None:
+    def test_a_branch_name_in_a_script_is_found(self) -> None:
         script = "echo ${{ github.head_ref }}"
         assert scripts_with_expressions(f"jobs: {{one: {{steps: [{{run: '{script}'}}]}}}}") == [script]
 

@@ -1,4 +1,4 @@
-"""The partitions of the coming months are made before they are needed, once."""
+"""The partitions of the coming months are created once, before they are needed."""
 
 import pytest
 
@@ -11,7 +11,7 @@ _MONTH_AHEAD = Statement("SELECT to_char(now() AT TIME ZONE 'UTC' + interval '3 
 
 
 class TestExtendPartitions:
-    def test_missing_months_are_made_once(self, database: Database) -> None:
+    def test_missing_months_are_created_once(self, database: Database) -> None:
         ((month_ahead,),) = database.run(_MONTH_AHEAD)
         database.run(Statement(f"DROP TABLE outbox_{month_ahead}"))
         assert extend_partitions(database) == 1

@@ -1,4 +1,4 @@
-"""Measuring: the age of the outbox, what is stuck, and how much waits in the queues."""
+"""Metrics: the age of the outbox, stalled payments and queue depths."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -27,7 +27,7 @@ SETTLE = Statement("UPDATE payments SET status = 'failed', failure_code = 'x' WH
 
 @pytest.fixture
 def address(postgres_server: Postgres) -> Iterator[DatabaseAddress]:
-    """A database of the test's own, so that counts are its own."""
+    """A fresh database, so that counts are exact."""
     url = postgres_server.fresh_database()
     yield address_of(url)
     postgres_server.drop_database(url)
@@ -44,21 +44,21 @@ def stuck(database: Database, clock: MovableClock) -> int:
 
 
 class TestOutbox:
-    def test_an_empty_one_is_of_no_age(self, database: Database) -> None:
+    def test_an_empty_outbox_has_no_age(self, database: Database) -> None:
         figures = measure_database(database, MovableClock(), STUCK_AFTER_SECONDS)
         assert (figures.outbox_age_seconds, figures.outbox_due) == (0.0, 0)
 
-    def test_the_oldest_due_message_gives_its_age(self, database: Database) -> None:
+    def test_its_age_is_that_of_the_oldest_due_message(self, database: Database) -> None:
         merchant_id = new_merchant(database)
         payments = [new_payment(database, merchant_id) for _ in range(3)]
         database.run(AGE, id=payments[1])
-        # What waits for its time does not count.
+        # A message that is not due yet does not count.
         database.run(DELAY, id=payments[2])
         figures = measure_database(database, MovableClock(), STUCK_AFTER_SECONDS)
         assert 90 <= figures.outbox_age_seconds < 100
         assert figures.outbox_due == 2
 
-    def test_counting_stops_at_a_bound(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_counting_stops_at_a_limit(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(measure, "COUNTED_MAX", 2)
         merchant_id = new_merchant(database)
         for _ in range(3):
@@ -67,7 +67,7 @@ class TestOutbox:
 
 
 class TestStuckPayments:
-    def test_a_payment_that_nothing_is_on_its_way_for_counts_once_it_is_late(self, database: Database) -> None:
+    def test_a_stalled_payment_counts_once_it_is_late(self, database: Database) -> None:
         clock = MovableClock()
         new_payment(database, new_merchant(database))
         database.run(PUBLISH_ALL)
@@ -75,7 +75,7 @@ class TestStuckPayments:
         clock.move(STUCK_AFTER_SECONDS + 1)
         assert stuck(database, clock) == 1
 
-    def test_a_payment_whose_message_waits_counts_when_it_is_old(self, database: Database) -> None:
+    def test_a_payment_with_a_message_in_flight_counts_once_it_is_old(self, database: Database) -> None:
         clock = MovableClock()
         new_payment(database, new_merchant(database))
         clock.move(STUCK_AFTER_SECONDS + 1)
@@ -83,14 +83,14 @@ class TestStuckPayments:
         clock.move(measure.OLD_AFTER.total_seconds())
         assert stuck(database, clock) == 1
 
-    def test_a_settled_payment_counts_never(self, database: Database) -> None:
+    def test_a_settled_payment_never_counts(self, database: Database) -> None:
         clock = MovableClock()
         payment_id = new_payment(database, new_merchant(database))
         database.run(SETTLE, id=payment_id)
         clock.move(2 * measure.OLD_AFTER.total_seconds())
         assert stuck(database, clock) == 0
 
-    def test_only_the_oldest_are_looked_at(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_only_the_oldest_payments_are_checked(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(measure, "LOOKED_AT_MAX", 2)
         clock = MovableClock()
         merchant_id = new_merchant(database)
@@ -101,18 +101,18 @@ class TestStuckPayments:
 
 
 class TestQueues:
-    async def test_what_waits_in_each_queue_is_counted(self, vhost: Vhost) -> None:
+    async def test_the_messages_of_each_queue_are_counted(self, vhost: Vhost) -> None:
         for queue in ("payments.new", "payments.dead", "payments.dead"):
             await put(vhost.amqp_url, queue, b"x")
         figures = await measure_queues(AmqpQueueDepths(vhost.amqp_url), all_queues(shards=1))
         assert figures.depths == {"payments.new": 1, "webhooks": 0, "webhooks.retry": 0, "payments.dead": 2}
         assert figures.missing == []
 
-    async def test_a_queue_that_is_not_there_is_named_and_hides_no_other(self, vhost: Vhost) -> None:
+    async def test_a_missing_queue_is_named_and_hides_no_other(self, vhost: Vhost) -> None:
         figures = await measure_queues(AmqpQueueDepths(vhost.amqp_url), all_queues(shards=2))
         assert figures.missing == ["payments.new.0", "payments.new.1"]
         assert set(figures.depths) == set(all_queues(shards=1))
 
-    async def test_a_broker_that_is_away_is_an_outage(self) -> None:
+    async def test_an_unreachable_broker_is_an_outage(self) -> None:
         with pytest.raises(BrokerUnavailable):
             await measure_queues(AmqpQueueDepths("amqp://guest:guest@127.0.0.1:1"), ["payments.new"])

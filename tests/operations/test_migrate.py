@@ -1,4 +1,4 @@
-"""Migrating while others use the tables."""
+"""Migrating while other sessions use the tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from paybridge.operations.migrate import Migrated, migrate_schema
 
 pytestmark = pytest.mark.integration
 
-# What the migration's advisory lock and every table of its own wait for.
+# Blocks the migration's advisory lock and its tables.
 LOCK = Statement("SELECT pg_advisory_lock(1885436258)")
 UNLOCK = Statement("SELECT pg_advisory_unlock(1885436258)")
 
@@ -30,12 +30,12 @@ def url(postgres_server: servers.Postgres) -> Iterator[str]:
 
 
 class TestMigrateSchema:
-    def test_tells_what_the_schema_was_and_is(self, url: str) -> None:
+    def test_returns_the_revisions_before_and_after(self, url: str) -> None:
         with closing(Database(servers.address_of(url))) as database:
             assert migrate_schema(database) == Migrated(None, HEAD)
             assert migrate_schema(database) == Migrated(HEAD, HEAD)
 
-    def test_comes_again_when_somebody_is_in_its_way(self, url: str) -> None:
+    def test_retries_while_another_session_holds_the_lock(self, url: str) -> None:
         with closing(Database(servers.address_of(url))) as database, closing(database.another()) as other:
             other.run(LOCK)
             # Longer than the two seconds after which the first try gives up.

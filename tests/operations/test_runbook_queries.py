@@ -1,4 +1,4 @@
-"""The queries of the runbooks are such that the database answers them."""
+"""The database accepts the queries of the runbooks."""
 
 import re
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def test_there_are_queries() -> None:
     assert len(QUERIES) > 8
 
 
-# An operator puts the process in himself.
+# The operator fills in the process.
 @pytest.mark.parametrize("query", [query for query in QUERIES if "(pid)" not in query])
 def test_a_query_is_answered(connection: Connection, query: str) -> None:
     connection.run(query)

@@ -1,4 +1,4 @@
-"""Logins that really change: a role and a broker's user of the test's own, and the secrets that hold them."""
+"""Logins that really change: a database role and a broker user for each test, and the secrets that hold them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.secrets import BrokerLogin, DatabaseLogin, Secret
 
 @pytest.fixture
 def secrets_manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A client of an empty Secrets Manager, which `wiring` reads from as well."""
+    """A client of an empty Secrets Manager, which `wiring` reads too."""
     import boto3
 
     for name, value in {
@@ -28,7 +28,7 @@ def secrets_manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    # Functions that rotate are only named here: the tests call the handler themselves.
+    # The rotating function is only a name here: the tests call the handler themselves.
     with mock_aws(config={"lambda": {"use_docker": False}}):
         forget_environment()
         yield boto3.client("secretsmanager")
@@ -36,7 +36,7 @@ def secrets_manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def forget_environment() -> None:
-    """What an environment keeps for its life."""
+    """Clear what an environment caches for its life."""
     for kept in (wiring.environment, wiring.logins, wiring.database):
         kept.cache_clear()
 
@@ -45,13 +45,13 @@ def forget_environment() -> None:
 def database_login(
     postgres_server: Postgres, secrets_manager: Any, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[DatabaseLogin]:
-    """A role with a database of its own, which `wiring.database` reaches by its secret."""
+    """A role and its database, which `wiring.database` reaches through the role's secret."""
     url = postgres_server.fresh_database(migrated=False)
     login = DatabaseLogin.create(postgres_server, url, Secret.create(secrets_manager, "database"))
     for name, value in login.variables.items():
         monkeypatch.setenv(name, value)
     yield login
-    # A test may have left the secret without a login.
+    # A test may leave the secret without a login.
     with suppress(PaybridgeError):
         wiring.database().close()
     login.remove()
@@ -60,7 +60,7 @@ def database_login(
 
 @pytest.fixture
 def broker_login(broker: Broker, secrets_manager: Any, monkeypatch: pytest.MonkeyPatch) -> BrokerLogin:
-    """A broker's user in a virtual host of the test's own, which `wiring` reaches by its secret."""
+    """A broker user in a fresh virtual host, which `wiring` reaches through the user's secret."""
     login = BrokerLogin.create(broker.fresh_vhost(), Secret.create(secrets_manager, "broker"))
     for name, value in login.variables.items():
         monkeypatch.setenv(name, value)

@@ -1,4 +1,4 @@
-"""The migrate function on a database that has nothing but its administrator, as RDS hands it over."""
+"""The migrate function on a database that has only its administrator, like a new RDS instance."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OWNERS = Statement("SELECT DISTINCT tableowner::text FROM pg_tables WHERE schema
 
 @pytest.fixture
 def new_database(postgres_server: Postgres, secrets_manager: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An empty database of an administrator; the functions' role exists in its secret only."""
+    """An empty database with an administrator. The functions' role exists only in its secret."""
     url = postgres_server.fresh_database(migrated=False)
     parts = urlsplit(url)
     name = parts.path.lstrip("/")
@@ -52,18 +52,18 @@ def new_database(postgres_server: Postgres, secrets_manager: Any, monkeypatch: p
 
 
 def database(*, migrating: bool = False) -> Database:
-    """The database by the functions' own login: the migrate function's connection, or that of any other."""
+    """The database with the functions' login: the connection of the migrate function, or of any other."""
     return wiring.database(runner.STATEMENT_SECONDS_MAX) if migrating else wiring.database()
 
 
 class TestHandler:
-    def test_makes_the_role_and_migrates_as_that_role(self, new_database: None) -> None:
+    def test_creates_the_role_and_migrates_as_that_role(self, new_database: None) -> None:
         for _ in range(2):
             assert migrate_function.handler({}, None) == {"Revision": HEAD}  # type: ignore[arg-type]
         with closing(database()) as functions:
             assert functions.run(OWNERS) == [[ROLE]]
 
-    def test_an_administrator_whose_password_was_rotated_since_is_asked_for_again(
+    def test_a_rotated_administrator_password_is_read_again(
         self, new_database: None, postgres_server: Postgres, secrets_manager: Any
     ) -> None:
         migrate_function.handler({}, None)  # type: ignore[arg-type]
@@ -71,7 +71,7 @@ class TestHandler:
         Secret(secrets_manager, os.environ["DATABASE_ADMIN_SECRET_ID"]).put({"username": ADMIN, "password": "second"})
         assert migrate_function.handler({}, None) == {"Revision": HEAD}  # type: ignore[arg-type]
 
-    def test_makes_no_role_where_the_functions_log_in_as_the_administrator(
+    def test_creates_no_role_if_the_functions_log_in_as_the_administrator(
         self, new_database: None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("DATABASE_SECRET_ID", os.environ["DATABASE_ADMIN_SECRET_ID"])

@@ -1,4 +1,4 @@
-"""The functions' role, made by an administrator who, as on RDS, is no superuser."""
+"""The functions' role, created by an administrator without superuser, as on RDS."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _WHO = Statement("SELECT current_user")
 
 @dataclass(slots=True)
 class Server:
-    """A database that belongs to its administrator, and the names of both roles."""
+    """A database owned by its administrator, and the names of both roles."""
 
     postgres: Postgres
     address: DatabaseAddress
@@ -39,7 +39,7 @@ class Server:
         return replace(self.address, user=user, password=password)
 
     def prepare(self) -> PreparedRole:
-        """What the migrate function does before it migrates."""
+        """Prepare the role as the migrate function does before it migrates."""
         with self.admin_database() as admin, self.functions() as functions:
             return prepare_role(admin, functions, self.role, self.password)
 
@@ -64,7 +64,7 @@ def server(postgres_server: Postgres) -> Iterator[Server]:
 
 
 def memberships(server: Server, member: str) -> list[str]:
-    """The roles that the member can become or act as."""
+    """The roles that the member can assume."""
     rows = secrets.as_superuser(
         server.postgres,
         "SELECT pg_get_userbyid(roleid) FROM pg_auth_members WHERE member = :member::text::regrole "
@@ -75,7 +75,7 @@ def memberships(server: Server, member: str) -> list[str]:
 
 
 class TestPrepareRole:
-    def test_the_functions_can_then_migrate_and_make_partitions(self, server: Server) -> None:
+    def test_the_functions_can_then_migrate_and_create_partitions(self, server: Server) -> None:
         assert server.prepare() == PreparedRole(created=True, password_set=True, objects_taken_over=0)
         with server.functions() as functions:
             assert functions.run(_WHO) == [[server.role]]
@@ -83,7 +83,7 @@ class TestPrepareRole:
             functions.run(Statement("SELECT ensure_partitions(5)"))
             assert extend_partitions(functions) == 0
 
-    def test_again_there_is_nothing_to_do(self, server: Server) -> None:
+    def test_a_second_run_changes_nothing(self, server: Server) -> None:
         server.prepare()
         assert server.prepare() == PreparedRole(created=False, password_set=False, objects_taken_over=0)
 
@@ -100,14 +100,14 @@ class TestPrepareRole:
         with server.functions() as functions, pytest.raises(QueryFailed, match="42501"):
             functions.run(Statement("CREATE ROLE more"))
 
-    def test_another_password_than_the_secret_s_is_set(self, server: Server) -> None:
+    def test_a_password_that_differs_from_the_secret_is_reset(self, server: Server) -> None:
         server.prepare()
         server.password = secrets.password()
         assert server.prepare() == PreparedRole(created=False, password_set=True, objects_taken_over=0)
         with server.functions() as functions:
             assert functions.run(_WHO) == [[server.role]]
 
-    def test_the_password_that_a_rotation_has_just_set_stays(self, server: Server) -> None:
+    def test_the_password_that_a_rotation_just_set_stays(self, server: Server) -> None:
         server.prepare()
         pending = secrets.password()
         secrets.as_superuser(
@@ -119,19 +119,19 @@ class TestPrepareRole:
             assert not prepare_role(admin, rotating, server.role, server.password).password_set
             assert rotating.run(_WHO) == [[server.role]]
 
-    def test_a_role_that_may_not_log_in_may_afterwards(self, server: Server) -> None:
+    def test_a_role_without_login_gets_it(self, server: Server) -> None:
         with server.admin_database() as admin:
             admin.run(Statement(f"CREATE ROLE {server.role} NOLOGIN"))
         assert server.prepare().created
         with server.functions() as functions:
             assert functions.run(_WHO) == [[server.role]]
 
-    def test_many_at_once_make_it_once(self, server: Server) -> None:
+    def test_concurrent_runs_create_it_once(self, server: Server) -> None:
         with ThreadPoolExecutor(6) as threads:
             made = list(threads.map(lambda _: server.prepare(), range(6)))
-        assert [one.created for one in made].count(True) == 1
+        assert [prepared.created for prepared in made].count(True) == 1
 
-    def test_what_the_administrator_has_made_is_taken_over(self, server: Server) -> None:
+    def test_objects_of_the_administrator_change_owners(self, server: Server) -> None:
         server.prepare()
         with server.admin_database() as admin:
             migrate(admin)
@@ -141,17 +141,17 @@ class TestPrepareRole:
         with server.functions() as functions:
             functions.run(Statement("SELECT ensure_partitions(5)"))
             functions.run(Statement("INSERT INTO counted DEFAULT VALUES"))
-        # The administrator has given it away for good.
+        # The administrator keeps no access.
         assert memberships(server, server.admin) == []
         assert server.prepare().objects_taken_over == 0
 
-    def test_an_administrator_who_is_the_role_keeps_what_is_his(self, server: Server) -> None:
+    def test_an_administrator_that_is_the_role_keeps_its_objects(self, server: Server) -> None:
         server.role, server.password = server.admin, "admin"
         with server.admin_database() as admin:
             migrate(admin)
         assert server.prepare() == PreparedRole(created=False, password_set=False, objects_taken_over=0)
 
-    def test_a_role_of_another_administrator_is_an_error_that_says_so(self, server: Server) -> None:
+    def test_a_role_of_another_administrator_is_a_clear_error(self, server: Server) -> None:
         secrets.as_superuser(server.postgres, f"CREATE ROLE {server.role} LOGIN PASSWORD 'unknown'")
         with pytest.raises(QueryFailed, match="permission denied to alter role"):
             server.prepare()

@@ -1,4 +1,4 @@
-"""What an environment does when a connection breaks after the password was rotated."""
+"""Reconnect after a rotation changed the password."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.secrets import BrokerLogin, DatabaseLogin
 
 pytestmark = pytest.mark.integration
 
-# How long a reconnect with a second look at the secret may take beside one without: the fake answers at once.
+# The limit of a reconnect that reads the secret again. The fake Secrets Manager answers at once.
 RECONNECT_SECONDS_MAX = 1.0
 
 _WHO = Statement("SELECT current_user")
@@ -29,7 +29,7 @@ _MESSAGE = Message("1", "t", "payments", "payments.new", b"{}", "c")
 
 @pytest.fixture
 def read_stages(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The stages that were asked of Secrets Manager, in order."""
+    """The stages that were read from Secrets Manager, in order."""
     stages: list[str] = []
     fetch = LoginReader._fetch
 
@@ -42,21 +42,21 @@ def read_stages(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 class TestDatabase:
-    def test_a_connection_that_breaks_after_a_rotation_is_opened_with_the_new_password(
+    def test_a_broken_connection_is_reopened_with_the_rotated_password(
         self, database_login: DatabaseLogin, read_stages: list[str]
     ) -> None:
         database = wiring.database()
         assert database.run(_WHO) == [[database_login.role]]
         database_login.set_password("second")
         database_login.secret.put({"username": database_login.role, "password": "second"})
-        # What is open stays open.
+        # Open connections stay open.
         assert database.run(_WHO) == [[database_login.role]]
         database_login.end_connections()
         began = time.monotonic()
         assert database.run(_WHO) == [[database_login.role]]
         assert time.monotonic() - began < RECONNECT_SECONDS_MAX
         assert read_stages == ["AWSCURRENT"] * 2
-        # The connection made from it begins with the password that was found good.
+        # The connection made from it starts with the password that worked.
         database_login.end_connections()
         with_second = database.another()
         assert with_second.run(_WHO) == [[database_login.role]]
@@ -74,12 +74,12 @@ class TestDatabase:
         database_login.end_connections()
         assert database.run(_WHO) == [[database_login.role]]
         assert read_stages == ["AWSCURRENT", "AWSCURRENT", "AWSPENDING"]
-        # A rotation that is taken back is found out in the same way.
+        # A rotation that is rolled back is noticed in the same way.
         database_login.set_password("first")
         database_login.end_connections()
         assert database.run(_WHO) == [[database_login.role]]
 
-    def test_a_login_that_no_version_mends_is_the_database_away_and_names_the_role(
+    def test_a_login_that_no_version_fixes_counts_as_database_down_and_names_the_role(
         self, database_login: DatabaseLogin, read_stages: list[str]
     ) -> None:
         database_login.set_password("another")
@@ -87,7 +87,7 @@ class TestDatabase:
             wiring.database().run(_WHO)
         assert read_stages == ["AWSCURRENT", "AWSCURRENT", "AWSPENDING"]
 
-    def test_without_secrets_manager_it_is_the_database_away(
+    def test_without_secrets_manager_the_database_counts_as_down(
         self, database_login: DatabaseLogin, secrets_manager: Any
     ) -> None:
         database = wiring.database()
@@ -96,7 +96,7 @@ class TestDatabase:
         with pytest.raises(DatabaseUnavailable):
             database.run(_WHO)
 
-    def test_another_fault_than_the_login_reads_no_secret(
+    def test_a_failure_other_than_the_login_reads_no_secret(
         self, database_login: DatabaseLogin, read_stages: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("DATABASE_NAME", "missing")
@@ -134,7 +134,7 @@ class TestBroker:
         await publish()
         assert read_stages == ["AWSCURRENT", "AWSCURRENT", "AWSPENDING"]
 
-    async def test_a_subscription_and_a_burial_log_in_with_the_new_password(self, broker_login: BrokerLogin) -> None:
+    async def test_subscribing_and_dead_lettering_log_in_with_the_new_password(self, broker_login: BrokerLogin) -> None:
         for password, use in (("second", self.subscribe), ("third", self.dead_letter)):
             broker.rabbitmq_url()
             broker_login.set_password(password)
@@ -142,7 +142,7 @@ class TestBroker:
             await use()
         assert len(await take_all(broker_login.vhost.amqp_url, "payments.dead")) == 1
 
-    async def test_a_login_that_no_version_mends_is_the_broker_away(
+    async def test_a_login_that_no_version_fixes_counts_as_broker_down(
         self, broker_login: BrokerLogin, read_stages: list[str]
     ) -> None:
         broker_login.set_password("another")

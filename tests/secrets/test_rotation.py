@@ -1,4 +1,4 @@
-"""The rotate function against PostgreSQL, RabbitMQ and the secrets of both: whatever happens, a login works."""
+"""The rotate function with PostgreSQL, RabbitMQ and their secrets: at any moment a login works."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Rotated = DatabaseLogin | BrokerLogin
 
 
 def step(secret: Secret, name: str, version: str) -> None:
-    """What Secrets Manager does in a rotation."""
+    """Invoke the function as Secrets Manager does in a rotation."""
     handler({"Step": name, "SecretId": secret.arn, "ClientRequestToken": version}, None)  # type: ignore[arg-type]
 
 
@@ -76,14 +76,14 @@ def rotated(request: pytest.FixtureRequest) -> Rotated:
 
 
 def use(rotated: Rotated) -> str:
-    """Logs in as an environment does that begins now, and gives the user."""
+    """Log in as a new environment does, and return the user."""
     wiring.logins.cache_clear()
     wiring.database.cache_clear()
     return use_again(rotated)
 
 
 def use_again(rotated: Rotated) -> str:
-    """Logs in anew, as this environment does whose connections have broken, and gives the user."""
+    """Log in again, as this environment does after its connections broke, and return the user."""
     if isinstance(rotated, DatabaseLogin):
         with closing(wiring.database()) as database:
             return str(database.run(_WHO)[0][0])
@@ -97,7 +97,7 @@ async def _publish_nothing() -> None:
 
 
 class TestRotation:
-    def test_the_four_steps_bring_another_password_into_use(self, rotated: Rotated) -> None:
+    def test_the_four_steps_put_a_new_password_into_use(self, rotated: Rotated) -> None:
         before = rotated.secret.login()
         rotate(rotated.secret)
         after = rotated.secret.login()
@@ -106,7 +106,7 @@ class TestRotation:
         assert rotated.secret.login("AWSPREVIOUS") == before
         assert use(rotated) == after["username"]
 
-    def test_what_else_the_secret_holds_stays(self, rotated: Rotated) -> None:
+    def test_other_keys_of_the_secret_stay(self, rotated: Rotated) -> None:
         rotated.secret.put({**rotated.secret.login(), "note": "kept"})
         rotate(rotated.secret)
         assert rotated.secret.login()["note"] == "kept"
@@ -119,7 +119,7 @@ class TestRotation:
                 assert use_again(rotated)
             assert use(rotated) == rotated.secret.login()["username"]
 
-    def test_every_step_may_come_again(self, rotated: Rotated) -> None:
+    def test_every_step_may_be_repeated(self, rotated: Rotated) -> None:
         version = rotated.secret.begin_rotation()
         for taken in range(1, len(STEPS) + 1):
             for again in STEPS[:taken] * 2:
@@ -129,7 +129,7 @@ class TestRotation:
         assert rotated.secret.version_at("AWSCURRENT") == version
         assert use(rotated) == pending["username"]
 
-    def test_a_pending_version_that_no_login_works_with_does_not_become_current(self, rotated: Rotated) -> None:
+    def test_a_pending_login_that_fails_does_not_become_current(self, rotated: Rotated) -> None:
         version = rotated.secret.begin_rotation()
         step(rotated.secret, "createSecret", version)
         for name in ("testSecret", "finishSecret"):
@@ -138,7 +138,7 @@ class TestRotation:
         assert rotated.secret.version_at("AWSCURRENT") != version
         assert use(rotated) == rotated.secret.login()["username"]
 
-    def test_a_schedule_that_begins_is_tested_with_the_login_in_use(self, rotated: Rotated) -> None:
+    def test_a_new_schedule_is_tested_with_the_current_login(self, rotated: Rotated) -> None:
         before = rotated.secret.login()
         step(rotated.secret, "testSecret", rotated.secret.begin_rotation())
         assert rotated.secret.login() == before
@@ -150,7 +150,7 @@ class Killed(BaseException):
 
 
 class Killer:
-    """Kills after a number of calls to the outside, of whatever kind."""
+    """Kills the function after a number of calls to the outside."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.calls_left = 0
@@ -173,7 +173,7 @@ class Killer:
 
 
 class TestKilled:
-    def test_wherever_it_is_killed_logins_go_on_and_the_next_try_ends_it(
+    def test_after_a_kill_anywhere_logins_work_and_the_next_try_finishes(
         self, rotated: Rotated, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         killer = Killer(monkeypatch)
@@ -194,7 +194,7 @@ class TestKilled:
                 step(rotated.secret, name, version)
             assert rotated.secret.version_at("AWSCURRENT") == version
             assert use(rotated) == rotated.secret.login()["username"]
-        # As many as the steps make calls: a kill after the last of them is none.
+        # One for each call of the steps. After the last call there is nothing to kill.
         assert kills >= 15
 
 
@@ -208,24 +208,24 @@ class TestRefusals:
         with pytest.raises(RotationRefused, match="has no version"):
             step(rotated.secret, "setSecret", "00000000-0000-4000-8000-000000000000")
 
-    def test_a_version_that_was_given_up(self, rotated: Rotated) -> None:
+    def test_a_cancelled_version(self, rotated: Rotated) -> None:
         given_up = rotated.secret.begin_rotation()
         step(rotated.secret, "createSecret", given_up)
         rotated.secret.begin_rotation()
         with pytest.raises(RotationRefused, match="given up"):
             step(rotated.secret, "setSecret", given_up)
 
-    def test_a_step_that_comes_before_its_turn(self, rotated: Rotated) -> None:
+    def test_a_step_out_of_order(self, rotated: Rotated) -> None:
         version = rotated.secret.begin_rotation()
         for name in ("setSecret", "finishSecret"):
             with pytest.raises(RotationRefused, match="createSecret comes first"):
                 step(rotated.secret, name, version)
 
-    def test_a_step_that_is_none(self, rotated: Rotated) -> None:
+    def test_an_unknown_step(self, rotated: Rotated) -> None:
         with pytest.raises(RotationRefused, match="no step 'dropSecret'"):
             step(rotated.secret, "dropSecret", rotated.secret.begin_rotation())
 
-    def test_a_secret_of_somebody_else(self, rotated: Rotated, secrets_manager: Any) -> None:
+    def test_a_secret_of_another_application(self, rotated: Rotated, secrets_manager: Any) -> None:
         other = Secret.create(secrets_manager, "other")
         with pytest.raises(RotationRefused, match="none of DATABASE_SECRET_ID and BROKER_SECRET_ID"):
             step(other, "createSecret", other.begin_rotation())
@@ -238,7 +238,7 @@ class TestRefusals:
 
 
 class TestDatabaseRole:
-    def test_the_old_password_is_refused_and_what_is_open_stays_open(self, database: DatabaseLogin) -> None:
+    def test_the_old_password_is_refused_and_open_sessions_stay_open(self, database: DatabaseLogin) -> None:
         with closing(wiring.database()) as opened:
             opened.run(_WHO)
             pid = opened.run(Statement("SELECT pg_backend_pid()"))
@@ -275,7 +275,7 @@ class TestBrokerUsers:
         assert users.secret.login()["username"] == users.user
         assert users.state() == before
 
-    def test_without_the_second_user_it_says_who_makes_it(self, users: BrokerLogin) -> None:
+    def test_without_the_second_user_the_error_says_what_creates_it(self, users: BrokerLogin) -> None:
         users.manage("DELETE", f"users/{users.user}-b")
         version = users.secret.begin_rotation()
         step(users.secret, "createSecret", version)
@@ -290,21 +290,23 @@ class TestBrokerUsers:
         with pytest.raises(BrokerLoginRefused):
             asyncio.run(_connect(first))
 
-    def test_the_administrator_s_login_is_never_changed(self, users: BrokerLogin, admin_secret: Secret) -> None:
+    def test_the_login_of_the_administrator_is_never_changed(self, users: BrokerLogin, admin_secret: Secret) -> None:
         users.secret.put(admin_secret.login())
         version = users.secret.begin_rotation()
         step(users.secret, "createSecret", version)
         with pytest.raises(RotationRefused, match="give them a separate user"):
             step(users.secret, "setSecret", version)
 
-    def test_an_administrator_who_may_not_is_told(self, users: BrokerLogin, admin_secret: Secret) -> None:
+    def test_an_administrator_without_rights_is_reported(self, users: BrokerLogin, admin_secret: Secret) -> None:
         admin_secret.put({**admin_secret.login(), "password": "wrong"})
         version = users.secret.begin_rotation()
         step(users.secret, "createSecret", version)
         with pytest.raises(BrokerUnavailable, match=f"answers 401 to GET users/{users.user}-b"):
             step(users.secret, "setSecret", version)
 
-    def test_a_management_api_that_is_away_is_told(self, users: BrokerLogin, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_unreachable_management_api_is_reported(
+        self, users: BrokerLogin, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("BROKER_MANAGEMENT_URL", "http://127.0.0.1:1")
         version = users.secret.begin_rotation()
         step(users.secret, "createSecret", version)

@@ -31,7 +31,7 @@ class Secret:
         return cls(client, str(client.create_secret(Name=f"{name}-{uuid4()}", SecretString="{}")["ARN"]))
 
     def put(self, login: dict[str, str], *, stage: str = "AWSCURRENT") -> str:
-        """Keep the login in a new version at that stage, and give the version's id."""
+        """Store the login in a new version at that stage and return the version's id."""
         token = str(uuid4())
         self.client.put_secret_value(
             SecretId=self.arn, ClientRequestToken=token, SecretString=json.dumps(login), VersionStages=[stage]
@@ -39,14 +39,14 @@ class Secret:
         return token
 
     def login(self, stage: str = "AWSCURRENT") -> dict[str, str]:
-        """The login at that stage."""
+        """Return the login at that stage."""
         value = self.client.get_secret_value(SecretId=self.arn, VersionStage=stage)["SecretString"]
         login: dict[str, str] = json.loads(value)
         return login
 
     def begin_rotation(self) -> str:
-        """What RotateSecret does before it calls the function: an empty version at AWSPENDING, whose id this gives."""
-        # The fake leaves AWSPENDING on the version that has become current; Secrets Manager takes it away.
+        """Create an empty version at AWSPENDING as RotateSecret does, and return its id."""
+        # The fake leaves AWSPENDING on the current version. Secrets Manager removes it.
         pending = self.version_at("AWSPENDING")
         if pending is not None:
             self.client.update_secret_version_stage(
@@ -62,13 +62,13 @@ class Secret:
         return token
 
     def version_at(self, stage: str) -> str | None:
-        """The id of the version that is at the stage."""
+        """Return the id of the version at the stage."""
         stages = self.client.describe_secret(SecretId=self.arn).get("VersionIdsToStages", {})
         return next((version for version, its in stages.items() if stage in its), None)
 
 
 def _rotation_function(region: str) -> str:
-    """The ARN of a function that the fake takes for the one that rotates, and that does nothing."""
+    """The ARN of a function that does nothing, for the fake to call when it rotates."""
     import boto3
 
     functions = boto3.client("lambda", region_name=region)
@@ -106,7 +106,7 @@ class DatabaseLogin:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What the functions are told of it."""
+        """The environment variables for the functions."""
         parts = urlsplit(self.url)
         return {
             "DATABASE_HOST": parts.hostname or "",
@@ -117,17 +117,17 @@ class DatabaseLogin:
         }
 
     def set_password(self, password: str) -> None:
-        """Change it on the server, whatever the secret says."""
+        """Change the password on the server only."""
         as_superuser(self.server, f"ALTER ROLE {self.role} PASSWORD '{password}'")
 
     def end_connections(self) -> None:
-        """Ends every session of the role."""
+        """End every session of the role."""
         as_superuser(
             self.server, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = :r", r=self.role
         )
 
     def remove(self) -> None:
-        """Drop the role; its database goes to another one first."""
+        """Drop the role, after its database has a new owner."""
         as_superuser(self.server, f"ALTER DATABASE {urlsplit(self.url).path.lstrip('/')} OWNER TO {postgres.ROLE}")
         as_superuser(self.server, f"DROP OWNED BY {self.role}", database=urlsplit(self.url).path.lstrip("/"))
         as_superuser(self.server, f"DROP ROLE {self.role}")
@@ -143,7 +143,7 @@ class BrokerLogin:
 
     @classmethod
     def create(cls, vhost: Vhost, secret: Secret) -> BrokerLogin:
-        # Named for the virtual host, with which it goes from a broker that outlives the tests.
+        # Named for the virtual host, so that both are removed from a broker that outlives the tests.
         login = cls(vhost, secret, f"user-{next(_NUMBERS)}-{vhost.name}")
         for user in login.users:
             login.manage("PUT", f"users/{user}", {"password": "first", "tags": ""})
@@ -157,19 +157,19 @@ class BrokerLogin:
         return f"http://{urlsplit(self.vhost.management_url).netloc.rpartition('@')[2]}"
 
     def state(self) -> list[Any]:
-        """What the broker knows of both users, but for their passwords."""
+        """Return both users as the broker has them, without passwords."""
         kinds = ("", "/permissions", "/topic-permissions")
         found = [self.manage("GET", f"users/{user}{kind}") for user in self.users for kind in kinds]
-        return [_without_passwords(one) for one in found]
+        return [_without_passwords(user) for user in found]
 
     @property
     def users(self) -> tuple[str, str]:
-        """The one that the secret names at first, and the one that takes turns with it."""
+        """The user in the secret at first, and its twin."""
         return self.user, f"{self.user}-b"
 
     @property
     def variables(self) -> dict[str, str]:
-        """What the functions are told of it."""
+        """The environment variables for the functions."""
         return {
             "BROKER_URL": f"amqp://{urlsplit(self.vhost.amqp_url).netloc.rpartition('@')[2]}",
             "BROKER_VIRTUAL_HOST": self.vhost.name,
@@ -177,11 +177,11 @@ class BrokerLogin:
         }
 
     def set_password(self, password: str) -> None:
-        """Change it on the broker, whatever the secret says."""
+        """Change the password on the broker only."""
         self.manage("PUT", f"users/{self.user}", {"password": password, "tags": ""})
 
     def manage(self, method: str, path: str, body: dict[str, str] | None = None) -> Any:
-        """Asks the management API as the broker's administrator."""
+        """Call the management API as the broker's administrator."""
         answer = httpx.request(method, f"{self.vhost.management_url}/api/{path}", json=body, trust_env=False)
         answer.raise_for_status()
         return answer.json() if answer.content else None
@@ -192,7 +192,7 @@ def _without_passwords(found: Any) -> Any:
 
 
 def as_superuser(server: Postgres, sql: str, database: str = "postgres", **parameters: str) -> list[Any]:
-    """Runs the statement as the server's superuser."""
+    """Run the statement as the server's superuser."""
     port = server.settings.postgres_port
     url = f"postgresql://{postgres.SUPERUSER}:{postgres.PASSWORD}@127.0.0.1:{port}/{database}"
     with closing(postgres.connect(url)) as connection:
@@ -201,7 +201,7 @@ def as_superuser(server: Postgres, sql: str, database: str = "postgres", **param
 
 
 def server_log(server: Postgres) -> str:
-    """All that the server has logged."""
+    """Return the server's log."""
     return (server.settings.state_dir / "logs/postgres.log").read_text(encoding="utf-8", errors="replace")
 
 
@@ -209,5 +209,5 @@ _ALL_RIGHTS = {"configure": ".*", "write": ".*", "read": ".*"}
 
 
 def password() -> str:
-    """One that every place where it could be misread has a reason to."""
+    """Return a password that needs quoting everywhere."""
     return f"a'b\"c:d/e@f%{secrets.token_hex(4)}"

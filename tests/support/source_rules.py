@@ -1,4 +1,4 @@
-"""Rules of the product's source that no linter knows. Each takes a syntax tree and yields (line, what is wrong)."""
+"""Rules about the product's source that linters lack. Each takes a syntax tree and yields (line, problem)."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Iterator
 Finding = tuple[int, str]
 
 # What a pure function may need. A module of the standard library that is not named here either does input and output,
-# reads a clock, throws dice, or has had no use in the domain so far.
+# reads a clock, uses randomness, or has had no use in the domain so far.
 PURE_MODULES = frozenset({
     "__future__", "abc", "base64", "binascii", "bisect", "collections", "collections.abc", "contextlib", "dataclasses",
     "datetime", "decimal", "email.utils", "enum", "fractions", "functools", "hashlib", "hmac", "ipaddress", "itertools",
     "json", "math", "operator", "re", "string", "struct", "types", "typing", "unicodedata", "urllib.parse", "uuid",
 })  # fmt: skip
 
-# Names in otherwise pure modules that read a clock, throw dice or do input and output.
+# Names in otherwise pure modules that read a clock, use randomness or do input and output.
 IMPURE_NAMES = frozenset({
     "breakpoint", "formatdate", "input", "localtime", "make_msgid", "now", "open", "print", "today", "utcnow",
     "uuid1", "uuid4", "uuid6", "uuid7",
@@ -61,7 +61,7 @@ def float_values(tree: ast.AST) -> Iterator[Finding]:
 
 
 def impurities(tree: ast.AST) -> Iterator[Finding]:
-    """Imports and names with which a module does input and output, reads a clock or throws dice."""
+    """Imports and names with which a module does input and output, reads a clock or uses randomness."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, f"import {alias.name}") for alias in node.names if not _is_pure(alias.name))

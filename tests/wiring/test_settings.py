@@ -1,4 +1,4 @@
-"""What the functions read from their environment, and what they refuse to start with."""
+"""The functions' settings, and values that they refuse."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class TestBrokerUrl:
 
 
 def authority(folder: Path, name: str) -> str:
-    """The file of a certificate authority with that name."""
+    """Return the file of a new certificate authority with that name."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
@@ -64,7 +64,7 @@ class TestDatabaseTls:
     @pytest.mark.parametrize(
         "host", ["paybridge.proxy-c1x2y3.eu-central-1.rds.amazonaws.com", "db.example.com", "10.0.0.1"]
     )
-    def test_what_every_machine_trusts_is_good_for_rds_proxy(self, host: str) -> None:
+    def test_public_authorities_are_enough_for_rds_proxy(self, host: str) -> None:
         connect(host, certifi.where())
 
     @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ class TestDatabaseTls:
             "paybridge.c1x2y3.rds.cn-north-1.amazonaws.com.cn",
         ],
     )
-    def test_rds_itself_needs_its_own_authorities(self, host: str, tmp_path: Path) -> None:
+    def test_rds_itself_needs_amazons_authorities(self, host: str, tmp_path: Path) -> None:
         with pytest.raises(SettingsInvalid, match="DATABASE_TLS_CA_FILE"):
             connect(host, certifi.where())
         connect(host, authority(tmp_path, "Amazon RDS eu-central-1 Root CA RSA2048 G1"))

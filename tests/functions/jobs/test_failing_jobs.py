@@ -1,4 +1,4 @@
-"""One job that fails does not keep the others from running."""
+"""A job that fails does not stop the others."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -32,7 +32,7 @@ JOBS = {
 
 @pytest.fixture(autouse=True)
 def function(monkeypatch: pytest.MonkeyPatch, database_address: DatabaseAddress) -> Iterator[None]:
-    """Wires the function to the test's database."""
+    """Wire the function to the test's database."""
     with closing(Database(database_address)) as database:
         monkeypatch.setattr(wiring, "database", lambda: database)
         monkeypatch.setattr(wiring, "environment", lambda: Settings({"ENVIRONMENT_NAME": "test"}))
@@ -48,7 +48,7 @@ class TestFailingJobs:
     def test_every_job_runs(self) -> None:
         assert call().keys() == JOBS
 
-    def test_a_job_that_fails_is_raised_after_the_others_have_run(
+    def test_a_failed_job_is_raised_after_the_others_have_run(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         def fail(*arguments: object) -> None:

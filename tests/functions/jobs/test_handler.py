@@ -53,7 +53,7 @@ def call() -> dict[str, int]:
 
 
 class TestMetrics:
-    def test_outbox_payments_and_queues_are_told(
+    def test_outbox_payments_and_queues_are_measured(
         self,
         database: Database,
         clock: MovableClock,
@@ -67,12 +67,12 @@ class TestMetrics:
         asyncio.run(put(vhost.amqp_url, "payments.dead", b"x"))
         clock.ahead = timedelta(hours=2)
         done = call()
-        told = metrics_of(caplog.records)
-        (age,) = told.pop(("OutboxAge", of("test")))
+        emitted = metrics_of(caplog.records)
+        (age,) = emitted.pop(("OutboxAge", of("test")))
         assert 0 < age < 60
-        assert told == {
+        assert emitted == {
             ("OutboxDue", of("test")): [1.0],
-            # Old, though its message waits to be published.
+            # Old, although its message is in flight.
             ("StuckPayments", of("test")): [1.0],
             ("QueueDepth", of("test", Queue="payments.new")): [0.0],
             ("QueueDepth", of("test", Queue="webhooks")): [0.0],
@@ -81,7 +81,7 @@ class TestMetrics:
         }
         assert done.items() >= {"outbox_due": 1, "stuck_payments": 1, "queued": 1, "dead_letters": 1}.items()
 
-    def test_without_a_broker_the_database_is_told_and_the_invocation_fails(
+    def test_without_a_broker_the_database_is_measured_and_the_invocation_fails(
         self,
         database: Database,
         clock: MovableClock,
@@ -93,7 +93,7 @@ class TestMetrics:
             call()
         assert {name for name, _ in metrics_of(caplog.records)} == {"OutboxAge", "OutboxDue", "StuckPayments"}
 
-    def test_a_queue_that_is_missing_fails_the_invocation_once_the_others_are_told(
+    def test_a_missing_queue_fails_the_invocation_after_the_others_are_measured(
         self,
         database: Database,
         clock: MovableClock,
@@ -115,7 +115,7 @@ async def delete_queue(amqp_url: str, queue: str) -> None:
 
 
 class TestHandler:
-    def test_an_outcome_that_no_webhook_came_of_is_sent_on_and_logged(
+    def test_an_outcome_without_a_webhook_is_requeued_and_logged(
         self, database: Database, clock: MovableClock, caplog: pytest.LogCaptureFixture
     ) -> None:
         merchant_id = new_merchant(database)

@@ -1,4 +1,4 @@
-"""The migrate function as CloudFormation and an operator call it, with a real database and a real address."""
+"""The migrate function as CloudFormation and an operator call it, with a real database and a real URL."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ REVISION = Statement("SELECT version_num FROM alembic_version")
 
 @dataclass(slots=True)
 class Answers:
-    """What was put to an address like those that CloudFormation gives, and the headers that came with it."""
+    """The answers that arrived at a URL like those of CloudFormation, with their headers."""
 
     url: str = ""
     bodies: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
-    # Answered with these before all others.
+    # The statuses of the first responses. All later ones are 200.
     statuses: list[int] = field(default_factory=list)
 
 
 @contextmanager
 def listening() -> Iterator[Answers]:
-    """An address that takes answers."""
+    """A URL that accepts answers."""
     answers = Answers()
 
     class Handler(BaseHTTPRequestHandler):
@@ -59,7 +59,7 @@ def listening() -> Iterator[Answers]:
             self.end_headers()
 
         def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-            """Says nothing."""
+            """Log nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         answers.url = f"http://127.0.0.1:{server.server_address[1]}/answer?signature=a%2Fb"
@@ -82,14 +82,14 @@ def database(postgres_server: servers.Postgres, monkeypatch: pytest.MonkeyPatch)
     url = postgres_server.fresh_database(migrated=False)
     with closing(Database(servers.address_of(url))) as database:
         monkeypatch.setattr(wiring, "database", lambda *_: database)
-        # No administrator: the role is there.
+        # No administrator: the role exists.
         monkeypatch.setattr(wiring, "environment", lambda: Settings({"DATABASE_SECRET_ID": "functions"}))
         yield database
     postgres_server.drop_database(url)
 
 
 class Context:
-    """Lambda's context with so many seconds left."""
+    """Lambda's context, with the remaining seconds."""
 
     def __init__(self, seconds: float = 900.0) -> None:
         self._seconds = seconds
@@ -99,7 +99,7 @@ class Context:
 
 
 def event(answers: Answers, kind: str, revision: str = HEAD, **more: Any) -> dict[str, Any]:
-    """What CloudFormation sends of the resource `Migration`."""
+    """The event that CloudFormation sends for the resource `Migration`."""
     return {
         "RequestType": kind,
         "ResponseURL": answers.url,
@@ -131,7 +131,7 @@ class TestCustomResource:
             }
         ]
 
-    def test_the_answer_has_no_content_type_because_the_address_is_signed_for_none(
+    def test_the_answer_has_no_content_type_because_the_url_is_signed_without_one(
         self, database: Database, answers: Answers
     ) -> None:
         call(event(answers, "Create"))
@@ -158,14 +158,14 @@ class TestCustomResource:
         assert database.run(REVISION) == [["9999"]]
         assert (answers.bodies[0]["Status"], answers.bodies[0]["Data"]) == ("SUCCESS", {"Revision": "9999"})
 
-    def test_delete_leaves_everything_and_answers(self, database: Database, answers: Answers) -> None:
+    def test_delete_changes_nothing_and_answers(self, database: Database, answers: Answers) -> None:
         call(event(answers, "Create"))
         tables = database.run(TABLES)
         call(event(answers, "Delete", PhysicalResourceId="given-before"))
         assert database.run(TABLES) == tables
         assert answers.bodies[1]["Status"] == "SUCCESS"
 
-    def test_a_revision_that_the_package_lacks_fails_with_what_to_do(
+    def test_a_revision_that_the_package_lacks_fails_and_says_what_to_do(
         self, database: Database, answers: Answers
     ) -> None:
         call(event(answers, "Update", "9998"))
@@ -173,17 +173,17 @@ class TestCustomResource:
         assert answers.bodies[0]["Status"] == "FAILED"
         assert "build the package again" in answers.bodies[0]["Reason"]
 
-    def test_a_migration_that_the_database_refuses_fails_with_what_the_database_said(
+    def test_a_refused_migration_fails_with_the_error_of_the_database(
         self, database: Database, answers: Answers
     ) -> None:
-        # A table that the first migration makes, of the same name and somebody else's.
+        # Another application's table with the name of one that the first migration creates.
         database.run(Statement("CREATE TABLE merchants (id int)"))
         call(event(answers, "Create"))
         assert answers.bodies[0]["Status"] == "FAILED"
         assert answers.bodies[0]["Reason"] == '42P07: relation "merchants" already exists'
         assert database.run(TABLES) == [[1]]
 
-    def test_a_fault_of_the_program_is_answered_without_its_text(
+    def test_an_unexpected_error_is_answered_without_its_text(
         self, database: Database, answers: Answers, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def fail(*_: Any) -> None:
@@ -193,7 +193,7 @@ class TestCustomResource:
         call(event(answers, "Create"))
         assert answers.bodies[0]["Reason"] == "RuntimeError; the log says where."
 
-    def test_what_is_not_there_yet_is_waited_for(
+    def test_retries_until_everything_is_available(
         self, database: Database, answers: Answers, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         pauses: list[float] = []
@@ -210,7 +210,9 @@ class TestCustomResource:
         assert len(pauses) == 2
         assert [body["Status"] for body in answers.bodies] == ["SUCCESS"]
 
-    def test_what_stays_away_is_answered_with_its_name(self, answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_outage_that_lasts_is_answered_with_its_name(
+        self, answers: Answers, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         def fail(*_: Any) -> None:
             raise DatabaseUnavailable("Cannot connect to the database at nowhere:5432.")
 
@@ -226,25 +228,23 @@ class TestCustomResource:
         call(event(answers, "Create"))
         assert answers.bodies[0]["Reason"] == "The environment variable DATABASE_SECRET_ID is not set."
 
-    def test_work_that_takes_too_long_is_answered_for_before_lambda_ends_it(
+    def test_slow_work_is_answered_before_lambda_ends_it(
         self, answers: Answers, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(migrate_function, "RESERVE_SECONDS", 0.9)
         monkeypatch.setattr(migrate_function, "_provide", lambda _: time.sleep(1) or {"Revision": HEAD})
         call(event(answers, "Create"), seconds=1.0)
-        # The work that ended after all said nothing more.
+        # The work that finished later sent no second answer.
         assert [(body["Status"], body["Reason"]) for body in answers.bodies] == [
             ("FAILED", "It was not done after 0 s.")
         ]
 
-    def test_an_answer_that_the_address_refuses_for_a_moment_comes_again(
-        self, database: Database, answers: Answers
-    ) -> None:
+    def test_an_answer_refused_for_a_moment_is_sent_again(self, database: Database, answers: Answers) -> None:
         answers.statuses = [503]
         call(event(answers, "Create"))
         assert [body["Status"] for body in answers.bodies] == ["SUCCESS"]
 
-    def test_an_address_that_nobody_answers_is_told_without_its_signature(
+    def test_an_unreachable_url_is_reported_without_its_signature(
         self, database: Database, answers: Answers, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(custom_resource, "ANSWER_TRIES", False)
@@ -253,7 +253,7 @@ class TestCustomResource:
             call(event(answers, "Create"))
         assert "s3cr3t" not in "".join(traceback.format_exception(raised.value))
 
-    def test_a_long_reason_is_cut_to_what_cloudformation_takes(self, answers: Answers) -> None:
+    def test_a_long_reason_is_cut_to_the_limit_of_cloudformation(self, answers: Answers) -> None:
         def fail(_: Any) -> dict[str, str]:
             raise PaybridgeError("x" * 10_000)
 
@@ -262,7 +262,7 @@ class TestCustomResource:
 
 
 class TestByHand:
-    def test_migrates_to_the_newest_and_tells_the_revision(self, database: Database) -> None:
+    def test_migrates_to_the_newest_revision_and_returns_it(self, database: Database) -> None:
         assert call({}) == {"Revision": HEAD}
         assert database.run(REVISION) == [[HEAD]]
         assert call({}) == {"Revision": HEAD}

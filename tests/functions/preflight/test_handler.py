@@ -1,4 +1,4 @@
-"""The pre-traffic hook as CodeDeploy calls it; AWS is stubbed, because moto runs no functions and no deployments."""
+"""The pre-traffic hook as CodeDeploy calls it. AWS is stubbed, because moto runs no functions and no deployments."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NOT_READY = {"statusCode": 503, "headers": {}, "body": '{"detail":"Not ready: sc
 
 
 class Context:
-    """Lambda's context, whose time goes by only when somebody sleeps."""
+    """Lambda's context, whose time passes only in `sleep`."""
 
     def __init__(self) -> None:
         self.seconds = 120.0
@@ -40,7 +40,7 @@ class Context:
 
 
 class Aws:
-    """Lambda and CodeDeploy, of which each call has to be expected."""
+    """Lambda and CodeDeploy. Every call must be expected."""
 
     def __init__(self) -> None:
         self.clients: dict[str, Any] = {}
@@ -51,16 +51,16 @@ class Aws:
             self.stubs[service].activate()
 
     def answers(self, payload: Any, **more: Any) -> None:
-        """The new version will answer this."""
+        """Let the new version answer this."""
         response = {"StatusCode": 200, "Payload": io.BytesIO(json.dumps(payload).encode()), **more}
         self.stubs["lambda"].add_response("invoke", response, {"FunctionName": VERSION, "Payload": ANY})
 
     def refuses(self, code: str) -> None:
-        """Lambda will refuse to invoke it."""
+        """Let Lambda refuse to invoke the new version."""
         self.stubs["lambda"].add_client_error("invoke", code)
 
     def expects(self, status: str) -> None:
-        """CodeDeploy has to be told this."""
+        """Expect this report to CodeDeploy."""
         report = {
             "deploymentId": HOOK["DeploymentId"],
             "lifecycleEventHookExecutionId": HOOK["LifecycleEventHookExecutionId"],
@@ -96,8 +96,8 @@ class TestHandler:
         aws.expects("Succeeded")
         call(context)
 
-    def test_a_version_that_is_ready_in_the_end_may_take_traffic(self, aws: Aws, context: Context) -> None:
-        # Just published, then with all of the API's environments in use, then before the broker has come back.
+    def test_a_version_that_becomes_ready_may_take_traffic(self, aws: Aws, context: Context) -> None:
+        # Just published, then all of the API's environments are busy, then the broker is still down.
         aws.refuses("ResourceConflictException")
         aws.refuses("TooManyRequestsException")
         aws.answers(NOT_READY)
@@ -119,12 +119,12 @@ class TestHandler:
         call(context)
 
     @pytest.mark.parametrize("nonsense", [None, [], "ready"])
-    def test_an_answer_that_is_none_of_http_is_a_failure(self, aws: Aws, context: Context, nonsense: Any) -> None:
+    def test_an_answer_that_is_not_http_is_a_failure(self, aws: Aws, context: Context, nonsense: Any) -> None:
         aws.answers(nonsense)
         aws.expects("Failed")
         call(context)
 
-    def test_a_fault_of_the_hook_itself_is_a_failure(
+    def test_an_error_of_the_hook_itself_is_a_failure(
         self, aws: Aws, context: Context, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(wiring, "environment", lambda: Settings({}))
@@ -147,7 +147,7 @@ class DeadBroker:
 
 @pytest.mark.integration
 class TestRequest:
-    """The event is one that the API answers as it answers API Gateway's."""
+    """The API answers the event as it answers API Gateway's."""
 
     @pytest.fixture
     def apis(self, database_address: DatabaseAddress) -> Iterator[tuple[ApiClient, ApiClient]]:

@@ -26,7 +26,7 @@ DUE_90_SECONDS_AGO = Statement(
 
 
 class Context:
-    """What the function asks Lambda: how long it may still run."""
+    """Lambda's context, as far as the function uses it: the remaining time."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + relay.RESERVE_SECONDS + seconds
@@ -37,7 +37,7 @@ class Context:
 
 @pytest.fixture
 def database(monkeypatch: pytest.MonkeyPatch, database_address: DatabaseAddress, vhost: Vhost) -> Iterator[Database]:
-    """Wires the function to the test's database and broker."""
+    """Wire the function to the test's database and broker."""
     with closing(Database(database_address)) as database:
         monkeypatch.setattr(wiring, "database", lambda: database)
         monkeypatch.setattr(broker, "open_publisher", lambda: open_publisher(vhost.amqp_url))
@@ -50,7 +50,7 @@ def call(seconds: float) -> dict[str, int]:
 
 
 class TestHandler:
-    def test_it_tells_what_it_published_and_how_late(
+    def test_it_emits_the_number_of_published_messages_and_the_lag(
         self, database: Database, caplog: pytest.LogCaptureFixture
     ) -> None:
         merchant_id = new_merchant(database)
@@ -58,9 +58,9 @@ class TestHandler:
         database.run(DUE_90_SECONDS_AGO)
         new_payment(database, merchant_id)
         assert call(1)["published"] == 2
-        told = metrics_of(caplog.records)
-        assert told["Published", of("test")] == [2.0]
-        (lag,) = told["RelayLag", of("test")]
+        emitted = metrics_of(caplog.records)
+        assert emitted["Published", of("test")] == [2.0]
+        (lag,) = emitted["RelayLag", of("test")]
         assert 90 <= lag < 100
 
     def test_without_anything_to_publish_there_is_no_lag(
