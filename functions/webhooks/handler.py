@@ -1,4 +1,4 @@
-"""The webhooks function: delivers a batch of `webhooks` (first attempts) or of `webhooks.retry` (further ones)."""
+"""The webhooks function: deliver a batch of `webhooks` (first attempts) or of `webhooks.retry` (further ones)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from paybridge import wiring
 from paybridge.runners import webhooks
 from paybridge.wiring import broker
 
-# How long a batch waits for a database that is away. The slow lane may then need twice its deadline, 30 s, of the 60 s.
+# How long a batch waits if the database is down. Of the 60 s the slow lane may then need twice its deadline, 30 s.
 DATABASE_PATIENCE_SECONDS = 25.0
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
-    """Works on the whole batch. Raises, and so returns all of it, only when the database or the broker is away."""
+    """Handle the whole batch. Raises, and so returns all of it, only if the database or the broker is down."""
     batch = broker.parse_batch(event, webhooks.HANDLED_TYPES)
     return wiring.run(webhooks.handle(batch, DATABASE_PATIENCE_SECONDS))

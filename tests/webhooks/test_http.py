@@ -19,7 +19,7 @@ from tests.support.tls import self_signed, server_context
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 LAST = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"
 
-# All of these are this machine, a neighbour of it or its metadata service, to one program or another.
+# To one program or another, each of these is this machine, a neighbour or its metadata service.
 HOSTILE_HOSTS = [
     "127.0.0.1",
     "127.0.0.1.",
@@ -77,7 +77,7 @@ HOSTILE_HOSTS = [
 
 
 def resolving(*answers: list[str]) -> tuple[Callable[[str], object], list[str]]:
-    """A resolver that gives these answers one after another, the last for ever, and the names it was asked for."""
+    """Return a resolver that gives these answers in turn, the last one for ever, and the names it was asked for."""
     asked: list[str] = []
     left = list(answers)
 
@@ -111,7 +111,7 @@ async def production() -> AsyncIterator[HttpWebhookSender]:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Key and certificate of `receiver.test`, signed by nobody else."""
+    """Key and certificate of `receiver.test`, signed by itself."""
     path = tmp_path_factory.mktemp("tls") / "server.pem"
     path.write_bytes(self_signed("receiver.test"))
     return path
@@ -129,19 +129,19 @@ class TestAddresses:
         assert result.error in {"address_not_allowed", "url_not_allowed", "connect_failed"}
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0x7f.1", "0x7f000001", "[::1]", "[::ffff:127.0.0.1]"])
-    async def test_what_the_system_resolves_to_loopback_is_refused_by_its_address(
+    async def test_a_name_that_resolves_to_loopback_is_refused_by_its_address(
         self, production: HttpWebhookSender, host: str
     ) -> None:
         assert (await send(production, f"https://{host}/")).error == "address_not_allowed"
 
     @pytest.mark.parametrize("host", HOSTILE_HOSTS)
-    async def test_none_of_them_meets_a_listener_on_the_allowed_ports_rule(
+    async def test_on_a_developers_machine_only_plain_loopback_is_reached(
         self, local: HttpWebhookSender, host: str
     ) -> None:
         async with raw_server(OK) as server:
             result = await send(local, f"http://{host}:{server.port}/")
             reached = bool(server.heads)
-        # On a developer's machine loopback may be reached, by a spelling that means plain loopback and nothing else.
+        # Loopback may be reached there, by a spelling that means plain loopback and nothing else.
         assert reached == (result.status_code == 200)
         if host.startswith(("[::f", "[64", "[2", "[f", "169", "10.", "192", "0.0.0.0", "[::]")) or host == "0":
             assert not reached
@@ -162,7 +162,7 @@ class TestAddresses:
         ):
             assert (await send(sender, f"http://rebound.test:{server.port}/")).status_code == 200
             assert asked == ["rebound.test"]
-            # The next connection sees the name's new address, and refuses it.
+            # The next connection resolves the name to its new address, and refuses it.
             assert (await send(sender, f"http://rebound.test:{server.port}/")).error == "address_not_allowed"
         assert len(server.heads) == 1
         assert b"Host: rebound.test" in server.heads[0]
@@ -171,7 +171,7 @@ class TestAddresses:
         async with raw_server(OK) as server, sender_of(["127.0.0.2", "127.0.0.1"]) as sender:
             assert (await send(sender, f"http://two.test:{server.port}/")).status_code == 200
 
-    async def test_a_public_address_by_plain_http_is_refused_on_a_developers_machine_too(self) -> None:
+    async def test_plain_http_to_a_public_address_is_refused_on_a_developers_machine_too(self) -> None:
         async with sender_of(["8.8.8.8"]) as sender:
             assert (await send(sender, "http://example.test/")).error == "address_not_allowed"
             assert (await send(sender, "https://example.test:9999/")).error == "address_not_allowed"
@@ -213,7 +213,7 @@ class TestUrls:
             "\x00",
         ],
     )
-    async def test_only_https_on_its_ports_is_sent_to(self, url: str) -> None:
+    async def test_only_https_on_its_ports_is_allowed(self, url: str) -> None:
         async with sender_of(["10.0.0.1"], local_networks=()) as sender:
             assert (await send(sender, url)).error == "url_not_allowed"
 
@@ -288,7 +288,7 @@ class TestReceivers:
         assert result.latency_ms < 5000
         assert RESPONSE_BYTES_MAX <= sent == after
 
-    async def test_a_compressed_bomb_is_not_unfolded(self, local: HttpWebhookSender) -> None:
+    async def test_a_compressed_bomb_is_not_expanded(self, local: HttpWebhookSender) -> None:
         head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n"
         async with raw_server(head + b"\x1f\x8b\xff\xff") as server:
             assert (await send(local, f"http://127.0.0.1:{server.port}/")).status_code == 200
@@ -335,7 +335,7 @@ class TestReceivers:
                 assert (await send(local, f"http://127.0.0.1:{server.port}/")).status_code == 200
         assert (len(server.heads), server.connections) == (3, 1)
 
-    async def test_nobody_listening_is_a_failed_connection(self, local: HttpWebhookSender) -> None:
+    async def test_a_closed_port_is_a_failed_connection(self, local: HttpWebhookSender) -> None:
         async with raw_server(OK) as server:
             port = server.port
         assert (await send(local, f"http://127.0.0.1:{port}/")).error == "connect_failed"

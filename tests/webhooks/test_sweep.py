@@ -1,7 +1,6 @@
-"""The net below the webhooks: overdue deliveries, and outcomes that never became one."""
+"""The safety net of webhooks: stalled deliveries, and events that never became one."""
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,35 +17,19 @@ from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database, Statement
 from paybridge.outbox import store as outbox
 from paybridge.webhooks.deliver import deliver_webhooks
-from paybridge.webhooks.domain.webhook import SendResult
 from paybridge.webhooks.lanes import fast_lane, slow_lane
 from paybridge.webhooks.ports import WebhookServices
 from paybridge.webhooks.sweep import SweptWebhooks, sweep_webhooks
+from tests.support.webhook_senders import Crash, StubSender, answered
 
 pytestmark = pytest.mark.integration
 
-STUCK_AFTER_SECONDS = 60
+STALLED_AFTER_SECONDS = 60
 URL = "https://receiver.example.com/hook"
 
 PUBLISH_ALL = Statement("UPDATE outbox SET published_at = clock_timestamp() WHERE published_at IS NULL")
 DELIVERIES = Statement("SELECT status FROM webhook_deliveries WHERE payment_id = :id::uuid")
 MAKE_DUE = Statement("UPDATE webhook_deliveries SET next_attempt_at = now() WHERE payment_id = :id::uuid")
-
-
-class Crash(BaseException):
-    """The process died."""
-
-
-class StubSender:
-    """A sender with one answer to everything."""
-
-    def __init__(self, answer: int | Crash) -> None:
-        self._answer = answer
-
-    async def send(self, url: str, headers: Mapping[str, str], body: bytes, timeout_seconds: float) -> SendResult:
-        if isinstance(self._answer, Crash):
-            raise self._answer
-        return SendResult(status_code=self._answer, error=None, latency_ms=1)
 
 
 @pytest.fixture
@@ -55,7 +38,7 @@ def clock() -> MovableClock:
 
 
 def outcome(database: Database, url: str | None = URL, **changes: Any) -> Event:
-    """The outcome event of a new payment, published."""
+    """Return the published outcome event of a new payment."""
     merchant_id = new_merchant(database)
     payment_id = new_payment(database, merchant_id, webhook_url=url)
     event = Event(
@@ -78,7 +61,7 @@ def outcome(database: Database, url: str | None = URL, **changes: Any) -> Event:
 def deliver(database: Database, *events: Event, answer: int | Crash = 200, is_fast: bool = True) -> list[str]:
     services = WebhookServices(
         database=database,
-        sender=StubSender(answer),
+        sender=StubSender(answer if isinstance(answer, Crash) else answered(answer)),
         clock=SystemClock(),
         ids=Uuid7Ids(),
         retry_delays_seconds=(1.0,),
@@ -88,13 +71,13 @@ def deliver(database: Database, *events: Event, answer: int | Crash = 200, is_fa
 
 
 def sweep(database: Database, clock: MovableClock) -> SweptWebhooks:
-    return sweep_webhooks(database, clock, Uuid7Ids(), STUCK_AFTER_SECONDS)
+    return sweep_webhooks(database, clock, Uuid7Ids(), STALLED_AFTER_SECONDS)
 
 
 def swept(database: Database, clock: MovableClock, event: Event) -> int:
-    """How many deliveries and events of the event's payment are sent on now."""
+    """Return how many deliveries and events of the event's payment are re-queued now."""
     found = sweep(database, clock)
-    return sum(one.payment_id == event.payment_id for one in [*found.deliveries, *found.events])
+    return sum(subject.payment_id == event.payment_id for subject in [*found.deliveries, *found.events])
 
 
 def commands(database: Database, payment_id: UUID) -> list[Event]:
@@ -103,7 +86,7 @@ def commands(database: Database, payment_id: UUID) -> list[Event]:
 
 
 def interrupted(database: Database) -> Event:
-    """An event whose delivery was begun by a process that died, and whose message is lost."""
+    """Return an event whose delivery was started by a process that died, and whose message is lost."""
     event = outcome(database)
     with pytest.raises(Crash):
         deliver(database, event, answer=Crash())
@@ -111,12 +94,12 @@ def interrupted(database: Database) -> Event:
 
 
 class TestDeliveries:
-    def test_a_delivery_whose_message_was_lost_is_sent_on_and_arrives(
+    def test_a_delivery_whose_message_was_lost_is_requeued_and_arrives(
         self, database: Database, clock: MovableClock
     ) -> None:
         event = interrupted(database)
         assert swept(database, clock, event) == 0
-        clock.move(STUCK_AFTER_SECONDS + 1)
+        clock.move(STALLED_AFTER_SECONDS + 1)
         assert swept(database, clock, event) == 1
         (command,) = commands(database, event.payment_id)
         row = outbox_rows(database, event.payment_id)[-1]
@@ -124,13 +107,13 @@ class TestDeliveries:
         assert deliver(database, command, is_fast=False) == ["delivered"]
         assert swept(database, clock, event) == 0
 
-    def test_a_retry_whose_command_was_lost_is_sent_on(self, database: Database, clock: MovableClock) -> None:
+    def test_a_retry_whose_command_was_lost_is_requeued(self, database: Database, clock: MovableClock) -> None:
         event = outcome(database)
         assert deliver(database, event, answer=500) == ["retry"]
-        clock.move(STUCK_AFTER_SECONDS + 5)
+        clock.move(STALLED_AFTER_SECONDS + 5)
         assert swept(database, clock, event) == 0
         database.run(PUBLISH_ALL)
-        clock.move(STUCK_AFTER_SECONDS)
+        clock.move(STALLED_AFTER_SECONDS)
         assert swept(database, clock, event) == 1
         database.run(MAKE_DUE, id=event.payment_id)
         assert deliver(database, commands(database, event.payment_id)[-1], is_fast=False) == ["delivered"]
@@ -141,33 +124,33 @@ class TestDeliveries:
         database.run(PUBLISH_ALL)
         assert swept(database, clock, event) == 0
 
-    def test_a_command_that_waits_in_a_long_queue_gets_no_second_one_every_minute(
+    def test_a_command_in_a_long_queue_is_not_repeated_every_minute(
         self, database: Database, clock: MovableClock
     ) -> None:
         event = interrupted(database)
-        clock.move(STUCK_AFTER_SECONDS + 1)
+        clock.move(STALLED_AFTER_SECONDS + 1)
         assert [swept(database, clock, event) for _ in range(2)] == [1, 0]
         database.run(PUBLISH_ALL)
-        # Published just now by the database's clock, which has not been moved.
-        clock.ahead = timedelta(seconds=STUCK_AFTER_SECONDS - 1)
+        # Published just now by the database's clock, which was not moved.
+        clock.ahead = timedelta(seconds=STALLED_AFTER_SECONDS - 1)
         assert swept(database, clock, event) == 0
         assert len(commands(database, event.payment_id)) == 1
 
     @pytest.mark.parametrize("answer", [200, 410])
-    def test_what_has_ended_is_left_alone(self, database: Database, clock: MovableClock, answer: int) -> None:
+    def test_an_ended_delivery_is_left_alone(self, database: Database, clock: MovableClock, answer: int) -> None:
         event = outcome(database)
         deliver(database, event, answer=answer)
-        clock.move(STUCK_AFTER_SECONDS + 1)
+        clock.move(STALLED_AFTER_SECONDS + 1)
         assert swept(database, clock, event) == 0
 
 
 class TestEvents:
-    def test_an_event_that_became_no_delivery_is_sent_on_and_arrives_as_it_was(
+    def test_an_event_that_became_no_delivery_is_requeued_and_arrives_unchanged(
         self, database: Database, clock: MovableClock
     ) -> None:
         event = outcome(database)
         assert swept(database, clock, event) == 0
-        clock.move(STUCK_AFTER_SECONDS + 1)
+        clock.move(STALLED_AFTER_SECONDS + 1)
         assert swept(database, clock, event) == 1
         assert swept(database, clock, event) == 0
         (command,) = commands(database, event.payment_id)
@@ -179,35 +162,33 @@ class TestEvents:
         assert (fact["type"], fact["sequence"], fact["published_at"] is not None) == ("payment.succeeded", 3, True)
 
     @pytest.mark.parametrize("hours", [1, 6, 24])
-    def test_one_that_was_lost_late_is_found_later(self, database: Database, clock: MovableClock, hours: float) -> None:
+    def test_an_event_lost_late_is_found_later(self, database: Database, clock: MovableClock, hours: float) -> None:
         event = outcome(database)
         clock.move(hours * 3600 + 60)
         assert swept(database, clock, event) == 1
 
-    def test_between_these_ages_nothing_is_looked_at(self, database: Database, clock: MovableClock) -> None:
+    def test_events_between_the_searched_ages_are_left_alone(self, database: Database, clock: MovableClock) -> None:
         event = outcome(database)
         clock.move(30 * 60)
         assert swept(database, clock, event) == 0
 
-    def test_one_whose_payment_has_no_url_is_left_alone(self, database: Database, clock: MovableClock) -> None:
+    def test_an_event_whose_payment_has_no_url_is_left_alone(self, database: Database, clock: MovableClock) -> None:
         event = outcome(database, url=None)
-        clock.move(STUCK_AFTER_SECONDS + 1)
+        clock.move(STALLED_AFTER_SECONDS + 1)
         assert swept(database, clock, event) == 0
 
-    def test_one_that_waits_in_the_outbox_is_left_alone(self, database: Database, clock: MovableClock) -> None:
+    def test_an_event_that_waits_in_the_outbox_is_left_alone(self, database: Database, clock: MovableClock) -> None:
         event = outcome(database)
         database.run(Statement("UPDATE outbox SET published_at = NULL WHERE id = :id::uuid"), id=event.id)
-        clock.move(STUCK_AFTER_SECONDS + 1)
+        clock.move(STALLED_AFTER_SECONDS + 1)
         assert swept(database, clock, event) == 0
 
-    def test_one_whose_receiver_wants_no_more_of_the_payment_is_left_alone(
-        self, database: Database, clock: MovableClock
-    ) -> None:
+    def test_an_event_whose_receiver_is_gone_is_left_alone(self, database: Database, clock: MovableClock) -> None:
         event = outcome(database)
         deliver(database, event, answer=410)
         later = replace(event, id=uuid7(), type="refund.succeeded", sequence=4)
         with database.transaction() as transaction:
             outbox.add(transaction, [later])
         database.run(PUBLISH_ALL)
-        clock.move(STUCK_AFTER_SECONDS + 1)
+        clock.move(STALLED_AFTER_SECONDS + 1)
         assert swept(database, clock, later) == 0

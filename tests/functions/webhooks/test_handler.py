@@ -53,7 +53,7 @@ def database(database_address: DatabaseAddress) -> Iterator[Database]:
 
 @pytest.fixture(autouse=True)
 def function(monkeypatch: pytest.MonkeyPatch, database: Database, vhost: Vhost) -> Iterator[None]:
-    """Wires the function to the test's servers."""
+    """Wire the function to the test's servers."""
     sender = HttpWebhookSender(local_networks=LOOPBACK)
     monkeypatch.setattr(wiring, "database", lambda: database)
     monkeypatch.setattr(wiring, "environment", lambda: Settings(SETTINGS))
@@ -106,7 +106,7 @@ class TestHandler:
         assert answer == {"messages": 3, "deliveries": 3, "poison": 0}
         assert all(received(sink, event)[0]["verified"] for event in events)
 
-    def test_it_carries_out_the_retries_of_the_other_queue(self, sink: str, database: Database, merchant: UUID) -> None:
+    def test_it_makes_the_retries_of_the_other_queue(self, sink: str, database: Database, merchant: UUID) -> None:
         event = event_of(merchant, f"{sink}/fail-times/1/handler")
         call(rmq_event("webhooks", [body_of(event)]))
         database.run(MAKE_DUE)
@@ -115,7 +115,7 @@ class TestHandler:
         assert answer == {"messages": 1, "deliveries": 1, "poison": 0}
         assert len(received(sink, event)) == 2
 
-    async def test_poison_is_buried_with_its_reason_while_the_rest_proceeds(
+    async def test_poison_is_dead_lettered_with_its_reason_while_the_rest_proceeds(
         self, sink: str, merchant: UUID, vhost: Vhost
     ) -> None:
         good = event_of(merchant, f"{sink}/ok")
@@ -128,12 +128,12 @@ class TestHandler:
         assert (answer["deliveries"], answer["poison"]) == (1, 5)
         assert len(received(sink, good)) == 1
         dead = await take_all(vhost.amqp_url, "payments.dead")
-        assert sorted(one.body for one in dead) == sorted([b"{", nameless, typeless, with_nul, unknown])
-        reasons = {one.body: one.headers["x-paybridge-reason"] for one in dead}
+        assert sorted(message.body for message in dead) == sorted([b"{", nameless, typeless, with_nul, unknown])
+        reasons = {message.body: message.headers["x-paybridge-reason"] for message in dead}
         assert "names no delivery" in reasons[nameless]
-        assert {one.headers["x-paybridge-queue"] for one in dead} == {"webhooks"}
+        assert {message.headers["x-paybridge-queue"] for message in dead} == {"webhooks"}
 
-    async def test_a_malformed_event_is_buried_byte_for_byte_however_deep(
+    async def test_a_malformed_event_is_dead_lettered_byte_for_byte_however_deep(
         self, sink: str, merchant: UUID, vhost: Vhost
     ) -> None:
         good = event_of(merchant, f"{sink}/ok")
@@ -147,7 +147,7 @@ class TestHandler:
         assert (answer["deliveries"], answer["poison"]) == (1, 4)
         assert len(received(sink, good)) == 1
         dead = await take_all(vhost.amqp_url, "payments.dead")
-        assert sorted(one.body for one in dead) == sorted(odd)
+        assert sorted(message.body for message in dead) == sorted(odd)
 
     def test_a_card_number_in_any_attribute_is_not_logged(
         self, sink: str, merchant: UUID, caplog: pytest.LogCaptureFixture
@@ -160,7 +160,7 @@ class TestHandler:
         call(rmq_event("webhooks", envelopes))
         lines = [str(vars(record)) for record in caplog.records if record.name != "aio_pika"]
         assert any("[digits]" in line for line in lines)
-        # More of the number than an id or a time has by chance.
+        # More digits of the number than an id or a time has by chance.
         assert not any("41111111" in line.replace(" ", "") for line in lines)
 
     def test_a_database_that_is_away_returns_the_whole_batch(
@@ -194,6 +194,6 @@ class TestHandler:
         assert (fast.is_fast, fast.timeout_seconds) == (True, 3)
         assert (slow.is_fast, slow.timeout_seconds, slow.prompt_seconds) == (False, 15, 3)
 
-    def test_an_invocation_that_is_no_batch_is_refused(self) -> None:
+    def test_an_invocation_without_a_batch_is_refused(self) -> None:
         with pytest.raises(MalformedMessage):
             call({"Records": []})

@@ -45,11 +45,11 @@ class PostponedAttempt:
 
 
 @dataclass(frozen=True, slots=True)
-class AnsweredAttempt:
-    """An attempt that has ended, with the receiver's answer or an error."""
+class SentAttempt:
+    """An attempt that was sent, with the answer of the receiver or an error."""
 
     attempt: DeliveryAttempt
     result: SendResult
 
 
-AttemptChange = StartingAttempt | PostponedAttempt | AnsweredAttempt
+AttemptChange = StartingAttempt | PostponedAttempt | SentAttempt

@@ -19,10 +19,10 @@ from paybridge.observability.logging import logger
 from paybridge.observability.stack import stack_frames
 from paybridge.webhooks.attempt_queue import AttemptQueue
 from paybridge.webhooks.attempts import (
-    AnsweredAttempt,
     AttemptChange,
     DeliveryAttempt,
     PostponedAttempt,
+    SentAttempt,
     StartingAttempt,
 )
 from paybridge.webhooks.begin import begin_deliveries
@@ -50,7 +50,7 @@ async def deliver_webhooks(services: WebhookServices, events: Sequence[Event], l
     start_until = asyncio.get_running_loop().time() + lane.timeout_seconds
     changes: list[AttemptChange] = [*map(PostponedAttempt, start.slow), *map(StartingAttempt, queue.take())]
     reports: list[DeliveryReport] = []
-    async with AnswerGroups[AnsweredAttempt](GROUP_SECONDS) as calls:
+    async with AnswerGroups[SentAttempt](GROUP_SECONDS) as calls:
         while changes or calls:
             recorded = await asyncio.to_thread(record_changes, services, changes, lane)
             reports += recorded.reports
@@ -74,16 +74,16 @@ def _next_changes(queue: AttemptQueue, start_until: float) -> list[AttemptChange
     return [StartingAttempt(attempt) for attempt in queue.take()]
 
 
-async def _call(services: WebhookServices, attempt: DeliveryAttempt, lane: Lane) -> AnsweredAttempt:
+async def _call(services: WebhookServices, attempt: DeliveryAttempt, lane: Lane) -> SentAttempt:
     # The one place that catches everything: the merchant chose the URL and what answers there. An unforeseen error
     # must cost this delivery one attempt, and not the whole batch again and again.
     try:
-        return AnsweredAttempt(attempt, await _send(services, attempt.delivery, lane))
+        return SentAttempt(attempt, await _send(services, attempt.delivery, lane))
     except Exception as error:  # noqa: BLE001 - one receiver never fails the batch of all merchants
         return _internal_error(attempt, error)
 
 
-def _internal_error(attempt: DeliveryAttempt, error: Exception) -> AnsweredAttempt:
+def _internal_error(attempt: DeliveryAttempt, error: Exception) -> SentAttempt:
     log.error(
         "cannot send a webhook",
         extra={
@@ -94,7 +94,7 @@ def _internal_error(attempt: DeliveryAttempt, error: Exception) -> AnsweredAttem
             "stack": stack_frames(error),
         },
     )
-    return AnsweredAttempt(attempt, SendResult(status_code=None, error=INTERNAL_ERROR, latency_ms=0))
+    return SentAttempt(attempt, SendResult(status_code=None, error=INTERNAL_ERROR, latency_ms=0))
 
 
 async def _send(services: WebhookServices, delivery: PendingDelivery, lane: Lane) -> SendResult:

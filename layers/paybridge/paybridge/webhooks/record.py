@@ -14,10 +14,10 @@ from paybridge.observability.logging import logger
 from paybridge.observability.stack import stack_frames
 from paybridge.outbox import store as outbox
 from paybridge.webhooks.attempts import (
-    AnsweredAttempt,
     AttemptChange,
     DeliveryAttempt,
     PostponedAttempt,
+    SentAttempt,
     StartingAttempt,
 )
 from paybridge.webhooks.domain.states import DeliveryAttemptStatus, DeliveryStatus
@@ -26,7 +26,7 @@ from paybridge.webhooks.domain.webhook_events import deliver_webhook
 from paybridge.webhooks.exhausted import record_exhausted
 from paybridge.webhooks.lanes import Lane
 from paybridge.webhooks.ports import WebhookServices
-from paybridge.webhooks.reports import DeliveryReport, answered_report, postponed_report
+from paybridge.webhooks.reports import DeliveryReport, postponed_report, sent_report
 from paybridge.webhooks.slow_receivers import record_receivers
 from paybridge.webhooks.store import attempts, deliveries
 from paybridge.webhooks.store.attempts import FinishedAttempt
@@ -53,9 +53,9 @@ class RecordedChanges:
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
-    """An answered attempt and what follows it."""
+    """A sent attempt and what follows it."""
 
-    answered: AnsweredAttempt
+    sent: SentAttempt
     decision: Decision
 
 
@@ -97,25 +97,24 @@ class _RecordedPart:
 
 def _record(services: WebhookServices, changes: Sequence[AttemptChange], lane: Lane) -> _RecordedPart:
     now = services.clock.now()
-    answers = [change for change in changes if isinstance(change, AnsweredAttempt)]
+    sent = [change for change in changes if isinstance(change, SentAttempt)]
     postponed = [change.attempt for change in changes if isinstance(change, PostponedAttempt)]
     starting = [change.attempt for change in changes if isinstance(change, StartingAttempt)]
     delays_seconds = services.retry_delays_seconds
     decided = [
-        _Decided(answer, decide(answer.result, answer.attempt.scheduled_number, delays_seconds, now))
-        for answer in answers
+        _Decided(ended, decide(ended.result, ended.attempt.scheduled_number, delays_seconds, now)) for ended in sent
     ]
     with services.database.transaction() as transaction:
         if decided:
-            _record_answers(services, transaction, decided, now)
-            record_receivers(transaction, answers, lane)
+            _record_sent(services, transaction, decided, now)
+            record_receivers(transaction, sent, lane)
         if postponed:
             deliveries.postpone(transaction, [attempt.delivery.id for attempt in postponed])
             _add_commands(
                 services, transaction, [_NextAttempt(attempt, attempt.number, 0.0) for attempt in postponed], now
             )
         started = _start(transaction, starting)
-    reports = [answered_report(one.answered, one.decision) for one in decided]
+    reports = [sent_report(step.sent, step.decision) for step in decided]
     return _RecordedPart(started, reports + [postponed_report(attempt) for attempt in postponed])
 
 
@@ -129,11 +128,11 @@ def _start(transaction: Transaction, starting: Sequence[DeliveryAttempt]) -> lis
     return [attempt for attempt in starting if attempt.delivery.id in ours]
 
 
-def _record_answers(
+def _record_sent(
     services: WebhookServices, transaction: Transaction, decided: Sequence[_Decided], now: datetime
 ) -> None:
-    pending = attempts.finish(transaction, [_finished(one) for one in decided])
-    effective = [(one.answered.attempt, one.decision) for one in decided if one.answered.attempt.delivery.id in pending]
+    pending = attempts.finish(transaction, [_finished(step) for step in decided])
+    effective = [(step.sent.attempt, step.decision) for step in decided if step.sent.attempt.delivery.id in pending]
     retries = [
         _NextAttempt(attempt, attempt.number + 1, decision.seconds)
         for attempt, decision in effective
@@ -152,7 +151,7 @@ def _record_answers(
 
 
 def _finished(decided: _Decided) -> FinishedAttempt:
-    attempt, result, decision = decided.answered.attempt, decided.answered.result, decided.decision
+    attempt, result, decision = decided.sent.attempt, decided.sent.result, decided.decision
     is_delivered = isinstance(decision, Delivered)
     return FinishedAttempt(
         delivery_id=attempt.delivery.id,

@@ -7,7 +7,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from paybridge.core.retry import GiveUp, RetryIn
-from paybridge.webhooks.attempts import AnsweredAttempt, DeliveryAttempt
+from paybridge.webhooks.attempts import DeliveryAttempt, SentAttempt
 from paybridge.webhooks.domain.webhook import Decision, Delivered, Gone
 
 
@@ -43,14 +43,14 @@ class DeliveryReport:
     latency_ms: int | None = None
 
 
-def answered_report(answered: AnsweredAttempt, decision: Decision) -> DeliveryReport:
-    """Return the report on an attempt that has ended."""
-    delivery, result = answered.attempt.delivery, answered.result
+def sent_report(sent: SentAttempt, decision: Decision) -> DeliveryReport:
+    """Return the report on an attempt that was sent."""
+    delivery, result = sent.attempt.delivery, sent.result
     return DeliveryReport(
         delivery_id=delivery.id,
         payment_id=delivery.payment_id,
         correlation_id=delivery.correlation_id,
-        attempt=answered.attempt.number,
+        attempt=sent.attempt.number,
         outcome=_OUTCOMES[type(decision)],
         response_status=result.status_code,
         error=result.error,

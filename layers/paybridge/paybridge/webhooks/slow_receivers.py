@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from paybridge.database.database import Transaction
-from paybridge.webhooks.attempts import AnsweredAttempt
+from paybridge.webhooks.attempts import SentAttempt
 from paybridge.webhooks.domain.webhook import SendResult
 from paybridge.webhooks.lanes import Lane
 from paybridge.webhooks.store import receivers
@@ -17,7 +17,7 @@ FAILURES_MAX = 5
 SLOW_SECONDS = 300.0
 
 
-def record_receivers(transaction: Transaction, answers: Sequence[AnsweredAttempt], lane: Lane) -> None:
+def record_receivers(transaction: Transaction, answers: Sequence[SentAttempt], lane: Lane) -> None:
     """Add failures to the record of their receivers; delete the record of receivers that answered well and promptly."""
     failures: Counter[Receiver] = Counter()
     timed_out: set[Receiver] = set()

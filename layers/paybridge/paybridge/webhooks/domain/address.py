@@ -1,9 +1,8 @@
 """Which network addresses a webhook may be sent to.
 
-Python's `ipaddress.is_global` is not the question to ask: it says yes to NAT64, 6to4, IPv4-compatible, site-local and
-multicast addresses, behind which a private IPv4 address or a neighbour can hide. So the list is our own, drawn from the
-IANA special-purpose registries, and IPv6 is refused unless it lies in the one block that is assigned for global
-unicast.
+Python's `ipaddress.is_global` does not answer this: it accepts NAT64, 6to4, IPv4-compatible, site-local and
+multicast addresses, behind which a private IPv4 address or a neighbour can hide. So we keep a list, drawn from the
+IANA special-purpose registries. IPv6 is refused outside the one block that is assigned for global unicast.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ _REFUSED_V4 = tuple(
 )
 LOOPBACK = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 # Everything outside is refused: loopback, IPv4-mapped, IPv4-compatible, NAT64 (64:ff9b::), discard, SRv6, unique local,
-# link-local, site-local, multicast and whatever is not assigned yet.
+# link-local, site-local, multicast and everything unassigned.
 _GLOBAL_UNICAST_V6 = IPv6Network("2000::/3")
 _REFUSED_V6 = tuple(
     IPv6Network(network)
@@ -58,7 +57,7 @@ _ISATAP_MARKS = (0x00005EFE, 0x02005EFE)
 
 
 def is_public(address: IpAddress) -> bool:
-    """Whether the address belongs to a host on the public internet and to nothing else."""
+    """Return whether the address belongs to a host on the public internet and to nothing else."""
     if isinstance(address, IPv4Address):
         return not any(address in network for network in _REFUSED_V4)
     if address.scope_id is not None or address not in _GLOBAL_UNICAST_V6:
@@ -69,7 +68,7 @@ def is_public(address: IpAddress) -> bool:
 
 
 def is_within(address: IpAddress, networks: Iterable[IpNetwork]) -> bool:
-    """Whether the address lies in one of the networks, spelled plainly: no mapped or scoped spelling is accepted."""
+    """Return whether the address lies in one of the networks; mapped and scoped spellings do not."""
     if isinstance(address, IPv6Address) and address.scope_id is not None:
         return False
     return any(address in network for network in networks)

@@ -1,7 +1,7 @@
-"""Which addresses a merchant may name for webhooks.
+"""Which URLs a merchant may name for webhooks.
 
-This is about form. Whether the host leads to a forbidden network is decided when a delivery connects, because what a
-name resolves to can change at any time.
+This checks the form. Whether the host leads to a forbidden network is checked when a delivery connects, because a name
+can resolve differently at any time.
 """
 
 from __future__ import annotations
@@ -19,22 +19,23 @@ from paybridge.webhooks.domain.webhook import is_target_allowed
 
 URL_CHARACTERS_MAX: Final = 2048
 HTTPS_PORT: Final = 443
-# At most half a megabyte, if all of them are as long as they may be.
+# At most half a megabyte, if all are as long as allowed.
 URLS_REMEMBERED: Final = 256
 
-# The characters that RFC 3986 allows, without "#". urlsplit is lenient: it drops tabs and line ends in silence.
+# The characters that RFC 3986 allows, without "#". urlsplit is lenient: it silently drops tabs and line ends.
 _CHARACTERS: Final = re.compile(r"https?://[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=%]+")
 # `hostname` of urlsplit is in lower case.
 _ENCODED_PREFIX: Final = "xn--"
 _HOST_NAME: Final = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 
 
-# A merchant sends the same address with every payment. What raises is not remembered.
+# A merchant sends the same URL with every payment. URLs that raise are not cached.
 @lru_cache(URLS_REMEMBERED)
 def check_webhook_url(url: str, *, local_networks: tuple[IpNetwork, ...]) -> str:
-    """Returns `url` unchanged if it is an absolute https URL with a host and without login or fragment.
+    """Return `url` unchanged if it is an absolute https URL with a host and without credentials or fragment.
 
     In `local_networks`, which only local settings name, http and any port are accepted too.
+
     Raises InvalidInput (`webhook_url_invalid`, `webhook_url_insecure`, `webhook_port_not_allowed`).
     """
     parts = _split(url) if len(url) <= URL_CHARACTERS_MAX and _CHARACTERS.fullmatch(url) else None
@@ -68,16 +69,16 @@ def _has_usable_host(parts: SplitResult) -> bool:
         return False
     if "[" in parts.netloc:
         address = _ip_address(host)
-        # A scope is the number of a network card: it means something on one machine and nothing to anybody else.
+        # A scope is the number of a network card, which means something on one machine only.
         return isinstance(address, ipaddress.IPv6Address) and address.scope_id is None
     return _HOST_NAME.fullmatch(host) is not None and all(map(_is_readable_label, host.split(".")))
 
 
 def _is_readable_label(label: str) -> bool:
-    """Whether an `xn--` label stands for a text in the form that names have; any other label stands for itself.
+    """Return whether an `xn--` label decodes to a text in the form of names; any other label stands for itself.
 
-    Python's codec `idna` follows the standard of 2003 and refuses names of today, `faß.de` among them. So what both
-    standards agree on is checked here; a name that is none in the end is found out when it is to be resolved.
+    Python's codec `idna` follows the standard of 2003 and refuses current names, `faß.de` among them. So this checks
+    what both standards agree on. A name that is invalid nevertheless fails when it is resolved.
     """
     if not label.startswith(_ENCODED_PREFIX):
         return True
