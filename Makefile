@@ -74,8 +74,8 @@ register: $(DEV) ## Create a merchant with an API key: NAME="Acme" ENVIRONMENT=d
 
 ##@ Work on the code
 .PHONY: test test-brokers check bench bench-docs flash-sale load fmt hooks lock
-test: $(DEV) $(SAM) $(BENCH) $(LOCALSTACK) $(CHECKOV) ## Run all tests; PYTEST_ARGS="-k relay" chooses among them
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: $(DEV) ## Run all tests (FAST=1: without the slow ones, PYTEST_ARGS="-k relay": those)
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(FAST:1=-m "not slow") $(PYTEST_ARGS)
 test-brokers: $(DEV) ## Run the messaging tests on every RabbitMQ it can start (VERSIONS="4.0 4.3": on these)
 	@$(BIN)/python -m tests.support.brokers $(VERSIONS) --pytest="$(PYTEST_ARGS)"
 check: $(DEV) ## Check format, lint, types and architecture

@@ -1,5 +1,6 @@
 """Fixtures for tests that need real servers; they start with the first test that asks for them."""
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,21 +14,62 @@ from local.testkit.local_servers import running_gateway
 from local.testkit.stacks import running_stack
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database
+from tests.support.environments import INSTALL_SECONDS_MAX, install
+from tests.support.weights import ENVIRONMENTS, Weight, heaviest_files_first, weight_of
 
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A given broker that the session has no tool for cannot be stopped."""
-    if not given_broker.can_be_stopped():
-        reason = pytest.mark.skip(reason=f"stops the broker, for which {given_broker.CTL} is to be set")
-        for item in items:
-            if item.get_closest_marker("broker_stops") is not None:
-                item.add_marker(reason)
+# Each process has servers of its own; more of them than this would only wait for each other's disk.
+PROCESSES_MAX = 8
 
 
 def pytest_configure() -> None:
-    """Has Ctrl-C end what tests start: a shell's background job ignores it, and hands that on to every process."""
+    """Have Ctrl-C end what tests start: background jobs of a shell and pytest-xdist's processes ignore it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one process more than there are cores, because tests wait a lot; none beside a given broker."""
+    return 0 if given_broker.is_given() else min((os.cpu_count() or 1) + 1, PROCESSES_MAX)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the slow tests, let parallel processes begin with them, and skip what a given broker does not allow."""
+    for item in items:
+        if weight_of(item) != Weight.LIGHT:
+            item.add_marker(pytest.mark.slow)
+        if ENVIRONMENTS.intersection(getattr(item, "fixturenames", ())):
+            # The first test that needs an environment waits for its installation.
+            item.add_marker(pytest.mark.timeout(INSTALL_SECONDS_MAX), append=False)
+        if item.get_closest_marker("broker_stops") and not given_broker.can_be_stopped():
+            item.add_marker(pytest.mark.skip(reason=f"stops the broker, for which {given_broker.CTL} is to be set"))
+    if hasattr(config, "workerinput"):
+        heaviest_files_first(items)
+
+
+@pytest.fixture(scope="session")
+def sam_environment() -> None:
+    """Install the SAM command line tool."""
+    install("sam")
+
+
+@pytest.fixture(scope="session")
+def bench_environment() -> None:
+    """Install the rivals of the benchmark and the load generator."""
+    install("bench")
+
+
+@pytest.fixture(scope="session")
+def localstack_environment() -> None:
+    """Install the AWS emulator."""
+    install("localstack")
+
+
+@pytest.fixture(scope="session")
+def checkov_environment() -> None:
+    """Install checkov."""
+    install("checkov")
 
 
 @pytest.fixture(scope="session")

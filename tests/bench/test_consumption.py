@@ -13,7 +13,7 @@ from local.errors import LocalError
 from local.testkit import servers
 from local.testkit.local_servers import running_gateway
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("bench_environment")]
 
 PAYMENTS = 20
 Worker = Callable[[Path, str, str, str], AbstractContextManager[Callable[[], float]]]

@@ -17,7 +17,7 @@ from local.testkit import servers
 from local.testkit.api import MERCHANT_KEY
 from local.testkit.local_servers import running_gateway, running_sink
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("bench_environment")]
 
 PAYMENTS = 12
 SETTLE_SECONDS_MAX = 30.0

@@ -24,7 +24,11 @@ from tests.support import template as templates
 from tests.support.foreground import TIMELINE, Foreground, foreground
 
 # Building, deploying and the first start of every function, on a machine that is busy with other tests.
-pytestmark = [pytest.mark.localstack, pytest.mark.timeout(400)]
+pytestmark = [
+    pytest.mark.localstack,
+    pytest.mark.usefixtures("sam_environment", "localstack_environment"),
+    pytest.mark.timeout(400),
+]
 START_SECONDS_MAX = 300
 
 

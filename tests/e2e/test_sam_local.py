@@ -42,6 +42,7 @@ def settings(tmp_path: Path) -> Iterator[LocalSettings]:
 
 
 @needs_docker
+@pytest.mark.usefixtures("sam_environment")
 def test_a_payment_goes_through_functions_in_containers(settings: LocalSettings) -> None:
     with foreground(settings, "sam-local") as command:
         command.until_it_may_be_stopped(START_SECONDS_MAX)

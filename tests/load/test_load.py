@@ -10,7 +10,7 @@ from local.settings import PROJECT
 from local.stack.stack import Stack
 from local.testkit.servers import private_settings
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("bench_environment")]
 
 BENCH_PYTHON = PROJECT / ".venv-bench" / "bin" / "python"
 RATE, SECONDS = 30, 4

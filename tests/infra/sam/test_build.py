@@ -15,7 +15,7 @@ import pytest
 from tests.support import template as templates
 from tests.support.template import ROOT
 
-pytestmark = pytest.mark.sam
+pytestmark = [pytest.mark.sam, pytest.mark.usefixtures("sam_environment")]
 
 SAM = ROOT / ".venv-sam/bin/sam"
 PACKAGES = templates.packages(templates.load_template())
@@ -26,7 +26,6 @@ ARCHITECTURE = "arm64"
 
 def run_sam(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
     """Run sam as on a machine without an AWS account. Its own files go to `home`."""
-    assert SAM.is_file(), "SAM is not installed: `make test` installs it before it runs the tests"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     environment |= {
         "AWS_DEFAULT_REGION": "eu-central-1",

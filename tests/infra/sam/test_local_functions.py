@@ -14,7 +14,7 @@ from infra.sam_template.template import read_template
 from local.stack import sam
 from tests.support.template import ROOT, TEMPLATE
 
-pytestmark = pytest.mark.sam
+pytestmark = [pytest.mark.sam, pytest.mark.usefixtures("sam_environment")]
 
 ENDPOINT = "http://172.17.0.1:4566"
 PARAMETERS = {

@@ -17,7 +17,7 @@ from paybridge.rabbitmq.subscription import subscribe
 from tests.support.broker_users import User
 from tests.support.terraform_topology import terraform_for, users_of
 
-pytestmark = [pytest.mark.integration, pytest.mark.broker, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.terraform, pytest.mark.broker, pytest.mark.timeout(300)]
 
 DECLARED = local_topology.read()
 QUEUES = [one["name"] for one in DECLARED["queues"]]

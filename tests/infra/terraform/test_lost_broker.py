@@ -10,7 +10,7 @@ from local.stack import topology
 from local.testkit.servers import Broker, private_settings, start_broker, stop_and_remove
 from tests.support.terraform_topology import declared, permissions, terraform_for
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.terraform, pytest.mark.timeout(300)]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from local.settings import PROJECT
 from tests.support.terraform import Terraform, prepared
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.terraform, pytest.mark.timeout(300)]
 
 TERRAFORM = PROJECT / "infra/terraform"
 MODULES = sorted(path.parent.relative_to(TERRAFORM).as_posix() for path in TERRAFORM.glob("modules/*/versions.tf"))

@@ -15,7 +15,7 @@ from paybridge.secrets.broker_users import TWIN_SUFFIX
 from tests.support.broker_users import User
 from tests.support.terraform_topology import declared, in_effect, listed, permissions, queue, terraform_for, users_of
 
-pytestmark = [pytest.mark.integration, pytest.mark.broker, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.terraform, pytest.mark.broker, pytest.mark.timeout(300)]
 
 DECLARED = local_topology.read()
 SHARDS = 3
