@@ -141,7 +141,7 @@ class TestProblems:
             ("GET", "/docs/../handler.py", 404, "not_found"),
             ("GET", "/docs/handler.py", 404, "not_found"),
             ("DELETE", "/api/v1/payments", 405, "method_not_allowed"),
-            ("PUT", f"/api/v1/payments/{uuid.uuid4()}", 405, "method_not_allowed"),
+            ("PUT", "/api/v1/payments/019acd00-0000-7000-8000-000000000000", 405, "method_not_allowed"),
             ("POST", "/health", 405, "method_not_allowed"),
             ("BREW", "/health", 405, "method_not_allowed"),
         ],
