@@ -102,11 +102,11 @@ def broker_alarm(stack: Stack) -> Iterator[None]:
     """The broker has a memory alarm within the block: it takes nothing from anybody who publishes."""
     rabbitmqctl(stack.broker, "set_vm_memory_high_watermark", "0")
     try:
-        live.eventually(lambda: _has_alarm(stack), "the broker's alarm")
+        live.eventually(lambda: _alarm_is(stack, on=True), "the broker's alarm")
         yield
     finally:
         rabbitmqctl(stack.broker, "set_vm_memory_high_watermark", "0.4")
-        live.eventually(lambda: not _has_alarm(stack), "the end of the broker's alarm")
+        live.eventually(lambda: _alarm_is(stack, on=False), "the end of the broker's alarm")
 
 
 @contextmanager
@@ -133,6 +133,7 @@ def connections_limited(stack: Stack, spare: int, killed: str) -> Iterator[None]
             superuser.run(f"ALTER ROLE {postgres.ROLE} CONNECTION LIMIT -1")
 
 
-def _has_alarm(stack: Stack) -> bool:
+def _alarm_is(stack: Stack, *, on: bool) -> bool:
+    """Whether the broker says so. It says nothing of alarms in the first seconds after its start."""
     answer = httpx.get(f"{stack.urls.management}/api/nodes", trust_env=False, timeout=20)
-    return any(node["mem_alarm"] for node in answer.raise_for_status().json())
+    return all(node.get("mem_alarm") is on for node in answer.raise_for_status().json())
