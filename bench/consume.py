@@ -23,6 +23,7 @@ from paybridge.database.database import Database, Statement
 from paybridge.observability.logging import logger as make_logger
 from paybridge.payments.gateways.http import HttpGateway
 from paybridge.payments.ports import Charged, ChargeRequest
+from paybridge.runners import batch as batch_runner
 from paybridge.runners import consumer as runner
 from paybridge.wiring import payments
 from paybridge.wiring.settings import Settings
@@ -73,11 +74,13 @@ def wired(database: Database, gateway_url: str) -> Iterator[None]:
     """Wire the function to the bench's servers. Format its log lines, but write them to the null device."""
     gateway = HttpGateway(gateway_url, 6)
     settings = Settings({"GATEWAY_URL": gateway_url})
+    quiet = make_logger("consumer", nowhere())
     with (
         patch.object(wiring, "database", lambda: database),
         patch.object(payments, "gateway", lambda: gateway),
         patch.object(wiring, "environment", lambda: settings),
-        patch.object(runner, "log", make_logger("consumer", nowhere())),
+        patch.object(runner, "log", quiet),
+        patch.object(batch_runner, "log", quiet),
     ):
         yield
         wiring.run(gateway.close())
