@@ -17,7 +17,7 @@ from paybridge.payments.domain.circuit import CircuitPolicy
 from paybridge.payments.domain.payment import Status
 from paybridge.payments.ports import Charged, ChargeRequest, Declined, GatewayOutcome, Rejected, Unknown
 from paybridge.payments.record_answers import record_answers
-from paybridge.payments.records import AnsweredAttempt, ChargeOrder, ChargeServices, PaymentResult
+from paybridge.payments.records import AnsweredCharge, ChargeOrder, ChargeServices, PaymentResult
 from paybridge.payments.start_attempts import start_attempts
 
 pytestmark = pytest.mark.integration
@@ -131,7 +131,7 @@ class TestChargedTooLate:
         services.clock.move(11)
         gateway.charges = Declined("card_declined", "Card declined.")
         assert (await attempt(services, payment_id, 2)).outcome == "failed"
-        late = AnsweredAttempt(batch.attempts[0], Charged("ch_late"))
+        late = AnsweredCharge(batch.attempts[0], Charged("ch_late"))
         (result,) = record_answers(services, [late], batch.circuit)
         assert result.outcome == "charged_too_late"
         assert "give the money back" in str(result.error)
@@ -140,7 +140,7 @@ class TestChargedTooLate:
         self, services: ChargeServices, payment_id: uuid.UUID
     ) -> None:
         batch = start_attempts(services, [ChargeOrder(payment_id, 1)])
-        answered = AnsweredAttempt(batch.attempts[0], Charged("ch_1"))
+        answered = AnsweredCharge(batch.attempts[0], Charged("ch_1"))
         (first,) = record_answers(services, [answered], batch.circuit)
         (second,) = record_answers(services, [answered], batch.circuit)
         assert (first.outcome, second.outcome, second.error) == ("succeeded", "unknown", None)
@@ -153,7 +153,7 @@ class TestIllegalTransitions:
         batch = start_attempts(services, [ChargeOrder(id_, 1) for id_ in ids])
         bad, good = batch.attempts
         bad = replace(bad, payment=replace(bad.payment, status=Status.CANCELED))
-        answers = [AnsweredAttempt(each, Charged("ch_1")) for each in (bad, good)]
+        answers = [AnsweredCharge(each, Charged("ch_1")) for each in (bad, good)]
         results = {result.payment_id: result for result in record_answers(services, answers, batch.circuit)}
         assert results[good.payment.id].outcome == "succeeded"
         assert results[bad.payment.id].outcome == "refused"

@@ -14,10 +14,10 @@ from paybridge.payments.ports import (
     Rejected,
     Unknown,
 )
-from paybridge.payments.records import AnsweredAttempt, ChargeAttempt
+from paybridge.payments.records import AnsweredCharge, ChargeAttempt
 
 
-async def call_gateway(gateway: PaymentGateway, attempt: ChargeAttempt) -> AnsweredAttempt:
+async def call_gateway(gateway: PaymentGateway, attempt: ChargeAttempt) -> AnsweredCharge:
     """Make the attempt and return the gateway's answer. Raises nothing: an unforeseen error is an Unknown."""
     payment = attempt.payment
     request = ChargeRequest(
@@ -30,9 +30,9 @@ async def call_gateway(gateway: PaymentGateway, attempt: ChargeAttempt) -> Answe
     # The one place that catches everything: an answer that breaks our code in an unforeseen way must not keep the
     # answers to the other payments of the batch from being recorded.
     try:
-        return AnsweredAttempt(attempt, await _charge(gateway, request, attempt.ask_first))
+        return AnsweredCharge(attempt, await _charge(gateway, request, attempt.ask_first))
     except Exception as error:  # noqa: BLE001 - one charge never fails the batch
-        return AnsweredAttempt(attempt, Unknown("gateway_error", f"unforeseen {type(error).__name__}"))
+        return AnsweredCharge(attempt, Unknown("gateway_error", f"unforeseen {type(error).__name__}"))
 
 
 async def _charge(gateway: PaymentGateway, request: ChargeRequest, ask_first: bool) -> GatewayOutcome:

@@ -19,7 +19,7 @@ from paybridge.core.groups import AnswerGroups
 from paybridge.payments.call_gateway import call_gateway
 from paybridge.payments.domain.circuit import Circuit
 from paybridge.payments.record_answers import record_answers
-from paybridge.payments.records import AnsweredAttempt, ChargeOrder, ChargeServices, PaymentResult
+from paybridge.payments.records import AnsweredCharge, ChargeOrder, ChargeServices, PaymentResult
 from paybridge.payments.start_attempts import start_attempts
 
 # Answers that come this close together are recorded in one transaction.
@@ -37,7 +37,7 @@ async def charge_payments(services: ChargeServices, orders: Sequence[ChargeOrder
     results: list[PaymentResult] = []
     circuit = Circuit()
     failure: PaybridgeError | None = None
-    async with AnswerGroups[AnsweredAttempt](GROUP_SECONDS) as calls:
+    async with AnswerGroups[AnsweredCharge](GROUP_SECONDS) as calls:
         for part in _parts(orders):
             try:
                 batch = await asyncio.to_thread(start_attempts, services, part)

@@ -17,12 +17,12 @@ from paybridge.payments.domain.circuit import Circuit, after_calls
 from paybridge.payments.domain.events import payment_event, retry_command
 from paybridge.payments.domain.payment import Payment, Status, ensure_transition
 from paybridge.payments.ports import Charged, Declined, Unknown
-from paybridge.payments.records import CIRCUIT, AnsweredAttempt, ChargeServices, PaymentOutcome, PaymentResult
+from paybridge.payments.records import CIRCUIT, AnsweredCharge, ChargeServices, PaymentOutcome, PaymentResult
 from paybridge.payments.store import attempts, circuits
 from paybridge.payments.store.attempts import AttemptResult
 
 Decision = Settle | RetryCharge
-DecidedAttempt = tuple[AnsweredAttempt, Decision]
+DecidedAttempt = tuple[AnsweredCharge, Decision]
 
 GIVEN_UP = frozenset({Status.FAILED, Status.CANCELED})
 TOO_LATE_ERROR = "the gateway charged a payment that had been given up: give the money back"
@@ -35,7 +35,7 @@ _ATTEMPT_STATUS = {
 
 
 def record_answers(
-    services: ChargeServices, answers: Sequence[AnsweredAttempt], circuit: Circuit
+    services: ChargeServices, answers: Sequence[AnsweredCharge], circuit: Circuit
 ) -> list[PaymentResult]:
     """Commit what the gateway answered and return the result of each payment.
 
@@ -45,10 +45,10 @@ def record_answers(
     """
     refused: list[PaymentResult] = []
 
-    def record_together(group: Sequence[AnsweredAttempt]) -> list[PaymentResult]:
+    def record_together(group: Sequence[AnsweredCharge]) -> list[PaymentResult]:
         return _record_together(services, group, circuit)
 
-    def on_bad_answer(answered: AnsweredAttempt, error: PaybridgeError) -> None:
+    def on_bad_answer(answered: AnsweredCharge, error: PaybridgeError) -> None:
         refused.append(_result(answered, PaymentOutcome.REFUSED, str(error)))
 
     recorded = run_isolating_bad_items(record_together, answers, on_bad_answer)
@@ -56,7 +56,7 @@ def record_answers(
 
 
 def _record_together(
-    services: ChargeServices, answers: Sequence[AnsweredAttempt], circuit: Circuit
+    services: ChargeServices, answers: Sequence[AnsweredCharge], circuit: Circuit
 ) -> list[PaymentResult]:
     now = services.clock.now()
     decided = [(answered, _decide(services, answered)) for answered in answers]
@@ -71,7 +71,7 @@ def _record_together(
     return [_settled_result(answered, decision, sequences.keys(), given_up) for answered, decision in decided]
 
 
-def _decide(services: ChargeServices, answered: AnsweredAttempt) -> Decision:
+def _decide(services: ChargeServices, answered: AnsweredCharge) -> Decision:
     """Turn the answer into a decision. Raises IllegalTransition if the payment cannot take its new status."""
     attempt, answer = answered.attempt, answered.answer
     decision: Decision
@@ -87,7 +87,7 @@ def _decide(services: ChargeServices, answered: AnsweredAttempt) -> Decision:
     return decision
 
 
-def _attempt_result(answered: AnsweredAttempt, decision: Decision) -> AttemptResult:
+def _attempt_result(answered: AnsweredCharge, decision: Decision) -> AttemptResult:
     payment, answer = answered.attempt.payment, answered.answer
     is_charged = isinstance(answer, Charged)
     return AttemptResult(
@@ -143,7 +143,7 @@ def _retry_commands(
 def _update_circuit(
     services: ChargeServices,
     transaction: Transaction,
-    answers: Sequence[AnsweredAttempt],
+    answers: Sequence[AnsweredCharge],
     circuit: Circuit,
     now: datetime,
 ) -> None:
@@ -157,7 +157,7 @@ def _update_circuit(
         circuits.save(transaction, CIRCUIT, changed)
 
 
-def _given_up(transaction: Transaction, answers: Sequence[AnsweredAttempt], settled: Set[UUID]) -> set[UUID]:
+def _given_up(transaction: Transaction, answers: Sequence[AnsweredCharge], settled: Set[UUID]) -> set[UUID]:
     """Find the charged payments that had been settled before, and without the charge."""
     charged = {answered.attempt.payment.id for answered in answers if isinstance(answered.answer, Charged)}
     statuses = attempts.statuses(transaction, list(charged - settled))
@@ -165,7 +165,7 @@ def _given_up(transaction: Transaction, answers: Sequence[AnsweredAttempt], sett
 
 
 def _settled_result(
-    answered: AnsweredAttempt, decision: Decision, settled: Set[UUID], given_up: Set[UUID]
+    answered: AnsweredCharge, decision: Decision, settled: Set[UUID], given_up: Set[UUID]
 ) -> PaymentResult:
     payment_id = answered.attempt.payment.id
     if payment_id in given_up:
@@ -175,6 +175,6 @@ def _settled_result(
     return _result(answered, PaymentOutcome.UNKNOWN)
 
 
-def _result(answered: AnsweredAttempt, outcome: PaymentOutcome, error: str | None = None) -> PaymentResult:
+def _result(answered: AnsweredCharge, outcome: PaymentOutcome, error: str | None = None) -> PaymentResult:
     payment = answered.attempt.payment
     return PaymentResult(payment.id, payment.correlation_id, outcome, error)

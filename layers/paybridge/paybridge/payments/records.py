@@ -54,7 +54,7 @@ class ChargeAttempt:
 
 
 @dataclass(frozen=True, slots=True)
-class AnsweredAttempt:
+class AnsweredCharge:
     """An attempt and the gateway's answer to it."""
 
     attempt: ChargeAttempt
