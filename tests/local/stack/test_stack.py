@@ -71,7 +71,7 @@ class TestUp:
         assert not accepts_connections(own.api_port)
         assert "Nothing was running." in command(own, "down").stdout
 
-    def test_stops_everything_and_says_so_when_a_part_ends_by_itself(self, own: LocalSettings) -> None:
+    def test_stops_everything_and_says_so_when_a_part_ends_unexpectedly(self, own: LocalSettings) -> None:
         assert command(own, "up").returncode == 0
         found = running(own.state_dir)
         found["gateway"][0].kill()
