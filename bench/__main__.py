@@ -1,5 +1,7 @@
 """`python -m bench [MEASURE]`; usually run as `make bench` or `make bench ONLY=relay`."""
 
+from __future__ import annotations
+
 import sys
 
 from local.settings import PYTHON_PATH

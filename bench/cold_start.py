@@ -5,6 +5,8 @@ import and for the first invocation, and the start of that invocation in seconds
 standard input is closed, so that its memory can be measured. It imports as little as possible before the handler.
 """
 
+from __future__ import annotations
+
 import importlib
 import json
 import os

@@ -1,5 +1,7 @@
 """Put the table of settings into `docs/operators/settings.md`: `python -m infra.settings_page`."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any

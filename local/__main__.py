@@ -1,5 +1,7 @@
 """`python -m local COMMAND`; `make help` lists the commands under their usual names."""
 
+from __future__ import annotations
+
 import sys
 
 from local.settings import PYTHON_PATH

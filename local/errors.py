@@ -9,6 +9,8 @@ LocalError
 Each message is one sentence for the user. The commands print it without a traceback and exit 1.
 """
 
+from __future__ import annotations
+
 
 class LocalError(Exception):
     """The offline stack cannot continue."""

@@ -1,5 +1,7 @@
 """Settings of the offline stack, from the environment and, below it, the project's `.env` file."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace

@@ -1,5 +1,7 @@
 """Fixtures for tests that need real servers; they start with the first test that asks for them."""
 
+from __future__ import annotations
+
 import os
 import signal
 from collections.abc import Iterator

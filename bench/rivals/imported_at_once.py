@@ -1,5 +1,7 @@
 """A function as most begin: import everything at the top, one route, no database yet."""
 
+from __future__ import annotations
+
 import boto3
 import sqlalchemy
 from fastapi import FastAPI

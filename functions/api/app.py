@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from aws_lambda_powertools import Logger
 from fastapi import FastAPI
@@ -19,14 +19,14 @@ from api.routes.payments.documentation import payment_schemas
 from paybridge.access.identify import identify_key
 from paybridge.wiring.api import ApiServices
 
-VERSION: Final = "1.0.0"
-DESCRIPTION: Final = (
+VERSION = "1.0.0"
+DESCRIPTION = (
     "Payments are accepted in milliseconds and processed afterwards. Amounts are decimal strings. Times are RFC 3339 "
     "in UTC. Errors are problem details (RFC 9457) with a stable `code`."
 )
 
 # FastAPI's telemetry would export the messages of exceptions, in which a database repeats the values of a row.
-NO_TELEMETRY: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False, "operation_spans": False}
+NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "operation_spans": False}
 
 
 def create_app(services: ApiServices, logger: Logger) -> FastAPI:

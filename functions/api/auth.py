@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Final
 from uuid import UUID
 
 from starlette.datastructures import Headers
@@ -13,12 +12,12 @@ from api.problems import Problem
 from paybridge.access.domain import Principal, Role, key_hash
 
 # A revoked key works for at most the first, a new key may be refused for at most the second.
-KNOWN_SECONDS: Final = 30.0
-UNKNOWN_SECONDS: Final = 3.0
-CACHE_KEYS_MAX: Final = 1024
-KEY_CHARACTERS_MAX: Final = 256
+KNOWN_SECONDS = 30.0
+UNKNOWN_SECONDS = 3.0
+CACHE_KEYS_MAX = 1024
+KEY_CHARACTERS_MAX = 256
 
-_CHALLENGE: Final = {"WWW-Authenticate": 'ApiKey realm="paybridge"'}
+_CHALLENGE = {"WWW-Authenticate": 'ApiKey realm="paybridge"'}
 
 
 class Authenticator:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
 from starlette.requests import Request
 
@@ -13,13 +12,13 @@ from api.auth import Authenticator
 from paybridge.core.ids import Ids
 from paybridge.wiring.api import ApiServices
 
-SCOPE_KEY: Final = "paybridge.context"
-CORRELATION_HEADER: Final = b"x-correlation-id"
+SCOPE_KEY = "paybridge.context"
+CORRELATION_HEADER = b"x-correlation-id"
 
-_INCOMING_HEADERS: Final = (CORRELATION_HEADER, b"x-request-id")
-_SANE: Final = re.compile(rb"[A-Za-z0-9._:\-]{1,128}")
+_INCOMING_HEADERS = (CORRELATION_HEADER, b"x-request-id")
+_SANE = re.compile(rb"[A-Za-z0-9._:\-]{1,128}")
 # Thirteen digits in a row may be a card number, and this id goes into every log. No UUID has more than twelve.
-_CARD_LIKE: Final = re.compile(rb"[0-9]{13}")
+_CARD_LIKE = re.compile(rb"[0-9]{13}")
 
 
 @dataclass(frozen=True, slots=True)

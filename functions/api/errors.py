@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -64,7 +64,7 @@ def _try_again(_: Exception) -> Problem:
     return unavailable()
 
 
-_PROBLEMS: Final[Mapping[type[Any], Callable[[Any], Problem]]] = {
+_PROBLEMS: Mapping[type[Any], Callable[[Any], Problem]] = {
     Problem: _same,
     InvalidInput: _invalid_input,
     RequestValidationError: _invalid_parameters,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from functools import cache, cached_property
-from typing import Any, Final
+from typing import Any
 
 from aws_lambda_powertools import Logger
 from fastapi import FastAPI
@@ -20,10 +20,10 @@ from paybridge.wiring.api import api_services
 
 # Mangum base64-encodes the media types that it does not know as text. Clients of a raw invocation would have to
 # decode them.
-TEXT_MEDIA_TYPES: Final = ["text/", "application/json", PROBLEM_MEDIA_TYPE]
+TEXT_MEDIA_TYPES = ["text/", "application/json", PROBLEM_MEDIA_TYPE]
 
 # Mangum parses these into numbers and fails on IPv6 literals and garbage. No answer depends on them.
-_UNUSED_HEADERS: Final = frozenset({"host", "x-forwarded-port"})
+_UNUSED_HEADERS = frozenset({"host", "x-forwarded-port"})
 
 Event = dict[str, Any]
 

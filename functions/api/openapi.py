@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -13,14 +13,14 @@ from api.problems import PROBLEM_MEDIA_TYPE, ProblemView
 Schema = dict[str, Any]
 Responses = dict[int | str, dict[str, Any]]
 
-REF: Final = "#/components/schemas/{model}"
+REF = "#/components/schemas/{model}"
 
-_DEFAULT_422_SCHEMAS: Final = ("HTTPValidationError", "ValidationError")
-_SECURITY_SCHEMES: Final = {
+_DEFAULT_422_SCHEMAS = ("HTTPValidationError", "ValidationError")
+_SECURITY_SCHEMES = {
     "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "A merchant's API key."},
 }
-_CORRELATION_REF: Final = {"$ref": "#/components/headers/X-Correlation-Id"}
-_CORRELATION_HEADER: Final = {
+_CORRELATION_REF = {"$ref": "#/components/headers/X-Correlation-Id"}
+_CORRELATION_HEADER = {
     "description": "The X-Correlation-Id or X-Request-Id of the request if it is usable, otherwise a new id.",
     "schema": {"type": "string"},
 }
@@ -46,12 +46,12 @@ def problem(description: str, *codes: str, headers: dict[str, Any] | None = None
     }
 
 
-RETRY_AFTER: Final = {"Retry-After": text_header("Seconds to wait before the next attempt.", "1")}
-_CHALLENGE: Final = {"WWW-Authenticate": text_header("How to authenticate.", 'ApiKey realm="paybridge"')}
+RETRY_AFTER = {"Retry-After": text_header("Seconds to wait before the next attempt.", "1")}
+_CHALLENGE = {"WWW-Authenticate": text_header("How to authenticate.", 'ApiKey realm="paybridge"')}
 
-API_KEY_ONLY: Final[list[dict[str, list[str]]]] = [{"ApiKey": []}]
+API_KEY_ONLY: list[dict[str, list[str]]] = [{"ApiKey": []}]
 # What every merchants' operation may answer.
-FOR_MERCHANTS: Final[Responses] = {
+FOR_MERCHANTS: Responses = {
     401: problem(
         "The API key is missing or not valid.",
         *("api_key_missing", "api_key_invalid", "bearer_not_supported"),

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
-TYPE_PREFIX: Final = "urn:paybridge:problem:"
-RETRY_AFTER_SECONDS: Final = "1"
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "urn:paybridge:problem:"
+RETRY_AFTER_SECONDS = "1"
 
 
 @dataclass(frozen=True, slots=True)

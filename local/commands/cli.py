@@ -1,5 +1,7 @@
 """The commands of `python -m local`."""
 
+from __future__ import annotations
+
 import argparse
 import os
 import shutil
@@ -221,7 +223,7 @@ COMMANDS = {
 }
 
 
-def _show_until_ready(settings: LocalSettings, process: "subprocess.Popen[bytes]") -> None:
+def _show_until_ready(settings: LocalSettings, process: subprocess.Popen[bytes]) -> None:
     """Print the progress of the background process. Raises LocalError if it ends before it is ready."""
     deadline = time.monotonic() + UP_SECONDS_MAX
     with supervision.log_of(settings, SUPERVISOR).open(encoding="utf-8", errors="replace") as progress:

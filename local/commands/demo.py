@@ -1,5 +1,7 @@
 """Send one sample payment through a running stack and show its timeline."""
 
+from __future__ import annotations
+
 import time
 import uuid
 from typing import Any

@@ -1,5 +1,7 @@
 """Follow the log files of a stack."""
 
+from __future__ import annotations
+
 import os
 import sys
 import time

@@ -1,5 +1,7 @@
 """`make payment ID=…`: the operator's command, pointed at the running stack."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys

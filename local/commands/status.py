@@ -1,5 +1,7 @@
 """`make status`: the processes of the stack, what each is, and whether it answers."""
 
+from __future__ import annotations
+
 import time
 from dataclasses import dataclass
 

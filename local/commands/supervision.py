@@ -1,5 +1,7 @@
 """The process that supervises a stack: recorded while it runs, one at a time, and sure to stop what it started."""
 
+from __future__ import annotations
+
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress

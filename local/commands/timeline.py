@@ -1,5 +1,7 @@
 """One payment's way through the system, from its API timeline and from the records of the webhook sink."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,5 +1,7 @@
 """`python -m local.gateway --port P --log FILE`: run the simulated gateway until SIGTERM or SIGINT."""
 
+from __future__ import annotations
+
 import argparse
 import asyncio
 import os

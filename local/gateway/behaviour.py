@@ -1,5 +1,7 @@
 """How the simulated gateway behaves: options, magic payment methods, and the verdict on one charge."""
 
+from __future__ import annotations
+
 import hashlib
 import random
 from collections.abc import Mapping
@@ -33,7 +35,7 @@ class Behaviour:
             raise ValueError("latencies must satisfy 0 <= minimum <= maximum")
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> "Behaviour":
+    def from_environment(cls, environment: Mapping[str, str]) -> Behaviour:
         """Read GATEWAY_SUCCESS_RATE, GATEWAY_SEED and GATEWAY_LATENCY_SECONDS_MIN/MAX. Raises ValueError."""
         return cls(
             success_rate=float(environment.get("GATEWAY_SUCCESS_RATE") or 0.9),
@@ -42,7 +44,7 @@ class Behaviour:
             seed=environment.get("GATEWAY_SEED") or None,
         )
 
-    def changed(self, changes: Mapping[str, object]) -> "Behaviour":
+    def changed(self, changes: Mapping[str, object]) -> Behaviour:
         """Return a copy with the given fields replaced. Raises ValueError for an unknown field or a wrong value."""
         values: dict[str, object] = {name: getattr(self, name) for name in self.__slots__}
         for name, value in changes.items():

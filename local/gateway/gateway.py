@@ -1,5 +1,7 @@
 """The gateway itself, without HTTP: idempotent charges and refunds over the charge log."""
 
+from __future__ import annotations
+
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable

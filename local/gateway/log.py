@@ -1,5 +1,7 @@
 """The append-only log of everything the gateway did with money: the oracle for "never charged twice"."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
 from typing import Any

@@ -1,5 +1,7 @@
 """HTTP in front of the simulated gateway."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import orjson

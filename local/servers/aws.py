@@ -1,5 +1,7 @@
 """Clients of the AWS-compatible endpoint of the stack: the AWS fake, an emulator, or one that the user runs."""
 
+from __future__ import annotations
+
 import platform
 import re
 from collections.abc import Iterator

@@ -4,6 +4,8 @@
 right it lacks on AWS therefore fails offline as well.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -1,5 +1,7 @@
 """The servers of `compose.yaml`, in Docker: the same databases, ports and logins as the stack's own servers."""
 
+from __future__ import annotations
+
 import os
 import shutil
 import subprocess

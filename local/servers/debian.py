@@ -4,6 +4,8 @@ apt works here with its own lists, cache and locks inside the cache folder, so i
 the system. It resolves against a copy of the system's package status and downloads only what the system lacks.
 """
 
+from __future__ import annotations
+
 import os
 import shutil
 from pathlib import Path

@@ -1,5 +1,7 @@
 """Docker: for RabbitMQ, where there is no other way to run it, and for the functions of `sam local`."""
 
+from __future__ import annotations
+
 import os
 import shutil
 import subprocess

@@ -1,5 +1,7 @@
 """MiniStack, an AWS emulator that needs no Docker: it deploys a SAM template and runs its functions on this machine."""
 
+from __future__ import annotations
+
 import os
 import shutil
 import signal

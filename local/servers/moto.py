@@ -1,5 +1,7 @@
 """The AWS fake: moto's server, which everything else reaches only through `AWS_ENDPOINT_URL`."""
 
+from __future__ import annotations
+
 import os
 import sys
 from dataclasses import dataclass

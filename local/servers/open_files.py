@@ -4,6 +4,8 @@ That is too low for thousands of connections, and for RabbitMQ: each quorum queu
 queues RabbitMQ 3.10 hangs silently on the next queue, virtual host or connection.
 """
 
+from __future__ import annotations
+
 import resource
 
 # For a system without a limit. macOS refuses more.

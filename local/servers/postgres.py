@@ -1,5 +1,7 @@
 """PostgreSQL of the offline stack: the user's by URL, or a private server on 127.0.0.1."""
 
+from __future__ import annotations
+
 import hashlib
 import importlib.util
 import os

@@ -4,6 +4,8 @@ A pid file holds the creation time beside the id, so that another program which 
 signalled.
 """
 
+from __future__ import annotations
+
 import http.client
 import json
 import os
@@ -42,7 +44,7 @@ class Child:
 
     name: str
     process: psutil.Process
-    popen: "subprocess.Popen[bytes]"
+    popen: subprocess.Popen[bytes]
     log: Path
     stop_signal: int
 
@@ -55,7 +57,7 @@ class Processes:
     children: list[Child] = field(default_factory=list)
     _stopping: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _tools: set["subprocess.Popen[bytes]"] = field(default_factory=set)
+    _tools: set[subprocess.Popen[bytes]] = field(default_factory=set)
 
     def start(
         self,

@@ -1,5 +1,7 @@
 """Progress on standard output: one line a step, with its seconds."""
 
+from __future__ import annotations
+
 import sys
 import time
 from collections.abc import Iterator

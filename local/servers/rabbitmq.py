@@ -4,6 +4,8 @@ The private node has its own name, ports, cookie, data, log and port mapper. It 
 nor another stack's.
 """
 
+from __future__ import annotations
+
 import os
 import shutil
 from base64 import b64encode

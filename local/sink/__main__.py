@@ -1,5 +1,7 @@
 """`python -m local.sink --port P`: run the webhook sink until SIGTERM or SIGINT."""
 
+from __future__ import annotations
+
 import argparse
 import asyncio
 import signal

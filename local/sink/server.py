@@ -1,5 +1,7 @@
 """HTTP of the webhook sink: the behaviour of each path, and the received requests."""
 
+from __future__ import annotations
+
 import asyncio
 import binascii
 from collections import Counter, deque

@@ -1,5 +1,7 @@
 """The stack as deployed to an endpoint: the names of its functions there, and what the endpoint left out."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit

@@ -4,6 +4,8 @@ The servers of the stack listen on loopback only, where a container cannot reach
 machine has in Docker's own network. Only containers of this machine reach it.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import signal

@@ -5,6 +5,8 @@ of the HTTP API where its OpenAPI body is ignored, the RabbitMQ mapping, and sch
 `sam.fit_to_emulators` removes from the template what emulators refuse.
 """
 
+from __future__ import annotations
+
 import secrets
 import threading
 from dataclasses import dataclass, field, replace

@@ -1,5 +1,7 @@
 """The sam command: build the functions of `template.yaml`, deploy them to an endpoint, follow their logs."""
 
+from __future__ import annotations
+
 import os
 import sys
 from collections.abc import Mapping, Sequence

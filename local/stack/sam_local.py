@@ -4,6 +4,8 @@ The bridge is in front of it as it is in front of our Lambda host: HTTP, schedul
 reach the servers of the stack by this machine's address in Docker's network.
 """
 
+from __future__ import annotations
+
 import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path

@@ -3,6 +3,8 @@
 The keys are public and work on the offline stack only.
 """
 
+from __future__ import annotations
+
 import json
 from contextlib import closing
 from typing import Any

@@ -1,5 +1,7 @@
 """The whole offline stack: what starts, in which order, and how all of it stops again."""
 
+from __future__ import annotations
+
 import importlib
 import os
 import sys

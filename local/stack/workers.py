@@ -1,5 +1,7 @@
 """Run `paybridge worker` on this machine in place of the Lambda relay and the queue mappings."""
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Mapping
 

@@ -4,6 +4,8 @@ So the messaging tests (`pytest -m broker`) run against any version, wherever it
 every version that it can start.
 """
 
+from __future__ import annotations
+
 import os
 import shlex
 import subprocess

@@ -1,5 +1,7 @@
 """Using a running stack as merchants, their receivers and an onlooker do, without a look inside."""
 
+from __future__ import annotations
+
 import asyncio
 import re
 import time

@@ -1,5 +1,7 @@
 """Start the simulated gateway and the webhook sink as processes of their own, for tests."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys
@@ -30,7 +32,7 @@ def running_gateway(log: Path, **environment: str) -> Iterator[str]:
 
 
 @contextmanager
-def running_gateway_process(log: Path, **environment: str) -> Iterator[tuple["subprocess.Popen[bytes]", str]]:
+def running_gateway_process(log: Path, **environment: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """Like `running_gateway`, and yields the process as well, for tests that kill it."""
     settings = {"GATEWAY_LATENCY_SECONDS_MIN": "0", "GATEWAY_LATENCY_SECONDS_MAX": "0", **environment}
     with _running("local.gateway", ["--log", str(log)], settings) as started:
@@ -48,7 +50,7 @@ def running_sink(*secrets: str) -> Iterator[str]:
 @contextmanager
 def _running(
     module: str, arguments: list[str], settings: dict[str, str]
-) -> Iterator[tuple["subprocess.Popen[bytes]", str]]:
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     port = free_port()
     command = [sys.executable, "-m", module, "--port", str(port), *arguments]
     process = subprocess.Popen(command, cwd=REPOSITORY, env={**os.environ, **settings}, stdout=subprocess.DEVNULL)
@@ -65,7 +67,7 @@ def _running(
             process.wait()
 
 
-def _wait_until_healthy(process: "subprocess.Popen[bytes]", url: str) -> None:
+def _wait_until_healthy(process: subprocess.Popen[bytes], url: str) -> None:
     deadline = time.monotonic() + START_SECONDS_MAX
     while time.monotonic() < deadline:
         if process.poll() is not None:

@@ -1,5 +1,7 @@
 """Payments made and looked at without the API, for tests of what happens behind it."""
 
+from __future__ import annotations
+
 import itertools
 import uuid
 from dataclasses import dataclass, field

@@ -1,5 +1,7 @@
 """Looking into a queue from a test."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Loopback TCP servers that say exactly what a test wants, however malformed."""
 
+from __future__ import annotations
+
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable

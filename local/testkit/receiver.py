@@ -1,5 +1,7 @@
 """A webhook receiver that keeps the very bytes it was sent, and that a test can have behave badly."""
 
+from __future__ import annotations
+
 import threading
 import time
 from collections.abc import Iterator

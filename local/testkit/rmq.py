@@ -1,5 +1,7 @@
 """Events as Lambda's mapping for RabbitMQ hands them over."""
 
+from __future__ import annotations
+
 import base64
 from typing import Any
 

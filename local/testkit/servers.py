@@ -4,6 +4,8 @@ The RabbitMQ may also be one that variables give (`given_broker.py`). The fixtur
 `tests/conftest.py`.
 """
 
+from __future__ import annotations
+
 import itertools
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -60,7 +62,7 @@ class Postgres:
     settings: LocalSettings
     processes: Processes
     url: str
-    _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+    _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     _has_template: bool = False
 
     def fresh_database(self, *, migrated: bool = True) -> str:

@@ -1,5 +1,7 @@
 """Whole offline stacks for tests."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 

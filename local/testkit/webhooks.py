@@ -1,5 +1,7 @@
 """Webhooks delivered without a broker, for tests of what deliveries do to the database and to receivers."""
 
+from __future__ import annotations
+
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID

@@ -1,5 +1,7 @@
 """`paybridge worker` as a process of its own, over a test's servers and a Secrets Manager that knows two secrets."""
 
+from __future__ import annotations
+
 import json
 import os
 import subprocess
@@ -59,7 +61,7 @@ def secrets_manager(database_url: str, amqp_url: str) -> Iterator[str]:
 class Worker:
     """One `paybridge worker` and what it wrote."""
 
-    process: "subprocess.Popen[bytes]"
+    process: subprocess.Popen[bytes]
     output: Path
 
     @property

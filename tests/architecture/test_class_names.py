@@ -1,5 +1,7 @@
 """One class name means one thing in everything that runs in Lambda. A planted violation proves it."""
 
+from __future__ import annotations
+
 import ast
 from collections import defaultdict
 from pathlib import Path

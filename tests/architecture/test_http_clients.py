@@ -1,5 +1,7 @@
 """Which module uses which HTTP client, as docs/decisions/0030-which-http-client.md says."""
 
+from __future__ import annotations
+
 import ast
 from pathlib import Path
 

@@ -3,6 +3,8 @@
 Read without Terraform; each rule is proved by a planted violation.
 """
 
+from __future__ import annotations
+
 import copy
 import json
 import re

@@ -4,6 +4,8 @@ Each rule is proved by a planted violation. That the root works on a real broker
 `tests/infra/terraform/test_topology.py`.
 """
 
+from __future__ import annotations
+
 import copy
 import json
 from collections.abc import Callable

@@ -1,5 +1,7 @@
 """The workflows of GitHub Actions run only pinned actions, with the least rights."""
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
 from typing import Any

@@ -1,5 +1,7 @@
 """The rivals of `consume` really work: every preloaded payment is charged once and settled with its event."""
 
+from __future__ import annotations
+
 import json
 from collections import Counter
 from collections.abc import Callable

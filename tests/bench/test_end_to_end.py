@@ -1,5 +1,7 @@
 """The figures of the whole stack: ratios round by round, and the figures left out without pgbench."""
 
+from __future__ import annotations
+
 import pytest
 
 from bench import end_to_end

@@ -1,5 +1,7 @@
 """The ORM rival of `create` accepts payments like our API: three rows, once for each key."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import closing
 

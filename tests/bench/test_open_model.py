@@ -1,5 +1,7 @@
 """The bench's open model: when requests are due, and how a stalled system shows."""
 
+from __future__ import annotations
+
 import random
 from itertools import islice, pairwise
 

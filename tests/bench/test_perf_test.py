@@ -1,5 +1,7 @@
 """PerfTest is downloaded once, left out with a reason if it cannot run, and read after its warm-up."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import pytest

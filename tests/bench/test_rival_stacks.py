@@ -1,5 +1,7 @@
 """The rivals of the whole stack really work: each payment is charged once, settled, and delivered by one webhook."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import time

@@ -1,5 +1,7 @@
 """Events as CloudEvents, and back."""
 
+from __future__ import annotations
+
 import json
 from datetime import UTC, datetime
 from typing import Any

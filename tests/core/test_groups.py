@@ -1,5 +1,7 @@
 """Answers in groups: what comes close together, what comes late, and what is left when a group fails."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Coroutine
 from typing import Any

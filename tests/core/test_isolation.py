@@ -1,5 +1,7 @@
 """A bad item fails alone, a lock conflict is retried once, and every other error propagates."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import pytest

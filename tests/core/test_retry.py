@@ -1,5 +1,7 @@
 """Retry as a value."""
 
+from __future__ import annotations
+
 from hypothesis import given
 from hypothesis import strategies as st
 

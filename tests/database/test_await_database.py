@@ -1,5 +1,7 @@
 """Waiting for a database that is away."""
 
+from __future__ import annotations
+
 import time
 from contextlib import closing
 

@@ -1,5 +1,7 @@
 """Core clauses as statements, and the tables they name."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys

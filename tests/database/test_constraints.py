@@ -1,5 +1,7 @@
 """Every invariant stands in the database too: what the domain would never do is refused there."""
 
+from __future__ import annotations
+
 import itertools
 import uuid
 from collections.abc import Iterator

@@ -1,5 +1,7 @@
 """The one connection: its transactions, and what becomes of it when the server goes away."""
 
+from __future__ import annotations
+
 import os
 import signal
 import socket

@@ -5,6 +5,8 @@ month's ids stays within its month, that nothing is sorted that an index holds i
 fetched than are asked for. A new statement needs a rule here.
 """
 
+from __future__ import annotations
+
 import itertools
 from collections import Counter
 from collections.abc import Iterator

@@ -1,5 +1,7 @@
 """Prepared statements on the wire: what goes to PostgreSQL comes back, however its answer is cut up on the way."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal

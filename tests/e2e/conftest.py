@@ -1,5 +1,7 @@
 """The merchants of the session's stack."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 import pytest

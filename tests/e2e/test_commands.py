@@ -1,5 +1,7 @@
 """`make local` as a newcomer meets it, beside a running stack: timeline, logs, Ctrl-C, a taken port."""
 
+from __future__ import annotations
+
 import json
 import os
 import signal
@@ -35,7 +37,7 @@ def settings(tmp_path: Path) -> Iterator[LocalSettings]:
     postgres.remove_data(own)
 
 
-def family(process: "subprocess.Popen[str]") -> list[psutil.Process]:
+def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
 
 

@@ -1,5 +1,7 @@
 """`make local COMPOSE=1` where Docker is up: the servers of compose.yaml, and everything else as usual."""
 
+from __future__ import annotations
+
 import signal
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,5 +1,7 @@
 """The seed's curl example and what follows from it, from the request to the verified webhook."""
 
+from __future__ import annotations
+
 import json
 import shutil
 import subprocess

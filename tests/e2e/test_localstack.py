@@ -1,5 +1,7 @@
 """`make localstack` with MiniStack: the template deployed, a payment through its API, and nothing left behind."""
 
+from __future__ import annotations
+
 import json
 import signal
 import socket

@@ -1,5 +1,7 @@
 """Every magic payment method, through the API to its documented outcome. The gateway's log counts the charges."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import pytest

@@ -1,5 +1,7 @@
 """Redelivered messages and poison messages, put into the queues by hand."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import uuid

@@ -1,5 +1,7 @@
 """The metrics of a running stack, where an operator finds them: in the log of the jobs function."""
 
+from __future__ import annotations
+
 import json
 
 import pytest

@@ -1,5 +1,7 @@
 """The migrate function in the whole stack, invoked as an operator invokes it."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 

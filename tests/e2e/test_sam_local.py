@@ -3,6 +3,8 @@
 It speaks the same Invoke API, and calls the servers of the stack by another address than theirs, as containers do.
 """
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,5 +1,7 @@
 """The whole stack with shards, once by a Lambda mapping for each and once by workers that take from all of them."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path

@@ -1,5 +1,7 @@
 """Many requests at once with one idempotency key: one payment."""
 
+from __future__ import annotations
+
 import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor

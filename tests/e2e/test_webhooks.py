@@ -1,5 +1,7 @@
 """Receivers that refuse, ask to wait, hang or are down, and what that costs the others."""
 
+from __future__ import annotations
+
 import itertools
 import time
 from collections.abc import Iterator

@@ -1,5 +1,7 @@
 """Charges one payment and is killed the moment the gateway has answered: run by test_consumer_killed."""
 
+from __future__ import annotations
+
 import asyncio
 import os
 import signal

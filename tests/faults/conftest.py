@@ -1,5 +1,7 @@
 """The demo merchant at the session's stack, whose parts the tests stop and kill; each test leaves it whole."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 import pytest

@@ -1,5 +1,7 @@
 """Relays an outbox two batches at a time and is killed at a point of its work: run by test_relay_killed."""
 
+from __future__ import annotations
+
 import asyncio
 import inspect
 import math

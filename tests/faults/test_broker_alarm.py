@@ -1,5 +1,7 @@
 """The broker is short of memory and takes nothing: payments are accepted, wait in the outbox, and arrive afterwards."""
 
+from __future__ import annotations
+
 import time
 
 import pytest

@@ -1,5 +1,7 @@
 """The broker is lost with everything in its queues, and an empty one takes its place: nothing is lost with it."""
 
+from __future__ import annotations
+
 import pytest
 
 from local.servers import rabbitmq

@@ -1,5 +1,7 @@
 """The broker is stopped and started while payments are posted: all are accepted, and all arrive."""
 
+from __future__ import annotations
+
 import time
 
 import pytest

@@ -1,5 +1,7 @@
 """The database has fewer connections than the API has environments: callers come again, and nothing is lost."""
 
+from __future__ import annotations
+
 import time
 from concurrent.futures import ThreadPoolExecutor
 

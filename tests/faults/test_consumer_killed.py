@@ -1,5 +1,7 @@
 """A consumer killed between the charge and the commit: the customer pays once, and the payment settles."""
 
+from __future__ import annotations
+
 import asyncio
 import os
 import signal

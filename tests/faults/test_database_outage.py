@@ -1,5 +1,7 @@
 """The database is stopped and started while payments are posted: nothing accepted is lost, nothing is made twice."""
 
+from __future__ import annotations
+
 import time
 import uuid
 

@@ -1,5 +1,7 @@
 """Processes of functions, and their host, killed with SIGKILL while payments are on their way through them."""
 
+from __future__ import annotations
+
 import uuid
 from contextlib import closing
 

@@ -1,5 +1,7 @@
 """A relay killed at any point of its work: every row is published by whoever comes next, and none is marked unsent."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import os

@@ -1,5 +1,7 @@
 """The package: whether it has the current sources, and for which processor it is."""
 
+from __future__ import annotations
+
 import shutil
 from pathlib import Path
 

@@ -1,5 +1,7 @@
 """Download the RDS authorities from a local server."""
 
+from __future__ import annotations
+
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager

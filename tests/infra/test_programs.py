@@ -1,5 +1,7 @@
 """Run another program in the same terminal."""
 
+from __future__ import annotations
+
 import os
 import signal
 import subprocess

@@ -1,5 +1,7 @@
 """Many payments at once: all are accepted in the end, charged once and told of once, and nothing grows for it."""
 
+from __future__ import annotations
+
 import httpx
 import pytest
 

@@ -1,5 +1,7 @@
 """`make load` against a running stack: every request that is due is sent, and every payment is seen through."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 
@@ -16,7 +18,7 @@ BENCH_PYTHON = PROJECT / ".venv-bench" / "bin" / "python"
 RATE, SECONDS = 30, 4
 
 
-def load(environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+def load(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     paths = os.pathsep.join(["functions", "layers/paybridge", "."])
     given = {**os.environ, "PYTHONPATH": paths, **environment}
     command = [str(BENCH_PYTHON), "-m", "bench.load"]

@@ -1,5 +1,7 @@
 """Settings of the offline stack."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,5 +1,7 @@
 """What is masked before a text from outside is logged."""
 
+from __future__ import annotations
+
 import re
 from uuid import UUID
 

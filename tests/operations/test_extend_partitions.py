@@ -1,5 +1,7 @@
 """The partitions of the coming months are created once, before they are needed."""
 
+from __future__ import annotations
+
 import pytest
 
 from paybridge.database.database import Database, Statement

@@ -1,5 +1,7 @@
 """Metrics: the age of the outbox, stalled payments and queue depths."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import closing
 

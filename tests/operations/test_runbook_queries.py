@@ -1,5 +1,7 @@
 """The database accepts the queries of the runbooks."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator
 from contextlib import closing

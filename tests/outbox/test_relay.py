@@ -1,5 +1,7 @@
 """The relay between a real database and a real broker."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import math

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 from paybridge.outbox.routes import route
 
 

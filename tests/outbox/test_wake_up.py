@@ -1,5 +1,7 @@
 """Writers of outbox rows and a relay that waits for them: no wake-up is lost, and none is sent without need."""
 
+from __future__ import annotations
+
 import asyncio
 import random
 import sys

@@ -1,5 +1,7 @@
 """Charging a batch, against a real database and the simulated gateway in a separate process."""
 
+from __future__ import annotations
+
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence

@@ -1,5 +1,7 @@
 """Where is this payment, and why: the sentence an operator gets, in every place a payment can be."""
 
+from __future__ import annotations
+
 import uuid
 
 import pytest

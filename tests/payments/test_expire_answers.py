@@ -1,5 +1,7 @@
 """Answers kept for repeated requests expire after a day; their idempotency keys never do."""
 
+from __future__ import annotations
+
 import pytest
 
 from local.testkit.payments import MovableClock, new_merchant, new_payment

@@ -1,5 +1,7 @@
 """The sweep re-queues stalled payments, once, and no others."""
 
+from __future__ import annotations
+
 import uuid
 
 import pytest

@@ -1,5 +1,7 @@
 """Money is never written off while it may have moved, and one bad outcome delays no other payment."""
 
+from __future__ import annotations
+
 import uuid
 from collections.abc import Iterator
 from contextlib import closing

@@ -1,5 +1,7 @@
 """Sorting a batch of messages into events and poison."""
 
+from __future__ import annotations
+
 import base64
 from datetime import UTC, datetime
 from typing import Any

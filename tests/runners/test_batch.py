@@ -1,5 +1,7 @@
 """The skeleton of the runners: patience with the database, counts, poison and bounded log lines."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 

@@ -1,5 +1,7 @@
 """What a user of the broker can do there, tried out."""
 
+from __future__ import annotations
+
 import asyncio
 from dataclasses import dataclass
 from typing import Any

@@ -1,5 +1,7 @@
 """The virtual environments beside the one that runs the tests. A test run installs one when a test needs it."""
 
+from __future__ import annotations
+
 import fcntl
 import subprocess
 

@@ -1,5 +1,7 @@
 """Breaking parts of a running stack, and what must hold afterwards."""
 
+from __future__ import annotations
+
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager

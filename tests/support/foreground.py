@@ -1,5 +1,7 @@
 """A command of the offline stack that runs as in a terminal."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys

@@ -1,5 +1,7 @@
 """Terraform roots and modules as data, read without Terraform and without any provider."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

@@ -1,5 +1,7 @@
 """What the functions tell CloudWatch, read back from their log."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from logging import LogRecord
 from typing import Any

@@ -7,6 +7,8 @@ in two hundred waits for its relay, as on a working day.
 
 # ruff: noqa: S608 -- what is put into the SQL are numbers of this file and conditions of tests.
 
+from __future__ import annotations
+
 from pg8000.core import CoreConnection
 
 PAYMENTS = 24_000

@@ -3,6 +3,8 @@
 `python -m tests.support.state_diagram` redraws it in the page. A test fails while page and table differ.
 """
 
+from __future__ import annotations
+
 from local.settings import PROJECT
 from paybridge.payments.domain.payment import TRANSITIONS, Status
 

@@ -3,6 +3,8 @@
 The provider comes from where Terraform looks for it: the registry, or a mirror that `TF_CLI_CONFIG_FILE` names.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import shutil
@@ -52,7 +54,7 @@ class Terraform:
         found = ((one["address"], tuple(one["change"]["actions"])) for one in plan.get("resource_changes", []))
         return [(address, actions) for address, actions in found if actions != ("no-op",)]
 
-    def take_state_of(self, other: "Terraform") -> None:
+    def take_state_of(self, other: Terraform) -> None:
         """Goes on where `other`, the same root in another folder, has come to."""
         shutil.copy(other.folder / "terraform.tfstate", self.folder)
 

@@ -1,5 +1,7 @@
 """The Terraform root `topology` over a virtual host of a test."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

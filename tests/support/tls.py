@@ -1,5 +1,7 @@
 """Certificates of a test's own."""
 
+from __future__ import annotations
+
 import datetime as dt
 import ssl
 from pathlib import Path

@@ -3,6 +3,8 @@
 Each rule gives the sentences of its violations; none is empty. They need neither Terraform nor a provider.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -1,5 +1,7 @@
 """Senders of webhooks that give their answers without sending anything."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Mapping
 

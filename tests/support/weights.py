@@ -1,5 +1,7 @@
 """What a test needs: the slow tests need the most, and parallel processes begin with them."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from enum import IntEnum
 

@@ -1,5 +1,7 @@
 """A world of deliveries for each test, with a sink that the tests of a module share."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator, Iterator
 
 import pytest

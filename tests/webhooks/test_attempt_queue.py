@@ -1,5 +1,7 @@
 """The limits of a lane."""
 
+from __future__ import annotations
+
 from collections import Counter
 from uuid import UUID
 

@@ -1,5 +1,7 @@
 """Resolving names to addresses that webhooks may be sent to."""
 
+from __future__ import annotations
+
 import asyncio
 import socket
 from ipaddress import ip_address

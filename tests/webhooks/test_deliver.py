@@ -1,5 +1,7 @@
 """Delivering webhooks: real PostgreSQL, real HTTP, real receivers."""
 
+from __future__ import annotations
+
 import pytest
 
 from local.testkit.payments import WEBHOOK_SECRET

@@ -1,5 +1,7 @@
 """The sender of webhooks against hostile names, addresses and receivers."""
 
+from __future__ import annotations
+
 import asyncio
 import ssl
 import time
@@ -260,7 +262,7 @@ class TestReceivers:
     async def _times_out(
         self,
         sender: HttpWebhookSender,
-        respond: Callable[[asyncio.StreamReader, asyncio.StreamWriter], "asyncio.Future[None]"] | object,
+        respond: Callable[[asyncio.StreamReader, asyncio.StreamWriter], asyncio.Future[None]] | object,
     ) -> None:
         started = time.monotonic()
         async with raw_server(respond) as server:  # type: ignore[arg-type]

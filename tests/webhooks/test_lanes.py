@@ -1,5 +1,7 @@
 """Which lane serves which queue, with which limits."""
 
+from __future__ import annotations
+
 import pytest
 
 from paybridge.webhooks.lanes import lane_of

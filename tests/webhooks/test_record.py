@@ -1,5 +1,7 @@
 """Recording attempts while processes die, receivers and the database refuse, and others hold locks."""
 
+from __future__ import annotations
+
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor

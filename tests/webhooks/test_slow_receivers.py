@@ -1,5 +1,7 @@
 """Receivers that hang or fail, and the others, which they must not delay."""
 
+from __future__ import annotations
+
 import asyncio
 import time
 from contextlib import closing

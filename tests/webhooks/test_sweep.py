@@ -1,5 +1,7 @@
 """The safety net of webhooks: stalled deliveries, and events that never became one."""
 
+from __future__ import annotations
+
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

@@ -1,5 +1,7 @@
 """A database, a virtual host, a gateway and a sink of the module's own, and workers over them."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass

@@ -1,5 +1,7 @@
 """Which queues each worker takes from."""
 
+from __future__ import annotations
+
 import pytest
 
 from paybridge.outbox.queues import WEBHOOK_QUEUES, payment_queues

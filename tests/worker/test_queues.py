@@ -1,5 +1,7 @@
 """What a worker does with a message that makes the work fail in a way nobody has foreseen."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Iterator
 from contextlib import closing

@@ -1,5 +1,7 @@
 """Shards of `payments.new`: messages spread over them, a payment stays on one, and no change of number loses any."""
 
+from __future__ import annotations
+
 import asyncio
 from collections import Counter
 from uuid import UUID

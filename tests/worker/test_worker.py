@@ -1,5 +1,7 @@
 """`paybridge worker` with real servers: it settles what waits, and no way to end it loses or doubles a payment."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import signal

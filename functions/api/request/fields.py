@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -13,20 +13,20 @@ from api.problems import FieldError, Problem, validation_failed
 Model = TypeVar("Model", bound=BaseModel)
 
 # A name that is not one of ours comes from the caller: show only a short one without a run of digits.
-_HARMLESS_NAME: Final = re.compile(r"(?!.*[0-9]{9})[A-Za-z_][A-Za-z0-9_\-]{0,39}")
+_HARMLESS_NAME = re.compile(r"(?!.*[0-9]{9})[A-Za-z_][A-Za-z0-9_\-]{0,39}")
 # FastAPI puts the place first. Pydantic marks a bad key of an object with [key].
-_NOT_NAMES: Final = frozenset({"body", "query", "path", "header", "[key]"})
+_NOT_NAMES = frozenset({"body", "query", "path", "header", "[key]"})
 
 # Pydantic's name of a rule, and the code and the text that callers read instead. Any other rule keeps Pydantic's.
-_RULES: Final = {
+_RULES = {
     "extra_forbidden": ("unknown_member", "Unknown field. Remove it or check its spelling."),
     "missing": ("required", "Required."),
     "string_type": ("string_type", "Must be a string."),
     "dict_type": ("dict_type", "Must be an object."),
 }
 # Pydantic names Python's type first: "Dictionary should have at most 50 items after validation, not 51".
-_SHOULD: Final = re.compile(r"^\w+ should ")
-_AFTER_VALIDATION: Final = re.compile(r" after validation.*")
+_SHOULD = re.compile(r"^\w+ should ")
+_AFTER_VALIDATION = re.compile(r" after validation.*")
 
 
 def validate(model: type[Model], members: Mapping[str, Any]) -> Model:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Final
 
 from api.problems import Problem
 
-KEY_CHARACTERS_MAX: Final = 255
-WAIT_SECONDS_MAX: Final = 20
+KEY_CHARACTERS_MAX = 255
+WAIT_SECONDS_MAX = 20
 
 # sf-string of RFC 8941: printable ASCII, in which only the quotation mark and the backslash are escaped.
-_QUOTED: Final = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
-_ESCAPE: Final = re.compile(r'\\(["\\])')
-_VISIBLE: Final = re.compile(r"[!-~]+")
-_WAIT: Final = re.compile(r'wait\s*=\s*(?:"([0-9]{1,6})"|([0-9]{1,6}))', re.IGNORECASE)
+_QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
+_ESCAPE = re.compile(r'\\(["\\])')
+_VISIBLE = re.compile(r"[!-~]+")
+_WAIT = re.compile(r'wait\s*=\s*(?:"([0-9]{1,6})"|([0-9]{1,6}))', re.IGNORECASE)
 
 
 def parse_idempotency_key(header: str | None) -> str:

@@ -10,18 +10,18 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 
 from api.problems import Problem
 
-BODY_BYTES_MAX: Final = 256 * 1024
-NESTING_MAX: Final = 32
+BODY_BYTES_MAX = 256 * 1024
+NESTING_MAX = 32
 
-_UTF8_BOM: Final = b"\xef\xbb\xbf"
+_UTF8_BOM = b"\xef\xbb\xbf"
 # Match strings whole, so that brackets inside them do not count. The closing quote is optional and the repetition
 # possessive, so that a body of unclosed strings is read once and not once for every quote.
-_STRING_OR_BRACKET: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
-_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
+_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ def _invalid(detail: str) -> Problem:
     return Problem(400, "json_invalid", detail)
 
 
-_DECODER: Final = json.JSONDecoder(
+_DECODER = json.JSONDecoder(
     object_pairs_hook=_refuse_duplicates,
     parse_constant=_refuse_constant,
     parse_int=JsonNumber,

@@ -1,5 +1,7 @@
 """The consumer function as Lambda calls it, with a real database, broker and gateway process."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterator
 from contextlib import closing

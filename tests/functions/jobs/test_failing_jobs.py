@@ -1,5 +1,7 @@
 """A job that fails does not stop the others."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import closing
 

@@ -1,5 +1,7 @@
 """The jobs function as Lambda calls it, with a real database."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Iterator
 from contextlib import closing

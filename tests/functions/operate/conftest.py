@@ -1,5 +1,7 @@
 """A real database for the commands."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 import pytest

@@ -1,5 +1,7 @@
 """The operate function: what it runs, and what it keeps secret."""
 
+from __future__ import annotations
+
 import uuid
 from types import SimpleNamespace
 from typing import Any

@@ -1,5 +1,7 @@
 """The relay function as Lambda calls it, between a real database and a real broker."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Iterator
 from contextlib import closing

@@ -1,5 +1,7 @@
 """A private AWS endpoint for the tests, and credentials for it."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

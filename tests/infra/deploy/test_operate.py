@@ -1,5 +1,7 @@
 """`make payment` and `make register` on an environment: the call of the function, and its answer."""
 
+from __future__ import annotations
+
 import io
 import json
 from typing import Any
@@ -25,7 +27,7 @@ class FakeAccount:
     def check_credentials(self) -> str:
         return "123456789012"
 
-    def client(self, service: str, patience: Any) -> "FakeAccount":
+    def client(self, service: str, patience: Any) -> FakeAccount:
         assert service == "lambda"
         assert patience.retries["total_max_attempts"] == 1
         return self

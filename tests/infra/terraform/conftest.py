@@ -1,5 +1,7 @@
 """Shared by the tests of Terraform: each provider is downloaded once."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterator
 

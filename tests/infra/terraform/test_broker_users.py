@@ -1,5 +1,7 @@
 """The users of the Terraform root `topology`: each can do its work on a real broker, and nothing else."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable
 

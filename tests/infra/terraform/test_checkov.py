@@ -3,6 +3,8 @@
 It works offline with its built-in checks. Its version is pinned in requirements/checkov.lock.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import re

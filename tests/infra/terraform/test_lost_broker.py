@@ -1,5 +1,7 @@
 """After the loss of a broker with all its data, applying the topology restores everything on the empty one."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from pathlib import Path
 

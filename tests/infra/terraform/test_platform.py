@@ -3,6 +3,8 @@
 AWS is mocked, so these tests check the requests, not the answers of AWS.
 """
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
 from typing import Any

@@ -1,5 +1,7 @@
 """The Terraform root `topology`, applied to the RabbitMQ of the test run."""
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
 from typing import Any

@@ -4,6 +4,8 @@ A mapping can only return a whole batch, by a nack. Up to RabbitMQ 4.2 each retu
 the queue, which at last hands the batch to the dead letters. From 4.3 on it counts toward nothing.
 """
 
+from __future__ import annotations
+
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator

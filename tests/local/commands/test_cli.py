@@ -1,5 +1,7 @@
 """How the commands of `python -m local` end."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace

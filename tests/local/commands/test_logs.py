@@ -1,5 +1,7 @@
 """Follow the logs of a stack."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
 

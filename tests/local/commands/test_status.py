@@ -1,5 +1,7 @@
 """What `make status` says."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path

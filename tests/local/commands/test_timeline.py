@@ -1,5 +1,7 @@
 """The timeline of a payment that `make demo` prints."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from local.commands.timeline import is_complete, render, stages_of

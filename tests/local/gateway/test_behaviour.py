@@ -1,5 +1,7 @@
 """The verdicts of the simulated gateway."""
 
+from __future__ import annotations
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

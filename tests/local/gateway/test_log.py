@@ -1,5 +1,7 @@
 """The charge log survives its process and repairs a torn end."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import orjson

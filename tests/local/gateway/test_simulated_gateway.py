@@ -1,5 +1,7 @@
 """The simulated gateway over HTTP, as a separate process."""
 
+from __future__ import annotations
+
 import signal
 import threading
 import uuid

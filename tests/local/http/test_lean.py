@@ -1,5 +1,7 @@
 """The small HTTP server of the offline stack's processes."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

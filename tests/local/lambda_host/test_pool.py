@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 from local.lambda_host.pool import growth_is_due
 
 

@@ -1,5 +1,7 @@
 """The functions' users on the broker of the offline stack."""
 
+from __future__ import annotations
+
 from local.servers import broker_users
 from paybridge.secrets import broker_users as users
 

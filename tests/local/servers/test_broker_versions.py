@@ -1,5 +1,7 @@
 """`make test-brokers`: which versions run, by which way, its report and its exit code."""
 
+from __future__ import annotations
+
 import json
 import os
 import subprocess
@@ -58,7 +60,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(folder: Path, *versions: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+def run(folder: Path, *versions: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run `make test-brokers` for these versions, over the stand-in tests."""
     path = os.pathsep.join(["functions", "layers/paybridge", "."])
     arguments = [*versions, f"--pytest={folder / 'test_messaging.py'} -p no:cacheprovider"]

@@ -1,5 +1,7 @@
 """compose.yaml agrees with the settings of the stack, and docker gets the right commands."""
 
+from __future__ import annotations
+
 import os
 import re
 import stat

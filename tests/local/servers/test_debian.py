@@ -1,5 +1,7 @@
 """RabbitMQ from unpacked Debian packages."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 from local.servers import debian

@@ -1,5 +1,7 @@
 """The address by which containers reach this machine."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
 

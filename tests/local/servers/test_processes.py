@@ -1,5 +1,7 @@
 """Child processes: noticed, stopped by id, and never mistaken for others."""
 
+from __future__ import annotations
+
 import json
 import resource
 import socket

@@ -1,5 +1,7 @@
 """The private PostgreSQL and RabbitMQ that tests and the offline stack run on."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace

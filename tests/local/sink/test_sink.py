@@ -1,5 +1,7 @@
 """The webhook sink over HTTP, as a separate process."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime

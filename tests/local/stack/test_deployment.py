@@ -1,5 +1,7 @@
 """The functions of a deployed stack: which are invoked, and by which name."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import pytest

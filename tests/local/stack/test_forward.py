@@ -1,5 +1,7 @@
 """Forwarding from the address that containers call to the stack's loopback."""
 
+from __future__ import annotations
+
 import socket
 import subprocess
 import sys
@@ -23,7 +25,7 @@ def port() -> int:
 
 
 @pytest.fixture
-def forwarder(port: int) -> Iterator["subprocess.Popen[bytes]"]:
+def forwarder(port: int) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "local.stack.forward", HOST, str(port)]
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -33,7 +35,7 @@ def forwarder(port: int) -> Iterator["subprocess.Popen[bytes]"]:
         assert process.wait(10) == 0
 
 
-def test_passes_both_ways_until_one_side_ends(forwarder: "subprocess.Popen[bytes]", port: int) -> None:
+def test_passes_both_ways_until_one_side_ends(forwarder: subprocess.Popen[bytes], port: int) -> None:
     with socket.create_server(("127.0.0.1", port)) as server:
         threading.Thread(target=echo, args=(server,)).start()
         with socket.create_connection((HOST, port), timeout=10) as client:
@@ -46,7 +48,7 @@ def test_passes_both_ways_until_one_side_ends(forwarder: "subprocess.Popen[bytes
             assert client.recv(1) == b""
 
 
-def test_ends_while_connections_are_open(forwarder: "subprocess.Popen[bytes]", port: int) -> None:
+def test_ends_while_connections_are_open(forwarder: subprocess.Popen[bytes], port: int) -> None:
     with (
         socket.create_server(("127.0.0.1", port)) as server,
         socket.create_connection((HOST, port), timeout=10),
@@ -56,7 +58,7 @@ def test_ends_while_connections_are_open(forwarder: "subprocess.Popen[bytes]", p
         assert forwarder.wait(10) == 0
 
 
-def test_hangs_up_while_nothing_listens_behind_it(forwarder: "subprocess.Popen[bytes]", port: int) -> None:
+def test_hangs_up_while_nothing_listens_behind_it(forwarder: subprocess.Popen[bytes], port: int) -> None:
     with socket.create_connection((HOST, port), timeout=10) as client:
         assert client.recv(1) == b""
     live.eventually(lambda: forwarder.poll() is None, "the forwarder goes on")

@@ -1,5 +1,7 @@
 """The arguments of the sam command, and what is removed from a built template for the emulators."""
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
 from typing import Any

@@ -1,5 +1,7 @@
 """The commands of the offline stack, run as a user runs them, with the test's ports and folder."""
 
+from __future__ import annotations
+
 import os
 import socket
 import subprocess
@@ -36,7 +38,7 @@ def environment_of(settings: LocalSettings) -> dict[str, str]:
     return {**os.environ, **settings.environment()}
 
 
-def command(settings: LocalSettings, name: str) -> "subprocess.CompletedProcess[str]":
+def command(settings: LocalSettings, name: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "local", name],
         cwd=PROJECT,

@@ -1,5 +1,7 @@
 """The broker topology, declared on a real RabbitMQ."""
 
+from __future__ import annotations
+
 import json
 import re
 import time

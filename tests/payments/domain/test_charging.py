@@ -1,5 +1,7 @@
 """What messages and answers lead to, in any order."""
 
+from __future__ import annotations
+
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 

@@ -1,5 +1,7 @@
 """The circuit breaker as a value."""
 
+from __future__ import annotations
+
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given

@@ -1,5 +1,7 @@
 """The state machine of a payment."""
 
+from __future__ import annotations
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,5 +1,7 @@
 """The page on the states of a payment agrees with the state machine."""
 
+from __future__ import annotations
+
 import re
 
 from paybridge.payments.domain.payment import TRANSITIONS, Status

@@ -1,5 +1,7 @@
 """What becomes of a charge when the gateway, or whoever stands in its place, speaks as no gateway should."""
 
+from __future__ import annotations
+
 import asyncio
 import time
 import uuid

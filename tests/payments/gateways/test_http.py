@@ -1,5 +1,7 @@
 """What the adapter makes of a gateway's answers, clear ones and all the others."""
 
+from __future__ import annotations
+
 import uuid
 from collections.abc import AsyncIterator, Callable
 from typing import Any

@@ -1,5 +1,7 @@
 """Every set of filters, for two merchants whose payments are alike: each sees its own that match, and no other."""
 
+from __future__ import annotations
+
 import itertools
 import uuid
 from collections.abc import Iterator

@@ -1,5 +1,7 @@
 """The columns of a payment agree with the record and with the table."""
 
+from __future__ import annotations
+
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from uuid import UUID

@@ -1,5 +1,7 @@
 """The bookkeeping of confirms: whatever the broker's order, every message has the word that was said of it."""
 
+from __future__ import annotations
+
 import asyncio
 import random
 

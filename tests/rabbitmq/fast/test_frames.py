@@ -1,5 +1,7 @@
 """Frames built here are what pamqp would have built, and pamqp reads them as the messages they were made of."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from datetime import UTC, datetime
 

@@ -1,5 +1,7 @@
 """Runs the messaging tests on the versions that are asked for, or on all that can be started."""
 
+from __future__ import annotations
+
 import argparse
 import os
 import shlex

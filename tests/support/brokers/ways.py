@@ -1,5 +1,7 @@
 """The ways to a RabbitMQ of a certain version: a command that somebody names, the installed one, a container."""
 
+from __future__ import annotations
+
 import os
 import shlex
 import shutil

@@ -1,5 +1,7 @@
 """Which addresses webhooks may go to."""
 
+from __future__ import annotations
+
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 import pytest

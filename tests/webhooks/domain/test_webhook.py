@@ -1,5 +1,7 @@
 """Signing, bodies, targets and the schedule of webhooks."""
 
+from __future__ import annotations
+
 import base64
 import json
 from datetime import UTC, datetime, timedelta

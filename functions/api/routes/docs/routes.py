@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
-from typing import Final
 
 import orjson
 from fastapi import APIRouter, Request
@@ -13,14 +12,14 @@ from starlette.responses import Response
 from api.problems import not_found
 
 # The package ships a current Swagger UI as plain files. Its Python code is not used.
-_ASSETS_PACKAGE: Final = "fastapi_offline"
-_MEDIA_TYPES: Final = {
+_ASSETS_PACKAGE = "fastapi_offline"
+_MEDIA_TYPES = {
     "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
     "swagger-ui.css": "text/css; charset=utf-8",
     "favicon.png": "image/png",
 }
-_START: Final = "SwaggerUIBundle({url: 'openapi.json', dom_id: '#ui', deepLinking: true, validatorUrl: null});"
-_PAGE: Final = """<!doctype html>
+_START = "SwaggerUIBundle({url: 'openapi.json', dom_id: '#ui', deepLinking: true, validatorUrl: null});"
+_PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -35,7 +34,7 @@ _PAGE: Final = """<!doctype html>
 </body>
 </html>
 """
-_SECURITY: Final = {
+_SECURITY = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'",
     "X-Content-Type-Options": "nosniff",
 }

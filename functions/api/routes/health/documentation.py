@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from api.openapi import RETRY_AFTER, problem
 from api.routes.health.schemas import HealthView, ReadinessView
 
-HEALTH: Final[dict[str, Any]] = {
+HEALTH: dict[str, Any] = {
     "operation_id": "health",
     "summary": "Check liveness",
     "response_description": "Alive.",
@@ -15,7 +15,7 @@ HEALTH: Final[dict[str, Any]] = {
     "openapi_extra": {"security": []},
 }
 
-READINESS: Final[dict[str, Any]] = {
+READINESS: dict[str, Any] = {
     "operation_id": "readiness",
     "summary": "Check readiness",
     "response_description": "Ready.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from api.openapi import (
@@ -23,17 +23,17 @@ from api.routes.payments.schemas import PaymentPageView, PaymentRequest, Payment
 from paybridge.core.money import to_minor
 from paybridge.payments.domain.payment import PaymentOrder, new_payment, payment_view
 
-_EXAMPLE_ID: Final = "019a9f3c-5b6d-7c3e-9f40-9f38f9a4d111"
-_EXAMPLE_TIME: Final = datetime(2026, 4, 17, 12, 0, 0, 123456, tzinfo=UTC)
-_EXAMPLE_AMOUNT: Final = {"amount": "100.50", "currency": "RUB"}
-_EXAMPLE_DETAILS: Final[dict[str, Any]] = {
+_EXAMPLE_ID = "019a9f3c-5b6d-7c3e-9f40-9f38f9a4d111"
+_EXAMPLE_TIME = datetime(2026, 4, 17, 12, 0, 0, 123456, tzinfo=UTC)
+_EXAMPLE_AMOUNT = {"amount": "100.50", "currency": "RUB"}
+_EXAMPLE_DETAILS: dict[str, Any] = {
     "description": "Order #123",
     "metadata": {"order_id": "123"},
     "webhook_url": "https://example.com/webhook",
 }
 
-_LOCATION: Final = {"Location": text_header("The path of the payment.", f"/api/v1/payments/{_EXAMPLE_ID}")}
-_NOT_FOUND: Final[Responses] = {404: problem("The merchant has no such payment.", "payment_not_found")}
+_LOCATION = {"Location": text_header("The path of the payment.", f"/api/v1/payments/{_EXAMPLE_ID}")}
+_NOT_FOUND: Responses = {404: problem("The merchant has no such payment.", "payment_not_found")}
 
 
 def payment_schemas() -> dict[str, Schema]:
@@ -51,7 +51,7 @@ def _example_payment() -> dict[str, Any]:
     return payment_view(payment)
 
 
-CREATE_PAYMENT: Final[dict[str, Any]] = {
+CREATE_PAYMENT: dict[str, Any] = {
     "operation_id": "createPayment",
     "summary": "Create a payment",
     "response_description": "Accepted. `Idempotency-Replayed: true` marks the repeated answer of an earlier request.",
@@ -124,7 +124,7 @@ CREATE_PAYMENT: Final[dict[str, Any]] = {
     },
 }
 
-READ_PAYMENT: Final[dict[str, Any]] = {
+READ_PAYMENT: dict[str, Any] = {
     "operation_id": "readPayment",
     "summary": "Read a payment",
     "response_description": "The payment.",
@@ -150,7 +150,7 @@ READ_PAYMENT: Final[dict[str, Any]] = {
     },
 }
 
-LIST_PAYMENTS: Final[dict[str, Any]] = {
+LIST_PAYMENTS: dict[str, Any] = {
     "operation_id": "listPayments",
     "summary": "List payments",
     "response_description": "A page of payments.",
@@ -163,7 +163,7 @@ LIST_PAYMENTS: Final[dict[str, Any]] = {
     "openapi_extra": {"security": API_KEY_ONLY},
 }
 
-READ_TIMELINE: Final[dict[str, Any]] = {
+READ_TIMELINE: dict[str, Any] = {
     "operation_id": "readPaymentTimeline",
     "summary": "Read the timeline of a payment",
     "response_description": "The timeline.",

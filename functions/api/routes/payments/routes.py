@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 from uuid import UUID
 
 import orjson
@@ -37,10 +37,10 @@ from paybridge.payments.read import read_payment
 from paybridge.payments.timeline import payment_timeline
 from paybridge.payments.wait import WaitForPayment
 
-PREFIX: Final = "/api/v1/payments"
+PREFIX = "/api/v1/payments"
 
 # uuid.UUID also reads braces, prefixes and missing hyphens, but a payment has one address.
-_PAYMENT_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_PAYMENT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 # Text and not UUID: an id that cannot be parsed is a 404 like any unknown id.
 PaymentId = Annotated[str, Path(description="The payment's id.", json_schema_extra={"format": "uuid"})]

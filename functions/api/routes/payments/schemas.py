@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 from pydantic_core import PydanticCustomError
 
 from paybridge.payments.domain.payment import Status
 
-METADATA_KEYS_MAX: Final = 50
+METADATA_KEYS_MAX = 50
 
-_PAYMENT_METHOD: Final = r"^[A-Za-z0-9_.\-]{1,64}$"
-_RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
-_PAGE_SIZE: Final = re.compile(r"[1-9][0-9]{0,2}")
+_PAYMENT_METHOD = r"^[A-Za-z0-9_.\-]{1,64}$"
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+_PAGE_SIZE = re.compile(r"[1-9][0-9]{0,2}")
 
 AmountText = Annotated[
     str,
@@ -84,7 +84,7 @@ class PaymentRequest(PaymentDetails):
     ] = "automatic"
 
 
-_DETAILS: Final = tuple(PaymentDetails.model_fields)
+_DETAILS = tuple(PaymentDetails.model_fields)
 
 
 def payment_details(request: PaymentDetails) -> dict[str, Any]:

@@ -18,6 +18,8 @@ PaybridgeError
 └── MalformedMessage        a message from the broker that no retry can mend
 """
 
+from __future__ import annotations
+
 
 class PaybridgeError(Exception):
     """The root of all errors that Paybridge raises on purpose."""

@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Final
 
 from paybridge.core.errors import InvalidInput
 
 # Fifteen digits fit BIGINT with four digits to spare (so that sums of thousands of payments fit too) and stay below
 # 2**53, the largest integer that a JavaScript or spreadsheet reader of our exports keeps exactly.
-MINOR_UNITS_MAX: Final = 999_999_999_999_999
+MINOR_UNITS_MAX = 999_999_999_999_999
 
-SUMS_REMEMBERED: Final = 1024
+SUMS_REMEMBERED = 1024
 
 # Fifteen digits and a decimal point are sixteen characters; nothing longer can be a legal amount.
-AMOUNT_CHARACTERS_MAX: Final = 16
+AMOUNT_CHARACTERS_MAX = 16
 
-_CODES_BY_EXPONENT: Final[dict[int, str]] = {
+_CODES_BY_EXPONENT: dict[int, str] = {
     0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
     2: (
         "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE CHF CHW "
@@ -37,14 +36,14 @@ _CODES_BY_EXPONENT: Final[dict[int, str]] = {
 }
 
 # Metals, bond units, drawing rights, the test code and "no currency" have no minor unit, so no charge can be in them.
-_CODES_WITHOUT_EXPONENT: Final = "XAG XAU XBA XBB XBC XBD XDR XPD XPT XSU XTS XUA XXX"
+_CODES_WITHOUT_EXPONENT = "XAG XAU XBA XBB XBC XBD XDR XPD XPT XSU XTS XUA XXX"
 
-EXPONENTS: Final[dict[str, int | None]] = {
+EXPONENTS: dict[str, int | None] = {
     code: exponent for exponent, codes in _CODES_BY_EXPONENT.items() for code in codes.split()
 } | dict.fromkeys(_CODES_WITHOUT_EXPONENT.split())
 
 # [0-9] and not \d, which matches every script's digits.
-_DECIMAL: Final = re.compile(r"(0|[1-9][0-9]*)(?:\.([0-9]+))?")
+_DECIMAL = re.compile(r"(0|[1-9][0-9]*)(?:\.([0-9]+))?")
 
 
 def exponent(currency: str) -> int:

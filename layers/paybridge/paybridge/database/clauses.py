@@ -8,7 +8,7 @@ would be the larger part of most cold starts.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -28,8 +28,8 @@ from sqlalchemy.types import TypeEngine
 
 from paybridge.database.database import Statement
 
-_DIALECT: Final = PGDialect_pg8000(paramstyle="named")  # type: ignore[no-untyped-call]
-_TYPES: Final[Mapping[str, TypeEngine[Any]]] = {
+_DIALECT = PGDialect_pg8000(paramstyle="named")  # type: ignore[no-untyped-call]
+_TYPES: Mapping[str, TypeEngine[Any]] = {
     "bigint": BigInteger(),
     "boolean": Boolean(),
     "integer": Integer(),

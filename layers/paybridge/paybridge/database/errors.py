@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from paybridge.core.errors import ConstraintViolated, DatabaseUnavailable, LockTimeout, PaybridgeError, QueryFailed
 
 # lock_timeout, and a deadlock.
-LOCK_SQLSTATES: Final = ("55P03", "40P01")
+LOCK_SQLSTATES = ("55P03", "40P01")
 # Faults of the whole database or of this connection, which no message is to blame for: lost connections, a server that
 # is shutting down, read-only after a failover, out of space or broken, statement_timeout and the idle limit, and
 # prepared statements that the server no longer knows or can no longer use. A new connection may cure each.
-_UNAVAILABLE_SQLSTATES: Final = ("08", "57P", "57014", "25P03", "25006", "26000", "0A000", "53", "58", "XX")
+_UNAVAILABLE_SQLSTATES = ("08", "57P", "57014", "25P03", "25006", "26000", "0A000", "53", "58", "XX")
 # A wrong password, and everything else that makes the server refuse a login: the role is gone or may not log in.
-_REFUSED_SQLSTATES: Final = frozenset({"28P01", "28000"})
-_CONSTRAINT_CLASS: Final = "23"
+_REFUSED_SQLSTATES = frozenset({"28P01", "28000"})
+_CONSTRAINT_CLASS = "23"
 
 
 def server_fields(error: BaseException) -> dict[str, str]:

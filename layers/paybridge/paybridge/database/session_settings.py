@@ -9,9 +9,8 @@ and keeps doing so when the table has grown (tests/database/test_plans.py).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
-_SETTINGS: Final[Mapping[str, str]] = {
+_SETTINGS: Mapping[str, str] = {
     "client_encoding": "'UTF8'",
     "timezone": "'UTC'",
     # How long a request waits for another with the same idempotency key before its caller hears that it is in flight.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from pg8000.native import to_statement
 
@@ -18,7 +18,7 @@ class Statement:
     def __init__(self, sql: str) -> None:
         self.sql, values_of = to_statement(sql)
         # pg8000 looks up the value of every placeholder by its name: given names for values, it returns their order.
-        self._names: Final[tuple[str, ...]] = values_of(_Names())
+        self._names: tuple[str, ...] = values_of(_Names())
 
     def values(self, parameters: dict[str, Any]) -> list[Any]:
         """Return the parameters in the order of their placeholders; raise KeyError for a missing one."""

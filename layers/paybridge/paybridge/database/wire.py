@@ -17,7 +17,7 @@ import ssl
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from struct import Struct
-from typing import Any, Final
+from typing import Any
 from uuid import UUID, SafeUUID
 
 from pg8000 import dbapi
@@ -37,16 +37,16 @@ Row = list[Any]
 Writer = Callable[[Any], bytes]
 Reader = Callable[[bytes], Any]
 
-_READ_BYTES: Final = 64 * 1024
-_HEADER_BYTES: Final = 5
+_READ_BYTES = 64 * 1024
+_HEADER_BYTES = 5
 # In a data row the number of columns follows the header.
-_ROW_HEADER_BYTES: Final = 7
-_HEADER: Final = Struct("!ci").unpack_from
-_PACK_LENGTH: Final = Struct("!i").pack
-_UNPACK_LENGTH: Final = Struct("!i").unpack_from
-_COUNT: Final = Struct("!H").pack
-_NULL: Final = _PACK_LENGTH(-1)
-_NO_FORMATS: Final = b"\x00\x00"
+_ROW_HEADER_BYTES = 7
+_HEADER = Struct("!ci").unpack_from
+_PACK_LENGTH = Struct("!i").pack
+_UNPACK_LENGTH = Struct("!i").unpack_from
+_COUNT = Struct("!H").pack
+_NULL = _PACK_LENGTH(-1)
+_NO_FORMATS = b"\x00\x00"
 
 _new_object = object.__new__
 _set_attribute = object.__setattr__
@@ -208,7 +208,7 @@ def _read_time(data: bytes) -> datetime:
     return datetime.fromisoformat(data.decode())
 
 
-_WRITERS: Final[dict[type, Writer]] = {
+_WRITERS: dict[type, Writer] = {
     str: str.encode,
     UUID: lambda value: b"%032x" % value.int,
     int: lambda value: b"%d" % value,
@@ -217,7 +217,7 @@ _WRITERS: Final[dict[type, Writer]] = {
 }
 
 # By the OID of the type in PostgreSQL's catalogue.
-_READERS: Final[dict[int, Reader]] = {
+_READERS: dict[int, Reader] = {
     20: int,  # bigint
     21: int,  # smallint
     23: int,  # integer

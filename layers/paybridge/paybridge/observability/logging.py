@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import IO, Any, Final
+from typing import IO, Any
 
 import orjson
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 
 # A dataclass is logged as its text, which is where it hides what is secret; orjson would write out its fields.
-_OPTIONS: Final = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
+_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
 # Whatever else a record has was given with the line; other formatters add the last two.
-_RECORD_ATTRIBUTES: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+_RECORD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 # No line names a thread or a process, and finding out about them is a third of making a record.
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False

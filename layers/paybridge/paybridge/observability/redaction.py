@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Final
 
-MASK: Final = "[digits]"
+MASK = "[digits]"
 # A card number has at least thirteen digits. The name of a message type has no use for anything near that.
-NAME_DIGITS_MAX: Final = 8
-_NAME: Final = re.compile(r"[a-z0-9._-]{1,64}")
-_CARD_LIKE: Final = re.compile(r"\d(?:[ ._-]?\d){12,}")
-_UUID: Final = re.compile(r"((?<![0-9a-fA-F])[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}(?![0-9a-fA-F]))")
+NAME_DIGITS_MAX = 8
+_NAME = re.compile(r"[a-z0-9._-]{1,64}")
+_CARD_LIKE = re.compile(r"\d(?:[ ._-]?\d){12,}")
+_UUID = re.compile(r"((?<![0-9a-fA-F])[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}(?![0-9a-fA-F]))")
 
 
 def redact(text: str) -> str:

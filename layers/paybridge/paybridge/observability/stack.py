@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import traceback
-from typing import Final
 
-FRAMES_MAX: Final = 20
+FRAMES_MAX = 20
 
 
 def stack_frames(error: BaseException) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
 
 from paybridge.core.clock import Clock
 from paybridge.database.database import Database
@@ -14,12 +13,12 @@ from paybridge.outbox.lag import count_outbox_due, relay_lag_seconds
 from paybridge.payments.store.stalled import count_stalled
 
 # Above the threshold of every alarm, and counted within milliseconds.
-COUNTED_MAX: Final = 10_000
+COUNTED_MAX = 10_000
 # Each one costs a look-up in the outbox every minute.
-LOOKED_AT_MAX: Final = 1_000
+LOOKED_AT_MAX = 1_000
 # With the default settings the gateway is asked for the last time after six minutes. A payment that is open for an hour
 # needs attention, even if a message is in flight.
-OLD_AFTER: Final = timedelta(hours=1)
+OLD_AFTER = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from paybridge.database.clauses import table_of
 
-outbox: Final = table_of(
+outbox = table_of(
     "outbox",
     {
         "payment_id": "uuid",

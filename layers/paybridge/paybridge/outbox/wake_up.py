@@ -23,16 +23,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
 
 from paybridge.database.database import Database, Session, Statement, Transaction
 
 # Any constant does, as long as nobody else uses it in this database.
-_LOCK_KEY: Final = 7_216_045_318
-_CHANNEL: Final = "outbox"
+_LOCK_KEY = 7_216_045_318
+_CHANNEL = "outbox"
 
 # SQL, to be evaluated in the transaction of the rows; false when the relay is to be woken after its commit.
-IS_RELAY_BUSY: Final = f"pg_try_advisory_xact_lock_shared({_LOCK_KEY})"
+IS_RELAY_BUSY = f"pg_try_advisory_xact_lock_shared({_LOCK_KEY})"
 _WAKE = Statement(f"SELECT pg_notify('{_CHANNEL}', '')")
 
 _LOCK = Statement(f"SELECT pg_try_advisory_lock({_LOCK_KEY})")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 from uuid import UUID
 
 import orjson
@@ -18,8 +17,8 @@ from paybridge.payments.domain.payment import PaymentOrder, new_payment
 from paybridge.payments.store import accepted_payments
 from paybridge.payments.store.accepted_payments import KeyClaim
 
-OPERATION: Final = "create_payment"
-ACCEPTED_STATUS: Final = 202
+OPERATION = "create_payment"
+ACCEPTED_STATUS = 202
 
 
 @dataclass(frozen=True, slots=True)

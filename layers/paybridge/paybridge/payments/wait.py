@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
 from uuid import UUID
 
 from paybridge.core.clock import Clock
@@ -16,11 +15,11 @@ from paybridge.payments.domain.payment import SETTLED, Payment
 from paybridge.payments.store import queries as payment_queries
 from paybridge.payments.store import waits
 
-POLL_SECONDS_MIN: Final = 0.025
-POLL_SECONDS_MAX: Final = 0.25
-POLL_GROWTH: Final = 1.5
+POLL_SECONDS_MIN = 0.025
+POLL_SECONDS_MAX = 0.25
+POLL_GROWTH = 1.5
 # The payment is read once more after the wait.
-WAIT_MARGIN_SECONDS: Final = 2
+WAIT_MARGIN_SECONDS = 2
 
 Sleep = Callable[[float], Awaitable[None]]
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import socket
 import ssl
-from typing import Final
 from urllib.parse import urlsplit
 
 from paybridge.core.errors import BrokerUnavailable
 
 # A client's first eight bytes; the server answers with a method frame (type 1) on channel 0: connection.start.
-PROTOCOL_HEADER: Final = b"AMQP\x00\x00\x09\x01"
-METHOD_FRAME_START: Final = b"\x01\x00\x00"
-DEADLINE_SECONDS: Final = 2.0
-_DEFAULT_PORTS: Final = {"amqp": 5672, "amqps": 5671}
+PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
+METHOD_FRAME_START = b"\x01\x00\x00"
+DEADLINE_SECONDS = 2.0
+_DEFAULT_PORTS = {"amqp": 5672, "amqps": 5671}
 
 
 class AmqpProbe:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -18,8 +18,8 @@ from paybridge.core.errors import BrokerUnavailable, RotationRefused
 from paybridge.rabbitmq.publisher import open_publisher
 from paybridge.secrets.ports import Login
 
-TWIN_SUFFIX: Final = "-b"
-TIMEOUT_SECONDS: Final = 5.0
+TWIN_SUFFIX = "-b"
+TIMEOUT_SECONDS = 5.0
 
 
 class BrokerUsers:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import secrets
 import string
-from typing import Final
 
-PASSWORD_CHARACTERS: Final = 40
+PASSWORD_CHARACTERS = 40
 
-_ALPHABET: Final = string.ascii_letters + string.digits
+_ALPHABET = string.ascii_letters + string.digits
 
 
 def new_password() -> str:

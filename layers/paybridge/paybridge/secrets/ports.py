@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Protocol
 
 # The stages of a secret's versions: the one in use, and the one that a rotation is preparing.
-CURRENT: Final = "AWSCURRENT"
-PENDING: Final = "AWSPENDING"
+CURRENT = "AWSCURRENT"
+PENDING = "AWSPENDING"
 
 
 @dataclass(frozen=True, slots=True)

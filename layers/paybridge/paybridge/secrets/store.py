@@ -7,16 +7,15 @@ SCRAM verifier only, so that no log of statements holds a password.
 from __future__ import annotations
 
 import base64
-from typing import Final
 
 from scramp import ScramMechanism
 
 from paybridge.database.database import Database, Statement, Transaction
 
 # "role" in ASCII. Any number will do that no other lock uses.
-ROLES_LOCK: Final = 0x726F6C65
+ROLES_LOCK = 0x726F6C65
 # PostgreSQL's default. The passwords are long and random, so more iterations would only add latency.
-SCRAM_ITERATIONS: Final = 4096
+SCRAM_ITERATIONS = 4096
 
 _LOCK = Statement("SELECT pg_advisory_xact_lock(:key::bigint)")
 _QUOTED = Statement("SELECT format(:template::text, VARIADIC :values::text[])")

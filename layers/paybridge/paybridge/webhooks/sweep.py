@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
 
 from paybridge.core.clock import Clock
 from paybridge.core.ids import Ids
@@ -13,14 +12,14 @@ from paybridge.outbox import store as outbox
 from paybridge.webhooks.domain.webhook_events import deliver_webhook
 from paybridge.webhooks.store.stalled import LostEvent, StalledDelivery, lock_lost_events, lock_stalled_deliveries
 
-SWEEP_ROWS_MAX: Final = 500
+SWEEP_ROWS_MAX = 500
 # Several runs look at the same window, so this limits one run and not what can be found.
-ROUNDS_MAX: Final = 20
+ROUNDS_MAX = 20
 # Lost events are searched for at these ages beside the usual one, instead of among a whole day's events every minute:
 # a message that was dead-lettered after hours is found a few hours later.
-LATER_AGES: Final = (timedelta(hours=1), timedelta(hours=6), timedelta(hours=24))
+LATER_AGES = (timedelta(hours=1), timedelta(hours=6), timedelta(hours=24))
 # How much of the past one run searches. Runs a minute apart overlap, so some of them may fail.
-WINDOW: Final = timedelta(minutes=5)
+WINDOW = timedelta(minutes=5)
 
 Swept = StalledDelivery | LostEvent
 

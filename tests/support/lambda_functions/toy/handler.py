@@ -1,5 +1,7 @@
 """Handlers that do what the event asks for."""
 
+from __future__ import annotations
+
 import base64
 import json
 import os

@@ -1,5 +1,7 @@
 """Alembic's entry: run the revisions inside the transaction that `migrate` opened."""
 
+from __future__ import annotations
+
 from alembic import context
 from sqlalchemy import text
 

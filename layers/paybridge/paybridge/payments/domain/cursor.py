@@ -9,13 +9,12 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from typing import Final
 from uuid import UUID
 
 from paybridge.core.errors import InvalidInput
 
-_VERSION: Final = b"\x01"
-_CHECKSUM_BYTES: Final = 12
+_VERSION = b"\x01"
+_CHECKSUM_BYTES = 12
 
 
 def encode_cursor(last_id: UUID, scope: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
 from uuid import UUID
 
 from sqlalchemy import Uuid, bindparam, select
@@ -15,12 +14,12 @@ from paybridge.payments.domain.query import WaitingMessage
 from paybridge.payments.store.row import payment_of
 from paybridge.payments.store.table import PAYMENT_COLUMNS, payments
 
-_ID: Final = bindparam("id", type_=Uuid)
+_ID = bindparam("id", type_=Uuid)
 
-_FIND: Final = compiled(select(*PAYMENT_COLUMNS).where(payments.c.id == _ID))
+_FIND = compiled(select(*PAYMENT_COLUMNS).where(payments.c.id == _ID))
 
 # MATERIALIZED makes PostgreSQL find the few messages of the payment first. All that wait in the outbox may be far more.
-_MESSAGES: Final = (
+_MESSAGES = (
     select(
         outbox.c.type,
         outbox.c.routing_key,
@@ -33,7 +32,7 @@ _MESSAGES: Final = (
     .cte("messages")
     .prefix_with("MATERIALIZED")
 )
-_WAITING: Final = compiled(
+_WAITING = compiled(
     select(
         _MESSAGES.c.type,
         _MESSAGES.c.routing_key,

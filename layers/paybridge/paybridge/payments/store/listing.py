@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields
 from functools import cache
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -33,16 +33,16 @@ from paybridge.payments.store.row import payment_of
 from paybridge.payments.store.table import PAYMENT_COLUMNS, payments
 
 # As in the index `payments_unsettled`.
-UNSETTLED: Final = frozenset({Status.PENDING, Status.PROCESSING})
+UNSETTLED = frozenset({Status.PENDING, Status.PROCESSING})
 
-_MERCHANT: Final = bindparam("merchant_id", type_=Uuid)
-_BEFORE: Final = bindparam("before", type_=Uuid)
-_CREATED_FROM: Final = bindparam("created_from", type_=DateTime(timezone=True))
-_CREATED_TO: Final = bindparam("created_to", type_=DateTime(timezone=True))
-_ID_MIN: Final = literal_column("'00000000-0000-0000-0000-000000000000'::uuid", Uuid)
-_ID_MAX: Final = literal_column("'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid", Uuid)
+_MERCHANT = bindparam("merchant_id", type_=Uuid)
+_BEFORE = bindparam("before", type_=Uuid)
+_CREATED_FROM = bindparam("created_from", type_=DateTime(timezone=True))
+_CREATED_TO = bindparam("created_to", type_=DateTime(timezone=True))
+_ID_MIN = literal_column("'00000000-0000-0000-0000-000000000000'::uuid", Uuid)
+_ID_MAX = literal_column("'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid", Uuid)
 # An id is made moments before or after `created_at`, so a range of ids is wider than the range of times.
-_SLACK: Final = literal_column("interval '1 minute'", Interval)
+_SLACK = literal_column("interval '1 minute'", Interval)
 
 
 def list_newest_first(

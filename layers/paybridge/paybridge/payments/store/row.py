@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
 from paybridge.payments.domain.payment import Payment, Status
 
 # The columns of `payments` that make up a Payment, each named like its field, with their SQL types.
-COLUMN_TYPES: Final[Mapping[str, str]] = {
+COLUMN_TYPES: Mapping[str, str] = {
     "id": "uuid",
     "merchant_id": "uuid",
     "amount_minor": "bigint",
@@ -32,14 +32,14 @@ COLUMN_TYPES: Final[Mapping[str, str]] = {
     "payment_method": "text",
 }
 
-COLUMNS: Final = ", ".join(f"p.{name}" for name in COLUMN_TYPES)
+COLUMNS = ", ".join(f"p.{name}" for name in COLUMN_TYPES)
 
 # These begin with the defaults of the table, which are those of Payment.
-_DEFAULTED: Final = frozenset({"captured_minor", "refunded_minor", "last_sequence", "failure_code", "failure_message"})
-_INSERTED: Final = tuple(name for name in COLUMN_TYPES if name not in _DEFAULTED)
+_DEFAULTED = frozenset({"captured_minor", "refunded_minor", "last_sequence", "failure_code", "failure_message"})
+_INSERTED = tuple(name for name in COLUMN_TYPES if name not in _DEFAULTED)
 
-INSERTED_COLUMNS: Final = ", ".join(_INSERTED)
-INSERTED_VALUES: Final = ", ".join(f":{name}::{COLUMN_TYPES[name]}" for name in _INSERTED)
+INSERTED_COLUMNS = ", ".join(_INSERTED)
+INSERTED_VALUES = ", ".join(f":{name}::{COLUMN_TYPES[name]}" for name in _INSERTED)
 
 
 def payment_of(row: Sequence[Any]) -> Payment:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from paybridge.database.clauses import table_of
 from paybridge.payments.store.row import COLUMN_TYPES
 
-payments: Final = table_of("payments", {**COLUMN_TYPES, "is_unsettled": "boolean"})
+payments = table_of("payments", {**COLUMN_TYPES, "is_unsettled": "boolean"})
 # What `payment_of` reads, in its order.
-PAYMENT_COLUMNS: Final = tuple(payments.c[name] for name in COLUMN_TYPES)
+PAYMENT_COLUMNS = tuple(payments.c[name] for name in COLUMN_TYPES)

@@ -10,23 +10,22 @@ import ipaddress
 import re
 import unicodedata
 from functools import lru_cache
-from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from paybridge.core.errors import InvalidInput
 from paybridge.webhooks.domain.address import IpNetwork, is_within
 from paybridge.webhooks.domain.webhook import is_target_allowed
 
-URL_CHARACTERS_MAX: Final = 2048
-HTTPS_PORT: Final = 443
+URL_CHARACTERS_MAX = 2048
+HTTPS_PORT = 443
 # At most half a megabyte, if all are as long as allowed.
-URLS_REMEMBERED: Final = 256
+URLS_REMEMBERED = 256
 
 # The characters that RFC 3986 allows, without "#". urlsplit is lenient: it silently drops tabs and line ends.
-_CHARACTERS: Final = re.compile(r"https?://[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=%]+")
+_CHARACTERS = re.compile(r"https?://[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=%]+")
 # `hostname` of urlsplit is in lower case.
-_ENCODED_PREFIX: Final = "xn--"
-_HOST_NAME: Final = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
+_ENCODED_PREFIX = "xn--"
+_HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 
 
 # A merchant sends the same URL with every payment. URLs that raise are not cached.

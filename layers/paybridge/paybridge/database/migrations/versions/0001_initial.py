@@ -5,6 +5,8 @@ months can be archived and dropped, and a look-up by id touches one partition. `
 the default partitions only catch what would otherwise be refused, until their month is made.
 """
 
+from __future__ import annotations
+
 from alembic import op
 
 revision = "0001"
