@@ -45,9 +45,8 @@ def test_without_a_stack_it_says_what_to_do(tmp_path_factory: pytest.TempPathFac
     settings = private_settings(tmp_path_factory.mktemp("nothing"))
     ended = load(settings.environment())
     assert ended.returncode == 1
-    assert (
-        ended.stderr.strip() == f"No stack answers at {settings.api_url}: `make up` first, or name another one by URL=…"
-    )
+    advice = "run `make up` first, or set URL=… to another stack."
+    assert ended.stderr.strip() == f"No stack answers at {settings.api_url}: {advice}"
 
 
 def test_a_rate_that_is_no_number_is_named(stack: Stack) -> None:
