@@ -62,7 +62,7 @@ class TestParseSecret:
     @pytest.mark.parametrize(
         "text", ["", "whsec_", "A" * 40, "whsec_" + "A" * 41, "whsec_" + "*" * 40, "whsec_" + "é" * 40, "whsec_A A" * 9]
     )
-    def test_refuses_what_is_no_secret(self, text: str) -> None:
+    def test_refuses_malformed_secrets(self, text: str) -> None:
         with pytest.raises(InvalidSecret):
             parse_secret(text)
 
@@ -129,26 +129,26 @@ class TestDecide:
         assert decide(answered(status), attempt, [1], NOW) == Delivered()
 
     @given(st.integers(100, 199) | st.integers(300, 409) | st.integers(411, 599))
-    def test_everything_else_but_410_is_tried_again(self, status: int) -> None:
+    def test_every_other_status_but_410_is_retried(self, status: int) -> None:
         assert decide(answered(status), 1, [7], NOW) == RetryIn(7)
 
     def test_410_ends_it_at_once(self) -> None:
         assert decide(answered(410), 1, [1, 2], NOW) == Gone()
 
     @pytest.mark.parametrize("error", ["timeout", "connect_failed", "tls_failed", "address_not_allowed"])
-    def test_an_error_is_tried_again(self, error: str) -> None:
+    def test_an_error_is_retried(self, error: str) -> None:
         assert decide(failed(error), 1, [7], NOW) == RetryIn(7)
 
-    def test_a_url_that_is_not_allowed_is_hopeless(self) -> None:
+    def test_a_url_that_is_not_allowed_is_given_up(self) -> None:
         assert decide(failed("url_not_allowed"), 1, [7], NOW) == GiveUp()
 
     @given(st.lists(st.floats(0.1, DAY_SECONDS), max_size=8))
-    def test_there_is_one_attempt_more_than_delays(self, delays: list[float]) -> None:
+    def test_there_is_one_more_attempt_than_delays(self, delays: list[float]) -> None:
         decisions = [decide(answered(500), attempt, delays, NOW) for attempt in range(1, len(delays) + 2)]
         assert decisions == [*map(RetryIn, delays), GiveUp()]
 
     @given(st.integers(0, 10**9), st.floats(0.1, 10**6))
-    def test_retry_after_only_lengthens_and_at_most_to_a_day(self, asked: int, scheduled: float) -> None:
+    def test_retry_after_only_lengthens_a_delay_and_at_most_to_a_day(self, asked: int, scheduled: float) -> None:
         decision = decide(answered(429, str(asked)), 1, [scheduled], NOW)
         assert decision == RetryIn(min(max(asked, scheduled), DAY_SECONDS))
 

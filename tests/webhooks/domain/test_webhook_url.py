@@ -1,4 +1,4 @@
-"""Which webhook addresses are accepted by their form."""
+"""Which webhook URLs are accepted by their form."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class TestCheckWebhookUrl:
             "https://[2001:db8::1]/",
         ],
     )
-    def test_absolute_https_urls_come_back_unchanged(self, url: str) -> None:
+    def test_absolute_https_urls_are_returned_unchanged(self, url: str) -> None:
         assert check_webhook_url(url, local_networks=()) == url
 
     @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ class TestCheckWebhookUrl:
         assert caught.value.code == "webhook_url_invalid"
 
     @given(st.text("abcdefghijklmnopqrstuvwxyz0123456789-", max_size=20))
-    def test_a_strange_label_is_refused_in_no_other_way(self, label: str) -> None:
+    def test_a_strange_label_raises_nothing_but_invalid_input(self, label: str) -> None:
         with suppress(InvalidInput):
             check_webhook_url(f"https://xn--{label}.example.com/", local_networks=())
 
@@ -100,7 +100,7 @@ class TestCheckWebhookUrl:
             check_webhook_url(url, local_networks=LOOPBACK)
         assert caught.value.code == "webhook_url_insecure"
 
-    def test_http_is_for_the_addresses_of_a_local_network_and_not_for_names(self) -> None:
+    def test_http_is_for_addresses_of_a_local_network_and_not_for_names(self) -> None:
         docker = (IPv4Network("172.17.0.0/16"),)
         assert check_webhook_url("http://172.17.0.1:8091/ok", local_networks=docker)
         for url in ("http://172.18.0.1/", "http://127.0.0.1/", "http://localhost/", "http://receiver.test/"):

@@ -79,23 +79,19 @@ def record_changes(services: WebhookServices, changes: Sequence[AttemptChange], 
     if not changes:
         return RecordedChanges([], [], [])
     parts = run_isolating_bad_items(lambda some: _record(services, some, lane), changes, _log_refused)
-    started = [attempt for part in parts for attempt in part.started]
-    ours = {attempt.delivery.id for attempt in started}
+    started = [attempt for ours, _ in parts for attempt in ours]
+    started_ids = {attempt.delivery.id for attempt in started}
     starting = [change.attempt for change in changes if isinstance(change, StartingAttempt)]
     return RecordedChanges(
         started=started,
-        not_started=[attempt for attempt in starting if attempt.delivery.id not in ours],
-        reports=[report for part in parts for report in part.reports],
+        not_started=[attempt for attempt in starting if attempt.delivery.id not in started_ids],
+        reports=[report for _, reports in parts for report in reports],
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _RecordedPart:
-    started: list[DeliveryAttempt]
-    reports: list[DeliveryReport]
-
-
-def _record(services: WebhookServices, changes: Sequence[AttemptChange], lane: Lane) -> _RecordedPart:
+def _record(
+    services: WebhookServices, changes: Sequence[AttemptChange], lane: Lane
+) -> tuple[list[DeliveryAttempt], list[DeliveryReport]]:
     now = services.clock.now()
     sent = [change for change in changes if isinstance(change, SentAttempt)]
     postponed = [change.attempt for change in changes if isinstance(change, PostponedAttempt)]
@@ -115,7 +111,7 @@ def _record(services: WebhookServices, changes: Sequence[AttemptChange], lane: L
             )
         started = _start(transaction, starting)
     reports = [sent_report(step.sent, step.decision) for step in decided]
-    return _RecordedPart(started, reports + [postponed_report(attempt) for attempt in postponed])
+    return started, reports + [postponed_report(attempt) for attempt in postponed]
 
 
 def _start(transaction: Transaction, starting: Sequence[DeliveryAttempt]) -> list[DeliveryAttempt]:
