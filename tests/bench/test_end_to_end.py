@@ -40,5 +40,5 @@ def test_without_pgbench_nothing_is_compared_with_it() -> None:
 
 
 @pytest.mark.parametrize("has_pgbench", [True, False])
-def test_a_note_says_what_was_left_out(has_pgbench: bool) -> None:
+def test_a_note_says_that_pgbench_was_left_out(has_pgbench: bool) -> None:
     assert bool(end_to_end._notes(has_pgbench)) is not has_pgbench

@@ -63,7 +63,7 @@ def test_the_rate_is_that_of_the_warm_seconds(tools: Path, tmp_path: Path) -> No
     assert run() == (27235 + 29242) / 2
 
 
-def test_a_run_that_says_nothing_fails(tools: Path, tmp_path: Path) -> None:
+def test_a_run_without_output_fails(tools: Path, tmp_path: Path) -> None:
     _program(tools, "java", "echo no broker")
     with pytest.raises(RuntimeError, match="no broker"):
         perf_test.publisher(tmp_path, "amqp://127.0.0.1", "payments", "payments.new", 900)()

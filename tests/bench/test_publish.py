@@ -52,7 +52,7 @@ class TestDraw:
 
 
 class TestPublish:
-    def test_only_what_is_between_the_markers_is_replaced(self, tmp_path: Path) -> None:
+    def test_only_the_text_between_the_markers_is_replaced(self, tmp_path: Path) -> None:
         document = tmp_path / "performance.md"
         document.write_text(f"Before\n\n{BEGIN}\nold\n{END}\n\nAfter\n", encoding="utf-8")
         publish.publish(RUN, document)

@@ -53,7 +53,7 @@ class TestTable:
         assert cells(rows[3])[-1] == "2.00 x"
         assert cells(rows[5])[-1] == "0.50 x"
 
-    def test_a_missed_goal_says_so_and_a_single_value_has_no_spread(self) -> None:
+    def test_a_missed_goal_is_marked_and_a_single_value_has_no_spread(self) -> None:
         row = cells(report.table([MEASURE]).splitlines()[4])
         assert row[3:6] == ["", "≤ 2.30", "not met"]
 
@@ -62,7 +62,7 @@ class TestTable:
 
 
 class TestWrite:
-    def test_what_is_written_is_read_again(self, tmp_path: Path) -> None:
+    def test_a_written_run_is_read_again(self, tmp_path: Path) -> None:
         assert report.read(report.write(RUN, tmp_path / "results" / "latest.json")) == RUN
 
     def test_the_medians_of_goals_stand_by_their_names(self, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ class TestChangedSource:
         built.template.write_text(built.template.read_text().replace("Timeout: 29", "Timeout: 28"))
         assert built.changed_source() == "template.yaml"
 
-    def test_is_none_for_what_sam_writes_into_the_template(self, built: Built) -> None:
+    def test_is_none_for_changes_of_the_template_by_sam(self, built: Built) -> None:
         text = built.template.read_text()
         built.template.write_text(text.replace("ContentUri: layers/paybridge", "ContentUri: PaybridgeLayer"))
         assert built.changed_source() is None

@@ -54,11 +54,11 @@ class TestFetch:
         assert file.read_text() == "before"
 
     @pytest.mark.parametrize("url", ["nowhere", "http://", "http://host name/"])
-    def test_what_is_no_address_is_told(self, tmp_path: Path, url: str) -> None:
+    def test_an_invalid_address_is_reported(self, tmp_path: Path, url: str) -> None:
         with pytest.raises(InputMissingError, match="set RDS_CERTIFICATES_URL to another URL"):
             certificates.fetch(url, tmp_path / "rds.pem")
 
-    def test_offline_it_says_where_to_put_the_file(self, tmp_path: Path) -> None:
+    def test_offline_the_error_says_where_to_put_the_file(self, tmp_path: Path) -> None:
         url = f"http://127.0.0.1:{free_port()}/bundle.pem"
         with pytest.raises(
             InputMissingError, match=r"put it at .*/rds\.pem, or set RDS_CERTIFICATES_URL to another URL"

@@ -41,7 +41,7 @@ def test_gives_the_exit_status_and_leaves_signals_as_they_were(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("number", "to_all"), [(signal.SIGINT, True), (signal.SIGTERM, False)], ids=["ctrl-c", "sigterm"]
 )
-def test_what_ends_it_lets_the_program_finish(tmp_path: Path, number: signal.Signals, to_all: bool) -> None:
+def test_a_signal_lets_the_program_finish(tmp_path: Path, number: signal.Signals, to_all: bool) -> None:
     (tmp_path / "slow.py").write_text(textwrap.dedent(SLOW))
     script = (
         "import os, pathlib, sys; from infra.programs import run_to_its_end\n"

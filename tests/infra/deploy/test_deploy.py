@@ -187,18 +187,18 @@ class TestConcurrency:
         with pytest.raises(InputMissingError, match=r'reserve 6 .* has 0 to give: .*"Concurrent executions"'):
             self.check(monkeypatch, 10, {})
 
-    def test_what_lambda_keeps_back_is_not_there(self, aws: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_lambdas_unreserved_minimum_is_not_available(self, aws: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(InputMissingError, match="has 5 to give"):
             self.check(monkeypatch, 105, {})
         self.check(monkeypatch, 106, {})
 
-    def test_what_the_functions_hold_already_is_theirs(self, aws: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_existing_reservations_count_as_available(self, aws: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         self.check(monkeypatch, 100, {"paybridge-dev-api": 5, "paybridge-dev-jobs": 1})
 
-    def test_an_account_that_does_not_tell_is_left_to_lambda(self, aws: Any) -> None:
+    def test_an_account_without_readable_limits_is_left_to_lambda(self, aws: Any) -> None:
         Account(DEV).check_concurrency({"paybridge-dev-api": 5000})
 
-    def test_a_parameter_that_the_template_cannot_use_is_told(self) -> None:
+    def test_an_invalid_parameter_is_reported(self) -> None:
         environment = read_environment("dev", TEMPLATE, ["PaymentShards=99"])
         with pytest.raises(InputMissingError, match="Correct SET, or dev in samconfig"):
             functions_of(environment, TEMPLATE)
@@ -277,10 +277,10 @@ class TestTopology:
         self, broker_in_aws: None, aws: Any, package: Path, monkeypatch: pytest.MonkeyPatch, secret: str
     ) -> None:
         aws("secretsmanager").put_secret_value(SecretId="admin", SecretString=secret)
-        told = self.found(monkeypatch, package, "/")
-        assert "could not be checked from here (The secret" in told
-        assert "needs a username and a password" in told
-        assert secret not in told
+        note = self.found(monkeypatch, package, "/")
+        assert "could not be checked from here (The secret" in note
+        assert "needs a username and a password" in note
+        assert secret not in note
 
     @pytest.mark.parametrize("exists", [True, False])
     def test_a_broker_without_topology(

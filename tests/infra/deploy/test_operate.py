@@ -47,7 +47,7 @@ def run(account: Any, *command: str) -> tuple[int, str]:
     return operate.run(account, DEV, list(command))
 
 
-def test_invokes_the_environments_function_and_gives_what_it_printed() -> None:
+def test_invokes_the_environments_function_and_returns_its_output() -> None:
     account = FakeAccount(answer({"exit_code": 0, "output": "It has settled.\n"}))
     assert run(account, "payment", "42") == (0, "It has settled.\n")
     [request] = account.asked
@@ -55,23 +55,23 @@ def test_invokes_the_environments_function_and_gives_what_it_printed() -> None:
     assert json.loads(request["Payload"]) == {"arguments": ["payment", "42"]}
 
 
-def test_a_stack_that_is_not_there_is_told() -> None:
+def test_a_missing_stack_is_reported() -> None:
     refusal = ClientError({"Error": {"Code": "ResourceNotFoundException", "Message": ""}}, "Invoke")
     with pytest.raises(InputMissingError, match=r"paybridge-dev-operate .*ResourceNotFound.*deploy dev first"):
         run(FakeAccount(refusal), "payment", "42")
 
 
-def test_silence_is_told() -> None:
+def test_a_function_without_an_answer_is_reported() -> None:
     with pytest.raises(InputMissingError, match="does not answer"):
         run(FakeAccount(EndpointConnectionError(endpoint_url="http://127.0.0.1:9")), "payment", "42")
 
 
-def test_a_function_that_fails_is_told() -> None:
+def test_a_failed_function_is_reported() -> None:
     failure = answer({"errorType": "DatabaseUnavailable"}, FunctionError="Unhandled")
     with pytest.raises(InputMissingError, match=r"DatabaseUnavailable.*log"):
         run(FakeAccount(failure), "payment", "42")
 
 
-def test_without_an_environment_it_says_which_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_an_environment_it_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert operate.main([]) == 1
     assert "ENVIRONMENT=dev" in capsys.readouterr().err

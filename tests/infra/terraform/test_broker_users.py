@@ -53,7 +53,7 @@ def message(exchange: str, key: str, number: int = 0) -> Message:
 
 
 class TestFunctions:
-    async def test_the_relay_publishes_to_both_exchanges_and_learns_what_no_queue_wants(
+    async def test_the_relay_publishes_to_both_exchanges_and_learns_of_unroutable_messages(
         self, users: dict[str, User]
     ) -> None:
         async with open_publisher(users["functions"].amqp_url) as publisher:
@@ -127,7 +127,7 @@ class TestFunctions:
         ],
         ids=lambda value: value if isinstance(value, str) else "-".join(map(str, value.values())),
     )
-    async def test_it_may_not_declare_delete_bind_or_touch_what_is_not_its_own(
+    async def test_it_may_not_declare_delete_bind_or_use_foreign_objects(
         self, users: dict[str, User], method: str, arguments: dict[str, object]
     ) -> None:
         assert "ACCESS_REFUSED" in await users["functions"].refusal(method, **arguments)
@@ -144,7 +144,7 @@ class TestFunctions:
 
 class TestMonitoring:
     @pytest.mark.parametrize("kind", ["queues", "exchanges", "policies", "connections", "nodes", "overview"])
-    def test_it_sees_what_there_is(self, users: dict[str, User], kind: str) -> None:
+    def test_it_sees_all_objects(self, users: dict[str, User], kind: str) -> None:
         assert users["monitoring"].ask("GET", kind).status_code == 200
 
     async def test_it_sees_how_many_dead_letters_wait_and_none_of_them(self, users: dict[str, User]) -> None:

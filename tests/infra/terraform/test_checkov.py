@@ -73,7 +73,7 @@ def test_the_template_is_safe(template: dict[str, Any]) -> None:
     assert template["summary"]["passed"] > 30
 
 
-def test_what_is_unsafe_is_found(checkov_environment: None, tmp_path: Path) -> None:
+def test_unsafe_settings_are_found(checkov_environment: None, tmp_path: Path) -> None:
     folder = shutil.copytree(TERRAFORM / "modules/archive", tmp_path / "archive")
     file = folder / "main.tf"
     file.write_text(file.read_text().replace("block_public_policy     = true", "block_public_policy     = false"))

@@ -24,7 +24,7 @@ Planned = dict[str, list[dict[str, Any]]]
 
 
 @pytest.mark.parametrize("folder", ["platform", *MODULES])
-def test_does_what_the_tests_beside_it_say(folder: str, tmp_path: Path) -> None:
+def test_passes_the_tests_beside_it(folder: str, tmp_path: Path) -> None:
     terraform = prepared(folder, tmp_path, {}, backend=False)
     done = terraform.run("test", "-no-color")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -89,7 +89,7 @@ class TestEnvironments:
     def test_there_are_a_small_one_and_a_safe_one(self, planned: dict[str, Planned]) -> None:
         assert set(planned) == {"dev", "prod"}
 
-    def test_prod_keeps_what_it_has(self, planned: dict[str, Planned]) -> None:
+    def test_prod_protects_its_data(self, planned: dict[str, Planned]) -> None:
         [database] = planned["prod"]["aws_db_instance"]
         assert database["deletion_protection"]
         assert database["multi_az"]

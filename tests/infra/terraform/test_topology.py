@@ -38,7 +38,7 @@ def policy_of(name: str) -> dict[str, Any]:
     return matching[0] if matching else {}
 
 
-def test_declares_what_the_file_says_and_then_has_nothing_to_change(bare_vhost: Vhost, tmp_path: Path) -> None:
+def test_declares_the_file_and_then_has_nothing_to_change(bare_vhost: Vhost, tmp_path: Path) -> None:
     terraform = terraform_for(bare_vhost, tmp_path)
 
     terraform.apply()
@@ -52,7 +52,7 @@ def test_declares_what_the_file_says_and_then_has_nothing_to_change(bare_vhost: 
         eventually(lambda name=one["name"], wanted=settings: in_effect(wanted, bare_vhost, name), "the queue's policy")
 
 
-def test_the_offline_stack_finds_nothing_to_change_in_what_terraform_made(bare_vhost: Vhost, tmp_path: Path) -> None:
+def test_the_offline_stack_accepts_the_topology_of_terraform(bare_vhost: Vhost, tmp_path: Path) -> None:
     terraform = terraform_for(bare_vhost, tmp_path)
     terraform.apply()
     before = declared(bare_vhost)
@@ -63,7 +63,7 @@ def test_the_offline_stack_finds_nothing_to_change_in_what_terraform_made(bare_v
     assert permissions(bare_vhost)[users_of(bare_vhost)["functions"].name] == rights(DECLARED)
 
 
-def test_terraform_takes_over_what_the_offline_stack_made(broker: Broker, tmp_path: Path) -> None:
+def test_terraform_takes_over_the_topology_of_the_offline_stack(broker: Broker, tmp_path: Path) -> None:
     vhost = broker.fresh_vhost()
     before = declared(vhost)
     terraform = terraform_for(vhost, tmp_path)
