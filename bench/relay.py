@@ -21,7 +21,7 @@ from local.servers import postgres
 from paybridge import wiring
 from paybridge.database.database import Database
 from paybridge.outbox.relay import Refusal, relay_once
-from paybridge.outbox.two_lanes import relay_side_by_side
+from paybridge.outbox.two_lanes import relay_in_two_lanes
 from paybridge.rabbitmq.publisher import open_publisher
 
 ROWS = 20_000
@@ -123,7 +123,7 @@ async def relay_ours(database: Database, amqp_url: str) -> None:
             return (await relay_once(lane, publisher, BATCH_ROWS, refuse)).claimed == BATCH_ROWS
 
         with closing(database.another()) as second:
-            await relay_side_by_side((database, second), relay_full)
+            await relay_in_two_lanes((database, second), relay_full)
 
 
 def refuse(refusal: Refusal) -> None:

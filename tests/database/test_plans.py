@@ -299,7 +299,7 @@ def relaying(rows: SeededRows) -> dict[str, Rule]:
         "outbox.store._MARK_REFUSED": Rule(
             {"rows": records(events, "id", error="e"), "delay_seconds_first": 1, "delay_seconds_max": 60}, **by_id
         ),
-        "outbox.store._SECONDS_UNTIL_DUE": Rule(
+        "outbox.wake_up._SECONDS_UNTIL_DUE": Rule(
             {}, ("outbox_due",), every_month=every_month, rows_max={"outbox": PARTITIONS}
         ),
         "outbox.lag._RELAY_LAG": Rule(

@@ -23,7 +23,7 @@ from paybridge.database.database import Database, Statement
 from paybridge.outbox.drain import Drain, Drained, drain_outbox
 from paybridge.outbox.ports import Message, Publisher
 from paybridge.outbox.relay import Refusal, Relayed, relay_once
-from paybridge.outbox.two_lanes import relay_side_by_side
+from paybridge.outbox.two_lanes import relay_in_two_lanes
 from paybridge.rabbitmq.publisher import RabbitPublisher, open_publisher
 
 pytestmark = [pytest.mark.integration, pytest.mark.broker]
@@ -260,7 +260,7 @@ class TestSideBySide:
         async with open_publisher(vhost.amqp_url) as publisher:
             watched = WatchedPublisher(publisher, under_way)
             with closing(database.another()) as second:
-                await relay_side_by_side((database, second), full_batches(watched, 10))
+                await relay_in_two_lanes((database, second), full_batches(watched, 10))
         assert max(under_way) == 2
         assert len(await take_all(vhost.amqp_url, "payments.new")) == 60
 
@@ -284,7 +284,7 @@ class TestSideBySide:
         async with open_publisher(vhost.amqp_url) as publisher:
             failing = FailingPublisher(publisher, fails_at=2)
             with closing(database.another()) as second, pytest.raises(BrokerUnavailable):
-                await relay_side_by_side((database, second), full_batches(failing, 10))
+                await relay_in_two_lanes((database, second), full_batches(failing, 10))
             claimable = database.run(
                 Statement("SELECT id FROM outbox WHERE published_at IS NULL FOR UPDATE SKIP LOCKED")
             )

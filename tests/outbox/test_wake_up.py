@@ -20,7 +20,7 @@ from paybridge.core.events import PAYMENT_CREATED, PAYMENT_PROCESSING, Event
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.outbox import store as outbox
-from paybridge.outbox.wake_up import listening, wake_relay
+from paybridge.outbox.wake_up import listening, seconds_until_due, wake_relay
 from paybridge.payments.domain.payment import Status
 
 pytestmark = pytest.mark.integration
@@ -76,8 +76,8 @@ def add(database: Database, *events: Event, delay_seconds: float = 0) -> None:
 async def heard_when(relay: Database, write: object) -> bool:
     """Whether a relay that sleeps hears of what `write` does."""
     with listening(relay) as wake_up:
-        assert wake_up.is_told
-        assert outbox.seconds_until_due(wake_up.session) is None
+        assert wake_up.has_lock
+        assert seconds_until_due(wake_up.session) is None
         await asyncio.to_thread(write)  # type: ignore[arg-type]
         return await wake_up.session.heard(0.3)
 
@@ -129,7 +129,7 @@ class TestWriters:
 
         monkeypatch.setattr(Database, "attempt", broken)
         with listening(relay) as wake_up:
-            assert wake_up.is_told
+            assert wake_up.has_lock
             payment_id = await asyncio.to_thread(new_payment, writer, merchant_id)
         assert payment_row(writer, payment_id)["status"] == Status.PENDING
 
@@ -152,13 +152,13 @@ class TestEventLoops:
 class TestListening:
     async def test_only_one_relay_is_told(self, relay: Database, watcher: Database) -> None:
         with listening(relay) as first, listening(watcher) as second:
-            assert (first.is_told, second.is_told) == (True, False)
+            assert (first.has_lock, second.has_lock) == (True, False)
 
     async def test_another_takes_its_place_when_it_goes(self, relay: Database, watcher: Database) -> None:
         with listening(relay):
             pass
         with listening(watcher) as second:
-            assert second.is_told
+            assert second.has_lock
             wake_relay(relay)
             assert await second.session.heard(1)
 
@@ -236,10 +236,10 @@ async def until_a_row_is_due(relay: Database) -> bool:
     deadline = time.monotonic() + LOST_AFTER_SECONDS
     while time.monotonic() < deadline:
         with listening(relay) as wake_up:
-            if outbox.seconds_until_due(wake_up.session) is not None:
+            if seconds_until_due(wake_up.session) is not None:
                 return False
-            if wake_up.is_told:
+            if wake_up.has_lock:
                 assert await wake_up.session.heard(LOST_AFTER_SECONDS), "a relay sleeps beside a row"
-                assert outbox.seconds_until_due(wake_up.session) is not None
+                assert seconds_until_due(wake_up.session) is not None
                 return True
     raise AssertionError("the row never came")

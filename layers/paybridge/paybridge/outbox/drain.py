@@ -1,4 +1,4 @@
-"""Drains the outbox for as long as an invocation may run."""
+"""Drain the outbox for as long as an invocation may run."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from typing import Protocol
 from paybridge.core.errors import Unavailable
 from paybridge.core.retry import backoff_seconds
 from paybridge.database.database import Database
-from paybridge.outbox import store as outbox
 from paybridge.outbox.ports import Publisher
 from paybridge.outbox.relay import Refusal, Relayed, relay_once
-from paybridge.outbox.two_lanes import relay_side_by_side
-from paybridge.outbox.wake_up import listening, wake_relay
+from paybridge.outbox.two_lanes import relay_in_two_lanes
+from paybridge.outbox.wake_up import await_rows
 
 IDLE_POLL_SECONDS_MIN = 0.02
-# After a batch that was not full, what comes may gather: the more there was, the longer, so that a quiet outbox is
-# answered at once and a busy one in batches that are worth their transaction.
+# After a partial batch, pause briefly so the next one fills up; scale the pause with the last batch. A quiet outbox is
+# relayed at once, a busy one in batches that are worth their transaction.
 GATHER_SECONDS_PER_ROW = 0.002
 GATHER_SECONDS_MAX = 0.02
 OUTAGE_PAUSE_SECONDS_MIN = 0.2
@@ -27,24 +26,24 @@ OUTAGE_PAUSE_SECONDS_MAX = 3.0
 
 
 class DrainObserver(Protocol):
-    """Is told what an operator wants to see in the log."""
+    """Logs what an operator wants to see of a drain."""
 
     def relayed(self, relayed: Relayed) -> None:
-        """One pass over due rows is committed."""
+        """Log a pass over due rows, which is committed."""
         ...
 
     def refused(self, refusal: Refusal) -> None:
-        """The broker did not take a row; it stays and comes again."""
+        """Log a row that the broker refused; it stays for a retry."""
         ...
 
     def outage(self, error: Unavailable) -> None:
-        """The database or the broker is away; the drain goes on trying."""
+        """Log that the database or the broker is away; the drain retries."""
         ...
 
 
 @dataclass(slots=True)
 class Drained:
-    """What one drain did, in rows."""
+    """The rows that a drain published, and those that the broker refused."""
 
     published: int = 0
     refused: int = 0
@@ -52,7 +51,7 @@ class Drained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drain:
-    """All that a drain needs; `remaining_seconds` says how long it may still run."""
+    """All that a drain needs; `remaining_seconds` returns how long it may still run."""
 
     database: Database
     open_publisher: Callable[[], AbstractAsyncContextManager[Publisher]]
@@ -63,9 +62,9 @@ class Drain:
 
 
 async def drain_outbox(drain: Drain) -> Drained:
-    """Relays what is due until the time is up, and outlives outages of the broker and the database.
+    """Relay what is due until the time is up, through outages of the broker and the database.
 
-    May be cancelled at any time: what is not confirmed and marked by then stays in the outbox.
+    May be cancelled at any time: rows that are not confirmed and marked by then stay in the outbox.
     """
     drained = Drained()
     outages = 0
@@ -85,7 +84,7 @@ async def drain_outbox(drain: Drain) -> Drained:
 async def _relay_until_done(
     drain: Drain, databases: tuple[Database, Database], publisher: Publisher, drained: Drained
 ) -> None:
-    """One batch at a time while little waits, two at a time from a full batch on; sleeps when nothing waits."""
+    """Relay one batch at a time, two at a time from a full batch on, and sleep while no row is due."""
 
     async def relay(database: Database) -> int:
         relayed = await relay_once(database, publisher, drain.batch_rows, drain.observer.refused)
@@ -102,37 +101,13 @@ async def _relay_until_done(
     while drain.remaining_seconds() > 0:
         claimed = await relay(databases[0])
         if claimed == drain.batch_rows:
-            await relay_side_by_side(databases, relay_full)
+            await relay_in_two_lanes(databases, relay_full)
         elif claimed:
             await _pause(drain, min(claimed * GATHER_SECONDS_PER_ROW, GATHER_SECONDS_MAX))
         empty_looks = 0 if claimed else empty_looks + 1
         if empty_looks:
-            await _await_rows(drain, backoff_seconds(empty_looks, IDLE_POLL_SECONDS_MIN, drain.idle_poll_seconds_max))
-
-
-async def _await_rows(drain: Drain, pause_seconds: float) -> None:
-    """Sleeps until a row is due, or a writer says that it has added one; see `paybridge.outbox.wake_up`.
-
-    No longer than `pause_seconds` when another relay holds what is due, or is the one that writers wake.
-    """
-    if _is_now(outbox.seconds_until_due(drain.database)):
-        await _pause(drain, pause_seconds)
-        return
-    with listening(drain.database) as wake_up:
-        seconds_max = drain.idle_poll_seconds_max if wake_up.is_told else pause_seconds
-        while (remaining_seconds := drain.remaining_seconds()) > 0:
-            until_due = outbox.seconds_until_due(wake_up.session)
-            if _is_now(until_due):
-                return
-            seconds = min(seconds_max, remaining_seconds, seconds_max if until_due is None else until_due)
-            if await wake_up.session.heard(seconds) or not wake_up.is_told:
-                return
-    # Whoever waits beside us without the lock now takes our place.
-    wake_relay(drain.database)
-
-
-def _is_now(seconds_until_due: float | None) -> bool:
-    return seconds_until_due is not None and seconds_until_due <= 0
+            pause_seconds = backoff_seconds(empty_looks, IDLE_POLL_SECONDS_MIN, drain.idle_poll_seconds_max)
+            await await_rows(drain.database, pause_seconds, drain.idle_poll_seconds_max, drain.remaining_seconds)
 
 
 async def _pause(drain: Drain, seconds: float) -> None:

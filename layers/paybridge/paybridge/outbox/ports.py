@@ -25,9 +25,9 @@ class Publisher(Protocol):
     """Hands messages to the broker and waits until it has taken responsibility for them."""
 
     async def publish(self, messages: Sequence[Message], deadline_seconds: float) -> list[str | None]:
-        """Publishes all of them at once.
+        """Publish all of them at once.
 
-        Returns for each message, in order, None once the broker has confirmed and routed it, or the reason why it
-        was not taken. Raises BrokerUnavailable when the broker is away: then none may be taken as published.
+        Return for each message, in order, None once the broker has confirmed and routed it, or the reason why the
+        broker refused it. Raises BrokerUnavailable if the broker is away: then none counts as published.
         """
         ...

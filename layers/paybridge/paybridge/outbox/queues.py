@@ -8,9 +8,9 @@ DEAD_LETTER_QUEUE = "payments.dead"
 
 
 def payment_queues(shards: int) -> tuple[str, ...]:
-    """The queues of new payments: `payments.new`, and beside it `payments.new.0` and so on if there are shards.
+    """Return the queues of new payments: `payments.new`, and with shards `payments.new.0` and so on as well.
 
-    It stays among them, because it holds what was published before there were shards.
+    `payments.new` stays among them, because it holds messages from before there were shards.
     """
     if shards == 1:
         return (PAYMENTS_QUEUE,)
@@ -18,5 +18,5 @@ def payment_queues(shards: int) -> tuple[str, ...]:
 
 
 def all_queues(shards: int) -> tuple[str, ...]:
-    """Every queue, those that functions work off first."""
+    """Return every queue; those that functions consume come first."""
     return (*payment_queues(shards), *WEBHOOK_QUEUES, DEAD_LETTER_QUEUE)

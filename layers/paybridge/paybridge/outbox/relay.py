@@ -1,7 +1,7 @@
-"""Publishes what is due in the outbox.
+"""Publish the due rows of the outbox.
 
-A claimed row stays locked until its batch is confirmed and marked, in one transaction: a relay that dies in between
-leaves the rows as they were, to be published again, and two relays side by side never hold the same row.
+A claimed row stays locked until its batch is confirmed and marked, in one transaction. A relay that dies in between
+leaves the rows as they were, to be published again. Two relays never hold the same row.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ REFUSED_DELAY_SECONDS_MAX = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A row that the broker did not take, and why; it stays in the outbox and comes again."""
+    """A row that the broker refused, and why; it stays in the outbox for a retry."""
 
     event_id: str
     event_type: str
@@ -33,9 +33,9 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Relayed:
-    """How many rows one pass claimed, and how many of these the broker refused.
+    """The number of rows that a pass claimed, and how many of them the broker refused.
 
-    `lag_seconds` is the longest time from being due to being published; None when nothing was published.
+    `lag_seconds` is the longest time from due to published; None if no row was published.
     """
 
     claimed: int
@@ -49,13 +49,13 @@ async def relay_once(
     rows_max: int,
     on_refused: Callable[[Refusal], None],
 ) -> Relayed:
-    """Publishes one batch of due rows: as many as wait, up to `rows_max`, the oldest first.
+    """Publish one batch of due rows, up to `rows_max`, the oldest first.
 
-    From the claim until the batch is on its way nothing else runs in this event loop, so passes side by side, each on
-    a database connection of its own, publish in the order in which they claimed.
+    Nothing else runs in this event loop from the claim until the batch is sent. Parallel passes, each on another
+    database connection, therefore publish in the order in which they claimed.
 
-    A refused or unroutable row stays, with its error and its number of attempts, and comes again later; it never holds
-    up the rest. Raises DatabaseUnavailable or BrokerUnavailable, with every row left as it was.
+    A refused or unroutable row stays, with its error and its number of attempts, for a later retry. It never delays
+    the others. Raises DatabaseUnavailable or BrokerUnavailable, and then leaves every row as it was.
     """
     with database.transaction() as transaction:
         messages = outbox.claim(transaction, rows_max)

@@ -1,4 +1,4 @@
-"""Where each message goes: exchange and routing key by its type, as infra/topology.json declares them."""
+"""Route each message by its type to the exchange and key that infra/topology.json declares."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ DEAD_LETTER_KEY = "payments.dead"
 NEW_PAYMENTS_KEY = "payments.new"
 WEBHOOK_RETRIES_KEY = "webhooks.retry"
 
-# With the payment's id: where `payments.new` has shards, the broker hashes it, so that a payment has one shard.
+# The payment's id. Where `payments.new` has shards the broker hashes it, so that a payment always has the same shard.
 SHARD_HEADER = "payment-id"
 
 _ROUTES: dict[str, tuple[str | None, str]] = {
     PAYMENT_CREATED: (PAYMENTS_EXCHANGE, NEW_PAYMENTS_KEY),
-    # Nobody acts on these two: they are recorded for the timeline and cost the broker nothing.
+    # No consumer acts on these two: they are recorded for the timeline and never published.
     PAYMENT_PROCESSING: (None, PAYMENT_PROCESSING),
     WEBHOOK_EXHAUSTED: (None, WEBHOOK_EXHAUSTED),
     PROCESS_PAYMENT: (PAYMENTS_EXCHANGE, NEW_PAYMENTS_KEY),
@@ -31,5 +31,5 @@ _ROUTES: dict[str, tuple[str | None, str]] = {
 
 
 def route(event_type: str) -> tuple[str | None, str]:
-    """Exchange and routing key of a message type; the exchange is None for what is recorded and not published."""
+    """Return exchange and routing key of a message type; no exchange if it is recorded and never published."""
     return _ROUTES.get(event_type, (EVENTS_EXCHANGE, event_type))

@@ -1,4 +1,4 @@
-"""The outbox: every event and command, written with the change it tells of, published later by the relay."""
+"""The outbox: every event and command, written with the change it reports, published later by the relay."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 import orjson
 
 from paybridge.core.events import Event
-from paybridge.database.database import Database, Session, Statement, Transaction
+from paybridge.database.database import Statement, Transaction
 from paybridge.database.wire import Row
 from paybridge.outbox.ports import Message
 from paybridge.outbox.routes import NEW_PAYMENTS_KEY, SHARD_HEADER, route
 from paybridge.outbox.wake_up import IS_RELAY_BUSY, wake_relay_after_commit
 
-# What is only recorded concerns no relay.
+# An event that is only recorded needs no relay.
 _INSERT = Statement(f"""
     WITH added AS (
         INSERT INTO outbox (id, payment_id, merchant_id, sequence, type, exchange, routing_key, body, correlation_id,
@@ -27,7 +27,7 @@ _INSERT = Statement(f"""
     SELECT CASE WHEN :is_published::boolean THEN {IS_RELAY_BUSY} ELSE true END
 """)
 
-# SKIP LOCKED lets several relays work side by side; the order is that of becoming due.
+# SKIP LOCKED lets several relays work in parallel. Rows are claimed in the order in which they became due.
 _CLAIM = Statement("""
     SELECT id::text, type, exchange, routing_key, body, correlation_id, payment_id::text
     FROM outbox
@@ -37,7 +37,7 @@ _CLAIM = Statement("""
     FOR UPDATE SKIP LOCKED
 """)
 
-# A join, because ANY(…) would look for each id in every month. How late they are is asked of one row alone.
+# A join, because ANY(…) would look for each id in every month. The lag is read from one row alone.
 _MARK_PUBLISHED = Statement("""
     WITH marked AS (
         UPDATE outbox SET published_at = clock_timestamp()
@@ -56,22 +56,16 @@ _MARK_REFUSED = Statement("""
     RETURNING outbox.id::text, attempts
 """)
 
-_SECONDS_UNTIL_DUE = Statement("""
-    SELECT extract(epoch FROM min(available_at) - clock_timestamp())::double precision
-    FROM outbox
-    WHERE published_at IS NULL AND exchange IS NOT NULL
-""")
-
 
 def add(transaction: Transaction, events: Iterable[Event], delay_seconds: float = 0) -> None:
-    """Adds the events, to be published `delay_seconds` from now."""
+    """Add the events, due `delay_seconds` from now."""
     add_delayed(transaction, [(event, delay_seconds) for event in events])
 
 
 def add_delayed(transaction: Transaction, events: Sequence[tuple[Event, float]]) -> None:
-    """Adds the events, each with its own delay in seconds; a relay that waits is woken after the commit.
+    """Add the events, each with its delay in seconds, and wake a waiting relay after the commit.
 
-    A delayed row wakes it as well, because it does not know of it when it decides how long to sleep.
+    A delayed row wakes the relay as well: it chose how long to sleep before the row was there.
     """
     if not events:
         return
@@ -83,7 +77,7 @@ def add_delayed(transaction: Transaction, events: Sequence[tuple[Event, float]])
 
 
 def claim(transaction: Transaction, limit: int) -> list[Message]:
-    """Locks up to `limit` due rows, oldest first, that no other relay holds, until the transaction ends."""
+    """Lock up to `limit` due rows that no other relay holds, oldest first, until the transaction ends."""
     return [_message_of(row) for row in transaction.run(_CLAIM, limit=limit)]
 
 
@@ -94,7 +88,7 @@ def _message_of(row: Row) -> Message:
 
 
 def mark_published(transaction: Transaction, ids: Sequence[str]) -> float:
-    """Notes that the broker has taken these rows, the oldest first; gives that one's seconds from due to published."""
+    """Mark the rows as published, the oldest first; return the seconds from due to published of that one."""
     lag_seconds: float = transaction.run(_MARK_PUBLISHED, ids="{" + ",".join(ids) + "}", oldest=ids[0])[0][0]
     return lag_seconds
 
@@ -102,9 +96,9 @@ def mark_published(transaction: Transaction, ids: Sequence[str]) -> float:
 def mark_refused(
     transaction: Transaction, refusals: Sequence[tuple[str, str]], delay_seconds_first: float, delay_seconds_max: float
 ) -> dict[str, int]:
-    """Notes for each (id, error) that publishing failed, and puts its next try off; gives the tries so far by id.
+    """Mark each (id, error) as refused, delay its next attempt, and return the attempts so far by id.
 
-    The delay doubles with every try, from the first to the longest.
+    The delay doubles with every attempt, from `delay_seconds_first` to `delay_seconds_max`.
     """
     rows = transaction.run(
         _MARK_REFUSED,
@@ -113,12 +107,6 @@ def mark_refused(
         delay_seconds_max=delay_seconds_max,
     )
     return {id_: attempts for id_, attempts in rows}  # noqa: C416 -- rows are lists to the type checker.
-
-
-def seconds_until_due(session: Database | Session) -> float | None:
-    """How long until a row is to be published, not positive if one is now; None when no row waits at all."""
-    seconds: float | None = session.run(_SECONDS_UNTIL_DUE)[0][0]
-    return seconds
 
 
 def _row_of(event: Event, delay_seconds: float) -> dict[str, object]:

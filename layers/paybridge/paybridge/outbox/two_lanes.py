@@ -1,8 +1,7 @@
-"""Two passes of the relay at a time, for an outbox in which more waits than one batch.
+"""Run two passes of the relay at a time while more than one batch is due.
 
-While the broker confirms one batch, the next one is claimed on another database connection: SKIP LOCKED skips what the
-first has claimed, as it does between two relays, so that each batch stays a transaction of its own and nothing but the
-waiting is shared.
+While the broker confirms one batch, the next one is claimed on another database connection. SKIP LOCKED skips the rows
+that the first has claimed, as it does between two relays. Each batch stays one transaction; only the waiting overlaps.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from paybridge.database.database import Database
 
 
-async def relay_side_by_side(databases: Iterable[Database], relay_full: Callable[[Database], Awaitable[bool]]) -> None:
-    """Lets pass follow pass on each connection, until one finds less than a full batch there.
+async def relay_in_two_lanes(databases: Iterable[Database], relay_full: Callable[[Database], Awaitable[bool]]) -> None:
+    """Repeat passes on each connection until one finds less than a full batch.
 
-    `relay_full` makes one pass and says whether its batch was full. When one raises, the others are cancelled, which
-    leaves their rows as they were, and the error is raised once they have ended.
+    `relay_full` makes one pass and returns whether its batch was full. If a pass raises, the other lanes are cancelled,
+    which leaves their rows as they were. The error is raised once they have ended.
     """
     lanes = [asyncio.ensure_future(_lane(database, relay_full)) for database in databases]
     try:
