@@ -63,7 +63,7 @@ class TestParseEnvelope:
             "text",
             {},
             an_envelope(specversion="0.3"),
-            an_envelope(source="somebody-else"),
+            an_envelope(source="another-system"),
             an_envelope(id="not-a-uuid"),
             an_envelope(id=7),
             an_envelope(subject=None),
@@ -81,7 +81,7 @@ class TestParseEnvelope:
             an_envelope(data=[1]),
         ],
     )
-    def test_a_strangers_message_is_malformed(self, envelope: Any) -> None:
+    def test_a_message_of_another_system_is_malformed(self, envelope: Any) -> None:
         with pytest.raises(MalformedMessage):
             parse_envelope(envelope)
 
@@ -94,7 +94,7 @@ class TestParseEnvelope:
         st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists)
         | st.dictionaries(st.text(), st.text())
     )
-    def test_nothing_but_malformed_message_is_ever_raised(self, envelope: Any) -> None:
+    def test_only_malformed_message_is_ever_raised(self, envelope: Any) -> None:
         with pytest.raises(MalformedMessage):
             parse_envelope(envelope)
 

@@ -87,7 +87,7 @@ class TestToMinor:
             to_minor("1.5", "JPY")
 
     @given(amount=st.text(alphabet="0123456789.+-eE_, ٣", max_size=20), currency=st.sampled_from(CHARGEABLE))
-    def test_whatever_is_accepted_has_one_spelling(self, amount: str, currency: str) -> None:
+    def test_an_accepted_amount_has_one_spelling(self, amount: str, currency: str) -> None:
         try:
             minor = to_minor(amount, currency)
         except InvalidInput:

@@ -1,4 +1,4 @@
-"""Retry as a value."""
+"""Retries as values."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from paybridge.core.retry import GiveUp, RetryIn, after_failure, backoff_seconds
 
 
 class TestAfterFailure:
-    def test_the_waits_are_used_in_order(self) -> None:
+    def test_the_delays_are_used_in_order(self) -> None:
         assert [after_failure(number, (1, 2, 4)) for number in (1, 2, 3)] == [RetryIn(1), RetryIn(2), RetryIn(4)]
 
     @given(st.lists(st.floats(0.1, 100), max_size=10))
-    def test_there_is_one_more_attempt_than_waits(self, delays: list[float]) -> None:
+    def test_there_is_one_more_attempt_than_delays(self, delays: list[float]) -> None:
         assert after_failure(len(delays) + 1, delays) == GiveUp()
 
 

@@ -1,4 +1,4 @@
-"""Charges one payment and is killed the moment the gateway has answered: run by test_consumer_killed."""
+"""Charge one payment and die the moment the gateway has answered; test_consumer_killed runs this."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from paybridge.payments.records import ChargeOrder, ChargeServices
 
 
 class DeadlyGateway(HttpGateway):
-    """The real gateway, after whose answer the process ends as if its machine had lost power."""
+    """The real gateway; the process dies after its answer, as if its machine had lost power."""
 
     async def charge(self, request: ChargeRequest) -> GatewayOutcome:
         await super().charge(request)

@@ -1,4 +1,4 @@
-"""Where is this payment, and why: the sentence an operator gets, in every place a payment can be."""
+"""Diagnosis: the sentence an operator gets, for every place where a payment can be."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def explanation(database: Database, payment_id: uuid.UUID) -> str:
 
 
 class TestDiagnosePayment:
-    def test_nobody_knows_a_strangers_id(self, database: Database) -> None:
+    def test_an_unknown_id_has_no_diagnosis(self, database: Database) -> None:
         assert diagnose_payment(database, SystemClock(), uuid.uuid4()) is None
 
-    def test_a_message_that_no_relay_takes(self, database: Database) -> None:
+    def test_a_due_message_that_no_relay_takes(self, database: Database) -> None:
         payment_id = new_payment(database, new_merchant(database))
         assert "waits in the outbox for payments.new and has been due" in explanation(database, payment_id)
 
@@ -57,7 +57,7 @@ class TestDiagnosePayment:
 
 
 class TestCommand:
-    def test_it_prints_the_story_and_the_sentence(
+    def test_it_prints_the_timeline_and_the_explanation(
         self, database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         payment_id = new_payment(database, new_merchant(database))

@@ -1,4 +1,4 @@
-"""A database, a virtual host, a gateway and a sink of the module's own, and workers over them."""
+"""A private database, virtual host, gateway and sink, and the workers that use them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SETTLED = Statement("SELECT count(*) FROM payments WHERE status IN ('succeeded'
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the workers of a test are."""
+    """The servers that the workers of a test use."""
 
     database: Database
     database_url: str
@@ -31,18 +31,18 @@ class Place:
     merchant_id: UUID
 
     def pay(self, count: int, **order: str | None) -> list[UUID]:
-        """Accepts payments, whose events then wait in the outbox."""
+        """Accept payments; their events wait in the outbox."""
         return [new_payment(self.database, self.merchant_id, **order) for _ in range(count)]
 
     def settled(self) -> int:
-        """How many payments are final."""
+        """Count the final payments."""
         return int(self.database.run(_SETTLED)[0][0])
 
     def wait_until_each_is_charged_once(self, payment_ids: list[UUID], seconds_max: float = 40) -> None:
-        """Every payment succeeds, and the gateway's own log has one charge for it."""
+        """Wait until every payment has succeeded, and assert that the gateway logged one charge for each."""
         eventually(lambda: self.settled() >= len(payment_ids), "all settled", seconds_max)
-        assert {payment_row(self.database, one)["status"] for one in payment_ids} == {"succeeded"}
-        assert [len(charges(self.gateway_url, one)) for one in payment_ids] == [1] * len(payment_ids)
+        assert {payment_row(self.database, id_)["status"] for id_ in payment_ids} == {"succeeded"}
+        assert [len(charges(self.gateway_url, id_)) for id_ in payment_ids] == [1] * len(payment_ids)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What a worker does with a message that makes the work fail in a way nobody has foreseen."""
+"""A worker finds the message that makes a batch fail unexpectedly, and dead-letters no other."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def wired(monkeypatch: pytest.MonkeyPatch, database_address: DatabaseAddress, vh
 
 
 class Handling:
-    """Handles payments, and fails as often as it is told, or always when one id is among them."""
+    """Handles batches; fails with each given error once, and always for a batch with the id `fails_on`."""
 
     def __init__(self, *failures: Exception, fails_on: str = "") -> None:
         self.failures = list(failures)
@@ -77,9 +77,9 @@ async def worked_until(handling: Handling, done: object) -> None:
 
 
 class TestWorkQueues:
-    async def test_the_message_to_blame_is_dead_lettered_and_no_other(self, vhost: Vhost) -> None:
-        await put_commands(vhost, "a", "to-blame", "b")
-        handling = Handling(fails_on="to-blame")
+    async def test_only_the_bad_message_is_dead_lettered(self, vhost: Vhost) -> None:
+        await put_commands(vhost, "a", "bad", "b")
+        handling = Handling(fails_on="bad")
         dead: list[str | None] = []
 
         def dead_lettered() -> bool:
@@ -87,19 +87,19 @@ class TestWorkQueues:
             return bool(dead)
 
         await worked_until(handling, dead_lettered)
-        assert dead == ["to-blame"]
+        assert dead == ["bad"]
         assert sorted(handling.handled) == ["a", "b"]
         assert await take_all(vhost.amqp_url, QUEUE) == []
 
-    async def test_a_batch_that_could_not_be_worked_comes_again(self, vhost: Vhost) -> None:
+    async def test_a_failed_batch_is_redelivered(self, vhost: Vhost) -> None:
         await put_commands(vhost, "a", "b")
-        handling = Handling(DatabaseUnavailable("away"), DatabaseUnavailable("away"))
+        handling = Handling(DatabaseUnavailable("down"), DatabaseUnavailable("down"))
         await worked_until(handling, lambda: len(handling.handled) == 2)
         assert sorted(handling.handled) == ["a", "b"]
         assert await take_all(vhost.amqp_url, QUEUE) == []
         assert await take_all(vhost.amqp_url, "payments.dead") == []
 
-    async def test_what_waits_is_worked_together(self, vhost: Vhost) -> None:
+    async def test_waiting_messages_are_handled_together(self, vhost: Vhost) -> None:
         await put_commands(vhost, *(f"message-{number}" for number in range(20)))
         handling = Handling()
         await worked_until(handling, lambda: len(handling.handled) == 20)

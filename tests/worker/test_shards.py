@@ -1,4 +1,4 @@
-"""Shards of `payments.new`: messages spread over them, a payment stays on one, and no change of number loses any."""
+"""Shards of `payments.new`: messages spread over them, a payment stays on one, and resizing loses none."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def declare(vhost: Vhost, shards: int) -> None:
 
 
 def relay(place: Place) -> None:
-    """Publishes what is due, as the relay does."""
+    """Publish the due rows, as the relay does."""
 
     async def work() -> None:
         async with open_publisher(place.vhost.amqp_url) as publisher:
@@ -46,7 +46,7 @@ def relay(place: Place) -> None:
 
 
 def payments_by_queue(place: Place) -> dict[str, list[str]]:
-    """The payments of the messages in each queue of new payments that is there; the messages are taken out."""
+    """Take all messages from the existing queues of new payments, and return their payments by queue."""
     there = {str(queue["name"]) for queue in objects(place.vhost, "queues")}
     url, names = place.vhost.amqp_url, [queue for queue in payment_queues(SHARDS) if queue in there]
 
@@ -57,9 +57,9 @@ def payments_by_queue(place: Place) -> dict[str, list[str]]:
 
 
 def ask_again(place: Place, payment_ids: list[UUID]) -> None:
-    """A command for each payment, as after a charge without a clear answer."""
+    """Put a command for each payment in the outbox, as after a charge without a clear answer."""
     ids, now = Uuid7Ids(), SystemClock().now()
-    commands = [process_payment_command(ids.new(), one, place.merchant_id, "test", now, 2) for one in payment_ids]
+    commands = [process_payment_command(ids.new(), id_, place.merchant_id, "test", now, 2) for id_ in payment_ids]
     with place.database.transaction() as transaction:
         outbox.add(transaction, commands)
 
@@ -96,7 +96,7 @@ class TestSpreading:
         declare(place.vhost, SHARDS)
 
         def policies() -> dict[str, object]:
-            # The management's statistics name a queue's policy a moment after it is there.
+            # The management API shows a queue's policy a moment after the queue exists.
             found = {str(queue["name"]): queue.get("policy") for queue in objects(place.vhost, "queues")}
             return {name: found[name] for name in payment_queues(SHARDS)}
 

@@ -1,4 +1,4 @@
-"""`paybridge worker` with real servers: it settles what waits, and no way to end it loses or doubles a payment."""
+"""`paybridge worker` with real servers: it settles waiting payments, and no way of stopping it loses or doubles one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.broker]
 
 
 def queue_up(place: Place, count: int) -> list[UUID]:
-    """New payments whose messages are in the queue, as if a relay had published them; the gateway takes its time."""
+    """Make payments and put their messages in the queue, as if a relay had published them."""
     payment_ids = place.pay(count, payment_method=None)
 
     async def publish() -> None:
@@ -40,7 +40,7 @@ def left_on(place: Place, queue: str = "payments.new") -> list[bytes]:
 
 def until_one_is_being_charged(place: Place, payment_ids: list[UUID]) -> None:
     def started() -> bool:
-        return any(row["status"] == "started" for one in payment_ids for row in attempt_rows(place.database, one))
+        return any(row["status"] == "started" for id_ in payment_ids for row in attempt_rows(place.database, id_))
 
     eventually(started, "an attempt under way")
 
@@ -65,14 +65,14 @@ class TestAll:
 
 
 class TestConsumer:
-    def test_it_charges_what_waits_and_acknowledges_it(self, place: Place, workers: Workers) -> None:
+    def test_it_charges_waiting_payments_and_acknowledges_their_messages(self, place: Place, workers: Workers) -> None:
         payment_ids = queue_up(place, 30)
         worker = workers.start("consumer")
         place.wait_until_each_is_charged_once(payment_ids)
         assert worker.stop() == 0
         assert left_on(place) == []
 
-    def test_sigterm_finishes_what_was_taken(self, place: Place, workers: Workers, slow_gateway: None) -> None:
+    def test_sigterm_finishes_the_batch_in_hand(self, place: Place, workers: Workers, slow_gateway: None) -> None:
         payment_ids = queue_up(place, 20)
         worker = workers.start("consumer")
         until_one_is_being_charged(place, payment_ids)
@@ -91,8 +91,8 @@ class TestConsumer:
         for name in (RELAY, CONSUMER):
             workers.start(name)
         place.wait_until_each_is_charged_once(payment_ids)
-        attempts = [len(attempt_rows(place.database, one)) for one in payment_ids]
-        # Otherwise nothing was interrupted, and this has shown nothing.
+        attempts = [len(attempt_rows(place.database, id_)) for id_ in payment_ids]
+        # Otherwise nothing was interrupted, and the test proves nothing.
         assert max(attempts) > 1
 
     def test_two_side_by_side_share_the_queue(self, place: Place, workers: Workers, slow_gateway: None) -> None:
@@ -104,7 +104,7 @@ class TestConsumer:
         assert all(worker.logged("processed payments") for worker in both)
         assert [worker.stop() for worker in both] == [0, 0]
 
-    def test_poison_ends_in_the_dead_letters_and_holds_up_nobody(self, place: Place, workers: Workers) -> None:
+    def test_poison_is_dead_lettered_and_delays_no_payment(self, place: Place, workers: Workers) -> None:
         asyncio.run(put(place.vhost.amqp_url, "payments.new", b"no json"))
         payment_ids = queue_up(place, 3)
         worker = workers.start("consumer")
@@ -147,7 +147,7 @@ class TestOutages:
                 await put(place.vhost.amqp_url, "payments.new", body)
 
         asyncio.run(publish())
-        # Longer than the batch is held for: it returns, and nothing more is taken until the database is back.
+        # Longer than a batch is held: it is requeued, and the worker takes no more until the database is back.
         eventually(lambda: worker.logged("cannot work now"), "it says that the database is away")
         postgres_server.start()
         place.wait_until_each_is_charged_once(payment_ids + later)
@@ -161,7 +161,7 @@ class TestSettings:
         assert worker.process.wait(timeout=20) == 2
         assert worker.logged("worker ready") == []
 
-    def test_settings_that_no_restart_mends_end_it(self, place: Place, workers: Workers) -> None:
+    def test_invalid_settings_end_it(self, place: Place, workers: Workers) -> None:
         worker = workers.start("webhooks", DATABASE_TLS="perhaps")
         assert worker.process.wait(timeout=20) == 2
         assert worker.logged("worker ready") == []

@@ -42,7 +42,7 @@ def database(database_address: DatabaseAddress) -> Iterator[Database]:
 
 @pytest.fixture(autouse=True)
 def function(monkeypatch: pytest.MonkeyPatch, database: Database, gateway_url: str, vhost: Vhost) -> Iterator[None]:
-    """Wires the function to the test's servers."""
+    """Wire the function to the servers of the test."""
     gateway = HttpGateway(gateway_url, 5)
     monkeypatch.setattr(wiring, "database", lambda: database)
     monkeypatch.setattr(payments_wiring, "gateway", lambda: gateway)
@@ -76,7 +76,7 @@ class TestHandler:
 
         payment_id = new_payment(database, new_merchant(database))
         (good,) = created(database, payment_id)
-        foreign = json.dumps({**json.loads(good), "source": "somebody-else"}).encode()
+        foreign = json.dumps({**json.loads(good), "source": "another-system"}).encode()
         unknown = json.dumps({**json.loads(good), "type": "payment.exploded"}).encode()
         bodies = [b"\xff not json", good, foreign, unknown, b""]
         event = rmq_event("payments.new", bodies, ["one", "two", "same", "same", None])
@@ -84,12 +84,12 @@ class TestHandler:
         assert answer == {"messages": 1, "processed": 1, "poison": 4}
         assert payment_row(database, payment_id)["status"] == "succeeded"
         dead = await take_all(vhost.amqp_url, "payments.dead")
-        assert sorted(one.body for one in dead) == sorted([b"\xff not json", foreign, unknown, b""])
-        reasons = {one.body: one.headers["x-paybridge-reason"] for one in dead}
+        assert sorted(message.body for message in dead) == sorted([b"\xff not json", foreign, unknown, b""])
+        reasons = {message.body: message.headers["x-paybridge-reason"] for message in dead}
         assert "JSONDecodeError" in reasons[b"\xff not json"]
         assert "not from this system" in reasons[foreign]
         assert "payment.exploded" in reasons[unknown]
-        assert {one.headers["x-paybridge-queue"] for one in dead} == {"payments.new"}
+        assert {message.headers["x-paybridge-queue"] for message in dead} == {"payments.new"}
 
     async def test_an_id_that_is_too_long_to_be_published_is_cut(self, vhost: Vhost) -> None:
         import asyncio
@@ -104,7 +104,7 @@ class TestHandler:
         event["rmqMessagesByQueue"]["payments.new::/"][0]["data"] = "%%%"
         assert call(event)["poison"] == 1
 
-    def test_a_database_that_is_away_returns_the_whole_batch(
+    def test_the_whole_batch_is_redelivered_if_the_database_is_down(
         self, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         bodies = created(database, new_payment(database, new_merchant(database)))
@@ -114,7 +114,7 @@ class TestHandler:
         with pytest.raises(DatabaseUnavailable):
             call(rmq_event("payments.new", bodies))
 
-    def test_an_invocation_that_is_no_batch_is_refused(self) -> None:
+    def test_an_invocation_without_a_batch_is_refused(self) -> None:
         with pytest.raises(MalformedMessage):
             call({"hello": "world"})
 

@@ -16,16 +16,23 @@ counts = st.integers(0, 100)
 
 class TestAllowedCalls:
     @given(counts)
-    def test_a_closed_circuit_lets_everything_through(self, wanted: int) -> None:
+    def test_a_closed_circuit_allows_every_call(self, wanted: int) -> None:
         assert allowed_calls(Circuit(), wanted, NOW) == wanted
 
     @given(counts)
-    def test_an_open_circuit_lets_nothing_through(self, wanted: int) -> None:
+    def test_an_open_circuit_allows_no_call(self, wanted: int) -> None:
         assert allowed_calls(Circuit(5, NOW + timedelta(seconds=1)), wanted, NOW) == 0
 
     @given(counts)
-    def test_after_the_cooldown_a_few_probes_go_through(self, wanted: int) -> None:
+    def test_after_the_cooldown_allows_a_few_probes(self, wanted: int) -> None:
         assert allowed_calls(Circuit(5, NOW), wanted, NOW) == min(wanted, PROBES)
+
+
+class TestHasFailures:
+    def test_a_closed_circuit_may_have_counted_failures(self) -> None:
+        assert not Circuit().has_failures
+        assert Circuit(1).has_failures
+        assert Circuit(5, NOW).has_failures
 
 
 class TestAfterCalls:

@@ -1,4 +1,4 @@
-"""Cursors come back as they were given, to the list that gave them, and to no other."""
+"""A cursor decodes for the list that encoded it, and for no other."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class TestCursor:
         assert accepted == {cursor}
 
     @pytest.mark.parametrize("cursor", ["", "A", "AAAA", "é", "A" * 39, "A" * 64, "=" * 39])
-    def test_nonsense_is_refused(self, cursor: str) -> None:
+    def test_a_malformed_one_is_refused(self, cursor: str) -> None:
         with pytest.raises(InvalidInput) as caught:
             decode_cursor(cursor, "scope")
         assert (caught.value.code, caught.value.field) == ("cursor_invalid", "cursor")

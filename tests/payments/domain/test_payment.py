@@ -17,7 +17,7 @@ class TestTransitions:
         assert set(TRANSITIONS) == set(Status)
 
     @given(statuses, statuses)
-    def test_only_what_the_table_names_is_allowed(self, current: Status, target: Status) -> None:
+    def test_only_transitions_of_the_table_are_allowed(self, current: Status, target: Status) -> None:
         if target in TRANSITIONS[current]:
             ensure_transition(current, target)
         else:
@@ -25,11 +25,11 @@ class TestTransitions:
                 ensure_transition(current, target)
 
     @given(st.lists(statuses, max_size=30))
-    def test_a_payment_that_failed_never_moves_money_again(self, wishes: list[Status]) -> None:
+    def test_a_payment_that_failed_never_moves_money_again(self, targets: list[Status]) -> None:
         status, failed = Status.PENDING, False
-        for wish in wishes:
-            if wish in TRANSITIONS[status]:
-                status = wish
+        for target in targets:
+            if target in TRANSITIONS[status]:
+                status = target
             failed = failed or status in {Status.FAILED, Status.CANCELED}
             assert not (failed and status not in {Status.FAILED, Status.CANCELED})
 
@@ -38,5 +38,5 @@ class TestTransitions:
             if targets & {Status.REFUNDED, Status.PARTIALLY_REFUNDED}:
                 assert status in {Status.SUCCEEDED, Status.PARTIALLY_REFUNDED, Status.REFUNDED}
 
-    def test_settled_is_where_nothing_moves_by_itself(self) -> None:
+    def test_a_settled_payment_is_neither_pending_processing_nor_in_review(self) -> None:
         assert {Status.PENDING, Status.PROCESSING, Status.REVIEW} == set(Status) - SETTLED

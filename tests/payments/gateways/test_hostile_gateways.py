@@ -1,4 +1,4 @@
-"""What becomes of a charge when the gateway, or whoever stands in its place, speaks as no gateway should."""
+"""The outcome of a charge when the gateway, or an impostor, breaks HTTP, floods, drips or hangs up."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class TestAnswers:
             b"HTTP/1.1 201 Created\r\nConnection: close\r\n\r\n" + CHARGE,
         ],
     )
-    async def test_every_way_to_say_yes_is_understood(self, answer: bytes) -> None:
+    async def test_every_valid_form_of_a_success_is_understood(self, answer: bytes) -> None:
         assert await charge_by(answer) == Charged("ch_1")
 
     @pytest.mark.parametrize(
@@ -93,10 +93,10 @@ class TestAnswers:
             b"HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(TOO_LARGE),
         ],
     )
-    async def test_what_is_no_proper_answer_is_unknown(self, answer: bytes) -> None:
+    async def test_an_invalid_answer_is_unknown(self, answer: bytes) -> None:
         assert isinstance(await charge_by(answer), Unknown)
 
-    async def test_an_endless_answer_is_given_up_long_before_the_deadline(self) -> None:
+    async def test_an_endless_answer_ends_long_before_the_deadline(self) -> None:
         async def flood(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(b"HTTP/1.1 201 Created\r\n\r\n")
             while True:
@@ -114,7 +114,7 @@ class TestAnswers:
         answer = await charge_by(wait, timeout_seconds=0.2)
         assert answer == Unknown("gateway_timeout", "no answer before the deadline")
 
-    async def test_an_answer_that_drips_is_given_up_at_the_deadline(self) -> None:
+    async def test_a_dripping_answer_ends_at_the_deadline(self) -> None:
         async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(b"HTTP/1.1 201 Created\r\n" + LENGTH)
             while True:
@@ -129,13 +129,13 @@ class TestAnswers:
 
 
 class TestConnections:
-    async def test_a_connection_is_used_again(self) -> None:
+    async def test_a_connection_is_reused(self) -> None:
         async with raw_server(GOOD, keep_alive=True) as server, gateway_at(server.port) as gateway:
             for _ in range(5):
                 assert await gateway.charge(REQUEST) == Charged("ch_1")
             assert server.connections == 1
 
-    async def test_what_follows_an_answer_is_not_taken_for_the_next_one(self) -> None:
+    async def test_bytes_after_an_answer_are_not_the_next_answer(self) -> None:
         other = GOOD.replace(b"ch_1", b"ch_2")
         answers = iter([GOOD + other, GOOD])
 
@@ -147,14 +147,14 @@ class TestConnections:
             assert [await gateway.charge(REQUEST) for _ in range(2)] == [Charged("ch_1")] * 2
             assert server.connections == 2
 
-    async def test_a_connection_that_the_gateway_closed_meanwhile_is_replaced(self) -> None:
+    async def test_a_closed_connection_is_replaced(self) -> None:
         async with raw_server(GOOD) as server, gateway_at(server.port) as gateway:
             for _ in range(3):
                 assert await gateway.charge(REQUEST) == Charged("ch_1")
                 await asyncio.sleep(0.05)
             assert server.connections == 3
 
-    async def test_a_request_that_was_cut_off_is_not_sent_again(self) -> None:
+    async def test_a_cut_off_request_is_not_repeated(self) -> None:
         async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.close()
 
@@ -162,11 +162,11 @@ class TestConnections:
             assert isinstance(await gateway.charge(REQUEST), Unknown)
             assert len(server.heads) == 1
 
-    async def test_a_batch_is_called_all_at_once(self) -> None:
-        everybody = asyncio.Barrier(200)
+    async def test_all_calls_of_a_batch_run_at_once(self) -> None:
+        all_calls = asyncio.Barrier(200)
 
         async def together(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await everybody.wait()
+            await all_calls.wait()
             writer.write(GOOD)
             await writer.drain()
 
@@ -174,14 +174,14 @@ class TestConnections:
             answers = await asyncio.gather(*(gateway.charge(REQUEST) for _ in range(200)))
             assert answers == [Charged("ch_1")] * 200
 
-    async def test_the_environment_names_no_proxy(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_proxy_variables_of_the_environment_are_ignored(self, monkeypatch: pytest.MonkeyPatch) -> None:
         async with raw_server(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n") as proxy:
             for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
                 monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
             assert await charge_by(GOOD) == Charged("ch_1")
             assert proxy.connections == 0
 
-    async def test_the_request_names_its_key_and_nothing_that_was_not_meant(self) -> None:
+    async def test_the_request_has_its_key_and_no_unintended_header(self) -> None:
         cookie = GOOD.replace(b"Content-Length", b"Set-Cookie: a=b\r\nContent-Length")
         async with raw_server(cookie, keep_alive=True) as server, gateway_at(server.port) as gateway:
             for _ in range(2):
@@ -192,7 +192,7 @@ class TestConnections:
 
 
 class TestTls:
-    async def test_only_a_trusted_certificate_for_the_very_name_will_do(self, tmp_path: Path) -> None:
+    async def test_only_a_trusted_certificate_for_the_host_name_is_accepted(self, tmp_path: Path) -> None:
         path = tmp_path / "server.pem"
         path.write_bytes(self_signed("localhost"))
         async with raw_server(GOOD, tls=server_context(path)) as server:

@@ -1,4 +1,4 @@
-"""What the adapter makes of a gateway's answers, clear ones and all the others."""
+"""How the adapter reads the answers of a gateway, clear and unclear ones."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def a_charge(**changes: Any) -> dict[str, Any]:
 
 
 class Answers:
-    """An HTTP server that answers as it is told."""
+    """An HTTP server with the answers of the test."""
 
     def __init__(self) -> None:
         self.charge: Callable[[], web.StreamResponse] = lambda: web.json_response(a_charge(), status=201)
@@ -70,10 +70,10 @@ def answering(body: Any, status: int = 201) -> Callable[[], web.StreamResponse]:
 
 
 class TestCharge:
-    async def test_a_clear_yes(self, gateway: HttpGateway) -> None:
+    async def test_a_charge(self, gateway: HttpGateway) -> None:
         assert await gateway.charge(REQUEST) == Charged("ch_1")
 
-    async def test_a_clear_no(self, gateway: HttpGateway, answers: Answers) -> None:
+    async def test_a_decline(self, gateway: HttpGateway, answers: Answers) -> None:
         answers.charge = answering(a_charge(status="declined", failure_code="insufficient_funds"), 402)
         assert await gateway.charge(REQUEST) == Declined("insufficient_funds", "Insufficient funds.")
 
@@ -83,7 +83,7 @@ class TestCharge:
         assert isinstance(await gateway.charge(REQUEST), Rejected)
 
     @pytest.mark.parametrize("status", [401, 403, 404, 408, 409, 429, 500, 502, 503, 504])
-    async def test_a_refusal_that_says_nothing_of_the_charge(
+    async def test_a_refusal_without_news_of_the_charge_is_unknown(
         self, gateway: HttpGateway, answers: Answers, status: int
     ) -> None:
         answers.charge = answering({"error": "no"}, status)
@@ -99,7 +99,7 @@ class TestCharge:
             a_charge(id=17),
             a_charge(id="ch_\x00"),
             a_charge(id="x" * 256),
-            a_charge(reference="somebody-else"),
+            a_charge(reference="another-payment"),
             a_charge(amount_minor=10051),
             a_charge(amount_minor="10050"),
             a_charge(currency="EUR"),
@@ -128,11 +128,11 @@ class TestCharge:
         assert isinstance(await gateway.charge(REQUEST), Unknown)
 
     @pytest.mark.parametrize("body", [b"", b"<html>", b"\xff\xfe", b"[" * 100_000, b"x" * (ANSWER_BYTES_MAX + 1)])
-    async def test_what_is_no_json_is_unknown(self, gateway: HttpGateway, answers: Answers, body: bytes) -> None:
+    async def test_an_answer_without_json_is_unknown(self, gateway: HttpGateway, answers: Answers, body: bytes) -> None:
         answers.charge = lambda: web.Response(status=201, body=body)
         assert isinstance(await gateway.charge(REQUEST), Unknown)
 
-    async def test_a_gateway_that_is_not_there_is_unknown(self) -> None:
+    async def test_an_unreachable_gateway_is_unknown(self) -> None:
         nowhere = HttpGateway("http://127.0.0.1:1", 1)
         assert isinstance(await nowhere.charge(REQUEST), Unknown)
         await nowhere.close()

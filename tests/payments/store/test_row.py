@@ -10,7 +10,7 @@ import pytest
 
 from paybridge.database.database import Database, Statement
 from paybridge.payments.domain.payment import Payment, PaymentOrder, Status, new_payment
-from paybridge.payments.store.row import COLUMN_TYPES, INSERTED_VALUES, inserted_values, payment_of
+from paybridge.payments.store.row import COLUMN_TYPES, INSERTED_VALUES, inserted_values, payment_from_row
 
 _TABLE_TYPES = Statement("""
     SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
@@ -34,7 +34,7 @@ class TestColumns:
     def test_a_row_becomes_the_payment_it_was(self) -> None:
         payment = replace(PAYMENT, status=Status.FAILED, failure_code="card_declined", last_sequence=3)
         row = [str(payment.status) if name == "status" else getattr(payment, name) for name in COLUMN_TYPES]
-        assert payment_of(row) == payment
+        assert payment_from_row(row) == payment
 
     def test_a_new_payment_has_a_value_for_every_placeholder(self) -> None:
         placeholders = {value.strip().split("::")[0].removeprefix(":") for value in INSERTED_VALUES.split(",")}

@@ -13,7 +13,7 @@ import orjson
 from paybridge.database.database import Statement, Transaction
 from paybridge.payments.domain.charging import AttemptStatus, LastAttempt
 from paybridge.payments.domain.payment import Payment, Status
-from paybridge.payments.store.row import COLUMNS, payment_of
+from paybridge.payments.store.row import COLUMNS, payment_from_row
 
 # Ids are joined and not compared with ANY(…): a join looks each id up in its month alone, an array in every month. Rows
 # are locked in the order of their ids, so that two batches with the same payments never deadlock.
@@ -127,7 +127,7 @@ class AttemptResult:
 
 def lock_chargeable(transaction: Transaction, ids: Sequence[UUID]) -> list[Chargeable]:
     """Lock the open ones among the payments until the transaction ends."""
-    payments = [payment_of(row) for row in transaction.run(_LOCK, ids=_array(ids))]
+    payments = [payment_from_row(row) for row in transaction.run(_LOCK, ids=_array(ids))]
     processing = [payment.id for payment in payments if payment.status is not Status.PENDING]
     last: dict[UUID, LastAttempt] = {}
     # Only a payment that is processing has attempts: a batch of new payments need not ask.

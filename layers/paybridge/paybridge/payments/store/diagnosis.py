@@ -11,7 +11,7 @@ from paybridge.database.database import Database
 from paybridge.outbox.table import outbox
 from paybridge.payments.domain.payment import Payment
 from paybridge.payments.domain.query import WaitingMessage
-from paybridge.payments.store.row import payment_of
+from paybridge.payments.store.row import payment_from_row
 from paybridge.payments.store.table import PAYMENT_COLUMNS, payments
 
 _ID = bindparam("id", type_=Uuid)
@@ -48,7 +48,7 @@ _WAITING = compiled(
 def find(database: Database, payment_id: UUID) -> Payment | None:
     """Return the payment, or None."""
     rows = database.run(_FIND, id=payment_id)
-    return payment_of(rows[0]) if rows else None
+    return payment_from_row(rows[0]) if rows else None
 
 
 def waiting_messages(database: Database, payment_id: UUID) -> list[WaitingMessage]:

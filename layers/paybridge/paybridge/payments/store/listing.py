@@ -29,7 +29,7 @@ from paybridge.database.clauses import compiled
 from paybridge.database.database import Database, Statement
 from paybridge.payments.domain.payment import Payment, Status
 from paybridge.payments.domain.query import PaymentFilters
-from paybridge.payments.store.row import payment_of
+from paybridge.payments.store.row import payment_from_row
 from paybridge.payments.store.table import PAYMENT_COLUMNS, payments
 
 # As in the index `payments_unsettled`.
@@ -52,7 +52,7 @@ def list_newest_first(
     wanted = _wanted(filters, before)
     statement = page(frozenset(wanted), is_unsettled=filters.status in UNSETTLED)
     rows = database.run(statement, merchant_id=merchant_id, limit=limit, **wanted)
-    return [payment_of(row) for row in rows]
+    return [payment_from_row(row) for row in rows]
 
 
 @cache

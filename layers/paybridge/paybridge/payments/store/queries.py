@@ -7,7 +7,7 @@ from uuid import UUID
 from paybridge.database.database import Database, Statement
 from paybridge.payments.domain.payment import Payment
 from paybridge.payments.domain.query import TimelineEntry
-from paybridge.payments.store.row import COLUMNS, payment_of
+from paybridge.payments.store.row import COLUMNS, payment_from_row
 
 _GET = Statement(f"SELECT {COLUMNS} FROM payments p WHERE p.id = :id::uuid AND p.merchant_id = :merchant_id::uuid")
 
@@ -54,7 +54,7 @@ _TIMELINE = Statement("""
 def get(database: Database, merchant_id: UUID, payment_id: UUID) -> Payment | None:
     """Return the payment; None if there is none or it belongs to another merchant."""
     rows = database.run(_GET, id=payment_id, merchant_id=merchant_id)
-    return payment_of(rows[0]) if rows else None
+    return payment_from_row(rows[0]) if rows else None
 
 
 def timeline(database: Database, merchant_id: UUID, payment_id: UUID) -> list[TimelineEntry]:

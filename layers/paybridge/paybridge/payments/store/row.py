@@ -1,4 +1,4 @@
-"""The row of a payment: every query that reads whole payments selects COLUMNS, and `payment_of` reads its rows."""
+"""The row of a payment: queries of whole payments select COLUMNS, and `payment_from_row` reads their rows."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ INSERTED_COLUMNS = ", ".join(_INSERTED)
 INSERTED_VALUES = ", ".join(f":{name}::{COLUMN_TYPES[name]}" for name in _INSERTED)
 
 
-def payment_of(row: Sequence[Any]) -> Payment:
+def payment_from_row(row: Sequence[Any]) -> Payment:
     """Return the Payment in a row of COLUMNS."""
     values = dict(zip(COLUMN_TYPES, row, strict=True))
     values["status"] = Status(values["status"])
