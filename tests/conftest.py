@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -17,6 +16,7 @@ from local.testkit.stacks import running_stack
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database
 from tests.support.environments import INSTALL_SECONDS_MAX, install
+from tests.support.interrupts import raise_on_first_signal, stop_servers_of_lost_workers, stop_servers_of_workers
 from tests.support.weights import ENVIRONMENTS, Weight, heaviest_files_first, weight_of
 
 # Each process has servers of its own; more of them than this would only wait for each other's disk.
@@ -24,9 +24,19 @@ PROCESSES_MAX = 8
 
 
 def pytest_configure() -> None:
-    """Have Ctrl-C end what tests start: background jobs of a shell and pytest-xdist's processes ignore it."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Let Ctrl-C end what tests start."""
+    raise_on_first_signal()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    """Leave no server of a worker behind, whatever ended the session."""
+    if not session.config.pluginmanager.hasplugin("dsession"):
+        return (yield)
+    stop_servers_of_workers()
+    yield
+    stop_servers_of_lost_workers(session.config._tmp_path_factory.getbasetemp())
+    return None
 
 
 @pytest.hookimpl(optionalhook=True)
