@@ -22,7 +22,7 @@ from yarl import URL
 from infra.sam_template.definitions import FunctionDefinition, QueueEvent
 from local.bridge.rabbitmq_events import BatchEvent, message_record
 from local.lambda_host.model import PAYLOAD_BYTES_MAX, InvokeError, Invoker
-from paybridge.rabbitmq.fast.deliveries import DeliveriesFirst, Delivery
+from paybridge.rabbitmq.fast.deliveries import BrokerDelivery, DeliveriesFirst
 from paybridge.rabbitmq.fast.properties import read_properties
 
 logger = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class _Inbox:
         self._closed = False
         self._loop = asyncio.get_running_loop()
 
-    def on_delivery(self, delivery: Delivery) -> None:
+    def on_delivery(self, delivery: BrokerDelivery) -> None:
         # To convert here spreads the work over the window instead of adding it to the batch.
         properties = read_properties(delivery.properties)
         record = message_record(properties, delivery.body, redelivered=delivery.redelivered)

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from pamqp import body, commands, frame, header, heartbeat
 
-from paybridge.rabbitmq.fast.deliveries import Delivery, _Splitter
+from paybridge.rabbitmq.fast.deliveries import BrokerDelivery, _Splitter
 from paybridge.rabbitmq.fast.properties import read_properties
 
 PROPERTIES = commands.Basic.Properties(content_type="application/json", message_id="m-1", delivery_mode=2)
@@ -27,7 +27,7 @@ class Stream:
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
         self.reader = asyncio.StreamReader(loop=loop)
-        self.deliveries: list[Delivery] = []
+        self.deliveries: list[BrokerDelivery] = []
         self.splitter = _Splitter(self.reader, loop, self.deliveries.append)
 
     def feed(self, data: bytes, piece_bytes: int) -> None:

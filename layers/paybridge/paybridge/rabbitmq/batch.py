@@ -19,11 +19,11 @@ from paybridge.core.events import Event, parse_envelope
 from paybridge.observability.redaction import redact_type
 from paybridge.outbox.ports import Message
 from paybridge.outbox.routes import DEAD_LETTER_EXCHANGE, DEAD_LETTER_KEY
-from paybridge.rabbitmq.logins import RenewedUrls, none_renewed
+from paybridge.rabbitmq.logins import FreshUrls, no_fresh_urls
 from paybridge.rabbitmq.publisher import open_publisher
 
 if TYPE_CHECKING:
-    from paybridge.rabbitmq.subscription import Taken
+    from paybridge.rabbitmq.subscription import TakenMessage
 
 REASON_HEADER = "x-paybridge-reason"
 QUEUE_HEADER = "x-paybridge-queue"
@@ -87,7 +87,7 @@ def parse_batch(lambda_event: Mapping[str, Any], known_types: frozenset[str]) ->
     return batch
 
 
-def batch_of(deliveries: Sequence[Taken], known_types: frozenset[str]) -> Batch:
+def batch_of(deliveries: Sequence[TakenMessage], known_types: frozenset[str]) -> Batch:
     """The batch of what a worker has taken from its queues; poison is what it is in `parse_batch`."""
     batch = Batch()
     for delivery in deliveries:
@@ -95,14 +95,14 @@ def batch_of(deliveries: Sequence[Taken], known_types: frozenset[str]) -> Batch:
     return batch
 
 
-async def dead_letter(url: str, poison: Sequence[Poison], renewed_urls: RenewedUrls = none_renewed) -> None:
+async def dead_letter(url: str, poison: Sequence[Poison], fresh_urls: FreshUrls = no_fresh_urls) -> None:
     """Hands poison to the dead-letter exchange; returns once the broker has confirmed all of it.
 
-    `renewed_urls` are tried when the broker refuses the login of `url`. Raises BrokerUnavailable if it did not: the
+    `fresh_urls` are tried when the broker refuses the login of `url`. Raises BrokerUnavailable if it did not: the
     caller then lets the whole batch return, so that nothing is lost.
     """
     messages = [_dead_letter_message(number, one) for number, one in enumerate(poison)]
-    async with open_publisher(url, renewed_urls) as publisher:
+    async with open_publisher(url, fresh_urls) as publisher:
         refusals = await publisher.publish(messages, DEAD_LETTER_DEADLINE_SECONDS)
     refused = [refusal for refusal in refusals if refusal is not None]
     if refused:

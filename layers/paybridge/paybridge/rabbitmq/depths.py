@@ -1,4 +1,4 @@
-"""How many messages wait in queues, by AMQP alone.
+"""Count the messages that wait in queues, by AMQP alone.
 
 A passive declaration changes nothing and answers with the number. It takes no right on the queue; since RabbitMQ 4.3 it
 takes any, be it to write. The management API would need a user with a tag, and Amazon MQ's own metrics know no queues
@@ -15,21 +15,21 @@ from aio_pika.connection import make_url
 from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
 
 from paybridge.core.errors import BrokerUnavailable
-from paybridge.rabbitmq.logins import RenewedUrls, logged_in, none_renewed
+from paybridge.rabbitmq.logins import FreshUrls, logged_in, no_fresh_urls
 from paybridge.rabbitmq.publisher import CONNECT_DEADLINE_SECONDS, HEARTBEAT_SECONDS
 from paybridge.rabbitmq.subscription import answered, close, opening
 
 
 class AmqpQueueDepths:
-    """A `QueueDepths` that connects for each reading; `renewed_urls` are for when the login of `url` is refused."""
+    """A `QueueDepths` that connects for each reading; `fresh_urls` are for when the login of `url` is refused."""
 
-    def __init__(self, url: str, renewed_urls: RenewedUrls = none_renewed) -> None:
+    def __init__(self, url: str, fresh_urls: FreshUrls = no_fresh_urls) -> None:
         self._url = url
-        self._renewed_urls = renewed_urls
+        self._fresh_urls = fresh_urls
 
     async def read(self, queues: Sequence[str]) -> dict[str, int]:
-        """How many messages wait in each queue; see `paybridge.payments.ports.QueueDepths`."""
-        connection = await logged_in(_connected, self._url, self._renewed_urls)
+        """Return how many messages wait in each queue; see `paybridge.payments.ports.QueueDepths`."""
+        connection = await logged_in(_connected, self._url, self._fresh_urls)
         try:
             depths = {queue: await _depth(connection, queue) for queue in queues}
         except (AMQPError, OSError, RuntimeError) as error:
@@ -47,7 +47,7 @@ async def _connected(url: str) -> aiormq.Connection:
 
 
 async def _depth(connection: aiormq.Connection, queue: str) -> int | None:
-    # A channel of its own, because the broker closes it when there is no such queue.
+    # A channel for each queue, because the broker closes it if the queue is missing.
     channel = await answered(connection.channel(publisher_confirms=False))
     try:
         declared = await answered(channel.queue_declare(queue, passive=True))

@@ -1,4 +1,4 @@
-"""Logging in at the broker, also after the password at hand has been rotated."""
+"""Log in to the broker, also after the password at hand has been rotated."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from aiormq.exceptions import AuthenticationError, ProbableAuthenticationError
 
 from paybridge.core.errors import BrokerLoginRefused
 
-# Asked when the broker refuses a login: the URLs to try then, one after the other.
-RenewedUrls = Callable[[], Iterable[str]]
+# Called when the broker refuses a login: the URLs to try next, in their order.
+FreshUrls = Callable[[], Iterable[str]]
 REFUSALS = (AuthenticationError, ProbableAuthenticationError)
 
 _Connected = TypeVar("_Connected")
 
 
-def none_renewed() -> Iterable[str]:
-    """There is no other login."""
+def no_fresh_urls() -> Iterable[str]:
+    """Return no URLs: there is no other login."""
     return ()
 
 
-async def logged_in(connect: Callable[[str], Awaitable[_Connected]], url: str, renewed_urls: RenewedUrls) -> _Connected:
-    """What `connect` makes of the first URL whose login the broker takes: `url`, or if it must be a renewed one.
+async def logged_in(connect: Callable[[str], Awaitable[_Connected]], url: str, fresh_urls: FreshUrls) -> _Connected:
+    """Connect with `url`, or else with the first fresh URL whose login the broker accepts.
 
-    Raises BrokerLoginRefused when there is none, and whatever else `connect` raises at once.
+    Raises BrokerLoginRefused if there is none. Any other error of `connect` propagates at once.
     """
     try:
         return await connect(url)
     except BrokerLoginRefused as error:
         refusal = error
-    for renewed in renewed_urls():
+    for fresh_url in fresh_urls():
         try:
-            return await connect(renewed)
+            return await connect(fresh_url)
         except BrokerLoginRefused as error:
             refusal = error
     raise refusal

@@ -1,4 +1,4 @@
-"""Asks the broker whether it speaks AMQP, without logging in."""
+"""Check without a login that the broker speaks AMQP."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class AmqpProbe:
         self._deadline_seconds = deadline_seconds
 
     def check(self) -> None:
-        """Returns once the broker has answered the AMQP header; raises BrokerUnavailable."""
+        """Return once the broker has answered the AMQP header; raise BrokerUnavailable."""
         try:
             answer = self._first_bytes()
         except OSError as error:
             raise BrokerUnavailable("The broker does not answer.") from error
         if answer != METHOD_FRAME_START:
-            raise BrokerUnavailable("Whatever answers at the broker's address does not speak AMQP 0-9-1.")
+            raise BrokerUnavailable("The server at the broker's address does not speak AMQP 0-9-1.")
 
     def _first_bytes(self) -> bytes:
         with socket.create_connection(self._address, timeout=self._deadline_seconds) as plain:

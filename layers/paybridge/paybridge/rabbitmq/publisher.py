@@ -1,4 +1,4 @@
-"""Publishing to RabbitMQ: a batch is one write, and every message of it is confirmed and known to be routed.
+"""Publish to RabbitMQ: a batch is one write, and every message is confirmed and known to be routed.
 
 aio-pika opens the connection and keeps it alive. Its own `publish` writes and awaits one message at a time, which is
 several times slower; so the frames of a whole batch are built here (`frames.py`) and handed to the connection's writer
@@ -21,7 +21,7 @@ from paybridge.core.errors import BrokerLoginRefused, BrokerUnavailable
 from paybridge.outbox.ports import Message
 from paybridge.rabbitmq.fast import frames
 from paybridge.rabbitmq.fast.confirms import ConfirmChannel, SentBatch, open_confirm_channel
-from paybridge.rabbitmq.logins import REFUSALS, RenewedUrls, logged_in, none_renewed
+from paybridge.rabbitmq.logins import REFUSALS, FreshUrls, logged_in, no_fresh_urls
 
 CONNECT_DEADLINE_SECONDS = 5.0
 CLOSE_DEADLINE_SECONDS = 2.0
@@ -41,7 +41,7 @@ class RabbitPublisher:
         self._opening = asyncio.Lock()
 
     async def publish(self, messages: Sequence[Message], deadline_seconds: float) -> list[str | None]:
-        """Publishes the batch; see `paybridge.payments.ports.Publisher`.
+        """Publish the batch; see `paybridge.outbox.ports.Publisher`.
 
         An exchange that is missing or forbidden makes the broker close the channel, and with it everything that it had
         not confirmed yet, of other batches as well. That is published again, exchange by exchange, each on a channel
@@ -65,7 +65,7 @@ class RabbitPublisher:
         return refusals
 
     async def connect(self) -> None:
-        """Opens the connection and its first channel; raises BrokerUnavailable."""
+        """Open the connection and its first channel; raise BrokerUnavailable."""
         await self._within_deadline(self._connection.connect(), CONNECT_DEADLINE_SECONDS)
         await self._shared_channel()
 
@@ -113,14 +113,14 @@ class RabbitPublisher:
 
 
 @asynccontextmanager
-async def open_publisher(url: str, renewed_urls: RenewedUrls = none_renewed) -> AsyncIterator[RabbitPublisher]:
-    """A publisher on a connection of its own, closed at the end of the block.
+async def open_publisher(url: str, fresh_urls: FreshUrls = no_fresh_urls) -> AsyncIterator[RabbitPublisher]:
+    """Open a publisher on a new connection, closed at the end of the block.
 
-    `renewed_urls` are tried when the broker refuses the login of `url`. Raises BrokerUnavailable when the broker cannot
+    `fresh_urls` are tried when the broker refuses the login of `url`. Raises BrokerUnavailable when the broker cannot
     be reached within CONNECT_DEADLINE_SECONDS or takes no login. The connection is not a "robust" one: after a freeze
     of the environment, or an outage, a new one is opened on purpose.
     """
-    connection, publisher = await logged_in(_connected, url, renewed_urls)
+    connection, publisher = await logged_in(_connected, url, fresh_urls)
     try:
         yield publisher
     finally:

@@ -1,7 +1,7 @@
-"""Taking messages from queues on a connection of one's own, batch by batch, as a long-running worker does.
+"""Take messages from queues batch by batch, as a long-running worker does.
 
-All queues of a subscription share a channel, and with it one line of delivery tags: whatever queues a batch comes from,
-one acknowledgement of its last tag covers it.
+All queues of a subscription share a channel and its sequence of delivery tags. One acknowledgement of the last tag
+therefore covers a batch, whatever queues it comes from.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from aio_pika.connection import make_url
 from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
 
 from paybridge.core.errors import BrokerLoginRefused, BrokerUnavailable
-from paybridge.rabbitmq.fast.deliveries import DeliveriesFirst, Delivery
+from paybridge.rabbitmq.fast.deliveries import BrokerDelivery, DeliveriesFirst
 from paybridge.rabbitmq.fast.properties import read_properties
-from paybridge.rabbitmq.logins import REFUSALS, RenewedUrls, logged_in, none_renewed
+from paybridge.rabbitmq.logins import REFUSALS, FreshUrls, logged_in, no_fresh_urls
 from paybridge.rabbitmq.publisher import CLOSE_DEADLINE_SECONDS, CONNECT_DEADLINE_SECONDS, HEARTBEAT_SECONDS
 
 # Every answer of the broker is waited for this long at most; a silent broker counts as away.
@@ -31,8 +31,8 @@ _Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """A message that the broker has handed over and that is not acknowledged yet."""
+class TakenMessage:
+    """A message that the broker has delivered and that is not acknowledged yet."""
 
     tag: int
     queue: str
@@ -43,20 +43,20 @@ class Taken:
 class Subscription:
     """The consumers of some queues on one channel; made by `subscribe`.
 
-    Every method raises BrokerUnavailable once the connection or the channel is lost. What was not acknowledged by then
-    is on its queue again.
+    Every method raises BrokerUnavailable once the connection or the channel is lost. Messages that are unacknowledged
+    by then return to their queues.
     """
 
     def __init__(self) -> None:
         self._channel: aiormq.abc.AbstractChannel
         self._queues: Sequence[str] = ()
-        self._inbox: deque[Taken] = deque()
+        self._inbox: deque[TakenMessage] = deque()
         self._changed = asyncio.Event()
         self._is_ending = False
         self._is_lost = False
 
     async def open(self, channel: aiormq.abc.AbstractChannel, queues: Sequence[str], prefetch: int) -> None:
-        """Begins to take messages, at most `prefetch` of each queue ahead of their acknowledgement."""
+        """Start taking messages, at most `prefetch` of each queue before their acknowledgement."""
         self._channel, self._queues = channel, queues
         channel.closing.add_done_callback(self._lost)
         channel.on_consumer_cancel_callbacks.add(self._lost)
@@ -68,16 +68,16 @@ class Subscription:
             except ChannelNotFoundEntity as error:
                 raise BrokerUnavailable(f"There is no queue {queue} on the broker.") from error
 
-    def take(self, delivery: Delivery) -> None:
-        """Is given every message that the broker hands over."""
+    def take(self, delivery: BrokerDelivery) -> None:
+        """Accept a message that the broker delivers."""
         message_id = read_properties(delivery.properties)["messageId"] or ""
-        self._inbox.append(Taken(delivery.tag, delivery.consumer_tag, message_id, delivery.body))
+        self._inbox.append(TakenMessage(delivery.tag, delivery.consumer_tag, message_id, delivery.body))
         self._changed.set()
 
-    async def batch(self, size_max: int) -> list[Taken]:
-        """What has come, without waiting for more: one message on a quiet queue, up to `size_max` on a busy one.
+    async def batch(self, size_max: int) -> list[TakenMessage]:
+        """Return what has arrived: one message on a quiet queue, up to `size_max` on a busy one.
 
-        Waits for the first message; empty once the subscription has ended and everything was taken.
+        Wait for the first message. Empty once the subscription has ended and everything was taken.
         """
         while not self._inbox and not self._is_ending:
             self._changed.clear()
@@ -87,33 +87,33 @@ class Subscription:
         return [self._inbox.popleft() for _ in range(min(size_max, len(self._inbox)))]
 
     async def end(self) -> None:
-        """Takes nothing more. What has come already is still to be worked: to return it would count as a delivery."""
+        """Stop taking messages. Work on those that have arrived: returning them would count as a delivery."""
         for queue in self._queues:
             await self._sent(self._channel.basic_cancel(queue))
         self._is_ending = True
         self._changed.set()
 
-    async def acknowledge(self, last: Taken) -> None:
-        """Acknowledges this message and all before it."""
+    async def acknowledge(self, last: TakenMessage) -> None:
+        """Acknowledge this message and all before it."""
         await self._sent(self._channel.basic_ack(last.tag, multiple=True))
 
-    async def acknowledge_one(self, taken: Taken) -> None:
-        """Acknowledges this message alone."""
+    async def acknowledge_one(self, taken: TakenMessage) -> None:
+        """Acknowledge this message alone."""
         await self._sent(self._channel.basic_ack(taken.tag))
 
-    async def give_back(self, last: Taken) -> None:
-        """Returns this message, all before it that are not acknowledged, and what nobody has asked for yet.
+    async def give_back(self, last: TakenMessage) -> None:
+        """Return this message, all unacknowledged ones before it, and those not yet asked for, to their queues.
 
-        By a nack, which since RabbitMQ 4.3 does not count toward the delivery limit: the messages are not to blame. The
-        subscription ends, since it would be handed the same messages again at once.
+        A nack does not count toward the delivery limit since RabbitMQ 4.3: the messages are not to blame. The
+        subscription ends, because the broker would redeliver the same messages at once.
         """
         await self.end()
         last = self._inbox[-1] if self._inbox else last
         self._inbox.clear()
         await self._sent(self._channel.basic_nack(last.tag, multiple=True, requeue=True))
 
-    async def refuse(self, taken: Taken) -> None:
-        """Returns a message that is to blame: a reject counts toward the delivery limit on every RabbitMQ."""
+    async def refuse(self, taken: TakenMessage) -> None:
+        """Return a message that is to blame: a reject counts toward the delivery limit on every RabbitMQ."""
         await self._sent(self._channel.basic_reject(taken.tag, requeue=True))
 
     def _lost(self, *_: Any) -> None:
@@ -133,14 +133,16 @@ class Subscription:
 
 @asynccontextmanager
 async def subscribe(
-    url: str, queues: Sequence[str], prefetch: int, renewed_urls: RenewedUrls = none_renewed
+    url: str, queues: Sequence[str], prefetch: int, fresh_urls: FreshUrls = no_fresh_urls
 ) -> AsyncIterator[Subscription]:
-    """A subscription to the queues on a connection of its own, closed at the end of the block.
+    """Subscribe to the queues on a new connection, closed at the end of the block.
 
-    `renewed_urls` are tried when the broker refuses the login of `url`. Raises BrokerUnavailable when the broker cannot
+    `fresh_urls` are tried when the broker refuses the login of `url`. Raises BrokerUnavailable when the broker cannot
     be reached, takes no login or lacks a queue.
     """
-    connection, subscription = await logged_in(lambda one: _subscribed(one, queues, prefetch), url, renewed_urls)
+    connection, subscription = await logged_in(
+        lambda login_url: _subscribed(login_url, queues, prefetch), url, fresh_urls
+    )
     try:
         yield subscription
     finally:
@@ -164,9 +166,9 @@ async def _subscribed(
 
 @asynccontextmanager
 async def opening(connection: aiormq.abc.AbstractConnection) -> AsyncIterator[None]:
-    """Closes the connection when the block, which opens it, raises.
+    """Close the connection if the block, which opens it, raises.
 
-    Raises BrokerLoginRefused or BrokerUnavailable for what the broker is to blame for.
+    Raises BrokerLoginRefused or BrokerUnavailable for faults of the broker.
     """
     place = f"{connection.url.host}:{connection.url.port}"
     try:
@@ -181,7 +183,7 @@ async def opening(connection: aiormq.abc.AbstractConnection) -> AsyncIterator[No
 
 
 async def answered(step: Awaitable[_Result]) -> _Result:
-    """What the broker answers; raises BrokerUnavailable when it does not, or the connection breaks meanwhile."""
+    """Return the broker's answer; raise BrokerUnavailable if none comes or the connection breaks."""
     try:
         async with asyncio.timeout(ANSWER_DEADLINE_SECONDS):
             return await step
@@ -196,12 +198,12 @@ async def answered(step: Awaitable[_Result]) -> _Result:
 
 
 async def _never_called(message: aiormq.abc.DeliveredMessage) -> None:
-    """aiormq wants a callback for each consumer; its deliveries go to `Subscription.take` instead."""
+    """Stand in for the callback that aiormq wants: deliveries go to `Subscription.take` instead."""
     raise AssertionError(message)
 
 
 async def close(connection: aiormq.abc.AbstractConnection) -> None:
-    """Closes the connection, politely where the broker is still there."""
+    """Close the connection, cleanly if the broker is still there."""
     try:
         async with asyncio.timeout(CLOSE_DEADLINE_SECONDS):
             await connection.close()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from paybridge.rabbitmq.batch import Batch, Poison
     from paybridge.rabbitmq.depths import AmqpQueueDepths
     from paybridge.rabbitmq.publisher import RabbitPublisher
-    from paybridge.rabbitmq.subscription import Subscription, Taken
+    from paybridge.rabbitmq.subscription import Subscription, TakenMessage
 
 
 def rabbitmq_url() -> str:
@@ -36,7 +36,7 @@ def parse_batch(lambda_event: Mapping[str, Any], known_types: frozenset[str]) ->
     return batch.parse_batch(lambda_event, known_types)
 
 
-def batch_of(deliveries: Sequence[Taken], known_types: frozenset[str]) -> Batch:
+def batch_of(deliveries: Sequence[TakenMessage], known_types: frozenset[str]) -> Batch:
     """Return the batch of a worker's messages; see `paybridge.rabbitmq.batch.batch_of`."""
     from paybridge.rabbitmq import batch
 

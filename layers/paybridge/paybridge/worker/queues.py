@@ -28,7 +28,7 @@ from paybridge.wiring import broker
 
 if TYPE_CHECKING:
     from paybridge.rabbitmq.batch import Batch
-    from paybridge.rabbitmq.subscription import Subscription, Taken
+    from paybridge.rabbitmq.subscription import Subscription, TakenMessage
 
 # Returning a batch counts as a delivery, so an outage of the database is first waited for with the batch in hand. The
 # wait is short enough for a stop to keep its bound.
@@ -87,7 +87,7 @@ async def _end_when(stopping: asyncio.Event, subscription: Subscription) -> None
         await subscription.end()
 
 
-async def _work_batch(work: QueueWork, subscription: Subscription, messages: Sequence[Taken]) -> None:
+async def _work_batch(work: QueueWork, subscription: Subscription, messages: Sequence[TakenMessage]) -> None:
     try:
         await _handle(work, messages)
     except (Unavailable, LockTimeout):
@@ -100,7 +100,7 @@ async def _work_batch(work: QueueWork, subscription: Subscription, messages: Seq
         await subscription.acknowledge(messages[-1])
 
 
-async def _work_one_by_one(work: QueueWork, subscription: Subscription, messages: Sequence[Taken]) -> None:
+async def _work_one_by_one(work: QueueWork, subscription: Subscription, messages: Sequence[TakenMessage]) -> None:
     refused = 0
     for message in messages:
         try:
@@ -118,11 +118,11 @@ async def _work_one_by_one(work: QueueWork, subscription: Subscription, messages
         await asyncio.sleep(REFUSED_PAUSE_SECONDS)
 
 
-async def _handle(work: QueueWork, messages: Sequence[Taken]) -> None:
+async def _handle(work: QueueWork, messages: Sequence[TakenMessage]) -> None:
     await work.handle(broker.batch_of(messages, work.known_types), PATIENCE_SECONDS)
 
 
-def _log_failure(what: str, messages: Sequence[Taken], error: Exception) -> None:
+def _log_failure(what: str, messages: Sequence[TakenMessage], error: Exception) -> None:
     # The text of an error may contain values of a row, so only its type and frames are logged.
     found = {"messages": len(messages), "first_message_id": messages[0].message_id}
     log.error(what, extra={**found, "error": type(error).__name__, "frames": stack_frames(error)})

@@ -1,7 +1,7 @@
-"""A channel that counts the broker's confirms by the batch.
+"""A channel that counts the broker's confirms by the batch; the one module that touches what is private to aiormq.
 
-aiormq makes a future for every message and, for a confirm of many, looks at every message that is on its way. Batches
-are what we publish: one future for each, and the numbers of its messages that are not settled yet.
+aiormq makes a future for every message and, for a confirm of many, looks at every message in flight. We publish
+batches, so a batch has one future, and the numbers of its messages that are not settled yet.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ UNROUTABLE = "unroutable: no queue is bound for this exchange and key"
 
 
 class SentBatch:
-    """Messages on their way: delivery tags from `first_tag` on, in the order of the messages."""
+    """Messages in flight: delivery tags from `first_tag` on, in the order of the messages."""
 
     __slots__ = ("_first_tag", "_last_tag", "_lowest_tag", "_messages", "_unsettled", "all_settled", "refusals")
 
@@ -30,13 +30,13 @@ class SentBatch:
         self._first_tag = self._lowest_tag = first_tag
         self._last_tag = first_tag + len(messages) - 1
         self._unsettled = set(range(first_tag, self._last_tag + 1))
-        # Done once the broker has spoken on every message; fails with the channel.
+        # Done once the broker has answered for every message; fails with the channel.
         self.all_settled = all_settled
-        # For each message why the broker did not take it.
+        # For each message, why the broker refused it.
         self.refusals: list[str | None] = [None] * len(messages)
 
     def settle(self, tag: int, *, with_all_before: bool, refusal: str | None) -> None:
-        """Notes the broker's word on one message, or on it and all before it; other batches' are left out."""
+        """Record the broker's answer for one message, or for it and all before it; skip messages of other batches."""
         first = self._lowest_tag if with_all_before else tag
         settled = self._unsettled.intersection(range(first, min(tag, self._last_tag) + 1))
         self._unsettled -= settled
@@ -49,7 +49,7 @@ class SentBatch:
             self.all_settled.set_result(None)
 
     def returned(self, message_id: str | None, frame: Basic.Return) -> bool:
-        """Notes that no queue wanted the message, whose confirm is still to come; false when it is of another batch.
+        """Record that the message reached no queue, before its confirm; return False if it is of another batch.
 
         Of several with one id, exchange and key it is the first that has not come back: they come back in order.
         """
@@ -64,7 +64,7 @@ class SentBatch:
         return False
 
     def refuse_unsettled(self, reason: str) -> None:
-        """Notes the reason for every message that the broker has said nothing of."""
+        """Record the reason for every message that the broker has not answered for."""
         self._refuse(self._unsettled, reason)
 
     def _refuse(self, tags: set[int], reason: str) -> None:
@@ -73,16 +73,16 @@ class SentBatch:
 
 
 class ConfirmChannel(Channel):
-    """aiormq's channel with a bookkeeping of confirms of its own: publish by `send` only."""
+    """aiormq's channel that counts confirms by the batch: publish by `send` only."""
 
     def __init__(self, connection: AbstractConnection, number: int) -> None:
         super().__init__(connection, number)
         self._batches: list[SentBatch] = []
 
     async def send(self, messages: Sequence[Message], payload: bytes) -> SentBatch:
-        """Hands the frames of the batch to the connection's writer; batches arrive in the order of the calls.
+        """Hand the frames of the batch to the connection's writer; batches arrive in the order of the calls.
 
-        Waits while the writer has too much before it; the caller sets the deadline, and calls `forget` in the end.
+        Wait while the writer has too much to write. The caller sets the deadline, and calls `forget` at the end.
         """
         batch = SentBatch(messages, self.delivery_tag + 1, self.create_future())
         self.delivery_tag += len(messages)
@@ -91,7 +91,7 @@ class ConfirmChannel(Channel):
         return batch
 
     def forget(self, batch: SentBatch) -> None:
-        """Ends the interest in a batch: what the broker says of it from now on is ignored."""
+        """Ignore what the broker says of the batch from now on."""
         self._batches.remove(batch)
 
     async def _on_confirm_frame(self, frame: ConfirmationFrameType) -> None:
@@ -108,7 +108,7 @@ class ConfirmChannel(Channel):
 
 
 async def open_confirm_channel(connection: AbstractConnection) -> ConfirmChannel:
-    """A new channel with confirms on the connection, under a number that is free."""
+    """Open a new channel with confirms on the connection, under a free number."""
     number = max(connection.channels, default=0) + 1
     channel = ConfirmChannel(connection, number)
     connection.channels[number] = channel

@@ -1,8 +1,8 @@
-"""Takes the messages that RabbitMQ delivers out of a connection's bytes before aiormq reads them.
+"""Take delivered messages out of a connection's bytes before aiormq reads them.
 
 aiormq makes three frame objects, two queue items and a task of each message, which costs four times as much as the rest
-of its way to the function. Everything else on the connection is aiormq's as before: the handshake, heartbeats, the
-channel, acknowledgements, and the end of each of them.
+of its way to the function. Everything else on the connection stays with aiormq: the handshake, heartbeats, the channel
+and acknowledgements.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _READ_BYTES_MAX = 256 * 1024
 
 
 @dataclass(slots=True)
-class Delivery:
+class BrokerDelivery:
     """One message; `properties` are undecoded, from their flags on."""
 
     tag: int
@@ -44,13 +44,13 @@ class Delivery:
 
 
 class DeliveriesFirst(TransportFactory):
-    """How aiormq opens the connection: `on_delivery` gets every message, aiormq everything else."""
+    """Opens the connection for aiormq: `on_delivery` gets every message, aiormq everything else."""
 
-    def __init__(self, on_delivery: Callable[[Delivery], None]) -> None:
+    def __init__(self, on_delivery: Callable[[BrokerDelivery], None]) -> None:
         self._on_delivery = on_delivery
 
     async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Raises AMQPConnectionError."""
+        """Open the connection; raise AMQPConnectionError."""
         loop = asyncio.get_running_loop()
         provider = kwargs.pop("ssl_context_provider")
         tls = await provider.get_context() if url.scheme == "amqps" else None
@@ -66,17 +66,20 @@ class DeliveriesFirst(TransportFactory):
 
 
 class _Splitter(asyncio.StreamReaderProtocol):
-    """A stream whose reader does not see the frames of deliveries."""
+    """A stream that hides the frames of deliveries from its reader."""
 
     def __init__(
-        self, reader: asyncio.StreamReader, loop: asyncio.AbstractEventLoop, on_delivery: Callable[[Delivery], None]
+        self,
+        reader: asyncio.StreamReader,
+        loop: asyncio.AbstractEventLoop,
+        on_delivery: Callable[[BrokerDelivery], None],
     ) -> None:
         super().__init__(reader, loop=loop)
         self._on_delivery = on_delivery
-        # The beginning of a frame whose end has not come yet.
+        # The beginning of a frame whose end has not arrived yet.
         self._rest = b""
-        # The delivery whose header and body are coming; on a channel nothing comes between them.
-        self._delivery: Delivery | None = None
+        # The delivery whose header and body are arriving. On a channel nothing comes between them.
+        self._delivery: BrokerDelivery | None = None
         self._heartbeat_at = 0.0
 
     def data_received(self, data: bytes) -> None:
@@ -101,7 +104,7 @@ class _Splitter(asyncio.StreamReaderProtocol):
             super().data_received(b"".join(others))
 
     def _is_heartbeat_due(self) -> bool:
-        """The broker sends no heartbeats while it delivers, and aiormq gives up a connection without any frame."""
+        """Tell whether aiormq needs a heartbeat: it gives up without, and the broker sends none while it delivers."""
         now = time.monotonic()
         if now - self._heartbeat_at < _HEARTBEAT_SECONDS:
             return False
@@ -109,18 +112,18 @@ class _Splitter(asyncio.StreamReaderProtocol):
         return True
 
     def _take(self, kind: int, data: bytes, start: int, end: int) -> bool:
-        """Whether the frame with this payload is part of a delivery."""
+        """Take the frame with this payload if it is part of a delivery, and return whether it is."""
         delivery = self._delivery
         if kind == _METHOD and data.startswith(_BASIC_DELIVER, start):
-            # After the ids of class and method: the consumer's tag with its length, the delivery's, a bit.
+            # After the ids of class and method: length and consumer tag, delivery tag, one bit.
             at = start + 5 + data[start + 4]
             consumer_tag = data[start + 5 : at].decode()
-            self._delivery = Delivery(int.from_bytes(data[at : at + 8]), bool(data[at + 8] & 1), consumer_tag)
+            self._delivery = BrokerDelivery(int.from_bytes(data[at : at + 8]), bool(data[at + 8] & 1), consumer_tag)
             return True
         if delivery is None or kind not in {_HEADER, _BODY}:
             return False
         if kind == _HEADER:
-            # After the id of the class and two bytes without a meaning.
+            # After the id of the class and two unused bytes.
             delivery.body_bytes = int.from_bytes(data[start + 4 : start + 12])
             delivery.properties = data[start + 12 : end]
         else:

@@ -1,4 +1,4 @@
-"""Message properties as Lambda's poller reads them: what one publisher wrote badly must not end the whole connection.
+"""Read message properties as Lambda's poller does: one malformed property must not end the whole connection.
 
 RabbitMQ carries properties unread. A client that refuses a frame because it cannot read one of them would lose its
 connection, the message would return to its queue, and again, until it is dead-lettered without a reason.
@@ -37,7 +37,7 @@ _UNREADABLE = (ValueError, TypeError, OverflowError, OSError, struct.error)
 
 
 def read_properties(data: bytes) -> dict[str, Any]:
-    """Every property by its name in Lambda's events, from the flags on; None where it is unset or cannot be read."""
+    """Return every property by its name in Lambda's events; None if it is unset or cannot be read."""
     flags, at = int.from_bytes(data[:2]), 2
     found: dict[str, Any] = {}
     for flag, name, kind in _PROPERTIES:
@@ -55,7 +55,7 @@ def read_properties(data: bytes) -> dict[str, Any]:
 
 
 def _read(kind: str, data: bytes, at: int) -> tuple[Any, int]:
-    """The value that begins at `at`, and where the next one begins."""
+    """Return the value that begins at `at`, and where the next one begins."""
     length = 4 + int.from_bytes(data[at : at + 4]) if kind == "table" else {"octet": 1, "timestamp": 8}[kind]
     value = None
     try:
