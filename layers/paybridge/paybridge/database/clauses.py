@@ -54,5 +54,5 @@ def compiled(clause: ClauseElement) -> Statement:
     query = clause.compile(dialect=_DIALECT)
     fixed = sorted(name for name, value in query.params.items() if value is not None)
     if fixed:
-        raise ValueError(f"the clause has values of its own: {', '.join(fixed)}")
+        raise ValueError(f"the clause contains values: {', '.join(fixed)}")
     return Statement(str(query))

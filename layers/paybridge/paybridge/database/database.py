@@ -175,7 +175,7 @@ class Database:
         from sqlalchemy import create_engine
         from sqlalchemy.pool import StaticPool
 
-        # AUTOCOMMIT keeps SQLAlchemy from beginning transactions of its own: `transaction` above is the only one.
+        # AUTOCOMMIT keeps SQLAlchemy from beginning transactions: `transaction` above is the only one.
         engine = create_engine(
             "postgresql+pg8000://",
             creator=lambda: self._connection,

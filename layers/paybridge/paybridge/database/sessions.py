@@ -1,4 +1,4 @@
-"""The connection itself, for what a session keeps, such as locks and LISTEN."""
+"""One connection for what a session keeps, such as locks and LISTEN."""
 
 from __future__ import annotations
 

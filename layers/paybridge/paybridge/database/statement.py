@@ -26,7 +26,7 @@ class Statement:
 
 
 class _Names(dict[str, str]):
-    """Maps every name to itself."""
+    """Maps every name to the same name."""
 
     def __missing__(self, name: str) -> str:
         return name

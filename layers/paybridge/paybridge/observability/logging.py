@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line, by Powertools, with the correlation id of the work in hand."""
+"""Log one JSON object a line, by Powertools, with the correlation id of the current work."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import orjson
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 
-# A dataclass is logged as its text, which is where it hides what is secret; orjson would write out its fields.
+# A dataclass is logged as its text, which hides secrets. orjson would write out its fields.
 _OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
-# Whatever else a record has was given with the line; other formatters add the last two.
+# All other attributes of a record were given with the line. Other formatters add the last two.
 _RECORD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 # No line names a thread or a process, and finding out about them is a third of making a record.
@@ -30,7 +30,7 @@ class LineFormatter(LambdaPowertoolsFormatter):
         super().__init__(json_serializer=json_text, utc=True, use_rfc3339=True)
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line of a record: its place and message, the logger's own keys, and what was given with it."""
+        """Return the line of a record: its place and message, the logger's keys, and what was given with it."""
         if record.exc_info:
             return super().format(record)
         line = {
@@ -46,17 +46,17 @@ class LineFormatter(LambdaPowertoolsFormatter):
 
 
 def logger(service: str | None = None, stream: IO[str] | None = None) -> Logger:
-    """The logger of this function, to standard output unless `stream` says otherwise.
+    """Return the logger of this function, which writes to `stream` or to standard output.
 
-    Level and service, where none is given, come from the POWERTOOLS_* variables.
+    Level and service, if not given, come from the POWERTOOLS_* variables.
     """
     return Logger(service=service, stream=stream, logger_formatter=LineFormatter())
 
 
 def json_text(record: Any) -> str:
-    """One line of the log. orjson takes a quarter of the time off it."""
+    """Encode one line of the log. orjson saves a quarter of its time."""
     try:
         return orjson.dumps(record, default=str, option=_OPTIONS).decode()
     except orjson.JSONEncodeError:
-        # Half of a surrogate pair or a number beyond 64 bits: a line must never be lost for what is in it.
+        # A lone surrogate, or a number beyond 64 bits: no line may be lost for its content.
         return json.dumps(record, default=str, separators=(",", ":"))

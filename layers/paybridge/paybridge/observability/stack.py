@@ -1,4 +1,4 @@
-"""Where an error came from, fit for the log."""
+"""Show where an error came from, without what the log must not repeat."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ FRAMES_MAX = 20
 
 
 def stack_frames(error: BaseException) -> list[str]:
-    """The innermost frames, without messages and source: a database's message repeats the values of the row."""
+    """Return the innermost frames, without messages and source: a database's message repeats values of the row."""
     frames = list(traceback.walk_tb(error.__traceback__))[-FRAMES_MAX:]
     return [f"{frame.f_code.co_filename}:{line} {frame.f_code.co_name}" for frame, line in frames]

@@ -1,4 +1,4 @@
-"""A batch of messages, as Lambda's event source mapping for RabbitMQ hands it over or a worker takes it.
+"""Parse a batch of messages, from Lambda's event source mapping for RabbitMQ or from a worker.
 
 The mapping knows no partial failure: raising returns the whole batch. So one bad message is taken out here, handed to
 the dead-letter exchange with a confirm and its reason, and the others go on.
@@ -32,7 +32,7 @@ REASON_CHARACTERS_MAX = 250
 SHORT_STRING_BYTES_MAX = 255
 # How often the mapping may have returned a message before it counts as the one that ends the function. A broker before
 # 4.3 ends it earlier, by the delivery limit of its queue; 4.3 counts a mapping's returns toward no limit. As many as
-# RabbitMQ 4 allows where nobody says otherwise: an outage returns batches as well.
+# RabbitMQ 4 allows by default: an outage returns batches as well.
 RETURNS_MAX = 20
 # By which broker tells how often: 4.3 in the first, those before in the second.
 RETURNS_HEADERS = ("x-acquired-count", "x-delivery-count")
@@ -40,7 +40,7 @@ RETURNS_HEADERS = ("x-acquired-count", "x-delivery-count")
 
 @dataclass(frozen=True, slots=True)
 class Poison:
-    """A message that no retry will mend, with the reason, which is logged and so repeats nothing of the content."""
+    """A message that no retry can fix, with the reason, which is logged and so repeats nothing of the content."""
 
     queue: str
     message_id: str
@@ -58,23 +58,23 @@ class Received:
     body: bytes
 
     def poison(self, reason: str) -> Poison:
-        """The message as poison, for what is found out later; `reason` must repeat nothing of its content."""
+        """Return the message as poison, for a fault found later; `reason` must repeat nothing of its content."""
         return Poison(self.queue, self.message_id, self.body, reason)
 
 
 @dataclass(slots=True)
 class Batch:
-    """Messages that are worked together: the events that can be worked on, and the poison."""
+    """Messages that are processed together: the events that can be worked on, and the poison."""
 
     events: list[Received] = field(default_factory=list)
     poison: list[Poison] = field(default_factory=list)
 
 
 def parse_batch(lambda_event: Mapping[str, Any], known_types: frozenset[str]) -> Batch:
-    """The batch in an `aws:rmq` event.
+    """Parse the batch in an `aws:rmq` event.
 
     A message that is no CloudEvent of ours, or of a type not in `known_types`, or that was returned to its queue more
-    than RETURNS_MAX times, is poison. Raises MalformedMessage only when the invocation itself is no RabbitMQ batch.
+    than RETURNS_MAX times, is poison. Raises MalformedMessage only if the invocation is no RabbitMQ batch.
     """
     by_queue = lambda_event.get("rmqMessagesByQueue")
     if not isinstance(by_queue, Mapping):
@@ -88,7 +88,7 @@ def parse_batch(lambda_event: Mapping[str, Any], known_types: frozenset[str]) ->
 
 
 def batch_of(deliveries: Sequence[TakenMessage], known_types: frozenset[str]) -> Batch:
-    """The batch of what a worker has taken from its queues; poison is what it is in `parse_batch`."""
+    """Parse the messages that a worker has taken from its queues; see `parse_batch` for what is poison."""
     batch = Batch()
     for delivery in deliveries:
         _sort_body_into(batch, delivery.queue, delivery.message_id, delivery.body, known_types)
@@ -96,7 +96,7 @@ def batch_of(deliveries: Sequence[TakenMessage], known_types: frozenset[str]) ->
 
 
 async def dead_letter(url: str, poison: Sequence[Poison], fresh_urls: FreshUrls = no_fresh_urls) -> None:
-    """Hands poison to the dead-letter exchange; returns once the broker has confirmed all of it.
+    """Publish poison to the dead-letter exchange; return once the broker has confirmed all of it.
 
     `fresh_urls` are tried when the broker refuses the login of `url`. Raises BrokerUnavailable if it did not: the
     caller then lets the whole batch return, so that nothing is lost.
@@ -143,7 +143,7 @@ def _event_of(body: bytes) -> Event:
 
 
 def _returns(message: Mapping[str, Any]) -> int:
-    """How often the mapping has returned this message to its queue."""
+    """Return how often the mapping has returned this message to its queue."""
     headers = (message.get("basicProperties") or {}).get("headers") or {}
     counts = (headers.get(name) for name in RETURNS_HEADERS)
     return max((count for count in counts if isinstance(count, int)), default=0)

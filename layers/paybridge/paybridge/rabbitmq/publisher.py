@@ -44,8 +44,8 @@ class RabbitPublisher:
         """Publish the batch; see `paybridge.outbox.ports.Publisher`.
 
         An exchange that is missing or forbidden makes the broker close the channel, and with it everything that it had
-        not confirmed yet, of other batches as well. That is published again, exchange by exchange, each on a channel
-        of its own, so that only the messages for that exchange are refused.
+        not confirmed yet, of other batches as well. That is published again, exchange by exchange, each on a new
+        channel, so that only the messages for that exchange are refused.
         """
         try:
             refusals = await self._publish_on(await self._shared_channel(), messages, deadline_seconds)

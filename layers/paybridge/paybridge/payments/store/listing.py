@@ -59,7 +59,7 @@ def list_newest_first(
 def page(wanted: frozenset[str], *, is_unsettled: bool) -> Statement:
     """Build the query of a page with the `wanted` filters: fields of PaymentFilters, and `before`.
 
-    `is_unsettled` says that the status asked for is one of UNSETTLED, which an index of its own leads to.
+    `is_unsettled` says that the status asked for is one of UNSETTLED, which have an index.
     """
     conditions = [*_ids_between(wanted), *_exactly(wanted)]
     if "customer" in wanted:
