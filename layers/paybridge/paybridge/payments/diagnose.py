@@ -1,4 +1,4 @@
-"""Answering an operator's question: where is this payment, and why?"""
+"""Answer an operator's question: where is this payment, and why?"""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from paybridge.payments.store import queries as payment_queries
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """The payment, everything that happened to it, and in one sentence where it is and why."""
+    """A payment, its timeline, and one sentence that explains where it is and why."""
 
     payment: Payment
     timeline: list[TimelineEntry]
@@ -24,7 +24,7 @@ class Diagnosis:
 
 
 def diagnose_payment(database: Database, clock: Clock, payment_id: UUID) -> Diagnosis | None:
-    """The story of any merchant's payment, for operators; None when there is no such payment.
+    """Explain the state of any merchant's payment to an operator. Return None if there is no such payment.
 
     Raises DatabaseUnavailable.
     """

@@ -1,4 +1,4 @@
-"""Listing payments in pages."""
+"""List payments in pages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from paybridge.payments.domain.query import PaymentFilters, PaymentPage
 def list_payments(
     database: Database, merchant_id: UUID, filters: PaymentFilters, *, cursor: str | None, limit: int
 ) -> PaymentPage:
-    """The merchant's payments that match, newest first, at most `limit` after the cursor.
+    """Return the merchant's payments that match, newest first, at most `limit` after the cursor.
 
     A page stays the same while new payments arrive. Raises InvalidInput (`cursor_invalid`) and DatabaseUnavailable.
     """
@@ -21,7 +21,7 @@ def list_payments(
 
     scope = f"{merchant_id} {filters}"
     before = decode_cursor(cursor, scope) if cursor is not None else None
-    # One more than asked for tells whether another page follows.
+    # One more than asked for shows whether another page follows.
     payments = list_newest_first(database, merchant_id, filters, before=before, limit=limit + 1)
     page = payments[:limit]
     has_more = len(payments) > limit

@@ -1,4 +1,4 @@
-"""What may be asked about payments, and the shape of the answers."""
+"""Queries about payments, and the shapes of their answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from paybridge.payments.domain.payment import Payment, Status
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentFilters:
-    """Which payments to list; `created_from` is inclusive, `created_to` exclusive, None means any."""
+    """The payments to list. `created_from` is inclusive, `created_to` exclusive; None matches any."""
 
     status: Status | None = None
     currency: str | None = None
@@ -22,7 +22,7 @@ class PaymentFilters:
 
 @dataclass(frozen=True, slots=True)
 class PaymentPage:
-    """Payments, newest first, and the cursor of the page after them, None when this is the last one."""
+    """Payments, newest first, and the cursor of the next page; None on the last page."""
 
     payments: list[Payment]
     next_cursor: str | None
@@ -30,7 +30,7 @@ class PaymentPage:
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
-    """One thing that happened to a payment; `sequence` numbers the events among it."""
+    """One step of a payment; `sequence` is set for events only."""
 
     type: str
     at: datetime
