@@ -76,6 +76,8 @@ def prepared(root: str, folder: Path, variables: dict[str, str], *, backend: boo
     if root in _UNAVAILABLE:
         _cannot(_UNAVAILABLE[root])
     shutil.copytree(PROJECT / "infra", folder / "infra", ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
+    # The platform reads the functions' names from it.
+    shutil.copy(PROJECT / "template.yaml", folder)
     terraform = Terraform(folder / "infra" / "terraform" / root, variables)
     begun = terraform.run("init", "-input=false", "-no-color", *([] if backend else ["-backend=false"]))
     if begun.returncode != 0:

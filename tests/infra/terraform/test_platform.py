@@ -158,7 +158,7 @@ class TestEnvironments:
             "-var-file=environments/dev.tfvars",
         )
         assert done.returncode != 0
-        assert "RabbitMQ 4 runs on mq.m7g only" in " ".join((done.stdout + done.stderr).split())
+        assert "RabbitMQ 4 runs only on mq.m7g" in " ".join((done.stdout + done.stderr).split())
 
 
 def test_every_module_has_tests_and_describes_its_variables() -> None:
