@@ -1,4 +1,4 @@
-"""Which module uses which HTTP client, as docs/decisions/0030-which-http-client.md says."""
+"""Which module uses which HTTP client, as docs/decisions/0024-which-http-client.md says."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Send webhooks over HTTP to URLs that merchants chose, trusting neither the address nor the answer.
 
-checked_connections.py guards the addresses. docs/decisions/0030-which-http-client.md says why the client is aiohttp.
+checked_connections.py guards the addresses. docs/decisions/0024-which-http-client.md says why the client is aiohttp.
 """
 
 from __future__ import annotations
