@@ -122,7 +122,7 @@ def test_functions_write_to_the_log_groups_of_the_template(command: tuple[Foregr
     started, settings = command
     events = aws.client(settings, "logs").filter_log_events(logGroupName="/aws/lambda/paybridge-local-consumer")
     assert events["events"]
-    live.eventually(lambda: started.prints('"message":"processed payments"'), "the consumer's log in the terminal")
+    live.eventually(lambda: started.prints("payment succeeded"), "the consumer's log in the terminal")
     assert live.leaks(settings.logs_dir) == []
 
 

@@ -29,4 +29,4 @@ def test_what_was_in_its_queues_is_sent_on_from_the_database(stack: Stack, demo:
         assert_each_is_charged_once_and_told(stack, demo, payment_ids, SECONDS_MAX)
     # Something was lost indeed: the broker's messages were the only way, but for the net below them.
     jobs = (stack.settings.logs_dir / "JobsFunction.log").read_text(encoding="utf-8")
-    assert any(payment_id in line for line in jobs.splitlines() if "stuck" in line for payment_id in payment_ids)
+    assert any(payment_id in line for line in jobs.splitlines() if "stalled" in line for payment_id in payment_ids)

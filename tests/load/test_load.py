@@ -15,7 +15,7 @@ from local.testkit.servers import private_settings
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("bench_environment")]
 
 BENCH_PYTHON = PROJECT / ".venv-bench" / "bin" / "python"
-RATE, SECONDS = 30, 4
+RATE, SECONDS = 10, 4
 
 
 def load(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
