@@ -34,7 +34,7 @@ class LineFormatter(LambdaPowertoolsFormatter):
         if record.exc_info:
             return super().format(record)
         line = {
-            **self.log_format,
+            **self.get_current_keys(),
             "level": record.levelname,
             "location": f"{record.funcName}:{record.lineno}",
             "message": record.getMessage(),
