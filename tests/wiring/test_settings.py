@@ -12,7 +12,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from paybridge import wiring
 from paybridge.core.errors import SettingsInvalid
 from paybridge.secrets.ports import Login
 from paybridge.wiring.addresses import broker_url, database_address
@@ -138,9 +137,7 @@ class TestSettings:
         assert Settings({}).WEBHOOK_LOCAL_NETWORKS == ()
 
 
-class TestColdStart:
-    """An environment checks all that its function reads before the first piece of work."""
-
+class TestEnsureValid:
     def test_names_the_first_setting_of_the_function_that_is_missing(self) -> None:
         with pytest.raises(SettingsInvalid, match="ENVIRONMENT_NAME"):
             Settings({"DATABASE_HOST": "db"}).ensure_valid("relay")
@@ -148,13 +145,6 @@ class TestColdStart:
     def test_asks_for_nothing_that_the_function_does_not_read(self) -> None:
         Settings({"API_VERSION_ARN": "arn"}).ensure_valid("preflight")
 
-    def test_refuses_a_malformed_setting_that_only_later_work_would_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        for name, value in {
-            "POWERTOOLS_SERVICE_NAME": "preflight",
-            "API_VERSION_ARN": "",
-        }.items():
-            monkeypatch.setenv(name, value)
-        wiring.environment.cache_clear()
+    def test_refuses_a_malformed_setting_that_only_later_work_would_read(self) -> None:
         with pytest.raises(SettingsInvalid, match="API_VERSION_ARN"):
-            wiring.environment()
-        wiring.environment.cache_clear()
+            Settings({"API_VERSION_ARN": ""}).ensure_valid("preflight")

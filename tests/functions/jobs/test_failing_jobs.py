@@ -9,7 +9,7 @@ import pytest
 
 from jobs import handler as jobs
 from paybridge import wiring
-from paybridge.core.errors import DatabaseUnavailable
+from paybridge.core.errors import DatabaseUnavailable, SettingsInvalid
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database
 from paybridge.runners import jobs as runner
@@ -18,6 +18,9 @@ from paybridge.wiring.settings import Settings
 from tests.support.metrics import EmptyQueues
 
 pytestmark = pytest.mark.integration
+
+# The fixture below replaces these two.
+ENVIRONMENT, QUEUE_DEPTHS = wiring.environment, broker.queue_depths
 
 JOBS = {
     "new_partitions",
@@ -63,3 +66,17 @@ class TestFailingJobs:
         assert JOBS - done.keys() == {"swept"}
         (failed,) = [vars(record) for record in caplog.records if record.message == "a job failed"]
         assert failed["job"] == "sweep_payments"
+
+    def test_a_missing_setting_stops_only_the_job_that_reads_it(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(wiring, "environment", ENVIRONMENT)
+        monkeypatch.setattr(broker, "queue_depths", QUEUE_DEPTHS)
+        for name, value in {"POWERTOOLS_SERVICE_NAME": "jobs", "ENVIRONMENT_NAME": "test", "BROKER_URL": ""}.items():
+            monkeypatch.setenv(name, value)
+        ENVIRONMENT.cache_clear()
+        with pytest.raises(SettingsInvalid, match="BROKER"):
+            call()
+        ENVIRONMENT.cache_clear()
+        (done,) = [vars(record) for record in caplog.records if record.message == "jobs done"]
+        assert JOBS - done.keys() == {"queued", "dead_letters"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from paybridge import wiring
 from paybridge.core.events import PAYMENT_CREATED, PROCESS_PAYMENT, Event
 from paybridge.observability.logging import logger
 from paybridge.payments.charge import charge_payments
@@ -33,6 +34,7 @@ async def handle(batch: Batch, database_patience_seconds: float) -> dict[str, in
 
 def prepare() -> None:
     """Read every setting that a batch needs, without connecting to anything; raises SettingsInvalid."""
+    wiring.environment().ensure_valid("consumer")
     payments.charge_services()
 
 

@@ -51,6 +51,11 @@ class DrainLog:
         self._published, self._lag_seconds = 0, None
 
 
+def prepare() -> None:
+    """Read every setting that a drain needs, without connecting to anything; raises SettingsInvalid."""
+    wiring.environment().ensure_valid("relay")
+
+
 async def drain(remaining_seconds: Callable[[], float]) -> Drained:
     """Publish due rows until `remaining_seconds` returns 0, and return how many were published."""
     observer = DrainLog(wiring.environment_name())

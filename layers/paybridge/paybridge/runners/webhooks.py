@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from paybridge import wiring
 from paybridge.core.errors import MalformedMessage
 from paybridge.core.events import DELIVER_WEBHOOK, Event
 from paybridge.observability.redaction import redact
@@ -33,6 +34,7 @@ async def handle(batch: Batch, database_patience_seconds: float) -> dict[str, in
 
 def prepare() -> None:
     """Read every setting that a batch needs, without connecting to anything; raises SettingsInvalid."""
+    wiring.environment().ensure_valid("webhooks")
     webhook_wiring.services()
 
 

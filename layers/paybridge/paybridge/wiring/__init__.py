@@ -28,10 +28,12 @@ _Result = TypeVar("_Result")
 
 @cache
 def environment() -> Settings:
-    """Return the settings of this environment. Raises SettingsInvalid unless all that its function reads are valid."""
-    settings = Settings()
-    settings.ensure_valid(settings.POWERTOOLS_SERVICE_NAME)
-    return settings
+    """Return the settings of this environment. Each is checked when it is first read.
+
+    A function such as jobs goes on with the work that a missing setting does not concern. Work that needs all of its
+    settings asks for `Settings.ensure_valid` before it begins.
+    """
+    return Settings()
 
 
 def name_process(name: str) -> None:

@@ -72,6 +72,7 @@ async def _work(assignment: Assignment, stopping: asyncio.Event) -> None:
     if assignment.worker == RELAY:
         from paybridge.runners import relay
 
+        relay.prepare()
         log.info("worker ready")
         await relay.drain(lambda: 0.0 if stopping.is_set() else RELAY_SECONDS)
     elif assignment.worker == CONSUMER:
