@@ -26,7 +26,7 @@ export PAYBRIDGE_LOCAL_COMPOSE := $(COMPOSE)
 endif
 
 # Where Python finds the functions, the layer and the repository's own packages.
-export PYTHONPATH := functions:layers/paybridge:.
+WITH_CODE := PYTHONPATH=functions:layers/paybridge:.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -44,7 +44,7 @@ payment: $(DEV) ## Show a payment's status and history: ID=..., on AWS with ENVI
 	@$(if $(ENVIRONMENT),$(BIN)/python -m infra.operate "$(ENVIRONMENT)" payment "$(ID)",$(LOCAL) payment $(ID))
 status: $(DEV) ## List what is running
 	@$(LOCAL) status
-logs: $(DEV) ## Follow the logs of the running stack
+logs: $(DEV) ## Follow the logs of the running stack (LOG_FORMAT=json: unchanged)
 	@$(LOCAL) logs
 down: $(DEV) ## Stop everything and keep the data
 	@$(LOCAL) down
@@ -73,24 +73,28 @@ register: $(DEV) ## Create a merchant with an API key: NAME="Acme" ENVIRONMENT=d
 	@$(BIN)/python -m infra.operate "$(ENVIRONMENT)" register "$(NAME)" $(if $(ROLE),--role $(ROLE))
 
 ##@ Work on the code
-.PHONY: test test-brokers check bench bench-docs flash-sale load fmt hooks lock
-test: $(DEV) ## Run all tests (FAST=1: without the slow ones, PYTEST_ARGS="-k relay": those)
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(FAST:1=-m "not slow") $(PYTEST_ARGS)
+.PHONY: test test-brokers check settings-docs bench bench-docs flash-sale load fmt hooks lock
+FAST_ONLY = $(if $(filter 1,$(FAST)),-m "not slow")
+test: $(DEV) ## Run all tests (FAST=1: the fast ones, PYTEST_ARGS="-k relay": those that match)
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder \
+		$(FAST_ONLY) $(PYTEST_ARGS)
 test-brokers: $(DEV) ## Run the messaging tests on every RabbitMQ it can start (VERSIONS="4.0 4.3": on these)
-	@$(BIN)/python -m tests.support.brokers $(VERSIONS) --pytest="$(PYTEST_ARGS)"
+	@$(WITH_CODE) $(BIN)/python -m tests.support.brokers $(VERSIONS) --pytest="$(PYTEST_ARGS)"
 check: $(DEV) ## Check format, lint, types and architecture
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@$(WITH_CODE) $(BIN)/lint-imports
 bench: $(DEV) $(BENCH) ## Measure it beside alternatives, 10 minutes (ONLY="relay consume": these)
 	@$(BIN)/python -m bench $(ONLY)
+settings-docs: $(DEV) ## Write the table of settings into docs/operators/settings.md
+	@$(WITH_CODE) $(BIN)/python -m infra.settings_page
 bench-docs: $(DEV) ## Write the last run's table and charts into docs/developers/performance.md
 	@$(BIN)/python -m bench.publish
 flash-sale: $(DEV) ## Post 10,000 payments at once and follow each to its webhook (PAYMENTS=500: fewer)
-	@$(BIN)/python -m bench.flash_sale $(PAYMENTS)
+	@$(WITH_CODE) $(BIN)/python -m bench.flash_sale $(PAYMENTS)
 load: $(DEV) $(BENCH) ## Post at a fixed rate: RATE=50 a second for DURATION=60 seconds (UI=1: web page)
-	@.venv-bench/bin/python -m bench.load
+	@$(WITH_CODE) .venv-bench/bin/python -m bench.load
 fmt: $(DEV) ## Format the code and fix what lint can fix
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .

@@ -1,4 +1,4 @@
-"""Put the table of settings into `docs/operators/settings.md`: `python -m infra.settings_page`."""
+"""Put the table of settings into `docs/operators/settings.md`: `make settings-docs`."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ LocalError
  ├── NotReadyError
  └── MissingToolError
 
-Each message is one sentence for the user. The commands print it without a traceback and exit 1.
+Each message is short for the user. The commands print it without a traceback and exit 1.
 """
 
 from __future__ import annotations

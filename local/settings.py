@@ -18,7 +18,7 @@ PYTHON_PATH = (PROJECT / "functions", PROJECT / "layers" / "paybridge", PROJECT)
 # Credentials that moto and boto3 accept. Nothing real is reachable with them.
 AWS_REGION = "eu-central-1"
 AWS_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-# Two cores have no use for more workers, and the template has mappings for no more shards.
+# More workers do not help on two cores. The template maps at most eight shards.
 WORKERS_MAX = 8
 PAYMENT_SHARDS_MAX = 8
 # How logs are printed: one readable line for each event, or the raw JSON lines.

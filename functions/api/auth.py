@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 from api.problems import Problem
 from paybridge.access.domain import Principal, Role, key_hash
 
-# A revoked key works for at most the first, a new key may be refused for at most the second.
+# Seconds that a revoked key keeps working, and that a new key may be refused.
 KNOWN_SECONDS = 30.0
 UNKNOWN_SECONDS = 3.0
 CACHE_KEYS_MAX = 1024

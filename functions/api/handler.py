@@ -62,7 +62,8 @@ class ApiHandler:
             # The text is not UTF-8 or the body is not base64. The application was not reached.
             self._logger.warning("malformed event", error_type=type(error).__name__)
             return _refusal(
-                event, Problem(400, "request_malformed", "The request is not valid HTTP. Encode its headers as UTF-8.")
+                event,
+                Problem(400, "request_malformed", "The request is not valid UTF-8, or its body is not valid base64."),
             )
 
 

@@ -6,8 +6,8 @@ import math
 import time
 from collections.abc import Callable
 
-# A waiting request takes some kilobytes. The minimum is always admitted: a low rate of late may only mean that few
-# requests came.
+# A waiting request takes some kilobytes. The minimum is always admitted: a low recent rate may only mean little
+# traffic.
 _WAITING_MIN = 200
 _WAITING_MAX = 2_000
 # The rate of answers is measured over about this many seconds.

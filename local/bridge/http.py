@@ -130,7 +130,7 @@ class HttpFront:
             return http_response(result.payload)
         except MalformedResponseError as error:
             logger.warning("%s: %s", function_name, error)
-            raise ProblemError(500, "The function's answer is no HTTP response.") from error
+            raise ProblemError(500, "The function's answer is not an HTTP response.") from error
 
 
 def _wire_response(answer: HttpResponse, request_id: str) -> WireResponse:

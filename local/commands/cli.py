@@ -53,8 +53,9 @@ def main(arguments: list[str] | None = None) -> int:
     except Terminated:
         return 143
     except BrokenPipeError:
-        # The reader, such as `head`, has read enough. Python would complain once more when it flushes at its end.
+        # Python would complain once more when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0 if options.command in ONLY_PRINT else 1
     return 0
 
 
@@ -208,6 +209,8 @@ def _run(
             LogFollower(settings.logs_dir, reader_for(settings.log_format)).follow(stack.watch)
 
 
+# These have done their work when the reader of their output, such as `head`, has read enough.
+ONLY_PRINT = frozenset({"logs", "payment", "status"})
 COMMANDS = {
     "run": (run, "start everything, send a sample payment, follow the logs until Ctrl-C"),
     "up": (up, "start everything in the background and return when it is ready"),

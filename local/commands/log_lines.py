@@ -107,10 +107,10 @@ class PersonsReader:
         return self._event(part, record)
 
     def _request(self, record: Mapping[str, Any]) -> str:
-        status = int(record.get("status") or 0)
+        status = int(_number(record.get("status")))
         colour = _RED if status >= 500 else _YELLOW if status >= 400 else _GREEN
-        duration = float(record.get("duration_ms") or 0)
-        return f"{record['method']} {record['route']} {self._paint(str(status), colour)}  {duration:.0f} ms"
+        duration_ms = _number(record.get("duration_ms"))
+        return f"{record['method']} {record['route']} {self._paint(str(status), colour)}  {duration_ms:.0f} ms"
 
     def _items(self, record: Mapping[str, Any], noun: str, items: Sequence[Mapping[str, Any]]) -> Iterable[str]:
         heading = "" if record.get("level") == "INFO" else f"{self._level(record)}{record.get('message')}: "
@@ -162,7 +162,7 @@ class PersonsReader:
         return f"{' ' * (8 + 2 + PART_WIDTH + 2)}  {text[:TEXT_LENGTH_MAX]}"
 
     def _level(self, record: Mapping[str, Any]) -> str:
-        """The level in front of what is not INFO; a record of AWS's runtime that has none is an error."""
+        """Return the level to print before what is not INFO; a record of AWS's runtime that has none is an error."""
         level = str(record.get("level") or "ERROR")
         return "" if level == "INFO" else f"{self._paint(level, _YELLOW if level == 'WARNING' else _RED)} "
 
@@ -174,6 +174,11 @@ class PersonsReader:
 
     def _paint(self, text: str, colour: str) -> str:
         return f"\x1b[{colour}m{text}\x1b[0m" if self._in_colour else text
+
+
+def _number(value: object) -> float:
+    """Return the value if it is a number. Any other, which some program may log under the same name, counts as 0."""
+    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _record(line: str) -> Mapping[str, Any] | None:

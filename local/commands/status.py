@@ -20,12 +20,13 @@ PARTS = {
     "gateway": ("simulated gateway", "gateway_port"),
     "sink": ("webhook sink", "sink_port"),
     "sam": ("functions in containers", "lambda_port"),
+    "forward": ("forwarder for containers", ""),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class PartStatus:
-    """A running process of the stack; `port` is None where it has none of its own."""
+    """A running process of the stack; `port` is None if it listens on none."""
 
     name: str
     description: str
@@ -35,7 +36,7 @@ class PartStatus:
     pid: int
 
     def line(self) -> str:
-        """One line for the terminal."""
+        """Return the line for the terminal."""
         place = f"port {self.port}" if self.port else ""
         state = "" if self.is_answering else "  does not answer"
         up = f"up {_duration(self.up_seconds)}"
@@ -60,7 +61,7 @@ def _parts(settings: LocalSettings) -> list[PartStatus]:
 
 
 def _duration(seconds: float) -> str:
-    """Such as `40 s`, `12 min` or `3 h`."""
+    """Return a duration such as `40 s`, `12 min` or `3 h`."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 3600 else f"{seconds / 3600:.0f} h"

@@ -75,14 +75,15 @@ def log_of(settings: LocalSettings, name: str) -> Path:
 def nothing_runs(settings: LocalSettings) -> str:
     """Say that nothing is running and, if the last stack stopped on an error, when and why."""
     errors = log_of(settings, ERRORS)
-    first_line = (
-        errors.read_text(encoding="utf-8", errors="replace").strip().partition("\n")[0] if errors.exists() else ""
-    )
-    if not first_line:
+    lines = errors.read_text(encoding="utf-8", errors="replace").split("\n") if errors.exists() else []
+    texts = [line.strip() for line in lines if line.strip()]
+    if not texts:
         return "Nothing is running."
     stopped = datetime.fromtimestamp(errors.stat().st_mtime).astimezone()
-    reason = first_line.partition(". ")[0].rstrip(".")
-    return f"Nothing is running. The last stack stopped at {stopped:%H:%M}: {reason}. See {errors}."
+    # A traceback ends with the error.
+    sentence = texts[-1] if texts[0].startswith("Traceback") else texts[0].partition(". ")[0]
+    reason = sentence.rstrip(".")
+    return f"Nothing is running. The last stack stopped on {stopped:%d %b at %H:%M}: {reason}. See {errors}."
 
 
 def _folder(settings: LocalSettings) -> Path:

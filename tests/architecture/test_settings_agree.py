@@ -119,7 +119,7 @@ def without_effect(sources: Sources) -> Iterator[str]:
 def outdated_page(sources: Sources) -> Iterator[str]:
     """The page of settings, if its table is not that of the code."""
     if sources.page != with_table(sources.page, sources.settings):
-        yield "run python -m infra.settings_page"
+        yield "run make settings-docs"
 
 
 RULES: list[Rule] = [
@@ -172,7 +172,7 @@ PLANTED: list[tuple[Rule, dict[str, Any], str]] = [
     (unread, {"settings": (*TABLE, setting("NEW", "relay"))}, "NEW"),
     (unknown_readers, {"settings": (*TABLE, setting("NEW", "ledger"))}, "ledger"),
     (without_effect, {"env_example": "# GATEWAY_URL=http://127.0.0.1\n"}, "GATEWAY_URL"),
-    (outdated_page, {"settings": (*TABLE, setting("NEW", "relay"))}, "infra.settings_page"),
+    (outdated_page, {"settings": (*TABLE, setting("NEW", "relay"))}, "make settings-docs"),
 ]
 
 

@@ -258,3 +258,10 @@ class TestRawReader:
         assert reader.read("text")[0].at == BEGINNING
         (before,) = reader.read(REQUEST)
         assert reader.read("text")[0].at == before.at
+
+
+class TestStrangeNumbers:
+    def test_a_request_line_of_another_program_is_printed_and_breaks_nothing(self) -> None:
+        strange = REQUEST.replace('"status":422', '"status":"ok"').replace('"duration_ms":0.2', '"duration_ms":"1.2ms"')
+        (line,) = PersonsReader("api").read(strange)
+        assert "POST /api/v1/payments" in line.text

@@ -44,8 +44,15 @@ class TestShow:
         errors.write_text("rabbitmq ended unexpectedly. The end of rabbitmq.log: \n  the last line\n")
         status.show(settings)
         said = capsys.readouterr().out
-        assert said.startswith("Nothing is running. The last stack stopped at ")
+        assert said.startswith("Nothing is running. The last stack stopped on ")
         assert said.endswith(f": rabbitmq ended unexpectedly. See {errors}.\n")
+
+    def test_names_the_error_of_a_traceback(self, settings: LocalSettings, capsys: Output) -> None:
+        settings.logs_dir.mkdir(parents=True)
+        errors = settings.logs_dir / "errors.log"
+        errors.write_text('Traceback (most recent call last):\n  File "x.py", line 1\nOSError: disk full\n')
+        status.show(settings)
+        assert capsys.readouterr().out.endswith(f": OSError: disk full. See {errors}.\n")
 
 
 class TestPartStatus:

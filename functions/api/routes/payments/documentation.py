@@ -106,8 +106,8 @@ CREATE_PAYMENT: dict[str, Any] = {
             header_parameter(
                 "Idempotency-Key",
                 "A new value for each payment, for example a UUID, bare or in double quotes (RFC 8941). A request with "
-                "the same key and body never creates a second payment. For 24 "
-                "hours it gets the same answer, afterwards 409 `idempotency_key_expired`.",
+                "the same key and body never creates a second payment. For 24 hours it gets the same answer, then 409 "
+                "`idempotency_key_expired`.",
                 required=True,
                 schema={"type": "string", "minLength": 1, "maxLength": KEY_CHARACTERS_MAX, "example": _EXAMPLE_ID},
             ),

@@ -74,11 +74,17 @@ class PaymentDetails(BaseModel):
     ] = None
 
 
-class PaymentRequest(PaymentDetails):
-    """A payment to create. Unknown fields are refused, so that a misspelled one is noticed."""
+class RequestedAmount(BaseModel):
+    """The money to take."""
 
     amount: AmountText
     currency: CurrencyCode
+
+
+# Fields of the last base come first, in the document and in the list of errors.
+class PaymentRequest(PaymentDetails, RequestedAmount):
+    """A payment to create. Unknown fields are refused, so that a misspelled one is noticed."""
+
     capture: Annotated[
         Literal["automatic", "manual"], Field(description="`manual` is refused (`capture_not_supported`).")
     ] = "automatic"

@@ -141,7 +141,9 @@ class Settings:
         TEXT, "", "", by("migrate"), "Secret of the administrator, who creates the functions' role."
     )
     DATABASE_TLS = Setting(TLS_MODE, "verify-full", "", DATABASE, "Whether connections to the database are encrypted.")
-    DATABASE_TLS_CA_FILE = Setting(TEXT, "", "", DATABASE, "Certificate authorities in PEM, needed for verify-full.")
+    DATABASE_TLS_CA_FILE = Setting(
+        TEXT, "", "", DATABASE, "Certificate authorities in PEM. Required unless DATABASE_TLS is disable."
+    )
 
     BROKER_URL = Setting(BROKER, None, "", BROKER_USERS | by("api"), "AMQP URL of RabbitMQ, without a login.")
     BROKER_VIRTUAL_HOST = Setting(TEXT, "/", "", BROKER_USERS, "Virtual host of the queues.")
@@ -188,9 +190,7 @@ class Settings:
     API_WAITS_MAX = Setting(
         COUNT, "20", "requests", by("api"), "Requests that may wait for an outcome at the same time."
     )
-    API_VERSION_ARN = Setting(
-        TEXT, None, "", by("preflight"), "New version of the API, to be asked whether it is ready."
-    )
+    API_VERSION_ARN = Setting(TEXT, None, "", by("preflight"), "ARN of the API version whose readiness is checked.")
 
     def __init__(self, variables: Mapping[str, str] | None = None) -> None:
         """Take the variables of the process unless others are given. Nothing is checked until it is read."""
