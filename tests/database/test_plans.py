@@ -184,23 +184,25 @@ def reading(rows: SeededRows) -> dict[str, Rule]:
             {"id": middle}, ("outbox_by_payment",), sorts=1, every_month=by_payment, rows_max={"outbox": 5}
         ),
         **{
-            f"payments.store.listing.page of {', '.join(map(str, wanted.values()))}": page(wanted)
-            for wanted in wanted_pages(middle)
+            f"payments.store.listing.page before {before} of {', '.join(map(str, wanted.values()))}": page(
+                wanted, {"before": before} if before else {}
+            )
+            for wanted in wanted_pages()
+            for before in (middle, "")
         },
     }
 
 
-def wanted_pages(middle: str) -> Iterator[dict[str, Any]]:
+def wanted_pages() -> Iterator[dict[str, Any]]:
     """The values of every set of filters that a page can have, with a settled and with an unsettled status."""
     values = {
-        "before": middle,
         "status": "succeeded",
         "currency": "RUB",
         "customer": "customer 0",
         "created_from": NOW - timedelta(days=40),
         "created_to": NOW - timedelta(days=20),
     }
-    assert set(values) == {field.name for field in fields(PaymentFilters)} | {"before"}
+    assert set(values) == {field.name for field in fields(PaymentFilters)}
     for names in itertools.chain.from_iterable(itertools.combinations(values, size) for size in range(len(values) + 1)):
         wanted = {name: values[name] for name in names}
         yield wanted
@@ -208,7 +210,7 @@ def wanted_pages(middle: str) -> Iterator[dict[str, Any]]:
             yield {**wanted, "status": "pending"}
 
 
-def page(wanted: dict[str, Any]) -> Rule:
+def page(wanted: dict[str, Any], before: dict[str, Any]) -> Rule:
     """The rule of a page with these filters: its index, and no more rows than it shows, or passes on the way."""
     is_unsettled = wanted.get("status") == "pending"
     index, rows_max = "payments_by_merchant", {"payments": LIMIT + PARTITIONS}
@@ -220,7 +222,13 @@ def page(wanted: dict[str, Any]) -> Rule:
     elif "status" in wanted:
         rows_max = {"payments": 2 * LIMIT}
     return Rule(
-        {**wanted, "merchant_id": MERCHANT, "limit": LIMIT},
+        {
+            **{name: listing.ID_BOUNDS[name] for name in listing.id_bounds(wanted)},
+            **before,
+            **wanted,
+            "merchant_id": MERCHANT,
+            "limit": LIMIT,
+        },
         (index,),
         every_month=frozenset({"payments"}),
         rows_max=rows_max,

@@ -5,7 +5,7 @@ Import this module only where payments are listed, because SQLAlchemy would be t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import fields
 from functools import cache
 from typing import Any
@@ -37,10 +37,11 @@ UNSETTLED = frozenset({Status.PENDING, Status.PROCESSING})
 
 _MERCHANT = bindparam("merchant_id", type_=Uuid)
 _BEFORE = bindparam("before", type_=Uuid)
+_NOT_BEFORE = bindparam("not_before", type_=Uuid)
 _CREATED_FROM = bindparam("created_from", type_=DateTime(timezone=True))
 _CREATED_TO = bindparam("created_to", type_=DateTime(timezone=True))
-_ID_MIN = literal_column("'00000000-0000-0000-0000-000000000000'::uuid", Uuid)
-_ID_MAX = literal_column("'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid", Uuid)
+# Bounds that every id keeps.
+ID_BOUNDS = {"before": UUID(int=2**128 - 1), "not_before": UUID(int=0)}
 # An id is made moments before or after `created_at`, so a range of ids is wider than the range of times.
 _SLACK = literal_column("interval '1 minute'", Interval)
 
@@ -49,15 +50,18 @@ def list_newest_first(
     database: Database, merchant_id: UUID, filters: PaymentFilters, *, before: UUID | None, limit: int
 ) -> list[Payment]:
     """Return at most `limit` of the merchant's payments that match, newest first, with ids below `before`."""
-    wanted = _wanted(filters, before)
+    wanted = _wanted(filters)
     statement = page(frozenset(wanted), is_unsettled=filters.status in UNSETTLED)
-    rows = database.run(statement, merchant_id=merchant_id, limit=limit, **wanted)
+    bounds = {name: ID_BOUNDS[name] for name in id_bounds(wanted)} | ({"before": before} if before else {})
+    rows = database.run(statement, merchant_id=merchant_id, limit=limit, **bounds, **wanted)
     return [payment_from_row(row) for row in rows]
 
 
 @cache
 def page(wanted: frozenset[str], *, is_unsettled: bool) -> Statement:
-    """Build the query of a page with the `wanted` filters: fields of PaymentFilters, and `before`.
+    """Build the query of a page with the `wanted` filters, which are fields of PaymentFilters.
+
+    Its parameters are these filters, the merchant, the limit, and `id_bounds`.
 
     `is_unsettled` says that the status asked for is one of UNSETTLED, which have an index.
     """
@@ -73,9 +77,14 @@ def page(wanted: frozenset[str], *, is_unsettled: bool) -> Statement:
     return compiled(clause.limit(bindparam("limit", type_=Integer)))
 
 
-def _wanted(filters: PaymentFilters, before: UUID | None) -> dict[str, Any]:
+def id_bounds(wanted: Collection[str]) -> frozenset[str]:
+    """Return the names of the ids between which a page lies. A range of times has the lower bound in it."""
+    return frozenset({"before"} if "created_from" in wanted else {"before", "not_before"})
+
+
+def _wanted(filters: PaymentFilters) -> dict[str, Any]:
     """Return the values of the filters that are asked for, by their names in `page`."""
-    values = {field.name: getattr(filters, field.name) for field in fields(filters)} | {"before": before}
+    values = {field.name: getattr(filters, field.name) for field in fields(filters)}
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -103,18 +112,16 @@ def _merchant_and_ids_between(wanted: frozenset[str]) -> Iterator[ColumnElement[
 def _ids_between(wanted: frozenset[str]) -> Iterator[ColumnElement[bool]]:
     """Bound the ids alone, which spares the partitions of other months. Ids are UUIDv7: their order is that of time.
 
-    A bound that no filter asks for stands there as well: the planner expects few ids between any two bounds, and so
-    chooses the same index for every page.
+    Both bounds are always there, and never constants: the planner expects few ids between two parameters, and so
+    chooses the same index for every page, whatever the statistics say.
     """
     yield payments.c.id < _end(wanted)
     yield payments.c.id >= _floor(wanted)
 
 
 def _end(wanted: frozenset[str]) -> ColumnElement[UUID]:
-    ends = {"before": _BEFORE, "created_to": func.uuid7_floor(_CREATED_TO + _SLACK)}
-    bounds = [end for name, end in ends.items() if name in wanted]
-    return func.least(*bounds) if bounds else _ID_MAX
+    return func.least(_BEFORE, func.uuid7_floor(_CREATED_TO + _SLACK)) if "created_to" in wanted else _BEFORE
 
 
 def _floor(wanted: frozenset[str]) -> ColumnElement[UUID]:
-    return func.uuid7_floor(_CREATED_FROM - _SLACK) if "created_from" in wanted else _ID_MIN
+    return func.uuid7_floor(_CREATED_FROM - _SLACK) if "created_from" in wanted else _NOT_BEFORE
