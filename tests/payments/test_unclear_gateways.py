@@ -161,6 +161,9 @@ class TestIllegalTransitions:
         assert results[bad.payment.id].outcome == "refused"
         assert results[bad.payment.id].error == "A payment cannot go from canceled to succeeded."
         assert payment_row(services.database, bad.payment.id)["status"] == "processing"
+        # The evidence of the charge is kept.
+        (attempt,) = attempt_rows(services.database, bad.payment.id)
+        assert (attempt["status"], attempt["gateway_id"]) == ("succeeded", "ch_1")
 
 
 class TestOneBadOutcome:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from paybridge.core.errors import PaybridgeError
+from paybridge.core.errors import IllegalTransition, PaybridgeError
 from paybridge.core.events import PAYMENT_FAILED, PAYMENT_SUCCEEDED, Event
 from paybridge.core.isolation import run_isolating_bad_items
 from paybridge.database.database import Transaction
@@ -21,7 +21,15 @@ from paybridge.payments.records import CIRCUIT, AnsweredCharge, ChargeServices, 
 from paybridge.payments.store import attempts, circuits
 from paybridge.payments.store.attempts import AttemptResult
 
-Decision = Settle | RetryCharge
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """The payment cannot take the status that follows from the answer. The attempt is recorded, the payment stays."""
+
+    error: str
+
+
+Decision = Settle | RetryCharge | Blocked
 DecidedAttempt = tuple[AnsweredCharge, Decision]
 
 GIVEN_UP = frozenset({Status.FAILED, Status.CANCELED})
@@ -72,9 +80,8 @@ def _record_together(
 
 
 def _decide(services: ChargeServices, answered: AnsweredCharge) -> Decision:
-    """Turn the answer into a decision. Raises IllegalTransition if the payment cannot take its new status."""
     attempt, answer = answered.attempt, answered.answer
-    decision: Decision
+    decision: Settle | RetryCharge
     if isinstance(answer, Charged):
         decision = Settle(Status.SUCCEEDED)
     elif isinstance(answer, Declined):
@@ -83,7 +90,11 @@ def _decide(services: ChargeServices, answered: AnsweredCharge) -> Decision:
         delays_seconds = services.retry_delays_seconds
         decision = after_unknown(attempt.number, answer.failure_code, delays_seconds, answer.never_arrived)
     if isinstance(decision, Settle):
-        ensure_transition(attempt.payment.status, decision.status)
+        try:
+            ensure_transition(attempt.payment.status, decision.status)
+        except IllegalTransition as error:
+            # What the gateway did is on record all the same: money may have moved.
+            return Blocked(str(error))
     return decision
 
 
@@ -170,6 +181,8 @@ def _settled_result(
     payment_id = answered.attempt.payment.id
     if payment_id in given_up:
         return _result(answered, PaymentOutcome.CHARGED_TOO_LATE, TOO_LATE_ERROR)
+    if isinstance(decision, Blocked):
+        return _result(answered, PaymentOutcome.REFUSED, decision.error)
     if isinstance(decision, Settle) and payment_id in settled:
         return _result(answered, PaymentOutcome(decision.status))
     return _result(answered, PaymentOutcome.UNKNOWN)
