@@ -6,9 +6,11 @@ the system. It resolves against a copy of the system's package status and downlo
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from pathlib import Path
+from typing import IO
 
 from local.errors import LocalError
 from local.servers.processes import Processes
@@ -32,22 +34,41 @@ def unpacked_rabbitmq(cache_dir: Path, processes: Processes, progress: Progress)
     Raises LocalError when apt cannot find or fetch the packages.
     """
     root = cache_dir / "rabbitmq"
-    if (root / ".complete").exists():
-        return root
-    work = cache_dir / f"rabbitmq-apt.{os.getpid()}"
+    if not _is_complete(root):
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        with (cache_dir / "rabbitmq.lock").open("w") as lock:
+            # Stacks that start at the same time download once.
+            processes.wait_while_starting(lambda: _is_locked(lock))
+            if not _is_complete(root):
+                _bring(root, processes, progress)
+    return root
+
+
+def _is_complete(root: Path) -> bool:
+    return (root / ".complete").exists()
+
+
+def _is_locked(lock: IO[str]) -> bool:
+    """Return whether this process has got the lock. It keeps it until it closes the file."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _bring(root: Path, processes: Processes, progress: Progress) -> None:
+    work = root.with_name("rabbitmq.partial")
     shutil.rmtree(work, ignore_errors=True)
     try:
         packages = _download(work, processes, progress)
         _unpack(packages, work / "root", processes, progress)
         _correct_erlang_root(work / "root", root)
         (work / "root" / ".complete").touch()
-        # Another stack may have finished the same download first. Its copy is used then.
-        if not (root / ".complete").exists():
-            shutil.rmtree(root, ignore_errors=True)
-            (work / "root").rename(root)
+        shutil.rmtree(root, ignore_errors=True)
+        (work / "root").rename(root)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return root
 
 
 def server_script(root: Path) -> Path:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from local.servers import debian
+from local.servers.processes import Processes
+from local.servers.progress import Progress
 
 
 def unpacked(root: Path) -> Path:
@@ -44,3 +50,23 @@ class TestEnvironment:
         library.parent.mkdir(parents=True)
         library.touch()
         assert debian.environment(tmp_path)["LD_LIBRARY_PATH"] == str(library.parent)
+
+
+class TestUnpackedRabbitmq:
+    def test_downloads_once_for_stacks_that_start_at_the_same_time(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        brought: list[Path] = []
+
+        def bring(root: Path, *_: object) -> None:
+            brought.append(root)
+            time.sleep(0.2)
+            unpacked(root)
+            (root / ".complete").touch()
+
+        monkeypatch.setattr(debian, "_bring", bring)
+        stacks = [Processes(tmp_path / str(number)) for number in range(3)]
+        with ThreadPoolExecutor(len(stacks)) as pool:
+            found = list(pool.map(lambda one: debian.unpacked_rabbitmq(tmp_path, one, Progress(quiet=True)), stacks))
+        assert brought == [tmp_path / "rabbitmq"]
+        assert set(found) == set(brought)
