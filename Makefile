@@ -124,20 +124,20 @@ $(COMMAND): $(DEV)
 	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s" -m paybridge.cli "$$@"\n' \
 		"$(CURDIR)/layers/paybridge" "$(CURDIR)/$(BIN)/python" > $@; chmod +x $@
 $(SAM): requirements/sam.lock
-	@$(call install,.venv-sam,$<)
+	@$(call install,.venv-sam,$<,--no-compile)
 $(CHECKOV): requirements/checkov.lock
-	@$(call install,.venv-checkov,$<)
+	@$(call install,.venv-checkov,$<,--no-compile)
 $(BENCH): requirements/bench.lock
 	@$(call install,.venv-bench,$<)
 $(LOCALSTACK): requirements/localstack.lock
-	@$(call install,.venv-localstack,$<)
+	@$(call install,.venv-localstack,$<,--no-compile)
 
 define install
 set -e; $(check_python); \
 [ -x $(1)/bin/python ] && $(1)/bin/python -c '' 2>/dev/null || \
   { echo "Creating $(1)"; rm -rf $(1); $(PYTHON) -m venv $(1); }; \
 echo "Installing $(2) into $(1) (about a minute the first time)"; \
-$(1)/bin/python $(PIP) --requirement $(2); touch $(1)/.installed
+$(1)/bin/python $(PIP) $(3) --requirement $(2); touch $(1)/.installed
 endef
 
 define check_python
