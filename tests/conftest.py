@@ -48,6 +48,8 @@ def pytest_xdist_auto_num_workers() -> int:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the slow tests, let parallel processes begin with them, and skip what a given broker does not allow."""
+    if hasattr(config, "workerinput"):
+        heaviest_files_first(items)
     for item in items:
         if weight_of(item) != Weight.LIGHT:
             item.add_marker(pytest.mark.slow)
@@ -56,8 +58,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.timeout(INSTALL_SECONDS_MAX), append=False)
         if item.get_closest_marker("broker_stops") and not given_broker.can_be_stopped():
             item.add_marker(pytest.mark.skip(reason=f"stops the broker, for which {given_broker.CTL} is to be set"))
-    if hasattr(config, "workerinput"):
-        heaviest_files_first(items)
 
 
 @pytest.fixture(scope="session")

@@ -172,6 +172,7 @@ class Killer:
         return counted
 
 
+@pytest.mark.slow
 class TestKilled:
     def test_after_a_kill_anywhere_logins_work_and_the_next_try_finishes(
         self, rotated: Rotated, monkeypatch: pytest.MonkeyPatch

@@ -26,7 +26,7 @@ def weight_of(item: pytest.Item) -> Weight:
     fixtures = set(getattr(item, "fixturenames", ()))
     if marks & {"e2e", "localstack"}:
         return Weight.STACK
-    if marks & {"sam", "terraform"} or fixtures & ENVIRONMENTS:
+    if marks & {"sam", "slow", "terraform"} or fixtures & ENVIRONMENTS:
         return Weight.TOOL
     if marks & {"broker", "faults"} or "broker" in fixtures:
         return Weight.BROKER

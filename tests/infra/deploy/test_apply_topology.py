@@ -21,6 +21,8 @@ from tests.support.template import TEMPLATE
 from tests.support.terraform import prepared
 from tests.support.terraform_topology import listed, permissions
 
+pytestmark = pytest.mark.slow
+
 BUCKET, STATE = "terraform-state", "paybridge/dev/topology.tfstate"
 DEV = read_environment("dev", TEMPLATE)
 # Records its arguments. It cannot save its state in the first run.

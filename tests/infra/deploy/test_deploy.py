@@ -20,6 +20,8 @@ from tests.support.aws_endpoint import REGION
 from tests.support.packages import make_package
 from tests.support.template import ROOT, TEMPLATE
 
+pytestmark = pytest.mark.slow
+
 PROXY = "paybridge-dev.proxy-abc.eu-central-1.rds.amazonaws.com"
 INSTANCE = "paybridge-dev.abc.eu-central-1.rds.amazonaws.com"
 DEV = read_environment("dev", TEMPLATE)

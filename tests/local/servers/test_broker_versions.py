@@ -15,7 +15,7 @@ from local.testkit import given_broker
 from local.testkit.servers import Broker
 from tests.support.brokers import ways
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 NO_BROKER = {ways.COMMAND: "", given_broker.URL: "", given_broker.MANAGEMENT_URL: "", given_broker.CTL: ""}
 # Brokers that are none: it notes what it is asked for, and knows two versions.

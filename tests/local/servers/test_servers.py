@@ -69,6 +69,7 @@ class TestPostgres:
             assert connection.run("SELECT to_regclass('mine')") == [[None]]
 
 
+@pytest.mark.slow
 class TestRabbitMQ:
     def test_says_which_variable_to_change_when_its_port_is_taken(self, private_broker: Broker, tmp_path: Path) -> None:
         settings = replace(private_broker.settings, state_dir=tmp_path)
