@@ -31,7 +31,6 @@ LOG_TAIL_LINES = 12
 # Systems lend ports to clients from 32768 on (macOS from 49152), so no connection can take one of these. A tool may
 # derive further ports from them.
 FREE_PORTS = range(20_000, 29_000)
-_LEASES: list[socket.socket] = []
 
 
 class StoppingError(LocalError):
@@ -263,7 +262,8 @@ def free_port() -> int:
         except OSError:
             lease.close()
         else:
-            _LEASES.append(lease)
+            # Only the end of the process closes it.
+            lease.detach()
             return port
     raise LocalError(f"No port from {FREE_PORTS[0]} to {FREE_PORTS[-1]} is free: stop what uses them.")
 
