@@ -14,12 +14,14 @@ from typing import Any
 
 import pytest
 
+from local.testkit.live import eventually_async
 from local.testkit.payments import new_merchant, new_payment, outbox_rows
 from local.testkit.queues import take_all
 from local.testkit.servers import Broker, Postgres, Vhost, address_of
 from paybridge.core.errors import BrokerUnavailable, Unavailable
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
+from paybridge.outbox import drain as drain_module
 from paybridge.outbox.drain import Drain, Drained, drain_outbox
 from paybridge.outbox.ports import Message, Publisher
 from paybridge.outbox.relay import Refusal, Relayed, relay_once
@@ -33,6 +35,16 @@ _MISROUTE = Statement("UPDATE outbox SET routing_key = 'nowhere' WHERE payment_i
 _MAKE_UNSENDABLE = Statement("UPDATE outbox SET correlation_id = repeat('c', 300) WHERE payment_id = :id::uuid")
 
 _COUNT_CONNECTIONS = Statement("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+
+_COUNT_UNPUBLISHED = Statement("SELECT count(*) FROM outbox WHERE published_at IS NULL")
+
+_COUNT_WAITING = Statement("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ExclusiveLock'")
+
+# A drain that has not come to its end by then is stuck.
+SECONDS_MAX = 30.0
+# The second is far below the first: only a wake-up publishes a row so soon.
+IDLE_POLL_SECONDS = 60.0
+WAKE_UP_SECONDS_MAX = 10.0
 
 _TO_NO_EXCHANGE = Statement("UPDATE outbox SET exchange = 'no.such.exchange' WHERE payment_id = :id::uuid")
 
@@ -53,6 +65,11 @@ class Observer:
 
     def outage(self, error: Unavailable) -> None:
         self.outages.append(error)
+
+    @property
+    def rows(self) -> int:
+        """How many rows were published or refused."""
+        return sum(relayed.claimed for relayed in self.passes)
 
 
 @pytest.fixture
@@ -75,24 +92,37 @@ def accept(database: Database, count: int) -> list[uuid.UUID]:
     return [new_payment(database, merchant_id) for _ in range(count)]
 
 
+def rows(count: int) -> Callable[[Observer], bool]:
+    """The end of a drain: once it has published or refused so many rows."""
+    return lambda observer: observer.rows >= count
+
+
 async def drain(
     database: Database,
     amqp_url: str,
-    seconds: float,
+    until: Callable[[Observer], bool] = lambda _: False,
+    *,
+    seconds_max: float = SECONDS_MAX,
     observer: Observer | None = None,
     idle_poll_seconds_max: float = 0.1,
 ) -> Drained:
-    deadline = time.monotonic() + seconds
+    watched = observer or Observer()
+    deadline = time.monotonic() + seconds_max
     return await drain_outbox(
         Drain(
             database=database,
             open_publisher=lambda: open_publisher(amqp_url),
             batch_rows=50,
             idle_poll_seconds_max=idle_poll_seconds_max,
-            remaining_seconds=lambda: deadline - time.monotonic(),
-            observer=observer or Observer(),
+            remaining_seconds=lambda: 0.0 if until(watched) else deadline - time.monotonic(),
+            observer=watched,
         )
     )
+
+
+async def until_a_relay_waits(database: Database) -> None:
+    """Return when one holds the lock by which writers know that they must wake it."""
+    await eventually_async(lambda: database.run(_COUNT_WAITING) == [[1]], "a relay that waits")
 
 
 def until_one_is_published(database: Database) -> None:
@@ -229,8 +259,10 @@ class TestSeveralRelays:
         self, database: Database, address: DatabaseAddress, vhost: Vhost
     ) -> None:
         payments = accept(database, 400)
-        relays = [Database(address) for _ in range(3)]
-        drained = await asyncio.gather(*(drain(relay, vhost.amqp_url, 3) for relay in relays))
+        relays, observer = [Database(address) for _ in range(3)], Observer()
+        drained = await asyncio.gather(
+            *(drain(relay, vhost.amqp_url, rows(400), observer=observer) for relay in relays)
+        )
         for relay in relays:
             relay.close()
         assert sum(one.published for one in drained) == 400
@@ -242,7 +274,7 @@ class TestSeveralRelays:
         with pytest.raises(KeyboardInterrupt):
             async with open_publisher(vhost.amqp_url) as publisher:
                 await relay_once(database, DyingPublisher(publisher), 100, lambda _: None)
-        assert (await drain(database, vhost.amqp_url, 1)).published == 5
+        assert (await drain(database, vhost.amqp_url, rows(5))).published == 5
 
 
 class TestSideBySide:
@@ -250,7 +282,7 @@ class TestSideBySide:
 
     async def test_all_arrive_once_and_in_the_order_of_becoming_due(self, database: Database, vhost: Vhost) -> None:
         payments = accept(database, 430)
-        assert (await drain(database, vhost.amqp_url, 2)).published == 430
+        assert (await drain(database, vhost.amqp_url, rows(430))).published == 430
         got = await take_all(vhost.amqp_url, "payments.new")
         assert [json.loads(one.body)["subject"] for one in got] == list(map(str, payments))
 
@@ -270,7 +302,7 @@ class TestSideBySide:
         for number, payment_id in enumerate(lost):
             database.run(_MISROUTE if number % 2 else _TO_NO_EXCHANGE, id=payment_id)
         observer = Observer()
-        drained = await drain(database, vhost.amqp_url, 0.9, observer)
+        drained = await drain(database, vhost.amqp_url, rows(240), observer=observer)
         assert drained.published == 240 - len(lost)
         assert {refusal.attempts for refusal in observer.refusals} == {1}
         assert len(observer.refusals) == len(lost)
@@ -291,45 +323,55 @@ class TestSideBySide:
             marked = database.run(Statement("SELECT id FROM outbox WHERE published_at IS NOT NULL"))
         assert len(claimable) + len(marked) == 40
         assert len(claimable) >= 20
-        assert (await drain(database, vhost.amqp_url, 1)).published == len(claimable)
+        assert (await drain(database, vhost.amqp_url, rows(len(claimable)))).published == len(claimable)
 
 
 class TestWaiting:
+    @pytest.fixture(autouse=True)
+    def no_early_polls(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let a relay that finds nothing wait for its whole idle poll, so that only a wake-up ends it sooner."""
+        monkeypatch.setattr(drain_module, "IDLE_POLL_SECONDS_MIN", IDLE_POLL_SECONDS)
+
     async def test_a_new_row_is_published_long_before_the_next_poll(self, database: Database, vhost: Vhost) -> None:
         merchant_id = new_merchant(database)
         with closing(database.another()) as writer:
-            draining = asyncio.ensure_future(drain(database, vhost.amqp_url, 4, idle_poll_seconds_max=60))
-            await asyncio.sleep(0.6)
-            payments = []
+            draining = asyncio.ensure_future(
+                drain(database, vhost.amqp_url, rows(5), idle_poll_seconds_max=IDLE_POLL_SECONDS)
+            )
+            await until_a_relay_waits(writer)
             for _ in range(5):
-                payments.append(await asyncio.to_thread(new_payment, writer, merchant_id))
-                await asyncio.sleep(0.15)
-                assert outbox_rows(writer, payments[-1])[0]["published_at"] is not None
+                payment_id = await asyncio.to_thread(new_payment, writer, merchant_id)
+                await eventually_async(
+                    lambda id_=payment_id: outbox_rows(writer, id_)[0]["published_at"],
+                    "publishing",
+                    WAKE_UP_SECONDS_MAX,
+                )
             assert (await draining).published == 5
 
     async def test_a_row_of_the_future_is_published_when_it_is_due(self, database: Database, vhost: Vhost) -> None:
         (payment_id,) = accept(database, 1)
         database.run(Statement("UPDATE outbox SET available_at = now() + interval '0.7 seconds'"))
-        await drain(database, vhost.amqp_url, 1.5, idle_poll_seconds_max=60)
+        await drain(database, vhost.amqp_url, rows(1), idle_poll_seconds_max=IDLE_POLL_SECONDS)
         (row,) = outbox_rows(database, payment_id)
         late = datetime.fromisoformat(row["published_at"]) - datetime.fromisoformat(row["available_at"])
-        assert 0 <= late.total_seconds() < 0.3
+        assert 0 <= late.total_seconds() < WAKE_UP_SECONDS_MAX
 
     async def test_the_next_relay_takes_over_when_the_waiting_one_ends(
         self, database: Database, address: DatabaseAddress, vhost: Vhost
     ) -> None:
         merchant_id = new_merchant(database)
         with closing(Database(address)) as next_one, closing(Database(address)) as writer:
-            ending = asyncio.ensure_future(drain(database, vhost.amqp_url, 1.0, idle_poll_seconds_max=60))
-            await asyncio.sleep(0.3)
-            # Long enough for its own pauses between two looks to have become longer than what is asserted.
-            staying = asyncio.ensure_future(drain(next_one, vhost.amqp_url, 4, idle_poll_seconds_max=60))
+            ending = asyncio.ensure_future(
+                drain(database, vhost.amqp_url, seconds_max=1.0, idle_poll_seconds_max=IDLE_POLL_SECONDS)
+            )
+            await until_a_relay_waits(writer)
+            staying = asyncio.ensure_future(
+                drain(next_one, vhost.amqp_url, rows(1), idle_poll_seconds_max=IDLE_POLL_SECONDS)
+            )
             await ending
-            await asyncio.sleep(0.3)
-            payment_id = await asyncio.to_thread(new_payment, writer, merchant_id)
-            await asyncio.sleep(0.15)
-            assert outbox_rows(writer, payment_id)[0]["published_at"] is not None
-            await staying
+            await until_a_relay_waits(writer)
+            await asyncio.to_thread(new_payment, writer, merchant_id)
+            assert (await asyncio.wait_for(staying, WAKE_UP_SECONDS_MAX)).published == 1
 
     async def test_it_asks_the_database_once_in_a_poll(
         self, database: Database, vhost: Vhost, monkeypatch: pytest.MonkeyPatch
@@ -343,7 +385,7 @@ class TestWaiting:
             return run_prepared(one, *arguments)
 
         monkeypatch.setattr(Database, "_run_prepared", counted)
-        await drain(database, vhost.amqp_url, 2.2, idle_poll_seconds_max=0.2)
+        await drain(database, vhost.amqp_url, seconds_max=2.2, idle_poll_seconds_max=0.2)
         # Ten polls, and what comes before the first and after the last.
         assert 8 <= asked <= 18
 
@@ -351,26 +393,27 @@ class TestWaiting:
         self, database: Database, vhost: Vhost
     ) -> None:
         with closing(database.another()) as watcher:
-            forever = asyncio.ensure_future(drain(database, vhost.amqp_url, math.inf, idle_poll_seconds_max=60))
-            await asyncio.sleep(0.5)
+            forever = asyncio.ensure_future(
+                drain(database, vhost.amqp_url, seconds_max=math.inf, idle_poll_seconds_max=IDLE_POLL_SECONDS)
+            )
+            await until_a_relay_waits(watcher)
             forever.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await forever
-            await asyncio.sleep(0.2)
-            assert watcher.run(_COUNT_CONNECTIONS) == [[1]]
+            await eventually_async(lambda: watcher.run(_COUNT_CONNECTIONS) == [[1]], "the end of its connections")
 
     async def test_one_that_publishes_can_be_cancelled_and_leaves_the_rest_to_another(
         self, database: Database, address: DatabaseAddress, vhost: Vhost
     ) -> None:
         payments = accept(database, 300)
         with closing(Database(address)) as first:
-            cancelled = asyncio.ensure_future(drain(first, vhost.amqp_url, math.inf))
+            cancelled = asyncio.ensure_future(drain(first, vhost.amqp_url, seconds_max=math.inf))
             await asyncio.to_thread(until_one_is_published, database)
             cancelled.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await cancelled
-        await drain(database, vhost.amqp_url, 1)
-        assert database.run(Statement("SELECT count(*) FROM outbox WHERE published_at IS NULL")) == [[0]]
+        await drain(database, vhost.amqp_url, lambda _: database.run(_COUNT_UNPUBLISHED) == [[0]])
+        assert database.run(_COUNT_UNPUBLISHED) == [[0]]
         got = await take_all(vhost.amqp_url, "payments.new")
         assert set(subjects([one.body for one in got])) == set(map(str, payments))
 
@@ -390,7 +433,7 @@ class TestPublisher:
 class TestDrain:
     async def test_it_ends_when_its_time_is_up(self, database: Database, vhost: Vhost) -> None:
         started = time.monotonic()
-        await drain(database, vhost.amqp_url, 0.5)
+        await drain(database, vhost.amqp_url, seconds_max=0.5)
         assert 0.4 < time.monotonic() - started < 5
 
     @pytest.mark.broker_stops
@@ -400,11 +443,11 @@ class TestDrain:
         observer = Observer()
         broker.stop()
         try:
-            await drain(database, vhost.amqp_url, 1, observer)
+            await drain(database, vhost.amqp_url, lambda seen: bool(seen.outages), observer=observer)
         finally:
             broker.start()
         assert observer.outages
-        assert (await drain(database, vhost.amqp_url, 5)).published == 5
+        assert (await drain(database, vhost.amqp_url, rows(5))).published == 5
         assert len(await take_all(vhost.amqp_url, "payments.new")) == 5
 
     async def test_a_lost_connection_is_opened_again(self, database: Database, vhost: Vhost) -> None:
