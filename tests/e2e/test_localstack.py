@@ -15,6 +15,7 @@ import httpx
 import psutil
 import pytest
 
+from local.commands import demo
 from local.servers import aws, ministack, postgres
 from local.servers.processes import is_alive, running
 from local.settings import LocalSettings
@@ -120,6 +121,7 @@ def test_the_endpoint_has_secrets_parameters_bucket_and_bus(command: tuple[Foreg
 
 def test_functions_write_to_the_log_groups_of_the_template(command: tuple[Foreground, LocalSettings]) -> None:
     started, settings = command
+    demo.run(settings)
     events = aws.client(settings, "logs").filter_log_events(logGroupName="/aws/lambda/paybridge-local-consumer")
     assert events["events"]
     live.eventually(lambda: started.prints("payment succeeded"), "the consumer's log in the terminal")
