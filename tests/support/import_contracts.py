@@ -3,11 +3,13 @@
 `functions_…` are import-linter's own types over the layer and every folder of `functions/`, which `{functions}` stands
 for: each function is a top-level package, so a list of them would grow with every new one.
 `only` is an allow-list: its modules import the standard library and what it names, and nothing else.
+`forbidden_but` is `forbidden` for direct imports, with exceptions among its modules.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -49,27 +51,58 @@ class FunctionsIndependence(FunctionsContract, IndependenceContract):
     """`independence`, with functions."""
 
 
-class OnlyContract(Contract):
-    """The modules import the standard library and the allowed modules only."""
+class DirectImportsContract(Contract):
+    """A contract that names each direct import of its modules that it does not allow."""
 
     modules = fields.SetField(subfield=fields.ModuleExpressionField())
-    allowed_modules = fields.SetField(subfield=fields.ModuleExpressionField())
+
+    def strange_imports(self, graph: grimp.ImportGraph) -> Iterator[tuple[str, str]]:
+        """Find each import that is not allowed: the importing and the imported module."""
+        raise NotImplementedError
 
     def check(self, graph: grimp.ImportGraph, verbose: bool) -> ContractCheck:
         """Find the imports of each module that are not allowed."""
-        allowed = module_expressions_to_modules(graph, self.allowed_modules)  # type: ignore[arg-type]
-        strange = sorted(
-            (module.name, imported)
-            for module in module_expressions_to_modules(graph, self.modules, as_packages=True)  # type: ignore[arg-type]
-            for imported in graph.find_modules_directly_imported_by(module.name)
-            if imported.partition(".")[0] not in sys.stdlib_module_names and not _is_within(imported, allowed)
-        )
+        strange = sorted(self.strange_imports(graph))
         return ContractCheck(kept=not strange, metadata={"strange": strange})
 
     def render_broken_contract(self, check: ContractCheck) -> None:
         """Print the imports that are not allowed."""
         for module, imported in check.metadata["strange"]:
             output.print_error(f"{module} is not allowed to import {imported}.", bold=True)
+
+    def imports(self, graph: grimp.ImportGraph) -> Iterator[tuple[str, str]]:
+        """Find each direct import of the modules and of the modules inside them."""
+        for module in module_expressions_to_modules(graph, self.modules, as_packages=True):  # type: ignore[arg-type]
+            for imported in graph.find_modules_directly_imported_by(module.name):
+                yield module.name, imported
+
+
+class OnlyContract(DirectImportsContract):
+    """The modules import the standard library and the allowed modules only."""
+
+    allowed_modules = fields.SetField(subfield=fields.ModuleExpressionField())
+
+    def strange_imports(self, graph: grimp.ImportGraph) -> Iterator[tuple[str, str]]:
+        """Find each import of a module that is neither allowed nor in the standard library."""
+        allowed = module_expressions_to_modules(graph, self.allowed_modules)  # type: ignore[arg-type]
+        for module, imported in self.imports(graph):
+            if imported.partition(".")[0] not in sys.stdlib_module_names and not _is_within(imported, allowed):
+                yield module, imported
+
+
+class ForbiddenButContract(DirectImportsContract):
+    """The modules, but for the exceptions among them, import none of the forbidden modules directly."""
+
+    forbidden_modules = fields.SetField(subfield=fields.ModuleExpressionField())
+    exceptions = fields.SetField(subfield=fields.ModuleExpressionField())
+
+    def strange_imports(self, graph: grimp.ImportGraph) -> Iterator[tuple[str, str]]:
+        """Find each import of a forbidden module by a module that is no exception."""
+        forbidden = module_expressions_to_modules(graph, self.forbidden_modules)  # type: ignore[arg-type]
+        exceptions = module_expressions_to_modules(graph, self.exceptions)  # type: ignore[arg-type]
+        for module, imported in self.imports(graph):
+            if _is_within(imported, forbidden) and not _is_within(module, exceptions):
+                yield module, imported
 
 
 def _with_functions(value: Any) -> Any:
