@@ -85,6 +85,13 @@ def given_in_vain(sources: Sources) -> Iterator[str]:
                 yield f"{function} does not read {name}"
 
 
+def other_names(sources: Sources) -> Iterator[str]:
+    """Functions whose log and database session have another name than their folder."""
+    for function, variables in own_variables(sources):
+        if variables.get("POWERTOOLS_SERVICE_NAME") != function:
+            yield f"{function} is named {variables.get('POWERTOOLS_SERVICE_NAME')}"
+
+
 def other_defaults(sources: Sources) -> Iterator[str]:
     """Defaults of the template's parameters that differ from those of the settings."""
     parameters = sources.template["Parameters"]
@@ -126,6 +133,7 @@ RULES: list[Rule] = [
     unknown,
     not_given,
     given_in_vain,
+    other_names,
     other_defaults,
     unread,
     unknown_readers,
@@ -163,6 +171,15 @@ PLANTED: list[tuple[Rule, dict[str, Any], str]] = [
         given_in_vain,
         {"template": template_with(lambda one: variables_of(one, "RelayFunction").update(API_WAITS_MAX="1"))},
         "relay does not read API_WAITS_MAX",
+    ),
+    (
+        other_names,
+        {
+            "template": template_with(
+                lambda one: variables_of(one, "JobsFunction").update(POWERTOOLS_SERVICE_NAME="relay")
+            )
+        },
+        "jobs is named relay",
     ),
     (
         other_defaults,
