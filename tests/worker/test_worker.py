@@ -166,6 +166,11 @@ class TestSettings:
         assert worker.process.wait(timeout=20) == 2
         assert worker.logged("worker ready") == []
 
+    def test_a_time_limit_with_a_unit_ends_it(self, place: Place, workers: Workers) -> None:
+        worker = workers.start("webhooks-retry", WEBHOOK_TIMEOUT_SECONDS="15s")
+        assert worker.process.wait(timeout=20) == 2
+        assert worker.logged("worker ready") == []
+
     def test_the_relay_names_a_missing_setting_before_it_is_ready(self, place: Place, workers: Workers) -> None:
         worker = workers.start("relay", RELAY_BATCH_ROWS="many")
         assert worker.process.wait(timeout=20) == 2
