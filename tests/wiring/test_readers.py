@@ -1,0 +1,152 @@
+"""Each function reads the settings that the table gives to it, and no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import certifi
+import pytest
+
+from paybridge import wiring
+from paybridge.core.errors import Unavailable
+from paybridge.outbox.queues import WEBHOOK_QUEUES
+from paybridge.runners.migrate import STATEMENT_SECONDS_MAX
+from paybridge.runners.relay import DrainLog
+from paybridge.secrets.ports import Login
+from paybridge.secrets.secrets_manager import SecretsManager
+from paybridge.wiring import api, broker, operations, outbox, payments, secrets, webhooks
+from paybridge.wiring.settings import EVERY, TABLE, Setting, Settings
+from tests.support.template import ROOT
+
+Value = TypeVar("Value")
+
+LOGIN = Login("paybridge", "secret")
+# Nothing listens on these ports.
+VARIABLES = {
+    "ENVIRONMENT_NAME": "dev",
+    "DATABASE_HOST": "127.0.0.1",
+    "DATABASE_PORT": "1",
+    "DATABASE_SECRET_ID": "database",
+    "DATABASE_ADMIN_SECRET_ID": "database-admin",
+    "DATABASE_TLS_CA_FILE": certifi.where(),
+    "BROKER_URL": "amqp://127.0.0.1:1",
+    "BROKER_SECRET_ID": "broker",
+    "BROKER_MANAGEMENT_URL": "http://127.0.0.1:1",
+    "BROKER_ADMIN_SECRET_ID": "broker-admin",
+    "GATEWAY_URL": "http://127.0.0.1:1",
+    "API_VERSION_ARN": "arn",
+}
+
+
+class RecordingSettings(Settings):
+    """Settings that record which of them are read."""
+
+    def __init__(self) -> None:
+        super().__init__(VARIABLES)
+        self.read: set[str] = set()
+
+    def value(self, setting: Setting[Value]) -> Value:
+        """Return the value of a setting, and record its name."""
+        self.read.add(setting.name)
+        return super().value(setting)
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch) -> RecordingSettings:
+    """The settings of an environment that has made nothing yet."""
+    recording = RecordingSettings()
+    monkeypatch.setattr(wiring, "environment", lambda: recording)
+    kept: list[tuple[Any, str]] = [
+        *((wiring, name) for name in ("database", "logins")),
+        (payments, "gateway"),
+        (webhooks, "sender"),
+    ]
+    for module, name in kept:
+        monkeypatch.setattr(module, name, getattr(module, name).__wrapped__)
+    monkeypatch.setattr(SecretsManager, "read_login", lambda *_: LOGIN)
+    return recording
+
+
+def use_api() -> None:
+    api.api_services()
+
+
+async def use_consumer() -> None:
+    # For the worker, which takes from every shard.
+    broker.payment_shards()
+    payments.charge_services()
+    await use_broker()
+
+
+async def use_webhooks() -> None:
+    webhooks.services()
+    for queue in WEBHOOK_QUEUES:
+        webhooks.lane_of(queue)
+    await use_broker()
+
+
+async def use_relay() -> None:
+    drain = outbox.draining(lambda: 0.0, DrainLog(wiring.environment_name()))
+    with suppress(Unavailable):
+        async with drain.open_publisher():
+            pass
+
+
+async def use_broker() -> None:
+    with suppress(Unavailable):
+        async with broker.open_publisher():
+            pass
+
+
+def use_jobs() -> None:
+    wiring.database()
+    wiring.environment_name()
+    operations.stalled_after_seconds()
+    broker.queue_depths()
+    operations.queues()
+
+
+def use_migrate() -> None:
+    with secrets.administered_database():
+        secrets.database_login()
+        wiring.database(STATEMENT_SECONDS_MAX)
+
+
+def use_operate() -> None:
+    wiring.database()
+
+
+def use_preflight() -> None:
+    operations.api_version_arn()
+
+
+def use_rotate() -> None:
+    for secret_id in (VARIABLES["DATABASE_SECRET_ID"], VARIABLES["BROKER_SECRET_ID"]):
+        with suppress(Unavailable):
+            secrets.rotation(secret_id).login.test(LOGIN)
+
+
+USES: dict[str, Callable[[], Any]] = {
+    "api": use_api,
+    "consumer": lambda: wiring.run(use_consumer()),
+    "jobs": use_jobs,
+    "migrate": use_migrate,
+    "operate": use_operate,
+    "preflight": use_preflight,
+    "relay": lambda: wiring.run(use_relay()),
+    "rotate": use_rotate,
+    "webhooks": lambda: wiring.run(use_webhooks()),
+}
+
+
+@pytest.mark.parametrize("function", USES)
+def test_a_function_reads_its_settings_and_no_other(settings: RecordingSettings, function: str) -> None:
+    USES[function]()
+    for_all = {setting.name for setting in TABLE if setting.readers == EVERY}
+    assert settings.read - for_all == {setting.name for setting in TABLE if function in setting.readers}
+
+
+def test_every_function_is_used() -> None:
+    assert set(USES) == {file.parent.name for file in ROOT.glob("functions/*/handler.py")}
