@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from uuid import UUID
@@ -11,6 +10,7 @@ from uuid import UUID
 import pytest
 from uuid_utils.compat import uuid7
 
+from local.testkit.live import eventually
 from local.testkit.webhooks import PAYMENT, SLOW, DeliveryWorld
 from paybridge.core.events import DELIVER_WEBHOOK
 from paybridge.database.database import Database, Statement
@@ -20,6 +20,7 @@ from tests.support.webhook_senders import BreakingSender, Crash, HeldSender, Stu
 pytestmark = pytest.mark.integration
 
 LOCK_DELIVERIES = Statement("SELECT 1 FROM webhook_deliveries WHERE payment_id = :id::uuid FOR UPDATE")
+LOCK_WAITS = Statement("SELECT count(*) FROM pg_locks WHERE NOT granted")
 LOCK_PAYMENT = Statement("SELECT 1 FROM payments WHERE id = :id::uuid FOR UPDATE")
 
 
@@ -167,7 +168,7 @@ class TestLocks:
             with world.database.transaction() as transaction:
                 transaction.run(LOCK_PAYMENT, id=low)
                 taking = threads.submit(reserve, other, {high: 1, low: 2})
-                time.sleep(0.5)
+                eventually(lambda: transaction.run(LOCK_WAITS) == [[1]], "the other transaction waits")
                 # Raises LockTimeout if the other transaction started with the higher id.
                 transaction.run(LOCK_PAYMENT, id=high)
             assert taking.result() == {high: 2, low: 3}

@@ -8,6 +8,7 @@ from contextlib import closing
 
 import pytest
 
+from local.testkit.live import eventually_async
 from local.testkit.webhooks import ATTEMPTS, DELIVERIES, FAST, SLOW, DeliveryWorld
 from paybridge.database.database import Database, Statement
 from paybridge.webhooks.lanes import fast_lane
@@ -34,9 +35,8 @@ class TestSlowReceivers:
     async def test_a_delivery_is_recorded_while_others_hang(self, world: DeliveryWorld) -> None:
         hanging, good = world.event(world.merchant(), "/hang"), world.event(world.merchant(), "/ok")
         task = asyncio.create_task(world.deliver(hanging, good, lane=fast_lane(3)))
-        await asyncio.sleep(1)
         with closing(Database(world.address)) as other:
-            assert other.run(DELIVERIES, id=good.payment_id) == [["delivered", 1]]
+            await eventually_async(lambda: other.run(DELIVERIES, id=good.payment_id) == [["delivered", 1]], "delivered")
             assert other.run(ATTEMPTS, id=hanging.payment_id) == [[1, "started", None, None]]
         assert not task.done()
         await task
