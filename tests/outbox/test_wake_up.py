@@ -70,7 +70,7 @@ def an_event(type_: str = PAYMENT_CREATED) -> Event:
 
 def add(database: Database, *events: Event, delay_seconds: float = 0) -> None:
     with database.transaction() as transaction:
-        outbox.add(transaction, events, delay_seconds)
+        outbox.add_delayed(transaction, [(event, delay_seconds) for event in events])
 
 
 async def heard_when(relay: Database, write: object) -> bool:
@@ -172,7 +172,7 @@ class TestListening:
         add(writer, an_event())
 
     async def test_a_lost_connection_is_heard(self, relay: Database, watcher: Database) -> None:
-        with pytest.raises(Exception, match="away"), listening(relay) as wake_up:
+        with pytest.raises(Exception, match="down"), listening(relay) as wake_up:
             (pid,) = wake_up.session.run(_ME)[0]
             watcher.run(_END, pid=pid)
             assert await wake_up.session.heard(5)

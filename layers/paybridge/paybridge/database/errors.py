@@ -31,7 +31,7 @@ def translated(error: BaseException) -> PaybridgeError:
     sqlstate = fields.get("C", "")
     message = fields.get("M", str(error))
     if not sqlstate or sqlstate.startswith(_UNAVAILABLE_SQLSTATES):
-        return DatabaseUnavailable(f"The database is away: {message}")
+        return DatabaseUnavailable(f"The database is down: {message}")
     if sqlstate in LOCK_SQLSTATES:
         return LockTimeout(message)
     if sqlstate.startswith(_CONSTRAINT_CLASS):

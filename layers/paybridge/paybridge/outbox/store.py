@@ -57,9 +57,9 @@ _MARK_REFUSED = Statement("""
 """)
 
 
-def add(transaction: Transaction, events: Iterable[Event], delay_seconds: float = 0) -> None:
-    """Add the events, due `delay_seconds` from now."""
-    add_delayed(transaction, [(event, delay_seconds) for event in events])
+def add(transaction: Transaction, events: Iterable[Event]) -> None:
+    """Add the events, due now."""
+    add_delayed(transaction, [(event, 0.0) for event in events])
 
 
 def add_delayed(transaction: Transaction, events: Sequence[tuple[Event, float]]) -> None:

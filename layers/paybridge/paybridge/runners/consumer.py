@@ -33,7 +33,7 @@ async def handle(batch: Batch, database_patience_seconds: float) -> dict[str, in
 
 
 def prepare() -> None:
-    """Read every setting that a batch needs, without connecting to anything; raises SettingsInvalid."""
+    """Read every setting and login that a batch needs. Raises SettingsInvalid and SecretUnavailable."""
     wiring.environment().ensure_valid("consumer")
     payments.charge_services()
 

@@ -52,8 +52,9 @@ class DrainLog:
 
 
 def prepare() -> None:
-    """Read every setting that a drain needs, without connecting to anything; raises SettingsInvalid."""
+    """Read every setting and login that a drain needs. Raises SettingsInvalid and SecretUnavailable."""
     wiring.environment().ensure_valid("relay")
+    wiring.database()
 
 
 async def drain(remaining_seconds: Callable[[], float]) -> Drained:

@@ -8,6 +8,7 @@ the user that is not in use. Terraform creates both with the same rights (`infra
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
@@ -19,6 +20,7 @@ from paybridge.rabbitmq.publisher import open_publisher
 from paybridge.secrets.ports import Login
 
 TWIN_SUFFIX = "-b"
+# For each of connecting, sending and every part of the answer; the answers are a few hundred bytes.
 TIMEOUT_SECONDS = 5.0
 
 
@@ -60,7 +62,11 @@ class BrokerUsers:
 
     def _client(self) -> httpx.Client:
         login = httpx.BasicAuth(self._admin.username, self._admin.password)
-        return httpx.Client(base_url=self._api_url, auth=login, timeout=TIMEOUT_SECONDS, trust_env=False)
+        # The system's authorities, as for AMQP. Proxies and other settings of the environment stay out.
+        authorities = ssl.create_default_context()
+        return httpx.Client(
+            base_url=self._api_url, auth=login, timeout=TIMEOUT_SECONDS, trust_env=False, verify=authorities
+        )
 
     def _ask(self, client: httpx.Client, method: str, path: str, body: dict[str, str] | None = None) -> Any:
         """Return the JSON of the answer, or None if it is empty or there is nothing at the path."""

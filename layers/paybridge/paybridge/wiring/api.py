@@ -30,7 +30,7 @@ class ApiServices:
 
 
 def api_services() -> ApiServices:
-    """Return the services of this environment. Connects to nothing. Raises SettingsInvalid."""
+    """Return the services of this environment. Opens no connection. Raises SettingsInvalid and SecretUnavailable."""
     settings = wiring.environment()
     return ApiServices(
         database=wiring.database(STATEMENT_SECONDS_MAX),

@@ -10,7 +10,7 @@ from paybridge.wiring import broker
 
 
 def draining(remaining_seconds: Callable[[], float], observer: DrainObserver) -> Drain:
-    """Return what draining the outbox needs. Connects to nothing. Raises SettingsInvalid."""
+    """Return what draining the outbox needs. Opens no connection. Raises SettingsInvalid and SecretUnavailable."""
     settings = wiring.environment()
     return Drain(
         database=wiring.database(),

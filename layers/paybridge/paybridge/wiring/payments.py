@@ -21,7 +21,7 @@ def gateway() -> HttpGateway:
 
 
 def charge_services() -> ChargeServices:
-    """Return what charging a batch needs. Connects to nothing. Raises SettingsInvalid."""
+    """Return what charging a batch needs. Opens no connection. Raises SettingsInvalid and SecretUnavailable."""
     settings = wiring.environment()
     return ChargeServices(
         database=wiring.database(),

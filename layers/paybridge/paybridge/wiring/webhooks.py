@@ -18,7 +18,7 @@ def sender() -> HttpWebhookSender:
 
 
 def services() -> WebhookServices:
-    """Return what delivering a batch needs. Connects to nothing. Raises SettingsInvalid."""
+    """Return what delivering a batch needs. Opens no connection. Raises SettingsInvalid and SecretUnavailable."""
     return WebhookServices(
         database=wiring.database(),
         sender=sender(),
