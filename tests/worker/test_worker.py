@@ -176,6 +176,11 @@ class TestSettings:
         assert worker.process.wait(timeout=20) == 2
         assert worker.logged("worker ready") == []
 
+    def test_the_relay_looks_for_the_certificates_before_it_is_ready(self, place: Place, workers: Workers) -> None:
+        worker = workers.start("relay", DATABASE_TLS="verify-full", DATABASE_TLS_CA_FILE="")
+        assert worker.process.wait(timeout=20) == 2
+        assert worker.logged("worker ready") == []
+
 
 class TestLog:
     def test_every_line_is_json_without_a_login(self, place: Place, workers: Workers) -> None:
