@@ -8,6 +8,7 @@ import orjson
 
 from paybridge.core.events import Event
 from paybridge.database.database import Statement, Transaction
+from paybridge.database.parameters import json_rows, uuid_array
 from paybridge.database.wire import Row
 from paybridge.outbox.ports import Message
 from paybridge.outbox.routes import NEW_PAYMENTS_KEY, SHARD_HEADER, route
@@ -71,7 +72,7 @@ def add_delayed(transaction: Transaction, events: Sequence[tuple[Event, float]])
         return
     rows = [_row_of(event, delay_seconds) for event, delay_seconds in events]
     is_published = any(row["exchange"] is not None for row in rows)
-    ((is_relay_busy,),) = transaction.run(_INSERT, rows=orjson.dumps(rows).decode(), is_published=is_published)
+    ((is_relay_busy,),) = transaction.run(_INSERT, rows=json_rows(rows), is_published=is_published)
     if not is_relay_busy:
         wake_relay_after_commit(transaction)
 
@@ -89,7 +90,7 @@ def _message_of(row: Row) -> Message:
 
 def mark_published(transaction: Transaction, ids: Sequence[str]) -> float:
     """Mark the rows as published, the oldest first; return the seconds from due to published of that one."""
-    lag_seconds: float = transaction.run(_MARK_PUBLISHED, ids="{" + ",".join(ids) + "}", oldest=ids[0])[0][0]
+    lag_seconds: float = transaction.run(_MARK_PUBLISHED, ids=uuid_array(ids), oldest=ids[0])[0][0]
     return lag_seconds
 
 
@@ -102,7 +103,7 @@ def mark_refused(
     """
     rows = transaction.run(
         _MARK_REFUSED,
-        rows=orjson.dumps([{"id": id_, "error": error} for id_, error in refusals]).decode(),
+        rows=json_rows({"id": id_, "error": error} for id_, error in refusals),
         delay_seconds_first=delay_seconds_first,
         delay_seconds_max=delay_seconds_max,
     )

@@ -8,9 +8,8 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-import orjson
-
 from paybridge.database.database import Statement, Transaction
+from paybridge.database.parameters import json_rows, uuid_array
 from paybridge.payments.domain.charging import AttemptStatus, LastAttempt
 from paybridge.payments.domain.payment import Payment, Status
 from paybridge.payments.store.row import COLUMNS, payment_from_row
@@ -127,12 +126,12 @@ class AttemptResult:
 
 def lock_chargeable(transaction: Transaction, ids: Sequence[UUID]) -> list[Chargeable]:
     """Lock the open ones among the payments until the transaction ends."""
-    payments = [payment_from_row(row) for row in transaction.run(_LOCK, ids=_array(ids))]
+    payments = [payment_from_row(row) for row in transaction.run(_LOCK, ids=uuid_array(ids))]
     processing = [payment.id for payment in payments if payment.status is not Status.PENDING]
     last: dict[UUID, LastAttempt] = {}
     # Only a payment that is processing has attempts: a batch of new payments need not ask.
     if processing:
-        for payment_id, number, status, started_at in transaction.run(_LAST, ids=_array(processing)):
+        for payment_id, number, status, started_at in transaction.run(_LAST, ids=uuid_array(processing)):
             last[payment_id] = LastAttempt(number, AttemptStatus(status), started_at)
     return [Chargeable(payment, last.get(payment.id)) for payment in payments]
 
@@ -142,10 +141,10 @@ def start(transaction: Transaction, starts: Sequence[AttemptStart], now: datetim
 
     The attempt before each of them, if its process died, is closed as unknown.
     """
-    transaction.run(_START, rows=orjson.dumps(starts).decode(), length=len(starts), now=now)
+    transaction.run(_START, rows=json_rows(starts), length=len(starts), now=now)
     later = [each for each in starts if each.number != 1]
     if later:
-        transaction.run(_CLOSE_ORPHANS, rows=orjson.dumps(later).decode(), length=len(later))
+        transaction.run(_CLOSE_ORPHANS, rows=json_rows(later), length=len(later))
 
 
 def finish(transaction: Transaction, results: Sequence[AttemptResult], now: datetime) -> dict[UUID, int]:
@@ -154,14 +153,10 @@ def finish(transaction: Transaction, results: Sequence[AttemptResult], now: date
     Return the payments that this call settled, each with the sequence of its outcome event. Payments that were settled
     before are left out.
     """
-    rows = orjson.dumps(results).decode()
+    rows = json_rows(results)
     return {row[0]: row[1] for row in transaction.run(_FINISH, rows=rows, length=len(results), now=now)}
 
 
 def statuses(transaction: Transaction, ids: Sequence[UUID]) -> dict[UUID, Status]:
     """Return the present statuses of the payments that exist."""
-    return {row[0]: Status(row[1]) for row in transaction.run(_STATUSES, ids=_array(ids))} if ids else {}
-
-
-def _array(ids: Sequence[UUID]) -> str:
-    return "{" + ",".join(map(str, ids)) + "}"
+    return {row[0]: Status(row[1]) for row in transaction.run(_STATUSES, ids=uuid_array(ids))} if ids else {}

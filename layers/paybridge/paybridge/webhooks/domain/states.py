@@ -15,8 +15,7 @@ class DeliveryStatus(StrEnum):
 
 
 class DeliveryAttemptStatus(StrEnum):
-    """An attempt is started before the request goes out, and ends as delivered or failed."""
+    """How an attempt ended. Until then its row says `started`."""
 
-    STARTED = "started"
     DELIVERED = "delivered"
     FAILED = "failed"

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from uuid import UUID
 
 from paybridge.database.database import Statement, Transaction
+from paybridge.database.parameters import json_rows
 from paybridge.webhooks.domain.states import DeliveryAttemptStatus, DeliveryStatus
-from paybridge.webhooks.store.parameters import json_rows
 
 # A started attempt that is not the last one belongs to a process that died.
 _CLOSE_INTERRUPTED = Statement("""

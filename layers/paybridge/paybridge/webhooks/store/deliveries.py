@@ -8,7 +8,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from paybridge.database.database import Statement, Transaction
-from paybridge.webhooks.store.parameters import json_rows, uuid_array
+from paybridge.database.parameters import json_rows, uuid_array
 
 # A receiver that has answered 410 about a payment gets no more webhooks about it.
 _INSERT = Statement("""

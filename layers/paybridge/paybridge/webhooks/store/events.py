@@ -11,7 +11,7 @@ import orjson
 from paybridge.core.errors import MalformedMessage
 from paybridge.core.events import Event, parse_envelope
 from paybridge.database.database import Statement, Transaction
-from paybridge.webhooks.store.parameters import uuid_array
+from paybridge.database.parameters import uuid_array
 
 _FIND_EVENTS = Statement("""
     SELECT body FROM unnest(:ids::uuid[]) AS wanted (id) JOIN outbox ON outbox.id = wanted.id

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from paybridge.database.database import Statement, Transaction
-from paybridge.webhooks.store.parameters import json_rows
+from paybridge.database.parameters import json_rows
 
 _FIND_URLS = Statement("""
     SELECT p.id, p.webhook_url

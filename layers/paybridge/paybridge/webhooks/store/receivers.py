@@ -8,7 +8,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from paybridge.database.database import Statement, Transaction
-from paybridge.webhooks.store.parameters import json_rows
+from paybridge.database.parameters import json_rows
 
 _FIND_RECEIVERS = Statement("""
     SELECT r.merchant_id, r.origin, coalesce(r.slow_until > now(), false)

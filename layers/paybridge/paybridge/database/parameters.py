@@ -13,6 +13,6 @@ def json_rows(rows: Iterable[object]) -> str:
     return orjson.dumps(list(rows)).decode()
 
 
-def uuid_array(ids: Iterable[UUID]) -> str:
+def uuid_array(ids: Iterable[UUID | str]) -> str:
     """Return the ids as PostgreSQL's text of an array, for `::uuid[]`."""
     return "{" + ",".join(map(str, ids)) + "}"
