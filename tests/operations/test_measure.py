@@ -20,7 +20,7 @@ from paybridge.rabbitmq.depths import AmqpQueueDepths
 
 pytestmark = pytest.mark.integration
 
-STUCK_AFTER_SECONDS = 60.0
+STALLED_AFTER_SECONDS = 60.0
 PUBLISH_ALL = Statement("UPDATE outbox SET published_at = now() WHERE published_at IS NULL")
 AGE = Statement("UPDATE outbox SET available_at = now() - interval '90 seconds' WHERE payment_id = :id::uuid")
 DELAY = Statement("UPDATE outbox SET available_at = now() + interval '1 hour' WHERE payment_id = :id::uuid")
@@ -41,13 +41,13 @@ def database(address: DatabaseAddress) -> Iterator[Database]:
         yield database
 
 
-def stuck(database: Database, clock: MovableClock) -> int:
-    return measure_database(database, clock, STUCK_AFTER_SECONDS).stuck_payments
+def stalled(database: Database, clock: MovableClock) -> int:
+    return measure_database(database, clock, STALLED_AFTER_SECONDS).stalled_payments
 
 
 class TestOutbox:
     def test_an_empty_outbox_has_no_age(self, database: Database) -> None:
-        figures = measure_database(database, MovableClock(), STUCK_AFTER_SECONDS)
+        figures = measure_database(database, MovableClock(), STALLED_AFTER_SECONDS)
         assert (figures.outbox_age_seconds, figures.outbox_due) == (0.0, 0)
 
     def test_its_age_is_that_of_the_oldest_due_message(self, database: Database) -> None:
@@ -56,7 +56,7 @@ class TestOutbox:
         database.run(AGE, id=payments[1])
         # A message that is not due yet does not count.
         database.run(DELAY, id=payments[2])
-        figures = measure_database(database, MovableClock(), STUCK_AFTER_SECONDS)
+        figures = measure_database(database, MovableClock(), STALLED_AFTER_SECONDS)
         assert 90 <= figures.outbox_age_seconds < 100
         assert figures.outbox_due == 2
 
@@ -65,32 +65,32 @@ class TestOutbox:
         merchant_id = new_merchant(database)
         for _ in range(3):
             new_payment(database, merchant_id)
-        assert measure_database(database, MovableClock(), STUCK_AFTER_SECONDS).outbox_due == 2
+        assert measure_database(database, MovableClock(), STALLED_AFTER_SECONDS).outbox_due == 2
 
 
-class TestStuckPayments:
+class TestStalledPayments:
     def test_a_stalled_payment_counts_once_it_is_late(self, database: Database) -> None:
         clock = MovableClock()
         new_payment(database, new_merchant(database))
         database.run(PUBLISH_ALL)
-        assert stuck(database, clock) == 0
-        clock.move(STUCK_AFTER_SECONDS + 1)
-        assert stuck(database, clock) == 1
+        assert stalled(database, clock) == 0
+        clock.move(STALLED_AFTER_SECONDS + 1)
+        assert stalled(database, clock) == 1
 
     def test_a_payment_with_a_message_in_flight_counts_once_it_is_old(self, database: Database) -> None:
         clock = MovableClock()
         new_payment(database, new_merchant(database))
-        clock.move(STUCK_AFTER_SECONDS + 1)
-        assert stuck(database, clock) == 0
+        clock.move(STALLED_AFTER_SECONDS + 1)
+        assert stalled(database, clock) == 0
         clock.move(measure.OLD_AFTER.total_seconds())
-        assert stuck(database, clock) == 1
+        assert stalled(database, clock) == 1
 
     def test_a_settled_payment_never_counts(self, database: Database) -> None:
         clock = MovableClock()
         payment_id = new_payment(database, new_merchant(database))
         database.run(SETTLE, id=payment_id)
         clock.move(2 * measure.OLD_AFTER.total_seconds())
-        assert stuck(database, clock) == 0
+        assert stalled(database, clock) == 0
 
     def test_only_the_oldest_payments_are_checked(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(measure, "LOOKED_AT_MAX", 2)
@@ -99,7 +99,7 @@ class TestStuckPayments:
         for _ in range(3):
             new_payment(database, merchant_id)
         clock.move(2 * measure.OLD_AFTER.total_seconds())
-        assert stuck(database, clock) == 2
+        assert stalled(database, clock) == 2
 
 
 class TestQueues:

@@ -27,7 +27,7 @@ class DatabaseFigures:
 
     outbox_age_seconds: float
     outbox_due: int
-    stuck_payments: int
+    stalled_payments: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class QueueFigures:
     missing: list[str]
 
 
-def measure_database(database: Database, clock: Clock, stuck_after_seconds: float) -> DatabaseFigures:
+def measure_database(database: Database, clock: Clock, stalled_after_seconds: float) -> DatabaseFigures:
     """Measure the age of the oldest due message, the number of due messages and that of stalled payments.
 
     Raises DatabaseUnavailable.
@@ -47,8 +47,8 @@ def measure_database(database: Database, clock: Clock, stuck_after_seconds: floa
     return DatabaseFigures(
         outbox_age_seconds=relay_lag_seconds(database),
         outbox_due=count_outbox_due(database, COUNTED_MAX),
-        stuck_payments=count_stalled(
-            database, now - timedelta(seconds=stuck_after_seconds), now - OLD_AFTER, LOOKED_AT_MAX
+        stalled_payments=count_stalled(
+            database, now - timedelta(seconds=stalled_after_seconds), now - OLD_AFTER, LOOKED_AT_MAX
         ),
     )
 

@@ -60,10 +60,10 @@ def _measure_database() -> dict[str, int]:
     values = {
         Metric.OUTBOX_AGE: figures.outbox_age_seconds,
         Metric.OUTBOX_DUE: figures.outbox_due,
-        Metric.STUCK_PAYMENTS: figures.stuck_payments,
+        Metric.STUCK_PAYMENTS: figures.stalled_payments,
     }
     emit(log, wiring.environment_name(), values)
-    return {"outbox_due": figures.outbox_due, "stuck_payments": figures.stuck_payments}
+    return {"outbox_due": figures.outbox_due, "stuck_payments": figures.stalled_payments}
 
 
 def _measure_queues() -> dict[str, int]:
