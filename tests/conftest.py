@@ -19,7 +19,7 @@ from tests.support.environments import INSTALL_SECONDS_MAX, install
 from tests.support.interrupts import raise_on_first_signal, stop_servers_of_lost_workers, stop_servers_of_workers
 from tests.support.weights import ENVIRONMENTS, Weight, heaviest_files_first, weight_of
 
-# Each process has servers of its own; more of them than this would only wait for each other's disk.
+# Each process has its own servers. More processes would only wait for the disk.
 PROCESSES_MAX = 8
 
 
@@ -57,7 +57,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             # The first test that needs an environment waits for its installation.
             item.add_marker(pytest.mark.timeout(INSTALL_SECONDS_MAX), append=False)
         if item.get_closest_marker("broker_stops") and not given_broker.can_be_stopped():
-            item.add_marker(pytest.mark.skip(reason=f"stops the broker, for which {given_broker.CTL} is to be set"))
+            item.add_marker(pytest.mark.skip(reason=f"stops the broker: set {given_broker.CTL} to allow it"))
 
 
 @pytest.fixture(scope="session")

@@ -66,7 +66,7 @@ class Postgres:
     _has_template: bool = False
 
     def fresh_database(self, *, migrated: bool = True) -> str:
-        """Create a database nobody else uses and give its URL; a migrated one is a copy and takes milliseconds."""
+        """Create an unused database and return its URL. A migrated one is copied within milliseconds."""
         if migrated and not self._has_template:
             self._make_template()
         name = f"test_{next(self._numbers)}"
@@ -74,7 +74,7 @@ class Postgres:
         return self._url_of(name)
 
     def drop_database(self, url: str) -> None:
-        """Drop a database of `fresh_database`, whoever is still connected to it."""
+        """Drop a database of `fresh_database`, even if clients are still connected."""
         # Autovacuum may be: only a superuser may end it.
         with closing(postgres._superuser(self.settings.postgres_port)) as superuser:
             superuser.run(f"DROP DATABASE IF EXISTS {urlsplit(url).path.lstrip('/')} WITH (FORCE)")

@@ -79,7 +79,7 @@ class Worker:
         eventually(lambda: len(self.logged("worker ready")) >= times, "the worker is ready", START_SECONDS_MAX)
 
     def stop(self) -> int:
-        """Sends SIGTERM and gives the exit code."""
+        """Send SIGTERM and return the exit code."""
         self.process.terminate()
         return self.process.wait(timeout=40)
 
@@ -93,7 +93,7 @@ class Workers:
     started: list[Worker] = field(default_factory=list)
 
     def start(self, name: str, *arguments: str, **changes: str) -> Worker:
-        """Starts `paybridge worker <name>`; `changes` are environment variables of its own."""
+        """Start `paybridge worker <name>`. `changes` override its environment variables."""
         output = self.folder / f"worker-{len(self.started)}.log"
         command = [sys.executable, "-m", "paybridge.cli", "worker", name, *arguments]
         with output.open("wb") as log:

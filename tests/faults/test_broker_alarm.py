@@ -8,7 +8,7 @@ import pytest
 
 from local.stack.stack import Stack
 from local.testkit.live import Merchant
-from tests.support.faults import assert_each_is_charged_once_and_told, broker_alarm, environments
+from tests.support.faults import assert_each_is_charged_once_and_notified, broker_alarm, environments
 
 pytestmark = [pytest.mark.e2e, pytest.mark.faults, pytest.mark.broker, pytest.mark.broker_stops]
 
@@ -42,4 +42,4 @@ def test_payments_are_accepted_during_a_memory_alarm_and_arrive_after_it(stack: 
             assert memory_of_relays(stack) < relays_bytes + GROWTH_BYTES_MAX
     assert waiting == {"pending"}
     assert slowest_seconds < ANSWER_SECONDS_MAX
-    assert_each_is_charged_once_and_told(stack, demo, payment_ids, 45)
+    assert_each_is_charged_once_and_notified(stack, demo, payment_ids, 45)

@@ -7,7 +7,7 @@ import pytest
 from local.servers import rabbitmq
 from local.stack.stack import Stack
 from local.testkit.live import Merchant
-from tests.support.faults import assert_each_is_charged_once_and_told, broker_away, jobs_often
+from tests.support.faults import assert_each_is_charged_once_and_notified, broker_away, jobs_often
 
 pytestmark = [pytest.mark.e2e, pytest.mark.faults]
 
@@ -26,7 +26,7 @@ def test_what_was_in_its_queues_is_sent_on_from_the_database(stack: Stack, demo:
     stack.declare_topology()
 
     with jobs_often(stack):
-        assert_each_is_charged_once_and_told(stack, demo, payment_ids, SECONDS_MAX)
+        assert_each_is_charged_once_and_notified(stack, demo, payment_ids, SECONDS_MAX)
     # Something was lost indeed: the broker's messages were the only way, but for the net below them.
     jobs = (stack.settings.logs_dir / "JobsFunction.log").read_text(encoding="utf-8")
     assert any(payment_id in line for line in jobs.splitlines() if "stalled" in line for payment_id in payment_ids)

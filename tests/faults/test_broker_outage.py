@@ -8,7 +8,7 @@ import pytest
 
 from local.stack.stack import Stack
 from local.testkit.live import Merchant
-from tests.support.faults import assert_each_is_charged_once_and_told, broker_away
+from tests.support.faults import assert_each_is_charged_once_and_notified, broker_away
 
 pytestmark = [pytest.mark.e2e, pytest.mark.faults, pytest.mark.broker, pytest.mark.broker_stops]
 
@@ -31,4 +31,4 @@ def test_payments_are_accepted_without_a_broker_and_arrive_with_it(
         waiting = demo.get(payment_ids[-1])["status"]
     assert waiting == "pending"
     assert slowest_seconds < ANSWER_SECONDS_MAX
-    assert_each_is_charged_once_and_told(stack, demo, payment_ids, 45)
+    assert_each_is_charged_once_and_notified(stack, demo, payment_ids, 45)

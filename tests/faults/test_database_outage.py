@@ -12,7 +12,7 @@ from local.stack.stack import Stack
 from local.testkit import live
 from local.testkit.live import Merchant
 from local.testkit.receiver import running_receiver
-from tests.support.faults import assert_each_is_charged_once_and_told, database_away
+from tests.support.faults import assert_each_is_charged_once_and_notified, database_away
 
 pytestmark = [pytest.mark.e2e, pytest.mark.faults]
 
@@ -54,7 +54,7 @@ def test_answers_are_honest_and_every_accepted_payment_settles(
         assert first.status_code == 503 or again.content == first.content
         made[key] = again.json()["payment_id"]
     assert len(set(made.values())) == BEFORE + DURING
-    assert_each_is_charged_once_and_told(stack, demo, made.values(), 45)
+    assert_each_is_charged_once_and_notified(stack, demo, made.values(), 45)
 
 
 def test_an_outage_longer_than_the_queues_patience_loses_no_webhook(stack: Stack, demo: Merchant) -> None:
@@ -70,7 +70,7 @@ def test_an_outage_longer_than_the_queues_patience_loses_no_webhook(stack: Stack
             while time.monotonic() < outage_ends:
                 assert demo.post(str(uuid.uuid4()), order_to(receiver.url)).status_code == 503
                 time.sleep(0.5)
-        assert_each_is_charged_once_and_told(stack, demo, payment_ids, 45)
+        assert_each_is_charged_once_and_notified(stack, demo, payment_ids, 45)
 
         def delivered() -> bool:
             kinds = [entry["type"] for entry in demo.timeline(first)]

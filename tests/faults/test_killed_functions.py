@@ -15,7 +15,7 @@ from local.testkit.receiver import running_receiver
 from local.testkit.servers import address_of
 from paybridge.database.database import Database
 from tests.support.faults import (
-    assert_each_is_charged_once_and_told,
+    assert_each_is_charged_once_and_notified,
     environments,
     kill_environments,
     kill_host,
@@ -48,7 +48,7 @@ class TestConsumer:
                 until_one_is_being_charged(database, new)
                 assert kill_environments(stack, "consumer") > 0
                 payment_ids += new
-            assert_each_is_charged_once_and_told(stack, demo, payment_ids, 60)
+            assert_each_is_charged_once_and_notified(stack, demo, payment_ids, 60)
             attempts = [len(attempt_rows(database, uuid.UUID(one))) for one in payment_ids]
         # Otherwise nothing was interrupted, and this has shown nothing.
         assert max(attempts) > 1
@@ -86,7 +86,7 @@ class TestHost:
         live.eventually(lambda: not any(one.is_running() for one in functions), "no function outlives its host")
         stack.start_functions()
         payment_ids += pay(stack, demo, "host")
-        assert_each_is_charged_once_and_told(stack, demo, payment_ids, 60)
+        assert_each_is_charged_once_and_notified(stack, demo, payment_ids, 60)
 
 
 class TestRelay:
@@ -94,5 +94,5 @@ class TestRelay:
         payment_ids = pay(stack, demo, "relay")
         assert kill_environments(stack, "relay") > 0
         payment_ids += pay(stack, demo, "relay")
-        assert_each_is_charged_once_and_told(stack, demo, payment_ids, 75)
+        assert_each_is_charged_once_and_notified(stack, demo, payment_ids, 75)
         assert environments(stack, "relay")

@@ -19,7 +19,7 @@ from local.settings import AWS_KEYS, AWS_REGION
 from local.stack.seed import parameter
 from local.stack.stack import Stack
 from local.testkit.live import Merchant, eventually
-from tests.support.faults import assert_each_is_charged_once_and_told, invoke, kill_environments
+from tests.support.faults import assert_each_is_charged_once_and_notified, invoke, kill_environments
 from tests.support.secrets import Secret
 
 pytestmark = [pytest.mark.e2e, pytest.mark.faults]
@@ -147,7 +147,7 @@ class TestRotation:
         logins.rotate(between=lambda: time.sleep(0.5))
         buyer.leave()
         assert buyer.turned_away == []
-        assert_each_is_charged_once_and_told(stack, buyer.demo, buyer.accepted, SECONDS_MAX)
+        assert_each_is_charged_once_and_notified(stack, buyer.demo, buyer.accepted, SECONDS_MAX)
 
     def test_no_payment_is_lost_when_every_connection_breaks_after_each_step(
         self, stack: Stack, logins: Logins, buyer: Buyer
@@ -160,7 +160,7 @@ class TestRotation:
         buyer.leave()
         assert len(buyer.accepted) > 50
         assert set(buyer.turned_away) <= {httpx.codes.SERVICE_UNAVAILABLE}
-        assert_each_is_charged_once_and_told(stack, buyer.demo, buyer.accepted, SECONDS_MAX)
+        assert_each_is_charged_once_and_notified(stack, buyer.demo, buyer.accepted, SECONDS_MAX)
 
     def break_connections(self, logins: Logins) -> None:
         logins.end_connections()

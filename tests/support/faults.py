@@ -78,7 +78,7 @@ def jobs_often(stack: Stack) -> Iterator[None]:
         running.join()
 
 
-def assert_each_is_charged_once_and_told(
+def assert_each_is_charged_once_and_notified(
     stack: Stack, demo: Merchant, payment_ids: Iterable[str], seconds_max: float
 ) -> None:
     """Every payment succeeds, is charged once, and its outcome comes to the sink under one webhook id."""

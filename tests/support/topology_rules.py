@@ -64,7 +64,7 @@ def _hard_coded(root: Root, topology: Topology) -> Iterator[str]:
 
 
 def _unread(root: Root, topology: Topology) -> Iterator[str]:
-    """Every key of the file is used: one that is not would promise what nobody does."""
+    """Every key of the file is used. An unused key would have no effect."""
     text = "\n".join(strings([root.locals, root.resources]))
     for key, entries in topology.items():
         if f"local.topology.{key}" not in text:

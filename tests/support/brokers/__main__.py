@@ -102,7 +102,7 @@ class Runner:
 
 
 def report(outcomes: Sequence[Outcome], *, asked_for: bool) -> int:
-    """Says what came of each version, and gives the exit code."""
+    """Print the result of each version and return the exit code."""
     _say("")
     for one in outcomes:
         _say(f"RabbitMQ {one.version:<5} {one.told}")

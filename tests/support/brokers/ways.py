@@ -115,7 +115,7 @@ class Container:
 
 
 def ways(settings: LocalSettings, processes: Processes) -> tuple[list[Way], list[str]]:
-    """The ways that there are here, the one that was named first, and why the others are closed.
+    """Return the usable ways, the configured one first, and why the others are not usable.
 
     Where a broker is given it is the only one.
     """

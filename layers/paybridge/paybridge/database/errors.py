@@ -16,7 +16,10 @@ _CONSTRAINT_CLASS = "23"
 
 
 def server_fields(error: BaseException) -> dict[str, str]:
-    """Return what the server said of an error, by the letters of its protocol; empty if it said nothing."""
+    """Return the fields of the server's error message by their one-letter codes.
+
+    Empty if the error is not the server's.
+    """
     return error.args[0] if error.args and isinstance(error.args[0], dict) else {}
 
 

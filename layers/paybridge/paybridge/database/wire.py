@@ -53,7 +53,7 @@ _set_attribute = object.__setattr__
 
 
 def set_up_socket(connection: dbapi.Connection, silence_seconds_max: float) -> None:
-    """Send every write at once, and give the server up when it is silent for longer than `silence_seconds_max`."""
+    """Send every write at once. Fail a read after `silence_seconds_max` of silence."""
     # A statement for a whole batch leaves in several pieces. Nagle's algorithm would hold the last one back until the
     # server acknowledges those before it, which the server puts off for 40 ms.
     connection._usock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

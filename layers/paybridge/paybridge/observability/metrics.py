@@ -25,7 +25,10 @@ class Metric(Enum):
 
 
 def emit(log: Logger, environment_name: str, values: Mapping[Metric, float], **dimensions: str) -> None:
-    """Writes the values as one line; CloudWatch counts them under `Environment` and the other dimensions together."""
+    """Write the values as one log line.
+
+    CloudWatch counts them under `Environment` together with the other dimensions.
+    """
     provider = AmazonCloudWatchEMFProvider(
         namespace=NAMESPACE, dimension_set={"Environment": environment_name, **dimensions}
     )
@@ -34,5 +37,5 @@ def emit(log: Logger, environment_name: str, values: Mapping[Metric, float], **d
     for metric, value in values.items():
         name, unit = metric.value
         provider.add_metric(name, unit, value)
-    # At whatever level is let through: Lambda takes a line without one for INFO, and drops it when it keeps less.
+    # Log at the lowest level that is let through: Lambda takes a line without a level for INFO, and may drop it.
     logging.getLogger(log.name).log(log.log_level, "metrics", extra=provider.serialize_metric_set())

@@ -35,7 +35,7 @@ def migrate_schema(
 ) -> Migrated:
     """Bring the schema to `revision`, by default the newest, unless it is there or further. Safe to run concurrently.
 
-    Further is fine: a rollback puts an older release back, which works with what the newer one has added.
+    A newer schema is fine: after a rollback the older release works with it.
     Raises RevisionUnknown, DatabaseUnavailable, LockTimeout or QueryFailed. The schema is then unchanged.
     """
     wanted = revision or HEAD

@@ -30,8 +30,8 @@ _Result = TypeVar("_Result")
 def environment() -> Settings:
     """Return the settings of this environment. Each is checked when it is first read.
 
-    A function such as jobs goes on with the work that a missing setting does not concern. Work that needs all of its
-    settings asks for `Settings.ensure_valid` before it begins.
+    jobs continues with the work that does not need a missing setting. Work that needs all of them calls
+    `Settings.ensure_valid` first.
     """
     return Settings()
 

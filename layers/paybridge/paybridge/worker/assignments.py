@@ -16,7 +16,7 @@ NAMES = (RELAY, CONSUMER, WEBHOOKS, WEBHOOKS_RETRY)
 
 
 class AssignmentInvalid(PaybridgeError):
-    """The worker does not take from a queue that it was given; the message names the queues that it takes from."""
+    """A queue was given that this worker does not consume. The message names those it does."""
 
 
 @dataclass(frozen=True, slots=True)
