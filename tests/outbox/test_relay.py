@@ -327,11 +327,6 @@ class TestSideBySide:
 
 
 class TestWaiting:
-    @pytest.fixture(autouse=True)
-    def no_early_polls(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Let a relay that finds nothing wait for its whole idle poll, so that only a wake-up ends it sooner."""
-        monkeypatch.setattr(drain_module, "IDLE_POLL_SECONDS_MIN", IDLE_POLL_SECONDS)
-
     async def test_a_new_row_is_published_long_before_the_next_poll(self, database: Database, vhost: Vhost) -> None:
         merchant_id = new_merchant(database)
         with closing(database.another()) as writer:
@@ -357,8 +352,10 @@ class TestWaiting:
         assert 0 <= late.total_seconds() < WAKE_UP_SECONDS_MAX
 
     async def test_the_next_relay_takes_over_when_the_waiting_one_ends(
-        self, database: Database, address: DatabaseAddress, vhost: Vhost
+        self, database: Database, address: DatabaseAddress, vhost: Vhost, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        # Without the lock a relay polls, at first often. This one is left to the wake-up of the relay that ends.
+        monkeypatch.setattr(drain_module, "IDLE_POLL_SECONDS_MIN", IDLE_POLL_SECONDS)
         merchant_id = new_merchant(database)
         with closing(Database(address)) as next_one, closing(Database(address)) as writer:
             ending = asyncio.ensure_future(
