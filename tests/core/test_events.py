@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
-from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import given
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 
 from paybridge.core.errors import MalformedMessage
 from paybridge.core.events import Event, parse_envelope
+from tests.support.envelopes import an_envelope
 
 events = st.builds(
     Event,
@@ -25,20 +25,6 @@ events = st.builds(
     data=st.dictionaries(st.text(), st.text() | st.integers()),
     sequence=st.none() | st.integers(1, 10**9),
 )
-
-
-def an_envelope(**changes: Any) -> dict[str, Any]:
-    event = Event(
-        id=uuid4(),
-        type="payment.created",
-        payment_id=UUID(int=1),
-        merchant_id=UUID(int=2),
-        correlation_id="c",
-        time=datetime(2026, 11, 21, tzinfo=UTC),
-        data={},
-        sequence=1,
-    )
-    return {**event.envelope(), **changes}
 
 
 class TestEnvelope:

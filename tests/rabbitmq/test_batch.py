@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 import base64
-from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID, uuid4
 
 import orjson
 import pytest
 
-from paybridge.core.events import NESTING_MAX, Event
+from paybridge.core.events import NESTING_MAX
 from paybridge.rabbitmq.batch import RETURNS_MAX, Batch, parse_batch
+from tests.support.envelopes import an_envelope
 
 CARD = "4111111111111111"
 ATTRIBUTES = [
     "specversion", "source", "id", "type", "subject", "merchantid", "correlationid", "time", "sequence", "traceparent",
     "data",
 ]  # fmt: skip
-
-
-def an_envelope(**changes: Any) -> dict[str, Any]:
-    event = Event(
-        id=uuid4(),
-        type="payment.succeeded",
-        payment_id=UUID(int=1),
-        merchant_id=UUID(int=2),
-        correlation_id="c",
-        time=datetime(2026, 11, 21, tzinfo=UTC),
-        data={},
-        sequence=1,
-    )
-    return {**event.envelope(), **changes}
 
 
 def batch_of(*bodies: bytes) -> Batch:

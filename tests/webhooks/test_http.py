@@ -113,7 +113,7 @@ async def production() -> AsyncIterator[HttpWebhookSender]:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Key and certificate of `receiver.test`, signed by itself."""
+    """Self-signed certificate of `receiver.test`, with its key."""
     path = tmp_path_factory.mktemp("tls") / "server.pem"
     path.write_bytes(self_signed("receiver.test"))
     return path

@@ -1,4 +1,4 @@
-"""Find the caller to whom an API key belongs."""
+"""Find the caller behind an API key."""
 
 from __future__ import annotations
 

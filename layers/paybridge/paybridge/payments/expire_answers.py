@@ -1,4 +1,4 @@
-"""Clear the answers of old idempotency keys; the keys stay taken for ever."""
+"""Clear the answers of old idempotency keys. The keys stay taken forever."""
 
 from __future__ import annotations
 
