@@ -11,19 +11,15 @@ from fastapi.telemetry import TelemetryConfig
 from api.auth import Authenticator
 from api.errors import add_error_handlers
 from api.middleware import RequestEdge
-from api.openapi import build_document
+from api.openapi import build_document, introduction
 from api.routes.docs import routes as docs
 from api.routes.health import routes as health
 from api.routes.payments import routes as payments
-from api.routes.payments.documentation import payment_schemas
+from api.routes.payments.documentation import payment_events, payment_schemas
 from paybridge.access.identify import identify_key
 from paybridge.wiring.api import ApiServices
 
 VERSION = "1.0.0"
-DESCRIPTION = (
-    "Payments are accepted in milliseconds and processed afterwards. Amounts are decimal strings. Times are RFC 3339 "
-    "in UTC. Errors are problem details (RFC 9457) with a stable `code`."
-)
 
 # FastAPI's telemetry would export the messages of exceptions, in which a database repeats the values of a row.
 NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "operation_spans": False}
@@ -35,7 +31,6 @@ def create_app(services: ApiServices, logger: Logger) -> FastAPI:
     app = FastAPI(
         title="Paybridge",
         version=VERSION,
-        description=DESCRIPTION,
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
@@ -43,7 +38,7 @@ def create_app(services: ApiServices, logger: Logger) -> FastAPI:
         redirect_slashes=False,
         telemetry=NO_TELEMETRY,
     )
-    app.openapi = lambda: _document(app)  # type: ignore[method-assign]
+    app.openapi = lambda: _document(app, services)  # type: ignore[method-assign]
     add_error_handlers(app)
     for routes in (payments, health, docs):
         # include_router would look up the route of every request twice: in the app and in the router.
@@ -52,7 +47,8 @@ def create_app(services: ApiServices, logger: Logger) -> FastAPI:
     return app
 
 
-def _document(app: FastAPI) -> dict[str, Any]:
+def _document(app: FastAPI, services: ApiServices) -> dict[str, Any]:
     if app.openapi_schema is None:
-        app.openapi_schema = build_document(app, payment_schemas())
+        app.description = introduction(is_local=services.is_local)
+        app.openapi_schema = build_document(app, payment_schemas(), payment_events())
     return app.openapi_schema

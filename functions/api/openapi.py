@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
 from typing import Any
 
 from fastapi import FastAPI
@@ -13,7 +14,22 @@ from api.problems import PROBLEM_MEDIA_TYPE, ProblemView
 Schema = dict[str, Any]
 Responses = dict[int | str, dict[str, Any]]
 
+_LOCAL_HINT = """\
+**On this stack** the demo merchant's key is `secret-api-key`: press *Authorize*, enter it, then *Try it out*.
+Send webhooks to the local sink, for example `http://127.0.0.1:8091/ok`, or to a port of your own on 127.0.0.1.
+"""
+
 REF = "#/components/schemas/{model}"
+# The extension in which responses, and the schema of problems, list the codes that they may carry.
+CODES = "x-codes"
+
+TAGS = [
+    {"name": "payments", "description": "Create, read and list payments."},
+    {"name": "webhooks", "description": "What Paybridge sends to a payment's `webhook_url`."},
+    {"name": "health", "description": "For load balancers and monitoring. Needs no key."},
+]
+CONTACT = {"name": "Your operator's support. Quote `request_id`."}
+LICENSE = {"name": "Apache License 2.0", "identifier": "Apache-2.0"}
 
 _DEFAULT_422_SCHEMAS = ("HTTPValidationError", "ValidationError")
 _SECURITY_SCHEMES = {
@@ -41,6 +57,7 @@ def problem(description: str, *codes: str, headers: dict[str, Any] | None = None
     codes_text = ", ".join(f"`{code}`" for code in codes)
     return {
         "description": f"{description} Codes: {codes_text}.",
+        CODES: [*codes],
         "headers": headers or {},
         "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": REF.format(model="Problem")}}},
     }
@@ -58,29 +75,93 @@ FOR_MERCHANTS: Responses = {
         headers=_CHALLENGE,
     ),
     403: problem("The API key does not belong to a merchant.", "role_not_permitted"),
+    429: {
+        "description": "Too many requests at once. API Gateway answers before Paybridge sees the request, so this is "
+        "not a problem and has no `Retry-After`. Wait, then repeat with a growing delay.",
+        "content": {
+            "application/json": {
+                "schema": {"type": "object", "properties": {"message": {"type": "string"}}, "required": ["message"]},
+                "example": {"message": "Too Many Requests"},
+            }
+        },
+    },
     500: problem("Something went wrong on our side.", "internal_error"),
     503: problem("Temporarily unavailable. Retrying is safe.", "service_unavailable", headers=RETRY_AFTER),
 }
 
 
-def build_document(app: FastAPI, schemas: Mapping[str, Schema]) -> dict[str, Any]:
+def introduction(*, is_local: bool) -> str:
+    """Return the Markdown at the top of the document. On the local stack it names the key of the demo merchant."""
+    text = files("api").joinpath("introduction.md").read_text(encoding="utf-8")
+    return text.replace("\n## States", f"\n{_LOCAL_HINT}\n## States") if is_local else text
+
+
+def build_document(app: FastAPI, schemas: Mapping[str, Schema], webhooks: Mapping[str, Any]) -> dict[str, Any]:
     """Build the document. `schemas` are merged by name into those that FastAPI finds: request bodies, examples."""
     document = get_openapi(
-        title=app.title, version=app.version, openapi_version="3.1.0", description=app.description, routes=app.routes
+        title=app.title,
+        version=app.version,
+        openapi_version="3.1.0",
+        description=app.description,
+        routes=app.routes,
+        tags=TAGS,
+        servers=[{"url": app.root_path or "/", "description": "The address that serves this document."}],
+        contact=CONTACT,
+        license_info=LICENSE,
     )
     components = document["components"]
     components["securitySchemes"] = _SECURITY_SCHEMES
     components["headers"] = {"X-Correlation-Id": _CORRELATION_HEADER}
     for name, schema in {**_problem_schemas(), **schemas}.items():
         components["schemas"].setdefault(name, {}).update(schema)
-    for operations in document["paths"].values():
-        for operation in operations.values():
-            _drop_default_422(operation["responses"])
-            for response in operation["responses"].values():
-                response.setdefault("headers", {})["X-Correlation-Id"] = _CORRELATION_REF
     for name in _DEFAULT_422_SCHEMAS:
         components["schemas"].pop(name, None)
+    for operation in _operations(document):
+        _describe_responses(operation["responses"])
+        for parameter in operation.get("parameters", ()):
+            parameter["schema"] = without_null(without_defaults(parameter["schema"]))
+    _list_codes(document)
+    document["webhooks"] = dict(webhooks)
     return document
+
+
+def without_defaults(schema: Schema) -> Schema:
+    """Return the schema without `default`.
+
+    Generators of clients take a member with a default for one that is always there, and demand it in a request.
+    """
+    return {
+        name: without_defaults(value) if isinstance(value, dict) else value
+        for name, value in schema.items()
+        if name != "default" or isinstance(value, dict)
+    }
+
+
+def without_null(schema: Schema) -> Schema:
+    """Return the schema of a parameter without null, which no query string can express."""
+    match [option for option in schema.get("anyOf", ()) if option != {"type": "null"}]:
+        case [only]:
+            return {**{name: value for name, value in schema.items() if name != "anyOf"}, **only}
+        case _:
+            return schema
+
+
+def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for operations in document["paths"].values():
+        yield from operations.values()
+
+
+def _describe_responses(responses: dict[str, Any]) -> None:
+    _drop_default_422(responses)
+    for response in responses.values():
+        response.setdefault("headers", {})["X-Correlation-Id"] = _CORRELATION_REF
+
+
+def _list_codes(document: dict[str, Any]) -> None:
+    # An enum would make clients fail on a code that is added later.
+    responses = [response for operation in _operations(document) for response in operation["responses"].values()]
+    codes = {code for response in responses for code in response.get(CODES, ())}
+    document["components"]["schemas"]["Problem"]["properties"]["code"][CODES] = sorted(codes)
 
 
 def _problem_schemas() -> dict[str, Schema]:

@@ -145,6 +145,7 @@ def api_services(database: Database, broker: Any = None, waits_max: int = 20) ->
         broker=broker or ReachableBroker(),
         local_webhook_networks=LOOPBACK,
         waits_max=waits_max,
+        is_local=True,
     )
 
 

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 
+from api.openapi import introduction
 from local.testkit.api import OPERATOR_KEY, ORDER, AbsentBroker, Answer, ApiClient, api_client
+from paybridge.core.events import PAYMENT_FAILED, PAYMENT_SUCCEEDED
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database
 from tests.support.openapi import Contract
@@ -56,10 +58,64 @@ class TestDocument:
         for item in contract.document["paths"].values():
             for operation in item.values():
                 errors = {status: response for status, response in operation["responses"].items() if status >= "4"}
-                assert {media for error in errors.values() for media in error["content"]} <= {
-                    "application/problem+json"
-                }
+                # API Gateway answers 429 itself, without a problem.
+                errors.pop("429", None)
+                assert {media for error in errors.values() for media in error["content"]} == (
+                    {"application/problem+json"} if errors else set()
+                )
         assert not {"HTTPValidationError", "ValidationError"} & set(contract.document["components"]["schemas"])
+
+    def test_every_code_is_listed_for_programs(self, contract: Contract) -> None:
+        documented = set(contract.document["components"]["schemas"]["Problem"]["properties"]["code"]["x-codes"])
+        assert {"amount_places", "idempotency_key_reused", "internal_error", "not_ready"} <= documented
+        for item in contract.document["paths"].values():
+            for operation in item.values():
+                for response in operation["responses"].values():
+                    assert set(response.get("x-codes", ())) <= documented
+
+    def test_requests_have_no_defaults(self, contract: Contract) -> None:
+        """A generator takes a member with a default for one that is always there, and demands it in a request."""
+        request = contract.document["components"]["schemas"]["PaymentRequest"]["properties"]
+        parameters = [
+            parameter
+            for item in contract.document["paths"].values()
+            for operation in item.values()
+            for parameter in operation.get("parameters", ())
+        ]
+        assert {"limit", "cursor", "Idempotency-Key", "Prefer"} <= {parameter["name"] for parameter in parameters}
+        for schema in [*request.values(), *(parameter["schema"] for parameter in parameters)]:
+            assert "default" not in schema
+        for parameter in parameters:
+            assert {"type": "null"} not in parameter["schema"].get("anyOf", ())
+
+    def test_the_size_of_a_page_has_bounds(self, contract: Contract) -> None:
+        [limit] = [
+            parameter["schema"]
+            for parameter in contract.document["paths"][PAYMENTS]["get"]["parameters"]
+            if parameter["name"] == "limit"
+        ]
+        assert (limit["minimum"], limit["maximum"]) == (1, 100)
+
+    def test_every_webhook_has_a_true_example(self, contract: Contract) -> None:
+        webhooks = contract.document["webhooks"]
+        assert webhooks.keys() == {PAYMENT_SUCCEEDED, PAYMENT_FAILED}
+        for type_, item in webhooks.items():
+            content = item["post"]["requestBody"]["content"]["application/json"]
+            contract.check_schema(content["schema"], content["example"])
+            assert content["example"]["type"] == type_
+            assert f"payment.{content['example']['data']['status']}" == type_
+
+    def test_the_local_key_is_named_on_the_local_stack_only(self, contract: Contract) -> None:
+        assert "secret-api-key" in contract.document["info"]["description"]
+        assert "secret-api-key" not in introduction(is_local=False)
+
+    def test_the_page_gives_each_try_a_fresh_key(self, contract: Contract, client: ApiClient) -> None:
+        [key] = [
+            parameter["schema"]["example"]
+            for parameter in contract.document["paths"][PAYMENTS]["post"]["parameters"]
+            if parameter["name"] == "Idempotency-Key"
+        ]
+        assert f"EXAMPLE_KEY = '{key}'" in client.get("/docs/start.js").body.decode()
 
     def test_unknown_members_are_documented_as_refused(self, contract: Contract) -> None:
         assert contract.document["components"]["schemas"]["PaymentRequest"]["additionalProperties"] is False

@@ -18,7 +18,6 @@ _MEDIA_TYPES = {
     "swagger-ui.css": "text/css; charset=utf-8",
     "favicon.png": "image/png",
 }
-_START = "SwaggerUIBundle({url: 'openapi.json', dom_id: '#ui', deepLinking: true, validatorUrl: null});"
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -57,7 +56,8 @@ async def docs() -> Response:
 @router.get("/docs/start.js")
 async def start() -> Response:
     """Return the script that starts Swagger UI. It is a separate file, so that the page needs no inline script."""
-    return Response(_START, media_type="text/javascript", headers=_SECURITY)
+    script = files(__package__).joinpath("start.js").read_bytes()
+    return Response(script, media_type="text/javascript", headers=_SECURITY)
 
 
 @router.get("/docs/{name}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,14 +17,19 @@ from api.openapi import (
     header_parameter,
     problem,
     text_header,
+    without_defaults,
 )
 from api.request.headers import KEY_CHARACTERS_MAX, WAIT_SECONDS_MAX
 from api.request.json_body import BODY_BYTES_MAX
 from api.routes.payments.schemas import PaymentPageView, PaymentRequest, PaymentView, TimelineView
+from api.routes.payments.webhooks import event_schemas, payment_webhooks
+from paybridge.core.events import PAYMENT_FAILED, PAYMENT_SUCCEEDED
 from paybridge.core.money import to_minor
-from paybridge.payments.domain.payment import PaymentOrder, new_payment, payment_view
+from paybridge.payments.domain.payment import Payment, PaymentOrder, Status, new_payment, payment_view
 
 _EXAMPLE_ID = "019a9f3c-5b6d-7c3e-9f40-9f38f9a4d111"
+# start.js of the page replaces this key by a new one for each try.
+EXAMPLE_KEY = "5f0c1a52-3d8e-4f1b-9a55-2f6f0f7f8a10"
 _EXAMPLE_TIME = datetime(2026, 4, 17, 12, 0, 0, 123456, tzinfo=UTC)
 _EXAMPLE_AMOUNT = {"amount": "100.50", "currency": "RUB"}
 _EXAMPLE_DETAILS: dict[str, Any] = {
@@ -39,16 +45,42 @@ _NOT_FOUND: Responses = {404: problem("The merchant has no such payment.", "paym
 def payment_schemas() -> dict[str, Schema]:
     """Return the schemas that FastAPI does not find, and the example that it would strip of its nulls."""
     return {
-        "PaymentRequest": PaymentRequest.model_json_schema(ref_template=REF),
-        "PaymentView": {"examples": [_example_payment()]},
+        "PaymentRequest": _request_schema(),
+        "PaymentView": {"examples": [payment_view(_example_payment())]},
+        **event_schemas(),
     }
 
 
-def _example_payment() -> dict[str, Any]:
+def payment_events() -> dict[str, Any]:
+    """Return the section `webhooks` of the document, with an example for each type of event."""
+    pending = _example_payment()
+    settled_at = _EXAMPLE_TIME + timedelta(seconds=3)
+    succeeded = replace(
+        pending, status=Status.SUCCEEDED, captured_minor=pending.amount_minor, updated_at=settled_at, last_sequence=3
+    )
+    failed = replace(
+        pending,
+        status=Status.FAILED,
+        failure_code="card_declined",
+        failure_message="The card was declined.",
+        updated_at=settled_at,
+        last_sequence=3,
+    )
+    return payment_webhooks(
+        {PAYMENT_SUCCEEDED: payment_view(succeeded), PAYMENT_FAILED: payment_view(failed)},
+    )
+
+
+def _request_schema() -> Schema:
+    schema = PaymentRequest.model_json_schema(ref_template=REF)
+    members = {name: without_defaults(member) for name, member in schema["properties"].items()}
+    return {**schema, "properties": members}
+
+
+def _example_payment() -> Payment:
     amount_minor = to_minor(**_EXAMPLE_AMOUNT)
     order = PaymentOrder(amount_minor=amount_minor, currency=_EXAMPLE_AMOUNT["currency"], **_EXAMPLE_DETAILS)
-    payment = new_payment(order, id_=UUID(_EXAMPLE_ID), merchant_id=UUID(int=0), correlation_id="", now=_EXAMPLE_TIME)
-    return payment_view(payment)
+    return new_payment(order, id_=UUID(_EXAMPLE_ID), merchant_id=UUID(int=0), correlation_id="", now=_EXAMPLE_TIME)
 
 
 CREATE_PAYMENT: dict[str, Any] = {
@@ -109,7 +141,13 @@ CREATE_PAYMENT: dict[str, Any] = {
                 "the same key and body never creates a second payment. For 24 hours it gets the same answer, then 409 "
                 "`idempotency_key_expired`.",
                 required=True,
-                schema={"type": "string", "minLength": 1, "maxLength": KEY_CHARACTERS_MAX, "example": _EXAMPLE_ID},
+                schema={
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": KEY_CHARACTERS_MAX,
+                    "pattern": "^[\\x21-\\x7e]+$",
+                    "example": EXAMPLE_KEY,
+                },
             ),
         ],
         "requestBody": {

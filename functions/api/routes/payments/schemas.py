@@ -86,7 +86,8 @@ class PaymentRequest(PaymentDetails, RequestedAmount):
     """A payment to create. Unknown fields are refused, so that a misspelled one is noticed."""
 
     capture: Annotated[
-        Literal["automatic", "manual"], Field(description="`manual` is refused (`capture_not_supported`).")
+        Literal["automatic", "manual"],
+        Field(description="`automatic` if absent. `manual` is refused (`capture_not_supported`)."),
     ] = "automatic"
 
 
@@ -211,6 +212,8 @@ class PaymentListQuery(BaseModel):
     created_from: Annotated[Time | None, Field(description="Created at or after this RFC 3339 time.")] = None
     created_to: Annotated[Time | None, Field(description="Created before this RFC 3339 time.")] = None
     limit: Annotated[
-        int, BeforeValidator(_refuse_loose_page_size), Field(ge=1, le=100, description="The size of a page.")
+        int,
+        Field(ge=1, le=100, description="The size of a page, 20 if absent."),
+        BeforeValidator(_refuse_loose_page_size),
     ] = 20
     cursor: Annotated[str | None, Field(max_length=64, description="The `next_cursor` of the previous page.")] = None

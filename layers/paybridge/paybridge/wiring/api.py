@@ -14,6 +14,8 @@ from paybridge.webhooks.domain.address import IpNetwork
 
 # A caller waits for 29 s at most. A database that hangs must leave time for an honest 503.
 STATEMENT_SECONDS_MAX = 6.0
+# The environment's name on the local stack.
+LOCAL = "local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,8 @@ class ApiServices:
     local_webhook_networks: tuple[IpNetwork, ...]
     # How many requests, over all environments, may wait for a payment at once.
     waits_max: int
+    # Whether this is the local stack, whose keys are public.
+    is_local: bool
 
 
 def api_services() -> ApiServices:
@@ -40,4 +44,5 @@ def api_services() -> ApiServices:
         broker=AmqpProbe(settings.BROKER_URL),
         local_webhook_networks=settings.WEBHOOK_LOCAL_NETWORKS,
         waits_max=settings.API_WAITS_MAX,
+        is_local=settings.ENVIRONMENT_NAME == LOCAL,
     )
