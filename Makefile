@@ -8,10 +8,12 @@ LOCAL := $(BIN)/python -m local
 DEV := $(VENV)/.installed
 SAM := .venv-sam/.installed
 CHECKOV := .venv-checkov/.installed
+OPENAPI := .venv-openapi/.installed
 BENCH := .venv-bench/.installed
 LOCALSTACK := .venv-localstack/.installed
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	--no-annotate
+NPM := --no-audit --no-fund --no-update-notifier --ignore-scripts --loglevel=error
 PIP := -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes
 
 # The operators' command on this machine: .venv/bin/paybridge.
@@ -108,6 +110,9 @@ lock: ## Rewrite the lock files from pyproject.toml, with hashes (needs uv)
 	@$(COMPILE) --no-strip-extras --group sam --output-file requirements/sam.lock
 	@$(COMPILE) --no-strip-extras --group localstack --output-file requirements/localstack.lock
 	@$(COMPILE) --no-strip-extras --group checkov --output-file requirements/checkov.lock
+	@$(COMPILE) --group openapi --output-file requirements/openapi.lock
+	@.venv-openapi/bin/npm $(NPM) install --prefix requirements/openapi --package-lock-only --omit-lockfile-registry-resolved
+	@$(BIN)/python -m infra.npm_lock requirements/openapi/package-lock.json
 	@$(COMPILE) --no-strip-extras --group bench --constraints requirements/dev.lock --output-file requirements/bench.lock
 
 .PHONY: help
@@ -127,6 +132,11 @@ $(SAM): requirements/sam.lock
 	@$(call install,.venv-sam,$<,--no-compile)
 $(CHECKOV): requirements/checkov.lock
 	@$(call install,.venv-checkov,$<,--no-compile)
+$(OPENAPI): requirements/openapi.lock requirements/openapi/package.json requirements/openapi/package-lock.json
+	@$(call install,.venv-openapi,$<,--no-compile)
+	@rm -f $@; cp $(filter %.json,$^) .venv-openapi/; \
+		PATH="$(CURDIR)/.venv-openapi/bin:$$PATH" NODE_OPTIONS=--use-system-ca \
+		.venv-openapi/bin/npm $(NPM) ci --prefix .venv-openapi && touch $@
 $(BENCH): requirements/bench.lock
 	@$(call install,.venv-bench,$<)
 $(LOCALSTACK): requirements/localstack.lock

@@ -85,6 +85,12 @@ def checkov_environment() -> None:
 
 
 @pytest.fixture(scope="session")
+def openapi_environment() -> None:
+    """Install Node.js and the tools that check the OpenAPI document."""
+    install("openapi")
+
+
+@pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Postgres]:
     """The session's PostgreSQL: `fresh_database()`, `stop()`, `start()`."""
     server = servers.start_postgres(servers.private_settings(tmp_path_factory.mktemp("postgres")))

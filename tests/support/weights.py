@@ -8,7 +8,7 @@ from enum import IntEnum
 import pytest
 
 # The fixtures that install a second virtual environment.
-ENVIRONMENTS = frozenset({"sam_environment", "bench_environment", "localstack_environment", "checkov_environment"})
+ENVIRONMENTS = frozenset(f"{name}_environment" for name in ("sam", "bench", "localstack", "checkov", "openapi"))
 
 
 class Weight(IntEnum):
