@@ -21,8 +21,9 @@ from local.testkit.rmq import outbox_bodies, rmq_event
 from paybridge import wiring
 from paybridge.database.database import Database, Statement
 from paybridge.observability.logging import logger as make_logger
+from paybridge.payments.domain.gateway_answers import Charged
 from paybridge.payments.gateways.http import HttpGateway
-from paybridge.payments.ports import Charged, ChargeRequest
+from paybridge.payments.ports import ChargeRequest
 from paybridge.runners import batch as batch_runner
 from paybridge.runners import consumer as runner
 from paybridge.wiring import payments

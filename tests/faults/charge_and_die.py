@@ -14,15 +14,16 @@ from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database
 from paybridge.payments.charge import charge_payments
 from paybridge.payments.domain.circuit import CircuitPolicy
+from paybridge.payments.domain.gateway_answers import ChargeAnswer
 from paybridge.payments.gateways.http import HttpGateway
-from paybridge.payments.ports import ChargeRequest, GatewayOutcome
+from paybridge.payments.ports import ChargeRequest
 from paybridge.payments.records import ChargeOrder, ChargeServices
 
 
 class DeadlyGateway(HttpGateway):
     """The real gateway; the process dies after its answer, as if its machine had lost power."""
 
-    async def charge(self, request: ChargeRequest) -> GatewayOutcome:
+    async def charge(self, request: ChargeRequest) -> ChargeAnswer:
         await super().charge(request)
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError("SIGKILL does not return")

@@ -16,16 +16,26 @@ from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.payments.charge import charge_payments
 from paybridge.payments.domain.circuit import CircuitPolicy
+from paybridge.payments.domain.gateway_answers import (
+    ChargeAnswer,
+    Charged,
+    Declined,
+    Fault,
+    LookUpAnswer,
+    NotFound,
+    RefusedRequest,
+    Unknown,
+)
 from paybridge.payments.domain.payment import Status
-from paybridge.payments.ports import Charged, ChargeRequest, Declined, GatewayOutcome, Rejected, Unknown
+from paybridge.payments.ports import ChargeRequest
 from paybridge.payments.record_answers import record_answers
 from paybridge.payments.records import AnsweredCharge, ChargeOrder, ChargeServices, PaymentResult
 from paybridge.payments.start_attempts import start_attempts
 
 pytestmark = pytest.mark.integration
 
-SILENCE = Unknown("gateway_timeout", "no answer")
-UNCLEAR = Unknown("gateway_error", "the look-up failed")
+SILENCE = Unknown(Fault.NO_ANSWER, "no answer")
+UNCLEAR = Unknown(Fault.SERVER_ERROR, "the look-up failed")
 LAST = 3
 
 
@@ -33,20 +43,20 @@ LAST = 3
 class ScriptedGateway:
     """A gateway that gives the answers of the test; the simulated one cannot lose exactly these."""
 
-    charges: GatewayOutcome | Rejected = SILENCE
-    look_ups: list[GatewayOutcome | None] = field(default_factory=list)
-    by_payment: dict[uuid.UUID, GatewayOutcome] = field(default_factory=dict)
+    charges: ChargeAnswer = SILENCE
+    look_ups: list[LookUpAnswer] = field(default_factory=list)
+    by_payment: dict[uuid.UUID, ChargeAnswer] = field(default_factory=dict)
     breaking: set[uuid.UUID] = field(default_factory=set)
     asked_to_charge: int = 0
 
-    async def charge(self, request: ChargeRequest) -> GatewayOutcome | Rejected:
+    async def charge(self, request: ChargeRequest) -> ChargeAnswer:
         self.asked_to_charge += 1
         if request.payment_id in self.breaking:
             raise RuntimeError("an unforeseen failure")
         return self.by_payment.get(request.payment_id, self.charges)
 
-    async def find_charge(self, request: ChargeRequest) -> GatewayOutcome | None:
-        return self.look_ups.pop(0) if self.look_ups else None
+    async def find_charge(self, request: ChargeRequest) -> LookUpAnswer:
+        return self.look_ups.pop(0) if self.look_ups else NotFound()
 
 
 @pytest.fixture
@@ -92,7 +102,7 @@ class TestTheLastTry:
         self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
         await use_up_tries(services, payment_id)
-        gateway.look_ups = [None, UNCLEAR]
+        gateway.look_ups = [NotFound(), UNCLEAR]
         assert (await attempt(services, payment_id, LAST)).outcome == "unknown"
         gateway.look_ups = [Charged("ch_1")]
         assert (await attempt(services, payment_id, LAST + 1)).outcome == "succeeded"
@@ -112,7 +122,7 @@ class TestRefusedRequests:
     async def test_a_first_try_that_is_refused_is_final(
         self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
-        gateway.charges = Rejected("400")
+        gateway.charges = RefusedRequest("400")
         assert (await attempt(services, payment_id, 1)).outcome == "failed"
         assert payment_row(services.database, payment_id)["failure_code"] == "gateway_rejected"
 
@@ -120,7 +130,7 @@ class TestRefusedRequests:
         self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
         await attempt(services, payment_id, 1)
-        gateway.charges, gateway.look_ups = Rejected("400"), [UNCLEAR]
+        gateway.charges, gateway.look_ups = RefusedRequest("400"), [UNCLEAR]
         assert (await attempt(services, payment_id, 2)).outcome == "unknown"
 
 

@@ -14,8 +14,9 @@ import orjson
 import pytest
 
 from local.testkit.raw_servers import Respond, raw_server
+from paybridge.payments.domain.gateway_answers import ChargeAnswer, Charged, Fault, Unknown
 from paybridge.payments.gateways.http import ANSWER_BYTES_MAX, HttpGateway
-from paybridge.payments.ports import Charged, ChargeRequest, GatewayOutcome, Rejected, Unknown
+from paybridge.payments.ports import ChargeRequest
 from tests.support.tls import self_signed, server_context
 
 pytestmark = pytest.mark.integration
@@ -47,7 +48,7 @@ async def gateway_at(port: int, timeout_seconds: float = 5, scheme: str = "http"
     await gateway.close()
 
 
-async def charge_by(respond: Respond | bytes, timeout_seconds: float = 5) -> GatewayOutcome | Rejected:
+async def charge_by(respond: Respond | bytes, timeout_seconds: float = 5) -> ChargeAnswer:
     async with raw_server(respond) as server, gateway_at(server.port, timeout_seconds) as gateway:
         return await gateway.charge(REQUEST)
 
@@ -112,7 +113,7 @@ class TestAnswers:
             await reader.read()
 
         answer = await charge_by(wait, timeout_seconds=0.2)
-        assert answer == Unknown("gateway_timeout", "no answer before the deadline")
+        assert answer == Unknown(Fault.NO_ANSWER, "no answer before the deadline")
 
     async def test_a_dripping_answer_ends_at_the_deadline(self) -> None:
         async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -124,7 +125,7 @@ class TestAnswers:
 
         started = time.monotonic()
         answer = await charge_by(drip, timeout_seconds=0.5)
-        assert answer == Unknown("gateway_timeout", "no answer before the deadline")
+        assert answer == Unknown(Fault.NO_ANSWER, "no answer before the deadline")
         assert 0.4 < time.monotonic() - started < 3
 
 

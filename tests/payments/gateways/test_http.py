@@ -10,8 +10,21 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from paybridge.payments.domain.gateway_answers import (
+    Charged,
+    Contradictory,
+    Declined,
+    Fault,
+    NotFound,
+    PartiallyCharged,
+    Pending,
+    RateLimited,
+    RefusedRequest,
+    UnderWay,
+    Unknown,
+)
 from paybridge.payments.gateways.http import ANSWER_BYTES_MAX, HttpGateway
-from paybridge.payments.ports import Charged, ChargeRequest, Declined, Rejected, Unknown
+from paybridge.payments.ports import ChargeRequest
 
 pytestmark = pytest.mark.integration
 
@@ -75,34 +88,57 @@ class TestCharge:
 
     async def test_a_decline(self, gateway: HttpGateway, answers: Answers) -> None:
         answers.charge = answering(a_charge(status="declined", failure_code="insufficient_funds"), 402)
-        assert await gateway.charge(REQUEST) == Declined("insufficient_funds", "Insufficient funds.")
+        declined = Declined("insufficient_funds", "Insufficient funds.", "insufficient_funds")
+        assert await gateway.charge(REQUEST) == declined
 
-    @pytest.mark.parametrize("status", [400, 422])
+    @pytest.mark.parametrize("status", [400, 402, 422])
     async def test_a_refused_request(self, gateway: HttpGateway, answers: Answers, status: int) -> None:
         answers.charge = answering({"error": "no"}, status)
-        assert isinstance(await gateway.charge(REQUEST), Rejected)
+        assert await gateway.charge(REQUEST) == RefusedRequest(f"the gateway answered {status}", "no")
 
-    @pytest.mark.parametrize("status", [401, 403, 404, 408, 409, 429, 500, 502, 503, 504])
-    async def test_a_refusal_without_news_of_the_charge_is_unknown(
-        self, gateway: HttpGateway, answers: Answers, status: int
-    ) -> None:
+    @pytest.mark.parametrize("status", [409, 423, 425])
+    async def test_a_repeated_request_is_no_refusal(self, gateway: HttpGateway, answers: Answers, status: int) -> None:
         answers.charge = answering({"error": "no"}, status)
-        assert isinstance(await gateway.charge(REQUEST), Unknown)
+        assert isinstance(await gateway.charge(REQUEST), UnderWay)
+
+    @pytest.mark.parametrize(
+        ("status", "fault"),
+        [
+            (302, Fault.NOT_SERVED),
+            (401, Fault.NOT_SERVED),
+            (403, Fault.NOT_SERVED),
+            (404, Fault.NOT_SERVED),
+            (405, Fault.NOT_SERVED),
+            (410, Fault.NOT_SERVED),
+            (408, Fault.NO_ANSWER),
+            (500, Fault.SERVER_ERROR),
+            (502, Fault.SERVER_ERROR),
+            (503, Fault.SERVER_ERROR),
+            (504, Fault.SERVER_ERROR),
+        ],
+    )
+    async def test_a_refusal_without_news_of_the_charge_is_unknown(
+        self, gateway: HttpGateway, answers: Answers, status: int, fault: Fault
+    ) -> None:
+        answers.charge = answering({"error": "no", "code": "insufficient_funds"}, status)
+        assert await gateway.charge(REQUEST) == Unknown(fault, f"the gateway answered {status}")
+
+    @pytest.mark.parametrize(
+        ("header", "seconds"), [({}, None), ({"Retry-After": "7"}, 7), ({"Retry-After": "x"}, None)]
+    )
+    async def test_a_limit_of_the_rate_is_a_kind_of_its_own(
+        self, gateway: HttpGateway, answers: Answers, header: dict[str, str], seconds: float | None
+    ) -> None:
+        answers.charge = lambda: web.json_response({}, status=429, headers=header)
+        assert await gateway.charge(REQUEST) == RateLimited(seconds)
 
     @pytest.mark.parametrize(
         "body",
         [
-            a_charge(status="pending"),
             a_charge(status=None),
-            a_charge(id=None),
-            a_charge(id=""),
-            a_charge(id=17),
-            a_charge(id="ch_\x00"),
-            a_charge(id="x" * 256),
+            a_charge(status=["succeeded"]),
             a_charge(reference="another-payment"),
-            a_charge(amount_minor=10051),
-            a_charge(amount_minor="10050"),
-            a_charge(currency="EUR"),
+            a_charge(reference="another-payment", status="declined"),
             {"status": "ok"},
             {},
             [],
@@ -116,12 +152,59 @@ class TestCharge:
         answers.charge = answering(body)
         assert isinstance(await gateway.charge(REQUEST), Unknown)
 
-    @pytest.mark.parametrize("failure_code", ["a\x00b", "Überzogen", "x" * 65, None, ""])
-    async def test_an_odd_failure_code_becomes_a_plain_decline(
-        self, gateway: HttpGateway, answers: Answers, failure_code: str | None
+    @pytest.mark.parametrize(
+        "body",
+        [
+            a_charge(amount_minor=10051),
+            a_charge(amount_minor=0),
+            a_charge(amount_minor=-1),
+            a_charge(amount_minor="10050"),
+            a_charge(amount_minor=10050.0),
+            a_charge(amount_minor=True),
+            a_charge(amount_minor=None),
+            {name: value for name, value in a_charge().items() if name != "amount_minor"},
+            a_charge(currency="EUR"),
+            a_charge(currency=None),
+            a_charge(id=None),
+            a_charge(id=""),
+            a_charge(id=17),
+            a_charge(id="ch_\x00"),
+            a_charge(id="x" * 256),
+        ],
+    )
+    async def test_money_taken_otherwise_than_asked_is_never_a_success(
+        self, gateway: HttpGateway, answers: Answers, body: Any
     ) -> None:
-        answers.charge = answering(a_charge(status="declined", failure_code=failure_code), 402)
-        assert await gateway.charge(REQUEST) == Declined("card_declined", "Card declined.")
+        answers.charge = answering(body)
+        assert isinstance(await gateway.charge(REQUEST), Contradictory)
+
+    async def test_a_currency_in_lower_case_is_the_same(self, gateway: HttpGateway, answers: Answers) -> None:
+        answers.charge = answering(a_charge(currency="rub"))
+        assert await gateway.charge(REQUEST) == Charged("ch_1")
+
+    @pytest.mark.parametrize("amount_minor", [1, 8040, 10049])
+    async def test_less_than_was_asked_is_a_part(
+        self, gateway: HttpGateway, answers: Answers, amount_minor: int
+    ) -> None:
+        answers.charge = answering(a_charge(amount_minor=amount_minor))
+        assert await gateway.charge(REQUEST) == PartiallyCharged("ch_1", amount_minor)
+
+    @pytest.mark.parametrize(
+        ("body", "status"),
+        [(a_charge(status="pending"), 201), (a_charge(status="processing"), 200), (a_charge(status="pending"), 202)],
+    )
+    async def test_a_charge_that_is_not_decided_yet(
+        self, gateway: HttpGateway, answers: Answers, body: Any, status: int
+    ) -> None:
+        answers.charge = answering(body, status)
+        assert await gateway.charge(REQUEST) == Pending()
+
+    @pytest.mark.parametrize("body", [b"", b"accepted", b"{}"])
+    async def test_accepted_is_pending_whatever_the_body(
+        self, gateway: HttpGateway, answers: Answers, body: bytes
+    ) -> None:
+        answers.charge = lambda: web.Response(status=202, body=body)
+        assert await gateway.charge(REQUEST) == Pending()
 
     async def test_a_redirect_is_not_followed(self, gateway: HttpGateway, answers: Answers) -> None:
         answers.charge = lambda: web.Response(status=302, headers={"Location": "/elsewhere"})
@@ -142,15 +225,20 @@ class TestFindCharge:
     @pytest.mark.parametrize(
         ("found", "expected"),
         [
-            ([], type(None)),
-            ([a_charge(kind="refund")], type(None)),
+            ([], NotFound),
+            ([a_charge(kind="refund")], NotFound),
             ([a_charge()], Charged),
+            ([a_charge(amount_minor=1)], PartiallyCharged),
+            ([a_charge(amount_minor=10051)], Contradictory),
             ([a_charge(status="declined")], Declined),
             ([a_charge(status="declined"), a_charge()], Charged),
-            ([a_charge(status="pending")], Unknown),
-            ([a_charge(status="declined"), a_charge(status="pending")], Unknown),
+            ([a_charge(status="pending")], Pending),
+            ([a_charge(status="declined"), a_charge(status="pending")], Pending),
+            ([a_charge(status="declined"), a_charge(status="odd")], Unknown),
             ([{}], Unknown),
             ({"error": "no list"}, Unknown),
+            ("charges", Unknown),
+            (None, Unknown),
         ],
     )
     async def test_only_a_clear_record_counts(
@@ -159,8 +247,17 @@ class TestFindCharge:
         answers.found = found
         assert isinstance(await gateway.find_charge(REQUEST), expected)
 
+    async def test_a_reference_it_does_not_know_is_no_fault(self, gateway: HttpGateway, answers: Answers) -> None:
+        answers.found, answers.found_status = {"error": "no such charge"}, 404
+        assert await gateway.find_charge(REQUEST) == NotFound()
+
+    @pytest.mark.parametrize("status", [301, 400, 401, 403, 405, 410, 422, 500, 503])
     async def test_a_failed_look_up_is_not_the_same_as_nothing_found(
-        self, gateway: HttpGateway, answers: Answers
+        self, gateway: HttpGateway, answers: Answers, status: int
     ) -> None:
-        answers.found_status = 500
+        answers.found_status = status
         assert isinstance(await gateway.find_charge(REQUEST), Unknown)
+
+    async def test_a_limit_of_the_rate_holds_for_look_ups_too(self, gateway: HttpGateway, answers: Answers) -> None:
+        answers.found_status = 429
+        assert await gateway.find_charge(REQUEST) == RateLimited(None)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
@@ -24,7 +23,6 @@ from paybridge.webhooks.domain.webhook import (
     decide,
     delivery_id,
     origin_of,
-    parse_retry_after,
     parse_secret,
     signature,
     signed_headers,
@@ -151,36 +149,6 @@ class TestDecide:
     def test_retry_after_only_lengthens_a_delay_and_at_most_to_a_day(self, asked: int, scheduled: float) -> None:
         decision = decide(answered(429, str(asked)), 1, [scheduled], NOW)
         assert decision == RetryIn(min(max(asked, scheduled), DAY_SECONDS))
-
-
-class TestParseRetryAfter:
-    @given(st.integers(0, 2 * DAY_SECONDS))
-    def test_reads_an_http_date(self, seconds: int) -> None:
-        date = format_datetime(NOW + timedelta(seconds=seconds), usegmt=True)
-        assert parse_retry_after(date, NOW) == min(seconds, DAY_SECONDS)
-
-    @pytest.mark.parametrize(
-        ("value", "seconds"),
-        [
-            ("120", 120),
-            (" 5 ", 5),
-            ("9" * 400, DAY_SECONDS),
-            ("Sat, 21 Nov 2026 11:00:00 GMT", 0),
-            (None, None),
-            ("", None),
-            ("-5", None),
-            ("1.5", None),
-            ("soon", None),
-            ("٣", None),
-        ],
-    )
-    def test_reads_seconds_and_ignores_nonsense(self, value: str | None, seconds: float | None) -> None:
-        assert parse_retry_after(value, NOW) == seconds
-
-    @given(st.text() | st.from_regex(r"\w{3}, \d{1,4} \w{3} \d{1,6} \d\d:\d\d:\d\d [+-]?\w{0,6}", fullmatch=True))
-    def test_never_raises(self, value: str) -> None:
-        seconds = parse_retry_after(value, NOW)
-        assert seconds is None or 0 <= seconds <= DAY_SECONDS
 
 
 class TestOriginOf:

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+# A Retry-After may postpone an attempt by at most a day.
+RETRY_AFTER_SECONDS_MAX = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +37,17 @@ def backoff_seconds(failures: int, first_seconds: float, max_seconds: float) -> 
     """Return a delay that doubles with each failure in a row, from `first_seconds` up to `max_seconds`."""
     doublings = min(max(failures - 1, 0), 32)
     return min(first_seconds * (1 << doublings), max_seconds)
+
+
+def parse_retry_after(value: str | None, now: datetime) -> float | None:
+    """Return the seconds that a Retry-After header (seconds or an HTTP date) asks for, or None if it is unusable."""
+    text = (value or "").strip()
+    if text.isascii() and text.isdigit():
+        # Twelve digits are more than a day; int() of thousands of digits would be refused.
+        return float(min(int(text[:12]), RETRY_AFTER_SECONDS_MAX))
+    try:
+        moment = parsedate_to_datetime(text)
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now.timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return min(max(seconds, 0.0), float(RETRY_AFTER_SECONDS_MAX))

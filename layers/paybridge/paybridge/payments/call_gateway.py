@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from paybridge.payments.domain.charging import gateway_key
-from paybridge.payments.ports import (
+from paybridge.payments.domain.gateway_answers import (
     Charged,
-    ChargeRequest,
     Declined,
+    Fault,
     GatewayOutcome,
-    PaymentGateway,
-    Rejected,
+    NotFound,
+    PartiallyCharged,
+    Pending,
+    RateLimited,
     Unknown,
+    conclude,
 )
+from paybridge.payments.ports import ChargeRequest, PaymentGateway
 from paybridge.payments.records import AnsweredCharge, ChargeAttempt
 
 
@@ -32,7 +34,7 @@ async def call_gateway(gateway: PaymentGateway, attempt: ChargeAttempt) -> Answe
     try:
         return AnsweredCharge(attempt, await _charge(gateway, request, attempt.ask_first))
     except Exception as error:  # noqa: BLE001 - one charge never fails the batch
-        return AnsweredCharge(attempt, Unknown("gateway_error", f"unforeseen {type(error).__name__}"))
+        return AnsweredCharge(attempt, Unknown(Fault.INTERNAL, f"unforeseen {type(error).__name__}"))
 
 
 async def _charge(gateway: PaymentGateway, request: ChargeRequest, ask_first: bool) -> GatewayOutcome:
@@ -42,14 +44,9 @@ async def _charge(gateway: PaymentGateway, request: ChargeRequest, ask_first: bo
     """
     if ask_first:
         known = await gateway.find_charge(request)
-        if known is not None:
+        if not isinstance(known, NotFound):
             return known
     answer = await gateway.charge(request)
-    if isinstance(answer, Rejected):
-        return Declined("gateway_rejected", "The gateway does not accept this charge.")
-    if not isinstance(answer, Unknown):
+    if isinstance(answer, Charged | PartiallyCharged | Declined | Pending | RateLimited):
         return answer
-    found = await gateway.find_charge(request)
-    if isinstance(found, Charged | Declined):
-        return found
-    return replace(answer, never_arrived=found is None)
+    return conclude(answer, await gateway.find_charge(request), is_repeated=ask_first)

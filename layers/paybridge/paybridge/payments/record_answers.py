@@ -15,8 +15,17 @@ from paybridge.outbox import store as outbox
 from paybridge.payments.domain.charging import AttemptStatus, RetryCharge, Settle, after_unknown
 from paybridge.payments.domain.circuit import Circuit, after_calls
 from paybridge.payments.domain.events import payment_event, retry_command
+from paybridge.payments.domain.gateway_answers import (
+    Charged,
+    Contradictory,
+    Declined,
+    PartiallyCharged,
+    Pending,
+    RateLimited,
+    UnderWay,
+    Unknown,
+)
 from paybridge.payments.domain.payment import Payment, Status, ensure_transition
-from paybridge.payments.ports import Charged, Declined, Unknown
 from paybridge.payments.records import CIRCUIT, AnsweredCharge, ChargeServices, PaymentOutcome, PaymentResult
 from paybridge.payments.store import attempts, circuits
 from paybridge.payments.store.attempts import AttemptResult
@@ -37,7 +46,12 @@ TOO_LATE_ERROR = "the gateway charged a payment that had been given up: give the
 
 _ATTEMPT_STATUS = {
     Charged: AttemptStatus.SUCCEEDED,
+    PartiallyCharged: AttemptStatus.SUCCEEDED,
     Declined: AttemptStatus.DECLINED,
+    Pending: AttemptStatus.UNKNOWN,
+    UnderWay: AttemptStatus.UNKNOWN,
+    RateLimited: AttemptStatus.UNKNOWN,
+    Contradictory: AttemptStatus.UNKNOWN,
     Unknown: AttemptStatus.UNKNOWN,
 }
 
@@ -86,9 +100,13 @@ def _decide(services: ChargeServices, answered: AnsweredCharge) -> Decision:
         decision = Settle(Status.SUCCEEDED)
     elif isinstance(answer, Declined):
         decision = Settle(Status.FAILED, answer.failure_code, answer.message)
-    else:
+    elif isinstance(answer, PartiallyCharged):
+        decision = Settle(Status.FAILED, "partial_approval", "The gateway approved less than was asked for.")
+    elif isinstance(answer, Unknown):
         delays_seconds = services.retry_delays_seconds
         decision = after_unknown(attempt.number, answer.failure_code, delays_seconds, answer.never_arrived)
+    else:
+        decision = after_unknown(attempt.number, "", services.retry_delays_seconds, never_arrived=False)
     if isinstance(decision, Settle):
         try:
             ensure_transition(attempt.payment.status, decision.status)
@@ -105,8 +123,8 @@ def _attempt_result(answered: AnsweredCharge, decision: Decision) -> AttemptResu
         payment_id=payment.id,
         number=answered.attempt.number,
         attempt_status=_ATTEMPT_STATUS[type(answer)],
-        gateway_id=answer.gateway_id if isinstance(answer, Charged) else None,
-        error=answer.error if isinstance(answer, Unknown) else None,
+        gateway_id=answer.gateway_id if isinstance(answer, Charged | PartiallyCharged) else None,
+        error=answer.error if isinstance(answer, Unknown | UnderWay | Contradictory) else None,
         status=decision.status if isinstance(decision, Settle) else None,
         failure_code=decision.failure_code if isinstance(decision, Settle) else None,
         failure_message=decision.failure_message if isinstance(decision, Settle) else None,

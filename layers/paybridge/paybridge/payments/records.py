@@ -10,8 +10,9 @@ from paybridge.core.clock import Clock
 from paybridge.core.ids import Ids
 from paybridge.database.database import Database
 from paybridge.payments.domain.circuit import Circuit, CircuitPolicy
+from paybridge.payments.domain.gateway_answers import GatewayOutcome
 from paybridge.payments.domain.payment import Payment
-from paybridge.payments.ports import GatewayOutcome, PaymentGateway
+from paybridge.payments.ports import PaymentGateway
 
 CIRCUIT = "gateway"
 

@@ -1,15 +1,14 @@
 """The payment gateway over HTTP.
 
-A fault of the gateway or the network never raises. An answer that is no clear yes or no is Unknown, and the caller
-looks the charge up by our reference. docs/decisions/0009-gateway-client.md says why the client is pyreqwest.
+A fault of the gateway or the network never raises. `reading` says what an answer means, and an answer that says nothing
+is Unknown. docs/decisions/0009-gateway-client.md says why the client is pyreqwest.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Coroutine
-from datetime import timedelta
-from typing import Any, TypeVar
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 from pyreqwest.client import Client, ClientBuilder
@@ -17,7 +16,9 @@ from pyreqwest.exceptions import PyreqwestError
 from pyreqwest.http import Url
 from pyreqwest.request import RequestBuilder
 
-from paybridge.payments.ports import Charged, ChargeRequest, Declined, GatewayOutcome, Rejected, Unknown
+from paybridge.payments.domain.gateway_answers import ChargeAnswer, Fault, LookUpAnswer, Unknown
+from paybridge.payments.gateways.reading import read_charge_answer, read_look_up_answer
+from paybridge.payments.ports import ChargeRequest
 
 # As many calls as the largest batch of the event source mapping that one environment takes at a time.
 CONNECTIONS_MAX = 1000
@@ -28,17 +29,16 @@ KEEPALIVE = timedelta(seconds=15)
 ANSWER_BYTES_MAX = 64 * 1024
 USER_AGENT = "Paybridge"
 
-# The statuses that carry a charge: made, made before, declined.
-_ANSWERS = frozenset({200, 201, 402})
-_REJECTIONS = frozenset({400, 422})
-# Stored in the database and shown to merchants, so both must be able to take the text.
-_GATEWAY_ID = re.compile(r"[!-~]{1,255}")
-_FAILURE_CODE = re.compile(r"[a-z0-9_]{1,64}")
+_Answer = TypeVar("_Answer")
 
-_TIMEOUT = "gateway_timeout"
-_ERROR = "gateway_error"
 
-_Outcome = TypeVar("_Outcome")
+class HttpAnswer(NamedTuple):
+    """Status, body and Retry-After of an answer, and when it came."""
+
+    status: int
+    body: bytes
+    retry_after: str | None
+    time: datetime
 
 
 class AnswerTooLarge(ValueError):
@@ -58,12 +58,12 @@ class HttpGateway:
         self._authority_pem = authority_pem
         self._pool: Client | None = None
 
-    async def charge(self, request: ChargeRequest) -> GatewayOutcome | Rejected:
+    async def charge(self, request: ChargeRequest) -> ChargeAnswer:
         """Ask for the charge; see `paybridge.payments.ports.PaymentGateway`."""
         return await _never_raising(self._post_charge(request))
 
-    async def find_charge(self, request: ChargeRequest) -> GatewayOutcome | None:
-        """Look the charge up by our reference; None if the gateway knows of no such charge."""
+    async def find_charge(self, request: ChargeRequest) -> LookUpAnswer:
+        """Look the charge up by our reference; see `paybridge.payments.ports.PaymentGateway`."""
         return await _never_raising(self._get_charge(request))
 
     async def close(self) -> None:
@@ -72,7 +72,7 @@ class HttpGateway:
         if pool is not None:
             await pool.close()
 
-    async def _post_charge(self, request: ChargeRequest) -> GatewayOutcome | Rejected:
+    async def _post_charge(self, request: ChargeRequest) -> ChargeAnswer:
         body = {
             "reference": str(request.payment_id),
             "amount_minor": request.amount_minor,
@@ -81,18 +81,11 @@ class HttpGateway:
         }
         headers = {"Content-Type": "application/json", "Idempotency-Key": request.idempotency_key}
         post = self._client().post(self._charges_url).headers(headers).body_bytes(orjson.dumps(body))
-        status, answer = await _send(post)
-        return _read_answer(request, status, answer)
+        return read_charge_answer(request, *await _send(post))
 
-    async def _get_charge(self, request: ChargeRequest) -> GatewayOutcome | None:
+    async def _get_charge(self, request: ChargeRequest) -> LookUpAnswer:
         get = self._client().get(self._charges_url).query({"reference": str(request.payment_id)})
-        status, answer = await _send(get.timeout(LOOKUP_TIMEOUT))
-        if status != 200:
-            return Unknown(_ERROR, f"the gateway answered {status} to a look-up")
-        records = orjson.loads(answer)
-        found = [_read_charge(request, record) for record in records if record["kind"] == "charge"]
-        # A successful charge outweighs all other records, and an unclear one outweighs a decline.
-        return next((each for kind in (Charged, Unknown, Declined) for each in found if isinstance(each, kind)), None)
+        return read_look_up_answer(request, *await _send(get.timeout(LOOKUP_TIMEOUT)))
 
     def _client(self) -> Client:
         if self._pool is None:
@@ -119,49 +112,22 @@ class HttpGateway:
         return builder.build()
 
 
-async def _never_raising(call: Coroutine[Any, Any, _Outcome]) -> _Outcome | Unknown:
+async def _never_raising(call: Coroutine[Any, Any, _Answer]) -> _Answer | Unknown:
     try:
         return await call
     except TimeoutError:
-        return Unknown(_TIMEOUT, "no answer before the deadline")
+        return Unknown(Fault.NO_ANSWER, "no answer before the deadline")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return Unknown(_ERROR, f"an answer that cannot be read: {type(error).__name__}")
+        return Unknown(Fault.UNREADABLE, f"an answer that cannot be read: {type(error).__name__}")
     except PyreqwestError as error:
-        return Unknown(_ERROR, f"{type(error).__name__}")
+        return Unknown(Fault.UNREACHABLE, f"{type(error).__name__}")
 
 
-async def _send(request: RequestBuilder) -> tuple[int, bytes]:
-    """Send the request and return status and body. Raises PyreqwestError, TimeoutError or AnswerTooLarge."""
+async def _send(request: RequestBuilder) -> HttpAnswer:
+    """Send the request and return the answer. Raises PyreqwestError, TimeoutError or AnswerTooLarge."""
     async with request.build_streamed() as response:
         # This reads up to the limit or the end. Leaving the block before the end closes the connection.
         body = await response.body_reader.read(ANSWER_BYTES_MAX + 1) or b""
         if len(body) > ANSWER_BYTES_MAX:
             raise AnswerTooLarge
-        return response.status, bytes(body)
-
-
-def _read_answer(request: ChargeRequest, status: int, body: bytes) -> GatewayOutcome | Rejected:
-    if status in _ANSWERS:
-        return _read_charge(request, orjson.loads(body))
-    if status in _REJECTIONS:
-        return Rejected(f"the gateway answered {status}")
-    # Anything else (a wrong login, a redirect, a proxy's page) says nothing about the charge.
-    return Unknown(_ERROR, f"the gateway answered {status}")
-
-
-def _read_charge(request: ChargeRequest, charge: dict[str, Any]) -> GatewayOutcome:
-    """Return the outcome of a charge on the gateway's record; Unknown unless it is clear and about our charge."""
-    ours = (str(request.payment_id), request.amount_minor, request.currency)
-    if (charge["reference"], charge["amount_minor"], charge["currency"]) != ours:
-        return Unknown(_ERROR, "an answer about another charge")
-    gateway_id, status = charge["id"], charge["status"]
-    if not _GATEWAY_ID.fullmatch(gateway_id):
-        return Unknown(_ERROR, "an answer without a usable id")
-    if status == "succeeded":
-        return Charged(gateway_id)
-    if status != "declined":
-        return Unknown(_ERROR, "a status that is neither succeeded nor declined")
-    code = charge.get("failure_code")
-    if not isinstance(code, str) or not _FAILURE_CODE.fullmatch(code):
-        code = "card_declined"
-    return Declined(failure_code=code, message=code.replace("_", " ").capitalize() + ".")
+        return HttpAnswer(response.status, bytes(body), response.get_header("retry-after"), datetime.now(UTC))

@@ -9,8 +9,7 @@ import hmac
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -27,7 +26,7 @@ from paybridge.core.events import (
     REFUND_FAILED,
     REFUND_SUCCEEDED,
 )
-from paybridge.core.retry import GiveUp, RetryIn, after_failure
+from paybridge.core.retry import RETRY_AFTER_SECONDS_MAX, GiveUp, RetryIn, after_failure, parse_retry_after
 
 # The events that webhooks tell merchants about. infra/topology.json routes these to the queue `webhooks`.
 WEBHOOK_TYPES = (
@@ -44,8 +43,6 @@ WEBHOOK_TYPES = (
 SECRET_PREFIX = "whsec_"  # noqa: S105 - what every secret begins with, not one of them
 SECRET_BYTES_MIN = 24
 SECRET_BYTES_MAX = 64
-# A receiver's Retry-After may postpone an attempt by at most a day.
-RETRY_DELAY_SECONDS_MAX = 24 * 3600
 PORTS_ALLOWED = (443, 8443)
 # The only error of an attempt that no later attempt can cure.
 URL_NOT_ALLOWED = "url_not_allowed"
@@ -159,21 +156,7 @@ def decide(result: SendResult, attempt: int, retry_delays_seconds: Sequence[floa
     if isinstance(scheduled, GiveUp):
         return scheduled
     asked_seconds = parse_retry_after(result.retry_after, now) or 0
-    return RetryIn(min(max(scheduled.seconds, asked_seconds), RETRY_DELAY_SECONDS_MAX))
-
-
-def parse_retry_after(value: str | None, now: datetime) -> float | None:
-    """Return the seconds that a Retry-After header (seconds or an HTTP date) asks for, or None if it is unusable."""
-    text = (value or "").strip()
-    if text.isascii() and text.isdigit():
-        # Twelve digits are more than a day; int() of thousands of digits would be refused.
-        return float(min(int(text[:12]), RETRY_DELAY_SECONDS_MAX))
-    try:
-        moment = parsedate_to_datetime(text)
-        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now.timestamp()
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    return min(max(seconds, 0.0), float(RETRY_DELAY_SECONDS_MAX))
+    return RetryIn(min(max(scheduled.seconds, asked_seconds), RETRY_AFTER_SECONDS_MAX))
 
 
 def is_target_allowed(scheme: str, port: int) -> bool:
