@@ -16,8 +16,9 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 NPM := --no-audit --no-fund --no-update-notifier --ignore-scripts --loglevel=error
 PIP := -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes
 
-# The operators' command on this machine: .venv/bin/paybridge.
+# The operators' command: on the local stack, or in the function `operate` of ENVIRONMENT.
 COMMAND := $(BIN)/paybridge
+OPERATE = ENVIRONMENT="$(ENVIRONMENT)" $(COMMAND)
 # `make up WORKERS=1`: workers replace the Lambda relay and the queue mappings (docs/operators/workers.md).
 ifdef WORKERS
 export PAYBRIDGE_LOCAL_WORKERS := $(WORKERS)
@@ -35,15 +36,17 @@ WITH_CODE := PYTHONPATH=functions:layers/paybridge:.
 MAKEFLAGS += --no-print-directory
 
 ##@ The stack on this machine
-.PHONY: local up demo payment status logs down clean
+.PHONY: local up demo payment register status logs down clean
 local: $(DEV) $(COMMAND) ## Start everything, send a sample payment, follow the logs until Ctrl-C
 	@$(LOCAL) run
 up: $(DEV) $(COMMAND) ## Start everything in the background (WORKERS=1: workers, COMPOSE=1: Docker)
 	@$(LOCAL) up
 demo: $(DEV) ## Send a sample payment through the running stack and print its timeline
 	@$(LOCAL) demo
-payment: $(DEV) ## Show a payment's status and history: ID=..., on AWS with ENVIRONMENT=dev
-	@$(if $(ENVIRONMENT),$(BIN)/python -m infra.operate "$(ENVIRONMENT)" payment "$(ID)",$(LOCAL) payment $(ID))
+payment: $(DEV) $(COMMAND) ## Show a payment's status and history: ID=..., on AWS with ENVIRONMENT=dev
+	@$(OPERATE) payment "$(ID)"
+register: $(DEV) $(COMMAND) ## Create a merchant with an API key: NAME="Acme", ROLE=operator for staff, ENVIRONMENT=dev on AWS
+	@$(OPERATE) register "$(NAME)" $(if $(ROLE),--role $(ROLE))
 status: $(DEV) ## List what is running
 	@$(LOCAL) status
 logs: $(DEV) ## Follow the logs of the running stack (LOG_FORMAT=json: unchanged)
@@ -62,7 +65,7 @@ localstack: $(DEV) $(SAM) $(LOCALSTACK) ## Deploy template.yaml to an AWS emulat
 localstack-down: down ## Stop the emulator from another terminal
 
 ##@ AWS
-.PHONY: certificates package topology deploy register
+.PHONY: certificates package topology deploy
 certificates: $(DEV) ## Fetch the certificate authorities of RDS into the layer
 	@$(BIN)/python -m infra.certificates
 package: $(DEV) $(SAM) ## Build functions and layer for Lambda (PAYBRIDGE_ARCHITECTURE=x86_64: for Intel)
@@ -71,12 +74,13 @@ topology: $(DEV) ## Declare exchanges, queues, policies and users on a broker: E
 	@$(BIN)/python -m infra.apply_topology "$(ENVIRONMENT)"
 deploy: $(DEV) $(SAM) ## Check the prerequisites, then deploy the package: ENVIRONMENT=dev SET="LogLevel=INFO"
 	@$(BIN)/python -m infra.deploy "$(ENVIRONMENT)" $(SET)
-register: $(DEV) ## Create a merchant with an API key: NAME="Acme" ENVIRONMENT=dev (ROLE=operator: a staff key)
-	@$(BIN)/python -m infra.operate "$(ENVIRONMENT)" register "$(NAME)" $(if $(ROLE),--role $(ROLE))
 
 ##@ Work on the code
-.PHONY: test test-brokers check settings-docs bench bench-docs flash-sale load fmt hooks lock
+.PHONY: install unit test test-brokers check settings-docs bench bench-docs flash-sale load fmt hooks lock
+install: $(DEV) $(COMMAND) ## Install everything for the offline stack and the fast tests, and .venv/bin/paybridge
 FAST_ONLY = $(if $(filter 1,$(FAST)),-m "not slow")
+unit: $(DEV) ## Run the tests without a stack, broker or tool (PYTEST_ARGS="tests/core -k money": these)
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow" $(PYTEST_ARGS)
 test: $(DEV) ## Run all tests (FAST=1: the fast ones, PYTEST_ARGS="-k relay": those that match)
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder \
 		$(FAST_ONLY) $(PYTEST_ARGS)
@@ -125,9 +129,9 @@ help: ## Show this table
 
 $(DEV): requirements/dev.lock
 	@$(call install,$(VENV),$<)
-$(COMMAND): $(DEV)
-	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s" -m paybridge.cli "$$@"\n' \
-		"$(CURDIR)/layers/paybridge" "$(CURDIR)/$(BIN)/python" > $@; chmod +x $@
+$(COMMAND): $(DEV) Makefile
+	@printf '#!/bin/sh\nPYTHONPATH="%s:%s" exec "%s" -m local.commands.operator "$$@"\n' \
+		"$(CURDIR)" "$(CURDIR)/layers/paybridge" "$(CURDIR)/$(BIN)/python" > $@; chmod +x $@
 $(SAM): requirements/sam.lock
 	@$(call install,.venv-sam,$<,--no-compile)
 $(CHECKOV): requirements/checkov.lock

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +20,11 @@ PYTHON_PATH = (PROJECT / "functions", PROJECT / "layers" / "paybridge", PROJECT)
 # Credentials that moto and boto3 accept. Nothing real is reachable with them.
 AWS_REGION = "eu-central-1"
 AWS_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+# Variables of other commands: `make package`, and the Lambda host's own runtime.
+OTHER_VARIABLES = ("PAYBRIDGE_ARCHITECTURE", "PAYBRIDGE_LOCAL_PURE_PYTHON_WORKER")
+TEST_PREFIX = "PAYBRIDGE_TEST_"
+# Similarity from 0 to 1 above which a name is taken for a misspelled one: two letters exchanged, added or lost.
+CLOSE_ENOUGH = 0.85
 # More workers do not help on two cores. The template maps at most eight shards.
 WORKERS_MAX = 8
 PAYMENT_SHARDS_MAX = 8
@@ -149,19 +156,31 @@ class LocalSettings:
     def lambda_url(self) -> str:
         return f"http://127.0.0.1:{self.lambda_port}"
 
-    def record_container_host(self) -> None:
-        """Save the container host for the commands that use the stack while it runs."""
-        self._container_host_file.parent.mkdir(parents=True, exist_ok=True)
-        self._container_host_file.write_text(self.container_host)
+    def record(self) -> None:
+        """Save the settings for the commands that use the stack while it runs, or end what it left behind."""
+        self._record_file.parent.mkdir(parents=True, exist_ok=True)
+        self._record_file.touch(mode=0o600)
+        # The URLs of the user's servers hold passwords.
+        self._record_file.chmod(0o600)
+        self._record_file.write_text(json.dumps(self.environment()))
+
+    def forget(self) -> None:
+        """Remove what `record` saved: the stack has left nothing behind."""
+        self._record_file.unlink(missing_ok=True)
 
     def as_running(self) -> Self:
-        """Return the settings with the container host that the stack in this state folder has."""
-        recorded = self._container_host_file.read_text() if self._container_host_file.exists() else ""
-        return replace(self, container_host=recorded)
+        """Return the settings of the stack in this state folder: its ports and servers, whatever is set now."""
+        try:
+            recorded = self.load(json.loads(self._record_file.read_text()), Path(os.devnull))
+        except (OSError, ValueError, TypeError, LocalError):
+            # An earlier version wrote it, or the disk was full.
+            return self
+        # How logs are printed is up to the command that prints them.
+        return replace(recorded, state_dir=self.state_dir, log_format=self.log_format)
 
     @property
-    def _container_host_file(self) -> Path:
-        return self.state_dir / "container_host"
+    def _record_file(self) -> Path:
+        return self.state_dir / "settings.json"
 
     def seen_by_functions(self, address: str) -> str:
         """Return a loopback host or URL of the stack as the functions reach it."""
@@ -191,6 +210,23 @@ def read_env_file(path: Path) -> dict[str, str]:
         if separator and not name.startswith("#"):
             values[name.strip()] = value.strip().strip("'\"")
     return values
+
+
+def misspelled(environment: Mapping[str, str] | None = None, env_file: Path = PROJECT / ".env") -> Iterator[str]:
+    """Yield a sentence for each variable that looks like a setting and is none, naming the likely one."""
+    known = [*VARIABLES.values(), *OTHER_VARIABLES]
+    for source, names in (
+        (str(env_file), read_env_file(env_file)),
+        ("The environment", os.environ if environment is None else environment),
+    ):
+        for name in sorted(set(names) - set(known)):
+            if name.startswith(TEST_PREFIX):
+                continue
+            close = get_close_matches(name, known, n=1, cutoff=CLOSE_ENOUGH)
+            is_in_file = source == str(env_file)
+            if name.startswith("PAYBRIDGE_") or (close and is_in_file):
+                likely = f"did you mean {close[0]}?" if close else "see .env.example for the settings."
+                yield f"{source} sets {name}, which is not a setting: {likely}"
 
 
 def _refuse_equal_ports(settings: LocalSettings) -> None:

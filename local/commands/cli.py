@@ -13,15 +13,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 
-from local.commands import payment, supervision
 from local.commands import status as stack_status
+from local.commands import supervision
 from local.commands.logs import LogFollower, reader_for
 from local.commands.supervision import stopping, supervising
 from local.errors import LocalError
 from local.servers import compose, postgres
 from local.servers.processes import left_alive, running, stop_recorded
 from local.servers.progress import use_utf8
-from local.settings import PROJECT, LocalSettings, without_login
+from local.settings import PROJECT, LocalSettings, misspelled, without_login
 from local.stack import sam
 from local.stack.stack import ERRORS, SUPERVISOR, Stack
 
@@ -41,10 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     _end_on_signals()
     try:
-        if options.command == "payment":
-            payment.show(LocalSettings.load(), options.id)
-        else:
-            COMMANDS[options.command][0](LocalSettings.load())
+        COMMANDS[options.command][0](_load_settings())
     except LocalError as error:
         print(error, file=sys.stderr)
         return 1
@@ -64,10 +61,14 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (_, text) in COMMANDS.items():
         commands.add_parser(name, help=text, description=text)
-    text = "show a payment's status and history"
-    command = commands.add_parser("payment", help=text, description=text)
-    command.add_argument("id", nargs="?", default="", help="the payment's id")
     return parser
+
+
+def _load_settings() -> LocalSettings:
+    """Read the settings, and name on standard error what looks like one and is none."""
+    for sentence in misspelled():
+        print(sentence, file=sys.stderr)
+    return LocalSettings.load()
 
 
 def run(settings: LocalSettings) -> None:
@@ -210,7 +211,7 @@ def _run(
 
 
 # These have done their work when the reader of their output, such as `head`, has read enough.
-ONLY_PRINT = frozenset({"logs", "payment", "status"})
+ONLY_PRINT = frozenset({"logs", "status"})
 COMMANDS = {
     "run": (run, "start everything, send a sample payment, follow the logs until Ctrl-C"),
     "up": (up, "start everything in the background and return when it is ready"),

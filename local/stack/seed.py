@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -20,6 +21,17 @@ OTHER_API_KEY = "secret-other-key"
 OPERATOR_API_KEY = "secret-operator-key"
 ARCHIVE_BUCKET = "paybridge-local-archive"
 EVENT_BUS = "paybridge-local"
+# Of the parameters that the template reads by default.
+PARAMETER_PREFIX = "/paybridge/dev/"
+
+
+@dataclass(frozen=True, slots=True)
+class SecretIds:
+    """Names or ARNs of the secrets that hold logins."""
+
+    database: str = "paybridge/local/database"
+    broker: str = "paybridge/local/broker"
+    broker_admin: str = "paybridge/local/broker-admin"
 
 
 def write_aws(settings: LocalSettings, postgres_url: str, amqp_url: str) -> None:
@@ -27,27 +39,36 @@ def write_aws(settings: LocalSettings, postgres_url: str, amqp_url: str) -> None
 
     `amqp_url` has the login of the functions.
     """
-    secrets = aws.client(settings, "secretsmanager")
-    database = urlsplit(postgres_url)
-    database_secret = _put_secret(secrets, "paybridge/local/database", _credentials(postgres_url))
-    broker_secret = _put_secret(secrets, "paybridge/local/broker", _credentials(amqp_url))
+    secrets, names = aws.client(settings, "secretsmanager"), SecretIds()
     administrator = settings.rabbitmq_management_url or rabbitmq.amqp_url_of(settings)
-    broker_admin_secret = _put_secret(secrets, "paybridge/local/broker-admin", _credentials(administrator))
+    arns = SecretIds(
+        database=_put_secret(secrets, names.database, _credentials(postgres_url)),
+        broker=_put_secret(secrets, names.broker, _credentials(amqp_url)),
+        broker_admin=_put_secret(secrets, names.broker_admin, _credentials(administrator)),
+    )
+    ssm = aws.client(settings, "ssm")
+    for name, value in parameters(settings, postgres_url, amqp_url, arns).items():
+        ssm.put_parameter(Name=f"{PARAMETER_PREFIX}{name}", Value=value, Type="String", Overwrite=True)
+
+
+def parameters(settings: LocalSettings, postgres_url: str, amqp_url: str, secret_ids: SecretIds) -> dict[str, str]:
+    """Return the values of the SSM parameters, by their names without PARAMETER_PREFIX."""
+    database = urlsplit(postgres_url)
     key = f"arn:aws:kms:{AWS_REGION}:123456789012:key/00000000-0000-4000-8000-000000000000"
-    parameters = {
+    return {
         "database/host": settings.seen_by_functions(database.hostname or "127.0.0.1"),
         "database/instance-host": settings.seen_by_functions(database.hostname or "127.0.0.1"),
         "database/port": str(database.port or 5432),
         "database/name": database.path.lstrip("/"),
-        "database/secret-id": database_secret,
-        "database/admin-secret-id": database_secret,
+        "database/secret-id": secret_ids.database,
+        "database/admin-secret-id": secret_ids.database,
         "broker/url": settings.seen_by_functions(_place_of(amqp_url)),
         "broker/management-url": settings.seen_by_functions(
             _place_of(settings.rabbitmq_management_url or f"http://127.0.0.1:{settings.management_port}")
         ),
         "broker/arn": f"arn:aws:mq:{AWS_REGION}:123456789012:broker:paybridge-local:b-local",
-        "broker/secret-id": broker_secret,
-        "broker/admin-secret-id": broker_admin_secret,
+        "broker/secret-id": secret_ids.broker,
+        "broker/admin-secret-id": secret_ids.broker_admin,
         "gateway/url": settings.seen_by_functions(settings.gateway_url),
         "network/subnet-ids": "subnet-local",
         "network/security-group-ids": "sg-local",
@@ -56,9 +77,6 @@ def write_aws(settings: LocalSettings, postgres_url: str, amqp_url: str) -> None
         "archive/bucket": ARCHIVE_BUCKET,
         "events/bus-name": EVENT_BUS,
     }
-    ssm = aws.client(settings, "ssm")
-    for name, value in parameters.items():
-        ssm.put_parameter(Name=f"/paybridge/dev/{name}", Value=value, Type="String", Overwrite=True)
 
 
 def create_archive_and_bus(settings: LocalSettings) -> None:

@@ -190,7 +190,7 @@ class Stack:
         # An earlier stack in this folder may have left processes behind, after a crash or a kill -9.
         stop_recorded(self.settings.state_dir)
         self._remove_old_logs()
-        self.settings.record_container_host()
+        self.settings.record()
         for name in ports:
             if not self._is_given(name):
                 ensure_port_free(getattr(self.settings, name), PORTS[name], variable_of(name))

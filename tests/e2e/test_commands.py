@@ -18,7 +18,7 @@ import pytest
 from local.commands import demo
 from local.servers import postgres
 from local.servers.processes import accepts_connections, is_alive, running
-from local.settings import PROJECT, LocalSettings
+from local.settings import PROJECT, PYTHON_PATH, VARIABLES, LocalSettings
 from local.stack.stack import Stack
 from local.testkit import live
 from local.testkit.servers import private_settings
@@ -94,6 +94,37 @@ def test_the_logs_are_json_on_request(stack: Stack) -> None:
         assert command.wait() == 130
     records = [json.loads(line) for line in command.lines]
     assert all(isinstance(record, dict) for record in records)
+
+
+def paybridge(settings: LocalSettings, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the operator's command, which is told nothing but the stack's folder."""
+    ours = set(VARIABLES.values()) | {"ENVIRONMENT"}
+    others = {name: value for name, value in os.environ.items() if name not in ours}
+    return subprocess.run(
+        [sys.executable, "-m", "local.commands.operator", *arguments],
+        cwd=PROJECT,
+        env={
+            **others,
+            "PAYBRIDGE_LOCAL_STATE_DIR": str(settings.state_dir),
+            "PYTHONPATH": os.pathsep.join(map(str, PYTHON_PATH)),
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_operators_command_works_on_the_running_stack(stack: Stack) -> None:
+    registered = paybridge(stack.settings, "register", "Acme")
+    assert (registered.returncode, registered.stderr) == (0, "")
+    key = next(line.split()[-1] for line in registered.stdout.splitlines() if line.startswith("API key"))
+    with live.merchant(stack, key) as acme:
+        payment_id = acme.pay()
+        assert acme.settled(payment_id)["status"] == "succeeded"
+    shown = paybridge(stack.settings, "payment", payment_id)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout.startswith(f"{payment_id}  100.50 RUB  succeeded\n")
 
 
 def ports(settings: LocalSettings) -> list[int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from local.errors import LocalError
-from local.settings import PROJECT, VARIABLES, LocalSettings, read_env_file, without_login
+from local.settings import PROJECT, VARIABLES, LocalSettings, misspelled, read_env_file, without_login
 
 
 class TestLoad:
@@ -65,9 +65,64 @@ class TestSeenByFunctions:
 
     def test_is_that_of_the_running_stack_for_those_who_meet_it(self, tmp_path: Path) -> None:
         settings = LocalSettings(state_dir=tmp_path / "state", container_host="10.0.0.1")
+        replace(settings, container_host="").record()
         assert settings.as_running().container_host == ""
-        replace(settings, container_host="172.17.0.1").record_container_host()
+        replace(settings, container_host="172.17.0.1").record()
         assert settings.as_running().container_host == "172.17.0.1"
+
+
+class TestAsRunning:
+    def test_has_the_ports_and_servers_of_the_recorded_stack_in_this_folder(self, tmp_path: Path) -> None:
+        running = LocalSettings(state_dir=tmp_path, api_port=8100, rabbitmq_url="amqp://me:secret@broker:5672/v")
+        running.record()
+        assert LocalSettings(state_dir=tmp_path).as_running() == running
+        assert (tmp_path / "settings.json").stat().st_mode & 0o077 == 0
+
+    def test_prints_logs_as_the_present_command_asks(self, tmp_path: Path) -> None:
+        LocalSettings(state_dir=tmp_path, log_format="text").record()
+        assert LocalSettings(state_dir=tmp_path, log_format="json").as_running().log_format == "json"
+
+    @pytest.mark.parametrize("record", ["", "no JSON", "[]", '{"PAYBRIDGE_API_PORT": "eighty"}'])
+    def test_is_what_is_set_where_the_record_is_unusable(self, record: str, tmp_path: Path) -> None:
+        (tmp_path / "settings.json").write_text(record)
+        settings = LocalSettings(state_dir=tmp_path, api_port=8100)
+        assert settings.as_running() == settings
+
+    def test_is_what_is_set_once_the_stack_is_forgotten(self, tmp_path: Path) -> None:
+        settings = LocalSettings(state_dir=tmp_path)
+        LocalSettings(state_dir=tmp_path, api_port=8100).record()
+        settings.forget()
+        assert settings.as_running() == settings
+
+
+class TestMisspelled:
+    @pytest.mark.parametrize(
+        ("name", "meant"),
+        [
+            ("PAYBRIDGE_API_PROT", "did you mean PAYBRIDGE_API_PORT?"),
+            ("PAYBRIDGE_LOCAL_POSTGRESS_PORT", "did you mean PAYBRIDGE_LOCAL_POSTGRES_PORT?"),
+            ("PAYBRIDGE_PLANET", "see .env.example for the settings."),
+        ],
+    )
+    def test_names_what_looks_like_a_setting_wherever_it_is(self, name: str, meant: str, tmp_path: Path) -> None:
+        file = tmp_path / ".env"
+        assert list(misspelled({name: "1"}, file)) == [f"The environment sets {name}, which is not a setting: {meant}"]
+        file.write_text(f"{name}=1\n")
+        assert list(misspelled({}, file)) == [f"{file} sets {name}, which is not a setting: {meant}"]
+
+    def test_knows_the_other_names_in_the_file_too(self, tmp_path: Path) -> None:
+        file = tmp_path / ".env"
+        file.write_text("GATEWAY_SUCCES_RATE=1\nLOGFORMAT=json\nMY_OWN=1\n")
+        assert [sentence.rpartition(" ")[2] for sentence in misspelled({}, file)] == [
+            "GATEWAY_SUCCESS_RATE?",
+            "LOG_FORMAT?",
+        ]
+
+    def test_says_nothing_of_settings_of_tests_and_of_other_programs(self, tmp_path: Path) -> None:
+        given = dict.fromkeys(
+            [*VARIABLES.values(), "PAYBRIDGE_ARCHITECTURE", "PAYBRIDGE_TEST_RABBITMQ_URL", "PATH"], ""
+        )
+        assert list(misspelled(given, tmp_path / "none")) == []
 
 
 class TestWithoutLogin:

@@ -6,8 +6,8 @@ import argparse
 import base64
 import secrets
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NoReturn
 from uuid import UUID
 
 from paybridge import wiring
@@ -35,10 +35,12 @@ Start more processes for more throughput; a service manager restarts a worker th
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+def main(arguments: Sequence[str] | None = None, prepare: Callable[[], None] | None = None) -> int:
+    """Run one command and return its exit code. `prepare` may set the variables, once the arguments are accepted."""
     options = _parser().parse_args(arguments)
     try:
+        if prepare is not None:
+            prepare()
         return int(options.run(options))
     except (SettingsInvalid, AssignmentInvalid) as error:
         print(error, file=sys.stderr)
@@ -48,14 +50,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+class _Parser(argparse.ArgumentParser):
+    """Explains a wrong argument in one sentence instead of the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(UNUSABLE, f"{message[0].upper()}{message[1:]}. `{self.prog} --help` explains the arguments.\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="paybridge", description="Operate Paybridge.")
+    parser = _Parser(prog="paybridge", description="Operate Paybridge.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     payment = commands.add_parser("payment", help="show a payment's status and history")
-    payment.add_argument("payment_id", type=UUID, metavar="ID", help="the payment's id")
+    payment.add_argument("payment_id", type=_payment_id, metavar="ID", help="the payment's id")
     payment.set_defaults(run=_show_payment)
     register = commands.add_parser("register", help="create a merchant, or an API key for a staff member")
-    register.add_argument("name", metavar="NAME", help="name of the merchant or of the key's owner")
+    register.add_argument("name", type=_name, metavar="NAME", help="name of the merchant or of the key's owner")
     register.add_argument(
         "--role", choices=list(Role), default=Role.MERCHANT, help="role of the API key (default merchant)"
     )
@@ -72,6 +81,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     worker.set_defaults(run=_work)
     return parser
+
+
+def _payment_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not the id of a payment, such as 01a1fd50-1a0a-70e7-9753-804a71418b4e"
+        ) from None
+
+
+def _name(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("a merchant or staff member needs a name, such as Acme")
+    return text
 
 
 def _work(options: argparse.Namespace) -> int:

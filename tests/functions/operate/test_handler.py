@@ -49,7 +49,8 @@ class TestPayment:
     def test_what_is_no_id_is_explained(self) -> None:
         exit_code, output = run("payment", "42")
         assert exit_code == 2
-        assert "invalid UUID value: '42'" in output
+        assert output.startswith("Argument ID: '42' is not the id of a payment, such as ")
+        assert "usage:" not in output
 
 
 class TestRegister:
@@ -69,6 +70,14 @@ class TestRegister:
         _, output = run("register", "Discreet")
         logged = capsys.readouterr()
         assert shown(output, "API key") not in logged.out + logged.err
+
+    @pytest.mark.parametrize("name", ["", "  "])
+    def test_refuses_an_empty_name(self, name: str) -> None:
+        exit_code, output = run("register", name)
+        assert (exit_code, output.partition(", such as")[0]) == (
+            2,
+            "Argument NAME: a merchant or staff member needs a name",
+        )
 
     def test_refuses_an_unknown_role(self) -> None:
         exit_code, output = run("register", "Acme", "--role", "king")

@@ -1,0 +1,86 @@
+"""The operator's command `paybridge`, on the local stack unless an environment is named.
+
+`.venv/bin/paybridge` runs this module. ENVIRONMENT=dev leads a command to AWS, and the variables of the functions lead
+it to the database that they name.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from local.commands.supervision import nothing_runs
+from local.errors import LocalError
+from local.servers.processes import running
+from local.settings import AWS_KEYS, AWS_REGION, PROJECT, LocalSettings
+from local.stack import seed
+from local.stack.stack import Stack
+from paybridge import cli
+
+# It does the work of a function in this process, so it runs where its variables lead, never in the function `operate`.
+WORKER = "worker"
+# Any of these names an environment. None of them has a default.
+NAMING = frozenset({"DATABASE_HOST", "DATABASE_SECRET_ID", "BROKER_URL", "BROKER_SECRET_ID"})
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command of `paybridge` and return its exit status. Print an error as one sentence."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    environment = os.environ.get("ENVIRONMENT", "")
+    if environment and WORKER not in arguments[:1]:
+        # Only this needs what it loads.
+        from infra import operate
+
+        return operate.main([environment, *arguments])
+    try:
+        return run(arguments)
+    except LocalError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command in this process, on the local stack unless the functions' variables are set."""
+    return cli.main(arguments, prepare=_name_local_stack if NAMING.isdisjoint(os.environ) else None)
+
+
+def _name_local_stack() -> None:
+    """Set the variables of the functions to those of the running stack. Raises LocalError if none runs."""
+    settings = LocalSettings.load()
+    if not running(settings.state_dir):
+        raise LocalError(
+            f"{nothing_runs(settings)} Start the stack with `make up`, or name an environment, as in ENVIRONMENT=dev."
+        )
+    os.environ.update(variables_of(settings.as_running()))
+
+
+def variables_of(settings: LocalSettings) -> Mapping[str, str]:
+    """Return the variables by which a process on this machine operates the stack: those of the function `operate`."""
+    # Only this needs what it loads.
+    from infra.sam_template.template import read_template
+    from local.servers import postgres, rabbitmq
+
+    # Containers know this machine by another address.
+    settings = replace(settings, container_host="")
+    urls = postgres.database_url_of(settings), rabbitmq.functions_url_of(settings)
+    values = seed.parameters(settings, *urls, seed.SecretIds())
+    template = read_template(
+        PROJECT / "template.yaml",
+        Stack(settings).parameters,
+        read_ssm=lambda name: values[name.removeprefix(seed.PARAMETER_PREFIX)],
+    )
+    variables = dict(template.functions["OperateFunction"].environment)
+    # The process names itself.
+    del variables["POWERTOOLS_SERVICE_NAME"]
+    return {
+        **variables,
+        **AWS_KEYS,
+        "AWS_ENDPOINT_URL": settings.aws_url,
+        "AWS_DEFAULT_REGION": AWS_REGION,
+    }
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,74 @@
+"""Which Paybridge the operator's command works on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import psutil
+import pytest
+
+from infra import operate
+from local.commands import operator
+from local.commands.operator import NAMING
+from local.servers.processes import write_pid_file
+from local.settings import VARIABLES, LocalSettings
+from paybridge import cli
+
+Output = pytest.CaptureFixture[str]
+PAYMENT = ["payment", "01a1fd50-1a0a-70e7-9753-804a71418b4e"]
+
+
+@pytest.fixture(autouse=True)
+def unnamed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Name no environment, and no stack but the one in this folder."""
+    for name in (*NAMING, *VARIABLES.values(), "ENVIRONMENT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PAYBRIDGE_LOCAL_STATE_DIR", str(tmp_path))
+
+
+class TestMain:
+    def test_says_what_to_do_when_nothing_runs_and_no_environment_is_named(self, capsys: Output) -> None:
+        assert operator.main(PAYMENT) == 1
+        assert capsys.readouterr().err == (
+            "Nothing is running. Start the stack with `make up`, or name an environment, as in ENVIRONMENT=dev.\n"
+        )
+
+    def test_explains_wrong_arguments_without_a_stack(self, capsys: Output) -> None:
+        with pytest.raises(SystemExit):
+            operator.main(["payment", "42"])
+        assert "'42' is not the id of a payment" in capsys.readouterr().err
+
+    def test_runs_in_the_function_operate_of_an_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ENVIRONMENT", "dev")
+        commands = []
+        monkeypatch.setattr(operate, "main", lambda arguments: commands.append(arguments) or 3)
+        assert operator.main(PAYMENT) == 3
+        assert commands == [["dev", *PAYMENT]]
+
+    @pytest.mark.parametrize("name", sorted(NAMING))
+    def test_leaves_the_variables_of_a_named_environment_alone(
+        self, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv(name, "elsewhere")
+        prepared = []
+        monkeypatch.setattr(cli, "main", lambda _, prepare: prepared.append(prepare) or 0)
+        assert operator.main(["worker", "relay"]) == 0
+        assert prepared == [None]
+
+    def test_takes_the_ports_of_the_running_stack(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        write_pid_file(tmp_path, "postgres", psutil.Process())
+        LocalSettings(state_dir=tmp_path, postgres_port=1234, aws_port=4321, amqp_port=5673).record()
+        variables: dict[str, str] = {}
+        monkeypatch.setattr(os, "environ", {**os.environ})
+
+        def run(_: object, prepare: object) -> int:
+            assert callable(prepare)
+            prepare()
+            variables.update(os.environ)
+            return 0
+
+        monkeypatch.setattr(cli, "main", run)
+        assert operator.main(PAYMENT) == 0
+        assert (variables["DATABASE_PORT"], variables["AWS_ENDPOINT_URL"]) == ("1234", "http://127.0.0.1:4321")
+        assert variables["BROKER_URL"] == "amqp://127.0.0.1:5673"
