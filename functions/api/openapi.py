@@ -25,7 +25,6 @@ CODES = "x-codes"
 
 TAGS = [
     {"name": "payments", "description": "Create, read and list payments."},
-    {"name": "webhooks", "description": "What Paybridge sends to a payment's `webhook_url`."},
     {"name": "health", "description": "For load balancers and monitoring. Needs no key."},
 ]
 CONTACT = {"name": "Your operator's support. Quote `request_id`."}

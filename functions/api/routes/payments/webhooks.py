@@ -11,8 +11,8 @@ from paybridge.core.events import PAYMENT_FAILED, PAYMENT_SUCCEEDED
 from paybridge.webhooks.domain.webhook import build_body
 
 _TELLS = {
-    PAYMENT_SUCCEEDED: "The payment was charged.",
-    PAYMENT_FAILED: "The payment was not charged. `failure_code` says why.",
+    PAYMENT_SUCCEEDED: "The payment was charged",
+    PAYMENT_FAILED: "The payment was not charged",
 }
 _HEADERS = [
     header_parameter(
@@ -91,9 +91,8 @@ def _operation(type_: str, view: dict[str, Any]) -> dict[str, Any]:
     example = orjson.loads(build_body(type_, view["updated_at"], view, sequence=3))
     return {
         "operationId": "receive" + "".join(word.capitalize() for word in words),
-        "summary": type_,
-        "description": f"{_TELLS[type_]} Paybridge sends this to the payment's `webhook_url`.",
-        "tags": ["webhooks"],
+        "summary": _TELLS[type_],
+        "description": "Paybridge sends this to the payment's `webhook_url`.",
         "security": [],
         "parameters": _HEADERS,
         "requestBody": {
