@@ -160,6 +160,7 @@ def down(settings: LocalSettings) -> None:
     if settings.compose:
         # A supervisor that was killed has not stopped them.
         compose.stop(settings)
+    left += ["containers"] * bool(sam.remove_containers(settings))
     print("Stopped." if running_supervisor is not None or left else "Nothing was running.")
 
 
@@ -203,7 +204,7 @@ def _run(
         print(title, flush=True)
         stack.start()
         demo(settings, **api())
-        print("", _addresses(settings), *more_addresses, sep="\n")
+        print("", _addresses(settings), *_container_addresses(settings), *more_addresses, sep="\n")
         print("", "Following the logs. Ctrl-C stops everything.", sep="\n", flush=True)
         # Ctrl-C and `make down` are how these commands end, so neither is a failure from here on.
         with suppress(KeyboardInterrupt, Terminated):
@@ -253,6 +254,15 @@ def _addresses(settings: LocalSettings) -> str:
         f"Webhooks   {settings.sink_url}/received\n"
         f"Gateway    {settings.gateway_url}/charges?reference=<payment id>"
     )
+
+
+def _container_addresses(settings: LocalSettings) -> list[str]:
+    """Return the line with the `webhook_url` of own payments, if the functions run where 127.0.0.1 is another place."""
+    running_settings = settings.as_running()
+    if not running_settings.container_host:
+        return []
+    url = running_settings.seen_by_functions(f"{settings.sink_url}/ok")
+    return [f"webhook_url {url} (the sink, as the functions' containers reach it)"]
 
 
 def _end_on_signals() -> None:

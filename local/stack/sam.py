@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,13 +13,15 @@ import yaml
 
 from infra.sam_template.intrinsics import SSM_TYPE_PREFIX
 from local.errors import LocalError, MissingToolError
-from local.servers import aws, ministack
+from local.servers import aws, docker, ministack
 from local.servers.processes import Child, Processes, StoppingError, accepts_connections
 from local.settings import AWS_KEYS, AWS_REGION, PROJECT, LocalSettings
 
 SAM = PROJECT / ".venv-sam" / "bin" / "sam"
 STACK_NAME = "paybridge-local"
 ARTIFACTS_BUCKET = "paybridge-local-artifacts"
+# What `sam local start-lambda` is called in `.local/pids` and `.local/logs`.
+START_LAMBDA = "sam"
 # The layer's makefile calls this machine's platform so, as opposed to Lambda's.
 HOST = "host"
 # The first start fetches Lambda's image and builds one with the layer.
@@ -117,14 +120,58 @@ def start_lambda(
 
     Unless `has_image`, sam fetches Lambda's image first, which takes minutes. Raises LocalError.
     """
-    command: list[str | Path] = [SAM, "local", "start-lambda", *functions, *NO_CONFIGURATION]
-    command += ["--template-file", template, "--host", "127.0.0.1", "--port", str(settings.lambda_port)]
-    command += ["--warm-containers", "EAGER", "--no-watch", *overrides(parameters)]
-    # Without the option sam asks the registry even for an image that is here, which fails offline.
-    command += ["--skip-pull-image"] if has_image else []
-    child = processes.start("sam", command, environment(settings))
+    command = start_lambda_command(settings, template, parameters, functions, has_image=has_image)
+    child = processes.start(START_LAMBDA, command, start_lambda_environment(settings, template))
     processes.wait_until_ready(child, lambda: accepts_connections(settings.lambda_port), START_LAMBDA_SECONDS_MAX)
     return child
+
+
+def start_lambda_command(
+    settings: LocalSettings,
+    template: Path,
+    parameters: Mapping[str, str],
+    functions: Sequence[str],
+    *,
+    has_image: bool,
+) -> list[str | Path]:
+    """Return the command of `start_lambda`, and write the file of variables that it names."""
+    variables = settings.state_dir / "sam" / "variables.json"
+    variables.parent.mkdir(parents=True, exist_ok=True)
+    # For all functions, and stronger than sam's own environment, in which AWS is on loopback.
+    endpoint = {"AWS_ENDPOINT_URL": settings.seen_by_functions(settings.aws_url)}
+    variables.write_text(json.dumps({"Parameters": endpoint}), encoding="utf-8")
+    command: list[str | Path] = [SAM, "local", "start-lambda", *functions, *NO_CONFIGURATION]
+    command += ["--template-file", template, "--host", "127.0.0.1", "--port", str(settings.lambda_port)]
+    command += ["--warm-containers", "EAGER", "--no-watch", "--env-vars", variables, *overrides(parameters)]
+    # Without the option sam asks the registry even for an image that is here, which fails offline.
+    return [*command, "--skip-pull-image"] if has_image else command
+
+
+def start_lambda_environment(settings: LocalSettings, template: Path) -> dict[str, str]:
+    """Return the environment of `start_lambda`, without the variables that the built template gives to functions.
+
+    sam would give its own value of such a variable to the functions: one that the user has exported by chance.
+    """
+    ours = _variables_in(yaml.safe_load(template.read_text(encoding="utf-8")))
+    given = environment(settings)
+    return {name: value for name, value in given.items() if name == "AWS_ENDPOINT_URL" or name not in ours}
+
+
+def remove_containers(settings: LocalSettings) -> int:
+    """Remove the functions' containers of this stack that are left, and return how many there were.
+
+    sam removes them when it is asked to end. After a crash or SIGKILL they stay.
+    """
+    folder = settings.state_dir / "sam"
+    return docker.remove_containers_of(folder) if folder.exists() else 0
+
+
+def _variables_in(document: Mapping[str, Any]) -> set[str]:
+    """Return the names of all variables that a built template gives to its functions."""
+    resources = [resource.get("Properties") or {} for resource in document.get("Resources", {}).values()]
+    functions = [document.get("Globals", {}).get("Function") or {}, *resources]
+    environments = [function.get("Environment") for function in functions]
+    return {name for one in environments if isinstance(one, Mapping) for name in one.get("Variables") or ()}
 
 
 def follow_logs(settings: LocalSettings, processes: Processes) -> Child:

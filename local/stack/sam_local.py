@@ -35,8 +35,14 @@ class SamLocal(Stack):
         if not docker.is_usable():
             raise MissingToolError("`sam local` runs the functions in Docker, which does not answer: start Docker.")
         self.settings = replace(self.settings, container_host=docker.host_address(self.settings))
+        sam.remove_containers(self.settings)
         parts = [self._start_postgres, self._start_rabbitmq, self._start_gateway, self._start_sink]
         self._start(PORTS, [*parts, self._build, self._start_moto_and_functions])
+
+    def stop(self) -> None:
+        """Stop everything this stack has started, and remove the containers of a sam that ended by itself."""
+        super().stop()
+        sam.remove_containers(self.settings)
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -50,6 +56,10 @@ class SamLocal(Stack):
             self._start_forwarding()
             self._start_containers()
         super().start_functions()
+
+    def functions_logs(self) -> list[Path]:
+        """Return the file in which sam writes what the containers log."""
+        return [self.processes.log_of(sam.START_LAMBDA)]
 
     def _build(self) -> None:
         with self.progress.step("functions and layer built (sam build)"):

@@ -5,6 +5,7 @@ It speaks the same Invoke API, and calls the servers of the stack by another add
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +15,7 @@ import pytest
 
 from local.commands import demo
 from local.servers import docker, postgres
-from local.servers.processes import Child, Processes, accepts_connections
+from local.servers.processes import Child, Processes, accepts_connections, running
 from local.servers.progress import Progress
 from local.settings import PROJECT, LocalSettings
 from local.stack import sam, seed
@@ -49,6 +50,25 @@ def test_a_payment_goes_through_functions_in_containers(settings: LocalSettings)
     with foreground(settings, "sam-local") as command:
         command.until_it_may_be_stopped(START_SECONDS_MAX)
         assert command.timeline() == TIMELINE
+        address = docker.host_address(LocalSettings())
+        assert command.prints(f"webhook_url http://{address}:{settings.sink_port}/ok")
+        command.process.send_signal(signal.SIGINT)
+        assert command.wait() == 0
+    assert docker.remove_containers_of(settings.state_dir / "sam") == 0
+
+
+@needs_docker
+@pytest.mark.usefixtures("sam_environment")
+def test_down_removes_the_containers_that_a_crash_left(settings: LocalSettings) -> None:
+    with foreground(settings, "sam-local") as command:
+        command.until_it_may_be_stopped(START_SECONDS_MAX)
+        running(settings.state_dir)["sam"][0].kill()
+        command.process.kill()
+        command.process.wait()
+    with foreground(settings, "down") as down:
+        assert down.wait() == 0
+        assert down.lines == ["Stopped.\n"]
+    assert docker.remove_containers_of(settings.state_dir / "sam") == 0
 
 
 @without_docker

@@ -10,6 +10,7 @@ import pytest
 
 from local.commands import cli
 from local.errors import LocalError
+from local.settings import LocalSettings
 
 Output = pytest.CaptureFixture[str]
 
@@ -71,3 +72,21 @@ class TestRun:
         assert cli.main(["run"]) == 1
         assert capsys.readouterr().err == "rabbitmq ended unexpectedly.\n"
         assert stacks
+
+
+class TestAddresses:
+    @pytest.mark.parametrize("container_host", ["", "172.17.0.1"])
+    def test_name_the_webhook_url_that_containers_reach(
+        self,
+        container_host: str,
+        stacks: list[FakeStack],
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
+        capsys: Output,
+    ) -> None:
+        LocalSettings(state_dir=tmp_path, container_host=container_host).record_container_host()
+        ending_with(KeyboardInterrupt(), monkeypatch)
+        assert cli.main(["run"]) == 0
+        lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("webhook_url")]
+        expected = "webhook_url http://172.17.0.1:8091/ok (the sink, as the functions' containers reach it)"
+        assert lines == [expected] * bool(container_host)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,8 @@ class TestStartLambda:
         program.write_text(LISTENING_SAM.format(python=sys.executable))
         program.chmod(0o755)
         monkeypatch.setattr(sam, "SAM", program)
-        settings = LocalSettings(state_dir=tmp_path, lambda_port=free_port())
+        (tmp_path / "built.yaml").write_text("{}")
+        settings = LocalSettings(state_dir=tmp_path, lambda_port=free_port(), container_host="10.0.0.1")
         processes = Processes(tmp_path)
         try:
             sam.start_lambda(
@@ -107,8 +109,34 @@ class TestStartLambda:
         arguments = (tmp_path / "sam" / "home" / "arguments").read_text().replace("\n", " ")
         expected = f"local start-lambda ApiFunction --config-env offline --template-file {tmp_path}/built.yaml "
         expected += f"--host 127.0.0.1 --port {settings.lambda_port} --warm-containers EAGER --no-watch "
-        expected += "--parameter-overrides A=1,2" + (" --skip-pull-image" if has_image else "")
+        expected += f"--env-vars {tmp_path}/sam/variables.json --parameter-overrides A=1,2" + (
+            " --skip-pull-image" if has_image else ""
+        )
         assert arguments == expected
+        variables = json.loads((tmp_path / "sam" / "variables.json").read_text())
+        assert variables == {"Parameters": {"AWS_ENDPOINT_URL": "http://10.0.0.1:4566"}}
+
+
+class TestStartLambdaEnvironment:
+    def test_lacks_every_variable_of_the_built_template_but_sams_own_endpoint(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        built = {
+            "Globals": {"Function": {"Environment": {"Variables": {"GATEWAY_URL": "a", "AWS_ENDPOINT_URL": "b"}}}},
+            "Resources": {
+                "Api": {"Properties": {"Environment": {"Variables": {"ENVIRONMENT_NAME": {"Ref": "Name"}}}}},
+                "Bare": {"Type": "AWS::SNS::Topic"},
+                "Elastic": {"Type": "AWS::Other", "Properties": {"Environment": "text"}},
+            },
+        }
+        template = tmp_path / "template.yaml"
+        template.write_text(yaml.safe_dump(built))
+        for name in ("GATEWAY_URL", "ENVIRONMENT_NAME", "AWS_ENDPOINT_URL", "DOCKER_HOST"):
+            monkeypatch.setenv(name, "exported")
+        given = sam.start_lambda_environment(LocalSettings(), template)
+        assert not {"GATEWAY_URL", "ENVIRONMENT_NAME"} & given.keys()
+        assert given["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4566"
+        assert given["DOCKER_HOST"] == "exported"
 
 
 class TestNameEndpoint:
