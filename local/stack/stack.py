@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
-from local.errors import ServerDiedError
+from infra.sam_template.template import read_template
+from local.errors import NotReadyError, ServerDiedError
 from local.servers import aws, compose, moto, postgres, rabbitmq
 from local.servers.postgres import PostgresServer
 from local.servers.processes import Child, Processes, answers, died_sentence, ensure_port_free, stop_recorded
@@ -23,6 +25,7 @@ from local.servers.rabbitmq import RabbitMQServer
 from local.settings import AWS_KEYS, AWS_REGION, PROJECT, PYTHON_PATH, LocalSettings, variable_of
 from local.stack import seed, topology, workers
 from local.stack.forward import FORWARDING, is_own_address
+from local.stack.readiness import why_not_ready
 
 START_SECONDS_MAX = 60
 # The bridge waits for RabbitMQ, which takes longest.
@@ -150,11 +153,20 @@ class Stack:
             old_bytes = log.stat().st_size if log.exists() else 0
             broker_url = {variable_of("rabbitmq_url"): rabbitmq.functions_url_of(settings)}
             child = self._start_module("bridge", "local.bridge", self._bridge_arguments(), broker_url)
-            self.processes.wait_until_ready(
-                child,
-                lambda: BRIDGE_READY in log.read_bytes()[old_bytes:] and answers(f"{settings.api_url}/health"),
-                BRIDGE_SECONDS_MAX,
-            )
+            try:
+                self.processes.wait_until_ready(
+                    child,
+                    lambda: BRIDGE_READY in log.read_bytes()[old_bytes:] and answers(f"{settings.api_url}/health"),
+                    BRIDGE_SECONDS_MAX,
+                )
+            except NotReadyError as error:
+                reason = why_not_ready(settings.api_url, self.functions_logs())
+                raise NotReadyError(f"{error}\n{reason}") from None
+
+    def functions_logs(self) -> list[Path]:
+        """Return the files in which the functions log."""
+        template = read_template(PROJECT / "template.yaml", {}, read_ssm=lambda name: name)
+        return [self.processes.log_of(name) for name in template.functions]
 
     def _bridge_arguments(self) -> list[str]:
         arguments = ["--logs-dir", str(self.settings.logs_dir)]
