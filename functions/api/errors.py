@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from api.context import request_context
 from api.problems import FieldError, Problem, not_found, problem_response, unavailable
-from api.request.fields import invalid_fields
+from api.request.fields import invalid_parameters
 from paybridge.core.errors import DatabaseUnavailable, InvalidInput, LockTimeout
 
 
@@ -46,7 +46,7 @@ def _invalid_input(error: InvalidInput) -> Problem:
 
 
 def _invalid_parameters(error: RequestValidationError) -> Problem:
-    return invalid_fields(error.errors())
+    return invalid_parameters(error.errors())
 
 
 def _unrouted(error: HTTPException) -> Problem:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -22,6 +22,7 @@ Send webhooks to the local sink, for example `http://127.0.0.1:8091/ok`, or to a
 REF = "#/components/schemas/{model}"
 # The extension in which responses, and the schema of problems, list the codes that they may carry.
 CODES = "x-codes"
+FIELD_CODES = "x-field-codes"
 
 TAGS = [
     {"name": "payments", "description": "Create, read and list payments."},
@@ -51,15 +52,22 @@ def header_parameter(name: str, description: str, *, required: bool, schema: Sch
     return {"name": name, "in": "header", "required": required, "description": description, "schema": schema}
 
 
-def problem(description: str, *codes: str, headers: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Describe a problem response by the codes that it may carry."""
-    codes_text = ", ".join(f"`{code}`" for code in codes)
+def problem(
+    description: str, *codes: str, field_codes: Iterable[str] = (), headers: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Describe a problem response by the codes that it may carry, and by those in `errors` besides them."""
+    in_errors = f" Codes in `errors` besides these: {_listed(field_codes)}." if field_codes else ""
     return {
-        "description": f"{description} Codes: {codes_text}.",
+        "description": f"{description} Codes: {_listed(codes)}.{in_errors}",
         CODES: [*codes],
+        **({FIELD_CODES: [*field_codes]} if field_codes else {}),
         "headers": headers or {},
         "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": REF.format(model="Problem")}}},
     }
+
+
+def _listed(codes: Iterable[str]) -> str:
+    return ", ".join(f"`{code}`" for code in codes)
 
 
 RETRY_AFTER = {"Retry-After": text_header("Seconds to wait before the next attempt.", "1")}
@@ -160,7 +168,12 @@ def _list_codes(document: dict[str, Any]) -> None:
     # An enum would make clients fail on a code that is added later.
     responses = [response for operation in _operations(document) for response in operation["responses"].values()]
     codes = {code for response in responses for code in response.get(CODES, ())}
-    document["components"]["schemas"]["Problem"]["properties"]["code"][CODES] = sorted(codes)
+    schemas = document["components"]["schemas"]
+    schemas["Problem"]["properties"]["code"][CODES] = sorted(codes)
+    # What the domain finds wrong with one field is a code of the problem too.
+    with_fields = [response for response in responses if FIELD_CODES in response]
+    in_errors = {code for response in with_fields for code in (*response[FIELD_CODES], *response[CODES])}
+    schemas["FieldError"]["properties"]["code"][CODES] = sorted(in_errors)
 
 
 def _problem_schemas() -> dict[str, Schema]:

@@ -14,6 +14,8 @@ from starlette.responses import Response
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:paybridge:problem:"
 RETRY_AFTER_SECONDS = "1"
+# A body may break a rule in tens of thousands of places. An answer that names all would be too large to send.
+FIELD_ERRORS_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +78,11 @@ def unavailable() -> Problem:
 
 
 def validation_failed(errors: Sequence[FieldError]) -> Problem:
-    """Return the 422 that names every field that breaks a rule."""
+    """Return the 422 that names every field that breaks a rule, of many the first FIELD_ERRORS_MAX."""
     detail = "The request has invalid fields. Correct the fields listed in `errors`."
-    return Problem(422, "validation_failed", detail, errors=errors)
+    if len(errors) > FIELD_ERRORS_MAX:
+        detail += f" The first {FIELD_ERRORS_MAX} of {len(errors)} are listed."
+    return Problem(422, "validation_failed", detail, errors=errors[:FIELD_ERRORS_MAX])
 
 
 def problem_response(problem: Problem, request_id: str) -> Response:

@@ -26,10 +26,9 @@ class Contract:
         assert str(answer.status) in responses, f"{method} {template} answered {answer.status}, which is not documented"
         response = responses[str(answer.status)]
         if answer.status >= 400:
-            code = answer.json()["code"]
-            assert f"`{code}`" in response["description"], (
-                f"{method} {template} answered {code}, which is not documented"
-            )
+            codes = {answer.json()["code"], *(error["code"] for error in answer.json()["errors"])}
+            missing = {code for code in codes if f"`{code}`" not in response["description"]}
+            assert not missing, f"{method} {template} answered {missing}, which the document does not list"
         media_type = answer.headers["content-type"]
         assert media_type in response["content"], f"{media_type} is not documented"
         self.check_schema(response["content"][media_type]["schema"], answer.json())

@@ -3,55 +3,49 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from api.problems import FieldError, Problem, validation_failed
+from api.request.rules import rule_for
 
 Model = TypeVar("Model", bound=BaseModel)
 
 # A name that is not one of ours comes from the caller: show only a short one without a run of digits.
 _HARMLESS_NAME = re.compile(r"(?!.*[0-9]{9})[A-Za-z_][A-Za-z0-9_\-]{0,39}")
 # FastAPI puts the place first. Pydantic marks a bad key of an object with [key].
-_NOT_NAMES = frozenset({"body", "query", "path", "header", "[key]"})
-
-# Pydantic's name of a rule, and the code and the text that callers read instead. Any other rule keeps Pydantic's.
-_RULES = {
-    "extra_forbidden": ("unknown_member", "Unknown field. Remove it or check its spelling."),
-    "missing": ("required", "Required."),
-    "string_type": ("string_type", "Must be a string."),
-    "dict_type": ("dict_type", "Must be an object."),
-}
-# Pydantic names Python's type first: "Dictionary should have at most 50 items after validation, not 51".
-_SHOULD = re.compile(r"^\w+ should ")
-_AFTER_VALIDATION = re.compile(r" after validation.*")
+_PLACES = frozenset({"body", "query", "path", "header"})
+_KEY_MARK = "[key]"
 
 
-def validate(model: type[Model], members: Mapping[str, Any]) -> Model:
-    """Return the model of these members. Raises Problem (422), which names every invalid field and no value."""
+def validate(model: type[Model], members: Mapping[str, Any]) -> tuple[Model | None, list[FieldError]]:
+    """Return the model of these members, or None and every field that breaks a rule, without its value."""
     try:
-        return model.model_validate(members)
+        return model.model_validate(members), []
     except ValidationError as error:
-        raise invalid_fields(error.errors(include_url=False, include_context=False, include_input=False)) from None
+        return None, field_errors(error.errors(include_url=False, include_input=False))
 
 
-def invalid_fields(errors: Sequence[Any]) -> Problem:
-    """Return a 422 that names every field and its rule, from Pydantic's list of errors."""
-    return validation_failed([_field_error(error) for error in errors])
+def field_errors(errors: Iterable[Mapping[str, Any]]) -> list[FieldError]:
+    """Return the fields and rules of Pydantic's list of errors, in our words."""
+    return [_field_error(error["type"], tuple(error["loc"]), error.get("ctx") or {}) for error in errors]
 
 
-def _field_error(error: Mapping[str, Any]) -> FieldError:
-    code, detail = _RULES.get(error["type"]) or (error["type"], _in_our_words(error["msg"]))
-    return FieldError(_path(error["loc"]), code, detail)
+def invalid_parameters(errors: Sequence[Any]) -> Problem:
+    """Return a 422 that names every invalid parameter and its rule, from FastAPI's list of errors."""
+    placed = ({**error, "loc": _without_place(error["loc"])} for error in errors)
+    return validation_failed(field_errors(placed))
 
 
-def _in_our_words(message: str) -> str:
-    sentence = _AFTER_VALIDATION.sub("", _SHOULD.sub("Must ", message))
-    return f"{sentence.rstrip('.')}."
+def _without_place(location: tuple[Any, ...]) -> tuple[Any, ...]:
+    return location[1:] if location and location[0] in _PLACES else location
 
 
-def _path(location: Sequence[str | int]) -> str:
-    names = [str(name) for name in location if name not in _NOT_NAMES]
-    return ".".join(name if _HARMLESS_NAME.fullmatch(name) else "?" for name in names)
+def _field_error(type_: str, location: tuple[Any, ...], context: Mapping[str, Any]) -> FieldError:
+    names = location[:-1] if len(location) > 2 and location[-1] == _KEY_MARK else location
+    path = tuple(map(str, names))
+    rule = rule_for(type_, path)
+    shown = ".".join(name if _HARMLESS_NAME.fullmatch(name) else "?" for name in path)
+    return FieldError(shown, rule.code, rule.detail(context))

@@ -21,11 +21,13 @@ from api.openapi import (
 )
 from api.request.headers import KEY_CHARACTERS_MAX, WAIT_SECONDS_MAX
 from api.request.json_body import BODY_BYTES_MAX
+from api.request.rules import CODES
 from api.routes.payments.schemas import PaymentPageView, PaymentRequest, PaymentView, TimelineView
 from api.routes.payments.webhooks import event_schemas, payment_webhooks
 from paybridge.core.events import PAYMENT_FAILED, PAYMENT_SUCCEEDED
 from paybridge.core.money import to_minor
 from paybridge.payments.domain.payment import Payment, PaymentOrder, Status, new_payment, payment_view
+from paybridge.webhooks.domain.webhook_url import URL_CODES
 
 _EXAMPLE_ID = "019a9f3c-5b6d-7c3e-9f40-9f38f9a4d111"
 # start.js of the page replaces this key by a new one for each try.
@@ -126,9 +128,8 @@ CREATE_PAYMENT: dict[str, Any] = {
             "amount_too_large",
             "currency_unsupported",
             "capture_not_supported",
-            "webhook_url_invalid",
-            "webhook_url_insecure",
-            "webhook_port_not_allowed",
+            *URL_CODES,
+            field_codes=CODES,
         ),
         **FOR_MERCHANTS,
     },
@@ -195,7 +196,7 @@ LIST_PAYMENTS: dict[str, Any] = {
     "responses": {
         200: {"model": PaymentPageView},
         400: problem("The query string cannot be parsed.", "query_malformed"),
-        422: problem("A parameter is invalid.", "validation_failed", "cursor_invalid"),
+        422: problem("A parameter is invalid.", "validation_failed", "cursor_invalid", field_codes=CODES),
         **FOR_MERCHANTS,
     },
     "openapi_extra": {"security": API_KEY_ONLY},

@@ -6,19 +6,19 @@ A field that merchants set is one line in PaymentDetails, one that Paybridge set
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 from pydantic_core import PydanticCustomError
 
+from paybridge.core.times import parse_time
 from paybridge.payments.domain.payment import Status
 
 METADATA_KEYS_MAX = 50
 
 _PAYMENT_METHOD = r"^[A-Za-z0-9_.\-]{1,64}$"
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
-_PAGE_SIZE = re.compile(r"[1-9][0-9]{0,2}")
+_PAGE_SIZE = re.compile(r"[1-9][0-9]?|100")
 
 AmountText = Annotated[
     str,
@@ -161,38 +161,36 @@ class TimelineView(BaseModel):
     data: list[TimelineEntryView]
 
 
-def _refuse_loose_time(value: Any) -> Any:
+def _parse_time(value: Any) -> datetime:
     # A plus sign that was not percent-encoded arrives as a space. Nothing else can stand there.
-    text = value.replace(" ", "+") if isinstance(value, str) else ""
-    if not _RFC3339.fullmatch(text):
-        raise PydanticCustomError(
-            "datetime_invalid", "Must be an RFC 3339 time with seconds and a UTC offset, such as 2026-01-31T12:00:00Z."
-        )
-    return text
+    try:
+        return parse_time(str(value).replace(" ", "+"))
+    except ValueError:
+        raise _broken("time_invalid") from None
 
 
-def _refuse_loose_page_size(value: Any) -> Any:
-    if isinstance(value, str) and not _PAGE_SIZE.fullmatch(value):
-        raise PydanticCustomError("limit_invalid", "Must be a whole number from 1 to 100.")
-    return value
+def _parse_page_size(value: Any) -> int:
+    if not _PAGE_SIZE.fullmatch(str(value)):
+        raise _broken("limit_invalid")
+    return int(value)
 
 
 def _refuse_nul(value: str) -> str:
     if "\x00" in value:
-        raise PydanticCustomError("text_unstorable", "Must not contain the NUL character.")
+        raise _broken("text_unstorable")
     return value
 
 
-def _in_utc(moment: datetime) -> datetime:
-    # Near the ends of the calendar an offset leads out of it. No payment was created there, so the end of the
-    # calendar selects the same payments as the moment beyond it.
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        return datetime.min.replace(tzinfo=UTC) if moment.year == 1 else datetime.max.replace(tzinfo=UTC)
+def _none_if_empty(value: Any) -> Any:
+    return value or None
 
 
-Time = Annotated[AwareDatetime, BeforeValidator(_refuse_loose_time), AfterValidator(_in_utc)]
+def _broken(rule: str) -> PydanticCustomError:
+    """Return the error for a rule of our own. The sentence is in the table of rules."""
+    return PydanticCustomError(rule, "broken")
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(_parse_time)]
 
 
 class PaymentListQuery(BaseModel):
@@ -212,8 +210,10 @@ class PaymentListQuery(BaseModel):
     created_from: Annotated[Time | None, Field(description="Created at or after this RFC 3339 time.")] = None
     created_to: Annotated[Time | None, Field(description="Created before this RFC 3339 time.")] = None
     limit: Annotated[
-        int,
-        Field(ge=1, le=100, description="The size of a page, 20 if absent."),
-        BeforeValidator(_refuse_loose_page_size),
+        int, Field(ge=1, le=100, description="The size of a page, 20 if absent."), BeforeValidator(_parse_page_size)
     ] = 20
-    cursor: Annotated[str | None, Field(max_length=64, description="The `next_cursor` of the previous page.")] = None
+    cursor: Annotated[
+        str | None,
+        Field(max_length=64, description="The `next_cursor` of the previous page. Empty means the first page."),
+        BeforeValidator(_none_if_empty),
+    ] = None

@@ -68,22 +68,37 @@ def to_minor(amount: str, currency: str) -> int:
     `amount_malformed`, `amount_places`, `amount_not_positive`, `amount_too_large` or `currency_unsupported`.
     """
     places = exponent(currency)
-    if len(amount) > AMOUNT_CHARACTERS_MAX:
-        raise _invalid("amount_too_large", "The amount must have at most 15 digits.")
-    match = _DECIMAL.fullmatch(amount)
-    if match is None:
-        raise _invalid("amount_malformed", f'The amount must be a plain decimal string such as "{_example(places)}".')
-    whole, fraction = match.group(1), match.group(2) or ""
+    whole, fraction = _digits(amount, places)
     if len(fraction) != places:
         raise _invalid(
             "amount_places", f'The amount must have {places or "no"} decimal places, as in "{_example(places)}".'
         )
     minor = int(whole + fraction)
     if minor == 0:
-        raise _invalid("amount_not_positive", "The amount must be above zero.")
+        raise _not_positive()
     if minor > MINOR_UNITS_MAX:
-        raise _invalid("amount_too_large", "The amount must have at most 15 digits.")
+        raise _too_large()
     return minor
+
+
+def check_amount(amount: str) -> None:
+    """Raise InvalidInput if the decimal string is an amount in no currency.
+
+    The codes are `amount_malformed`, `amount_not_positive` and `amount_too_large`.
+    """
+    whole, fraction = _digits(amount, places=2)
+    if int(whole + fraction) == 0:
+        raise _not_positive()
+
+
+def _digits(amount: str, places: int) -> tuple[str, str]:
+    """Return the digits before and after the decimal point. `places` is for the example in the error."""
+    if len(amount) > AMOUNT_CHARACTERS_MAX:
+        raise _too_large()
+    match = _DECIMAL.fullmatch(amount)
+    if match is None:
+        raise _invalid("amount_malformed", f'The amount must be a plain decimal string such as "{_example(places)}".')
+    return match.group(1), match.group(2) or ""
 
 
 # The sums of a payment are its amount and, mostly, zero.
@@ -104,6 +119,14 @@ def format_minor(minor: int, currency: str) -> str:
 
 def _invalid(code: str, detail: str) -> InvalidInput:
     return InvalidInput(code, detail, "amount")
+
+
+def _not_positive() -> InvalidInput:
+    return _invalid("amount_not_positive", "The amount must be above zero.")
+
+
+def _too_large() -> InvalidInput:
+    return _invalid("amount_too_large", "The amount must have at most 15 digits.")
 
 
 def _example(places: int) -> str:

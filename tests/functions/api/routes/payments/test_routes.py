@@ -93,11 +93,11 @@ class TestCreate:
     @pytest.mark.parametrize(
         ("members", "field", "code"),
         [
-            ({"metadata": {"order_id": 1}}, "metadata.order_id", "string_type"),
-            ({"metadata": {"4111-1111": 1}}, "metadata.?", "string_type"),
-            ({"metadata": {"card4111111111111111": 1}}, "metadata.?", "string_type"),
-            ({"metadata": {"k" * 41: "v"}}, "metadata.?", "string_too_long"),
-            ({"amount": 100}, "amount", "string_type"),
+            ({"metadata": {"order_id": 1}}, "metadata.order_id", "not_a_string"),
+            ({"metadata": {"4111-1111": 1}}, "metadata.?", "not_a_string"),
+            ({"metadata": {"card4111111111111111": 1}}, "metadata.?", "not_a_string"),
+            ({"metadata": {"k" * 41: "v"}}, "metadata.?", "text_too_long"),
+            ({"amount": 100}, "amount", "amount_not_a_string"),
             ({"amount": "1"}, "amount", "amount_places"),
             ({"currency": "XAU"}, "currency", "currency_unsupported"),
             ({"webhook_url": "http://example.com"}, "webhook_url", "webhook_url_insecure"),
@@ -106,6 +106,58 @@ class TestCreate:
     def test_names_the_invalid_member(self, client: ApiClient, members: dict[str, Any], field: str, code: str) -> None:
         [error] = client.create({**ORDER, **members}).json()["errors"]
         assert (error["field"], error["code"]) == (field, code)
+
+    def test_an_amount_sent_as_a_number_is_answered_with_what_to_send(self, client: ApiClient) -> None:
+        [error] = client.create(b'{"amount": 10, "currency": "EUR"}').json()["errors"]
+        assert error["detail"] == 'Send the amount as a string, such as "10.00".'
+
+    def test_names_all_faults_of_a_body_at_once(self, client: ApiClient) -> None:
+        order = {
+            "amount": "1.005",
+            "currency": "EUR",
+            "description": "x" * 1001,
+            "metadata": {"a": 1},
+            "webhook_url": "https://10.0.0.1/x",
+            "customer": "",
+            "payment_method": "a b",
+            "capture": "manual",
+            "colour": "red",
+        }
+        answer = client.create(order)
+        assert code_of(answer) == (422, "validation_failed")
+        assert [(error["field"], error["code"]) for error in answer.json()["errors"]] == [
+            ("amount", "amount_places"),
+            ("description", "text_too_long"),
+            ("metadata.a", "not_a_string"),
+            ("webhook_url", "webhook_address_not_allowed"),
+            ("customer", "text_too_short"),
+            ("payment_method", "payment_method_malformed"),
+            ("capture", "capture_not_supported"),
+            ("colour", "unknown_member"),
+        ]
+
+    @pytest.mark.parametrize(
+        ("members", "codes"),
+        [
+            ({"amount": "x", "currency": "eur"}, ["amount_malformed", "currency_unsupported"]),
+            ({"amount": "0", "currency": 1}, ["amount_not_positive", "not_a_string"]),
+            ({"amount": "1.5", "webhook_url": "ftp://x"}, ["amount_places", "webhook_scheme_invalid"]),
+            (
+                {"amount": None, "currency": "XAU", "capture": "x"},
+                ["amount_not_a_string", "currency_unsupported", "not_an_option"],
+            ),
+        ],
+    )
+    def test_names_faults_of_the_domain_beside_each_other(
+        self, client: ApiClient, members: dict[str, Any], codes: list[str]
+    ) -> None:
+        assert [error["code"] for error in client.create({**ORDER, **members}).json()["errors"]] == codes
+
+    def test_names_the_first_hundred_of_very_many_faults(self, client: ApiClient) -> None:
+        answer = client.create({**ORDER, **{f"m{number}": 1 for number in range(20_000)}})
+        assert code_of(answer) == (422, "validation_failed")
+        assert len(answer.json()["errors"]) == 100
+        assert "The first 100 of 20000 are listed." in answer.json()["detail"]
 
     def test_a_missing_content_type_means_json(self, client: ApiClient) -> None:
         headers = {"idempotency-key": str(uuid.uuid4())}

@@ -1,0 +1,65 @@
+"""Times as text: RFC 3339 in, and out with always the same number of digits."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, timezone
+
+_RFC3339 = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
+)
+_MICROSECOND_DIGITS = 6
+_FIRST = datetime.min.replace(tzinfo=UTC)
+_LAST = datetime.max.replace(tzinfo=UTC)
+
+
+def format_time(moment: datetime) -> str:
+    """Return a time with an offset as RFC 3339 in UTC with six digits: `2026-01-31T12:00:00.000000+00:00`."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def parse_time(text: str) -> datetime:
+    """Return the moment of an RFC 3339 time, in UTC. Raises ValueError for any other text.
+
+    Digits beyond microseconds are cut off. A leap second is the first second after it, as in PostgreSQL and on a POSIX
+    clock, and is accepted only where one can be: at 23:59:60 UTC on the last day of a month.
+    """
+    match = _RFC3339.fullmatch(text)
+    if match is None:
+        raise ValueError("not an RFC 3339 time")
+    year, month, day, hour, minute, second = map(int, match.groups()[:6])
+    fraction = (match.group(7) or "")[:_MICROSECOND_DIGITS].ljust(_MICROSECOND_DIGITS, "0")
+    is_leap = second == 60
+    local = datetime(
+        year, month, day, hour, minute, 59 if is_leap else second, int(fraction), _offset(*match.groups()[7:])
+    )
+    moment = _in_utc(local)
+    return _after_leap_second(moment) if is_leap else moment
+
+
+def _after_leap_second(last_second: datetime) -> datetime:
+    try:
+        moment = last_second + timedelta(seconds=1)
+    except OverflowError:
+        return _LAST
+    if (moment.day, moment.hour, moment.minute, moment.second) != (1, 0, 0, 0):
+        raise ValueError("there is no leap second at this time")
+    return moment
+
+
+def _offset(sign: str | None, hours: str | None, minutes: str | None) -> timezone:
+    if sign is None or hours is None or minutes is None:
+        return UTC
+    if int(hours) > 23 or int(minutes) > 59:
+        raise ValueError("the offset is out of range")
+    offset = timedelta(hours=int(hours), minutes=int(minutes))
+    return timezone(-offset if sign == "-" else offset)
+
+
+def _in_utc(moment: datetime) -> datetime:
+    # Near the ends of the calendar an offset leads out of it. No payment was created there, so the end of the
+    # calendar selects the same payments as the moment beyond it.
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return _FIRST if moment.year == 1 else _LAST
