@@ -10,10 +10,12 @@ import pytest
 from openapi_spec_validator import validate
 
 from api.openapi import introduction
+from api.request import rules
 from local.testkit.api import OPERATOR_KEY, ORDER, AbsentBroker, Answer, ApiClient, api_client
 from paybridge.core.events import PAYMENT_FAILED, PAYMENT_SUCCEEDED
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database
+from paybridge.webhooks.domain.webhook_url import URL_CODES
 from tests.support.openapi import Contract
 
 PAYMENTS = "/api/v1/payments"
@@ -72,6 +74,11 @@ class TestDocument:
             for operation in item.values():
                 for response in operation["responses"].values():
                     assert set(response.get("x-codes", ())) <= documented
+
+    def test_every_code_of_a_field_is_listed_for_programs(self, contract: Contract) -> None:
+        documented = set(contract.document["components"]["schemas"]["FieldError"]["properties"]["code"]["x-codes"])
+        assert {*rules.CODES, *URL_CODES, "amount_places", "cursor_invalid"} <= documented
+        assert "internal_error" not in documented
 
     def test_requests_have_no_defaults(self, contract: Contract) -> None:
         """A generator takes a member with a default for one that is always there, and demands it in a request."""
