@@ -19,7 +19,7 @@ CODE = re.compile(r"`([^`\n]+)`")
 FILE = re.compile(r"[\w.-]+(?:/[\w.-]+)+\.(?:py|md|tf|json|yaml|toml|lock|txt|mako|svg)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 # Written when it is needed, or not part of a clone.
-GENERATED = ("bench/results/",)
+GENERATED = ("bench/results/", ".local/")
 
 
 def pages() -> list[Path]:
