@@ -23,15 +23,10 @@ def rights(topology: Mapping[str, Any]) -> dict[str, str]:
 
     `topology` has its shards spelled out.
     """
-    exchanges = {exchange["name"] for exchange in topology["exchanges"]}
-    queues = {queue["name"] for queue in topology["queues"]}
-    dead_letter_exchanges = {policy["definition"].get("dead-letter-exchange") for policy in topology["policies"]}
-    bindings = topology["bindings"]
-    dead_letter_queues = {entry["destination"] for entry in bindings if entry["source"] in dead_letter_exchanges}
     return {
         "configure": NOTHING,
-        "write": _pattern(exchanges | dead_letter_queues),
-        "read": _pattern(queues - dead_letter_queues),
+        "write": _pattern(exchange["name"] for exchange in topology["exchanges"]),
+        "read": _pattern(queue["name"] for queue in topology["queues"]),
     }
 
 

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from local.settings import PROJECT
+from paybridge.outbox.queues import DEAD_LETTER_QUEUES, REDRIVE_QUEUES
+from paybridge.outbox.routes import REDRIVE_EXCHANGE
 from tests.support import hcl
 from tests.support import template as templates
 
@@ -90,16 +92,34 @@ def unwatched(sources: Sources) -> Iterator[str]:
         yield "alarms and template name functions differently"
 
 
-def other_dead_letters(sources: Sources) -> Iterator[str]:
-    """The queue of the alarm dead-letters, if it is not the one that policies dead-letter to."""
+def unrecorded_queues(sources: Sources) -> Iterator[str]:
+    """Dead-letter queues that the function dead-letters does not take from, and other queues that it takes from."""
     exchanges = {one["definition"].get("dead-letter-exchange") for one in sources.topology["policies"]}
     dead = {one["destination"] for one in sources.topology["bindings"] if one["source"] in exchanges}
-    watched = hcl.read(sources.alarms).variables["dead_letter_queue"]["default"]
-    yield from {watched} ^ dead
+    events = templates.functions(sources.template)["DeadLettersFunction"]["Events"].values()
+    yield from {queue for event in events for queue in event["Properties"]["Queues"]} ^ dead
+    yield from set(DEAD_LETTER_QUEUES) ^ dead
+
+
+def unredriven_queues(sources: Sources) -> Iterator[str]:
+    """Working queues that the exchange of redrives does not reach by their name."""
+    exchanges = {one["definition"].get("dead-letter-exchange") for one in sources.topology["policies"]}
+    dead = {one["destination"] for one in sources.topology["bindings"] if one["source"] in exchanges}
+    working = {one["name"] for one in sources.topology["queues"]} - dead
+    redriven = [one for one in sources.topology["bindings"] if one["source"] == REDRIVE_EXCHANGE]
+    yield from working ^ {one["destination"] for one in redriven if one["routing_key"] == one["destination"]}
+    yield from working ^ set(REDRIVE_QUEUES)
 
 
 Rule = Callable[[Sources], Iterator[str]]
-RULES: list[Rule] = [unwritten_parameters, strange_overrides, unshared_functions, unwatched, other_dead_letters]
+RULES: list[Rule] = [
+    unwritten_parameters,
+    strange_overrides,
+    unshared_functions,
+    unwatched,
+    unrecorded_queues,
+    unredriven_queues,
+]
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -192,14 +212,19 @@ PLANTED: list[tuple[Rule, dict[str, Any], str]] = [
         "differently",
     ),
     (
-        other_dead_letters,
-        {"alarms": with_text(SOURCES.alarms, "variables.tf", '"payments.dead"', '"payments.lost"')},
+        unrecorded_queues,
+        {"topology": topology_with(lambda one: one["bindings"][-1].update(destination="payments.lost"))},
         "payments.lost",
     ),
     (
-        other_dead_letters,
-        {"topology": topology_with(lambda one: one["bindings"][-1].update(destination="payments.lost"))},
-        "payments.lost",
+        unredriven_queues,
+        {"topology": topology_with(lambda one: one["queues"].append({"name": "ledger"}))},
+        "ledger",
+    ),
+    (
+        unredriven_queues,
+        {"topology": topology_with(lambda one: one["bindings"][-2].update(routing_key="elsewhere"))},
+        "webhooks.retry",
     ),
 ]
 

@@ -86,9 +86,9 @@ def given_in_vain(sources: Sources) -> Iterator[str]:
 
 
 def other_names(sources: Sources) -> Iterator[str]:
-    """Functions whose log and database session have another name than their folder."""
+    """Functions whose log and database session have another name than their folder, with hyphens."""
     for function, variables in own_variables(sources):
-        if variables.get("POWERTOOLS_SERVICE_NAME") != function:
+        if variables.get("POWERTOOLS_SERVICE_NAME") != function.replace("_", "-"):
             yield f"{function} is named {variables.get('POWERTOOLS_SERVICE_NAME')}"
 
 

@@ -78,7 +78,7 @@ def past_the_alias(template: Template) -> Iterator[str]:
 def unnamed(template: Template) -> Iterator[str]:
     """Functions with another name than in Terraform's alarms."""
     for name, properties in templates.functions(template).items():
-        package = properties["Handler"].partition(".")[0]
+        package = properties["Handler"].partition(".")[0].replace("_", "-")
         prefix = "CodeDeployHook_" if package == "preflight" else ""
         if properties.get("FunctionName") != {"Sub": f"{prefix}paybridge-${{EnvironmentName}}-{package}"}:
             yield name

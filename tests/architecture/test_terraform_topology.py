@@ -55,11 +55,11 @@ def test_the_root_declares_what_the_file_says_and_nothing_else() -> None:
         ),
         (
             "users.tf",
-            "read  = local.working_queues",
+            "read  = keys(local.queues)",
             'read = ["webhooks"]',
             "'webhooks' is written out instead of read",
         ),
-        ("users.tf", "read  = local.working_queues", 'read = ["w.*"]', 'the right to read ["w.*"] does not come from'),
+        ("users.tf", "read  = keys(local.queues)", 'read = ["w.*"]', 'the right to read ["w.*"] does not come from'),
         ("outputs.tf", '"payments.new"', '"payments.old"', "an output asks after 'payments.old'"),
         ("main.tf", "priority   = each.value.priority", "", "priority in policies of the file is not read"),
         ("main.tf", "{ hash-header = one.hash_header }", "{}", "hash_header in shards of the file is not read"),

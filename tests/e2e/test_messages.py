@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import uuid
+from contextlib import closing
 from typing import Any
 
 import aio_pika
@@ -13,7 +13,10 @@ import pytest
 from local.stack.stack import Stack
 from local.testkit import live
 from local.testkit.live import Merchant
-from local.testkit.queues import Got, put, take_all
+from local.testkit.queues import put, take_all
+from local.testkit.servers import address_of
+from paybridge.database.database import Database
+from tests.support.dead_letters import rows
 
 pytestmark = [pytest.mark.e2e, pytest.mark.broker]
 
@@ -113,18 +116,20 @@ async def test_poison_is_dead_lettered_with_its_reason_while_payments_go_on(
         await put(stack.urls.amqp, queue, body, message_id=message_id)
     await until_drained(stack, demo, queue)
 
-    dead_lettered: list[Got] = []
-    async with asyncio.timeout(30):
-        while len(dead_lettered) < len(wanted):
-            dead_lettered += await take_all(stack.urls.amqp, "payments.dead")
-            await asyncio.sleep(live.POLL_SECONDS)
-    assert {message.message_id: message.body for message in dead_lettered} == wanted
-    assert all(text(message.headers["x-paybridge-reason"]) for message in dead_lettered)
-    assert {text(message.headers["x-paybridge-queue"]) for message in dead_lettered} == {queue}
+    with closing(Database(address_of(stack.urls.postgres))) as database:
 
+        def recorded() -> list[dict[str, Any]]:
+            found = [row for row in rows(database) if row["queue"] == queue]
+            return found if len(found) == len(wanted) else []
 
-def text(header: Any) -> str:
-    return header.decode() if isinstance(header, bytes) else str(header)
+        dead_letters = await live.eventually_async(recorded, "every message among the dead letters")
+    assert {row["message_id"]: bytes.fromhex(row["body"][2:]) for row in dead_letters} == wanted
+    assert all(row["reason"] == row["headers"]["x-paybridge-reason"] for row in dead_letters)
+    assert {row["count"] for row in dead_letters} == {1}
+    lines = (stack.settings.logs_dir / "DeadLettersFunction.log").read_text(encoding="utf-8").splitlines()
+    logged = [json.loads(line) for line in lines if "dead letter from" in line]
+    assert {row["id"] for row in dead_letters} <= {line["dead_letter_id"] for line in logged}
+    assert await take_all(stack.urls.amqp, "payments.dead") == []
 
 
 async def test_an_order_for_a_payment_that_does_not_exist_makes_none(stack: Stack, demo: Merchant) -> None:
@@ -132,4 +137,5 @@ async def test_an_order_for_a_payment_that_does_not_exist_makes_none(stack: Stac
     await put(stack.urls.amqp, "payments.new", envelope(subject=subject))
     await until_drained(stack, demo, "payments.new")
     assert live.charges(stack.urls.gateway, subject) == []
-    assert await take_all(stack.urls.amqp, "payments.dead") == []
+    with closing(Database(address_of(stack.urls.postgres))) as database:
+        assert subject not in {row["payment_id"] for row in rows(database)}

@@ -115,7 +115,14 @@ def start_lambda(
     has_image: bool,
 ) -> Child:
     """The Lambda host with nothing in front of it, for what `sam local start-lambda` is asked to run."""
-    assert sorted(functions) == ["ApiFunction", "ConsumerFunction", "JobsFunction", "RelayFunction", "WebhooksFunction"]
+    assert sorted(functions) == [
+        "ApiFunction",
+        "ConsumerFunction",
+        "DeadLettersFunction",
+        "JobsFunction",
+        "RelayFunction",
+        "WebhooksFunction",
+    ]
     assert has_image
     command = [sys.executable, "-m", "local.bridge", "--no-schedules", "--template", str(template), "--api-port", "0"]
     command += ["--lambda-port", str(settings.lambda_port), "--logs-dir", str(settings.logs_dir)]

@@ -16,7 +16,7 @@ from paybridge.runners.migrate import STATEMENT_SECONDS_MAX
 from paybridge.runners.relay import DrainLog
 from paybridge.secrets.ports import Login
 from paybridge.secrets.secrets_manager import SecretsManager
-from paybridge.wiring import api, broker, operations, outbox, payments, secrets, webhooks
+from paybridge.wiring import api, broker, dead_letters, operations, outbox, payments, secrets, webhooks
 from paybridge.wiring.settings import EVERY, TABLE, Setting, Settings
 from tests.support.template import ROOT
 
@@ -80,6 +80,10 @@ async def use_consumer() -> None:
     await use_broker()
 
 
+def use_dead_letters() -> None:
+    dead_letters.services()
+
+
 async def use_webhooks() -> None:
     webhooks.services()
     for queue in WEBHOOK_QUEUES:
@@ -131,6 +135,7 @@ def use_rotate() -> None:
 USES: dict[str, Callable[[], Any]] = {
     "api": use_api,
     "consumer": lambda: wiring.run(use_consumer()),
+    "dead_letters": use_dead_letters,
     "jobs": use_jobs,
     "migrate": use_migrate,
     "operate": use_operate,

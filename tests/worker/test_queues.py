@@ -67,8 +67,11 @@ async def put_commands(vhost: Vhost, *message_ids: str) -> None:
 
 async def worked_until(handling: Handling, done: object) -> None:
     stopping = asyncio.Event()
+    known_types = frozenset({PROCESS_PAYMENT})
     work = QueueWork(
-        queues=(QUEUE,), known_types=frozenset({PROCESS_PAYMENT}), batch_messages=100, handle=handling.handle
+        queues=(QUEUE,),
+        batch_messages=100,
+        handle=lambda messages, seconds: handling.handle(broker.batch_of(messages, known_types), seconds),
     )
     running = asyncio.create_task(work_queues(work, stopping))
     await eventually_async(done, "done")  # type: ignore[arg-type]

@@ -5,7 +5,6 @@ locals {
   dead_letter_exchanges = distinct(compact([for one in local.topology.policies : lookup(one.definition, "dead-letter-exchange", "")]))
   dead_letter_queues    = distinct([for one in local.topology.bindings : one.destination if contains(local.dead_letter_exchanges, one.source)])
   working_exchanges     = setsubtract(keys(local.exchanges), local.dead_letter_exchanges)
-  working_queues        = setsubtract(keys(local.queues), local.dead_letter_queues)
 
   # The secret names the user in use, which may be the one with the suffix.
   functions_username = trimsuffix(var.functions_username, "-b")
@@ -14,21 +13,20 @@ locals {
     {
       # Two users. A rotation changes the password of the one that is not in use (docs/operators/secrets.md).
       #
-      # The relay publishes to the working exchanges. Functions dead-letter bad messages to the dead-letter exchange.
-      # Queue mappings read from the working queues. Since RabbitMQ 4.3 counting the dead letters, by a passive
-      # declaration, needs a permission on their queue. Write is enough and does not allow reading them. Nothing is
+      # The relay publishes to the working exchanges, and functions dead-letter bad messages to the dead-letter
+      # exchange. Queue mappings read from every queue, because the function dead-letters records what died. Nothing is
       # declared, so no configure permission is needed.
       functions = {
         name  = local.functions_username
         tags  = []
-        write = concat(keys(local.exchanges), local.dead_letter_queues)
-        read  = local.working_queues
+        write = keys(local.exchanges)
+        read  = keys(local.queues)
       }
       functions-b = {
         name  = "${local.functions_username}-b"
         tags  = []
-        write = concat(keys(local.exchanges), local.dead_letter_queues)
-        read  = local.working_queues
+        write = keys(local.exchanges)
+        read  = keys(local.queues)
       }
     },
     var.monitoring_username == "" ? {} : {

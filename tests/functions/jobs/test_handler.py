@@ -19,12 +19,16 @@ from local.testkit.servers import Vhost
 from paybridge import wiring
 from paybridge.core.errors import BrokerUnavailable, QueueMissing
 from paybridge.core.events import Event
+from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
+from paybridge.dead_letters.ports import DeadLetterServices
+from paybridge.dead_letters.record import record_dead_letters
 from paybridge.outbox import store as outbox
 from paybridge.rabbitmq.depths import AmqpQueueDepths
 from paybridge.wiring import broker
 from paybridge.wiring.settings import Settings
+from tests.support.dead_letters import raw
 from tests.support.metrics import EmptyQueues, metrics_of, of
 
 pytestmark = pytest.mark.integration
@@ -67,6 +71,7 @@ class TestMetrics:
         database.run(PUBLISH_ALL)
         new_payment(database, new_merchant(database))
         asyncio.run(put(vhost.amqp_url, "payments.dead", b"x"))
+        record_dead_letters(DeadLetterServices(database, clock, Uuid7Ids()), [raw(b"a"), raw(b"b")])
         clock.ahead = timedelta(hours=2)
         done = call()
         emitted = metrics_of(caplog.records)
@@ -76,12 +81,13 @@ class TestMetrics:
             ("OutboxDue", of("test")): [1.0],
             # Old, although its message is in flight.
             ("StuckPayments", of("test")): [1.0],
+            ("DeadLetters", of("test")): [2.0],
             ("QueueDepth", of("test", Queue="payments.new")): [0.0],
             ("QueueDepth", of("test", Queue="webhooks")): [0.0],
             ("QueueDepth", of("test", Queue="webhooks.retry")): [0.0],
             ("QueueDepth", of("test", Queue="payments.dead")): [1.0],
         }
-        assert done.items() >= {"outbox_due": 1, "stuck_payments": 1, "queued": 1, "dead_letters": 1}.items()
+        assert done.items() >= {"outbox_due": 1, "stuck_payments": 1, "queued": 1, "dead_letters": 2}.items()
 
     def test_without_a_broker_the_database_is_measured_and_the_invocation_fails(
         self,
@@ -93,7 +99,12 @@ class TestMetrics:
         monkeypatch.setattr(broker, "queue_depths", lambda: AmqpQueueDepths("amqp://guest:guest@127.0.0.1:1"))
         with pytest.raises(BrokerUnavailable):
             call()
-        assert {name for name, _ in metrics_of(caplog.records)} == {"OutboxAge", "OutboxDue", "StuckPayments"}
+        assert {name for name, _ in metrics_of(caplog.records)} == {
+            "OutboxAge",
+            "OutboxDue",
+            "StuckPayments",
+            "DeadLetters",
+        }
 
     def test_a_missing_queue_fails_the_invocation_after_the_others_are_measured(
         self,

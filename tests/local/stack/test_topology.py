@@ -92,6 +92,7 @@ class TestDeclareFunctionsUsers:
         topology.declare_functions_users(vhost.management_url, vhost.name, payment_shards=2, username=name)
         given = permissions(vhost)[name]
         assert all(re.search(given["read"], name) for name in ("payments.new.0", "payments.new.1", "webhooks"))
-        assert not re.search(given["read"], "payments.dead")
+        assert re.search(given["read"], "payments.dead")
+        assert not re.search(given["write"], "payments.dead")
         assert re.search(given["write"], "payments.new.shards")
         assert not any(re.search(given["configure"], name) for name in ("payments.new", "payments", "mine"))

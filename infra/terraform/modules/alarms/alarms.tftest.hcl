@@ -30,6 +30,7 @@ run "each_function_queue_and_server_has_its_alarms" {
       "paybridge-test-function-throttles-relay",
       "paybridge-test-metrics-silent",
       "paybridge-test-outbox-age",
+      "paybridge-test-queue-depth-payments.dead",
       "paybridge-test-queue-depth-payments.new",
       "paybridge-test-queue-depth-payments.new.0",
       "paybridge-test-queue-depth-webhooks",
@@ -83,9 +84,10 @@ run "one_dead_letter_alarms_at_once" {
     condition = (
       aws_cloudwatch_metric_alarm.this["dead-letters"].threshold == 0
       && aws_cloudwatch_metric_alarm.this["dead-letters"].evaluation_periods == 1
-      && aws_cloudwatch_metric_alarm.this["dead-letters"].dimensions == tomap({ Environment = "test", Queue = "payments.dead" })
+      && aws_cloudwatch_metric_alarm.this["dead-letters"].metric_name == "DeadLetters"
+      && aws_cloudwatch_metric_alarm.this["dead-letters"].dimensions == tomap({ Environment = "test" })
     )
-    error_message = "More than 0 in payments.dead in any minute."
+    error_message = "More than 0 dead letters in any minute."
   }
 }
 
@@ -163,14 +165,4 @@ run "limits_can_be_set" {
     )
     error_message = "Variables reach the alarms."
   }
-}
-
-run "queues_without_the_dead_letter_queue_are_refused" {
-  command = plan
-
-  variables {
-    queues = ["payments.new"]
-  }
-
-  expect_failures = [var.queues]
 }

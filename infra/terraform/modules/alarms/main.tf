@@ -26,9 +26,9 @@ locals {
   own = {
     dead-letters = merge(local.emitted_by_jobs, {
       kind              = "dead-letters"
-      description       = "The dead-letter queue ${var.dead_letter_queue} holds messages."
-      metric            = "QueueDepth"
-      dimensions        = merge(local.in_environment, { Queue = var.dead_letter_queue })
+      description       = "Dead letters wait for an operator."
+      metric            = "DeadLetters"
+      dimensions        = local.in_environment
       threshold         = 0
       periods_bad       = 1
       periods_looked_at = 1
@@ -85,7 +85,7 @@ locals {
     threshold         = var.queue_depth_max
     periods_bad       = 5
     periods_looked_at = 5
-  }) if queue != var.dead_letter_queue }
+  }) }
 
   functions = merge(
     { for function in var.functions : "function-errors-${function}" => merge(local.emitted_by_lambda, {

@@ -20,19 +20,8 @@ variable "rare_functions" {
 }
 
 variable "queues" {
-  description = "All queues of the broker, with the shards and dead_letter_queue."
+  description = "All queues of the broker, with the shards and the dead-letter queues."
   type        = list(string)
-
-  validation {
-    condition     = contains(var.queues, var.dead_letter_queue)
-    error_message = "queues must include dead_letter_queue. Pass the output `queues` of the topology."
-  }
-}
-
-variable "dead_letter_queue" {
-  description = "The dead-letter queue."
-  type        = string
-  default     = "payments.dead"
 }
 
 variable "database_identifier" {

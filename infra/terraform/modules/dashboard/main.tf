@@ -40,8 +40,9 @@ locals {
         concat(["Paybridge", "Published"], local.own, [{ stat = "Sum" }]),
         concat(["Paybridge", "RelayLag"], local.own, [{ stat = "Maximum", yAxis = "right" }]),
       ] },
-      { title = "Payments that do not settle", stat = "Maximum", metrics = [
+      { title = "Payments that do not settle, and dead letters", stat = "Maximum", metrics = [
         concat(["Paybridge", "StuckPayments"], local.own),
+        concat(["Paybridge", "DeadLetters"], local.own),
       ] },
       { title = "Functions: errors and throttles", stat = "Sum", metrics = concat(
         [for name, function in local.functions : ["AWS/Lambda", "Errors", "FunctionName", function, { label = "${name} errors" }]],

@@ -1,4 +1,4 @@
-"""Metrics only we can measure: outbox, stalled payments, queue depths."""
+"""Metrics only we can measure: outbox, stalled payments, dead letters, queue depths."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from paybridge.core.clock import Clock
 from paybridge.database.database import Database
+from paybridge.dead_letters.store.counting import count_dead
 from paybridge.operations.ports import QueueDepths
 from paybridge.outbox.lag import count_outbox_due, relay_lag_seconds
 from paybridge.payments.store.stalled import count_stalled
@@ -23,11 +24,12 @@ OLD_AFTER = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class DatabaseFigures:
-    """The state of the outbox and of payments. The counts stop at their limits."""
+    """The state of the outbox, of payments and of dead letters. The counts stop at their limits."""
 
     outbox_age_seconds: float
     outbox_due: int
     stalled_payments: int
+    dead_letters: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class QueueFigures:
 
 
 def measure_database(database: Database, clock: Clock, stalled_after_seconds: float) -> DatabaseFigures:
-    """Measure the age of the oldest due message, the number of due messages and that of stalled payments.
+    """Measure the age of the oldest due message, and count due messages, stalled payments and dead letters.
 
     Raises DatabaseUnavailable.
     """
@@ -50,6 +52,7 @@ def measure_database(database: Database, clock: Clock, stalled_after_seconds: fl
         stalled_payments=count_stalled(
             database, now - timedelta(seconds=stalled_after_seconds), now - OLD_AFTER, LOOKED_AT_MAX
         ),
+        dead_letters=count_dead(database, COUNTED_MAX),
     )
 
 

@@ -14,6 +14,8 @@ PAYMENTS_EXCHANGE = "payments"
 EVENTS_EXCHANGE = "payments.events"
 DEAD_LETTER_EXCHANGE = "payments.dlx"
 DEAD_LETTER_KEY = "payments.dead"
+# It reaches one queue alone, by its name. The exchange of the first publication would send copies to other queues too.
+REDRIVE_EXCHANGE = "payments.redrive"
 NEW_PAYMENTS_KEY = "payments.new"
 WEBHOOK_RETRIES_KEY = "webhooks.retry"
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import aiormq
@@ -38,6 +38,9 @@ class TakenMessage:
     queue: str
     message_id: str
     body: bytes
+    # As `read_properties` returns them.
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    redelivered: bool = False
 
 
 class Subscription:
@@ -70,8 +73,13 @@ class Subscription:
 
     def take(self, delivery: BrokerDelivery) -> None:
         """Accept a message that the broker delivers."""
-        message_id = read_properties(delivery.properties)["messageId"] or ""
-        self._inbox.append(TakenMessage(delivery.tag, delivery.consumer_tag, message_id, delivery.body))
+        properties = read_properties(delivery.properties)
+        message_id = properties["messageId"] or ""
+        self._inbox.append(
+            TakenMessage(
+                delivery.tag, delivery.consumer_tag, message_id, delivery.body, properties, delivery.redelivered
+            )
+        )
         self._changed.set()
 
     async def batch(self, size_max: int) -> list[TakenMessage]:

@@ -11,7 +11,6 @@ from paybridge.observability.metrics import Metric, emit
 from paybridge.observability.redaction import redact
 from paybridge.operations.extend_partitions import extend_partitions
 from paybridge.operations.measure import measure_database, measure_queues
-from paybridge.outbox.queues import DEAD_LETTER_QUEUE
 from paybridge.payments.expire_answers import expire_answers
 from paybridge.payments.sweep import sweep_stalled
 from paybridge.runners.batch import LOGGED_MAX
@@ -61,9 +60,14 @@ def _measure_database() -> dict[str, int]:
         Metric.OUTBOX_AGE: figures.outbox_age_seconds,
         Metric.OUTBOX_DUE: figures.outbox_due,
         Metric.STUCK_PAYMENTS: figures.stalled_payments,
+        Metric.DEAD_LETTERS: figures.dead_letters,
     }
     emit(log, wiring.environment_name(), values)
-    return {"outbox_due": figures.outbox_due, "stuck_payments": figures.stalled_payments}
+    return {
+        "outbox_due": figures.outbox_due,
+        "stuck_payments": figures.stalled_payments,
+        "dead_letters": figures.dead_letters,
+    }
 
 
 def _measure_queues() -> dict[str, int]:
@@ -72,7 +76,7 @@ def _measure_queues() -> dict[str, int]:
         emit(log, wiring.environment_name(), {Metric.QUEUE_DEPTH: depth}, Queue=queue)
     if figures.missing:
         raise QueueMissing(f"The broker has no queue {', '.join(figures.missing)}: apply infra/terraform/topology.")
-    return {"queued": sum(figures.depths.values()), "dead_letters": figures.depths[DEAD_LETTER_QUEUE]}
+    return {"queued": sum(figures.depths.values())}
 
 
 def _expire_answers() -> dict[str, int]:

@@ -10,6 +10,7 @@ from paybridge import wiring
 from paybridge.wiring import addresses
 
 if TYPE_CHECKING:
+    from paybridge.core.raw_messages import RawMessage
     from paybridge.rabbitmq.batch import Batch, Poison
     from paybridge.rabbitmq.depths import AmqpQueueDepths
     from paybridge.rabbitmq.publisher import RabbitPublisher
@@ -41,6 +42,20 @@ def batch_of(deliveries: Sequence[TakenMessage], known_types: frozenset[str]) ->
     from paybridge.rabbitmq import batch
 
     return batch.batch_of(deliveries, known_types)
+
+
+def parse_raw(lambda_event: Mapping[str, Any]) -> list[RawMessage]:
+    """Return the messages of an `aws:rmq` event unread; see `paybridge.rabbitmq.raw.raw_messages_of_event`."""
+    from paybridge.rabbitmq import raw
+
+    return raw.raw_messages_of_event(lambda_event)
+
+
+def raw_messages_of(deliveries: Sequence[TakenMessage]) -> list[RawMessage]:
+    """Return a worker's messages unread; see `paybridge.rabbitmq.raw.raw_messages_of`."""
+    from paybridge.rabbitmq import raw
+
+    return raw.raw_messages_of(deliveries)
 
 
 def subscribe(queues: Sequence[str], prefetch: int) -> AbstractAsyncContextManager[Subscription]:

@@ -111,7 +111,7 @@ TLS_MODE = Kind("verify-full or disable", _tls_mode)
 
 # Who reads a setting, by folder in `functions/`.
 EVERY = frozenset({"every function"})
-DATABASE = frozenset({"api", "consumer", "jobs", "migrate", "operate", "relay", "rotate", "webhooks"})
+DATABASE = frozenset({"api", "consumer", "dead_letters", "jobs", "migrate", "operate", "relay", "rotate", "webhooks"})
 BROKER_USERS = frozenset({"consumer", "jobs", "relay", "rotate", "webhooks"})
 
 WEBHOOK_RETRIES = "5,300,1800,7200,18000,36000,86400"

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from paybridge.core.errors import PaybridgeError
-from paybridge.outbox.queues import WEBHOOK_QUEUES, payment_queues
+from paybridge.outbox.queues import DEAD_LETTER_QUEUES, WEBHOOK_QUEUES, payment_queues
 
 RELAY = "relay"
 CONSUMER = "consumer"
 WEBHOOKS = "webhooks"
 WEBHOOKS_RETRY = "webhooks-retry"
-NAMES = (RELAY, CONSUMER, WEBHOOKS, WEBHOOKS_RETRY)
+DEAD_LETTERS = "dead-letters"
+NAMES = (RELAY, CONSUMER, WEBHOOKS, WEBHOOKS_RETRY, DEAD_LETTERS)
 
 
 class AssignmentInvalid(PaybridgeError):
@@ -46,4 +47,5 @@ def _queues(worker: str, shards: int) -> tuple[str, ...]:
         return payment_queues(shards)
     # Each lane of the webhooks has a process, so that slow receivers never delay the others.
     fast_lane, slow_lane = WEBHOOK_QUEUES
-    return {WEBHOOKS: (fast_lane,), WEBHOOKS_RETRY: (slow_lane,)}.get(worker, ())
+    taken = {WEBHOOKS: (fast_lane,), WEBHOOKS_RETRY: (slow_lane,), DEAD_LETTERS: DEAD_LETTER_QUEUES}
+    return taken.get(worker, ())

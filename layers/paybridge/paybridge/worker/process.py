@@ -6,17 +6,21 @@ import asyncio
 import logging
 import os
 import signal
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from paybridge import wiring
 from paybridge.core.errors import SettingsInvalid, Unavailable
 from paybridge.observability.logging import logger
 from paybridge.observability.stack import stack_frames
-from paybridge.worker.assignments import CONSUMER, RELAY, Assignment
+from paybridge.wiring import broker
+from paybridge.worker.assignments import CONSUMER, DEAD_LETTERS, RELAY, Assignment
 from paybridge.worker.queues import QueueWork, work_queues
 
 if TYPE_CHECKING:
+    from paybridge.core.raw_messages import RawMessage
     from paybridge.rabbitmq.batch import Batch
+    from paybridge.rabbitmq.subscription import TakenMessage
 
 # Container services leave 30 s between SIGTERM and SIGKILL.
 STOP_SECONDS_MAX = 25.0
@@ -26,22 +30,38 @@ RELAY_SECONDS = 3600.0
 log = logger()
 
 
-class Handling(Protocol):
-    """A module of `paybridge.runners` that works on batches of messages."""
+Handle = Callable[[Sequence["TakenMessage"], float], Awaitable[dict[str, int]]]
 
-    HANDLED_TYPES: frozenset[str]
+
+class Handling(Protocol):
+    """A module of `paybridge.runners` that works on messages."""
+
     BATCH_MESSAGES: int
 
     def prepare(self) -> None:
         """Read every setting. Raises SettingsInvalid."""
         ...
 
+    async def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
+class EventHandling(Handling, Protocol):
+    """One that works on events of ours."""
+
+    HANDLED_TYPES: frozenset[str]
+
     async def handle(self, batch: Batch, database_patience_seconds: float) -> dict[str, int]:
         """Work on a batch and count its outcomes. Wait for the database for at most the given seconds."""
         ...
 
-    async def close(self) -> None:
-        """Close the connections."""
+
+class RawHandling(Handling, Protocol):
+    """One that works on any message."""
+
+    async def handle(self, messages: Sequence[RawMessage], database_patience_seconds: float) -> dict[str, int]:
+        """Work on the messages and count the outcomes. Wait for the database for at most the given seconds."""
         ...
 
 
@@ -78,26 +98,33 @@ async def _work(assignment: Assignment, stopping: asyncio.Event) -> None:
     elif assignment.worker == CONSUMER:
         from paybridge.runners import consumer
 
-        await _work_queues(assignment.queues, consumer, stopping)
+        await _work_queues(assignment.queues, consumer, _in_batches(consumer), stopping)
+    elif assignment.worker == DEAD_LETTERS:
+        from paybridge.runners import dead_letters
+
+        await _work_queues(assignment.queues, dead_letters, _unread(dead_letters), stopping)
     else:
         from paybridge.runners import webhooks
 
-        await _work_queues(assignment.queues, webhooks, stopping)
+        await _work_queues(assignment.queues, webhooks, _in_batches(webhooks), stopping)
 
 
-async def _work_queues(queues: tuple[str, ...], handling: Handling, stopping: asyncio.Event) -> None:
+async def _work_queues(queues: tuple[str, ...], handling: Handling, handle: Handle, stopping: asyncio.Event) -> None:
     # A missing setting ends the worker here. Found in the middle of a batch, it would be blamed on the messages.
     handling.prepare()
     try:
-        work = QueueWork(
-            queues=queues,
-            known_types=handling.HANDLED_TYPES,
-            batch_messages=handling.BATCH_MESSAGES,
-            handle=handling.handle,
-        )
+        work = QueueWork(queues=queues, batch_messages=handling.BATCH_MESSAGES, handle=handle)
         await work_queues(work, stopping)
     finally:
         await handling.close()
+
+
+def _in_batches(handling: EventHandling) -> Handle:
+    return lambda messages, seconds: handling.handle(broker.batch_of(messages, handling.HANDLED_TYPES), seconds)
+
+
+def _unread(handling: RawHandling) -> Handle:
+    return lambda messages, seconds: handling.handle(broker.raw_messages_of(messages), seconds)
 
 
 def _exit_code(work: asyncio.Task[None]) -> int:

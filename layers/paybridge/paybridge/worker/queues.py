@@ -27,7 +27,6 @@ from paybridge.observability.stack import stack_frames
 from paybridge.wiring import broker
 
 if TYPE_CHECKING:
-    from paybridge.rabbitmq.batch import Batch
     from paybridge.rabbitmq.subscription import Subscription, TakenMessage
 
 # Returning a batch counts as a delivery, so an outage of the database is first waited for with the batch in hand. The
@@ -50,9 +49,9 @@ class QueueWork:
     """The queues of one process and the function that handles their batches."""
 
     queues: tuple[str, ...]
-    known_types: frozenset[str]
     batch_messages: int
-    handle: Callable[[Batch, float], Awaitable[dict[str, int]]]
+    # Works on messages, and waits for the database for at most the given seconds.
+    handle: Callable[[Sequence[TakenMessage], float], Awaitable[dict[str, int]]]
 
 
 async def work_queues(work: QueueWork, stopping: asyncio.Event) -> None:
@@ -119,7 +118,7 @@ async def _work_one_by_one(work: QueueWork, subscription: Subscription, messages
 
 
 async def _handle(work: QueueWork, messages: Sequence[TakenMessage]) -> None:
-    await work.handle(broker.batch_of(messages, work.known_types), PATIENCE_SECONDS)
+    await work.handle(messages, PATIENCE_SECONDS)
 
 
 def _log_failure(what: str, messages: Sequence[TakenMessage], error: Exception) -> None:

@@ -1,0 +1,1 @@
+"""The dead-letters function: records what ended in a dead-letter queue."""
