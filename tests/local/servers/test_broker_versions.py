@@ -168,6 +168,17 @@ class TestContainer:
             pytest.fail("is not ready")
         assert noted(folder, "asked")[-1].startswith("rm --force ")
 
+    def test_an_image_that_cannot_be_had_is_named_and_not_the_help(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        lines = "Unable to find image locally", "docker: Error response: no such host", "", "Run 'docker run --help'"
+        said = "\n".join(f'echo "{line}" >&2' for line in lines)
+        executable(folder / "docker", f"#!/bin/sh\n{said}\nexit 125\n")
+        monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+        sentence = "`docker run` says: docker: Error response: no such host"
+        with pytest.raises(ways.CannotStart, match=sentence), ways.Container().running("4.2"):
+            pytest.fail("has no image")
+
 
 class TestWithoutAChoice:
     def test_what_cannot_be_started_is_named_and_the_rest_runs(self, folder: Path) -> None:

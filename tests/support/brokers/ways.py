@@ -184,4 +184,7 @@ def _run(command: list[str]) -> None:
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
         said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise CannotStart(f"`{Path(command[0]).name} {command[1]}` says: {said[-1]}")
+        name = Path(command[0]).name
+        # Docker's last line says how to get help.
+        reason = next((line for line in said if line.startswith(f"{name}: ")), said[-1])
+        raise CannotStart(f"`{name} {command[1]}` says: {reason}")
