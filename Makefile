@@ -23,7 +23,7 @@ OPERATE = ENVIRONMENT="$(ENVIRONMENT)" $(COMMAND)
 ifdef WORKERS
 export PAYBRIDGE_LOCAL_WORKERS := $(WORKERS)
 endif
-# `make up COMPOSE=1`, and every other command of the stack: the servers run in Docker (docs/developers/offline.md).
+# `make up COMPOSE=1`: the servers run in Docker (docs/developers/offline.md).
 ifdef COMPOSE
 export PAYBRIDGE_LOCAL_COMPOSE := $(COMPOSE)
 endif

@@ -113,7 +113,7 @@ class LocalSettings:
         _refuse_beyond(settings, "compose", 1)
         _refuse_names(settings)
         _refuse_other_formats(settings)
-        return settings._with_servers_in_docker() if settings.compose else settings
+        return settings.with_servers_in_docker() if settings.compose else settings
 
     def environment(self) -> dict[str, str]:
         """Return the variables from which `load` makes the same settings again, for child processes.
@@ -122,10 +122,11 @@ class LocalSettings:
         """
         return {VARIABLES[item.name]: str(getattr(self, item.name)) for item in fields(self)}
 
-    def _with_servers_in_docker(self) -> Self:
+    def with_servers_in_docker(self) -> Self:
         """Return the settings with the URLs of the servers of compose.yaml, which replace any other URLs."""
         return replace(
             self,
+            compose=1,
             postgres_url=f"postgresql://paybridge:paybridge@127.0.0.1:{self.postgres_port}/paybridge",
             rabbitmq_url=f"amqp://guest:guest@127.0.0.1:{self.amqp_port}/",
             rabbitmq_management_url=f"http://guest:guest@127.0.0.1:{self.management_port}",

@@ -41,7 +41,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     _end_on_signals()
     try:
-        COMMANDS[options.command][0](_load_settings())
+        settings = _load_settings()
+        if options.command in START_SERVERS:
+            settings = compose.with_running(settings)
+        COMMANDS[options.command][0](settings)
     except LocalError as error:
         print(error, file=sys.stderr)
         return 1
@@ -124,6 +127,8 @@ def up(settings: LocalSettings) -> None:
     """Start everything in the background and return when it is ready."""
     if supervision.supervisor(settings) is not None:
         print(f"Paybridge is up already: {settings.api_url}")
+        if settings.compose and "postgres" in running(settings.state_dir):
+            print("Its servers do not run in Docker: stop it with `make down` first.")
         return
     supervision.make_state_dir(settings)
     supervision.ready_file(settings).unlink(missing_ok=True)
@@ -157,9 +162,10 @@ def down(settings: LocalSettings) -> None:
         running_supervisor.terminate()
         left_alive([running_supervisor], STOP_SECONDS_MAX)
     left = stop_recorded(settings.state_dir)
-    if settings.compose:
+    stopped = settings.as_running()
+    if stopped.compose or compose.is_remembered(stopped):
         # A supervisor that was killed has not stopped them.
-        compose.stop(settings)
+        left += ["compose"] * compose.stop(stopped)
     left += ["containers"] * bool(sam.remove_containers(settings))
     print("Stopped." if running_supervisor is not None or left else "Nothing was running.")
 
@@ -188,7 +194,7 @@ def clean(settings: LocalSettings) -> None:
     """Stop everything and delete its data and logs. Downloads stay."""
     down(settings)
     postgres.remove_data(settings)
-    if settings.compose:
+    if settings.compose or compose.is_remembered(settings):
         compose.remove(settings)
     shutil.rmtree(settings.state_dir, ignore_errors=True)
     print("Data and logs are deleted.")
@@ -211,6 +217,8 @@ def _run(
             LogFollower(settings.logs_dir, reader_for(settings.log_format)).follow(stack.watch)
 
 
+# These take the servers that `docker compose up` has started.
+START_SERVERS = frozenset({"run", "up", "sam-local", "servers", "supervise"})
 # These have done their work when the reader of their output, such as `head`, has read enough.
 ONLY_PRINT = frozenset({"logs", "status"})
 COMMANDS = {

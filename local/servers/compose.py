@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-import shutil
+import re
 import subprocess
+from pathlib import Path
 
 from local.errors import MissingToolError
-from local.servers.processes import Processes, ensure_port_free
+from local.servers.processes import Processes, accepts_connections, ensure_port_free
 from local.settings import PROJECT, LocalSettings, variable_of
 
 FILE = PROJECT / "compose.yaml"
 LOOK_SECONDS_MAX = 10
+# The first one with `content` of configs.
+VERSION_MIN = (2, 23, 1)
 PORTS = {
     "postgres_port": "PostgreSQL",
     "amqp_port": "RabbitMQ",
@@ -29,12 +32,18 @@ def start(settings: LocalSettings, processes: Processes) -> None:
     if not _is_up(settings):
         for name, user in PORTS.items():
             ensure_port_free(getattr(settings, name), user, variable_of(name))
-    processes.run_tool([*_command(settings), "up", "--detach", "--wait", "--quiet-pull"], _environment(settings))
+    _marker(settings).parent.mkdir(parents=True, exist_ok=True)
+    _marker(settings).touch()
+    command = [*_command(), "up", "--detach", "--wait", "--quiet-pull"]
+    processes.run_tool(command, _environment(settings), name="docker compose up")
 
 
-def stop(settings: LocalSettings) -> None:
-    """Stop the servers and keep their volumes."""
-    _run(settings, "stop")
+def stop(settings: LocalSettings) -> bool:
+    """Stop the servers, keep their volumes, and return whether any of them ran."""
+    was_up = _is_up(settings)
+    if was_up:
+        _run(settings, "stop")
+    return was_up
 
 
 def remove(settings: LocalSettings) -> None:
@@ -42,39 +51,61 @@ def remove(settings: LocalSettings) -> None:
     _run(settings, "down", "--volumes")
 
 
+def is_remembered(settings: LocalSettings) -> bool:
+    """Return whether a stack in this state folder has used the servers: a crash leaves them, `clean` their data."""
+    return _marker(settings).exists()
+
+
+def with_running(settings: LocalSettings) -> LocalSettings:
+    """Return the settings with the servers in Docker, if `docker compose up` has started those of this stack."""
+    if settings.compose or settings.postgres_url or not accepts_connections(settings.postgres_port):
+        return settings
+    return settings.with_servers_in_docker() if _is_up(settings) else settings
+
+
+def _marker(settings: LocalSettings) -> Path:
+    return settings.state_dir / "compose"
+
+
 def _is_up(settings: LocalSettings) -> bool:
-    return bool(_run(settings, "ps", "--quiet"))
+    return bool(_run(settings, "ps", "--quiet", seconds_max=LOOK_SECONDS_MAX).strip())
 
 
-def _run(settings: LocalSettings, *arguments: str) -> bytes:
+def _run(settings: LocalSettings, *arguments: str, seconds_max: float | None = None) -> str:
     """Run a subcommand and return its output, empty if it failed: without Docker there is nothing to stop."""
-    if not shutil.which("docker"):
-        return b""
-    command = [*_command(settings), *arguments]
-    return subprocess.run(command, env=_environment(settings), capture_output=True, check=False).stdout
+    return _output([*_command(), *arguments], _environment(settings), seconds_max) or ""
 
 
-def _command(settings: LocalSettings) -> list[str]:
-    """Return the command for this stack's project: each stack has its own containers and volumes."""
-    return ["docker", "compose", "--file", str(FILE), "--project-name", f"paybridge-{settings.postgres_port}"]
+def _command() -> list[str]:
+    """Return the command. The file names the project after a port of the stack."""
+    return ["docker", "compose", "--file", str(FILE)]
 
 
 def _environment(settings: LocalSettings) -> dict[str, str]:
-    """Return the variables from which compose.yaml takes its ports."""
+    """Return the variables from which compose.yaml takes its ports and the project's name."""
     return {**os.environ, **settings.environment()}
 
 
 def _require() -> None:
-    for arguments, sentence in (
-        (["docker", "version"], "Docker does not answer: start it, or unset PAYBRIDGE_LOCAL_COMPOSE."),
-        (["docker", "compose", "version"], "Docker has no compose plugin: install it (docker-compose-plugin)."),
-    ):
-        if not _succeeds(arguments):
-            raise MissingToolError(sentence)
+    if _output(["docker", "version"]) is None:
+        raise MissingToolError("Docker does not answer: start it, or unset PAYBRIDGE_LOCAL_COMPOSE.")
+    version = _output(["docker", "compose", "version", "--short"])
+    if version is None:
+        raise MissingToolError("Docker has no compose plugin: install it (docker-compose-plugin).")
+    numbers = tuple(map(int, re.findall(r"\d+", version)[:3]))
+    if numbers and numbers < VERSION_MIN:
+        least = ".".join(map(str, VERSION_MIN))
+        raise MissingToolError(f"Docker Compose is {version.strip()}: compose.yaml needs {least} or later.")
 
 
-def _succeeds(command: list[str]) -> bool:
+def _output(
+    command: list[str], environment: dict[str, str] | None = None, seconds_max: float | None = LOOK_SECONDS_MAX
+) -> str | None:
+    """Return what a command prints, None if it fails, is missing or takes longer than `seconds_max`."""
     try:
-        return subprocess.run(command, capture_output=True, timeout=LOOK_SECONDS_MAX, check=False).returncode == 0
+        answer = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=seconds_max, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
-        return False
+        return None
+    return answer.stdout if answer.returncode == 0 else None

@@ -93,11 +93,16 @@ class Processes:
         return child
 
     def run_tool(
-        self, command: Sequence[str | Path], environment: Mapping[str, str] | None = None, *, uid: int | None = None
+        self,
+        command: Sequence[str | Path],
+        environment: Mapping[str, str] | None = None,
+        *,
+        uid: int | None = None,
+        name: str = "",
     ) -> str:
         """Run a program to its end and return its output. It is killed if the stack stops meanwhile.
 
-        Raises LocalError with the last lines of the output when the program fails.
+        `name` is what the user knows it by. Raises LocalError with the last lines of the output when the program fails.
         """
         with self._lock:
             self._refuse_when_stopping()
@@ -115,7 +120,7 @@ class Processes:
         self._tools.discard(popen)
         self._refuse_when_stopping()
         if popen.returncode != 0:
-            raise LocalError(f"`{Path(command[0]).name}` failed: {_tail(output)}")
+            raise LocalError(f"`{name or Path(command[0]).name}` failed: {_tail(output)}")
         return output
 
     def wait_until_ready(self, child: Child, is_ready: Callable[[], bool], seconds_max: float) -> None:

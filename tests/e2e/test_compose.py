@@ -1,8 +1,10 @@
-"""`make local COMPOSE=1` where Docker is up: the servers of compose.yaml, and everything else as usual."""
+"""The servers of compose.yaml where Docker is up, and everything else as usual."""
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 
 from local.servers import compose, docker
 from local.servers.processes import accepts_connections
-from local.settings import LocalSettings
+from local.settings import LocalSettings, variable_of
 from local.testkit.servers import private_settings
 from tests.support.foreground import TIMELINE, foreground
 
@@ -38,3 +40,28 @@ def test_a_payment_goes_through_servers_in_docker(settings: LocalSettings) -> No
         command.process.send_signal(signal.SIGINT)
         assert command.wait() == 0
     assert not any(accepts_connections(getattr(settings, name)) for name in compose.PORTS)
+
+
+def test_servers_of_docker_compose_alone_are_taken_and_a_crash_leaves_none(settings: LocalSettings) -> None:
+    command = ["docker", "compose", "--file", str(compose.FILE), "up", "--wait", "--quiet-pull"]
+    environment = {**os.environ, **settings.environment()}
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    # Without COMPOSE=1 from here on.
+    names = ("compose", "postgres_url", "rabbitmq_url", "rabbitmq_management_url", "aws_endpoint")
+    own = LocalSettings.load(
+        {**settings.environment(), **{variable_of(name): "" for name in names}}, settings.state_dir
+    )
+    with foreground(own, "run") as command_run:
+        command_run.until_it_may_be_stopped(START_SECONDS_MAX)
+        assert command_run.timeline() == TIMELINE
+        command_run.process.kill()
+        command_run.process.wait()
+    with foreground(own, "down") as down:
+        assert down.wait() == 0
+        assert down.lines == ["Stopped.\n"]
+    assert not any(accepts_connections(getattr(own, name)) for name in compose.PORTS)
+    with foreground(own, "clean") as clean:
+        assert clean.wait() == 0
+    project = f"label=com.docker.compose.project=paybridge-{own.postgres_port}"
+    listed = ["docker", "volume", "ls", "--quiet", "--filter", project]
+    assert subprocess.run(listed, capture_output=True, text=True, check=True).stdout == ""

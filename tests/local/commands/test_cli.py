@@ -84,7 +84,7 @@ class TestAddresses:
         tmp_path: Path,
         capsys: Output,
     ) -> None:
-        LocalSettings(state_dir=tmp_path, container_host=container_host).record_container_host()
+        LocalSettings(state_dir=tmp_path, container_host=container_host).record()
         ending_with(KeyboardInterrupt(), monkeypatch)
         assert cli.main(["run"]) == 0
         lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("webhook_url")]

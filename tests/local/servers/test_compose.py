@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import stat
 from dataclasses import fields
 from pathlib import Path
@@ -27,7 +28,9 @@ DOCKER = """#!/bin/sh
 echo "$@" >> "$DOCKER_LOG"
 case "$*" in
   version) exit ${ENGINE:-0} ;;
-  "compose version") exit ${PLUGIN:-0} ;;
+  "compose version --short") echo "${VERSION:-2.26.1}"; exit ${PLUGIN:-0} ;;
+  *" ps --quiet") printf %s "$RUNNING" ;;
+  *" up "*) echo "pulling"; echo "no space left"; exit ${UP:-0} ;;
 esac
 """
 
@@ -73,6 +76,9 @@ class TestFile:
         assert f"moto=={SERVICES['aws']['image'].partition(':')[2]} " in lock
         assert SERVICES["postgres"]["image"].startswith(f"postgres:{LocalSettings().postgres_version}.")
 
+    def test_the_project_is_one_for_each_stack_and_the_same_for_docker_compose_alone(self) -> None:
+        assert DOCUMENT["name"] == "paybridge-${PAYBRIDGE_LOCAL_POSTGRES_PORT:-54320}"
+
     def test_data_lies_in_named_volumes(self) -> None:
         volumes = {volume.partition(":")[0] for service in SERVICES.values() for volume in service.get("volumes", [])}
         assert volumes == DOCUMENT["volumes"].keys() == {"postgres", "rabbitmq"}
@@ -98,25 +104,57 @@ def settings(tmp_path: Path) -> LocalSettings:
     )
 
 
+COMMAND = f"compose --file {PROJECT}/compose.yaml"
+
+
 class TestStart:
     def test_waits_until_the_servers_are_healthy(self, docker: Path, settings: LocalSettings) -> None:
         compose.start(settings, Processes(settings.state_dir))
-        project = f"compose --file {PROJECT}/compose.yaml --project-name paybridge-{settings.postgres_port}"
         assert docker.read_text().splitlines() == [
             "version",
-            "compose version",
-            f"{project} ps --quiet",
-            f"{project} up --detach --wait --quiet-pull",
+            "compose version --short",
+            f"{COMMAND} ps --quiet",
+            f"{COMMAND} up --detach --wait --quiet-pull",
         ]
 
-    @pytest.mark.parametrize(("variable", "sentence"), [("ENGINE", "Docker does not answer"), ("PLUGIN", "no compose")])
+    @pytest.mark.parametrize(
+        ("variable", "value", "sentence"),
+        [
+            ("ENGINE", "1", "Docker does not answer"),
+            ("PLUGIN", "1", "no compose"),
+            ("VERSION", "2.23.0", r"Docker Compose is 2\.23\.0: compose\.yaml needs 2\.23\.1 or later\."),
+            ("VERSION", "v1.29.2-desktop.3", "needs 2.23.1"),
+        ],
+    )
     def test_says_in_one_sentence_what_is_missing(
-        self, docker: Path, settings: LocalSettings, monkeypatch: pytest.MonkeyPatch, variable: str, sentence: str
+        self,
+        docker: Path,
+        settings: LocalSettings,
+        monkeypatch: pytest.MonkeyPatch,
+        variable: str,
+        value: str,
+        sentence: str,
     ) -> None:
-        monkeypatch.setenv(variable, "1")
+        monkeypatch.setenv(variable, value)
         with pytest.raises(LocalError, match=sentence):
             compose.start(settings, Processes(settings.state_dir))
-        assert "up" not in docker.read_text()
+        assert " up " not in docker.read_text()
+
+    @pytest.mark.parametrize("version", ["2.23.1", "v2.40.0+ds1", "5.0.1", "dev"])
+    def test_takes_every_later_version(
+        self, docker: Path, settings: LocalSettings, monkeypatch: pytest.MonkeyPatch, version: str
+    ) -> None:
+        monkeypatch.setenv("VERSION", version)
+        compose.start(settings, Processes(settings.state_dir))
+        assert " up " in docker.read_text()
+
+    @pytest.mark.usefixtures("docker")
+    def test_names_the_whole_command_that_failed(
+        self, settings: LocalSettings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("UP", "1")
+        with pytest.raises(LocalError, match=r"`docker compose up` failed: (.|\n)*no space left"):
+            compose.start(settings, Processes(settings.state_dir))
 
     def test_names_the_variable_of_a_taken_port(
         self, docker: Path, settings: LocalSettings, monkeypatch: pytest.MonkeyPatch
@@ -130,7 +168,50 @@ class TestStart:
 
 
 class TestStop:
-    def test_keeps_the_data_and_remove_does_not(self, docker: Path, settings: LocalSettings) -> None:
-        compose.stop(settings)
+    def test_keeps_the_data_and_remove_does_not(
+        self, docker: Path, settings: LocalSettings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("RUNNING", "a1\n")
+        assert compose.stop(settings)
         compose.remove(settings)
-        assert [line.split(" ", 5)[5] for line in docker.read_text().splitlines()] == ["stop", "down --volumes"]
+        said = [line.removeprefix(f"{COMMAND} ") for line in docker.read_text().splitlines()]
+        assert said == ["ps --quiet", "stop", "down --volumes"]
+
+    def test_says_that_nothing_ran(self, docker: Path, settings: LocalSettings) -> None:
+        assert not compose.stop(settings)
+        assert "stop" not in docker.read_text()
+
+
+class TestWithRunning:
+    """What `docker compose up` has started is what `make up` takes."""
+
+    @pytest.fixture
+    def own(self, settings: LocalSettings) -> LocalSettings:
+        given = {**settings.environment(), "PAYBRIDGE_LOCAL_COMPOSE": ""}
+        urls = ("postgres_url", "rabbitmq_url", "rabbitmq_management_url", "aws_endpoint")
+        return LocalSettings.load({**given, **{VARIABLES[name]: "" for name in urls}}, Path("/nonexistent"))
+
+    def test_are_servers_in_docker_if_they_run(
+        self, docker: Path, own: LocalSettings, settings: LocalSettings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("RUNNING", "a1\n")
+        with socket.create_server(("127.0.0.1", own.postgres_port)):
+            assert compose.with_running(own) == settings
+        assert docker.exists()
+
+    def test_are_the_stacks_own_if_something_else_listens(self, docker: Path, own: LocalSettings) -> None:
+        with socket.create_server(("127.0.0.1", own.postgres_port)):
+            assert compose.with_running(own) == own
+        assert "ps --quiet" in docker.read_text()
+
+    def test_ask_docker_nothing_if_the_port_is_free(self, docker: Path, own: LocalSettings) -> None:
+        assert compose.with_running(own) == own
+        assert not docker.exists()
+
+
+class TestIsRemembered:
+    @pytest.mark.usefixtures("docker")
+    def test_from_the_first_start_on(self, settings: LocalSettings) -> None:
+        assert not compose.is_remembered(settings)
+        compose.start(settings, Processes(settings.state_dir))
+        assert compose.is_remembered(settings)
