@@ -124,7 +124,14 @@ class TestPlantedViolations:
 
 class TestMetrics:
     def test_alarms_watch_metrics_that_are_emitted(self) -> None:
-        assert own_metrics(ALARMS) == {"DeadLetters", "OutboxAge", "QueueDepth", "RelayLag", "StuckPayments"}
+        assert own_metrics(ALARMS) == {
+            "DeadLetters",
+            "OutboxAge",
+            "PartitionDaysLeft",
+            "QueueDepth",
+            "RelayLag",
+            "StuckPayments",
+        }
         assert own_metrics(ALARMS) <= NAMES
 
     def test_an_alarm_about_a_metric_that_is_not_emitted_is_found(self) -> None:

@@ -11,11 +11,11 @@ import pytest
 from local.testkit.payments import new_merchant, new_payment
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
-from paybridge.database.partitions import ensure_partitions
+from paybridge.database.partitions import Month
+from paybridge.operations.extend_partitions import extend_partitions
 
 pytestmark = pytest.mark.integration
 
-MONTHS_AHEAD = 3
 PARENTS = ("payments", "payment_attempts", "outbox", "webhook_deliveries", "webhook_attempts")
 
 _THIS_MONTH = Statement("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM')")
@@ -50,20 +50,29 @@ def drop_month(database: Database, month: str) -> None:
         database.run(Statement(f"DROP TABLE {parent}_{month}"))
 
 
+def extend(database: Database) -> list[str]:
+    """Create the missing partitions, none of which may fail; return their names."""
+
+    def fail(_: Month, error: Exception) -> None:
+        raise error
+
+    return extend_partitions(database, fail).created
+
+
 def places(database: Database, payment_id: uuid.UUID) -> list[str]:
     """The partitions that hold the payment and its event."""
     return [row[0] for row in database.run(_PLACES, id=payment_id)]
 
 
-class TestEnsurePartitions:
+class TestEnsurePartition:
     def test_rows_that_came_before_their_month_move_into_it(self, database: Database) -> None:
         month = this_month(database)
         drop_month(database, month)
         payment_id = new_payment(database, new_merchant(database))
         assert places(database, payment_id) == ["payments_default", "outbox_default"]
-        assert ensure_partitions(database, MONTHS_AHEAD) == len(PARENTS)
+        assert sorted(extend(database)) == sorted(f"{parent}_{month}" for parent in PARENTS)
         assert places(database, payment_id) == [f"payments_{month}", f"outbox_{month}"]
-        assert ensure_partitions(database, MONTHS_AHEAD) == 0
+        assert extend(database) == []
 
     def test_rows_of_no_month_stay_in_the_default_partition(self, database: Database) -> None:
         stray = uuid.UUID(int=1)
@@ -74,7 +83,7 @@ class TestEnsurePartitions:
             id=stray,
         )
         drop_month(database, this_month(database))
-        assert ensure_partitions(database, MONTHS_AHEAD) == len(PARENTS)
+        assert len(extend(database)) == len(PARENTS)
         assert database.run(Statement("SELECT delivery_id FROM webhook_attempts_default")) == [[stray]]
 
     @pytest.mark.parametrize("parent", PARENTS)

@@ -259,6 +259,7 @@ def charging(rows: SeededRows) -> dict[str, Rule]:
     return {
         "payments.store.attempts._LOCK": Rule(ids, ("payments_pkey",), sorts=1, rows_max={"payments": len(processing)}),
         "payments.store.attempts._LAST": Rule(ids, ("payment_attempts_pkey",), sorts=1),
+        "payments.store.attempts._FIND_SKIPPED": Rule(ids, ("payments_pkey",), rows_max={"payments": len(processing)}),
         "payments.store.attempts._STATUSES": Rule(ids, ("payments_pkey",), rows_max={"payments": len(processing)}),
         "payments.store.attempts._START": Rule(starts, ("payments_pkey",), rows_max={"payments": len(pending)}),
         "payments.store.attempts._CLOSE_ORPHANS": Rule(
@@ -352,6 +353,9 @@ def delivering(rows: SeededRows) -> dict[str, Rule]:
             sorts=1,
             rows_max=each,
         ),
+        "webhooks.store.deliveries._FIND_LOCKED": Rule(
+            {"rows": records(pending, "id", is_retry=False)}, ("webhook_deliveries_pkey",), rows_max=each
+        ),
         "webhooks.store.deliveries._FIND_UNKNOWN": Rule({"ids": array(known)}, ("webhook_deliveries_pkey",)),
         "webhooks.store.events._FIND_EVENTS": Rule(
             {"ids": array(events)}, ("outbox_pkey",), rows_max={"outbox": BATCH}
@@ -387,9 +391,9 @@ def receivers() -> dict[str, Rule]:
     return {
         "webhooks.store.receivers._FIND_RECEIVERS": Rule(some, ("webhook_receivers_pkey",)),
         "webhooks.store.receivers._NOTE_FAILURES": Rule(
-            {"rows": failures, "threshold": 5, "slow_seconds": 60}, sorts=1
+            {"rows": failures, "threshold": 5, "slow_seconds": 60}, ("webhook_receivers_pkey",) * 2, sorts=1
         ),
-        "webhooks.store.receivers._FORGET_RECEIVERS": Rule(some, ("webhook_receivers_pkey",)),
+        "webhooks.store.receivers._FORGET_RECEIVERS": Rule(some, ("webhook_receivers_pkey",) * 2),
     }
 
 
@@ -443,7 +447,8 @@ def small() -> dict[str, Rule]:
         "outbox.wake_up._LOCK": Rule(),
         "outbox.wake_up._UNLOCK": Rule(),
         "outbox.wake_up._WAKE": Rule(),
-        "database.partitions._ENSURE_PARTITIONS": Rule({"months_ahead": 3}),
+        "database.partitions._MONTHS": Rule({"months_ahead": 3}, sorts=1),
+        "database.partitions._ENSURE_PARTITION": Rule({"parent": "payments", "month": NOW}),
     }
 
 

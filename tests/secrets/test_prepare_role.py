@@ -81,7 +81,7 @@ class TestPrepareRole:
             assert functions.run(_WHO) == [[server.role]]
             migrate(functions)
             functions.run(Statement("SELECT ensure_partitions(5)"))
-            assert extend_partitions(functions) == 0
+            assert extend_partitions(functions, lambda *_: None).created == []
 
     def test_a_second_run_changes_nothing(self, server: Server) -> None:
         server.prepare()

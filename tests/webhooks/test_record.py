@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from uuid import UUID
 
 import pytest
 from uuid_utils.compat import uuid7
 
 from local.testkit.live import eventually
+from local.testkit.locks import held
 from local.testkit.webhooks import PAYMENT, SLOW, DeliveryWorld
 from paybridge.core.events import DELIVER_WEBHOOK
+from paybridge.core.isolation import LOCKED_RETRY_SECONDS
+from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
+from paybridge.webhooks.domain.webhook import SendResult
 from paybridge.webhooks.store.payments import take_sequences
 from tests.support.webhook_senders import BreakingSender, Crash, HeldSender, StubSender, answered
 
 pytestmark = pytest.mark.integration
 
-LOCK_DELIVERIES = Statement("SELECT 1 FROM webhook_deliveries WHERE payment_id = :id::uuid FOR UPDATE")
+LOCK_DELIVERIES = "SELECT 1 FROM webhook_deliveries WHERE payment_id = :id::uuid FOR UPDATE"
+LOCK_ATTEMPTS = """
+    SELECT 1 FROM webhook_attempts a JOIN webhook_deliveries d ON d.id = a.delivery_id
+    WHERE d.payment_id = :id::uuid FOR UPDATE OF a
+"""
 LOCK_WAITS = Statement("SELECT count(*) FROM pg_locks WHERE NOT granted")
 LOCK_PAYMENT = Statement("SELECT 1 FROM payments WHERE id = :id::uuid FOR UPDATE")
 
@@ -145,17 +155,69 @@ class TestFaultsOfOne:
 
 
 class TestLocks:
-    async def test_a_lock_held_longer_than_one_wait_does_not_fail_the_batch(self, world: DeliveryWorld) -> None:
-        event = world.event(world.merchant(), "/ok")
-        await world.deliver(event, sender=StubSender(answered(500)))
-        command = world.command(event)
-        with closing(Database(world.address)) as other:
-            with other.transaction() as transaction:
-                transaction.run(LOCK_DELIVERIES, id=event.payment_id)
-                delivering = asyncio.create_task(world.deliver(command, lane=SLOW))
-                # Longer than the session's lock_timeout of 2 s, shorter than twice that.
-                await asyncio.sleep(2.5)
-            (report,) = await delivering
+    async def test_a_locked_delivery_is_put_off_alone(self, world: DeliveryWorld) -> None:
+        merchant_id = world.merchant()
+        event, others = world.event(merchant_id, "/ok"), [world.event(merchant_id, "/ok") for _ in range(20)]
+        await world.deliver(event, *others, sender=StubSender(answered(500)))
+        command, commands = world.command(event), [world.command(other) for other in others]
+        with held(world.address, LOCK_DELIVERIES, id=event.payment_id):
+            began = time.monotonic()
+            reports = await world.deliver(command, *commands, lane=SLOW)
+            assert time.monotonic() - began < 2
+        assert {report.payment_id for report in reports if report.outcome == "delivered"} == {
+            other.payment_id for other in others
+        }
+        again = world.outbox(event)[-1]
+        assert again.message.data["delivery_id"] == command.data["delivery_id"]
+        assert 0 < again.delay_seconds <= LOCKED_RETRY_SECONDS
+        (report,) = await world.deliver(again.message, lane=SLOW)
+        assert (report.payment_id, report.outcome) == (event.payment_id, "delivered")
+
+    async def test_a_locked_attempt_holds_up_its_delivery_alone(self, world: DeliveryWorld) -> None:
+        merchant_id = world.merchant()
+        event, others = world.event(merchant_id, "/ok"), [world.event(merchant_id, "/ok") for _ in range(20)]
+        with pytest.raises(Crash):
+            await world.deliver(event, sender=StubSender(Crash()))
+        with held(world.address, LOCK_ATTEMPTS, id=event.payment_id):
+            began = time.monotonic()
+            reports = await world.deliver(event, *others)
+            assert time.monotonic() - began < 5
+        assert {report.payment_id for report in reports} == {other.payment_id for other in others}
+        (report,) = await world.deliver(world.outbox(event)[-1].message, lane=SLOW)
+        assert (report.payment_id, report.outcome) == (event.payment_id, "delivered")
+
+    async def test_a_row_that_is_locked_while_the_receiver_answers_holds_up_its_delivery_alone(
+        self, world: DeliveryWorld
+    ) -> None:
+        merchant_id = world.merchant()
+        event, others = world.event(merchant_id, "/odd"), [world.event(merchant_id, "/ok") for _ in range(20)]
+        sender = LockingSender(world.address, LOCK_DELIVERIES, event.payment_id)
+        reports = await world.deliver(event, *others, sender=sender)
+        sender.release()
+        assert {report.payment_id for report in reports} == {other.payment_id for other in others}
+        again = world.outbox(event)[-1].message
+        (report,) = await world.deliver(again, lane=SLOW)
+        assert (report.payment_id, report.outcome) == (event.payment_id, "delivered")
+
+    @pytest.mark.parametrize("answer", [answered(200), answered(500)], ids=["recovered", "failed"])
+    async def test_a_locked_record_of_a_receiver_holds_up_nothing(
+        self, world: DeliveryWorld, answer: SendResult
+    ) -> None:
+        merchant_id = world.merchant()
+        first, second = world.event(merchant_id, "/ok"), world.event(merchant_id, "/ok")
+        await world.deliver(first, sender=StubSender(answered(500)))
+        lock = "SELECT 1 FROM webhook_receivers WHERE merchant_id = :id::uuid FOR UPDATE"
+        with held(world.address, lock, id=merchant_id):
+            began = time.monotonic()
+            (report,) = await world.deliver(second, sender=StubSender(answer))
+            assert time.monotonic() - began < 2
+        assert report.outcome == ("delivered" if answer.status_code == 200 else "retry")
+
+    async def test_a_locked_merchant_holds_up_no_delivery(self, world: DeliveryWorld) -> None:
+        merchant_id = world.merchant()
+        event = world.event(merchant_id, "/ok")
+        with held(world.address, "SELECT 1 FROM merchants WHERE id = :id::uuid FOR UPDATE", id=merchant_id):
+            (report,) = await world.deliver(event)
         assert report.outcome == "delivered"
 
     def test_payments_are_locked_in_the_order_of_their_ids(self, world: DeliveryWorld) -> None:
@@ -172,6 +234,23 @@ class TestLocks:
                 # Raises LockTimeout if the other transaction started with the higher id.
                 transaction.run(LOCK_PAYMENT, id=high)
             assert taking.result() == {high: 2, low: 3}
+
+
+class LockingSender(StubSender):
+    """Answers every request, and has a row locked from the first one on until `release`."""
+
+    def __init__(self, address: DatabaseAddress, lock: str, payment_id: UUID) -> None:
+        super().__init__(answered(200))
+        self._holding = ExitStack()
+        self._lock = held(address, lock, id=payment_id)
+
+    async def send(self, url: str, headers: Mapping[str, str], body: bytes, timeout_seconds: float) -> SendResult:
+        if not self.sent:
+            self._holding.enter_context(self._lock)
+        return await super().send(url, headers, body, timeout_seconds)
+
+    def release(self) -> None:
+        self._holding.close()
 
 
 def reserve(database: Database, counts: dict[UUID, int]) -> dict[UUID, int]:

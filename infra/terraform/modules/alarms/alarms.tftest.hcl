@@ -30,6 +30,7 @@ run "each_function_queue_and_server_has_its_alarms" {
       "paybridge-test-function-throttles-relay",
       "paybridge-test-metrics-silent",
       "paybridge-test-outbox-age",
+      "paybridge-test-partitions-missing",
       "paybridge-test-queue-depth-payments.dead",
       "paybridge-test-queue-depth-payments.new",
       "paybridge-test-queue-depth-payments.new.0",
@@ -56,7 +57,7 @@ run "each_function_queue_and_server_has_its_alarms" {
   }
 
   assert {
-    condition     = length(output.arns) == length(local.alarms) && length(output.kinds) == 15
+    condition     = length(output.arns) == length(local.alarms) && length(output.kinds) == 16
     error_message = "The outputs name every alarm and every kind."
   }
 }

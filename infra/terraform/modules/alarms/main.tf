@@ -40,6 +40,16 @@ locals {
       dimensions  = local.in_environment
       threshold   = var.outbox_age_seconds_max
     })
+    partitions-missing = merge(local.emitted_by_jobs, {
+      kind        = "partitions-missing"
+      description = "Less than a month is left until rows have no partition of their month."
+      metric      = "PartitionDaysLeft"
+      dimensions  = local.in_environment
+      statistic   = "Minimum"
+      operator    = "LessThanThreshold"
+      # Partitions are created a quarter ahead. The jobs function has been trying for two months by then.
+      threshold = 31
+    })
     relay-lag = {
       kind        = "relay-lag"
       description = "The relay publishes late."

@@ -40,9 +40,10 @@ locals {
         concat(["Paybridge", "Published"], local.own, [{ stat = "Sum" }]),
         concat(["Paybridge", "RelayLag"], local.own, [{ stat = "Maximum", yAxis = "right" }]),
       ] },
-      { title = "Payments that do not settle, and dead letters", stat = "Maximum", metrics = [
+      { title = "Payments that do not settle, dead letters, and days until a partition is missing", stat = "Maximum", metrics = [
         concat(["Paybridge", "StuckPayments"], local.own),
         concat(["Paybridge", "DeadLetters"], local.own),
+        concat(["Paybridge", "PartitionDaysLeft"], local.own, [{ stat = "Minimum", yAxis = "right" }]),
       ] },
       { title = "Functions: errors and throttles", stat = "Sum", metrics = concat(
         [for name, function in local.functions : ["AWS/Lambda", "Errors", "FunctionName", function, { label = "${name} errors" }]],

@@ -7,11 +7,11 @@ PaybridgeError
 │   │   └── DatabaseLoginRefused
 │   ├── BrokerUnavailable
 │   │   └── BrokerLoginRefused
-│   └── SecretUnavailable
+│   ├── SecretUnavailable
+│   └── LockTimeout         another transaction held the row or the table for too long, or a deadlock was broken
 ├── SettingsInvalid         a setting or a secret is missing or malformed; the message names it
 ├── QueueMissing            the broker lacks a queue of the topology
 ├── RotationRefused         a secret, version or login that must not be rotated; the message says what to change
-├── LockTimeout             another transaction held the row for too long, or a deadlock was broken
 ├── ConstraintViolated      the database refused a change that the domain should have refused
 ├── QueryFailed             the database refused a statement or the data in it
 ├── IllegalTransition       a payment cannot go from its status to the one asked for
@@ -74,8 +74,13 @@ class RotationRefused(PaybridgeError):
     """The secret, its version or its login must not be rotated; the message says what to change."""
 
 
-class LockTimeout(PaybridgeError):
-    """Another transaction held the row for too long, or a deadlock was broken."""
+class LockTimeout(Unavailable):
+    """Another transaction held the row or the table for too long, or a deadlock was broken."""
+
+    def __init__(self, message: str = "", where: str = "") -> None:
+        super().__init__(message)
+        # What the server was doing when it had to wait, in its own words; empty for the lock of a table.
+        self.where = where
 
 
 class ConstraintViolated(PaybridgeError):
@@ -100,3 +105,8 @@ class IllegalTransition(PaybridgeError):
 
 class MalformedMessage(PaybridgeError):
     """The message cannot be understood, now or on any later delivery."""
+
+
+def reason_of(error: Exception) -> str:
+    """Return why something failed, for a log: the text of another's error may repeat values, so only its type."""
+    return str(error) if isinstance(error, PaybridgeError) else type(error).__name__

@@ -24,9 +24,12 @@ from paybridge.database.wire import Prepared, Row
 if TYPE_CHECKING:
     from sqlalchemy import Connection as SqlConnection
 
-__all__ = ["Database", "Session", "Statement", "Transaction"]
+__all__ = ["BATCH_LOCK_SECONDS_MAX", "Database", "Session", "Statement", "Transaction"]
 
 STATEMENT_SECONDS_MAX = 15.0
+# How long the transaction of a batch waits for a lock. Batches hold their locks for milliseconds. A lock that lasts is
+# an operator's, and only the items whose rows it holds shall wait for it.
+BATCH_LOCK_SECONDS_MAX = 0.3
 
 
 class Transaction:
@@ -83,14 +86,15 @@ class Database:
             self.run(statement)
 
     @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
+    def transaction(self, lock_seconds_max: float | None = None) -> Iterator[Transaction]:
         """Begin a transaction; commit at the end of the block, roll back if the block raises.
 
-        Raises DatabaseUnavailable, LockTimeout, ConstraintViolated or QueryFailed. If the connection is lost during
-        COMMIT, the outcome is unknown: callers are written so that running them again is safe.
+        It waits for a lock for at most `lock_seconds_max`, by default as long as its session does. Raises
+        DatabaseUnavailable, LockTimeout, ConstraintViolated or QueryFailed. If the connection is lost during COMMIT,
+        the outcome is unknown: callers are written so that running them again is safe.
         """
         self._ensure_connected()
-        self._simple("BEGIN")
+        self._simple(_begin(lock_seconds_max))
         transaction = Transaction(self)
         try:
             yield transaction
@@ -190,3 +194,8 @@ class Database:
         if isinstance(ours, DatabaseUnavailable):
             self.close()
         return ours
+
+
+def _begin(lock_seconds_max: float | None) -> str:
+    # One message, so the limit costs no round trip.
+    return "BEGIN" if lock_seconds_max is None else f"BEGIN; SET LOCAL lock_timeout = {round(lock_seconds_max * 1000)}"

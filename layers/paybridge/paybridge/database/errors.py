@@ -36,7 +36,7 @@ def translated(error: BaseException) -> PaybridgeError:
     if not sqlstate or sqlstate.startswith(_UNAVAILABLE_SQLSTATES):
         return DatabaseUnavailable(f"The database is down: {message}")
     if sqlstate in LOCK_SQLSTATES:
-        return LockTimeout(message)
+        return LockTimeout(message, fields.get("W", ""))
     if sqlstate.startswith(_CONSTRAINT_CLASS):
         return ConstraintViolated(str(fields.get("n", "")), message)
     return QueryFailed(sqlstate, message)

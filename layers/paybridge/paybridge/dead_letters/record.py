@@ -9,7 +9,7 @@ from uuid import UUID
 
 import orjson
 
-from paybridge.core.errors import PaybridgeError
+from paybridge.core.errors import LockTimeout
 from paybridge.core.isolation import run_isolating_bad_items
 from paybridge.core.raw_messages import RawMessage
 from paybridge.dead_letters.domain import Death, death_of
@@ -37,11 +37,13 @@ def record_dead_letters(services: DeadLetterServices, messages: Sequence[RawMess
     """Record the messages in one transaction, and return those that were not recorded already.
 
     A message whose properties the database refuses is recorded without them. Raises DatabaseUnavailable and
-    LockTimeout: then nothing is recorded.
+    LockTimeout: then some may be recorded, and the messages must be redelivered.
     """
     refused: list[Arrival] = []
 
-    def on_bad_item(arrival: Arrival, _: PaybridgeError) -> None:
+    def on_bad_item(arrival: Arrival, error: Exception) -> None:
+        if isinstance(error, LockTimeout):
+            raise error
         refused.append(arrival)
 
     def record(arrivals: Sequence[Arrival]) -> list[Recorded]:

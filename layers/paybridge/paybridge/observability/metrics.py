@@ -22,6 +22,7 @@ class Metric(Enum):
     DEAD_LETTERS = "DeadLetters", MetricUnit.Count
     QUEUE_DEPTH = "QueueDepth", MetricUnit.Count
     RELAY_LAG = "RelayLag", MetricUnit.Seconds
+    PARTITION_DAYS_LEFT = "PartitionDaysLeft", MetricUnit.Count
     PUBLISHED = "Published", MetricUnit.Count
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from paybridge.core.errors import IllegalTransition, PaybridgeError
+from paybridge.core.errors import IllegalTransition, LockTimeout, reason_of
 from paybridge.core.events import PAYMENT_FAILED, PAYMENT_SUCCEEDED, Event
 from paybridge.core.isolation import run_isolating_bad_items
-from paybridge.database.database import Transaction
+from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Transaction
 from paybridge.outbox import store as outbox
 from paybridge.payments.domain.charging import AttemptStatus, RetryCharge, Settle, after_unknown
 from paybridge.payments.domain.circuit import Circuit, after_calls
@@ -27,6 +27,7 @@ from paybridge.payments.domain.gateway_answers import (
 )
 from paybridge.payments.domain.payment import Payment, Status, ensure_transition
 from paybridge.payments.records import CIRCUIT, AnsweredCharge, ChargeServices, PaymentOutcome, PaymentResult
+from paybridge.payments.start_attempts import put_off
 from paybridge.payments.store import attempts, circuits
 from paybridge.payments.store.attempts import AttemptResult
 
@@ -62,18 +63,26 @@ def record_answers(
     """Commit what the gateway answered and return the result of each payment.
 
     `circuit` is the circuit as it stood when the calls began: without failures before and now, it is not written. A
-    payment whose outcome the database refuses stays processing, and the sweep retries it. Raises DatabaseUnavailable
-    and LockTimeout: then the messages must be redelivered.
+    payment whose outcome cannot be recorded stays processing, and the sweep retries it. One whose row another
+    transaction holds is put off: the next attempt asks the gateway for the charge. Raises DatabaseUnavailable and
+    LockTimeout: then the messages must be redelivered.
     """
     refused: list[PaymentResult] = []
+    locked: dict[UUID, int] = {}
 
     def record_together(group: Sequence[AnsweredCharge]) -> list[PaymentResult]:
         return _record_together(services, group, circuit)
 
-    def on_bad_answer(answered: AnsweredCharge, error: PaybridgeError) -> None:
-        refused.append(_result(answered, PaymentOutcome.REFUSED, str(error)))
+    def on_bad_answer(answered: AnsweredCharge, error: Exception) -> None:
+        if isinstance(error, LockTimeout):
+            locked[answered.attempt.payment.id] = answered.attempt.number + 1
+        else:
+            refused.append(_result(answered, PaymentOutcome.REFUSED, reason_of(error)))
 
     recorded = run_isolating_bad_items(record_together, answers, on_bad_answer)
+    if locked:
+        with services.database.transaction() as transaction:
+            refused += put_off(services, transaction, locked)
     return [result for results in recorded for result in results] + refused
 
 
@@ -82,7 +91,7 @@ def _record_together(
 ) -> list[PaymentResult]:
     now = services.clock.now()
     decided = [(answered, _decide(services, answered)) for answered in answers]
-    with services.database.transaction() as transaction:
+    with services.database.transaction(BATCH_LOCK_SECONDS_MAX) as transaction:
         ended = [_attempt_result(answered, decision) for answered, decision in decided]
         sequences = attempts.finish(transaction, ended, now)
         events = _outcome_events(services, decided, sequences, now)

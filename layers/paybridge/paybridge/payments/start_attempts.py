@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from uuid import UUID
 
-from paybridge.core.errors import PaybridgeError
+from paybridge.core.errors import LockTimeout, reason_of
 from paybridge.core.events import PAYMENT_PROCESSING
-from paybridge.core.isolation import run_isolating_bad_items
-from paybridge.database.database import Transaction
+from paybridge.core.isolation import LOCKED_RETRY_SECONDS, run_isolating_bad_items
+from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Transaction
 from paybridge.outbox import store as outbox
 from paybridge.payments.domain.charging import ChargeStep, Defer, Start, next_step
 from paybridge.payments.domain.circuit import Circuit, allowed_calls
-from paybridge.payments.domain.events import payment_event, retry_command
+from paybridge.payments.domain.events import payment_event, process_payment_command, retry_command
 from paybridge.payments.domain.payment import Payment, Status, begin_processing
 from paybridge.payments.records import (
     CIRCUIT,
@@ -35,15 +35,22 @@ def start_attempts(services: ChargeServices, orders: Sequence[ChargeOrder]) -> B
     """Start an attempt for every order that still needs one; each order is for another payment.
 
     While the circuit is open, orders return to the outbox until it may be tried again; that uses up no attempt. A
-    payment whose change the database refuses is reported and left as it was. Raises DatabaseUnavailable and
-    LockTimeout.
+    payment whose row another transaction holds is put off for LOCKED_RETRY_SECONDS. A payment that fails in another way
+    is reported and left as it was. Raises DatabaseUnavailable and LockTimeout.
     """
     refused: list[PaymentResult] = []
+    locked: list[ChargeOrder] = []
 
-    def on_bad_order(order: ChargeOrder, error: PaybridgeError) -> None:
-        refused.append(PaymentResult(order.payment_id, "", PaymentOutcome.REFUSED, str(error)))
+    def on_bad_order(order: ChargeOrder, error: Exception) -> None:
+        if isinstance(error, LockTimeout):
+            locked.append(order)
+        else:
+            refused.append(PaymentResult(order.payment_id, "", PaymentOutcome.REFUSED, reason_of(error)))
 
     starts = run_isolating_bad_items(partial(_start_together, services), orders, on_bad_order)
+    if locked:
+        with services.database.transaction() as transaction:
+            refused += put_off(services, transaction, {order.payment_id: order.number for order in locked})
     return BatchStart(
         attempts=[attempt for start in starts for attempt in start.attempts],
         results=[result for start in starts for result in start.results] + refused,
@@ -53,7 +60,7 @@ def start_attempts(services: ChargeServices, orders: Sequence[ChargeOrder]) -> B
 
 def _start_together(services: ChargeServices, orders: Sequence[ChargeOrder]) -> BatchStart:
     asked_numbers = {order.payment_id: order.number for order in orders}
-    with services.database.transaction() as transaction:
+    with services.database.transaction(BATCH_LOCK_SECONDS_MAX) as transaction:
         chargeable = attempts.lock_chargeable(transaction, list(asked_numbers))
         # The clock is read once the rows are locked: a wait for the lock must not make a lease look alive.
         now = services.clock.now()
@@ -65,7 +72,9 @@ def _start_together(services: ChargeServices, orders: Sequence[ChargeOrder]) -> 
         planned = _hold_back(planned, circuit, now)
         started = _start(services, transaction, planned, now)
         results = _defer(services, transaction, planned, now)
-        results += _missing(transaction, asked_numbers.keys() - {payment.id for payment, _ in planned})
+        for payment, _ in planned:
+            del asked_numbers[payment.id]
+        results += put_off(services, transaction, asked_numbers)
     return BatchStart(started, results, circuit)
 
 
@@ -119,7 +128,26 @@ def _defer(
     return [PaymentResult(payment.id, payment.correlation_id, PaymentOutcome.DEFERRED) for payment, _ in deferred]
 
 
-def _missing(transaction: Transaction, ids: Set[UUID]) -> list[PaymentResult]:
-    """Report the payments that do not exist. Those that do are settled, and their message came late."""
-    absent = ids - attempts.statuses(transaction, list(ids)).keys()
-    return [PaymentResult(id_, "", PaymentOutcome.MISSING, "there is no such payment") for id_ in absent]
+def put_off(
+    services: ChargeServices, transaction: Transaction, asked_numbers: Mapping[UUID, int]
+) -> list[PaymentResult]:
+    """Put a command in the outbox for each payment that another transaction holds; report those that do not exist.
+
+    `asked_numbers` are the numbers of the attempts that were asked for, by the payment's id. Payments that are settled
+    are left out: their message came late.
+    """
+    found = attempts.find_skipped(transaction, asked_numbers)
+    now = services.clock.now()
+    locked = [payment for payment in found if payment.is_open]
+    commands = [
+        process_payment_command(
+            services.ids.new(), payment.id, payment.merchant_id, payment.correlation_id, now, asked_numbers[payment.id]
+        )
+        for payment in locked
+    ]
+    outbox.add_delayed(transaction, [(command, LOCKED_RETRY_SECONDS) for command in commands])
+    absent = asked_numbers.keys() - {payment.id for payment in found}
+    return [
+        *(PaymentResult(payment.id, payment.correlation_id, PaymentOutcome.DEFERRED) for payment in locked),
+        *(PaymentResult(id_, "", PaymentOutcome.MISSING, "there is no such payment") for id_ in absent),
+    ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from paybridge import wiring
-from paybridge.core.errors import PaybridgeError, QueueMissing
+from paybridge.core.errors import PaybridgeError, QueueMissing, reason_of
+from paybridge.database.partitions import Month
 from paybridge.observability.logging import logger
 from paybridge.observability.metrics import Metric, emit
 from paybridge.observability.redaction import redact
@@ -16,6 +18,9 @@ from paybridge.payments.sweep import sweep_stalled
 from paybridge.runners.batch import LOGGED_MAX
 from paybridge.webhooks.sweep import Swept, sweep_webhooks
 from paybridge.wiring import broker, operations
+
+# A month is time enough to find and end what keeps a partition out. The alarm partitions-missing has the same limit.
+PARTITION_DAYS_MIN = 31
 
 log = logger()
 
@@ -51,7 +56,16 @@ def run_jobs() -> dict[str, int]:
 
 
 def _extend_partitions() -> dict[str, int]:
-    return {"new_partitions": extend_partitions(wiring.database())}
+    extended = extend_partitions(wiring.database(), _log_missing_partition)
+    emit(log, wiring.environment_name(), {Metric.PARTITION_DAYS_LEFT: extended.days_left})
+    return {"new_partitions": len(extended.created), "partition_days_left": int(extended.days_left)}
+
+
+def _log_missing_partition(month: Month, error: Exception) -> None:
+    """Log a partition that is not there yet: the next run tries again. It is an error once its month is near."""
+    level = logging.ERROR if month.begins_in_days < PARTITION_DAYS_MIN else logging.WARNING
+    extra = {"partition": month.partition, "begins_in_days": int(month.begins_in_days), "reason": reason_of(error)}
+    logging.getLogger(log.name).log(level, "cannot create a partition yet", extra=extra)
 
 
 def _measure_database() -> dict[str, int]:

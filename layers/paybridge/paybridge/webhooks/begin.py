@@ -6,17 +6,27 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from paybridge.core.errors import MalformedMessage, PaybridgeError
+from paybridge.core.errors import LockTimeout, MalformedMessage
 from paybridge.core.events import DELIVER_WEBHOOK, Event
-from paybridge.core.isolation import run_isolating_bad_items
-from paybridge.database.database import Transaction
+from paybridge.core.isolation import LOCKED_RETRY_SECONDS, run_isolating_bad_items
+from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Transaction
 from paybridge.observability.logging import logger
 from paybridge.observability.stack import stack_frames
+from paybridge.outbox import store as outbox
 from paybridge.webhooks.attempts import DeliveryAttempt
 from paybridge.webhooks.domain.webhook import build_body, delivery_id, origin_of
+from paybridge.webhooks.domain.webhook_events import deliver_webhook
 from paybridge.webhooks.lanes import Lane
 from paybridge.webhooks.ports import WebhookServices
-from paybridge.webhooks.store.deliveries import NewDelivery, find_unknown, insert, lock_due
+from paybridge.webhooks.store.deliveries import (
+    LockedDelivery,
+    NewDelivery,
+    PendingDelivery,
+    find_locked,
+    find_unknown,
+    insert,
+    lock_due,
+)
 from paybridge.webhooks.store.events import find_events
 from paybridge.webhooks.store.payments import OwnedPayment, find_urls
 from paybridge.webhooks.store.receivers import Receiver, find_receivers
@@ -48,16 +58,52 @@ def begin_deliveries(services: WebhookServices, events: Sequence[Event], lane: L
     """Create a delivery for each outcome event with a webhook URL; lock and return those that are due.
 
     One transaction. A delivery that has ended, or waits for its retry, is not due: redelivered messages change nothing.
-    An event that the database refuses is logged and left out; the jobs function finds its delivery later. Raises
-    DatabaseUnavailable and LockTimeout, and MalformedMessage for a command that `ensure_deliverable` refuses.
+    An event that fails is logged and left out; the jobs function finds its delivery later. A delivery whose row another
+    transaction holds is put off for LOCKED_RETRY_SECONDS. Raises DatabaseUnavailable and LockTimeout.
     """
     if not events:
         return DeliveryStart([], [])
-    parts = run_isolating_bad_items(lambda some: _begin(services, some, lane), events, _log_refused)
+    locked: list[Event] = []
+
+    def on_bad_event(event: Event, error: Exception) -> None:
+        if isinstance(error, LockTimeout):
+            locked.append(event)
+        else:
+            _log_refused(event, error)
+
+    parts = run_isolating_bad_items(lambda some: _begin(services, some, lane), events, on_bad_event)
+    if locked:
+        _put_off_events(services, locked)
     # Messages that are handled one at a time may find the same delivery.
     ready = {attempt.delivery.id: attempt for part in parts for attempt in part.ready}
     slow = {attempt.delivery.id: attempt for part in parts for attempt in part.slow}
     return DeliveryStart(list(ready.values()), list(slow.values()))
+
+
+def put_off_deliveries(
+    services: WebhookServices, transaction: Transaction, deliveries: Sequence[LockedDelivery | PendingDelivery]
+) -> None:
+    """Write a command that goes on with each delivery once its row is free, after LOCKED_RETRY_SECONDS."""
+    if not deliveries:
+        return
+    now = services.clock.now()
+    for delivery in deliveries:
+        log.warning("a webhook delivery is locked", extra={"delivery_id": str(delivery.id)})
+    commands = [
+        deliver_webhook(services.ids.new(), delivery, now, {"delivery_id": str(delivery.id)}) for delivery in deliveries
+    ]
+    outbox.add_delayed(transaction, [(command, LOCKED_RETRY_SECONDS) for command in commands])
+
+
+def _put_off_events(services: WebhookServices, events: Sequence[Event]) -> None:
+    """Write a command that does the same as each event, after LOCKED_RETRY_SECONDS."""
+    now = services.clock.now()
+    with services.database.transaction() as transaction:
+        for event in events:
+            log.warning("a webhook event is locked", extra={"event_id": str(event.id)})
+            name, id_ = _named(event) if event.type == DELIVER_WEBHOOK else ("event_id", event.id)
+            command = deliver_webhook(services.ids.new(), event, now, {name: str(id_)})
+            outbox.add_delayed(transaction, [(command, LOCKED_RETRY_SECONDS)])
 
 
 def ensure_deliverable(event: Event) -> None:
@@ -73,11 +119,13 @@ def ensure_deliverable(event: Event) -> None:
 
 def _begin(services: WebhookServices, events: Sequence[Event], lane: Lane) -> DeliveryStart:
     requests = _requests(events)
-    with services.database.transaction() as transaction:
+    with services.database.transaction(BATCH_LOCK_SECONDS_MAX) as transaction:
         recorded = find_events(transaction, requests.event_ids) if requests.event_ids else []
         new = _new_deliveries(transaction, [*requests.facts, *recorded])
         insert(transaction, new)
-        due = lock_due(transaction, fresh=[delivery.id for delivery in new], retries=requests.delivery_ids)
+        fresh = [delivery.id for delivery in new]
+        due = lock_due(transaction, fresh, requests.delivery_ids)
+        put_off_deliveries(services, transaction, find_locked(transaction, fresh, requests.delivery_ids, due))
         not_due = requests.delivery_ids.keys() - {delivery.id for delivery in due}
         unknown = find_unknown(transaction, not_due) if not_due else set()
         receivers = {delivery.id: Receiver(delivery.merchant_id, origin_of(delivery.url)) for delivery in due}
@@ -112,7 +160,7 @@ def _named(command: Event) -> tuple[str, UUID]:
         raise MalformedMessage("the command names no delivery") from None
 
 
-def _log_refused(event: Event, error: PaybridgeError) -> None:
+def _log_refused(event: Event, error: Exception) -> None:
     log.error(
         "cannot begin a webhook delivery",
         extra={

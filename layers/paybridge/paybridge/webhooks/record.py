@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from paybridge.core.errors import PaybridgeError
+from paybridge.core.errors import LockTimeout
 from paybridge.core.isolation import run_isolating_bad_items
 from paybridge.core.retry import GiveUp, RetryIn
-from paybridge.database.database import Transaction
+from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Transaction
 from paybridge.observability.logging import logger
 from paybridge.observability.stack import stack_frames
 from paybridge.outbox import store as outbox
@@ -20,6 +20,7 @@ from paybridge.webhooks.attempts import (
     SentAttempt,
     StartingAttempt,
 )
+from paybridge.webhooks.begin import put_off_deliveries
 from paybridge.webhooks.domain.states import DeliveryAttemptStatus, DeliveryStatus
 from paybridge.webhooks.domain.webhook import Decision, Delivered, Gone, decide
 from paybridge.webhooks.domain.webhook_events import deliver_webhook
@@ -72,13 +73,25 @@ def record_changes(services: WebhookServices, changes: Sequence[AttemptChange], 
     """Commit the changes in one transaction; return the attempts that may now be made.
 
     An attempt is committed as started before it is made. If another process has started it meanwhile, because the
-    broker redelivered the message, it is left to that process. A change that the database refuses is logged and left
-    out: the jobs function continues that delivery. Raises DatabaseUnavailable and LockTimeout; what was not recorded
-    is redelivered with the batch.
+    broker redelivered the message, it is left to that process. A change that fails is logged and left out: the jobs
+    function continues that delivery. A delivery whose row another transaction holds is put off, and its receiver may
+    get the event a second time. Raises DatabaseUnavailable and LockTimeout; what was not recorded is redelivered with
+    the batch.
     """
     if not changes:
         return RecordedChanges([], [], [])
-    parts = run_isolating_bad_items(lambda some: _record(services, some, lane), changes, _log_refused)
+    locked: list[AttemptChange] = []
+
+    def on_bad_change(change: AttemptChange, error: Exception) -> None:
+        if isinstance(error, LockTimeout):
+            locked.append(change)
+        else:
+            _log_refused(change, error)
+
+    parts = run_isolating_bad_items(lambda some: _record(services, some, lane), changes, on_bad_change)
+    if locked:
+        with services.database.transaction() as transaction:
+            put_off_deliveries(services, transaction, [change.attempt.delivery for change in locked])
     started = [attempt for ours, _ in parts for attempt in ours]
     started_ids = {attempt.delivery.id for attempt in started}
     starting = [change.attempt for change in changes if isinstance(change, StartingAttempt)]
@@ -100,7 +113,7 @@ def _record(
     decided = [
         _Decided(ended, decide(ended.result, ended.attempt.scheduled_number, delays_seconds, now)) for ended in sent
     ]
-    with services.database.transaction() as transaction:
+    with services.database.transaction(BATCH_LOCK_SECONDS_MAX) as transaction:
         if decided:
             _record_sent(services, transaction, decided, now)
             record_receivers(transaction, sent, lane)
@@ -173,7 +186,7 @@ def _add_commands(
     outbox.add_delayed(transaction, commands)
 
 
-def _log_refused(change: AttemptChange, error: PaybridgeError) -> None:
+def _log_refused(change: AttemptChange, error: Exception) -> None:
     attempt = change.attempt
     log.error(
         "cannot record a webhook delivery",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -14,16 +14,16 @@ from paybridge.payments.domain.charging import AttemptStatus, LastAttempt
 from paybridge.payments.domain.payment import Payment, Status
 from paybridge.payments.store.row import COLUMNS, payment_from_row
 
-# Ids are joined and not compared with ANY(…): a join looks each id up in its month alone, an array in every month. Rows
-# are locked in the order of their ids, so that two batches with the same payments never deadlock.
+# Ids are joined and not compared with ANY(…): a join looks each id up in its month alone, an array in every month. The
+# row of a payment that another transaction holds is skipped, because the batch shall not wait for it.
 _LOCK = Statement(f"""
     SELECT {COLUMNS} FROM unnest(:ids::uuid[]) AS wanted (id) JOIN payments p ON p.id = wanted.id
     WHERE p.status IN ('pending', 'processing')
     ORDER BY p.id
-    FOR UPDATE OF p
+    FOR UPDATE OF p SKIP LOCKED
 """)
 
-# A second statement, after the lock, sees what another batch committed while this one waited.
+# A second statement, after the lock, sees what another batch has committed since the first one began.
 _LAST = Statement("""
     SELECT DISTINCT ON (payment_id) payment_id, number, status, started_at
     FROM unnest(:ids::uuid[]) AS wanted (id) JOIN payment_attempts ON payment_id = wanted.id
@@ -92,6 +92,20 @@ _STATUSES = Statement("""
     SELECT p.id, p.status FROM unnest(:ids::uuid[]) AS wanted (id) JOIN payments p ON p.id = wanted.id
 """)
 
+_FIND_SKIPPED = Statement("""
+    SELECT p.id, p.merchant_id, p.correlation_id, p.status IN ('pending', 'processing')
+    FROM unnest(:ids::uuid[]) AS wanted (id) JOIN payments p ON p.id = wanted.id
+""")
+
+
+class SkippedPayment(NamedTuple):
+    """A payment that was not locked: because it is no longer open, or because another transaction holds its row."""
+
+    id: UUID
+    merchant_id: UUID
+    correlation_id: str
+    is_open: bool
+
 
 class Chargeable(NamedTuple):
     """An open payment, locked, with its newest attempt."""
@@ -125,7 +139,7 @@ class AttemptResult:
 
 
 def lock_chargeable(transaction: Transaction, ids: Sequence[UUID]) -> list[Chargeable]:
-    """Lock the open ones among the payments until the transaction ends."""
+    """Lock the open ones among the payments until the transaction ends, but for those that another one holds."""
     payments = [payment_from_row(row) for row in transaction.run(_LOCK, ids=uuid_array(ids))]
     processing = [payment.id for payment in payments if payment.status is not Status.PENDING]
     last: dict[UUID, LastAttempt] = {}
@@ -134,6 +148,11 @@ def lock_chargeable(transaction: Transaction, ids: Sequence[UUID]) -> list[Charg
         for payment_id, number, status, started_at in transaction.run(_LAST, ids=uuid_array(processing)):
             last[payment_id] = LastAttempt(number, AttemptStatus(status), started_at)
     return [Chargeable(payment, last.get(payment.id)) for payment in payments]
+
+
+def find_skipped(transaction: Transaction, ids: Collection[UUID]) -> list[SkippedPayment]:
+    """Return those that exist among the payments that `lock_chargeable` did not lock."""
+    return [SkippedPayment(*row) for row in transaction.run(_FIND_SKIPPED, ids=uuid_array(ids))] if ids else []
 
 
 def start(transaction: Transaction, starts: Sequence[AttemptStart], now: datetime) -> None:

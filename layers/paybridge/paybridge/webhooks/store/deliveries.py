@@ -24,7 +24,8 @@ _INSERT = Statement("""
 """)
 
 # A delivery with `next_attempt_at` has a command in the outbox. Only that command continues it, and only once it is
-# due, so a redelivered message finds nothing to do. Rows are locked in the order of their ids.
+# due, so a redelivered message finds nothing to do. A row that another transaction holds is skipped, because the batch
+# shall not wait for it.
 _LOCK = Statement("""
     SELECT d.id, d.merchant_id, d.payment_id, d.event_id, d.event_type, d.url, d.body, d.correlation_id, d.attempts,
            CASE WHEN d.attempts > 0 THEN (
@@ -37,7 +38,16 @@ _LOCK = Statement("""
     WHERE d.status = 'pending'
       AND (d.next_attempt_at IS NULL OR (wanted.is_retry AND d.next_attempt_at <= now()))
     ORDER BY d.id
-    FOR UPDATE OF d
+    FOR UPDATE OF d SKIP LOCKED
+""")
+
+# Due like those above, and not among them: another transaction holds their rows.
+_FIND_LOCKED = Statement("""
+    SELECT d.id, d.merchant_id, d.payment_id, d.correlation_id
+    FROM json_to_recordset(:rows::json) AS wanted (id uuid, is_retry boolean)
+    JOIN webhook_deliveries d ON d.id = wanted.id
+    WHERE d.status = 'pending'
+      AND (d.next_attempt_at IS NULL OR (wanted.is_retry AND d.next_attempt_at <= now()))
 """)
 
 _FIND_UNKNOWN = Statement("""
@@ -106,15 +116,41 @@ class PendingDelivery:
     secrets: list[str]
 
 
+@dataclass(frozen=True, slots=True)
+class LockedDelivery:
+    """A delivery that is due and whose row another transaction holds."""
+
+    id: UUID
+    merchant_id: UUID
+    payment_id: UUID
+    correlation_id: str
+
+
 def insert(transaction: Transaction, deliveries: Iterable[NewDelivery]) -> None:
     """Create the deliveries that do not exist yet, except to receivers that are gone for that payment."""
     transaction.run(_INSERT, rows=json_rows(deliveries))
 
 
 def lock_due(transaction: Transaction, fresh: Iterable[UUID], retries: Collection[UUID]) -> list[PendingDelivery]:
-    """Lock and return the deliveries that are due: the `fresh` ones, and the `retries` that a command asks for."""
-    rows = [{"id": id_, "is_retry": id_ in retries} for id_ in dict.fromkeys([*fresh, *retries])]
+    """Lock and return the deliveries that are due: the `fresh` ones, and the `retries` that a command asks for.
+
+    Those that another transaction holds are left out.
+    """
+    rows = _wanted_rows(fresh, retries)
     return [PendingDelivery(*row) for row in transaction.run(_LOCK, rows=json_rows(rows))]
+
+
+def find_locked(
+    transaction: Transaction, fresh: Iterable[UUID], retries: Collection[UUID], due: Iterable[PendingDelivery]
+) -> list[LockedDelivery]:
+    """Return what `lock_due` left out because another transaction holds it; `due` is what it returned."""
+    ours = {delivery.id for delivery in due}
+    rows = [row for row in _wanted_rows(fresh, retries) if row["id"] not in ours]
+    return [LockedDelivery(*row) for row in transaction.run(_FIND_LOCKED, rows=json_rows(rows))] if rows else []
+
+
+def _wanted_rows(fresh: Iterable[UUID], retries: Collection[UUID]) -> list[dict[str, UUID | bool]]:
+    return [{"id": id_, "is_retry": id_ in retries} for id_ in dict.fromkeys([*fresh, *retries])]
 
 
 def find_unknown(transaction: Transaction, ids: Iterable[UUID]) -> set[UUID]:

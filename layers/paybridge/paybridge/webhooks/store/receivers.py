@@ -16,13 +16,25 @@ _FIND_RECEIVERS = Statement("""
     JOIN webhook_receivers r ON r.merchant_id = wanted.merchant_id AND r.origin = wanted.origin
 """)
 
+# A record that another transaction holds is left as it is: no delivery shall wait for it.
 _NOTE_FAILURES = Statement("""
+    WITH new AS MATERIALIZED (
+        SELECT * FROM json_to_recordset(:rows::json)
+            AS row (merchant_id uuid, origin text, failures integer, timed_out boolean)
+    ), ours AS MATERIALIZED (
+        SELECT known.merchant_id, known.origin FROM new
+        JOIN webhook_receivers known ON known.merchant_id = new.merchant_id AND known.origin = new.origin
+        FOR UPDATE OF known SKIP LOCKED
+    )
     INSERT INTO webhook_receivers AS known (merchant_id, origin, consecutive_failures, slow_until)
-    SELECT merchant_id, origin, failures,
+    SELECT new.merchant_id, new.origin, failures,
            CASE WHEN timed_out OR failures >= :threshold::integer
                 THEN now() + make_interval(secs => :slow_seconds::double precision) END
-    FROM json_to_recordset(:rows::json) AS new (merchant_id uuid, origin text, failures integer, timed_out boolean)
-    ORDER BY merchant_id, origin
+    FROM new
+    WHERE EXISTS (SELECT FROM ours WHERE ours.merchant_id = new.merchant_id AND ours.origin = new.origin)
+       OR NOT EXISTS (SELECT FROM webhook_receivers known
+                      WHERE known.merchant_id = new.merchant_id AND known.origin = new.origin)
+    ORDER BY new.merchant_id, new.origin
     ON CONFLICT (merchant_id, origin) DO UPDATE
     SET consecutive_failures = least(known.consecutive_failures + excluded.consecutive_failures, 1000000),
         slow_until = CASE
@@ -33,9 +45,14 @@ _NOTE_FAILURES = Statement("""
 """)
 
 _FORGET_RECEIVERS = Statement("""
-    DELETE FROM webhook_receivers r
-    USING json_to_recordset(:rows::json) AS good (merchant_id uuid, origin text)
-    WHERE r.merchant_id = good.merchant_id AND r.origin = good.origin
+    WITH ours AS MATERIALIZED (
+        SELECT known.merchant_id, known.origin
+        FROM json_to_recordset(:rows::json) AS good (merchant_id uuid, origin text)
+        JOIN webhook_receivers known ON known.merchant_id = good.merchant_id AND known.origin = good.origin
+        FOR UPDATE OF known SKIP LOCKED
+    )
+    DELETE FROM webhook_receivers r USING ours
+    WHERE r.merchant_id = ours.merchant_id AND r.origin = ours.origin
 """)
 
 

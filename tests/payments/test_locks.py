@@ -1,0 +1,218 @@
+"""A locked row holds up its own payment alone, and two batches never make the same attempt."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from local.testkit.locks import held
+from local.testkit.payments import attempt_rows, new_merchant, new_payment, outbox_rows, payment_row
+from paybridge.core.clock import SystemClock
+from paybridge.core.errors import LockTimeout
+from paybridge.core.events import PROCESS_PAYMENT
+from paybridge.core.ids import Uuid7Ids
+from paybridge.database.connecting import DatabaseAddress
+from paybridge.database.database import Database, Statement
+from paybridge.payments import start_attempts as starting
+from paybridge.payments.charge import charge_payments
+from paybridge.payments.domain.circuit import CircuitPolicy
+from paybridge.payments.domain.gateway_answers import ChargeAnswer, Charged, LookUpAnswer, NotFound
+from paybridge.payments.ports import ChargeRequest
+from paybridge.payments.records import ChargeOrder, ChargeServices
+from paybridge.payments.start_attempts import start_attempts
+from paybridge.payments.store.attempts import AttemptStart
+
+pytestmark = pytest.mark.integration
+
+LOCK_PAYMENT = "SELECT 1 FROM payments WHERE id = :id::uuid FOR UPDATE"
+LOCK_ATTEMPT = "SELECT 1 FROM payment_attempts WHERE payment_id = :id::uuid FOR UPDATE"
+LOCK_TABLE = "LOCK TABLE payments IN ACCESS EXCLUSIVE MODE"
+_SHORTEN_LEASE = Statement("""
+    UPDATE payment_attempts SET started_at = started_at - interval '1 hour' WHERE payment_id = :id::uuid
+""")
+
+
+class Gateway:
+    """Takes every charge once, and counts the calls for each payment."""
+
+    def __init__(self) -> None:
+        self.calls: list[uuid.UUID] = []
+        self.charged: dict[uuid.UUID, str] = {}
+
+    async def charge(self, request: ChargeRequest) -> ChargeAnswer:
+        self.calls.append(request.payment_id)
+        return Charged(self.charged.setdefault(request.payment_id, f"ch_{request.payment_id}"))
+
+    async def find_charge(self, request: ChargeRequest) -> LookUpAnswer:
+        found = self.charged.get(request.payment_id)
+        return Charged(found) if found else NotFound()
+
+
+class LockingGateway(Gateway):
+    """Locks a row as soon as it is called, and holds it until `release`."""
+
+    def __init__(self, address: DatabaseAddress, lock: str, payment_id: uuid.UUID) -> None:
+        super().__init__()
+        self._holding = ExitStack()
+        self._lock = held(address, lock, id=payment_id)
+
+    async def charge(self, request: ChargeRequest) -> ChargeAnswer:
+        if not self.calls:
+            self._holding.enter_context(self._lock)
+        return await super().charge(request)
+
+    def release(self) -> None:
+        self._holding.close()
+
+
+@pytest.fixture
+def services(database: Database) -> ChargeServices:
+    return services_on(database, Gateway())
+
+
+def services_on(database: Database, gateway: Gateway) -> ChargeServices:
+    return ChargeServices(
+        database=database,
+        gateway=gateway,
+        clock=SystemClock(),
+        ids=Uuid7Ids(),
+        retry_delays_seconds=(1, 2),
+        lease_seconds=5.0,
+        circuit_policy=CircuitPolicy(failure_threshold=1000, cooldown_seconds=5),
+    )
+
+
+@pytest.fixture
+def payment_ids(database: Database) -> list[uuid.UUID]:
+    merchant_id = new_merchant(database)
+    return [new_payment(database, merchant_id) for _ in range(21)]
+
+
+async def charge(services: ChargeServices, payment_ids: Sequence[uuid.UUID], number: int = 1) -> dict[uuid.UUID, str]:
+    results = await charge_payments(services, [ChargeOrder(id_, number) for id_ in payment_ids])
+    return {result.payment_id: result.outcome for result in results}
+
+
+def last_command(database: Database, payment_id: uuid.UUID) -> dict[str, Any]:
+    return [row for row in outbox_rows(database, payment_id) if row["type"] == PROCESS_PAYMENT][-1]
+
+
+class TestLockedRows:
+    async def test_a_locked_payment_is_put_off_and_the_others_settle(
+        self, services: ChargeServices, database_address: DatabaseAddress, payment_ids: list[uuid.UUID]
+    ) -> None:
+        locked = payment_ids[10]
+        with held(database_address, LOCK_PAYMENT, id=locked):
+            began = time.monotonic()
+            outcomes = await charge(services, payment_ids)
+            assert time.monotonic() - began < 2
+        assert outcomes.pop(locked) == "deferred"
+        assert set(outcomes.values()) == {"succeeded"}
+        assert len(outcomes) == 20
+        command = last_command(services.database, locked)
+        assert (command["routing_key"], command["published_at"]) == ("payments.new", None)
+        assert '"attempt":1' in command["body"]
+        assert await charge(services, [locked]) == {locked: "succeeded"}
+
+    async def test_a_locked_attempt_holds_up_its_payment_alone(
+        self, services: ChargeServices, database_address: DatabaseAddress, payment_ids: list[uuid.UUID]
+    ) -> None:
+        locked = payment_ids[10]
+        start_attempts(services, [ChargeOrder(locked, 1)])
+        services.database.run(_SHORTEN_LEASE, id=locked)
+        with held(database_address, LOCK_ATTEMPT, id=locked):
+            began = time.monotonic()
+            outcomes = await charge(services, payment_ids)
+            assert time.monotonic() - began < 6
+        assert outcomes.pop(locked) == "deferred"
+        assert set(outcomes.values()) == {"succeeded"}
+        assert await charge(services, [locked]) == {locked: "succeeded"}
+
+    @pytest.mark.parametrize("lock", [LOCK_PAYMENT, LOCK_ATTEMPT], ids=["payment", "attempt"])
+    async def test_a_row_locked_while_the_gateway_answers_holds_up_its_payment_alone(
+        self, database: Database, database_address: DatabaseAddress, payment_ids: list[uuid.UUID], lock: str
+    ) -> None:
+        locked = payment_ids[10]
+        gateway = LockingGateway(database_address, lock, locked)
+        services = services_on(database, gateway)
+        began = time.monotonic()
+        outcomes = await charge(services, payment_ids)
+        assert time.monotonic() - began < 6
+        gateway.release()
+        assert outcomes.pop(locked) == "deferred"
+        assert set(outcomes.values()) == {"succeeded"}
+        assert '"attempt":2' in last_command(database, locked)["body"]
+        database.run(_SHORTEN_LEASE, id=locked)
+        assert await charge(services, [locked], number=2) == {locked: "succeeded"}
+        assert gateway.calls.count(locked) == 1
+
+    async def test_a_locked_merchant_holds_up_no_payment(
+        self, services: ChargeServices, database_address: DatabaseAddress, payment_ids: list[uuid.UUID]
+    ) -> None:
+        with held(database_address, "SELECT 1 FROM merchants FOR UPDATE"):
+            assert set((await charge(services, payment_ids)).values()) == {"succeeded"}
+
+    async def test_a_locked_table_is_about_no_payment(
+        self, services: ChargeServices, database_address: DatabaseAddress, payment_ids: list[uuid.UUID]
+    ) -> None:
+        with held(database_address, LOCK_TABLE):
+            with pytest.raises(LockTimeout):
+                await charge(services, payment_ids)
+            with pytest.raises(LockTimeout):
+                await charge(services, payment_ids[:1])
+        assert [payment_row(services.database, id_)["status"] for id_ in payment_ids] == ["pending"] * 21
+        assert set((await charge(services, payment_ids)).values()) == {"succeeded"}
+
+
+class TestTwoBatches:
+    """Two batches with the same payments; the first one is held between its lock and its start."""
+
+    @pytest.fixture
+    def second(self, services: ChargeServices, database_address: DatabaseAddress) -> Iterator[ChargeServices]:
+        with closing(Database(database_address)) as own:
+            yield replace(services, database=own)
+
+    @pytest.mark.parametrize("status", ["pending", "processing"])
+    async def test_each_payment_is_attempted_by_one_of_them(
+        self,
+        services: ChargeServices,
+        second: ChargeServices,
+        payment_ids: list[uuid.UUID],
+        monkeypatch: pytest.MonkeyPatch,
+        status: str,
+    ) -> None:
+        number = 1
+        if status == "processing":
+            # The process that made the first attempt is dead, and its lease over.
+            start_attempts(services, [ChargeOrder(id_, 1) for id_ in payment_ids])
+            for id_ in payment_ids:
+                services.database.run(_SHORTEN_LEASE, id=id_)
+            number = 2
+        locked, go_on = threading.Event(), threading.Event()
+        start = starting.attempts.start
+
+        def hold(transaction: Any, starts: Sequence[AttemptStart], *rest: Any) -> None:
+            if not locked.is_set():
+                locked.set()
+                assert go_on.wait(10)
+            start(transaction, starts, *rest)
+
+        monkeypatch.setattr(starting.attempts, "start", hold)
+        first_batch = asyncio.create_task(charge(services, payment_ids, number))
+        await asyncio.to_thread(locked.wait, 10)
+        second_outcomes = await charge(second, list(reversed(payment_ids)), number)
+        go_on.set()
+        assert await first_batch == dict.fromkeys(payment_ids, "succeeded")
+        assert second_outcomes == dict.fromkeys(payment_ids, "deferred")
+        assert isinstance(services.gateway, Gateway)
+        assert sorted(services.gateway.calls) == sorted(payment_ids)
+        for id_ in payment_ids:
+            assert [row["number"] for row in attempt_rows(services.database, id_)] == list(range(1, number + 1))
