@@ -57,6 +57,7 @@ VARIABLES = {
     "gateway_seed": "GATEWAY_SEED",
     "gateway_latency_seconds_min": "GATEWAY_LATENCY_SECONDS_MIN",
     "gateway_latency_seconds_max": "GATEWAY_LATENCY_SECONDS_MAX",
+    "gateway_pending_seconds": "GATEWAY_PENDING_SECONDS",
 }
 
 
@@ -93,6 +94,7 @@ class LocalSettings:
     gateway_seed: str = ""
     gateway_latency_seconds_min: float = 2.0
     gateway_latency_seconds_max: float = 5.0
+    gateway_pending_seconds: float = 3.0
 
     @classmethod
     def load(cls, environment: Mapping[str, str] | None = None, env_file: Path = PROJECT / ".env") -> Self:

@@ -6,6 +6,7 @@ import hashlib
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 
 SLOW_SECONDS = 5.0
 # `tok_flaky` answers 503 this many times for one reference before it succeeds.
@@ -19,7 +20,8 @@ class Behaviour:
     """What a control request may change at run time. Everything else about the gateway is fixed.
 
     `success_rate`, a share between 0 and 1, and the two latencies in seconds apply to charges without a magic method.
-    Each of these takes a uniformly random time between the latencies.
+    Each of these takes a uniformly random time between the latencies. `pending_seconds` is how long the gateway takes
+    to decide on a charge with `tok_pending`.
     """
 
     success_rate: float = 0.9
@@ -27,20 +29,24 @@ class Behaviour:
     latency_seconds_max: float = 5.0
     seed: str | None = None
     down: bool = False
+    pending_seconds: float = 3.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.success_rate <= 1:
             raise ValueError("the success rate must lie between 0 and 1")
         if not 0 <= self.latency_seconds_min <= self.latency_seconds_max:
             raise ValueError("latencies must satisfy 0 <= minimum <= maximum")
+        if not 0 <= self.pending_seconds < float("inf"):
+            raise ValueError("a charge must be pending for 0 seconds or more")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Behaviour:
-        """Read GATEWAY_SUCCESS_RATE, GATEWAY_SEED and GATEWAY_LATENCY_SECONDS_MIN/MAX. Raises ValueError."""
+        """Read the GATEWAY_ settings of `.env.example`. Raises ValueError."""
         return cls(
             success_rate=float(environment.get("GATEWAY_SUCCESS_RATE") or 0.9),
             latency_seconds_min=float(environment.get("GATEWAY_LATENCY_SECONDS_MIN") or 2),
             latency_seconds_max=float(environment.get("GATEWAY_LATENCY_SECONDS_MAX") or 5),
+            pending_seconds=float(environment.get("GATEWAY_PENDING_SECONDS") or 3),
             seed=environment.get("GATEWAY_SEED") or None,
         )
 
@@ -62,7 +68,8 @@ class Verdict:
     """What happens to one charge.
 
     `failure_code` None means the money is taken. `error_status` is an HTTP error instead of any verdict.
-    `charges` False leaves no trace in the log. `answers` False keeps the client waiting forever.
+    `charges` False leaves no trace in the log. `answers` False keeps the client waiting forever. `pends` True takes the
+    money only after a while, and `approves` is the share of the amount that is taken.
     """
 
     failure_code: str | None = None
@@ -70,6 +77,8 @@ class Verdict:
     error_status: int | None = None
     charges: bool = True
     answers: bool = True
+    pends: bool = False
+    approves: Fraction = Fraction(1)
 
 
 _MAGIC = {
@@ -81,6 +90,8 @@ _MAGIC = {
     "tok_timeout": Verdict(charges=False, answers=False),
     "tok_timeout_charged": Verdict(answers=False),
     "tok_error": Verdict(error_status=500),
+    "tok_pending": Verdict(pends=True),
+    "tok_partial": Verdict(approves=Fraction(4, 5)),
 }
 _UNKNOWN_METHOD = Verdict(failure_code="invalid_payment_method")
 

@@ -12,7 +12,8 @@ from local.http.lean import Request, Response, json_response
 
 BODY_BYTES_MAX = 64 * 1024
 # Fields of a record that no answer shows.
-_PRIVATE = frozenset({"payment_method", "latency_ms"})
+_PRIVATE = frozenset({"payment_method", "latency_ms", "asked_minor", "decided_at"})
+_STATUSES = {"succeeded": 201, "pending": 202, "declined": 402}
 
 
 class GatewayServer:
@@ -48,18 +49,16 @@ class GatewayServer:
                 answer = await self._gateway.refund(_key(request), _body(request))
             case "GET", "/charges":
                 return json_response(
-                    200, [_public(r) for r in self._gateway.log.of_reference(_query(request, "reference"))]
+                    200, [_public(r) for r in self._gateway.of_reference(_query(request, "reference"))]
                 )
             case "GET", "/statement":
-                return json_response(200, [_public(r) for r in self._gateway.log.of_day(_query(request, "date"))])
+                return json_response(200, [_public(r) for r in self._gateway.of_day(_query(request, "date"))])
             case "GET", "/health":
                 return json_response(200, {"status": "ok"})
             case _:
                 return _error(404, "there is nothing here")
-        status = 201 if answer.record["status"] == "succeeded" else 402
-        return json_response(
-            status, _public(answer.record), {"Idempotency-Replayed": "true"} if answer.replayed else None
-        )
+        replayed = {"Idempotency-Replayed": "true"} if answer.replayed else None
+        return json_response(_STATUSES[answer.record["status"]], _public(answer.record), replayed)
 
     def _control(self, request: Request) -> Response:
         changes = _body(request)

@@ -38,6 +38,7 @@ PARAMETERS = {
     "EnvironmentName": "local",
     "DatabaseTls": "disable",
     "GatewayRetryDelaysSeconds": "1,2",
+    "GatewayPendingDelaysSeconds": "1,2,5,10",
     "CircuitCooldownSeconds": "5",
     "WebhookRetryDelaysSeconds": "1,2,4",
     "WebhookLocalNetworks": "127.0.0.0/8,::1/128",

@@ -236,6 +236,15 @@ def page(wanted: dict[str, Any], before: dict[str, Any]) -> Rule:
     )
 
 
+TO_RETURN = {
+    "gateway_id": "ch",
+    "merchant_id": MERCHANT,
+    "reason": "charged_late",
+    "amount_minor": 10050,
+    "currency": "RUB",
+}
+
+
 def charging(rows: SeededRows) -> dict[str, Rule]:
     processing = rows.ids(PAYMENT, "n % 200 = 100")
     pending = rows.ids(PAYMENT, "n % 200 = 0")
@@ -262,6 +271,14 @@ def charging(rows: SeededRows) -> dict[str, Rule]:
         "payments.store.attempts._FIND_SKIPPED": Rule(ids, ("payments_pkey",), rows_max={"payments": len(processing)}),
         "payments.store.attempts._STATUSES": Rule(ids, ("payments_pkey",), rows_max={"payments": len(processing)}),
         "payments.store.attempts._START": Rule(starts, ("payments_pkey",), rows_max={"payments": len(pending)}),
+        "payments.store.attempts._ASK": Rule(
+            {"rows": records(processing, "payment_id", number=1, ask=1), "length": len(processing), "now": NOW},
+            ("payment_attempts_pkey",),
+            rows_max={"payment_attempts": len(processing)},
+        ),
+        "payments.store.charges_to_return._ADD": Rule(
+            {"rows": records(processing, "payment_id", **TO_RETURN), "now": NOW}
+        ),
         "payments.store.attempts._CLOSE_ORPHANS": Rule(
             {"rows": records(processing, "payment_id", number=2), "length": len(processing)},
             ("payment_attempts_pkey",),

@@ -13,6 +13,7 @@ from paybridge.core.clock import SystemClock
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database
 from paybridge.payments.charge import charge_payments
+from paybridge.payments.domain.charging import Schedule
 from paybridge.payments.domain.circuit import CircuitPolicy
 from paybridge.payments.domain.gateway_answers import ChargeAnswer
 from paybridge.payments.gateways.http import HttpGateway
@@ -35,7 +36,7 @@ async def main(database_url: str, gateway_url: str, lease_seconds: float, paymen
         gateway=DeadlyGateway(gateway_url, 5),
         clock=SystemClock(),
         ids=Uuid7Ids(),
-        retry_delays_seconds=(1, 2),
+        schedule=Schedule((1, 2), (1, 2)),
         lease_seconds=lease_seconds,
         circuit_policy=CircuitPolicy(20, 5),
     )

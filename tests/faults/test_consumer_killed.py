@@ -18,6 +18,7 @@ from paybridge.core.clock import SystemClock
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database
 from paybridge.payments.charge import charge_payments
+from paybridge.payments.domain.charging import Schedule
 from paybridge.payments.domain.circuit import CircuitPolicy
 from paybridge.payments.gateways.http import HttpGateway
 from paybridge.payments.records import ChargeOrder, ChargeServices
@@ -59,7 +60,7 @@ async def test_the_next_delivery_finds_the_charge_and_settles(database_url: str,
             gateway=gateway,
             clock=SystemClock(),
             ids=Uuid7Ids(),
-            retry_delays_seconds=(1, 2),
+            schedule=Schedule((1, 2), (1, 2)),
             lease_seconds=LEASE_SECONDS,
             circuit_policy=CircuitPolicy(20, 5),
         )

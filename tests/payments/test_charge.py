@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -26,6 +27,7 @@ from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database
 from paybridge.payments import charge
 from paybridge.payments.charge import charge_payments
+from paybridge.payments.domain.charging import Schedule
 from paybridge.payments.domain.circuit import CircuitPolicy
 from paybridge.payments.gateways.http import HttpGateway
 from paybridge.payments.records import BatchStart, ChargeOrder, ChargeServices
@@ -50,8 +52,8 @@ class ChargeWorld:
     def pay(self, payment_method: str | None, **order: object) -> uuid.UUID:
         return new_payment(self.database, self.merchant_id, payment_method=payment_method, **order)
 
-    async def charge(self, *payment_ids: uuid.UUID, number: int = 1) -> dict[uuid.UUID, str]:
-        results = await charge_payments(self.services, [ChargeOrder(id_, number) for id_ in payment_ids])
+    async def charge(self, *payment_ids: uuid.UUID, number: int = 1, ask: int = 0) -> dict[uuid.UUID, str]:
+        results = await charge_payments(self.services, [ChargeOrder(id_, number, ask) for id_ in payment_ids])
         return {result.payment_id: result.outcome for result in results}
 
     def events(self, payment_id: uuid.UUID) -> list[str]:
@@ -68,7 +70,7 @@ async def world(database: Database, gateway_url: str) -> AsyncIterator[ChargeWor
         gateway=gateway,
         clock=clock,
         ids=Uuid7Ids(),
-        retry_delays_seconds=(1, 2),
+        schedule=Schedule((1, 2), (1, 2)),
         lease_seconds=LEASE_SECONDS,
         circuit_policy=CircuitPolicy(failure_threshold=1000, cooldown_seconds=5),
     )
@@ -101,6 +103,22 @@ class TestClearAnswers:
         assert (payment["status"], payment["failure_code"], payment["captured_minor"]) == ("failed", failure_code, 0)
         assert world.events(payment_id)[-1] == "payment.failed"
         assert charges(world.gateway_url, payment_id) == []
+
+    async def test_a_part_fails_the_payment(self, world: ChargeWorld) -> None:
+        payment_id = world.pay("tok_partial")
+        assert await world.charge(payment_id) == {payment_id: "failed"}
+        payment = payment_row(world.database, payment_id)
+        assert (payment["failure_code"], payment["captured_minor"]) == ("partial_approval", 0)
+        assert [charge["amount_minor"] for charge in charges(world.gateway_url, payment_id)] == [8040]
+
+    async def test_a_pending_charge_succeeds_once_the_gateway_says_so(self, world: ChargeWorld) -> None:
+        control_gateway(world.gateway_url, pending_seconds=0.5)
+        payment_id = world.pay("tok_pending")
+        assert await world.charge(payment_id) == {payment_id: "pending"}
+        assert await world.charge(payment_id, ask=1) == {payment_id: "pending"}
+        await asyncio.sleep(0.6)
+        assert await world.charge(payment_id, ask=2) == {payment_id: "succeeded"}
+        assert len(charges(world.gateway_url, payment_id)) == 1
 
     async def test_payments_of_one_batch_may_end_differently(self, world: ChargeWorld) -> None:
         good, bad, odd = world.pay("tok_success"), world.pay("tok_decline"), world.pay("tok_error")

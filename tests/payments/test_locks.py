@@ -23,6 +23,7 @@ from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.payments import start_attempts as starting
 from paybridge.payments.charge import charge_payments
+from paybridge.payments.domain.charging import Schedule
 from paybridge.payments.domain.circuit import CircuitPolicy
 from paybridge.payments.domain.gateway_answers import ChargeAnswer, Charged, LookUpAnswer, NotFound
 from paybridge.payments.ports import ChargeRequest
@@ -84,7 +85,7 @@ def services_on(database: Database, gateway: Gateway) -> ChargeServices:
         gateway=gateway,
         clock=SystemClock(),
         ids=Uuid7Ids(),
-        retry_delays_seconds=(1, 2),
+        schedule=Schedule((1, 2), (1, 2)),
         lease_seconds=5.0,
         circuit_policy=CircuitPolicy(failure_threshold=1000, cooldown_seconds=5),
     )

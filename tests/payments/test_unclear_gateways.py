@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
 
 import pytest
 
-from local.testkit.payments import MovableClock, attempt_rows, new_merchant, new_payment, payment_row
-from paybridge.core.errors import DatabaseUnavailable
+from local.testkit.payments import MovableClock, attempt_rows, new_merchant, new_payment, outbox_rows, payment_row, rows
+from paybridge.core.errors import ConstraintViolated, DatabaseUnavailable
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.payments.charge import charge_payments
+from paybridge.payments.domain.charging import Schedule
 from paybridge.payments.domain.circuit import CircuitPolicy
 from paybridge.payments.domain.gateway_answers import (
     ChargeAnswer,
     Charged,
+    Contradictory,
     Declined,
     Fault,
     LookUpAnswer,
     NotFound,
+    PartiallyCharged,
+    Pending,
+    RateLimited,
     RefusedRequest,
+    UnderWay,
     Unknown,
 )
 from paybridge.payments.domain.payment import Status
@@ -31,12 +40,21 @@ from paybridge.payments.ports import ChargeRequest
 from paybridge.payments.record_answers import record_answers
 from paybridge.payments.records import AnsweredCharge, ChargeOrder, ChargeServices, PaymentResult
 from paybridge.payments.start_attempts import start_attempts
+from paybridge.payments.store.charges_to_return import ChargeToReturn, ReturnReason
+from paybridge.payments.store.charges_to_return import add as add_charges_to_return
 
 pytestmark = pytest.mark.integration
 
 SILENCE = Unknown(Fault.NO_ANSWER, "no answer")
 UNCLEAR = Unknown(Fault.SERVER_ERROR, "the look-up failed")
 LAST = 3
+
+_OPEN_CIRCUIT = Statement("""
+    INSERT INTO circuits (name, consecutive_failures, open_until) VALUES ('gateway', 7, now() + interval '1 hour')
+    ON CONFLICT (name) DO UPDATE SET consecutive_failures = 7, open_until = excluded.open_until
+""")
+_CIRCUIT_FAILURES = Statement("SELECT consecutive_failures FROM circuits WHERE name = 'gateway'")
+_CLOSE_CIRCUIT = Statement("DELETE FROM circuits WHERE name = 'gateway'")
 
 
 @dataclass
@@ -47,10 +65,12 @@ class ScriptedGateway:
     look_ups: list[LookUpAnswer] = field(default_factory=list)
     by_payment: dict[uuid.UUID, ChargeAnswer] = field(default_factory=dict)
     breaking: set[uuid.UUID] = field(default_factory=set)
+    keys: list[str] = field(default_factory=list)
     asked_to_charge: int = 0
 
     async def charge(self, request: ChargeRequest) -> ChargeAnswer:
         self.asked_to_charge += 1
+        self.keys.append(request.idempotency_key)
         if request.payment_id in self.breaking:
             raise RuntimeError("an unforeseen failure")
         return self.by_payment.get(request.payment_id, self.charges)
@@ -72,7 +92,7 @@ def services(database_address: DatabaseAddress, gateway: ScriptedGateway) -> Ite
             gateway=gateway,
             clock=MovableClock(),
             ids=Uuid7Ids(),
-            retry_delays_seconds=(1, 2),
+            schedule=Schedule((1, 2), (3, 5, 7)),
             lease_seconds=10,
             circuit_policy=CircuitPolicy(1000, 5),
         )
@@ -83,9 +103,27 @@ def payment_id(services: ChargeServices) -> uuid.UUID:
     return new_payment(services.database, new_merchant(services.database))
 
 
-async def attempt(services: ChargeServices, payment_id: uuid.UUID, number: int) -> PaymentResult:
-    (result,) = await charge_payments(services, [ChargeOrder(payment_id, number)])
+async def attempt(services: ChargeServices, payment_id: uuid.UUID, number: int, ask: int = 0) -> PaymentResult:
+    (result,) = await charge_payments(services, [ChargeOrder(payment_id, number, ask)])
     return result
+
+
+def newest_attempt(services: ChargeServices, payment_id: uuid.UUID) -> dict[str, Any]:
+    return attempt_rows(services.database, payment_id)[-1]
+
+
+def next_command(services: ChargeServices, payment_id: uuid.UUID) -> tuple[int, int, float]:
+    """Return attempt, ask and delay in seconds of the payment's newest command."""
+    row = outbox_rows(services.database, payment_id)[-1]
+    data = json.loads(row["body"])["data"]
+    delay = datetime.fromisoformat(row["available_at"]) - datetime.fromisoformat(row["created_at"])
+    return data["attempt"], data["ask"], round(delay.total_seconds(), 1)
+
+
+def charges_to_return(services: ChargeServices, payment_id: uuid.UUID) -> list[dict[str, Any]]:
+    return rows(
+        services.database, "SELECT to_json(c) FROM charges_to_return c WHERE payment_id = :id::uuid", id=payment_id
+    )
 
 
 async def use_up_tries(services: ChargeServices, payment_id: uuid.UUID) -> None:
@@ -134,6 +172,216 @@ class TestRefusedRequests:
         assert (await attempt(services, payment_id, 2)).outcome == "unknown"
 
 
+class TestOneKey:
+    async def test_every_call_for_a_payment_has_the_same_key(
+        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+    ) -> None:
+        await use_up_tries(services, payment_id)
+        gateway.charges = Pending()
+        await attempt(services, payment_id, LAST)
+        await attempt(services, payment_id, LAST, ask=1)
+        assert gateway.keys == [f"{payment_id}:charge"] * 4
+
+
+class TestPending:
+    async def test_it_is_asked_for_on_its_own_schedule_and_uses_up_no_attempt(
+        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+    ) -> None:
+        gateway.charges = Pending()
+        assert (await attempt(services, payment_id, 1)).outcome == "pending"
+        assert next_command(services, payment_id) == (1, 1, 3)
+        for ask in range(1, 6):
+            gateway.look_ups = [Pending()]
+            assert (await attempt(services, payment_id, 1, ask)).outcome == "pending"
+        assert next_command(services, payment_id) == (1, 6, 7)
+        (row,) = attempt_rows(services.database, payment_id)
+        assert (row["status"], row["asks"], gateway.asked_to_charge) == ("pending", 5, 1)
+        gateway.look_ups = [Charged("ch_1")]
+        assert (await attempt(services, payment_id, 1, 6)).outcome == "succeeded"
+        assert newest_attempt(services, payment_id)["pending_at"] < newest_attempt(services, payment_id)["finished_at"]
+
+    async def test_neither_an_open_circuit_nor_failed_look_ups_end_it(
+        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+    ) -> None:
+        gateway.charges = Pending()
+        await attempt(services, payment_id, 1)
+        services.database.run(_OPEN_CIRCUIT)
+        try:
+            for ask in range(1, 6):
+                gateway.look_ups = [UNCLEAR]
+                assert (await attempt(services, payment_id, 1, ask)).outcome == "unknown"
+            assert services.database.run(_CIRCUIT_FAILURES) == [[7]]
+            gateway.look_ups = [Charged("ch_1")]
+            assert (await attempt(services, payment_id, 1, 6)).outcome == "succeeded"
+        finally:
+            services.database.run(_CLOSE_CIRCUIT)
+
+    async def test_the_same_question_twice_is_asked_once(
+        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+    ) -> None:
+        gateway.charges = Pending()
+        await attempt(services, payment_id, 1)
+        gateway.look_ups = [Pending(), Pending()]
+        await attempt(services, payment_id, 1, 1)
+        assert await charge_payments(services, [ChargeOrder(payment_id, 1, 1)]) == []
+        assert len(outbox_rows(services.database, payment_id)) == 4
+
+    async def test_the_sweep_goes_on_with_it(
+        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+    ) -> None:
+        gateway.charges = Pending()
+        await attempt(services, payment_id, 1)
+        gateway.look_ups = [Charged("ch_1")]
+        # The sweep asks for the attempt after the newest.
+        assert (await attempt(services, payment_id, 2)).outcome == "succeeded"
+        assert len(attempt_rows(services.database, payment_id)) == 1
+
+    async def test_one_that_the_gateway_has_forgotten_is_charged_with_the_same_key(
+        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+    ) -> None:
+        gateway.charges = Pending()
+        await attempt(services, payment_id, 1)
+        gateway.charges = Charged("ch_1")
+        assert (await attempt(services, payment_id, 1, 1)).outcome == "succeeded"
+        assert len(set(gateway.keys)) == 1
+
+
+class TestRefusedRepetitions:
+    @pytest.mark.parametrize("refusal", [RefusedRequest("422"), RefusedRequest("400"), UnderWay("409")])
+    async def test_the_gateway_is_asked_until_the_first_request_is_done(
+        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID, refusal: ChargeAnswer
+    ) -> None:
+        await use_up_tries(services, payment_id)
+        gateway.charges = refusal
+        assert (await attempt(services, payment_id, LAST)).outcome == "unknown"
+        for ask in range(1, 9):
+            assert (await attempt(services, payment_id, LAST, ask)).outcome == "unknown"
+        gateway.look_ups = [Charged("ch_1")]
+        assert (await attempt(services, payment_id, LAST, 9)).outcome == "succeeded"
+
+    async def test_a_first_request_that_is_under_way_is_asked_about(
+        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+    ) -> None:
+        gateway.charges = UnderWay("409")
+        assert (await attempt(services, payment_id, 1)).outcome == "unknown"
+        assert next_command(services, payment_id) == (1, 1, 3)
+
+
+class TestAGatewayThatDoesNotServeUs:
+    async def test_a_wrong_address_fails_no_payment(
+        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+    ) -> None:
+        gateway.charges = Unknown(Fault.NOT_SERVED, "the gateway answered 404")
+        for number in range(1, LAST + 5):
+            assert (await attempt(services, payment_id, number)).outcome == "unknown"
+        gateway.charges = Charged("ch_1")
+        assert (await attempt(services, payment_id, LAST + 5)).outcome == "succeeded"
+
+
+class TestRateLimits:
+    async def test_the_attempt_is_made_again_when_the_gateway_says_so(
+        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+    ) -> None:
+        gateway.charges = RateLimited(9)
+        for ask in range(10):
+            assert (await attempt(services, payment_id, 1, ask)).outcome == "deferred"
+            assert next_command(services, payment_id) == (1, ask + 1, 9)
+        gateway.charges, gateway.look_ups = Charged("ch_1"), [UNCLEAR]
+        assert (await attempt(services, payment_id, 1, 10)).outcome == "succeeded"
+        # What was only ever turned away need not be looked up.
+        assert gateway.look_ups == [UNCLEAR]
+
+    async def test_a_limit_on_a_later_attempt_keeps_its_look_up(
+        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+    ) -> None:
+        await attempt(services, payment_id, 1)
+        gateway.charges = RateLimited()
+        await attempt(services, payment_id, 2)
+        gateway.look_ups = [Charged("ch_1")]
+        assert (await attempt(services, payment_id, 2, 1)).outcome == "succeeded"
+        assert gateway.asked_to_charge == 2
+
+
+class TestPartialApprovals:
+    async def test_the_payment_fails_and_the_money_is_to_be_given_back(
+        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+    ) -> None:
+        gateway.charges = PartiallyCharged("ch_1", 8040)
+        result = await attempt(services, payment_id, 1)
+        assert (result.outcome, "give back 8040" in str(result.error)) == ("failed", True)
+        payment = payment_row(services.database, payment_id)
+        assert (payment["status"], payment["failure_code"], payment["captured_minor"]) == (
+            "failed",
+            "partial_approval",
+            0,
+        )
+        row = newest_attempt(services, payment_id)
+        assert (row["status"], row["gateway_id"], row["approved_minor"]) == ("partial", "ch_1", 8040)
+        (to_return,) = charges_to_return(services, payment_id)
+        assert (to_return["reason"], to_return["amount_minor"]) == ("partial_approval", 8040)
+        assert (to_return["currency"], to_return["gateway_id"]) == ("RUB", "ch_1")
+
+
+class TestContradictions:
+    async def test_a_person_is_told_and_nothing_settles(
+        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+    ) -> None:
+        gateway.charges = Contradictory("the gateway charged more than was asked for", "ch_1")
+        for ask in range(5):
+            result = await attempt(services, payment_id, 1, ask)
+            assert (result.outcome, result.error) == ("unknown", "the gateway charged more than was asked for")
+        row = newest_attempt(services, payment_id)
+        assert (row["number"], row["status"], row["gateway_id"]) == (1, "unknown", "ch_1")
+        assert payment_row(services.database, payment_id)["status"] == "processing"
+
+
+class TestGatewayCodes:
+    async def test_the_gateways_own_word_is_kept_beside_ours(
+        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+    ) -> None:
+        gateway.charges = Declined("expired_card", "Expired card.", "54 Expired Card")
+        await attempt(services, payment_id, 1)
+        row = newest_attempt(services, payment_id)
+        assert (row["failure_code"], row["gateway_code"]) == ("expired_card", "54 Expired Card")
+
+
+class TestInvariants:
+    """What the domain never does, the database refuses."""
+
+    @pytest.mark.parametrize(
+        ("change", "constraint"),
+        [
+            ("number = 1001", "payment_attempts_number_is_bounded"),
+            ("asks = -1", "payment_attempts_asks_are_counted"),
+            ("asks = 1, asked_at = NULL", "payment_attempts_asks_are_counted"),
+            ("status = 'odd'", "payment_attempts_status_is_known"),
+            ("status = 'pending', pending_at = NULL", "payment_attempts_pending_has_a_time"),
+            ("status = 'partial', gateway_id = 'ch_1'", "payment_attempts_part_is_named"),
+            ("status = 'partial', gateway_id = 'ch_1', approved_minor = 0", "payment_attempts_part_is_named"),
+            ("approved_minor = 5", "payment_attempts_part_is_named"),
+            ("status = 'partial', gateway_id = NULL, approved_minor = 5", "payment_attempts_part_has_proof"),
+            ("gateway_code = repeat('x', 65)", "payment_attempts_code_is_short"),
+            ("gateway_code = ''", "payment_attempts_code_is_short"),
+        ],
+    )
+    async def test_an_attempt(
+        self, services: ChargeServices, payment_id: uuid.UUID, change: str, constraint: str
+    ) -> None:
+        await attempt(services, payment_id, 1)
+        with pytest.raises(ConstraintViolated, match=constraint):
+            update = f"UPDATE payment_attempts SET {change} WHERE payment_id = :id::uuid"  # noqa: S608 - the test's own
+            services.database.run(Statement(update), id=payment_id)
+
+    def test_nothing_is_given_back_that_is_no_amount(self, services: ChargeServices, payment_id: uuid.UUID) -> None:
+        merchant_id = payment_row(services.database, payment_id)["merchant_id"]
+        nothing = ChargeToReturn(payment_id, merchant_id, "ch_1", ReturnReason.CHARGED_LATE, 0, "RUB")
+        with (
+            pytest.raises(ConstraintViolated, match="charges_to_return_amount_is_positive"),
+            services.database.transaction() as transaction,
+        ):
+            add_charges_to_return(transaction, [nothing], services.clock.now())
+
+
 class TestChargedTooLate:
     async def test_a_charge_of_a_payment_that_was_given_up_is_reported(
         self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
@@ -147,6 +395,8 @@ class TestChargedTooLate:
         (result,) = record_answers(services, [late], batch.circuit)
         assert result.outcome == "charged_too_late"
         assert "give the money back" in str(result.error)
+        (to_return,) = charges_to_return(services, payment_id)
+        assert (to_return["reason"], to_return["amount_minor"]) == ("charged_late", 10050)
 
     async def test_a_charge_that_was_recorded_before_is_no_error(
         self, services: ChargeServices, payment_id: uuid.UUID

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -80,6 +81,22 @@ class TestCharges:
             charge(gateway, reference="p-6", payment_method="tok_timeout_charged", timeout=0.5)
         again = charge(gateway, reference="p-6", payment_method="tok_timeout_charged")
         assert (again.status_code, again.headers["Idempotency-Replayed"]) == (201, "true")
+
+    def test_a_pending_charge_succeeds_after_a_while(self, gateway: httpx.Client) -> None:
+        gateway.post("/_control", json={"pending_seconds": 0.5}).raise_for_status()
+        first = charge(gateway, reference="p-7", payment_method="tok_pending")
+        assert (first.status_code, first.json()["status"]) == (202, "pending")
+        assert [record["status"] for record in charges_of(gateway, "p-7")] == ["pending"]
+        time.sleep(0.6)
+        again = charge(gateway, reference="p-7", payment_method="tok_pending")
+        assert (again.status_code, again.headers["Idempotency-Replayed"]) == (201, "true")
+        assert charges_of(gateway, "p-7") == [again.json()]
+        assert again.json() == {**first.json(), "status": "succeeded"}
+
+    def test_a_part_is_approved_and_replayed(self, gateway: httpx.Client) -> None:
+        answers = [charge(gateway, reference="p-8", payment_method="tok_partial") for _ in range(2)]
+        assert [(answer.status_code, answer.json()["amount_minor"]) for answer in answers] == [(201, 8040)] * 2
+        assert len(charges_of(gateway, "p-8")) == 1
 
     @pytest.mark.parametrize(
         "changes",

@@ -60,7 +60,7 @@ def _parts(orders: Sequence[ChargeOrder]) -> list[list[ChargeOrder]]:
     latest: dict[UUID, ChargeOrder] = {}
     for order in orders:
         known = latest.get(order.payment_id)
-        if known is None or known.number < order.number:
+        if known is None or (known.number, known.ask) < (order.number, order.ask):
             latest[order.payment_id] = order
     distinct = list(latest.values())
     return [distinct[start : start + PART_ORDERS] for start in range(0, len(distinct), PART_ORDERS)]

@@ -12,13 +12,14 @@ from paybridge.core.events import PAYMENT_FAILED, PAYMENT_SUCCEEDED, Event
 from paybridge.core.isolation import run_isolating_bad_items
 from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Transaction
 from paybridge.outbox import store as outbox
-from paybridge.payments.domain.charging import AttemptStatus, RetryCharge, Settle, after_unknown
+from paybridge.payments.domain.charging import AttemptStatus, RetryCharge, Settle, after_answer
 from paybridge.payments.domain.circuit import Circuit, after_calls
 from paybridge.payments.domain.events import payment_event, retry_command
 from paybridge.payments.domain.gateway_answers import (
     Charged,
     Contradictory,
     Declined,
+    GatewayOutcome,
     PartiallyCharged,
     Pending,
     RateLimited,
@@ -28,8 +29,9 @@ from paybridge.payments.domain.gateway_answers import (
 from paybridge.payments.domain.payment import Payment, Status, ensure_transition
 from paybridge.payments.records import CIRCUIT, AnsweredCharge, ChargeServices, PaymentOutcome, PaymentResult
 from paybridge.payments.start_attempts import put_off
-from paybridge.payments.store import attempts, circuits
+from paybridge.payments.store import attempts, charges_to_return, circuits
 from paybridge.payments.store.attempts import AttemptResult
+from paybridge.payments.store.charges_to_return import ChargeToReturn, ReturnReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +49,18 @@ TOO_LATE_ERROR = "the gateway charged a payment that had been given up: give the
 
 _ATTEMPT_STATUS = {
     Charged: AttemptStatus.SUCCEEDED,
-    PartiallyCharged: AttemptStatus.SUCCEEDED,
+    PartiallyCharged: AttemptStatus.PARTIAL,
     Declined: AttemptStatus.DECLINED,
-    Pending: AttemptStatus.UNKNOWN,
+    Pending: AttemptStatus.PENDING,
     UnderWay: AttemptStatus.UNKNOWN,
-    RateLimited: AttemptStatus.UNKNOWN,
+    RateLimited: AttemptStatus.RATE_LIMITED,
     Contradictory: AttemptStatus.UNKNOWN,
     Unknown: AttemptStatus.UNKNOWN,
+}
+
+_OPEN_OUTCOMES: Mapping[type[GatewayOutcome], PaymentOutcome] = {
+    Pending: PaymentOutcome.PENDING,
+    RateLimited: PaymentOutcome.DEFERRED,
 }
 
 
@@ -68,14 +75,14 @@ def record_answers(
     LockTimeout: then the messages must be redelivered.
     """
     refused: list[PaymentResult] = []
-    locked: dict[UUID, int] = {}
+    locked: dict[UUID, tuple[int, int]] = {}
 
     def record_together(group: Sequence[AnsweredCharge]) -> list[PaymentResult]:
         return _record_together(services, group, circuit)
 
     def on_bad_answer(answered: AnsweredCharge, error: Exception) -> None:
         if isinstance(error, LockTimeout):
-            locked[answered.attempt.payment.id] = answered.attempt.number + 1
+            locked[answered.attempt.payment.id] = (answered.attempt.number + 1, 0)
         else:
             refused.append(_result(answered, PaymentOutcome.REFUSED, reason_of(error)))
 
@@ -97,25 +104,15 @@ def _record_together(
         events = _outcome_events(services, decided, sequences, now)
         commands = _retry_commands(services, decided, now)
         outbox.add_delayed(transaction, [(event, 0.0) for event in events] + commands)
-        _update_circuit(services, transaction, answers, circuit, now)
         given_up = _given_up(transaction, answers, sequences.keys())
+        charges_to_return.add(transaction, _charges_to_return(answers, given_up), now)
+        _update_circuit(services, transaction, answers, circuit, now)
     return [_settled_result(answered, decision, sequences.keys(), given_up) for answered, decision in decided]
 
 
 def _decide(services: ChargeServices, answered: AnsweredCharge) -> Decision:
-    attempt, answer = answered.attempt, answered.answer
-    decision: Settle | RetryCharge
-    if isinstance(answer, Charged):
-        decision = Settle(Status.SUCCEEDED)
-    elif isinstance(answer, Declined):
-        decision = Settle(Status.FAILED, answer.failure_code, answer.message)
-    elif isinstance(answer, PartiallyCharged):
-        decision = Settle(Status.FAILED, "partial_approval", "The gateway approved less than was asked for.")
-    elif isinstance(answer, Unknown):
-        delays_seconds = services.retry_delays_seconds
-        decision = after_unknown(attempt.number, answer.failure_code, delays_seconds, answer.never_arrived)
-    else:
-        decision = after_unknown(attempt.number, "", services.retry_delays_seconds, never_arrived=False)
+    attempt = answered.attempt
+    decision = after_answer(attempt.place, answered.answer, services.schedule)
     if isinstance(decision, Settle):
         try:
             ensure_transition(attempt.payment.status, decision.status)
@@ -131,14 +128,40 @@ def _attempt_result(answered: AnsweredCharge, decision: Decision) -> AttemptResu
     return AttemptResult(
         payment_id=payment.id,
         number=answered.attempt.number,
-        attempt_status=_ATTEMPT_STATUS[type(answer)],
-        gateway_id=answer.gateway_id if isinstance(answer, Charged | PartiallyCharged) else None,
+        attempt_status=_attempt_status(answered),
+        gateway_id=answer.gateway_id if isinstance(answer, Charged | PartiallyCharged | Contradictory) else None,
+        gateway_code=answer.gateway_code if isinstance(answer, Declined) else None,
+        approved_minor=answer.charged_minor if isinstance(answer, PartiallyCharged) else None,
         error=answer.error if isinstance(answer, Unknown | UnderWay | Contradictory) else None,
         status=decision.status if isinstance(decision, Settle) else None,
         failure_code=decision.failure_code if isinstance(decision, Settle) else None,
         failure_message=decision.failure_message if isinstance(decision, Settle) else None,
         captured_minor=payment.amount_minor if is_charged else 0,
     )
+
+
+def _attempt_status(answered: AnsweredCharge) -> AttemptStatus:
+    if isinstance(answered.answer, RateLimited) and answered.attempt.ask_first:
+        # A call before this one may have charged.
+        return AttemptStatus.UNKNOWN
+    return _ATTEMPT_STATUS[type(answered.answer)]
+
+
+def _charges_to_return(answers: Sequence[AnsweredCharge], given_up: Set[UUID]) -> list[ChargeToReturn]:
+    """Return the charges that settle no payment: a part of the amount, or after the payment was given up."""
+    found = []
+    for answered in answers:
+        payment, answer = answered.attempt.payment, answered.answer
+        if isinstance(answer, PartiallyCharged):
+            reason, amount_minor = ReturnReason.PARTIAL_APPROVAL, answer.charged_minor
+        elif isinstance(answer, Charged) and payment.id in given_up:
+            reason, amount_minor = ReturnReason.CHARGED_LATE, payment.amount_minor
+        else:
+            continue
+        found.append(
+            ChargeToReturn(payment.id, payment.merchant_id, answer.gateway_id, reason, amount_minor, payment.currency)
+        )
+    return found
 
 
 def _outcome_events(
@@ -172,7 +195,10 @@ def _retry_commands(
 ) -> list[tuple[Event, float]]:
     """Make a command for each charge to retry, with its delay in seconds."""
     return [
-        (retry_command(services.ids.new(), answered.attempt.payment, now, decision.number), decision.seconds)
+        (
+            retry_command(services.ids.new(), answered.attempt.payment, now, decision.number, decision.ask),
+            decision.seconds,
+        )
         for answered, decision in decided
         if isinstance(decision, RetryCharge)
     ]
@@ -185,6 +211,8 @@ def _update_circuit(
     circuit: Circuit,
     now: datetime,
 ) -> None:
+    # The gateway has a pending charge, and is asked for it whatever the circuit says.
+    answers = [answered for answered in answers if not answered.attempt.was_pending]
     failures = sum(isinstance(answered.answer, Unknown) for answered in answers)
     if not failures and not circuit.has_failures:
         return
@@ -205,14 +233,25 @@ def _given_up(transaction: Transaction, answers: Sequence[AnsweredCharge], settl
 def _settled_result(
     answered: AnsweredCharge, decision: Decision, settled: Set[UUID], given_up: Set[UUID]
 ) -> PaymentResult:
-    payment_id = answered.attempt.payment.id
-    if payment_id in given_up:
+    payment, answer = answered.attempt.payment, answered.answer
+    if payment.id in given_up:
         return _result(answered, PaymentOutcome.CHARGED_TOO_LATE, TOO_LATE_ERROR)
     if isinstance(decision, Blocked):
         return _result(answered, PaymentOutcome.REFUSED, decision.error)
-    if isinstance(decision, Settle) and payment_id in settled:
-        return _result(answered, PaymentOutcome(decision.status))
-    return _result(answered, PaymentOutcome.UNKNOWN)
+    if isinstance(decision, Settle) and payment.id in settled:
+        return _result(answered, PaymentOutcome(decision.status), _partial_error(payment, answer))
+    if isinstance(answer, Contradictory):
+        return _result(answered, PaymentOutcome.UNKNOWN, answer.error)
+    return _result(answered, _OPEN_OUTCOMES.get(type(answer), PaymentOutcome.UNKNOWN))
+
+
+def _partial_error(payment: Payment, answer: GatewayOutcome) -> str | None:
+    if not isinstance(answer, PartiallyCharged):
+        return None
+    return (
+        f"the gateway approved {answer.charged_minor} of {payment.amount_minor} minor units of {payment.currency}: "
+        f"give back {answer.charged_minor}"
+    )
 
 
 def _result(answered: AnsweredCharge, outcome: PaymentOutcome, error: str | None = None) -> PaymentResult:

@@ -9,6 +9,7 @@ from uuid import UUID
 from paybridge.core.clock import Clock
 from paybridge.core.ids import Ids
 from paybridge.database.database import Database
+from paybridge.payments.domain.charging import AttemptPlace, Schedule
 from paybridge.payments.domain.circuit import Circuit, CircuitPolicy
 from paybridge.payments.domain.gateway_answers import GatewayOutcome
 from paybridge.payments.domain.payment import Payment
@@ -22,36 +23,48 @@ class ChargeServices:
     """What charging needs.
 
     `lease_seconds` is how long a started attempt belongs to the process that started it: longer than any gateway call
-    may take. `retry_delays_seconds` are the waits between the attempts at one charge.
+    may take. `schedule` says when the gateway is asked again.
     """
 
     database: Database
     gateway: PaymentGateway
     clock: Clock
     ids: Ids
-    retry_delays_seconds: tuple[float, ...]
+    schedule: Schedule
     lease_seconds: float
     circuit_policy: CircuitPolicy
 
 
 @dataclass(frozen=True, slots=True)
 class ChargeOrder:
-    """A request, from a message, to charge this payment as the attempt of this number (1 for a new payment)."""
+    """A request, from a message, to charge this payment as the attempt of this number (1 for a new payment).
+
+    With `ask` above 0 it is a request to go on with that attempt.
+    """
 
     payment_id: UUID
     number: int
+    ask: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ChargeAttempt:
     """A started attempt, committed before the gateway is called, and its payment as it is then: processing.
 
-    `ask_first`: an earlier attempt may have charged, so look the charge up before asking for it.
+    `ask_first`: an earlier call may have charged, so look the charge up before asking for it. `ask` counts how often
+    the attempt was gone on with. `was_pending`: the gateway has said that it has the charge.
     """
 
     payment: Payment
     number: int
     ask_first: bool
+    ask: int = 0
+    was_pending: bool = False
+
+    @property
+    def place(self) -> AttemptPlace:
+        """Return where the attempt is in its schedule."""
+        return AttemptPlace(self.number, self.ask, self.was_pending)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +80,11 @@ class PaymentOutcome(StrEnum):
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
+    # The gateway has the charge and will decide later.
+    PENDING = "pending"
     # The gateway gave no clear answer; the payment is retried later.
     UNKNOWN = "unknown"
-    # Not tried yet: another process holds the lease, or the circuit is open.
+    # Not tried yet: another process holds the lease, the circuit is open, or the gateway limits the rate.
     DEFERRED = "deferred"
     # The database refused the payment's change.
     REFUSED = "refused"

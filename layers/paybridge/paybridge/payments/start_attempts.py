@@ -50,7 +50,7 @@ def start_attempts(services: ChargeServices, orders: Sequence[ChargeOrder]) -> B
     starts = run_isolating_bad_items(partial(_start_together, services), orders, on_bad_order)
     if locked:
         with services.database.transaction() as transaction:
-            refused += put_off(services, transaction, {order.payment_id: order.number for order in locked})
+            refused += put_off(services, transaction, {order.payment_id: (order.number, order.ask) for order in locked})
     return BatchStart(
         attempts=[attempt for start in starts for attempt in start.attempts],
         results=[result for start in starts for result in start.results] + refused,
@@ -59,40 +59,44 @@ def start_attempts(services: ChargeServices, orders: Sequence[ChargeOrder]) -> B
 
 
 def _start_together(services: ChargeServices, orders: Sequence[ChargeOrder]) -> BatchStart:
-    asked_numbers = {order.payment_id: order.number for order in orders}
+    asked = {order.payment_id: (order.number, order.ask) for order in orders}
     with services.database.transaction(BATCH_LOCK_SECONDS_MAX) as transaction:
-        chargeable = attempts.lock_chargeable(transaction, list(asked_numbers))
+        chargeable = attempts.lock_chargeable(transaction, list(asked))
         # The clock is read once the rows are locked: a wait for the lock must not make a lease look alive.
         now = services.clock.now()
         circuit = circuits.read(transaction, CIRCUIT)
         planned: list[PlannedPayment] = []
         for payment, last in chargeable:
-            step = next_step(payment.status, last, asked_numbers[payment.id], now, services.lease_seconds)
+            step = next_step(payment.status, last, asked[payment.id], now, services.lease_seconds)
             planned.append((payment, step))
         planned = _hold_back(planned, circuit, now)
         started = _start(services, transaction, planned, now)
         results = _defer(services, transaction, planned, now)
         for payment, _ in planned:
-            del asked_numbers[payment.id]
-        results += put_off(services, transaction, asked_numbers)
+            del asked[payment.id]
+        results += put_off(services, transaction, asked)
     return BatchStart(started, results, circuit)
 
 
 def _hold_back(planned: list[PlannedPayment], circuit: Circuit, now: datetime) -> list[PlannedPayment]:
-    """Defer the starts that the circuit does not allow now."""
-    wanted = sum(isinstance(step, Start) for _, step in planned)
+    """Defer the starts that the circuit does not allow now. Asking for a pending charge is none of its concern."""
+    wanted = sum(_is_held(step) for _, step in planned)
     allowed = allowed_calls(circuit, wanted, now)
     if allowed == wanted or circuit.open_until is None:
         return planned
     wait_seconds = max((circuit.open_until - now).total_seconds(), 1.0)
     held: list[PlannedPayment] = []
     for payment, step in planned:
-        if isinstance(step, Start) and allowed <= 0:
-            held.append((payment, Defer(step.number, wait_seconds)))
+        if isinstance(step, Start) and _is_held(step) and allowed <= 0:
+            held.append((payment, Defer(step.number, wait_seconds, step.ask)))
         else:
-            allowed -= isinstance(step, Start)
+            allowed -= _is_held(step)
             held.append((payment, step))
     return held
+
+
+def _is_held(step: ChargeStep) -> bool:
+    return isinstance(step, Start) and not step.was_pending
 
 
 def _start(
@@ -108,9 +112,9 @@ def _start(
         if payment.status is Status.PENDING:
             current = begin_processing(payment, now)
             events.append(payment_event(services.ids.new(), PAYMENT_PROCESSING, current, now))
-        started.append(ChargeAttempt(current, step.number, step.ask_first))
+        started.append(ChargeAttempt(current, step.number, step.ask_first, step.ask, step.was_pending))
     if started:
-        rows = [AttemptStart(each.payment.id, each.number, each.payment.last_sequence) for each in started]
+        rows = [AttemptStart(each.payment.id, each.number, each.payment.last_sequence, each.ask) for each in started]
         attempts.start(transaction, rows, now)
         outbox.add(transaction, events)
     return started
@@ -122,31 +126,32 @@ def _defer(
     """Put a delayed command in the outbox for each deferred payment."""
     deferred = [(payment, step) for payment, step in planned if isinstance(step, Defer)]
     commands = [
-        (retry_command(services.ids.new(), payment, now, step.number), step.seconds) for payment, step in deferred
+        (retry_command(services.ids.new(), payment, now, step.number, step.ask), step.seconds)
+        for payment, step in deferred
     ]
     outbox.add_delayed(transaction, commands)
     return [PaymentResult(payment.id, payment.correlation_id, PaymentOutcome.DEFERRED) for payment, _ in deferred]
 
 
 def put_off(
-    services: ChargeServices, transaction: Transaction, asked_numbers: Mapping[UUID, int]
+    services: ChargeServices, transaction: Transaction, asked: Mapping[UUID, tuple[int, int]]
 ) -> list[PaymentResult]:
     """Put a command in the outbox for each payment that another transaction holds; report those that do not exist.
 
-    `asked_numbers` are the numbers of the attempts that were asked for, by the payment's id. Payments that are settled
+    `asked` are the numbers of the attempts and asks that were asked for, by the payment's id. Payments that are settled
     are left out: their message came late.
     """
-    found = attempts.find_skipped(transaction, asked_numbers)
+    found = attempts.find_skipped(transaction, asked)
     now = services.clock.now()
     locked = [payment for payment in found if payment.is_open]
     commands = [
         process_payment_command(
-            services.ids.new(), payment.id, payment.merchant_id, payment.correlation_id, now, asked_numbers[payment.id]
+            services.ids.new(), payment.id, payment.merchant_id, payment.correlation_id, now, *asked[payment.id]
         )
         for payment in locked
     ]
     outbox.add_delayed(transaction, [(command, LOCKED_RETRY_SECONDS) for command in commands])
-    absent = asked_numbers.keys() - {payment.id for payment in found}
+    absent = asked.keys() - {payment.id for payment in found}
     return [
         *(PaymentResult(payment.id, payment.correlation_id, PaymentOutcome.DEFERRED) for payment in locked),
         *(PaymentResult(id_, "", PaymentOutcome.MISSING, "there is no such payment") for id_ in absent),

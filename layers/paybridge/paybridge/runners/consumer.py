@@ -61,5 +61,10 @@ def _logged(result: PaymentResult) -> dict[str, object]:
 
 
 def _order(event: Event) -> ChargeOrder:
-    number = event.data.get("attempt", 1) if event.type == PROCESS_PAYMENT else 1
-    return ChargeOrder(event.payment_id, number if isinstance(number, int) else 1)
+    if event.type != PROCESS_PAYMENT:
+        return ChargeOrder(event.payment_id, 1)
+    return ChargeOrder(event.payment_id, _count(event.data.get("attempt"), 1), _count(event.data.get("ask"), 0))
+
+
+def _count(value: object, default: int) -> int:
+    return value if type(value) is int else default

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from paybridge import wiring
+from paybridge.payments.domain.charging import Schedule
 from paybridge.payments.domain.circuit import CircuitPolicy
 from paybridge.payments.gateways.http import HttpGateway
 from paybridge.payments.records import ChargeServices
@@ -28,7 +29,7 @@ def charge_services() -> ChargeServices:
         gateway=gateway(),
         clock=wiring.clock(),
         ids=wiring.ids(),
-        retry_delays_seconds=settings.GATEWAY_RETRY_DELAYS_SECONDS,
+        schedule=Schedule(settings.GATEWAY_RETRY_DELAYS_SECONDS, settings.GATEWAY_PENDING_DELAYS_SECONDS),
         lease_seconds=settings.GATEWAY_TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS,
         circuit_policy=CircuitPolicy(settings.CIRCUIT_FAILURE_THRESHOLD, settings.CIRCUIT_COOLDOWN_SECONDS),
     )

@@ -158,6 +158,13 @@ class Settings:
     GATEWAY_RETRY_DELAYS_SECONDS = Setting(
         SECONDS_LIST, "2,10,60,300", "s", by("consumer"), "Waits between the attempts of one charge."
     )
+    GATEWAY_PENDING_DELAYS_SECONDS = Setting(
+        SECONDS_LIST,
+        "2,5,15,60,300,900,3600,21600,86400",
+        "s",
+        by("consumer"),
+        "Waits between questions about a charge that the gateway has not decided. The last one repeats.",
+    )
     CIRCUIT_FAILURE_THRESHOLD = Setting(
         COUNT, "20", "failures", by("consumer"), "Failures in a row that open the circuit."
     )

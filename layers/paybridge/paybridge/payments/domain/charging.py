@@ -1,4 +1,9 @@
-"""The rules of charging: what a message about a payment leads to, and what an unclear answer does."""
+"""The rules of charging: what a message about a payment leads to, and what an answer of the gateway does.
+
+An attempt is one request to charge, under the same idempotency key as every other. It is gone on with, as ask 1, 2 and
+so on, while the gateway has the charge and only has to be asked again: that costs no attempt. Only an answer that says
+nothing costs one.
+"""
 
 from __future__ import annotations
 
@@ -8,46 +13,86 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from paybridge.core.retry import RetryIn, after_failure
+from paybridge.core.retry import RetryIn, after_failure, backoff_seconds
+from paybridge.payments.domain.gateway_answers import (
+    REJECTED,
+    Charged,
+    Declined,
+    GatewayOutcome,
+    PartiallyCharged,
+    RateLimited,
+    UnderWay,
+    Unknown,
+)
 from paybridge.payments.domain.payment import Status
 
 OPERATION = "charge"
-# Between look-ups of an unclear charge if the schedule of retries is empty.
+# Attempts at one charge. The last one is gone on with. The constraint payment_attempts_number_is_bounded repeats this.
+ATTEMPTS_MAX = 1000
+# Once the schedule is used up, waits double from its last delay up to this.
+LATER_WAIT_SECONDS_MAX = 3600.0
 LAST_WAIT_SECONDS = 60.0
+# So long a refused repetition is taken as a sign that an earlier request is at work. Gateways settle what they have
+# begun within minutes.
+UNDER_WAY_SECONDS_MAX = 3600.0
+# A gateway that limits the rate and does not say for how long is asked again after 1 s, then 2 s, up to this.
+RATE_LIMIT_WAIT_SECONDS_MAX = 30.0
+
+PARTIAL_APPROVAL = "partial_approval"
 
 
 class AttemptStatus(StrEnum):
     """The state of an attempt at a charge."""
 
     STARTED = "started"
+    # The gateway has the charge and will decide later.
+    PENDING = "pending"
+    # Every call of this attempt was turned away, so nothing can have been charged.
+    RATE_LIMITED = "rate_limited"
     UNKNOWN = "unknown"
     SUCCEEDED = "succeeded"
+    # Less than the amount was charged.
+    PARTIAL = "partial"
     DECLINED = "declined"
+
+
+# After these the gateway is asked again.
+OPEN_STATUSES = frozenset({AttemptStatus.PENDING, AttemptStatus.RATE_LIMITED, AttemptStatus.UNKNOWN})
 
 
 @dataclass(frozen=True, slots=True)
 class LastAttempt:
-    """The newest attempt at charging a payment."""
+    """The newest attempt at charging a payment, the number of its last ask, and when that or the attempt started."""
 
     number: int
     status: AttemptStatus
     started_at: datetime
+    ask: int = 0
+    # The gateway has said that it has the charge.
+    was_pending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Make the attempt of this number. `ask_first`: an earlier one may have charged, so look the charge up first."""
+    """Make the attempt of this number, or go on with it if `ask` is above 0.
+
+    `ask_first`: an earlier call may have charged, so look the charge up first. `was_pending`: the gateway has said that
+    it has the charge. Then asking is outside the retries and the circuit.
+    """
 
     number: int
     ask_first: bool
+    ask: int = 0
+    was_pending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Defer:
-    """Not now: retry as the attempt of this number after `seconds`."""
+    """Not now: retry as this attempt and ask after `seconds`."""
 
     number: int
     seconds: float
+    ask: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +104,16 @@ ChargeStep = Start | Defer | Skip
 
 
 def next_step(
-    status: Status, last: LastAttempt | None, asked_number: int, now: datetime, lease_seconds: float
+    status: Status, last: LastAttempt | None, asked: tuple[int, int], now: datetime, lease_seconds: float
 ) -> ChargeStep:
-    """Decide what to do with a message that asks for the attempt `asked_number` (1 for a new payment).
+    """Decide what to do with a message that asks for the attempt and ask `asked` ((1, 0) for a new payment).
 
     Messages arrive twice and late, so the recorded attempts decide, not the message:
 
     * A `started` attempt belongs for `lease_seconds` to the process that started it. After that the process is dead,
       and the next attempt begins by looking the charge up.
-    * An `unknown` attempt has its successor waiting in the outbox, and only that one may continue.
+    * An attempt that is open has its successor waiting in the outbox, and only that one may continue. The sweep, which
+      knows of no ask, asks for the next attempt; it gets the ask that is due.
     """
     if status is Status.PENDING and last is None:
         return Start(1, ask_first=False)
@@ -77,10 +123,28 @@ def next_step(
         left_seconds = lease_seconds - (now - last.started_at).total_seconds()
         if left_seconds > 0:
             return Defer(last.number + 1, left_seconds)
-        return Start(last.number + 1, ask_first=True)
-    if last.status is AttemptStatus.UNKNOWN and asked_number == last.number + 1:
-        return Start(asked_number, ask_first=True)
-    return Skip()
+        return _next_attempt(last)
+    return _successor(last, asked) if last.status in OPEN_STATUSES else Skip()
+
+
+def _successor(last: LastAttempt, asked: tuple[int, int]) -> Start | Skip:
+    if asked == (last.number, last.ask + 1):
+        return _next_ask(last)
+    if asked != (last.number + 1, 0):
+        return Skip()
+    return _next_attempt(last) if last.status is AttemptStatus.UNKNOWN else _next_ask(last)
+
+
+def _next_attempt(last: LastAttempt) -> Start:
+    if last.number >= ATTEMPTS_MAX or last.was_pending:
+        return _next_ask(last)
+    return Start(last.number + 1, ask_first=True)
+
+
+def _next_ask(last: LastAttempt) -> Start:
+    # A first attempt that was only ever turned away has charged nothing, so there is nothing to look up.
+    ask_first = last.number > 1 or last.status is not AttemptStatus.RATE_LIMITED
+    return Start(last.number, ask_first, last.ask + 1, last.was_pending)
 
 
 def gateway_key(payment_id: UUID, operation: str = OPERATION) -> str:
@@ -90,32 +154,103 @@ def gateway_key(payment_id: UUID, operation: str = OPERATION) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """The payment reaches `status`; a failure has a code and a message."""
+    """The payment reaches `status`; a failure has a code and a message.
+
+    `gave_up`: the gateway knew of no charge when it was last asked, and never said that there will be none.
+    """
 
     status: Status
     failure_code: str | None = None
     failure_message: str | None = None
+    gave_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RetryCharge:
-    """The outcome is unknown: make the attempt `number` after `seconds`."""
+    """Go on with the charge after `seconds`: as the attempt `number`, or with that attempt if `ask` is above 0."""
 
     number: int
     seconds: float
+    ask: int = 0
 
 
-def after_unknown(
-    number: int, failure_code: str, delays_seconds: Sequence[float], never_arrived: bool
-) -> Settle | RetryCharge:
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When the gateway is asked again, in seconds.
+
+    `retry_delays` are the waits between attempts whose outcome is unknown, `pending_delays` those between the asks for
+    a charge that the gateway has; the last of them repeats.
+    """
+
+    retry_delays: Sequence[float]
+    pending_delays: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptPlace:
+    """Which attempt an answer belongs to, and which ask of it."""
+
+    number: int
+    ask: int = 0
+    was_pending: bool = False
+
+
+def after_answer(place: AttemptPlace, answer: GatewayOutcome, schedule: Schedule) -> Settle | RetryCharge:
+    """Decide what follows an answer: the payment settles, or the gateway is asked again."""
+    match answer:
+        case Charged():
+            decision: Settle | RetryCharge = Settle(Status.SUCCEEDED)
+        case PartiallyCharged():
+            decision = Settle(Status.FAILED, PARTIAL_APPROVAL, "The gateway approved only a part, which is given back.")
+        case Declined(failure_code, message):
+            decision = Settle(Status.FAILED, failure_code, message)
+        case RateLimited():
+            decision = RetryCharge(place.number, _rate_limit_wait(place, answer), place.ask + 1)
+        case UnderWay(_, not_found) if not_found and asked_for_seconds(place, schedule) > UNDER_WAY_SECONDS_MAX:
+            decision = Settle(Status.FAILED, REJECTED, "The gateway does not accept this charge.", gave_up=True)
+        case Unknown() if not place.was_pending:
+            decision = _after_unknown(place, answer, schedule)
+        case _:
+            decision = _ask_again(place, schedule)
+    return decision
+
+
+def _after_unknown(place: AttemptPlace, answer: Unknown, schedule: Schedule) -> Settle | RetryCharge:
     """Decide what follows an attempt with an unknown outcome: another attempt, or after the last one a failure.
 
     The payment fails only if the gateway, asked after that attempt, knows of no charge (`never_arrived`). While the
-    gateway cannot say, the money may have moved, and the last delay repeats until it can.
+    gateway cannot say, the money may have moved.
     """
-    follow_up = after_failure(number, delays_seconds)
-    if isinstance(follow_up, RetryIn):
-        return RetryCharge(number + 1, follow_up.seconds)
-    if never_arrived:
-        return Settle(Status.FAILED, failure_code, "The gateway gave no clear answer to any try.")
-    return RetryCharge(number + 1, delays_seconds[-1] if delays_seconds else LAST_WAIT_SECONDS)
+    follow_up = after_failure(place.number, schedule.retry_delays)
+    if isinstance(follow_up, RetryIn) and place.number < ATTEMPTS_MAX:
+        return RetryCharge(place.number + 1, follow_up.seconds)
+    if answer.never_arrived:
+        return Settle(Status.FAILED, answer.failure_code, "The gateway gave no clear answer to any try.", gave_up=True)
+    if place.number >= ATTEMPTS_MAX:
+        return _ask_again(place, schedule)
+    last_seconds = schedule.retry_delays[-1] if schedule.retry_delays else LAST_WAIT_SECONDS
+    beyond = place.number - len(schedule.retry_delays)
+    most_seconds = max(last_seconds, LATER_WAIT_SECONDS_MAX)
+    return RetryCharge(place.number + 1, backoff_seconds(beyond, last_seconds, most_seconds))
+
+
+def _ask_again(place: AttemptPlace, schedule: Schedule) -> RetryCharge:
+    return RetryCharge(place.number, pending_delay(place.ask, schedule), place.ask + 1)
+
+
+def pending_delay(ask: int, schedule: Schedule) -> float:
+    """Return the seconds between an ask, 0 for the attempt itself, and the next."""
+    delays = schedule.pending_delays or (LAST_WAIT_SECONDS,)
+    return delays[min(ask, len(delays) - 1)]
+
+
+def asked_for_seconds(place: AttemptPlace, schedule: Schedule) -> float:
+    """Return how long this attempt has been asked about, by the schedule."""
+    delays = schedule.pending_delays or (LAST_WAIT_SECONDS,)
+    return sum(delays[: place.ask]) + delays[-1] * max(place.ask - len(delays), 0)
+
+
+def _rate_limit_wait(place: AttemptPlace, answer: RateLimited) -> float:
+    if answer.retry_after_seconds is not None:
+        return max(answer.retry_after_seconds, 1.0)
+    return backoff_seconds(place.ask + 1, 1.0, RATE_LIMIT_WAIT_SECONDS_MAX)

@@ -24,9 +24,9 @@ def payment_event(id_: UUID, type_: str, payment: Payment, time: datetime) -> Ev
 
 
 def process_payment_command(
-    id_: UUID, payment_id: UUID, merchant_id: UUID, correlation_id: str, time: datetime, attempt: int
+    id_: UUID, payment_id: UUID, merchant_id: UUID, correlation_id: str, time: datetime, attempt: int, ask: int = 0
 ) -> Event:
-    """Make the command to charge a payment, as the attempt of that number."""
+    """Make the command to charge a payment as the attempt of that number, or to go on with it as that ask."""
     return Event(
         id=id_,
         type=PROCESS_PAYMENT,
@@ -34,10 +34,10 @@ def process_payment_command(
         merchant_id=merchant_id,
         correlation_id=correlation_id,
         time=time,
-        data={"payment_id": str(payment_id), "attempt": attempt},
+        data={"payment_id": str(payment_id), "attempt": attempt, "ask": ask},
     )
 
 
-def retry_command(id_: UUID, payment: Payment, time: datetime, attempt: int) -> Event:
-    """Make the command to go on with the charge of the payment, as the attempt of that number."""
-    return process_payment_command(id_, payment.id, payment.merchant_id, payment.correlation_id, time, attempt)
+def retry_command(id_: UUID, payment: Payment, time: datetime, attempt: int, ask: int) -> Event:
+    """Make the command to go on with the charge of the payment, as that attempt and ask."""
+    return process_payment_command(id_, payment.id, payment.merchant_id, payment.correlation_id, time, attempt, ask)

@@ -25,7 +25,8 @@ _LOCK = Statement(f"""
 
 # A second statement, after the lock, sees what another batch has committed since the first one began.
 _LAST = Statement("""
-    SELECT DISTINCT ON (payment_id) payment_id, number, status, started_at
+    SELECT DISTINCT ON (payment_id) payment_id, number, status, coalesce(asked_at, started_at), asks,
+           pending_at IS NOT NULL
     FROM unnest(:ids::uuid[]) AS wanted (id) JOIN payment_attempts ON payment_id = wanted.id
     WHERE operation = 'charge'
     ORDER BY payment_id, number DESC
@@ -59,20 +60,35 @@ _START = Statement("""
     SELECT payment_id, 'charge', number, 'started', :now::timestamptz FROM started
 """)
 
+# An attempt that is gone on with belongs to this process, for the lease, as a new one does.
+_ASK = Statement("""
+    WITH asked AS MATERIALIZED (
+        SELECT *, 'charge' AS operation
+        FROM json_to_recordset(:rows::json) AS row (payment_id uuid, number smallint, ask integer)
+        LIMIT :length::integer
+    )
+    UPDATE payment_attempts a SET status = 'started', asks = asked.ask, asked_at = :now::timestamptz, finished_at = NULL
+    FROM asked
+    WHERE a.payment_id = asked.payment_id AND a.operation = asked.operation AND a.number = asked.number
+""")
+
 # A payment settles once: the second to come finds it no longer processing and changes nothing.
 _FINISH = Statement("""
     WITH finished AS MATERIALIZED (
         SELECT *, 'charge' AS operation FROM json_to_recordset(:rows::json) AS row (payment_id uuid, number smallint,
-            attempt_status text, gateway_id text, error text, status text, failure_code text, failure_message text,
-            captured_minor bigint)
+            attempt_status text, gateway_id text, gateway_code text, approved_minor bigint, error text, status text,
+            failure_code text, failure_message text, captured_minor bigint)
         LIMIT :length::integer
     ), attempts AS (
         UPDATE payment_attempts a
         SET status = finished.attempt_status, gateway_id = finished.gateway_id, error = finished.error,
-            failure_code = finished.failure_code, finished_at = :now::timestamptz
+            gateway_code = finished.gateway_code, approved_minor = finished.approved_minor,
+            failure_code = finished.failure_code, finished_at = :now::timestamptz,
+            pending_at = CASE WHEN finished.attempt_status = 'pending' THEN coalesce(a.pending_at, :now::timestamptz)
+                              ELSE a.pending_at END
         FROM finished
         WHERE a.payment_id = finished.payment_id AND a.operation = finished.operation AND a.number = finished.number
-          AND a.status IN ('started', 'unknown')
+          AND a.status IN ('started', 'unknown', 'pending', 'rate_limited')
     ), locked AS (
         -- An UPDATE alone locks rows in the order of its plan. Two batches must lock in the same order.
         SELECT finished.* FROM finished JOIN payments p ON p.id = finished.payment_id
@@ -116,21 +132,31 @@ class Chargeable(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AttemptStart:
-    """An attempt to record as started; `sequence` is the payment's last, which counts the processing event."""
+    """An attempt to record as started, or with `ask` above 0 as gone on with.
+
+    `sequence` is the payment's last, which counts the processing event.
+    """
 
     payment_id: UUID
     number: int
     sequence: int
+    ask: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptResult:
-    """How one attempt ended; `status` is the payment's new one, None if the payment stays processing."""
+    """How one attempt ended; `status` is the payment's new one, None if the payment stays processing.
+
+    `approved_minor` is set where the gateway took less than was asked for. `gateway_code` is the gateway's own word for
+    a decline.
+    """
 
     payment_id: UUID
     number: int
     attempt_status: AttemptStatus
     gateway_id: str | None
+    gateway_code: str | None
+    approved_minor: int | None
     error: str | None
     status: Status | None
     failure_code: str | None
@@ -145,8 +171,8 @@ def lock_chargeable(transaction: Transaction, ids: Sequence[UUID]) -> list[Charg
     last: dict[UUID, LastAttempt] = {}
     # Only a payment that is processing has attempts: a batch of new payments need not ask.
     if processing:
-        for payment_id, number, status, started_at in transaction.run(_LAST, ids=uuid_array(processing)):
-            last[payment_id] = LastAttempt(number, AttemptStatus(status), started_at)
+        for payment_id, number, status, *rest in transaction.run(_LAST, ids=uuid_array(processing)):
+            last[payment_id] = LastAttempt(number, AttemptStatus(status), *rest)
     return [Chargeable(payment, last.get(payment.id)) for payment in payments]
 
 
@@ -158,9 +184,14 @@ def find_skipped(transaction: Transaction, ids: Collection[UUID]) -> list[Skippe
 def start(transaction: Transaction, starts: Sequence[AttemptStart], now: datetime) -> None:
     """Record attempts as started; pending payments become processing.
 
-    The attempt before each of them, if its process died, is closed as unknown.
+    The attempt before each new one, if its process died, is closed as unknown.
     """
-    transaction.run(_START, rows=json_rows(starts), length=len(starts), now=now)
+    asked = [each for each in starts if each.ask]
+    if asked:
+        transaction.run(_ASK, rows=json_rows(asked), length=len(asked), now=now)
+        starts = [each for each in starts if not each.ask]
+    if starts:
+        transaction.run(_START, rows=json_rows(starts), length=len(starts), now=now)
     later = [each for each in starts if each.number != 1]
     if later:
         transaction.run(_CLOSE_ORPHANS, rows=json_rows(later), length=len(later))
