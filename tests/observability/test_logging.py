@@ -23,6 +23,23 @@ class Hidden:
         return "hidden"
 
 
+class TestLibraries:
+    @pytest.mark.parametrize(
+        "name", ["botocore.credentials", "botocore.parsers", "urllib3", "httpx", "aiormq.connection"]
+    )
+    def test_log_only_what_is_wrong_whatever_the_level_of_the_root_logger(self, name: str) -> None:
+        """Lambda gives the function's level to the root logger, and botocore's DEBUG lines hold secrets."""
+        root = logging.getLogger()
+        level = root.level
+        root.setLevel(logging.DEBUG)
+        try:
+            library = logging.getLogger(name)
+            assert not library.isEnabledFor(logging.INFO)
+            assert library.isEnabledFor(logging.WARNING)
+        finally:
+            root.setLevel(level)
+
+
 class TestLogger:
     def test_writes_one_object_a_line_with_the_correlation_id(self) -> None:
         stream = io.StringIO()
