@@ -14,6 +14,7 @@ from mangum.types import LambdaConfig, LambdaContext, LambdaEvent, Scope
 
 from api.app import create_app
 from api.problems import PROBLEM_MEDIA_TYPE, Problem, problem_response, unavailable
+from paybridge.core.causes import causes_of
 from paybridge.observability.logging import logger as make_logger
 from paybridge.observability.stack import stack_frames
 from paybridge.wiring.api import api_services
@@ -72,7 +73,9 @@ def handler(event: Event, context: Any) -> Event:
     try:
         answer = _environment_handler()
     except Exception as error:  # noqa: BLE001 -- whatever failed, the caller may retry.
-        _logger().error("cannot start", error_type=type(error).__name__, stack=stack_frames(error))
+        _logger().error(
+            "cannot start", error_type=type(error).__name__, cause=causes_of(error), stack=stack_frames(error)
+        )
         return _refusal(event, unavailable())
     return answer(event, context)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import urllib3
 
+from paybridge.core.causes import causes_of
 from paybridge.core.errors import PaybridgeError, Unavailable
 from paybridge.observability.logging import logger
 from paybridge.observability.stack import stack_frames
@@ -37,7 +38,8 @@ def serve(event: Event, seconds_max: float, work: Callable[[Event], dict[str, st
         data = work(event)
     except Exception as error:  # noqa: BLE001 -- CloudFormation must be answered whatever the error is.
         # Without the text of the error, which may repeat values of rows.
-        log.error("the work failed", error_type=type(error).__name__, stack=stack_frames(error))  # noqa: TRY400
+        kind, cause = type(error).__name__, causes_of(error)
+        log.error("the work failed", error_type=kind, cause=cause, stack=stack_frames(error))  # noqa: TRY400
         answer.fail(_reason(error))
     else:
         answer.succeed(data)

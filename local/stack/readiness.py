@@ -15,7 +15,7 @@ ANSWER_BYTES_MAX = 1_000
 LOG_BYTES_MAX = 1_000_000
 ERROR_LEVELS = {"ERROR", "CRITICAL"}
 # The members of an error's line that say what is wrong. Lambda's runtime uses the last two.
-REASONS = ("message", "error_type", "error", "reason", "exception", "errorMessage", "errorType")
+REASONS = ("message", "error_type", "cause", "error", "reason", "exception", "errorMessage", "errorType")
 
 
 def why_not_ready(api_url: str, logs: Iterable[Path]) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from api import handler as entry
 from local.testkit.api import ApiClient
+from paybridge.core.errors import SecretUnavailable
+from paybridge.observability.logging import logger
 
 
 @pytest.fixture
@@ -31,6 +34,20 @@ class TestHandler:
             assert (answer.status, answer.json()["code"]) == (503, "service_unavailable")
             assert answer.headers["retry-after"] == "1"
             assert b"password" not in answer.body
+
+    @pytest.mark.usefixtures("fresh_environment")
+    def test_the_log_names_the_cause_of_a_failed_start_and_no_secret(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def fail() -> None:
+            raise SecretUnavailable("GetSecretValue of the secret arn:1 failed.") from ConnectionError("password")
+
+        monkeypatch.setattr(entry, "api_services", fail)
+        monkeypatch.setattr(entry, "_logger", lambda: logger("api-start", sys.stdout))
+        ApiClient(entry.handler).get("/health")
+        line = json.loads(capsys.readouterr().out)
+        assert line["cause"] == "GetSecretValue of the secret arn:1 failed: ConnectionError"
+        assert "password" not in json.dumps(line)
 
     def test_problems_are_text_for_api_gateway(self, client: ApiClient) -> None:
         response = client._handler({**_event("/nowhere")}, None)

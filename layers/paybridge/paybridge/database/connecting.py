@@ -11,6 +11,7 @@ from datetime import datetime
 from pg8000 import dbapi
 from pg8000.exceptions import DatabaseError, InterfaceError
 
+from paybridge.core.causes import causes_of, root_of
 from paybridge.core.errors import DatabaseLoginRefused, DatabaseUnavailable, Unavailable
 from paybridge.database import wire
 from paybridge.database.errors import is_refused_login, server_fields
@@ -78,8 +79,14 @@ def connect(
         place = f"{address.host}:{address.port}"
         if is_refused_login(error):
             raise DatabaseLoginRefused(f"The database at {place} refuses the login of {address.user}.") from error
-        raise DatabaseUnavailable(f"Cannot connect to the database at {place}.") from error
+        raise DatabaseUnavailable(f"Cannot connect to the database at {place}: {_reason(error)}.") from error
     return connection, address
+
+
+def _reason(error: Exception) -> str:
+    """Return what the server says, or why it was not reached."""
+    fields = server_fields(error)
+    return f"{fields.get('M', '')} ({fields.get('C', '')})" if fields else causes_of(root_of(error))
 
 
 def _log_in_by_any(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from paybridge.core.causes import cause_of, causes_of
 from paybridge.observability.logging import logger
 from paybridge.observability.stack import stack_frames
 from paybridge.wiring import operations
@@ -27,7 +28,8 @@ def check_version(remaining_seconds: Callable[[], float]) -> bool:
     try:
         return _becomes_ready(operations.api_version_arn(), remaining_seconds)
     except Exception as error:  # noqa: BLE001 -- without a report CodeDeploy waits for an hour.
-        log.error("cannot ask", error_type=type(error).__name__, stack=stack_frames(error))  # noqa: TRY400
+        kind, cause = type(error).__name__, causes_of(error)
+        log.error("cannot ask", extra={"error_type": kind, "cause": cause, "stack": stack_frames(error)})  # noqa: TRY400
         return False
 
 
@@ -55,7 +57,7 @@ def _is_ready(version_arn: str) -> bool:
         # The version itself and not the alias, which still leads to the old one.
         answer = _client("lambda").invoke(FunctionName=version_arn, Payload=json.dumps(_readiness_request()))
     except (BotoCoreError, ClientError) as error:
-        log.warning("not answered", extra={"version": version_arn, "reason": str(error)})
+        log.warning("not answered", extra={"version": version_arn, "reason": cause_of(error)})
         return False
     payload = json.loads(answer["Payload"].read())
     # A function that fails answers with its error, which has no status.

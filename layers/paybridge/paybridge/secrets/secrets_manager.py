@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from paybridge.core.causes import cause_of
 from paybridge.core.errors import RotationRefused, SecretUnavailable, SettingsInvalid
 from paybridge.secrets.ports import CURRENT, PENDING, Login
 
@@ -48,7 +49,8 @@ class SecretsManager:
         try:
             answer: dict[str, Any] = getattr(self._client, operation)(SecretId=secret_id, **parameters)
         except (BotoCoreError, ClientError) as error:
-            raise _unavailable(error) from error
+            version = parameters.get("VersionStage") or parameters.get("VersionId") or CURRENT
+            raise _unavailable(f"{operation} of the secret {secret_id} at {version}", error) from error
         return answer
 
     @cached_property
@@ -123,8 +125,8 @@ def login_in(content: Mapping[str, Any]) -> Login:
     return Login(str(content["username"]), str(content["password"]))
 
 
-def _unavailable(error: Exception) -> SecretUnavailable:
+def _unavailable(call: str, error: Exception) -> SecretUnavailable:
     code = getattr(error, "response", {}).get("Error", {}).get("Code")
     kind = SecretMissing if code == "ResourceNotFoundException" else SecretUnavailable
-    # The text of these errors names the operation and the secret, never what is in it.
-    return kind(f"Secrets Manager refuses or is down: {error}")
+    # AWS's text names operation, secret and caller, never what is in the secret.
+    return kind(f"{call} failed: {cause_of(error)}.")
