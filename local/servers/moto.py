@@ -7,10 +7,11 @@ import sys
 from dataclasses import dataclass
 
 from local.servers import aws
-from local.servers.processes import Processes, accepts_connections, ensure_port_free
+from local.servers.processes import Child, Processes, answers, ensure_port_free
 from local.settings import LocalSettings, variable_of
 
 START_SECONDS_MAX = 30
+SEED_PATH = "/moto-api/seed?a=1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,13 @@ def start(settings: LocalSettings, processes: Processes) -> MotoServer:
     ensure_port_free(settings.aws_port, "the AWS fake", variable_of("aws_port"))
     # It listens once it is loaded, and loads each service with the first request for it.
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(settings.aws_port)]
-    child = processes.start("moto", command, os.environ)
-    processes.wait_until_ready(child, lambda: accepts_connections(settings.aws_port), START_SECONDS_MAX)
+    become_ready(settings, processes, processes.start("moto", command, os.environ))
     return MotoServer(settings.aws_url, processes)
+
+
+def become_ready(settings: LocalSettings, processes: Processes, child: Child) -> None:
+    """Wait until it answers, and have it repeat the random parts of ARNs. Raises ServerDiedError or NotReadyError.
+
+    Functions know secrets by ARN, and must find them again in a fake that was started again.
+    """
+    processes.wait_until_ready(child, lambda: answers(f"{settings.aws_url}{SEED_PATH}"), START_SECONDS_MAX)

@@ -71,7 +71,7 @@ def start(settings: LocalSettings, processes: Processes) -> PostgresServer:
     command = _command(binaries, data, settings.postgres_port)
     # SIGINT ends open connections. On SIGTERM the server would wait for its clients to disconnect.
     child = processes.start("postgres", command, _environment(home), uid=uid, stop_signal=signal.SIGINT)
-    _become_ready(processes, child, settings.postgres_port)
+    become_ready(processes, child, settings.postgres_port)
     return PostgresServer(url_of(settings.postgres_port), processes)
 
 
@@ -210,7 +210,8 @@ def _environment(home: Path) -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": str(home), "LC_ALL": "C", "TZ": "UTC"}
 
 
-def _become_ready(processes: Processes, child: Child, port: int) -> None:
+def become_ready(processes: Processes, child: Child, port: int) -> None:
+    """Wait until the server answers and has the application's database. Raises ServerDiedError or NotReadyError."""
     processes.wait_until_ready(child, lambda: _answers(port), START_SECONDS_MAX)
     _ensure_role_and_database(port)
 

@@ -1,6 +1,6 @@
 """Child processes of the offline stack: each in a session, recorded in a pid file, stopped by id.
 
-A pid file holds the creation time beside the id, so that another program which has since got the same id is never
+A pid file holds the time of birth beside the id, so that another program which has since got the same id is never
 signalled.
 """
 
@@ -13,13 +13,14 @@ import random
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import psutil
 
@@ -28,6 +29,7 @@ from local.servers.open_files import raise_limit
 
 POLL_SECONDS = 0.02
 LOG_TAIL_LINES = 12
+LAST_LINE_LENGTH_MAX = 200
 # Systems lend ports to clients from 32768 on (macOS from 49152), so no connection can take one of these. A tool may
 # derive further ports from them.
 FREE_PORTS = range(20_000, 29_000)
@@ -38,14 +40,32 @@ class StoppingError(LocalError):
 
 
 @dataclass(frozen=True, slots=True)
+class Start:
+    """How a process is started, the first time and whenever it has ended."""
+
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    uid: int | None
+    cwd: Path | None
+    stop_signal: int
+
+
+@dataclass(frozen=True, slots=True)
 class Child:
-    """One running process of the stack."""
+    """One running process of the stack. `log_offset` is the length in bytes that its log had when it started."""
 
     name: str
     process: psutil.Process
     popen: subprocess.Popen[bytes]
     log: Path
-    stop_signal: int
+    log_offset: int
+    start: Start
+
+    def output(self) -> bytes:
+        """Return what the process has written to its log."""
+        with self.log.open("rb") as log:
+            log.seek(self.log_offset)
+            return log.read()
 
 
 @dataclass(slots=True)
@@ -72,24 +92,33 @@ class Processes:
 
         `stop_signal` asks the program to end.
         """
+        parts = tuple(str(part) for part in command)
+        return self._start(name, Start(parts, dict(environment), uid, cwd, stop_signal))
+
+    def start_again(self, child: Child) -> Child:
+        """Start the program of a child that has ended, exactly as before."""
+        return self._start(child.name, child.start)
+
+    def _start(self, name: str, start: Start) -> Child:
         log = self.log_of(name)
         log.parent.mkdir(parents=True, exist_ok=True)
         raise_limit()
         with self._lock, log.open("ab") as output:
             self._refuse_when_stopping()
+            log_offset = output.tell()
             popen = subprocess.Popen(
-                [str(part) for part in command],
+                start.command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=dict(environment),
-                cwd=cwd,
+                env=start.environment,
+                cwd=start.cwd,
                 start_new_session=True,
-                **_as_user(uid),
+                **_as_user(start.uid),
             )
-            child = Child(name, psutil.Process(popen.pid), popen, log, stop_signal)
+            child = Child(name, psutil.Process(popen.pid), popen, log, log_offset, start)
             self.children.append(child)
-            write_pid_file(self.state_dir, name, child.process, stop_signal)
+            write_pid_file(self.state_dir, name, child.process, start.stop_signal)
         return child
 
     def run_tool(
@@ -140,14 +169,14 @@ class Processes:
             self._refuse_when_stopping()
             time.sleep(POLL_SECONDS)
 
-    def first_dead(self) -> Child | None:
-        """Return a child that has ended unexpectedly, if there is one."""
-        return next((child for child in list(self.children) if not is_alive(child.process)), None)
+    def dead(self) -> list[Child]:
+        """Return the children that have ended unexpectedly."""
+        return [child for child in list(self.children) if not is_alive(child.process)]
 
     def stop_child(self, name: str, seconds_max: float = 20) -> None:
         """Stop one child by its signal, or after `seconds_max` by SIGKILL, and forget it."""
         for child in [child for child in self.children if child.name == name]:
-            stop_process(child.process, seconds_max, child.stop_signal)
+            stop_process(child.process, seconds_max, child.start.stop_signal)
             child.popen.wait()
             self.children.remove(child)
             pid_file(self.state_dir, name).unlink(missing_ok=True)
@@ -176,7 +205,7 @@ def pid_file(state_dir: Path, name: str) -> Path:
 def write_pid_file(state_dir: Path, name: str, process: psutil.Process, stop_signal: int = signal.SIGTERM) -> None:
     path = pid_file(state_dir, name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    record = {"pid": process.pid, "create_time": process.create_time(), "stop_signal": int(stop_signal)}
+    record = {"pid": process.pid, "birth": birth_of(process), "stop_signal": int(stop_signal)}
     path.write_text(json.dumps(record))
 
 
@@ -186,10 +215,19 @@ def read_pid_file(path: Path) -> tuple[psutil.Process, int] | None:
         recorded = json.loads(path.read_text())
         stop_signal = int(recorded["stop_signal"])
         process = psutil.Process(recorded["pid"])
-        same = abs(process.create_time() - recorded["create_time"]) < 0.01
+        same = abs(birth_of(process) - recorded["birth"]) < 0.01
     except (OSError, ValueError, KeyError, psutil.Error):
         return None
     return (process, stop_signal) if same and is_alive(process) else None
+
+
+def birth_of(process: psutil.Process) -> float:
+    """Return when the process began, in seconds that stay the same when the machine's clock is set.
+
+    Linux counts them from its boot. psutil adds the time of the boot, which moves with the clock.
+    """
+    created = process.create_time()
+    return created - psutil.boot_time() if sys.platform.startswith("linux") else created
 
 
 def running(state_dir: Path) -> dict[str, tuple[psutil.Process, int]]:
@@ -287,7 +325,8 @@ def answers(url: str, authorization: str = "") -> bool:
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=10)
     try:
-        connection.request("GET", parts.path, headers={"Authorization": authorization} if authorization else {})
+        target = urlunsplit(parts._replace(scheme="", netloc=""))
+        connection.request("GET", target, headers={"Authorization": authorization} if authorization else {})
         return 200 <= connection.getresponse().status < 300
     except (OSError, http.client.HTTPException):
         return False
@@ -299,6 +338,14 @@ def died_sentence(child: Child) -> str:
     """Return the sentence for the user about a child that ended unexpectedly."""
     log = child.log.read_text(errors="replace") if child.log.is_file() else ""
     return f"{child.name} ended unexpectedly. The end of {child.log}: {_tail(log)}"
+
+
+def end_reason(child: Child) -> str:
+    """Say how a child ended, with the last line of what it wrote: `signal SIGKILL` or `exit status 1: …`."""
+    code = child.popen.wait()
+    how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+    lines = child.output().decode(errors="replace").strip().splitlines()
+    return f"{how}: {lines[-1].strip()[:LAST_LINE_LENGTH_MAX]}" if lines and code > 0 else how
 
 
 def left_alive(processes: Sequence[psutil.Process], seconds_max: float) -> list[psutil.Process]:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from local.errors import LocalError, MissingToolError
 from local.servers import broker_users, debian, docker
-from local.servers.processes import Processes, accepts_connections, answers, ensure_port_free, free_port
+from local.servers.processes import Child, Processes, accepts_connections, answers, ensure_port_free, free_port
 from local.servers.progress import Progress
 from local.settings import LocalSettings, variable_of
 
@@ -95,7 +95,11 @@ def _start_private(settings: LocalSettings, processes: Processes, progress: Prog
         docker.start_rabbitmq(settings, processes, PLUGINS)
     else:
         _start_node(settings, processes, installation)
-    child = next(child for child in processes.children if child.name == "rabbitmq")
+    become_ready(settings, processes, next(child for child in processes.children if child.name == "rabbitmq"))
+
+
+def become_ready(settings: LocalSettings, processes: Processes, child: Child) -> None:
+    """Wait until the private node works. Raises ServerDiedError or NotReadyError."""
     processes.wait_until_ready(child, lambda: _is_ready(settings), START_SECONDS_MAX)
 
 

@@ -34,6 +34,11 @@ class LocalStack(Stack):
     _release: str = field(default_factory=lambda: secrets.token_hex(16))
     _is_built: threading.Event = field(init=False, default_factory=threading.Event)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # With it goes all that was deployed.
+        self.restarts.irreplaceable = frozenset({"ministack"})
+
     def start(self) -> None:
         """Start everything, deploy, and return when payments can be sent. Raises LocalError."""
         if self.settings.workers:

@@ -16,16 +16,17 @@ from typing import Self
 from urllib.parse import unquote, urlsplit
 
 from infra.sam_template.template import read_template
-from local.errors import NotReadyError, ServerDiedError
+from local.errors import NotReadyError
 from local.servers import aws, compose, moto, postgres, rabbitmq
 from local.servers.postgres import PostgresServer
-from local.servers.processes import Child, Processes, answers, died_sentence, ensure_port_free, stop_recorded
+from local.servers.processes import Child, Processes, answers, ensure_port_free, stop_recorded
 from local.servers.progress import Progress
 from local.servers.rabbitmq import RabbitMQServer
 from local.settings import AWS_KEYS, AWS_REGION, PROJECT, PYTHON_PATH, LocalSettings, variable_of
-from local.stack import seed, topology, workers
+from local.stack import restarts, seed, topology, workers
 from local.stack.forward import FORWARDING, is_own_address
 from local.stack.readiness import why_not_ready
+from local.stack.restarts import Restarts
 
 START_SECONDS_MAX = 60
 # The bridge waits for RabbitMQ, which takes longest.
@@ -78,10 +79,12 @@ class Stack:
     processes: Processes = field(init=False)
     database: PostgresServer = field(init=False)
     broker: RabbitMQServer = field(init=False)
+    restarts: Restarts = field(init=False)
     _is_migrated: threading.Event = field(init=False, default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.processes = Processes(self.settings.state_dir)
+        self.restarts = Restarts(self.processes, self._make_ready)
 
     def __enter__(self) -> Self:
         self.start()
@@ -150,19 +153,18 @@ class Stack:
         """Start the functions and the bridge in front of them, in `start` or after they were stopped."""
         settings = self.settings
         with self.progress.step(f"functions, schedules and queue mappings; API on port {settings.api_port}"):
-            log = self.processes.log_of("bridge")
-            old_bytes = log.stat().st_size if log.exists() else 0
             broker_url = {variable_of("rabbitmq_url"): rabbitmq.functions_url_of(settings)}
             child = self._start_module("bridge", "local.bridge", self._bridge_arguments(), broker_url)
-            try:
-                self.processes.wait_until_ready(
-                    child,
-                    lambda: BRIDGE_READY in log.read_bytes()[old_bytes:] and answers(f"{settings.api_url}/health"),
-                    BRIDGE_SECONDS_MAX,
-                )
-            except NotReadyError as error:
-                reason = why_not_ready(settings.api_url, self.functions_logs())
-                raise NotReadyError(f"{error}\n{reason}") from None
+            self._wait_for_functions(child)
+
+    def _wait_for_functions(self, child: Child) -> None:
+        api_url = self.settings.api_url
+        try:
+            self.processes.wait_until_ready(
+                child, lambda: BRIDGE_READY in child.output() and answers(f"{api_url}/health"), BRIDGE_SECONDS_MAX
+            )
+        except NotReadyError as error:
+            raise NotReadyError(f"{error}\n{why_not_ready(api_url, self.functions_logs())}") from None
 
     def functions_logs(self) -> list[Path]:
         """Return the files in which the functions log."""
@@ -185,23 +187,48 @@ class Stack:
     def stop(self) -> None:
         """Stop everything this stack has started."""
         self.processes.stop()
+        self.restarts.close()
         if self.settings.compose:
             compose.stop(self.settings)
+        self.settings.forget()
 
     def watch(self, seconds: float) -> None:
-        """Wait `seconds`. Raises ServerDiedError as soon as a process of the stack ends unexpectedly."""
+        """Wait `seconds` and restart what ends. Raises ServerDiedError when the stack cannot go on without it."""
         deadline = time.monotonic() + seconds
         while True:
-            dead = self.processes.first_dead()
-            if dead is not None:
-                raise ServerDiedError(died_sentence(dead))
+            self.restarts.look()
             if time.monotonic() >= deadline:
                 return
             time.sleep(0.2)
 
+    def _make_ready(self, child: Child) -> None:
+        """Wait until a process that was started again works, and give it back what it has forgotten."""
+        settings, processes = self.settings, self.processes
+        ways: dict[str, Callable[[], None]] = {
+            "postgres": lambda: postgres.become_ready(processes, child, settings.postgres_port),
+            "rabbitmq": lambda: self._make_broker_ready(child),
+            "moto": lambda: self._make_moto_ready(child),
+            "gateway": lambda: self._wait_until_healthy(child, settings.gateway_url),
+            "sink": lambda: self._wait_until_healthy(child, settings.sink_url),
+            "bridge": lambda: self._wait_for_functions(child),
+            "forward": lambda: self._wait_until_forwarding(child),
+        }
+        ways |= {name: lambda: workers.become_ready(processes, child) for name in workers.process_names(settings)}
+        if child.name in ways:
+            ways[child.name]()
+
+    def _make_broker_ready(self, child: Child) -> None:
+        rabbitmq.become_ready(self.settings, self.processes, child)
+        self.declare_topology()
+
+    def _make_moto_ready(self, child: Child) -> None:
+        moto.become_ready(self.settings, self.processes, child)
+        self._write_aws()
+
     def _start(self, ports: Iterable[str], parts: list[Callable[[], None]]) -> None:
         # An earlier stack in this folder may have left processes behind, after a crash or a kill -9.
         stop_recorded(self.settings.state_dir)
+        restarts.forget(self.settings.state_dir)
         self._remove_old_logs()
         self.settings.record()
         for name in ports:
@@ -309,7 +336,10 @@ class Stack:
         urls = [urlsplit(url) for url in (*servers, settings.aws_url, settings.gateway_url, settings.sink_url)]
         ports = [str(url.port) for url in urls if url.hostname in {"127.0.0.1", "localhost"}]
         child = self._start_module("forward", "local.stack.forward", [settings.container_host, *ports])
-        self.processes.wait_until_ready(child, lambda: FORWARDING in child.log.read_bytes(), START_SECONDS_MAX)
+        self._wait_until_forwarding(child)
+
+    def _wait_until_forwarding(self, child: Child) -> None:
+        self.processes.wait_until_ready(child, lambda: FORWARDING in child.output(), START_SECONDS_MAX)
 
     def _start_module(
         self, name: str, module: str, arguments: list[str], more_environment: dict[str, str] | None = None

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 
 from infra.sam_template.template import read_template
-from local.servers.processes import Processes
+from local.servers.processes import Child, Processes
 from local.settings import PROJECT, LocalSettings
 from local.stack import seed
 
@@ -49,7 +49,12 @@ def start(
         names = _names_of(worker, settings.workers)
         children += [processes.start(name, command, variables, cwd=PROJECT) for name in names]
     for child in children:
-        processes.wait_until_ready(child, lambda log=child.log: READY in log.read_bytes(), START_SECONDS_MAX)  # type: ignore[misc]
+        become_ready(processes, child)
+
+
+def become_ready(processes: Processes, child: Child) -> None:
+    """Wait until a worker takes from its queues. Raises ServerDiedError or NotReadyError."""
+    processes.wait_until_ready(child, lambda: READY in child.output(), START_SECONDS_MAX)
 
 
 def _names_of(worker: str, count: int) -> list[str]:

@@ -59,7 +59,7 @@ def test_a_second_stack_runs_beside_the_first_and_ctrl_c_ends_all_of_it(stack: S
         assert running(settings.state_dir) == {}
         assert not any(map(accepts_connections, ports(settings)))
     demo.run(stack.settings)
-    assert stack.processes.first_dead() is None
+    assert stack.processes.dead() == []
 
 
 def test_the_logs_are_a_line_an_event_for_a_person(stack: Stack) -> None:

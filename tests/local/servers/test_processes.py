@@ -95,10 +95,20 @@ class TestStopRecorded:
         child = processes.start("other", SLEEP, {})
         path = pid_file(processes.state_dir, "other")
         record = json.loads(path.read_text())
-        path.write_text(json.dumps({**record, "create_time": record["create_time"] - 100}))
+        path.write_text(json.dumps({**record, "birth": record["birth"] - 100}))
         assert stop_recorded(processes.state_dir) == []
         assert psutil.pid_exists(child.process.pid)
         assert is_alive(child.process)
+
+    def test_knows_its_processes_when_the_clock_has_been_set_meanwhile(
+        self, processes: Processes, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        child = processes.start("left", SLEEP, {})
+        # psutil reckons the time of birth from that of the boot, which the kernel derives from the clock.
+        booted_at = psutil.boot_time()
+        monkeypatch.setattr(psutil._psplatform, "boot_time", lambda: booted_at + 3_600)
+        assert psutil.Process(child.process.pid).create_time() > child.process.create_time() + 3_000
+        assert list(running(processes.state_dir)) == ["left"]
 
     def test_forgets_a_broken_pid_file(self, processes: Processes) -> None:
         path = pid_file(processes.state_dir, "broken")
@@ -120,15 +130,15 @@ class TestWaitUntilReady:
             processes.wait_until_ready(child, lambda: False, 0.1)
 
 
-class TestFirstDead:
+class TestDead:
     def test_notices_a_child_that_was_killed(self, processes: Processes) -> None:
         child = processes.start("victim", SLEEP, {})
-        assert processes.first_dead() is None
+        assert processes.dead() == []
         child.process.kill()
         deadline = time.monotonic() + 5
-        while processes.first_dead() is None and time.monotonic() < deadline:
+        while processes.dead() == [] and time.monotonic() < deadline:
             time.sleep(0.01)
-        assert processes.first_dead() is child
+        assert processes.dead() == [child]
 
 
 class TestRunTool:

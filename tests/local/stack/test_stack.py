@@ -73,15 +73,6 @@ class TestUp:
         assert not accepts_connections(own.api_port)
         assert "Nothing was running." in command(own, "down").stdout
 
-    def test_stops_everything_and_says_so_when_a_part_ends_unexpectedly(self, own: LocalSettings) -> None:
-        assert command(own, "up").returncode == 0
-        found = running(own.state_dir)
-        found["gateway"][0].kill()
-        until_all_gone([process for process, _ in found.values()])
-        # The supervisor says why it ends after it has ended everything else.
-        until_logged(own.logs_dir / "errors.log", "gateway ended unexpectedly")
-        assert "gateway ended unexpectedly" in command(own, "status").stdout
-
     def test_names_the_variable_of_a_taken_port_and_leaves_nothing_running(self, own: LocalSettings) -> None:
         with socket.create_server(("127.0.0.1", own.sink_port)):
             up = command(own, "up")
@@ -92,13 +83,6 @@ class TestUp:
         )
         assert up.stderr.strip() == sentence
         assert running(own.state_dir) == {}
-
-
-def until_logged(log: Path, sentence: str) -> None:
-    deadline = time.monotonic() + 20
-    while sentence not in log.read_text(encoding="utf-8"):
-        assert time.monotonic() < deadline, f"{log.name} never said: {sentence}"
-        time.sleep(0.1)
 
 
 class TestRun:

@@ -1,0 +1,136 @@
+"""Servers of a stack in the background are killed one after the other: the stack goes on and restarts each."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from local.servers import postgres
+from local.servers.processes import running
+from local.settings import PROJECT, LocalSettings
+from local.stack.restarts import PartState, read_records
+from local.stack.seed import DEMO_API_KEY
+from local.testkit.live import charges, eventually, received
+from local.testkit.servers import private_settings
+
+pytestmark = [pytest.mark.e2e, pytest.mark.faults, pytest.mark.timeout(300)]
+
+COMMAND_SECONDS_MAX = 120
+
+
+def command(settings: LocalSettings, name: str) -> str:
+    ended = subprocess.run(
+        [sys.executable, "-m", "local", name],
+        cwd=PROJECT,
+        env={**os.environ, **settings.environment()},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=COMMAND_SECONDS_MAX,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return ended.stdout
+
+
+@pytest.fixture(scope="module")
+def background(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSettings]:
+    """A stack as `make up` starts it, whose gateway answers at once and always charges."""
+    quick = {"gateway_success_rate": 1.0, "gateway_latency_seconds_min": 0.0, "gateway_latency_seconds_max": 0.0}
+    settings = replace(private_settings(tmp_path_factory.mktemp("up")), **quick)
+    command(settings, "up")
+    yield settings
+    command(settings, "down")
+    postgres.remove_data(settings)
+
+
+@pytest.fixture
+def merchant() -> Iterator[httpx.Client]:
+    with httpx.Client(timeout=40, trust_env=False, headers={"X-API-Key": DEMO_API_KEY}) as client:
+        yield client
+
+
+def post(settings: LocalSettings, merchant: httpx.Client, key: str) -> httpx.Response:
+    body = {"amount": "9.99", "currency": "EUR", "webhook_url": f"{settings.sink_url}/ok"}
+    return merchant.post(f"{settings.api_url}/api/v1/payments", json=body, headers={"Idempotency-Key": key})
+
+
+def kill(settings: LocalSettings, name: str) -> int:
+    process, _ = running(settings.state_dir)[name]
+    process.kill()
+    return process.pid
+
+
+def until_up_again(settings: LocalSettings, name: str, old_pid: int) -> None:
+    def look() -> bool:
+        record = read_records(settings.state_dir).get(name)
+        process = running(settings.state_dir).get(name)
+        is_up = record is not None and record.state == PartState.UP
+        return is_up and process is not None and process[0].pid != old_pid
+
+    eventually(look, f"{name} up again", 60)
+
+
+def assert_settles(settings: LocalSettings, merchant: httpx.Client, payment_id: str) -> None:
+    def is_final() -> bool:
+        answer = merchant.get(f"{settings.api_url}/api/v1/payments/{payment_id}", headers={"Prefer": "wait=5"})
+        return answer.is_success and answer.json()["status"] == "succeeded"
+
+    eventually(is_final, f"{payment_id} settled", 60)
+    assert len(charges(settings.gateway_url, payment_id)) == 1
+    eventually(lambda: received(settings.sink_url, payment_id), f"the webhook of {payment_id}", 60)
+
+
+@pytest.mark.parametrize("name", ["rabbitmq", "gateway", "sink", "moto", "epmd"])
+def test_payments_are_accepted_meanwhile_and_settle(
+    name: str, background: LocalSettings, merchant: httpx.Client
+) -> None:
+    pid = kill(background, name)
+    answers = [post(background, merchant, str(uuid.uuid4())) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [202, 202, 202]
+    until_up_again(background, name, pid)
+    answers.append(post(background, merchant, str(uuid.uuid4())))
+    for answer in answers:
+        assert_settles(background, merchant, answer.json()["payment_id"])
+
+
+def test_the_database_is_asked_for_patience_and_comes_back(background: LocalSettings, merchant: httpx.Client) -> None:
+    pid = kill(background, "postgres")
+    key = str(uuid.uuid4())
+    first = post(background, merchant, key)
+    if first.status_code != 202:
+        assert first.status_code == 503
+        assert first.headers["content-type"] == "application/problem+json"
+        assert int(first.headers["retry-after"]) > 0
+    until_up_again(background, "postgres", pid)
+    again = eventually(lambda: accepted(background, merchant, key), "accepted again")
+    assert_settles(background, merchant, again.json()["payment_id"])
+
+
+def accepted(settings: LocalSettings, merchant: httpx.Client, key: str) -> httpx.Response | None:
+    answer = post(settings, merchant, key)
+    return answer if answer.status_code == 202 else None
+
+
+def test_the_functions_come_back_with_their_host(background: LocalSettings, merchant: httpx.Client) -> None:
+    waiting = post(background, merchant, str(uuid.uuid4())).json()["payment_id"]
+    pid = kill(background, "bridge")
+    until_up_again(background, "bridge", pid)
+    assert_settles(background, merchant, waiting)
+
+
+def test_the_functions_start_again_when_the_aws_fake_has_been_killed_too(
+    background: LocalSettings, merchant: httpx.Client
+) -> None:
+    pids = {name: kill(background, name) for name in ("moto", "bridge")}
+    for name, pid in pids.items():
+        until_up_again(background, name, pid)
+    payment_id = eventually(lambda: accepted(background, merchant, str(uuid.uuid4())), "accepted")
+    assert_settles(background, merchant, payment_id.json()["payment_id"])
