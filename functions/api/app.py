@@ -50,5 +50,5 @@ def create_app(services: ApiServices, logger: Logger) -> FastAPI:
 def _document(app: FastAPI, services: ApiServices) -> dict[str, Any]:
     if app.openapi_schema is None:
         app.description = introduction(is_local=services.is_local)
-        app.openapi_schema = build_document(app, payment_schemas(), payment_events())
+        app.openapi_schema = build_document(app, payment_schemas(), payment_events(), root_path=services.root_path)
     return app.openapi_schema

@@ -9,6 +9,7 @@ from uuid import UUID
 from starlette.datastructures import Headers
 
 from api.problems import Problem
+from api.request.headers import header_repeated, single_header
 from paybridge.access.domain import Principal, Role, key_hash
 
 # Seconds that a revoked key keeps working, and that a new key may be refused.
@@ -17,6 +18,7 @@ UNKNOWN_SECONDS = 3.0
 CACHE_KEYS_MAX = 1024
 KEY_CHARACTERS_MAX = 256
 
+_SEND_KEY = "Send the API key in the X-API-Key header."
 _CHALLENGE = {"WWW-Authenticate": 'ApiKey realm="paybridge"'}
 
 
@@ -44,12 +46,14 @@ class Authenticator:
         return principal.merchant_id
 
     def principal(self, headers: Headers) -> Principal:
-        """Return the caller. Raises Problem (401)."""
-        api_key = headers.get("x-api-key")
+        """Return the caller. Raises Problem (401, or 400 if the header was sent twice)."""
+        api_key = single_header(headers, "X-API-Key")
         if not api_key:
             raise _missing_key(headers)
         principal = self._cached(key_hash(api_key)) if len(api_key) <= KEY_CHARACTERS_MAX else None
         if principal is None:
+            if "," in api_key:
+                raise header_repeated("X-API-Key")
             raise Problem(
                 401,
                 "api_key_invalid",
@@ -73,9 +77,14 @@ class Authenticator:
 
 
 def _missing_key(headers: Headers) -> Problem:
-    if headers.get("authorization"):
-        detail = "Bearer tokens are not supported. Send the API key in the X-API-Key header."
-        return Problem(401, "bearer_not_supported", detail, headers=_CHALLENGE)
-    return Problem(
-        401, "api_key_missing", "The API key is missing. Send it in the X-API-Key header.", headers=_CHALLENGE
-    )
+    # The Authorization header holds a scheme and its credentials, of which only the scheme is looked at.
+    match headers.get("authorization", "").strip().partition(" ")[0].lower():
+        case "":
+            code, detail = "api_key_missing", "The API key is missing. Send it in the X-API-Key header."
+        case "bearer":
+            code, detail = "bearer_not_supported", f"Bearer tokens are not supported. {_SEND_KEY}"
+        case "basic":
+            code, detail = "basic_not_supported", f"Basic authentication is not supported. {_SEND_KEY}"
+        case _:
+            code, detail = "scheme_not_supported", f"This Authorization scheme is not supported. {_SEND_KEY}"
+    return Problem(401, code, detail, headers=_CHALLENGE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from uuid import UUID
 
 from starlette.requests import Request
 
@@ -13,6 +14,7 @@ from paybridge.core.ids import Ids
 from paybridge.wiring.api import ApiServices
 
 SCOPE_KEY = "paybridge.context"
+_MERCHANT_KEY = "paybridge.merchant"
 CORRELATION_HEADER = b"x-correlation-id"
 
 _INCOMING_HEADERS = (CORRELATION_HEADER, b"x-request-id")
@@ -34,6 +36,22 @@ def request_context(request: Request) -> RequestContext:
     """Return the context that the outermost middleware made."""
     context: RequestContext = request.scope[SCOPE_KEY]
     return context
+
+
+def authenticate_merchant(request: Request) -> None:
+    """Find the calling merchant for `calling_merchant`. Raises Problem (400, 401, 403)."""
+    request.scope[_MERCHANT_KEY] = request_context(request).authenticator.merchant(request.headers)
+
+
+def calling_merchant(request: Request) -> UUID:
+    """Return the id of the merchant whose key the route has checked."""
+    merchant_id: UUID = request.scope[_MERCHANT_KEY]
+    return merchant_id
+
+
+def public_path(request: Request, path: str) -> str:
+    """Return the path under which clients reach `path`, which may be below a stage or the path of a custom domain."""
+    return f"{request.scope.get('root_path', '')}{path}"
 
 
 def choose_correlation_id(headers: Iterable[tuple[bytes, bytes]], ids: Ids) -> str:

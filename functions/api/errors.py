@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from api.context import request_context
 from api.problems import FieldError, Problem, not_found, problem_response, unavailable
@@ -21,6 +22,7 @@ def add_error_handlers(app: FastAPI) -> None:
     """Answer every error of the table with its problem. The outermost middleware answers the others."""
     for error_type in _PROBLEMS:
         app.add_exception_handler(error_type, _answer)
+    app.add_exception_handler(HTTPException, _answer_unrouted)
 
 
 def to_problem(error: Exception) -> Problem:
@@ -34,6 +36,26 @@ def to_problem(error: Exception) -> Problem:
 
 async def _answer(request: Request, error: Exception) -> Response:
     return problem_response(to_problem(error), request_context(request).correlation_id)
+
+
+async def _answer_unrouted(request: Request, error: Exception) -> Response:
+    # Starlette raises 405 with the methods of the first route of the path. A path may have several.
+    if not isinstance(error, HTTPException) or error.status_code != 405:
+        return await _answer(request, error)
+    allow = {"Allow": ", ".join(allowed_methods(request))}
+    if request.method == "OPTIONS":
+        return Response(status_code=204, headers=allow)
+    return await _answer(request, HTTPException(405, headers=allow))
+
+
+def allowed_methods(request: Request) -> list[str]:
+    """Return the methods of the path of a request. HEAD is wherever GET is, and OPTIONS everywhere."""
+    methods = {"OPTIONS"}
+    for route in request.app.routes:
+        match, _ = route.matches(request.scope)
+        if match is not Match.NONE:
+            methods |= route.methods
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)
 
 
 def _same(problem: Problem) -> Problem:

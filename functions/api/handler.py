@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-from functools import cache, cached_property
+from functools import cache
 from typing import Any
 
 from aws_lambda_powertools import Logger
 from fastapi import FastAPI
 from mangum import Mangum
-from mangum.handlers import HTTPGateway
-from mangum.types import LambdaConfig, LambdaContext, LambdaEvent, Scope
 
 from api.app import create_app
+from api.events import HTTP_EVENTS, is_http, request_id
 from api.problems import PROBLEM_MEDIA_TYPE, Problem, problem_response, unavailable
 from paybridge.core.causes import causes_of
 from paybridge.observability.logging import logger as make_logger
@@ -23,44 +22,29 @@ from paybridge.wiring.api import api_services
 # decode them.
 TEXT_MEDIA_TYPES = ["text/", "application/json", PROBLEM_MEDIA_TYPE]
 
-# Mangum parses these into numbers and fails on IPv6 literals and garbage. No answer depends on them.
-_UNUSED_HEADERS = frozenset({"host", "x-forwarded-port"})
-
 Event = dict[str, Any]
 
 
-class HttpEvent(HTTPGateway):
-    """Mangum's reading of HTTP events (payload format 2.0), without the headers that it fails on.
-
-    Mangum asks for the scope twice: to run the application and for the format. Here it is made once.
-    """
-
-    def __init__(self, event: LambdaEvent, context: LambdaContext, config: LambdaConfig) -> None:
-        headers = event.get("headers") or {}
-        event["headers"] = {name: value for name, value in headers.items() if name.lower() not in _UNUSED_HEADERS}
-        super().__init__(event, context, config)
-
-    @cached_property
-    def scope(self) -> Scope:
-        """Return the ASGI scope of the request."""
-        return super().scope
-
-
 class ApiHandler:
-    """Answer API Gateway HTTP events (payload format 2.0) with the application."""
+    """Answer the HTTP events of API Gateway and load balancers with the application."""
 
     def __init__(self, app: FastAPI, logger: Logger) -> None:
         # Mangum's access log would repeat ours and show the raw path.
         logging.getLogger("mangum").setLevel(logging.ERROR)
-        self._mangum = Mangum(app, lifespan="off", custom_handlers=[HttpEvent], text_mime_types=TEXT_MEDIA_TYPES)
+        self._mangum = Mangum(app, lifespan="off", custom_handlers=HTTP_EVENTS, text_mime_types=TEXT_MEDIA_TYPES)
         self._logger = logger
 
-    def __call__(self, event: Event, context: Any) -> Event:
-        """Return the response to an event. Answer 400 if the event is not HTTP in UTF-8."""
+    def __call__(self, event: Any, context: Any) -> Event:
+        """Return the response to an event. Answer 400 if the event is no HTTP request, or none in UTF-8."""
+        if not is_http(event, self._mangum.config):
+            # A warm-up comes here as well, and has started the environment.
+            self._logger.info("no HTTP request")
+            detail = "The event is no HTTP request, so nothing was done. Invoke the function through API Gateway."
+            return _refusal(event, Problem(400, "not_an_http_request", detail))
         try:
             return self._mangum(event, context)
         except ValueError as error:
-            # The text is not UTF-8 or the body is not base64. The application was not reached.
+            # The text is not UTF-8, the body is not base64, or a part is missing. The application was not reached.
             self._logger.warning("malformed event", error_type=type(error).__name__)
             return _refusal(
                 event,
@@ -68,8 +52,8 @@ class ApiHandler:
             )
 
 
-def handler(event: Event, context: Any) -> Event:
-    """Answer one API Gateway event. The first event of an environment reads the settings."""
+def handler(event: Any, context: Any) -> Event:
+    """Answer one event of API Gateway or another sender. The first event of an environment reads the settings."""
     try:
         answer = _environment_handler()
     except Exception as error:  # noqa: BLE001 -- whatever failed, the caller may retry.
@@ -90,9 +74,8 @@ def _logger() -> Logger:
     return make_logger()
 
 
-def _refusal(event: Event, problem: Problem) -> Event:
-    request_id = str((event.get("requestContext") or {}).get("requestId", ""))
-    response = problem_response(problem, request_id)
+def _refusal(event: Any, problem: Problem) -> Event:
+    response = problem_response(problem, request_id(event))
     return {
         "statusCode": response.status_code,
         "headers": dict(response.headers),

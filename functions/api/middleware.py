@@ -18,7 +18,8 @@ from paybridge.wiring.api import ApiServices
 class RequestEdge:
     """Give every request a context and every response an X-Correlation-Id, and log one line for each request.
 
-    This is plain ASGI because Starlette's BaseHTTPMiddleware would start a task for every request.
+    HEAD is answered like GET, without the body. This is plain ASGI because Starlette's BaseHTTPMiddleware would start a
+    task for every request.
     """
 
     def __init__(self, app: ASGIApp, services: ApiServices, authenticator: Authenticator, logger: Logger) -> None:
@@ -35,6 +36,8 @@ class RequestEdge:
         correlation_id = choose_correlation_id(scope["headers"], self._services.ids)
         scope[SCOPE_KEY] = RequestContext(self._services, self._authenticator, correlation_id)
         self._logger.set_correlation_id(correlation_id)
+        method = _take_method(scope)
+        self._complete_path(scope)
         status = 0
 
         async def send_with_id(message: Message) -> None:
@@ -42,6 +45,8 @@ class RequestEdge:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"].append((CORRELATION_HEADER, correlation_id.encode("ascii")))
+            elif method == "HEAD":
+                message = {**message, "body": b""}
             await send(message)
 
         try:
@@ -50,13 +55,28 @@ class RequestEdge:
             self._log_defect(error)
             if status == 0:
                 await problem_response(to_problem(error), correlation_id)(scope, receive, send_with_id)
-        self._log_request(scope, status, started_at)
+        self._log_request(scope, method, status, started_at)
 
-    def _log_request(self, scope: Scope, status: int, started_at: float) -> None:
+    def _complete_path(self, scope: Scope) -> None:
+        # Starlette takes the root path off, whether or not the gateway has left it there.
+        root_path = self._services.root_path
+        scope["root_path"] = root_path
+        if scope["path"] == root_path:
+            scope["path"] += "/"
+
+    def _log_request(self, scope: Scope, method: str, status: int, started_at: float) -> None:
         # Log the route's template and not the path, which holds whatever the caller put there.
         route = getattr(scope.get("route"), "path", "unmatched")
         duration_ms = round((time.perf_counter() - started_at) * 1000, 2)
-        self._logger.info("request", method=scope["method"], route=route, status=status, duration_ms=duration_ms)
+        self._logger.info("request", method=method, route=route, status=status, duration_ms=duration_ms)
 
     def _log_defect(self, error: Exception) -> None:
         self._logger.error("defect", error_type=type(error).__name__, stack=stack_frames(error))
+
+
+def _take_method(scope: Scope) -> str:
+    """Return the method of the request, and route HEAD as GET."""
+    method: str = scope["method"]
+    if method == "HEAD":
+        scope["method"] = "GET"
+    return method

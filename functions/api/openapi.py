@@ -78,7 +78,7 @@ API_KEY_ONLY: list[dict[str, list[str]]] = [{"ApiKey": []}]
 FOR_MERCHANTS: Responses = {
     401: problem(
         "The API key is missing or not valid.",
-        *("api_key_missing", "api_key_invalid", "bearer_not_supported"),
+        *("api_key_missing", "api_key_invalid", "basic_not_supported", "bearer_not_supported", "scheme_not_supported"),
         headers=_CHALLENGE,
     ),
     403: problem("The API key does not belong to a merchant.", "role_not_permitted"),
@@ -103,7 +103,9 @@ def introduction(*, is_local: bool) -> str:
     return text.replace("\n## States", f"\n{_LOCAL_HINT}\n## States") if is_local else text
 
 
-def build_document(app: FastAPI, schemas: Mapping[str, Schema], webhooks: Mapping[str, Any]) -> dict[str, Any]:
+def build_document(
+    app: FastAPI, schemas: Mapping[str, Schema], webhooks: Mapping[str, Any], *, root_path: str = ""
+) -> dict[str, Any]:
     """Build the document. `schemas` are merged by name into those that FastAPI finds: request bodies, examples."""
     document = get_openapi(
         title=app.title,
@@ -112,7 +114,7 @@ def build_document(app: FastAPI, schemas: Mapping[str, Schema], webhooks: Mappin
         description=app.description,
         routes=app.routes,
         tags=TAGS,
-        servers=[{"url": app.root_path or "/", "description": "The address that serves this document."}],
+        servers=[{"url": root_path or "/", "description": "The address that serves this document."}],
         contact=CONTACT,
         license_info=LICENSE,
     )

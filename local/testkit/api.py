@@ -82,11 +82,17 @@ class ApiClient:
         """
         key = self._api_key if api_key is None else api_key
         sent = {"host": "localhost:8000", **({"x-api-key": key} if key else {}), **(headers or {})}
-        event = http_event(method, path, headers=sent, query=query, body=body)
+        return self.send(http_event(method, path, headers=sent, query=query, body=body))
+
+    def send(self, event: Any) -> Answer:
+        """Sends an event as it is."""
         response = self._handler(event, None)
         text = response.get("body", "")
         raw = base64.b64decode(text) if response["isBase64Encoded"] else text.encode()
-        return Answer(response["statusCode"], response["headers"], raw)
+        headers = response.get("headers") or {
+            name: values[-1] for name, values in response["multiValueHeaders"].items()
+        }
+        return Answer(response["statusCode"], headers, raw)
 
     def get(self, path: str, **options: Any) -> Answer:
         """Sends a GET."""
@@ -136,7 +142,7 @@ def register_demo_merchants(database: Database) -> None:
     register_merchant(database, name="Operator", api_key=OPERATOR_KEY, role="operator")
 
 
-def api_services(database: Database, broker: Any = None, waits_max: int = 20) -> ApiServices:
+def api_services(database: Database, broker: Any = None, waits_max: int = 20, root_path: str = "") -> ApiServices:
     """The services of a local API over this database."""
     return ApiServices(
         database=database,
@@ -146,6 +152,8 @@ def api_services(database: Database, broker: Any = None, waits_max: int = 20) ->
         local_webhook_networks=LOOPBACK,
         waits_max=waits_max,
         is_local=True,
+        root_path=root_path,
+        release="",
     )
 
 
@@ -161,7 +169,8 @@ def event_loop() -> Iterator[None]:
         loop.close()
 
 
-def api_client(database: Database, *, broker: Any = None, waits_max: int = 20) -> ApiClient:
+def api_client(database: Database, *, broker: Any = None, waits_max: int = 20, root_path: str = "") -> ApiClient:
     """A client of an API function of its own, over a connection that the caller closes."""
     logger = Logger(service="api", level="CRITICAL")
-    return ApiClient(ApiHandler(create_app(api_services(database, broker, waits_max), logger), logger))
+    services = api_services(database, broker, waits_max, root_path)
+    return ApiClient(ApiHandler(create_app(services, logger), logger))

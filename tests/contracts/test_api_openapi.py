@@ -178,6 +178,8 @@ class TestAnswers:
         ready = client.get("/health/ready")
         assert ready.status == 200
         contract.check("GET", "/health/ready", ready)
+        contract.check("GET", "/health/ready", client.get("/health/ready", query={"for": "accepting"}))
+        contract.check("GET", "/health/ready", client.get("/health/ready", query={"for": "lunch"}))
         with closing(Database(database_address)) as connection:
             not_ready = api_client(connection, broker=AbsentBroker()).get("/health/ready")
         assert not_ready.status == 503
@@ -198,7 +200,6 @@ class TestProblems:
     @pytest.mark.parametrize(
         ("method", "path", "status", "code"),
         [
-            ("GET", "/", 404, "not_found"),
             ("GET", "/api/v1/payments/", 404, "not_found"),
             ("GET", "/api/v2/payments", 404, "not_found"),
             ("GET", "/docs/../handler.py", 404, "not_found"),
@@ -215,6 +216,43 @@ class TestProblems:
         answer = client.request(method, path)
         self.assert_problem(answer, status, code)
         assert ("allow" in answer.headers) == (status == 405)
+
+    @pytest.mark.parametrize(
+        ("path", "allow"),
+        [
+            ("/api/v1/payments", "GET, HEAD, OPTIONS, POST"),
+            ("/api/v1/payments/019acd00-0000-7000-8000-000000000000", "GET, HEAD, OPTIONS"),
+            ("/api/v1/payments/019acd00-0000-7000-8000-000000000000/events", "GET, HEAD, OPTIONS"),
+            ("/health", "GET, HEAD, OPTIONS"),
+            ("/health/ready", "GET, HEAD, OPTIONS"),
+            ("/openapi.json", "GET, HEAD, OPTIONS"),
+            ("/docs", "GET, HEAD, OPTIONS"),
+            ("/", "GET, HEAD, OPTIONS"),
+        ],
+    )
+    def test_allow_lists_every_method_of_the_path(self, client: ApiClient, path: str, allow: str) -> None:
+        refused = client.request("DELETE", path)
+        self.assert_problem(refused, 405, "method_not_allowed")
+        options = client.request("OPTIONS", path, api_key="")
+        assert (options.status, options.body) == (204, b"")
+        assert refused.headers["allow"] == options.headers["allow"] == allow
+
+    def test_options_of_an_unknown_path_is_a_404(self, client: ApiClient) -> None:
+        self.assert_problem(client.request("OPTIONS", "/nowhere"), 404, "not_found")
+
+    def test_head_is_answered_wherever_get_is(self, client: ApiClient, contract: Contract) -> None:
+        path = client.create(ORDER).headers["location"]
+        paths = {template.replace(ONE_PAYMENT, path) for method, template in contract.operations() if method == "GET"}
+        for one in [*paths, "/", "/docs", "/docs/swagger-ui.css", "/openapi.json", f"{PAYMENTS}/unknown"]:
+            get, head = client.get(one), client.request("HEAD", one)
+            assert (head.status, head.body) == (get.status, b""), one
+            assert head.headers["content-type"] == get.headers["content-type"], one
+            assert head.headers["content-length"] == get.headers["content-length"], one
+
+    def test_head_does_not_create(self, client: ApiClient) -> None:
+        before = client.get(PAYMENTS).json()
+        assert client.request("HEAD", PAYMENTS, body=b'{"amount":"1.00","currency":"EUR"}').status == 200
+        assert client.get(PAYMENTS).json() == before
 
     def test_a_defect_is_a_500_without_details(self, client: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
         def fail(*_: Any, **__: Any) -> None:
@@ -234,6 +272,80 @@ class TestProblems:
     @pytest.mark.parametrize("host", ["[::1]:8000", "a:b:c", "host:port", ""])
     def test_the_host_header_is_ignored(self, client: ApiClient, host: str) -> None:
         assert client.get("/health", headers={"host": host, "x-forwarded-port": host}).status == 200
+
+
+class TestAuthenticationComesFirst:
+    @pytest.mark.parametrize("method", ["GET", "HEAD"])
+    @pytest.mark.parametrize(
+        "path",
+        [
+            f"{PAYMENTS}?foo=1",
+            f"{PAYMENTS}?limit=0",
+            f"{PAYMENTS}?customer=%FF",
+            f"{PAYMENTS}?status=a&status=b",
+            f"{PAYMENTS}?cursor=x",
+            f"{PAYMENTS}/not-an-id",
+            f"{PAYMENTS}/not-an-id/events",
+        ],
+    )
+    def test_before_queries_and_ids(self, client: ApiClient, method: str, path: str) -> None:
+        place, _, query = path.partition("?")
+        for api_key, status in (("", 401), ("wrong", 401), (OPERATOR_KEY, 403)):
+            assert client.request(method, place, query=query, api_key=api_key).status == status
+
+    @pytest.mark.parametrize(
+        ("headers", "body"),
+        [
+            ({}, b"{"),
+            ({}, b"x" * 300_000),
+            ({}, b"{}"),
+            ({"content-type": "text/plain"}, b"x"),
+            ({"content-encoding": "gzip"}, b"x"),
+            ({"idempotency-key": ""}, b"{}"),
+            ({"idempotency-key": "a,a"}, b"{}"),
+        ],
+    )
+    def test_before_headers_and_bodies(self, client: ApiClient, headers: dict[str, str], body: bytes) -> None:
+        for api_key, status in (("", 401), ("wrong", 401), (OPERATOR_KEY, 403)):
+            assert client.create(body, headers=headers, api_key=api_key).status == status
+
+
+class TestRootPath:
+    @pytest.mark.parametrize("root", ["/payments/v1", "/prod"])
+    def test_paths_are_served_below_it_and_answers_name_them(
+        self, database_address: DatabaseAddress, client: ApiClient, root: str
+    ) -> None:
+        with closing(Database(database_address)) as connection:
+            below = api_client(connection, root_path=root)
+            created = below.request(
+                "POST",
+                f"{root}{PAYMENTS}",
+                headers={"idempotency-key": f"below{root}"},
+                body=b'{"amount":"1.00","currency":"EUR"}',
+            )
+            location = created.headers["location"]
+            assert location == f"{root}{PAYMENTS}/{created.json()['payment_id']}"
+            assert below.get(location).json() == created.json()
+            reused = below.request(
+                "POST",
+                f"{root}{PAYMENTS}",
+                headers={"idempotency-key": f"below{root}"},
+                body=b'{"amount":"2.00","currency":"EUR"}',
+            )
+            assert (reused.status, reused.headers["location"]) == (422, location)
+            for path in (root, f"{root}/"):
+                assert (below.get(path).status, below.get(path).headers["location"]) == (307, f"{root}/docs")
+            assert below.get(f"{root}/docs").status == below.get(f"{root}/docs/start.js").status == 200
+            assert below.get(f"{root}/openapi.json").json()["servers"][0]["url"] == root
+            allow = below.request("DELETE", f"{root}{PAYMENTS}").headers["allow"]
+            assert allow == "GET, HEAD, OPTIONS, POST"
+            # The hook of a deployment invokes the function itself, without a gateway before it.
+            assert below.get("/health").status == 200
+            assert below.get(f"{root}x/health").status == 404
+
+    def test_without_one_the_root_leads_to_the_documentation(self, client: ApiClient) -> None:
+        answer = client.get("/", api_key="")
+        assert (answer.status, answer.headers["location"]) == (307, "/docs")
 
 
 class TestDocs:

@@ -1,8 +1,10 @@
-"""Request headers: `Idempotency-Key` and `Prefer`."""
+"""Request headers: those that may be sent only once, `Idempotency-Key` and `Prefer`."""
 
 from __future__ import annotations
 
 import re
+
+from starlette.datastructures import Headers
 
 from api.problems import Problem
 
@@ -16,10 +18,28 @@ _VISIBLE = re.compile(r"[!-~]+")
 _WAIT = re.compile(r'wait\s*=\s*(?:"([0-9]{1,6})"|([0-9]{1,6}))', re.IGNORECASE)
 
 
+def single_header(headers: Headers, name: str) -> str | None:
+    """Return the value of a header that may be sent once, None if it is missing. Raises Problem (400).
+
+    API Gateway joins the values of a repeated header with commas, so a value that cannot hold a comma must be checked
+    for one as well.
+    """
+    values = headers.getlist(name)
+    if len(values) > 1:
+        raise header_repeated(name)
+    return values[0] if values else None
+
+
+def header_repeated(name: str, advice: str = "") -> Problem:
+    """Return the 400 for a header that was sent more than once."""
+    return Problem(400, "header_repeated", f"The {name} header was sent more than once. Send it once.{advice}")
+
+
 def parse_idempotency_key(header: str | None) -> str:
     """Return the key in an `Idempotency-Key` header: 1 to 255 visible ASCII characters.
 
-    The header is bare or a quoted string (RFC 8941). Both spellings name the same key. Raises Problem (400).
+    The header is bare or a quoted string (RFC 8941). Both spellings name the same key. Only a quoted key may hold a
+    comma: outside quotes it is the mark of a header that was sent twice. Raises Problem (400).
     """
     if header is None or not header.strip(" \t"):
         raise Problem(
@@ -28,7 +48,10 @@ def parse_idempotency_key(header: str | None) -> str:
             "The Idempotency-Key header is missing. Send a new value for each payment, for example a UUID.",
         )
     text = header.strip(" \t")
-    key = _unquoted(text) if text.startswith('"') else text
+    is_quoted = text.startswith('"')
+    key = _unquoted(text) if is_quoted else text
+    if "," in text and (key is None or not is_quoted):
+        raise header_repeated("Idempotency-Key", " Put a key that holds a comma in double quotes.")
     if key is None or not _VISIBLE.fullmatch(key) or len(key) > KEY_CHARACTERS_MAX:
         raise Problem(
             400,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from api.problems import Problem
+from api.request.headers import header_repeated
 
 BODY_BYTES_MAX = 256 * 1024
 NESTING_MAX = 32
@@ -32,13 +33,15 @@ class JsonNumber:
 
 
 def check_content_type(content_type: str | None, content_encoding: str | None = None) -> None:
-    """Accept a missing type and `application/json`, in UTF-8 if a charset is named. Raises Problem (415)."""
+    """Accept a missing type and `application/json`, in UTF-8 if a charset is named. Raises Problem (400, 415)."""
     if content_encoding is not None and content_encoding.strip().lower() != "identity":
         raise Problem(
             415, "content_encoding_unsupported", "The content encoding is not supported. Send the body uncompressed."
         )
     if content_type is None:
         return
+    if "," in content_type:
+        raise header_repeated("Content-Type")
     media_type, *parameters = (part.strip().lower() for part in content_type.split(";"))
     charsets = [value.strip('"') for name, _, value in (p.partition("=") for p in parameters) if name == "charset"]
     if media_type != "application/json" or any(charset not in ("utf-8", "utf8") for charset in charsets):

@@ -52,12 +52,29 @@ class TestMerchant:
             ({"x-api-key": "bad"}, "api_key_invalid"),
             ({"x-api-key": "x" * 10_000}, "api_key_invalid"),
             ({"authorization": "Bearer token"}, "bearer_not_supported"),
+            ({"authorization": "bearer token"}, "bearer_not_supported"),
+            ({"authorization": "Basic bWU6c2VjcmV0"}, "basic_not_supported"),
+            ({"authorization": "BASIC"}, "basic_not_supported"),
+            ({"authorization": "AWS4-HMAC-SHA256 Credential=x"}, "scheme_not_supported"),
+            ({"authorization": "  "}, "api_key_missing"),
         ],
     )
     def test_an_unusable_key_is_a_401_with_a_challenge(self, headers: dict[str, str], code: str) -> None:
         refused = problem(Directory(good=MERCHANT).authenticator(), headers)
         assert (refused.status, refused.code) == (401, code)
         assert refused.headers == {"WWW-Authenticate": 'ApiKey realm="paybridge"'}
+
+    def test_basic_authentication_is_told_what_to_send(self) -> None:
+        refused = problem(Directory().authenticator(), {"authorization": "Basic bWU6c2VjcmV0"})
+        assert refused.detail == "Basic authentication is not supported. Send the API key in the X-API-Key header."
+
+    def test_a_key_sent_twice_is_told_so(self) -> None:
+        refused = problem(Directory(good=MERCHANT).authenticator(), {"x-api-key": "good,good"})
+        assert (refused.status, refused.code) == (400, "header_repeated")
+
+    def test_a_registered_key_may_hold_a_comma(self) -> None:
+        authenticator = Directory(**{"a,b": MERCHANT}).authenticator()
+        assert authenticator.merchant(Headers({"x-api-key": "a,b"})) == MERCHANT.merchant_id
 
     def test_an_operator_is_not_a_merchant(self) -> None:
         refused = problem(Directory(ops=OPERATOR).authenticator(), {"x-api-key": "ops"})

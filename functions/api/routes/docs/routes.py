@@ -7,8 +7,9 @@ from importlib.resources import files
 
 import orjson
 from fastapi import APIRouter, Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
+from api.context import public_path
 from api.problems import not_found
 
 # The package ships a current Swagger UI as plain files. Its Python code is not used.
@@ -45,6 +46,12 @@ router = APIRouter(include_in_schema=False)
 async def openapi(request: Request) -> Response:
     """Return the OpenAPI document."""
     return Response(orjson.dumps(request.app.openapi()), media_type="application/json")
+
+
+@router.get("/")
+async def root(request: Request) -> Response:
+    """Lead people to the documentation."""
+    return RedirectResponse(public_path(request, "/docs"))
 
 
 @router.get("/docs")

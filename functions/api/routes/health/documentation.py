@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from api.openapi import RETRY_AFTER, problem
+from api.request.rules import CODES
 from api.routes.health.schemas import HealthView, ReadinessView
 
 HEALTH: dict[str, Any] = {
@@ -21,6 +22,7 @@ READINESS: dict[str, Any] = {
     "response_description": "Ready.",
     "responses": {
         200: {"model": ReadinessView},
+        422: problem("The parameter is invalid.", "validation_failed", field_codes=CODES),
         503: problem("Not ready. `checks` names the failing dependency.", "not_ready", headers=RETRY_AFTER),
     },
     "openapi_extra": {"security": []},

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class HealthView(BaseModel):
@@ -13,6 +13,11 @@ class HealthView(BaseModel):
     model_config = ConfigDict(title="Health")
 
     status: Literal["ok"]
+    version: Annotated[str, Field(description="The version of the API.", examples=["1.0.0"])]
+    revision: Annotated[
+        str | None,
+        Field(description="The release that `make deploy` printed. Null on the local stack.", examples=["6f1c0d2a9b"]),
+    ]
 
 
 class ReadinessCheckView(BaseModel):
@@ -25,7 +30,7 @@ class ReadinessCheckView(BaseModel):
 
 
 class ReadinessView(BaseModel):
-    """Whether payments can be accepted."""
+    """Whether payments can be accepted and, unless only that was asked, handed on to RabbitMQ."""
 
     model_config = ConfigDict(title="Readiness")
 

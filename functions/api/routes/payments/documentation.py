@@ -101,6 +101,7 @@ CREATE_PAYMENT: dict[str, Any] = {
         },
         400: problem(
             "The request cannot be parsed.",
+            "header_repeated",
             "idempotency_key_missing",
             "idempotency_key_invalid",
             "json_invalid",
@@ -130,6 +131,7 @@ CREATE_PAYMENT: dict[str, Any] = {
             "capture_not_supported",
             *URL_CODES,
             field_codes=CODES,
+            headers=_LOCATION,
         ),
         **FOR_MERCHANTS,
     },
@@ -138,9 +140,11 @@ CREATE_PAYMENT: dict[str, Any] = {
         "parameters": [
             header_parameter(
                 "Idempotency-Key",
-                "A new value for each payment, for example a UUID, bare or in double quotes (RFC 8941). A request with "
-                "the same key and body never creates a second payment. For 24 hours it gets the same answer, then 409 "
-                "`idempotency_key_expired`.",
+                "A new value for each payment, for example a UUID, bare or in double quotes (RFC 8941). Only a quoted "
+                "key may hold a comma. A request with the same key and the same members never creates a second "
+                "payment, whatever their order, white space and escapes; a member that is null equals one that is "
+                "left out. For 24 hours it gets the same answer, then 409 `idempotency_key_expired`. A request that "
+                "is answered 4xx without a payment does not use its key up.",
                 required=True,
                 schema={
                     "type": "string",

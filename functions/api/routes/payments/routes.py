@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+from contextlib import suppress
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -12,15 +13,17 @@ import orjson
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from api.context import request_context
+from api.context import authenticate_merchant, calling_merchant, public_path, request_context
+from api.merchant_route import MerchantRoute
 from api.plain_route import PlainRoute, read_body
 from api.problems import RETRY_AFTER_SECONDS, Problem
-from api.request.headers import parse_idempotency_key, preferred_wait_seconds
+from api.request.headers import parse_idempotency_key, preferred_wait_seconds, single_header
 from api.request.json_body import check_content_type
 from api.request.query import check_query_string
 from api.routes.payments import documentation
 from api.routes.payments.orders import parse_order
 from api.routes.payments.schemas import PaymentListQuery
+from paybridge.core.errors import DatabaseUnavailable, InvalidInput
 from paybridge.payments.create import (
     Answered,
     AnswerExpired,
@@ -29,6 +32,7 @@ from paybridge.payments.create import (
     KeyInFlight,
     KeyReused,
     create_payment,
+    find_earlier_answer,
 )
 from paybridge.payments.domain.payment import Payment, payment_view
 from paybridge.payments.domain.query import PaymentFilters
@@ -45,29 +49,38 @@ _PAYMENT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # Text and not UUID: an id that cannot be parsed is a 404 like any unknown id.
 PaymentId = Annotated[str, Path(description="The payment's id.", json_schema_extra={"format": "uuid"})]
 
-router = APIRouter(prefix=PREFIX, tags=["payments"])
+router = APIRouter(prefix=PREFIX, tags=["payments"], route_class=MerchantRoute)
 
 
 async def create(request: Request) -> Response:
     """Accept a payment. It is processed afterwards: follow it by webhook or read it with `Prefer: wait`."""
     context = request_context(request)
     headers = request.headers
-    merchant_id = context.authenticator.merchant(headers)
-    key = parse_idempotency_key(headers.get("idempotency-key"))
-    check_content_type(headers.get("content-type"), headers.get("content-encoding"))
+    authenticate_merchant(request)
+    merchant_id = calling_merchant(request)
+    key = parse_idempotency_key(single_header(headers, "Idempotency-Key"))
+    check_content_type(single_header(headers, "Content-Type"), headers.get("content-encoding"))
     body = await read_body(request)
     services = context.services
-    order = parse_order(body, local_webhook_networks=services.local_webhook_networks)
+    keyed = IdempotentRequest(key, hashlib.sha256(body).digest())
+    try:
+        order = parse_order(body, local_webhook_networks=services.local_webhook_networks)
+    except (Problem, InvalidInput):
+        with suppress(DatabaseUnavailable):
+            earlier = find_earlier_answer(services.database, merchant_id, keyed)
+            if earlier is not None:
+                return _created(request, earlier)
+        raise
     outcome = create_payment(
         services.database,
         services.clock,
         services.ids,
         merchant_id=merchant_id,
         order=order,
-        request=IdempotentRequest(key, hashlib.sha256(body).digest()),
+        request=keyed,
         correlation_id=context.correlation_id,
     )
-    return _created(outcome)
+    return _created(request, outcome)
 
 
 router.add_api_route(
@@ -79,7 +92,7 @@ router.add_api_route(
 async def list_(request: Request, query: Annotated[PaymentListQuery, Query()]) -> Response:
     """List payments, newest first. Pages do not shift when new payments arrive."""
     context = request_context(request)
-    merchant_id = context.authenticator.merchant(request.headers)
+    merchant_id = calling_merchant(request)
     check_query_string(request.scope["query_string"])
     filters = PaymentFilters(**query.model_dump(exclude={"limit", "cursor"}))
     page = list_payments(context.services.database, merchant_id, filters, cursor=query.cursor, limit=query.limit)
@@ -99,7 +112,7 @@ async def read(request: Request, payment_id: PaymentId) -> Response:
     If too many requests are waiting, the answer comes at once and without `Preference-Applied`.
     """
     context = request_context(request)
-    merchant_id = context.authenticator.merchant(request.headers)
+    merchant_id = calling_merchant(request)
     id_ = _parse_id(payment_id)
     services = context.services
     wait_seconds = preferred_wait_seconds(", ".join(request.headers.getlist("prefer")))
@@ -115,34 +128,49 @@ async def read(request: Request, payment_id: PaymentId) -> Response:
 async def events(request: Request, payment_id: PaymentId) -> Response:
     """Read what happened to a payment, oldest first: events, relays, gateway attempts and webhook attempts."""
     context = request_context(request)
-    merchant_id = context.authenticator.merchant(request.headers)
+    merchant_id = calling_merchant(request)
     entries = payment_timeline(context.services.database, merchant_id, _parse_id(payment_id))
     if entries is None:
         raise _not_found()
     return _json({"data": entries})
 
 
-def _created(outcome: CreateOutcome) -> Response:
+def _created(request: Request, outcome: CreateOutcome) -> Response:
     match outcome:
         case Answered(payment_id, status, body, replayed):
-            headers = {"Location": f"{PREFIX}/{payment_id}"}
+            headers = _location(request, payment_id)
             if replayed:
                 headers["Idempotency-Replayed"] = "true"
             return Response(body, status, headers, "application/json")
-        case KeyReused():
-            detail = "This Idempotency-Key was used with another body. Send a new key for a new payment."
-            raise Problem(422, "idempotency_key_reused", detail)
+        case KeyReused(payment_id):
+            raise _names_payment(
+                request,
+                422,
+                "idempotency_key_reused",
+                "This Idempotency-Key created the payment in payment_id, by a request that asked for something else. "
+                "Read that payment first. Send a new key only to make another payment.",
+                payment_id,
+            )
         case KeyInFlight():
             detail = "A request with this Idempotency-Key is in progress. Retry it after the time in Retry-After."
             raise Problem(409, "idempotency_key_in_flight", detail, headers={"Retry-After": RETRY_AFTER_SECONDS})
         case AnswerExpired(payment_id):
-            raise Problem(
+            raise _names_payment(
+                request,
                 409,
                 "idempotency_key_expired",
                 "This Idempotency-Key created a payment whose stored answer was deleted. Read the payment instead.",
-                headers={"Location": f"{PREFIX}/{payment_id}"},
-                extensions={"payment_id": str(payment_id)},
+                payment_id,
             )
+
+
+def _names_payment(request: Request, status: int, code: str, detail: str, payment_id: UUID) -> Problem:
+    extensions = {"payment_id": str(payment_id)}
+    return Problem(status, code, detail, headers=_location(request, payment_id), extensions=extensions)
+
+
+def _location(request: Request, payment_id: UUID) -> dict[str, str]:
+    return {"Location": public_path(request, f"{PREFIX}/{payment_id}")}
 
 
 def _parse_id(text: str) -> UUID:

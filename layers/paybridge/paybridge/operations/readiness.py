@@ -28,9 +28,12 @@ class Check:
     facts: dict[str, Any]
 
 
-def check_readiness(database: Database, broker: BrokerProbe) -> list[Check]:
-    """Check database, schema, relay and broker. A part that is down is a failed check, not an error."""
-    return [*_check_database(database), _check_broker(broker)]
+def check_readiness(database: Database, broker: BrokerProbe | None) -> list[Check]:
+    """Check database, schema, relay and broker. A part that is down is a failed check, not an error.
+
+    Accepting payments needs no broker: leave it out to check that alone.
+    """
+    return [*_check_database(database), *([_check_broker(broker)] if broker is not None else [])]
 
 
 def _check_database(database: Database) -> list[Check]:

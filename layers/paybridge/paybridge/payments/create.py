@@ -13,9 +13,10 @@ from paybridge.core.events import PAYMENT_CREATED
 from paybridge.core.ids import Ids
 from paybridge.database.database import Database
 from paybridge.payments.domain.events import payment_event
-from paybridge.payments.domain.payment import PaymentOrder, new_payment
+from paybridge.payments.domain.payment import PaymentOrder, new_payment, order_of
 from paybridge.payments.store import accepted_payments
-from paybridge.payments.store.accepted_payments import KeyClaim
+from paybridge.payments.store import queries as payment_queries
+from paybridge.payments.store.accepted_payments import KeyClaim, KeyedAnswer
 
 OPERATION = "create_payment"
 ACCEPTED_STATUS = 202
@@ -23,7 +24,10 @@ ACCEPTED_STATUS = 202
 
 @dataclass(frozen=True, slots=True)
 class IdempotentRequest:
-    """The key that makes repeating safe, and the SHA-256 of the raw body it came with."""
+    """The key that makes repeating safe, and the SHA-256 of the raw body it came with.
+
+    Equal bytes are the same request. Other bytes may be too: then the orders are compared.
+    """
 
     key: str
     fingerprint: bytes
@@ -41,7 +45,9 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class KeyReused:
-    """The key belongs to a request with another body."""
+    """The key created this payment, by a request that asked for something else."""
+
+    payment_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +89,37 @@ def create_payment(
         return KeyInFlight()
     if written:
         return Answered(payment.id, ACCEPTED_STATUS, body, replayed=False)
-    return _earlier_answer(database, merchant_id, request)
+    return _earlier_answer(database, merchant_id, order, request)
 
 
-def _earlier_answer(database: Database, merchant_id: UUID, request: IdempotentRequest) -> CreateOutcome:
+def find_earlier_answer(
+    database: Database, merchant_id: UUID, request: IdempotentRequest
+) -> Answered | AnswerExpired | None:
+    """Return the answer to an earlier request with this key and these very bytes, None if there is none.
+
+    A request that was accepted stays accepted when it is repeated, even if a rule has become stricter since. Raises
+    DatabaseUnavailable.
+    """
+    earlier = accepted_payments.find_key(database, merchant_id, OPERATION, request.key)
+    return _repeated(earlier) if earlier is not None and earlier.fingerprint == request.fingerprint else None
+
+
+def _earlier_answer(
+    database: Database, merchant_id: UUID, order: PaymentOrder, request: IdempotentRequest
+) -> CreateOutcome:
     # A new statement, because the one that met the conflict cannot see a row committed after it began.
     earlier = accepted_payments.find_key(database, merchant_id, OPERATION, request.key)
     if earlier is None:
         return KeyInFlight()
     if earlier.fingerprint != request.fingerprint:
-        return KeyReused()
+        # Clients and proxies write the same JSON in other bytes. What was asked for is in the payment itself.
+        payment = payment_queries.get(database, merchant_id, earlier.resource_id)
+        if payment is None or order_of(payment) != order:
+            return KeyReused(earlier.resource_id)
+    return _repeated(earlier)
+
+
+def _repeated(earlier: KeyedAnswer) -> Answered | AnswerExpired:
     if earlier.response_body is None:
         return AnswerExpired(earlier.resource_id)
     return Answered(earlier.resource_id, earlier.response_status, earlier.response_body.encode(), replayed=True)

@@ -31,6 +31,10 @@ class ApiServices:
     waits_max: int
     # Whether this is the local stack, whose keys are public.
     is_local: bool
+    # What clients see before every path: the path of a custom domain or a stage, such as /payments/v1. Mostly empty.
+    root_path: str
+    # The digest of the deployed code and configuration, empty unless `make deploy` made it.
+    release: str
 
 
 def api_services() -> ApiServices:
@@ -45,4 +49,6 @@ def api_services() -> ApiServices:
         local_webhook_networks=settings.WEBHOOK_LOCAL_NETWORKS,
         waits_max=settings.API_WAITS_MAX,
         is_local=settings.ENVIRONMENT_NAME == LOCAL,
+        root_path=settings.API_ROOT_PATH,
+        release=settings.RELEASE,
     )

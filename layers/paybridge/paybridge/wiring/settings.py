@@ -7,6 +7,7 @@ The rest of `wiring` takes its values from here, and nothing else in the product
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -85,6 +86,12 @@ def _broker_url(text: str) -> str:
     return url
 
 
+def _root_path(text: str) -> str:
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*/?", text):
+        raise ValueError(text)
+    return text.removesuffix("/")
+
+
 def _tls_mode(text: str) -> str:
     if text not in {"verify-full", "disable"}:
         raise ValueError(text)
@@ -107,6 +114,7 @@ NETWORKS: Kind[tuple[IpNetwork, ...]] = Kind(
 URL = Kind("a URL", lambda text: text.rstrip("/"))
 # The queue mappings take the virtual host from a parameter too, and a second place could contradict it.
 BROKER = Kind("a URL that ends with the port (BROKER_VIRTUAL_HOST names the virtual host)", _broker_url)
+ROOT_PATH = Kind("a path such as /payments/v1", _root_path)
 TLS_MODE = Kind("verify-full or disable", _tls_mode)
 
 # Who reads a setting, by folder in `functions/`.
@@ -126,7 +134,7 @@ class Settings:
     """The settings of one environment. Reading a value raises SettingsInvalid, which names the variable."""
 
     ENVIRONMENT_NAME = Setting(
-        TEXT, None, "", by("jobs", "relay"), "Name of the deployment, a dimension of each metric."
+        TEXT, None, "", by("api", "jobs", "relay"), "Name of the deployment, a dimension of each metric."
     )
     POWERTOOLS_SERVICE_NAME = Setting(
         TEXT, "paybridge", "", EVERY, "Name of the function, in its log and its database session."
@@ -197,6 +205,10 @@ class Settings:
     API_WAITS_MAX = Setting(
         COUNT, "20", "requests", by("api"), "Requests that may wait for an outcome at the same time."
     )
+    API_ROOT_PATH = Setting(
+        ROOT_PATH, "", "", by("api"), "Path of the custom domain or stage under which clients reach the API."
+    )
+    RELEASE = Setting(TEXT, "", "", by("api"), "Digest of the deployed code and configuration, which `/health` shows.")
     API_VERSION_ARN = Setting(TEXT, None, "", by("preflight"), "ARN of the API version whose readiness is checked.")
 
     def __init__(self, variables: Mapping[str, str] | None = None) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.datastructures import Headers
 
 from api.problems import Problem
-from api.request.headers import parse_idempotency_key, preferred_wait_seconds
+from api.request.headers import parse_idempotency_key, preferred_wait_seconds, single_header
 
 VISIBLE = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=255)
 
@@ -18,7 +19,7 @@ class TestParseIdempotencyKey:
         quoted = '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'
         assert parse_idempotency_key(quoted) == key
 
-    @given(key=VISIBLE.filter(lambda key: not key.startswith('"')))
+    @given(key=VISIBLE.filter(lambda key: not key.startswith('"') and "," not in key))
     def test_the_bare_spelling_is_the_key(self, key: str) -> None:
         assert parse_idempotency_key(key) == parse_idempotency_key(f"  {key}\t") == key
 
@@ -36,6 +37,31 @@ class TestParseIdempotencyKey:
         with pytest.raises(Problem) as caught:
             parse_idempotency_key(header)
         assert (caught.value.status, caught.value.code) == (400, "idempotency_key_invalid")
+
+    @pytest.mark.parametrize(
+        "header", ["k,k", "k, k", "k,", ",k", '"k","k"', '"k", "k"', 'k,"k"', '"k",k', "k,k2,k3", '"a,b","a,b"', '"a,b']
+    )
+    def test_a_comma_outside_quotes_is_a_header_sent_twice(self, header: str) -> None:
+        with pytest.raises(Problem) as caught:
+            parse_idempotency_key(header)
+        assert (caught.value.status, caught.value.code) == (400, "header_repeated")
+
+    def test_a_quoted_key_may_hold_commas(self) -> None:
+        assert parse_idempotency_key('"a,b, c"'.replace(" ", "")) == "a,b,c"
+
+
+class TestSingleHeader:
+    def test_returns_the_value_or_none(self) -> None:
+        headers = Headers(raw=[(b"x-api-key", b"key")])
+        assert single_header(headers, "X-API-Key") == "key"
+        assert single_header(headers, "Content-Type") is None
+
+    def test_two_headers_are_refused_even_if_they_are_equal(self) -> None:
+        headers = Headers(raw=[(b"x-api-key", b"key"), (b"x-api-key", b"key")])
+        with pytest.raises(Problem) as caught:
+            single_header(headers, "X-API-Key")
+        assert (caught.value.status, caught.value.code) == (400, "header_repeated")
+        assert "X-API-Key" in caught.value.detail
 
 
 class TestPreferredWaitSeconds:

@@ -99,6 +99,11 @@ def new_payment(order: PaymentOrder, *, id_: UUID, merchant_id: UUID, correlatio
     )
 
 
+def order_of(payment: Payment) -> PaymentOrder:
+    """Return what the merchant asked for, which never changes."""
+    return PaymentOrder(**{name: getattr(payment, name) for name in _ORDERED})
+
+
 def begin_processing(payment: Payment, now: datetime) -> Payment:
     """Return the payment as its first attempt starts, with the sequence of its event. Raises IllegalTransition."""
     ensure_transition(payment.status, Status.PROCESSING)

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
+import pytest
+from aws_lambda_powertools import Logger
+
+from api.app import create_app
+from api.handler import ApiHandler
 from local.testkit import servers
-from local.testkit.api import ORDER, AbsentBroker, ApiClient, api_client, event_loop
+from local.testkit.api import ORDER, AbsentBroker, ApiClient, api_client, api_services, event_loop
 from paybridge.database.database import Database, Statement
 
 _AGE_OUTBOX = Statement("UPDATE outbox SET available_at = now() - interval '90 s' WHERE published_at IS NULL")
@@ -65,6 +71,31 @@ class TestReady:
         assert [name for name, check in checks.items() if not check["ok"]] == ["broker"]
         assert client.get("/health/ready").json()["detail"] == "Not ready: broker."
 
+    def test_accepting_payments_needs_no_broker(self, database: Database) -> None:
+        client = api_client(database, broker=AbsentBroker())
+        accepting = client.get("/health/ready", query={"for": "accepting"}, api_key="")
+        assert accepting.status == 200
+        assert [check["name"] for check in accepting.json()["checks"]] == ["database", "schema", "relay"]
+        assert client.create(ORDER).status == 202
+
+    @pytest.mark.usefixtures("client")
+    def test_accepting_payments_needs_the_database(self) -> None:
+        nowhere = servers.address_of("postgresql://nobody:x@127.0.0.1:1/none")
+        with closing(Database(nowhere)) as connection:
+            answer = api_client(connection).get("/health/ready", query={"for": "accepting"}, api_key="")
+            assert (answer.status, answer.json()["detail"]) == (503, "Not ready: database.")
+
+    @pytest.mark.parametrize("query", ["for=lunch", "for="])
+    def test_an_unknown_purpose_is_refused(self, client: ApiClient, query: str) -> None:
+        answer = client.get("/health/ready", query=query, api_key="")
+        assert (answer.status, answer.json()["errors"][0]["field"]) == (422, "for")
+
+    def test_health_names_the_release(self, database: Database) -> None:
+        services = replace(api_services(database), release="6f1c0d2a9b")
+        logger = Logger(service="api", level="CRITICAL")
+        client = ApiClient(ApiHandler(create_app(services, logger), logger))
+        assert client.get("/health", api_key="").json()["revision"] == "6f1c0d2a9b"
+
     def test_names_a_schema_that_is_missing(self, postgres_server: servers.Postgres) -> None:
         url = postgres_server.fresh_database(migrated=False)
         with event_loop(), closing(Database(servers.address_of(url))) as connection:
@@ -76,5 +107,5 @@ class TestReady:
         nowhere = servers.address_of("postgresql://nobody:x@127.0.0.1:1/none")
         with event_loop(), closing(Database(nowhere)) as connection:
             client = api_client(connection, broker=AbsentBroker())
-            assert client.get("/health", api_key="").json() == {"status": "ok"}
+            assert client.get("/health", api_key="").json() == {"status": "ok", "version": "1.0.0", "revision": None}
             assert checks_of(client, 503)["database"] == {"name": "database", "ok": False}

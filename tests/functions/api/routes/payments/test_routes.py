@@ -10,8 +10,11 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from local.testkit.api import ORDER, OTHER_KEY, Answer, ApiClient, api_client, event_loop
+from local.testkit.api import MERCHANT_KEY, ORDER, OTHER_KEY, Answer, ApiClient, api_client, event_loop
+from paybridge.core.errors import InvalidInput
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 
@@ -23,6 +26,17 @@ FULL_ORDER: dict[str, Any] = {
     "webhook_url": "http://127.0.0.1:8091/ok?x=%20",
     "customer": " customer ",
     "payment_method": "tok_success",
+}
+
+# One request, and other bytes that ask for the same.
+WRITTEN = '{"amount":"10.00","currency":"EUR","description":"счёт","metadata":{"a":"1","b":"2"}}'.encode()
+SAME_REQUESTS: dict[str, bytes] = {
+    "blanks": json.dumps(json.loads(WRITTEN), ensure_ascii=False, indent="\t").encode(),
+    "other order": '{"currency":"EUR","metadata":{"b":"2","a":"1"},"description":"счёт","amount":"10.00"}'.encode(),
+    "escapes": json.dumps(json.loads(WRITTEN)).encode(),
+    "escaped names": WRITTEN.replace(b'"amount"', b'"\\u0061mount"').replace(b'"a"', b'"\\u0061"'),
+    "null": WRITTEN.replace(b"}}", b'},"customer":null,"webhook_url":null,"payment_method":null}'),
+    "default": WRITTEN.replace(b"}}", b'},"capture":"automatic"}'),
 }
 
 _COUNT = Statement("""
@@ -154,10 +168,10 @@ class TestCreate:
         assert [error["code"] for error in client.create({**ORDER, **members}).json()["errors"]] == codes
 
     def test_names_the_first_hundred_of_very_many_faults(self, client: ApiClient) -> None:
-        answer = client.create({**ORDER, **{f"m{number}": 1 for number in range(20_000)}})
+        answer = client.create({**ORDER, **{f"m{number}": 1 for number in range(10_000)}})
         assert code_of(answer) == (422, "validation_failed")
         assert len(answer.json()["errors"]) == 100
-        assert "The first 100 of 20000 are listed." in answer.json()["detail"]
+        assert "The first 100 of 10000 are listed." in answer.json()["detail"]
 
     def test_a_missing_content_type_means_json(self, client: ApiClient) -> None:
         headers = {"idempotency-key": str(uuid.uuid4())}
@@ -177,12 +191,103 @@ class TestIdempotency:
         assert again.headers["location"] == first.headers["location"]
         assert rows_written(database) == before
 
-    def test_the_same_key_with_another_body_is_refused(self, client: ApiClient, database: Database) -> None:
-        client.create(b'{"amount":"1.00","currency":"RUB"}', key="reused")
+    @pytest.mark.parametrize("name", SAME_REQUESTS)
+    def test_the_same_request_in_other_bytes_is_a_replay(
+        self, client: ApiClient, database: Database, name: str
+    ) -> None:
+        first = client.create(WRITTEN, key=f"same {name}".replace(" ", "-"))
         before = rows_written(database)
-        # One more space is another body: the fingerprint is of the bytes.
-        answer = client.create(b'{"amount":"1.00", "currency":"RUB"}', key="reused")
+        again = client.create(SAME_REQUESTS[name], key=f"same {name}".replace(" ", "-"))
+        assert (again.status, again.body) == (202, first.body)
+        assert again.headers["idempotency-replayed"] == "true"
+        assert rows_written(database) == before
+
+    @settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(members=st.permutations(list(FULL_ORDER)), ascii_=st.booleans(), indent=st.none() | st.integers(0, 3))
+    def test_any_order_and_spelling_of_the_members_is_the_same_request(
+        self, client: ApiClient, members: list[str], ascii_: bool, indent: int | None
+    ) -> None:
+        first = client.create(FULL_ORDER, key="any-spelling")
+        order = {name: FULL_ORDER[name] for name in members}
+        text = json.dumps(order, ensure_ascii=ascii_, indent=indent)
+        assert client.create(text.encode(), key="any-spelling").body == first.body
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"amount": "100.51"},
+            {"currency": "EUR"},
+            {"description": "Order #124"},
+            {"description": ""},
+            {"description": None},
+            {"metadata": {"order_id": "124"}},
+            {"metadata": {}},
+            {"metadata": None},
+            {"webhook_url": "http://127.0.0.1:8091/other"},
+            {"customer": "customer"},
+            {"payment_method": "tok_decline"},
+        ],
+    )
+    def test_the_same_key_with_another_request_is_refused_and_names_the_payment(
+        self, client: ApiClient, database: Database, change: dict[str, Any]
+    ) -> None:
+        first = client.create(FULL_ORDER, key="reused")
+        before = rows_written(database)
+        answer = client.create({**FULL_ORDER, **change}, key="reused")
         assert code_of(answer) == (422, "idempotency_key_reused")
+        assert answer.json()["payment_id"] == first.json()["payment_id"]
+        assert answer.headers["location"] == first.headers["location"]
+        assert "Read that payment first." in answer.json()["detail"]
+        assert rows_written(database) == before
+
+    def test_a_payment_that_has_moved_on_is_still_the_same_request(self, client: ApiClient, database: Database) -> None:
+        first = client.create(WRITTEN, key="moved-on")
+        database.run(_SETTLE, id=first.json()["payment_id"])
+        assert client.create(SAME_REQUESTS["other order"], key="moved-on").body == first.body
+
+    def test_an_accepted_request_is_repeated_although_a_rule_has_become_stricter(
+        self, client: ApiClient, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first = client.create(WRITTEN, key="stricter")
+
+        def refuse(*_: Any, **__: Any) -> None:
+            raise InvalidInput("currency_unsupported", "The currency was withdrawn.", "currency")
+
+        monkeypatch.setattr("api.routes.payments.orders.to_minor", refuse)
+        assert client.create(WRITTEN, key="stricter").body == first.body
+        database.run(_CLEAR_ANSWER, id=first.json()["payment_id"])
+        assert code_of(client.create(WRITTEN, key="stricter")) == (409, "idempotency_key_expired")
+        assert code_of(client.create(WRITTEN + b" ", key="stricter")) == (422, "currency_unsupported")
+        assert code_of(client.create(WRITTEN, key="never-used")) == (422, "currency_unsupported")
+        assert code_of(client.create(WRITTEN, key="stricter", api_key=OTHER_KEY)) == (422, "currency_unsupported")
+
+    def test_two_keys_in_one_header_are_refused(self, client: ApiClient, database: Database) -> None:
+        before = rows_written(database)
+        for header in ("k-7,k-7", "k-7, k-8", '"k-7","k-7"'):
+            assert code_of(client.create(ORDER, headers={"idempotency-key": header})) == (400, "header_repeated")
+        assert rows_written(database) == before
+
+    @pytest.mark.parametrize("name", ["Idempotency-Key", "X-API-Key", "Content-Type"])
+    def test_a_header_that_comes_twice_is_refused_in_every_shape_of_event(
+        self, client: ApiClient, database: Database, name: str
+    ) -> None:
+        before = rows_written(database)
+        headers = {"Idempotency-Key": ["k"], "X-API-Key": [MERCHANT_KEY], "Content-Type": ["application/json"]}
+        headers[name] *= 2
+        event = {
+            "resource": "/{proxy+}",
+            "path": "/api/v1/payments",
+            "httpMethod": "POST",
+            "headers": {one: values[-1] for one, values in headers.items()},
+            "multiValueHeaders": headers,
+            "requestContext": {"requestId": "r"},
+            "body": json.dumps(ORDER),
+            "isBase64Encoded": False,
+        }
+        balanced = {**event, "requestContext": {"elb": {}}}
+        for shape in (event, {**event, "version": "1.0"}, balanced):
+            response = client.send(shape)
+            assert (response.status, response.json()["code"]) == (400, "header_repeated")
         assert rows_written(database) == before
 
     def test_each_merchant_has_separate_keys(self, client: ApiClient) -> None:
