@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote
@@ -22,6 +23,8 @@ from yarl import URL
 from infra.sam_template.definitions import FunctionDefinition, QueueEvent
 from local.bridge.rabbitmq_events import BatchEvent, message_record
 from local.lambda_host.model import PAYLOAD_BYTES_MAX, InvokeError, Invoker
+from paybridge.core.errors import BrokerUnavailable
+from paybridge.rabbitmq.connecting import answered, close, handshake
 from paybridge.rabbitmq.fast.deliveries import BrokerDelivery, DeliveriesFirst
 from paybridge.rabbitmq.fast.properties import read_properties
 
@@ -129,20 +132,13 @@ class QueueMapping:
         while True:
             try:
                 inbox = _Inbox()
-                async with await self._connect(inbox) as connection:
-                    channel = await self._consume(connection, inbox)
+                async with self._consuming(inbox) as channel:
                     logger.info("Queue %s: consuming from %s.", self._event.queue, self._place)
                     pause_seconds, announced = _RECONNECT_SECONDS_MIN, False
                     self.begun.set()
                     await self._serve(inbox, channel)
-            except (AMQPError, BrokerAwayError, OSError, TimeoutError, RuntimeError) as error:
-                reason = repr(error)
-            except asyncio.CancelledError:
-                # aiormq cancels its waiters when a connection breaks. Only a cancellation of this task ends it.
-                task = asyncio.current_task()
-                if task is None or task.cancelling():
-                    raise
-                reason = "the connection broke"
+            except (BrokerAwayError, BrokerUnavailable, AMQPError) as error:
+                reason = str(error) or type(error).__name__
             if not announced:
                 level = logging.WARNING if self.begun.is_set() else logging.INFO
                 logger.log(
@@ -154,31 +150,30 @@ class QueueMapping:
                 # A broker that was never up is still starting and is tried often.
                 pause_seconds = min(2 * pause_seconds, _RECONNECT_SECONDS_MAX)
 
-    async def _connect(self, inbox: _Inbox) -> aiormq.abc.AbstractConnection:
+    @asynccontextmanager
+    async def _consuming(self, inbox: _Inbox) -> AsyncIterator[aiormq.abc.AbstractChannel]:
+        """Yield a channel, on a new connection, whose consumer fills the inbox. Raises BrokerUnavailable, AMQPError."""
         connection = aiormq.Connection(self._url, transport_factory=DeliveriesFirst(inbox.on_delivery))
-        async with asyncio.timeout(_BROKER_SECONDS_MAX):
-            await connection.connect()
-        return connection
-
-    async def _consume(self, connection: aiormq.abc.AbstractConnection, inbox: _Inbox) -> aiormq.abc.AbstractChannel:
-        async with asyncio.timeout(_BROKER_SECONDS_MAX):
-            channel = await connection.channel(publisher_confirms=False)
+        try:
+            await handshake(connection.connect(), self._place, _BROKER_SECONDS_MAX)
+            channel = await answered(connection.channel(publisher_confirms=False))
             channel.closing.add_done_callback(inbox.on_closed)
             channel.on_consumer_cancel_callbacks.add(inbox.on_closed)
-            await channel.basic_qos(prefetch_count=self._event.batch_size)
-            await channel.basic_consume(self._event.queue, _never_called)
-        return channel
+            await answered(channel.basic_qos(prefetch_count=self._event.batch_size))
+            await answered(channel.basic_consume(self._event.queue, _never_called))
+            yield channel
+        finally:
+            await close(connection)
 
     async def _serve(self, inbox: _Inbox, channel: aiormq.abc.AbstractChannel) -> None:
         bytes_max = PAYLOAD_BYTES_MAX - self._frame.size_bytes
         while True:
             batch = await inbox.batch(self._event.batch_size, bytes_max, self._event.window_seconds)
             succeeded = await self._invoke([delivery.record for delivery in batch])
-            async with asyncio.timeout(_BROKER_SECONDS_MAX):
-                if succeeded:
-                    await channel.basic_ack(batch[-1].tag, multiple=True)
-                else:
-                    await channel.basic_nack(batch[-1].tag, multiple=True, requeue=True)
+            if succeeded:
+                await answered(channel.basic_ack(batch[-1].tag, multiple=True))
+            else:
+                await answered(channel.basic_nack(batch[-1].tag, multiple=True, requeue=True))
             if not succeeded:
                 await asyncio.sleep(_FAILURE_PAUSE_SECONDS)
 

@@ -7,7 +7,6 @@ since RabbitMQ 4.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 import aiormq
@@ -15,9 +14,8 @@ from aio_pika.connection import make_url
 from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
 
 from paybridge.core.errors import BrokerUnavailable
+from paybridge.rabbitmq.connecting import HEARTBEAT_SECONDS, answered, close, handshake
 from paybridge.rabbitmq.logins import FreshUrls, logged_in, no_fresh_urls
-from paybridge.rabbitmq.publisher import CONNECT_DEADLINE_SECONDS, HEARTBEAT_SECONDS
-from paybridge.rabbitmq.subscription import answered, close, opening
 
 
 class AmqpQueueDepths:
@@ -32,7 +30,7 @@ class AmqpQueueDepths:
         connection = await logged_in(_connected, self._url, self._fresh_urls)
         try:
             depths = {queue: await _depth(connection, queue) for queue in queues}
-        except (AMQPError, OSError, RuntimeError) as error:
+        except AMQPError as error:
             raise BrokerUnavailable(f"Cannot ask the broker about its queues: {type(error).__name__}.") from error
         finally:
             await close(connection)
@@ -41,8 +39,11 @@ class AmqpQueueDepths:
 
 async def _connected(url: str) -> aiormq.Connection:
     connection = aiormq.Connection(make_url(url, heartbeat=HEARTBEAT_SECONDS))
-    async with opening(connection), asyncio.timeout(CONNECT_DEADLINE_SECONDS):
-        await connection.connect()
+    try:
+        await handshake(connection.connect(), f"{connection.url.host}:{connection.url.port}")
+    except BaseException:
+        await close(connection)
+        raise
     return connection
 
 

@@ -17,15 +17,19 @@ import aio_pika
 from aio_pika.connection import make_url
 from aio_pika.exceptions import AMQPError
 
-from paybridge.core.errors import BrokerLoginRefused, BrokerUnavailable
+from paybridge.core.errors import BrokerUnavailable
 from paybridge.outbox.ports import Message
+from paybridge.rabbitmq.connecting import (
+    CLOSE_DEADLINE_SECONDS,
+    CONNECT_DEADLINE_SECONDS,
+    HEARTBEAT_SECONDS,
+    answered,
+    close,
+    handshake,
+)
 from paybridge.rabbitmq.fast import frames
 from paybridge.rabbitmq.fast.confirms import ConfirmChannel, SentBatch, open_confirm_channel
-from paybridge.rabbitmq.logins import REFUSALS, FreshUrls, logged_in, no_fresh_urls
-
-CONNECT_DEADLINE_SECONDS = 5.0
-CLOSE_DEADLINE_SECONDS = 2.0
-HEARTBEAT_SECONDS = 20
+from paybridge.rabbitmq.logins import FreshUrls, logged_in, no_fresh_urls
 
 _CHANNEL_LOST = "the broker closed the channel"
 _TOO_LONG = "an id, a type, a key or a header of it is longer than AMQP allows"
@@ -66,7 +70,7 @@ class RabbitPublisher:
 
     async def connect(self) -> None:
         """Open the connection and its first channel; raise BrokerUnavailable."""
-        await self._within_deadline(self._connection.connect(), CONNECT_DEADLINE_SECONDS)
+        await handshake(self._connection.connect(), f"{self._connection.url.host}:{self._connection.url.port}")
         await self._shared_channel()
 
     async def _publish_apart(self, messages: Sequence[Message], deadline_seconds: float) -> list[str | None]:
@@ -85,7 +89,7 @@ class RabbitPublisher:
             await asyncio.wait([batch.all_settled], timeout=deadline_seconds)
         finally:
             channel.forget(batch)
-        if not batch.all_settled.done() and channel.is_closed:
+        if batch.all_settled.cancelled() or (channel.is_closed and not batch.all_settled.done()):
             raise BrokerUnavailable("The broker went away before it confirmed.")
         return _refusals_of(batch)
 
@@ -104,11 +108,8 @@ class RabbitPublisher:
 
     async def _within_deadline(self, step: Awaitable[_Result], seconds: float) -> _Result:
         try:
-            async with asyncio.timeout(seconds):
-                return await step
-        except REFUSALS as error:
-            raise BrokerLoginRefused("The broker refuses the login.") from error
-        except (AMQPError, OSError, TimeoutError, RuntimeError) as error:
+            return await answered(step, seconds)
+        except AMQPError as error:
             raise BrokerUnavailable(f"Cannot reach the broker: {type(error).__name__}.") from error
 
 
@@ -124,7 +125,7 @@ async def open_publisher(url: str, fresh_urls: FreshUrls = no_fresh_urls) -> Asy
     try:
         yield publisher
     finally:
-        await _close(connection)
+        await close(connection)
 
 
 async def _connected(url: str) -> tuple[aio_pika.Connection, RabbitPublisher]:
@@ -133,17 +134,9 @@ async def _connected(url: str) -> tuple[aio_pika.Connection, RabbitPublisher]:
     try:
         await publisher.connect()
     except BaseException:
-        await _close(connection)
+        await close(connection)
         raise
     return connection, publisher
-
-
-async def _close(connection: aio_pika.Connection) -> None:
-    try:
-        async with asyncio.timeout(CLOSE_DEADLINE_SECONDS):
-            await connection.close()
-    except (AMQPError, OSError, TimeoutError):
-        return  # The broker is gone; there is nothing left to close.
 
 
 def _refusals_of(batch: SentBatch) -> list[str | None]:

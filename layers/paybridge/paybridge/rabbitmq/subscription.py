@@ -11,23 +11,18 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import aiormq
 import aiormq.abc
 from aio_pika.connection import make_url
 from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
 
-from paybridge.core.errors import BrokerLoginRefused, BrokerUnavailable
+from paybridge.core.errors import BrokerUnavailable
+from paybridge.rabbitmq.connecting import HEARTBEAT_SECONDS, answered, close, handshake
 from paybridge.rabbitmq.fast.deliveries import BrokerDelivery, DeliveriesFirst
 from paybridge.rabbitmq.fast.properties import read_properties
-from paybridge.rabbitmq.logins import REFUSALS, FreshUrls, logged_in, no_fresh_urls
-from paybridge.rabbitmq.publisher import CLOSE_DEADLINE_SECONDS, CONNECT_DEADLINE_SECONDS, HEARTBEAT_SECONDS
-
-# Every answer of the broker is waited for this long at most; a silent broker counts as away.
-ANSWER_DEADLINE_SECONDS = 10.0
-
-_Result = TypeVar("_Result")
+from paybridge.rabbitmq.logins import FreshUrls, logged_in, no_fresh_urls
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,56 +159,18 @@ async def _subscribed(
     connection = aiormq.Connection(
         make_url(url, heartbeat=HEARTBEAT_SECONDS), transport_factory=DeliveriesFirst(subscription.take)
     )
-    async with opening(connection):
-        async with asyncio.timeout(CONNECT_DEADLINE_SECONDS):
-            await connection.connect()
-            channel = await connection.channel(publisher_confirms=False)
-        await subscription.open(channel, queues, prefetch)
-    return connection, subscription
-
-
-@asynccontextmanager
-async def opening(connection: aiormq.abc.AbstractConnection) -> AsyncIterator[None]:
-    """Close the connection if the block, which opens it, raises.
-
-    Raises BrokerLoginRefused or BrokerUnavailable for faults of the broker.
-    """
     place = f"{connection.url.host}:{connection.url.port}"
     try:
-        yield
+        await handshake(connection.connect(), place)
+        await subscription.open(await answered(connection.channel(publisher_confirms=False)), queues, prefetch)
     except BaseException as error:
         await close(connection)
-        if isinstance(error, REFUSALS):
-            raise BrokerLoginRefused(f"The broker at {place} refuses the login.") from error
-        if isinstance(error, AMQPError | OSError | TimeoutError | RuntimeError):
+        if isinstance(error, AMQPError):
             raise BrokerUnavailable(f"Cannot reach the broker at {place}: {type(error).__name__}.") from error
         raise
-
-
-async def answered(step: Awaitable[_Result]) -> _Result:
-    """Return the broker's answer; raise BrokerUnavailable if none comes or the connection breaks."""
-    try:
-        async with asyncio.timeout(ANSWER_DEADLINE_SECONDS):
-            return await step
-    except TimeoutError as error:
-        raise BrokerUnavailable("The broker does not answer.") from error
-    except asyncio.CancelledError as error:
-        # aiormq cancels its waiters when a connection breaks; only a cancellation of this task is meant for us.
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        raise BrokerUnavailable("The connection to the broker was lost.") from error
+    return connection, subscription
 
 
 async def _never_called(message: aiormq.abc.DeliveredMessage) -> None:
     """Stand in for the callback that aiormq wants: deliveries go to `Subscription.take` instead."""
     raise AssertionError(message)
-
-
-async def close(connection: aiormq.abc.AbstractConnection) -> None:
-    """Close the connection, cleanly if the broker is still there."""
-    try:
-        async with asyncio.timeout(CLOSE_DEADLINE_SECONDS):
-            await connection.close()
-    except (AMQPError, OSError, TimeoutError):
-        return  # The broker is gone; there is nothing left to close.
