@@ -1,0 +1,82 @@
+"""schemathesis finds no answer that contradicts the OpenAPI document, and no 5xx."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aws_lambda_powertools import Logger
+
+from api.app import create_app
+from api.handler import ApiHandler
+from infra.sam_template.template import read_template
+from local.bridge.http import HttpFront
+from local.lambda_host.model import InvocationResult
+from local.settings import PROJECT
+from local.testkit.api import MERCHANT_KEY, api_services, register_demo_merchants
+from paybridge.database.connecting import DatabaseAddress
+from paybridge.database.database import Database
+
+COMMAND = PROJECT / ".venv-openapi/bin/schemathesis"
+# For each operation, on top of those that the document's examples and limits lead to.
+EXAMPLES_MAX = 25
+# No schema can say how many decimal places the amount in a currency has, or which cursor belongs to which filters.
+INEXPRESSIBLE = "positive_data_acceptance"
+RUN_SECONDS_MAX = 300
+
+
+class HandlerInvoker:
+    """Invokes the API's handler in a thread that has an event loop, as Lambda does."""
+
+    def __init__(self, handler: ApiHandler) -> None:
+        self._handler = handler
+        self._thread = ThreadPoolExecutor(1, initializer=lambda: asyncio.set_event_loop(asyncio.new_event_loop()))
+
+    async def invoke(self, function_name: str, payload: bytes, *, wait_seconds_max: float = 0.0) -> InvocationResult:
+        """Return what the handler answers. The one function that is invoked here is the API's."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._answer, payload)
+
+    async def close(self) -> None:
+        """End the thread and its loop."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, lambda: asyncio.get_event_loop().close())
+        self._thread.shutdown()
+
+    def _answer(self, payload: bytes) -> InvocationResult:
+        answer: dict[str, Any] = self._handler(json.loads(payload), None)
+        return InvocationResult(json.dumps(answer).encode())
+
+
+@pytest.fixture
+async def api_url(database_address: DatabaseAddress) -> AsyncIterator[str]:
+    """Serve the API behind the local stack's HTTP front. Nothing else runs, so no webhook leaves this machine."""
+    with closing(Database(database_address)) as database:
+        register_demo_merchants(database)
+        logger = Logger(service="api", level="CRITICAL")
+        invoker = HandlerInvoker(ApiHandler(create_app(api_services(database, waits_max=0), logger), logger))
+        functions = read_template(PROJECT / "template.yaml", read_ssm=lambda _: "").functions
+        async with HttpFront([functions["ApiFunction"]], invoker) as front:
+            yield f"http://127.0.0.1:{front.port}"
+        await invoker.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(RUN_SECONDS_MAX)
+async def test_no_answer_contradicts_the_document(openapi_environment: None, api_url: str, tmp_path: Path) -> None:
+    command = [
+        *(str(COMMAND), "run", f"{api_url}/openapi.json", "--url", api_url, "--header", f"X-API-Key: {MERCHANT_KEY}"),
+        *("--checks", "all", "--exclude-checks", INEXPRESSIBLE, "--max-examples", str(EXAMPLES_MAX)),
+        *("--seed", "1", "--no-color", "--warnings", "off"),
+    ]
+    environment = {**os.environ, "HOME": str(tmp_path), "NO_PROXY": "*", "SCHEMATHESIS_TELEMETRY": "0"}
+    done = await asyncio.to_thread(
+        subprocess.run, command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
