@@ -214,6 +214,10 @@ class PaymentListQuery(BaseModel):
     ] = 20
     cursor: Annotated[
         str | None,
-        Field(max_length=64, description="The `next_cursor` of the previous page. Empty means the first page."),
+        Field(
+            max_length=64,
+            description="The `next_cursor` of the previous page. Empty means the first page.",
+            json_schema_extra={"pattern": "^[A-Za-z0-9_-]*$"},
+        ),
         BeforeValidator(_none_if_empty),
     ] = None
