@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from uuid import UUID
 
 from starlette.datastructures import Headers
@@ -44,6 +44,14 @@ class Authenticator:
                 403, "role_not_permitted", "Only a merchant can use this resource. Send a merchant's API key."
             )
         return principal.merchant_id
+
+    def staff(self, headers: Headers, roles: Collection[Role]) -> Principal:
+        """Return the caller if it has one of the roles. Raises Problem (401, or 403 for another role)."""
+        principal = self.principal(headers)
+        if principal.role not in roles:
+            allowed = ", ".join(sorted(roles))
+            raise Problem(403, "role_not_permitted", f"This resource needs an API key with one of the roles {allowed}.")
+        return principal
 
     def principal(self, headers: Headers) -> Principal:
         """Return the caller. Raises Problem (401, or 400 if the header was sent twice)."""

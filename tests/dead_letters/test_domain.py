@@ -81,6 +81,7 @@ class TestDeathOf:
     def test_a_shard_is_the_same_queue(self) -> None:
         one, two = (died(headers={"x-paybridge-queue": f"payments.new.{number}"}) for number in (0, 5))
         assert (one.identity, one.fingerprint) == (two.identity, two.fingerprint)
+        assert one.queue == "payments.new"
 
     def test_a_second_delivery_has_the_same_digest_although_its_counter_grew(self) -> None:
         first, second = (died(headers={"x-delivery-count": number, "a": 1}) for number in (0, 1))

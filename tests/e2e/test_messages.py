@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
 from contextlib import closing
 from typing import Any
 
 import aio_pika
+import httpx
 import pytest
 
 from local.stack.stack import Stack
@@ -130,6 +132,28 @@ async def test_poison_is_dead_lettered_with_its_reason_while_payments_go_on(
     logged = [json.loads(line) for line in lines if "dead letter from" in line]
     assert {row["id"] for row in dead_letters} <= {line["dead_letter_id"] for line in logged}
     assert await take_all(stack.urls.amqp, "payments.dead") == []
+
+
+def test_a_redriven_message_that_dies_again_is_the_same_dead_letter(stack: Stack) -> None:
+    body = envelope(type="payment.teleported")
+    asyncio.run(put(stack.urls.amqp, "webhooks", body, message_id="redriven"))
+    path = f"{stack.urls.api}/api/v1/ops/dead-letters"
+    with httpx.Client(headers={"X-API-Key": "secret-operator-key"}, trust_env=False) as operator:
+
+        def letter(count: int) -> dict[str, Any]:
+            listed = operator.get(path, params={"queue": "webhooks", "limit": 100}).json()["data"]
+            found = [one for one in listed if one["message_id"] == "redriven" and one["count"] == count]
+            return found[0] if found else {}
+
+        first = live.eventually(lambda: letter(1), "the dead letter")
+        planned = operator.post(f"{path}/redrive", json={"ids": [first["dead_letter_id"]], "dry_run": True}).json()
+        assert (planned["matched"], letter(1)["state"]) == (1, "dead")
+        redriven = operator.post(f"{path}/redrive", json={"ids": [first["dead_letter_id"]], "dry_run": False})
+        assert redriven.json()["matched"] == 1
+        again = live.eventually(lambda: letter(2), "its second death")
+        assert (again["dead_letter_id"], again["redrives"], again["state"]) == (first["dead_letter_id"], 1, "dead")
+        discarded = operator.post(f"{path}/{first['dead_letter_id']}/discard", json={"note": "no such type"})
+        assert discarded.json()["state"] == "discarded"
 
 
 async def test_an_order_for_a_payment_that_does_not_exist_makes_none(stack: Stack, demo: Merchant) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
 
@@ -20,10 +20,19 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An authenticated caller. `merchant_id` is set for the role merchant only."""
+    """An authenticated caller. `merchant_id` is set for the role merchant only.
+
+    `key_id` is the id of the API key, by which actions are recorded.
+    """
 
     role: Role
     merchant_id: UUID | None
+    key_id: UUID | None = field(default=None, compare=False)
+
+
+# What staff may do beyond their own role's routes. Support and merchants have no part in operations.
+MAY_READ_OPERATIONS = frozenset({Role.OPERATOR, Role.ADMIN, Role.AUDITOR})
+MAY_CHANGE_OPERATIONS = frozenset({Role.OPERATOR, Role.ADMIN})
 
 
 def key_hash(api_key: str) -> bytes:

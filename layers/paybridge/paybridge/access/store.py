@@ -8,7 +8,7 @@ from paybridge.access.domain import Principal, Role
 from paybridge.database.database import Database, Statement, Transaction
 
 _FIND_KEY = Statement("""
-    SELECT role, merchant_id FROM api_keys WHERE key_hash = :key_hash::bytea AND revoked_at IS NULL
+    SELECT role, merchant_id, id FROM api_keys WHERE key_hash = :key_hash::bytea AND revoked_at IS NULL
 """)
 
 _LOCK_KEY = Statement("SELECT pg_advisory_xact_lock(hashtextextended(encode(:key_hash::bytea, 'hex'), 0))")
@@ -30,7 +30,7 @@ _INSERT_KEY = Statement("""
 def find_principal(database: Database, key_hash: bytes) -> Principal | None:
     """Return the owner of the API key with this hash, None if it is unknown or revoked."""
     rows = database.run(_FIND_KEY, key_hash=key_hash)
-    return Principal(Role(rows[0][0]), rows[0][1]) if rows else None
+    return Principal(Role(rows[0][0]), rows[0][1], rows[0][2]) if rows else None
 
 
 def lock_key(transaction: Transaction, key_hash: bytes) -> None:

@@ -27,6 +27,7 @@ REFUND_FAILED = "refund.failed"
 WEBHOOK_EXHAUSTED = "webhook.exhausted"
 PROCESS_PAYMENT = "command.process_payment"
 DELIVER_WEBHOOK = "command.deliver_webhook"
+REDRIVE = "command.redrive"
 
 # The API accepts bodies of 32 levels, and the payment adds a few. JSON libraries give up at 254 levels or more.
 NESTING_MAX = 64

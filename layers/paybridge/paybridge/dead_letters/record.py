@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +12,7 @@ import orjson
 from paybridge.core.errors import LockTimeout
 from paybridge.core.isolation import run_isolating_bad_items
 from paybridge.core.raw_messages import RawMessage
-from paybridge.dead_letters.domain import Death, death_of
+from paybridge.dead_letters.domain import ID_CHARACTERS_MAX, Death, death_of
 from paybridge.dead_letters.ports import DeadLetterServices
 from paybridge.dead_letters.store import recording
 from paybridge.dead_letters.store.recording import Arrival
@@ -66,13 +66,9 @@ def _arrivals(services: DeadLetterServices, messages: Sequence[RawMessage]) -> l
     """Return one arrival for each distinct message, in the order in which all transactions lock their rows."""
     found: dict[bytes, Arrival] = {}
     for message in messages:
-        death = death_of(message)
-        known = found.get(death.identity)
-        found[death.identity] = (
-            Arrival(services.ids.new(), death, _payment_of(message.body), 1)
-            if known is None
-            else known._replace(death=death, times=known.times + 1)
-        )
+        arrival = _arrival(services.ids.new(), message)
+        known = found.get(arrival.death.identity)
+        found[arrival.death.identity] = arrival if known is None else arrival._replace(times=known.times + 1)
     return sorted(found.values(), key=lambda arrival: arrival.death.identity)
 
 
@@ -94,12 +90,35 @@ def _bare(arrival: Arrival) -> Arrival:
     return arrival._replace(death=death_of(RawMessage(arrival.death.dead_letter_queue, arrival.death.body)))
 
 
-def _payment_of(body: bytes) -> UUID | None:
-    """Return the payment that the body is about, if it is a CloudEvent that names one."""
+def _arrival(id_: UUID, message: RawMessage) -> Arrival:
+    """Return the arrival of a message, with what its body says if the properties do not."""
+    death, envelope = death_of(message), _envelope(message.body)
+    named = replace(
+        death,
+        message_type=death.message_type or _member(envelope, "type"),
+        correlation_id=death.correlation_id or _member(envelope, "correlationid"),
+    )
+    return Arrival(id_, named, _uuid(_member(envelope, "subject")), 1)
+
+
+def _envelope(body: bytes) -> dict[str, Any]:
+    """Return the members of a body that is a JSON object, such as a CloudEvent; none of any other."""
     if len(body) > SEARCHED_BYTES_MAX:
-        return None
+        return {}
     try:
-        envelope: Any = orjson.loads(body)
-        return UUID(envelope["subject"])
-    except (orjson.JSONDecodeError, LookupError, TypeError, ValueError, AttributeError):
+        envelope = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return envelope if isinstance(envelope, dict) else {}
+
+
+def _member(envelope: dict[str, Any], name: str) -> str:
+    value = envelope.get(name)
+    return value[:ID_CHARACTERS_MAX].replace("\0", "\ufffd") if isinstance(value, str) else ""
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
         return None

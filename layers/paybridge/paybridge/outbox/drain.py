@@ -11,7 +11,7 @@ from typing import Protocol
 from paybridge.core.errors import Unavailable
 from paybridge.core.retry import backoff_seconds
 from paybridge.database.database import Database
-from paybridge.outbox.ports import Publisher
+from paybridge.outbox.ports import Publisher, Redrives
 from paybridge.outbox.relay import Refusal, Relayed, relay_once
 from paybridge.outbox.two_lanes import relay_in_two_lanes
 from paybridge.outbox.wake_up import await_rows
@@ -59,6 +59,8 @@ class Drain:
     idle_poll_seconds_max: float
     remaining_seconds: Callable[[], float]
     observer: DrainObserver
+    # Without it the rows of dead letters wait.
+    redrives: Redrives | None = None
 
 
 async def drain_outbox(drain: Drain) -> Drained:
@@ -87,7 +89,7 @@ async def _relay_until_done(
     """Relay one batch at a time, two at a time from a full batch on, and sleep while no row is due."""
 
     async def relay(database: Database) -> int:
-        relayed = await relay_once(database, publisher, drain.batch_rows, drain.observer.refused)
+        relayed = await relay_once(database, publisher, drain.batch_rows, drain.observer.refused, drain.redrives)
         drained.published += relayed.claimed - relayed.refused
         drained.refused += relayed.refused
         if relayed.claimed:

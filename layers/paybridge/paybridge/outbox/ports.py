@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from paybridge.database.database import Transaction
 
 
 class Message(NamedTuple):
-    """A message to publish; `headers` are AMQP headers with text values.
+    """A message to publish; `headers` are AMQP headers.
 
     A tuple, because the relay makes many thousands a second.
     """
@@ -18,7 +21,22 @@ class Message(NamedTuple):
     routing_key: str
     body: bytes
     correlation_id: str
-    headers: dict[str, str] | None = None
+    headers: Mapping[str, Any] | None = None
+
+
+class Redrives(Protocol):
+    """The dead letters behind rows of the outbox that publish a message again."""
+
+    def load(self, transaction: Transaction, row_ids: Sequence[str]) -> Mapping[str, Message | None]:
+        """Return the messages to publish by the ids of their rows; None for a row that is no longer wanted.
+
+        Rows that are too much for one batch are left out. The first is always there.
+        """
+        ...
+
+    def settle(self, transaction: Transaction, row_ids: Sequence[str]) -> None:
+        """Record that the messages of these rows were published."""
+        ...
 
 
 class Publisher(Protocol):

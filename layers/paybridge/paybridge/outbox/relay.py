@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from paybridge.core.events import REDRIVE
 from paybridge.database.database import Database, Transaction
 from paybridge.outbox import store as outbox
-from paybridge.outbox.ports import Message, Publisher
+from paybridge.outbox.ports import Message, Publisher, Redrives
 
 CONFIRM_DEADLINE_SECONDS = 10.0
 REFUSED_DELAY_SECONDS_FIRST = 1.0
@@ -48,6 +49,7 @@ async def relay_once(
     publisher: Publisher,
     rows_max: int,
     on_refused: Callable[[Refusal], None],
+    redrives: Redrives | None = None,
 ) -> Relayed:
     """Publish one batch of due rows, up to `rows_max`, the oldest first.
 
@@ -58,16 +60,49 @@ async def relay_once(
     the others. Raises DatabaseUnavailable or BrokerUnavailable, and then leaves every row as it was.
     """
     with database.transaction() as transaction:
-        messages = outbox.claim(transaction, rows_max)
-        if not messages:
+        rows = messages = outbox.claim(transaction, rows_max)
+        if not rows:
             return Relayed(claimed=0, refused=0)
-        reasons = await publisher.publish(messages, CONFIRM_DEADLINE_SECONDS)
-        published = [message.id for message, reason in zip(messages, reasons, strict=True) if reason is None]
+        if any(row.type == REDRIVE for row in rows):
+            rows, messages = _with_redrives(transaction, rows, redrives)
+        reasons = await publisher.publish(messages, CONFIRM_DEADLINE_SECONDS) if messages else []
+        published = [row.id for row, reason in zip(rows, reasons, strict=True) if reason is None]
         lag_seconds = outbox.mark_published(transaction, published) if published else None
-        refusals = _put_off(transaction, messages, reasons) if len(published) < len(messages) else []
+        if redrives is not None and messages is not rows:
+            _settle(transaction, rows, published, redrives)
+        refusals = _put_off(transaction, rows, reasons) if len(published) < len(rows) else []
     for refusal in refusals:
         on_refused(refusal)
-    return Relayed(claimed=len(messages), refused=len(refusals), lag_seconds=lag_seconds)
+    return Relayed(claimed=len(rows), refused=len(refusals), lag_seconds=lag_seconds)
+
+
+def _with_redrives(
+    transaction: Transaction, claimed: Sequence[Message], redrives: Redrives | None
+) -> tuple[list[Message], list[Message]]:
+    """Return the rows to work on and the messages to publish for them.
+
+    The rows of dead letters have no message of their own. Those that are no longer wanted are marked as published here.
+    Those that are too much for this batch are left as they were.
+    """
+    ids = [row.id for row in claimed if row.type == REDRIVE]
+    loaded = redrives.load(transaction, ids) if redrives is not None else {}
+    unwanted = [id_ for id_, message in loaded.items() if message is None]
+    if unwanted:
+        outbox.mark_published(transaction, unwanted)
+    rows: list[Message] = []
+    messages: list[Message] = []
+    for row in claimed:
+        message = loaded.get(row.id) if row.type == REDRIVE else row
+        if message is not None:
+            rows.append(row)
+            messages.append(message)
+    return rows, messages
+
+
+def _settle(transaction: Transaction, rows: Sequence[Message], published: Sequence[str], redrives: Redrives) -> None:
+    redriven = {row.id for row in rows if row.type == REDRIVE}.intersection(published)
+    if redriven:
+        redrives.settle(transaction, sorted(redriven))
 
 
 def _put_off(transaction: Transaction, messages: Sequence[Message], reasons: Sequence[str | None]) -> list[Refusal]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from uuid import UUID
 
 import orjson
 
-from paybridge.core.events import Event
+from paybridge.core.events import REDRIVE, Event
 from paybridge.database.database import Statement, Transaction
 from paybridge.database.parameters import json_rows, uuid_array
 from paybridge.database.wire import Row
 from paybridge.outbox.ports import Message
-from paybridge.outbox.routes import NEW_PAYMENTS_KEY, SHARD_HEADER, route
+from paybridge.outbox.routes import NEW_PAYMENTS_KEY, REDRIVE_EXCHANGE, SHARD_HEADER, route
 from paybridge.outbox.wake_up import IS_RELAY_BUSY, wake_relay_after_commit
 
 # An event that is only recorded needs no relay.
@@ -47,6 +48,16 @@ _MARK_PUBLISHED = Statement("""
     SELECT extract(epoch FROM clock_timestamp() - available_at)::float8 FROM outbox WHERE id = :oldest::uuid
 """)
 
+# The message itself stays with the dead letter until the relay publishes it.
+_INSERT_REDRIVES = Statement(f"""
+    WITH added AS (
+        INSERT INTO outbox (id, type, exchange, routing_key, body, correlation_id, available_at)
+        SELECT id, '{REDRIVE}', '{REDRIVE_EXCHANGE}', queue, '', '', now() + make_interval(secs => delay_seconds)
+        FROM json_to_recordset(:rows::json) AS new (id uuid, queue text, delay_seconds double precision)
+    )
+    SELECT {IS_RELAY_BUSY}
+""")
+
 _MARK_REFUSED = Statement("""
     UPDATE outbox
     SET attempts = attempts + 1, last_error = refused.error,
@@ -73,6 +84,16 @@ def add_delayed(transaction: Transaction, events: Sequence[tuple[Event, float]])
     rows = [_row_of(event, delay_seconds) for event, delay_seconds in events]
     is_published = any(row["exchange"] is not None for row in rows)
     ((is_relay_busy,),) = transaction.run(_INSERT, rows=json_rows(rows), is_published=is_published)
+    if not is_relay_busy:
+        wake_relay_after_commit(transaction)
+
+
+def add_redrives(transaction: Transaction, rows: Sequence[tuple[UUID, str, float]]) -> None:
+    """Add a row for each dead letter to publish again: its id, the queue, and the delay in seconds."""
+    if not rows:
+        return
+    values = [{"id": id_, "queue": queue, "delay_seconds": delay} for id_, queue, delay in rows]
+    ((is_relay_busy,),) = transaction.run(_INSERT_REDRIVES, rows=json_rows(values))
     if not is_relay_busy:
         wake_relay_after_commit(transaction)
 

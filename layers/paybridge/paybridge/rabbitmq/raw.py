@@ -42,7 +42,7 @@ def raw_messages_of(taken: Sequence[TakenMessage]) -> list[RawMessage]:
         RawMessage(
             queue=one.queue,
             body=one.body,
-            message_id=one.message_id,
+            message_id=_text(one.message_id),
             type=_text(one.properties.get("type")),
             correlation_id=_text(one.properties.get("correlationId")),
             headers=json_headers(one.properties.get("headers")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from paybridge import wiring
+from paybridge.dead_letters.republish import DeadLetterRedrives
 from paybridge.outbox.drain import Drain, DrainObserver
 from paybridge.wiring import broker
 
@@ -19,4 +20,5 @@ def draining(remaining_seconds: Callable[[], float], observer: DrainObserver) ->
         idle_poll_seconds_max=settings.RELAY_IDLE_POLL_SECONDS_MAX,
         remaining_seconds=remaining_seconds,
         observer=observer,
+        redrives=DeadLetterRedrives(),
     )
