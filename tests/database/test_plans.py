@@ -173,10 +173,10 @@ def reading(rows: SeededRows) -> dict[str, Rule]:
                 OF_MERCHANT,
                 "outbox_by_payment",
                 "payment_attempts_pkey",
+                "charges_to_return_pkey",
                 "webhook_deliveries_by_payment",
                 "webhook_attempts_pkey",
             ),
-            sorts=1,
             every_month=by_payment,
         ),
         "payments.store.diagnosis._FIND": Rule({"id": middle}, ("payments_pkey",), rows_max={"payments": 1}),
@@ -280,7 +280,7 @@ def charging(rows: SeededRows) -> dict[str, Rule]:
             {"rows": records(processing, "payment_id", **TO_RETURN), "now": NOW}
         ),
         "payments.store.attempts._CLOSE_ORPHANS": Rule(
-            {"rows": records(processing, "payment_id", number=2), "length": len(processing)},
+            {"rows": records(processing, "payment_id", number=2), "length": len(processing), "now": NOW},
             ("payment_attempts_pkey",),
             rows_max={"payment_attempts": len(processing)},
         ),

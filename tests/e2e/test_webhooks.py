@@ -86,20 +86,18 @@ def test_tries_again_by_the_schedule_and_then_gives_up(
 
 
 def test_stops_when_the_receiver_has_what_it_wants(demo: Merchant, sink: str, payments: dict[str, str]) -> None:
-    entry(demo, payments["recovered"], "webhook.scheduled", status="delivered")
     entry(demo, payments["recovered"], "webhook.attempt_delivered", number=3)
     assert len(live.received(sink, payments["recovered"])) == 3
 
 
 def test_waits_as_long_as_the_receiver_asks(demo: Merchant, sink: str, payments: dict[str, str]) -> None:
-    entry(demo, payments["asked"], "webhook.scheduled", status="delivered")
+    entry(demo, payments["asked"], "webhook.attempt_delivered")
     (gap,) = gaps_seconds(live.received(sink, payments["asked"]))
     assert 2.95 <= gap <= 3 + LATE_SECONDS_MAX
 
 
 def test_410_is_the_last_attempt(demo: Merchant, sink: str, payments: dict[str, str]) -> None:
-    scheduled = entry(demo, payments["gone"], "webhook.scheduled", status="gone")
-    assert scheduled["details"]["next_attempt_at"] is None
+    entry(demo, payments["gone"], "webhook.attempt_failed", response_status=410)
     # The attempts of the others, later ones among them, have come and gone meanwhile.
     entry(demo, payments["refused"], "webhook.exhausted")
     assert len(live.received(sink, payments["gone"])) == 1
@@ -126,4 +124,4 @@ def test_hanging_and_dead_receivers_delay_nobody_else(stack: Stack, demo: Mercha
         # Nothing that the merchant's own receivers owe him has been given up for the others' sake.
         hanging.open.set()
         for payment_id in stuck[:HANGING]:
-            entry(demo, payment_id, "webhook.scheduled", status="delivered")
+            entry(demo, payment_id, "webhook.attempt_delivered")

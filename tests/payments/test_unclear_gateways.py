@@ -18,6 +18,7 @@ from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.payments.charge import charge_payments
+from paybridge.payments.diagnose import diagnose_payment
 from paybridge.payments.domain.charging import Schedule
 from paybridge.payments.domain.circuit import CircuitPolicy
 from paybridge.payments.domain.gateway_answers import (
@@ -49,6 +50,7 @@ SILENCE = Unknown(Fault.NO_ANSWER, "no answer")
 UNCLEAR = Unknown(Fault.SERVER_ERROR, "the look-up failed")
 LAST = 3
 
+_PUBLISH = Statement("UPDATE outbox SET published_at = now() WHERE payment_id = :id::uuid")
 _OPEN_CIRCUIT = Statement("""
     INSERT INTO circuits (name, consecutive_failures, open_until) VALUES ('gateway', 7, now() + interval '1 hour')
     ON CONFLICT (name) DO UPDATE SET consecutive_failures = 7, open_until = excluded.open_until
@@ -321,6 +323,33 @@ class TestPartialApprovals:
         assert (to_return["reason"], to_return["amount_minor"]) == ("partial_approval", 8040)
         assert (to_return["currency"], to_return["gateway_id"]) == ("RUB", "ch_1")
 
+    async def test_the_timeline_and_the_diagnosis_show_what_to_give_back(
+        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+    ) -> None:
+        gateway.charges = PartiallyCharged("ch_1", 8040)
+        await attempt(services, payment_id, 1)
+        found = diagnose_payment(services.database, services.clock, payment_id)
+        assert found is not None
+        assert [entry.type for entry in found.timeline] == [
+            "payment.created",
+            "payment.processing",
+            "gateway.attempt_started",
+            "gateway.attempt_partial",
+            "payment.failed",
+            "gateway.charge_to_return",
+        ]
+        assert found.timeline[3].details["approved"] == "80.40"
+        assert found.timeline[-1].details == {
+            "gateway_id": "ch_1",
+            "reason": "partial_approval",
+            "amount": "80.40",
+            "currency": "RUB",
+        }
+        services.database.run(_PUBLISH, id=payment_id)
+        found = diagnose_payment(services.database, services.clock, payment_id)
+        assert found is not None
+        assert "took 80.40 RUB all the same (partial_approval, charge ch_1): give it back" in found.explanation
+
 
 class TestContradictions:
     async def test_a_person_is_told_and_nothing_settles(
@@ -343,6 +372,14 @@ class TestGatewayCodes:
         await attempt(services, payment_id, 1)
         row = newest_attempt(services, payment_id)
         assert (row["failure_code"], row["gateway_code"]) == ("expired_card", "54 Expired Card")
+        services.database.run(_PUBLISH, id=payment_id)
+        found = diagnose_payment(services.database, services.clock, payment_id)
+        assert found is not None
+        assert (
+            found.explanation == "It failed with expired_card: Expired card. The gateway's own code is 54 Expired Card."
+        )
+        (ended,) = [entry for entry in found.timeline if entry.type == "gateway.attempt_declined"]
+        assert ended.details["gateway_code"] == "54 Expired Card"
 
 
 class TestInvariants:

@@ -11,7 +11,16 @@ from paybridge.core.clock import Clock
 from paybridge.database.database import Database
 from paybridge.payments.domain.payment import SETTLED, Payment, Status
 from paybridge.payments.domain.query import TimelineEntry, WaitingMessage
-from paybridge.payments.store import queries as payment_queries
+from paybridge.payments.domain.timeline import ATTEMPT_STARTED, CHARGE_TO_RETURN, WEBHOOK_SCHEDULED
+from paybridge.payments.timeline import timeline_of
+
+_WEBHOOK_STATES = {
+    WEBHOOK_SCHEDULED: "scheduled",
+    "webhook.attempt_started": "being sent",
+    "webhook.attempt_delivered": "delivered",
+    "webhook.attempt_failed": "failed",
+    "webhook.exhausted": "given up",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +43,7 @@ def diagnose_payment(database: Database, clock: Clock, payment_id: UUID) -> Diag
     payment = diagnosis.find(database, payment_id)
     if payment is None:
         return None
-    timeline = payment_queries.timeline(database, payment.merchant_id, payment_id)
+    timeline = timeline_of(database, payment)
     waiting = diagnosis.waiting_messages(database, payment_id)
     return Diagnosis(payment, timeline, _explain(payment, timeline, waiting, clock.now()))
 
@@ -45,12 +54,12 @@ def _explain(
     if waiting:
         return _explain_waiting(payment, waiting[0], now)
     if payment.status is Status.FAILED:
-        return f"It failed with {payment.failure_code}: {payment.failure_message}"
+        return _explain_failure(payment, timeline)
     if payment.status in SETTLED:
         return f"It is {payment.status}; {_webhook_state(timeline)}."
     if payment.status is Status.PENDING:
         return "Its message is with the broker, in the queue payments.new or with the consumer; nothing was charged."
-    if timeline and timeline[-1].type == "gateway.attempt_started":
+    if timeline and timeline[-1].type == ATTEMPT_STARTED:
         return "The gateway was asked for the charge and has not answered yet."
     return "Its message is with the broker, in the queue payments.new or with the consumer."
 
@@ -65,8 +74,29 @@ def _explain_waiting(payment: Payment, message: WaitingMessage, now: datetime) -
     return f"{place} and has been due for {-due_seconds:.0f} s: is the relay running and the broker there?"
 
 
+def _explain_failure(payment: Payment, timeline: Sequence[TimelineEntry]) -> str:
+    gateway_codes = [code for entry in timeline if (code := entry.details.get("gateway_code"))]
+    said = f" The gateway's own code is {gateway_codes[-1]}." if gateway_codes else ""
+    return " ".join(
+        [f"It failed with {payment.failure_code}: {payment.failure_message}{said}", *_money_to_return(timeline)]
+    )
+
+
+def _money_to_return(timeline: Sequence[TimelineEntry]) -> list[str]:
+    """Say what the gateway took for a payment that failed, one sentence a charge."""
+    return [
+        f"The gateway took {entry.details['amount']} {entry.details['currency']} all the same"
+        f" ({entry.details['reason']}, charge {entry.details['gateway_id']}): give it back."
+        for entry in timeline
+        if entry.type == CHARGE_TO_RETURN
+    ]
+
+
 def _webhook_state(timeline: Sequence[TimelineEntry]) -> str:
-    scheduled = [entry for entry in timeline if entry.type == "webhook.scheduled"]
-    if not scheduled:
+    steps = [entry for entry in timeline if entry.type.startswith("webhook.")]
+    if not steps:
         return "no webhook was asked for, or its event is still on the way to the webhooks function"
-    return f"its last webhook is {scheduled[-1].details['status']}"
+    last = steps[-1]
+    reason = last.details.get("error") or last.details.get("response_status")
+    answer = f" ({reason})" if reason is not None else ""
+    return f"its last webhook is {_WEBHOOK_STATES.get(last.type, last.type)}{answer}"

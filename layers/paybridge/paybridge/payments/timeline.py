@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID
 
+from paybridge.core.money import format_minor
 from paybridge.database.database import Database
+from paybridge.payments.domain.payment import Payment
 from paybridge.payments.domain.query import TimelineEntry
+from paybridge.payments.domain.timeline import in_causal_order
 from paybridge.payments.store import queries as payment_queries
 
 
 def payment_timeline(database: Database, merchant_id: UUID, payment_id: UUID) -> list[TimelineEntry] | None:
-    """Return everything that happened to the merchant's payment, oldest first; None if there is no such payment.
+    """Return everything that happened to the merchant's payment; None if there is no such payment.
 
-    Raises DatabaseUnavailable.
+    Causes come before their effects, and otherwise the oldest entries first. Raises DatabaseUnavailable.
     """
-    # A payment and its first event are written together, so no payment has an empty timeline.
-    return payment_queries.timeline(database, merchant_id, payment_id) or None
+    payment = payment_queries.get(database, merchant_id, payment_id)
+    return None if payment is None else timeline_of(database, payment)
+
+
+def timeline_of(database: Database, payment: Payment) -> list[TimelineEntry]:
+    """Return everything that happened to the payment, like `payment_timeline`. Raises DatabaseUnavailable."""
+    entries = payment_queries.timeline(database, payment.merchant_id, payment.id)
+    return in_causal_order(_with_amounts(entry, payment.currency) for entry in entries)
+
+
+def _with_amounts(entry: TimelineEntry, currency: str) -> TimelineEntry:
+    """Return the entry with decimal amounts in place of minor units."""
+    details = dict(entry.details)
+    for name in ("amount", "approved"):
+        minor = details.pop(f"{name}_minor", None)
+        if minor is not None:
+            details[name] = format_minor(minor, currency)
+    return replace(entry, details=details)

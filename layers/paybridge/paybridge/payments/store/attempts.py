@@ -41,7 +41,7 @@ _CLOSE_ORPHANS = Statement("""
         SELECT payment_id, 'charge' AS operation, number - 1 AS number
         FROM json_to_recordset(:rows::json) AS row (payment_id uuid, number integer) LIMIT :length::integer
     )
-    UPDATE payment_attempts a SET status = 'unknown', finished_at = now(), error = 'interrupted'
+    UPDATE payment_attempts a SET status = 'unknown', finished_at = :now::timestamptz, error = 'interrupted'
     FROM started
     WHERE a.payment_id = started.payment_id AND a.operation = started.operation AND a.number = started.number
       AND a.status = 'started'
@@ -194,7 +194,7 @@ def start(transaction: Transaction, starts: Sequence[AttemptStart], now: datetim
         transaction.run(_START, rows=json_rows(starts), length=len(starts), now=now)
     later = [each for each in starts if each.number != 1]
     if later:
-        transaction.run(_CLOSE_ORPHANS, rows=json_rows(later), length=len(later))
+        transaction.run(_CLOSE_ORPHANS, rows=json_rows(later), length=len(later), now=now)
 
 
 def finish(transaction: Transaction, results: Sequence[AttemptResult], now: datetime) -> dict[UUID, int]:

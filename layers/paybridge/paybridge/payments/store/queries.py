@@ -11,8 +11,8 @@ from paybridge.payments.store.row import COLUMNS, payment_from_row
 
 _GET = Statement(f"SELECT {COLUMNS} FROM payments p WHERE p.id = :id::uuid AND p.merchant_id = :merchant_id::uuid")
 
-# Each table is read once. A row about two things makes two entries, the second only once it has happened. Entries of
-# the same instant keep the order of the stages.
+# Each table is read once. A row about two things makes two entries, the second only once it has happened. An entry
+# shows what was known at its time: how a delivery stands now is no part of its being scheduled.
 _TIMELINE = Statement("""
     WITH payment AS MATERIALIZED (
         SELECT id FROM payments WHERE id = :id::uuid AND merchant_id = :merchant_id::uuid
@@ -20,34 +20,41 @@ _TIMELINE = Statement("""
         SELECT delivery.* FROM payment JOIN webhook_deliveries delivery ON delivery.payment_id = payment.id
     )
     SELECT type, at, sequence, details FROM (
-        SELECT entry.type, entry.at, event.sequence, entry.stage, entry.details
+        SELECT entry.type, entry.at, event.sequence, entry.details
         FROM payment JOIN outbox event ON event.payment_id = payment.id, LATERAL (VALUES
-            (event.type, event.created_at, 1, json_build_object('event_id', event.id)),
-            ('event.relayed', event.published_at, 2, json_build_object('event_id', event.id, 'event_type', event.type))
-        ) AS entry (type, at, stage, details)
+            (event.type, event.created_at, json_build_object('event_id', event.id)),
+            ('event.relayed', event.published_at, json_build_object('event_id', event.id, 'event_type', event.type))
+        ) AS entry (type, at, details)
         WHERE event.sequence IS NOT NULL
       UNION ALL
-        SELECT entry.type, entry.at, NULL, entry.stage, entry.details
+        SELECT entry.type, entry.at, NULL, entry.details
         FROM payment JOIN payment_attempts attempt ON attempt.payment_id = payment.id, LATERAL (VALUES
-            ('gateway.attempt_started', attempt.started_at, 3,
+            ('gateway.attempt_started', attempt.started_at,
              json_build_object('operation', attempt.operation, 'number', attempt.number)),
-            ('gateway.attempt_' || attempt.status, attempt.finished_at, 4,
-             json_build_object('operation', attempt.operation, 'number', attempt.number,
-                               'failure_code', attempt.failure_code))
-        ) AS entry (type, at, stage, details)
+            ('gateway.attempt_pending', attempt.pending_at,
+             json_build_object('operation', attempt.operation, 'number', attempt.number)),
+            ('gateway.attempt_' || attempt.status,
+             CASE WHEN attempt.status <> 'pending' THEN attempt.finished_at END,
+             json_build_object('operation', attempt.operation, 'number', attempt.number, 'error', attempt.error,
+                               'failure_code', attempt.failure_code, 'gateway_code', attempt.gateway_code,
+                               'approved_minor', attempt.approved_minor))
+        ) AS entry (type, at, details)
       UNION ALL
-        SELECT 'webhook.scheduled', created_at, NULL, 5,
-               json_build_object('delivery_id', id, 'event_id', event_id, 'event_type', event_type, 'status', status,
-                                 'next_attempt_at', next_attempt_at)
+        SELECT 'gateway.charge_to_return', found_at, NULL,
+               json_build_object('gateway_id', gateway_id, 'reason', reason, 'amount_minor', amount_minor,
+                                 'currency', currency)
+        FROM payment JOIN charges_to_return charge ON charge.payment_id = payment.id
+      UNION ALL
+        SELECT 'webhook.scheduled', created_at, NULL,
+               json_build_object('delivery_id', id, 'event_id', event_id, 'event_type', event_type)
         FROM deliveries
       UNION ALL
-        SELECT 'webhook.attempt_' || attempt.status, coalesce(attempt.finished_at, attempt.started_at), NULL, 6,
+        SELECT 'webhook.attempt_' || attempt.status, coalesce(attempt.finished_at, attempt.started_at), NULL,
                json_build_object('delivery_id', delivery.id, 'event_type', delivery.event_type, 'number', number,
                                  'response_status', response_status, 'error', error, 'latency_ms', latency_ms)
         FROM deliveries delivery JOIN webhook_attempts attempt ON attempt.delivery_id = delivery.id
     ) AS entries
     WHERE at IS NOT NULL
-    ORDER BY at, stage, sequence
 """)
 
 
@@ -58,5 +65,5 @@ def get(database: Database, merchant_id: UUID, payment_id: UUID) -> Payment | No
 
 
 def timeline(database: Database, merchant_id: UUID, payment_id: UUID) -> list[TimelineEntry]:
-    """Return the payment's events, their publication, gateway attempts and webhook deliveries, oldest first."""
+    """Return the payment's events, their publication, gateway attempts and webhook deliveries, in no order."""
     return [TimelineEntry(*row) for row in database.run(_TIMELINE, id=payment_id, merchant_id=merchant_id)]
