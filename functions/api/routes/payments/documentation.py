@@ -41,6 +41,7 @@ _EXAMPLE_DETAILS: dict[str, Any] = {
 }
 
 _LOCATION = {"Location": text_header("The path of the payment.", f"/api/v1/payments/{_EXAMPLE_ID}")}
+_HEADERS_UNREADABLE: Responses = {400: problem("The request cannot be parsed.", "header_repeated")}
 _NOT_FOUND: Responses = {404: problem("The merchant has no such payment.", "payment_not_found")}
 
 
@@ -176,6 +177,7 @@ READ_PAYMENT: dict[str, Any] = {
             "model": PaymentView,
             "headers": {"Preference-Applied": text_header("The granted wait. Absent if none was.", "wait=10")},
         },
+        **_HEADERS_UNREADABLE,
         **_NOT_FOUND,
         **FOR_MERCHANTS,
     },
@@ -199,7 +201,7 @@ LIST_PAYMENTS: dict[str, Any] = {
     "response_description": "A page of payments.",
     "responses": {
         200: {"model": PaymentPageView},
-        400: problem("The query string cannot be parsed.", "query_malformed"),
+        400: problem("The request cannot be parsed.", "query_malformed", "header_repeated"),
         422: problem("A parameter is invalid.", "validation_failed", "cursor_invalid", field_codes=CODES),
         **FOR_MERCHANTS,
     },
@@ -210,6 +212,12 @@ READ_TIMELINE: dict[str, Any] = {
     "operation_id": "readPaymentTimeline",
     "summary": "Read the timeline of a payment",
     "response_description": "The timeline.",
-    "responses": {200: {"model": TimelineView}, **_NOT_FOUND, **FOR_MERCHANTS},
+    "responses": {
+        200: {"model": TimelineView},
+        422: problem("The cursor is invalid.", "validation_failed", "cursor_invalid", field_codes=CODES),
+        **_HEADERS_UNREADABLE,
+        **_NOT_FOUND,
+        **FOR_MERCHANTS,
+    },
     "openapi_extra": {"security": API_KEY_ONLY},
 }

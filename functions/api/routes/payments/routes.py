@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from api.context import authenticate_merchant, calling_merchant, public_path, request_context
 from api.merchant_route import MerchantRoute
+from api.pages import count_fitting
 from api.plain_route import PlainRoute, read_body
 from api.problems import RETRY_AFTER_SECONDS, Problem
 from api.request.headers import parse_idempotency_key, preferred_wait_seconds, single_header
@@ -34,9 +35,10 @@ from paybridge.payments.create import (
     create_payment,
     find_earlier_answer,
 )
+from paybridge.payments.domain.cursor import decode_position, encode_position
 from paybridge.payments.domain.payment import Payment, payment_view
-from paybridge.payments.domain.query import PaymentFilters
-from paybridge.payments.list_payments import list_payments
+from paybridge.payments.domain.query import PaymentFilters, timeline_view
+from paybridge.payments.list_payments import list_payments, shorten
 from paybridge.payments.read import read_payment
 from paybridge.payments.timeline import payment_timeline
 from paybridge.payments.wait import WaitForPayment
@@ -48,6 +50,11 @@ _PAYMENT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 # Text and not UUID: an id that cannot be parsed is a 404 like any unknown id.
 PaymentId = Annotated[str, Path(description="The payment's id.", json_schema_extra={"format": "uuid"})]
+
+TimelineCursor = Annotated[
+    str | None,
+    Query(description="The `next_cursor` of the previous page. Empty means the first page.", max_length=64),
+]
 
 router = APIRouter(prefix=PREFIX, tags=["payments"], route_class=MerchantRoute)
 
@@ -96,13 +103,9 @@ async def list_(request: Request, query: Annotated[PaymentListQuery, Query()]) -
     check_query_string(request.scope["query_string"])
     filters = PaymentFilters(**query.model_dump(exclude={"limit", "cursor"}))
     page = list_payments(context.services.database, merchant_id, filters, cursor=query.cursor, limit=query.limit)
-    return _json(
-        {
-            "data": [payment_view(payment) for payment in page.payments],
-            "has_more": page.next_cursor is not None,
-            "next_cursor": page.next_cursor,
-        }
-    )
+    views = [orjson.dumps(payment_view(payment)) for payment in page.payments]
+    page = shorten(page, count_fitting(views), merchant_id, filters)
+    return _page(views[: len(page.payments)], page.next_cursor)
 
 
 @router.get("/{payment_id}", **documentation.READ_PAYMENT)
@@ -125,14 +128,16 @@ async def read(request: Request, payment_id: PaymentId) -> Response:
 
 
 @router.get("/{payment_id}/events", **documentation.READ_TIMELINE)
-async def events(request: Request, payment_id: PaymentId) -> Response:
+async def events(request: Request, payment_id: PaymentId, cursor: TimelineCursor = None) -> Response:
     """Read what happened to a payment, oldest first: events, relays, gateway attempts and webhook attempts."""
-    context = request_context(request)
-    merchant_id = calling_merchant(request)
-    entries = payment_timeline(context.services.database, merchant_id, _parse_id(payment_id))
+    id_ = _parse_id(payment_id)
+    entries = payment_timeline(request_context(request).services.database, calling_merchant(request), id_)
     if entries is None:
         raise _not_found()
-    return _json({"data": entries})
+    begin = decode_position(cursor, str(id_)) if cursor else 0
+    views = [orjson.dumps(timeline_view(entry)) for entry in entries[begin:]]
+    end = begin + count_fitting(views)
+    return _page(views[: end - begin], encode_position(end, str(id_)) if end < len(entries) else None)
 
 
 def _created(request: Request, outcome: CreateOutcome) -> Response:
@@ -187,6 +192,11 @@ def _found(payment: Payment | None) -> Payment:
 
 def _not_found() -> Problem:
     return Problem(404, "payment_not_found", "No such payment. Check the id and the API key.")
+
+
+def _page(items: list[bytes], next_cursor: str | None) -> Response:
+    data = [orjson.Fragment(item) for item in items]
+    return _json({"data": data, "has_more": next_cursor is not None, "next_cursor": next_cursor})
 
 
 def _json(value: Any, headers: dict[str, str] | None = None) -> Response:

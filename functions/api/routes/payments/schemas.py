@@ -133,7 +133,7 @@ class PaymentView(_returned(PaymentDetails, base=PaymentState)):  # type: ignore
 
 
 class PaymentPageView(BaseModel):
-    """Payments, newest first."""
+    """Payments, newest first. A page has fewer than `limit` if more would be too large to send."""
 
     model_config = ConfigDict(title="PaymentPage")
 
@@ -159,6 +159,11 @@ class TimelineView(BaseModel):
     model_config = ConfigDict(title="Timeline")
 
     data: list[TimelineEntryView]
+    has_more: bool
+    next_cursor: Annotated[
+        str | None,
+        Field(description="The `cursor` of the next page. Null on the last page, which mostly is the first."),
+    ]
 
 
 def _parse_time(value: Any) -> datetime:
@@ -207,7 +212,14 @@ class PaymentListQuery(BaseModel):
         Field(min_length=1, max_length=255, description="Only payments of this customer."),
         AfterValidator(_refuse_nul),
     ] = None
-    created_from: Annotated[Time | None, Field(description="Created at or after this RFC 3339 time.")] = None
+    created_from: Annotated[
+        Time | None,
+        Field(
+            description="Created at or after this RFC 3339 time. A payment appears in lists up to a minute after its "
+            "`created_at`, so a program that polls with its last `created_at` misses some. Use webhooks to follow "
+            "payments. If you poll, go back a minute each time and skip the `payment_id`s that you know."
+        ),
+    ] = None
     created_to: Annotated[Time | None, Field(description="Created before this RFC 3339 time.")] = None
     limit: Annotated[
         int, Field(ge=1, le=100, description="The size of a page, 20 if absent."), BeforeValidator(_parse_page_size)

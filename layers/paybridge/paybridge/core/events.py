@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from paybridge.core.errors import MalformedMessage
+from paybridge.core.times import format_time
 
 SOURCE = "paybridge"
 CONTENT_TYPE = "application/cloudevents+json"
@@ -62,7 +63,7 @@ class Event:
             "source": SOURCE,
             "type": self.type,
             "subject": str(self.payment_id),
-            "time": self.time.isoformat(),
+            "time": format_time(self.time),
             "datacontenttype": "application/json",
             "merchantid": str(self.merchant_id),
             "correlationid": self.correlation_id,

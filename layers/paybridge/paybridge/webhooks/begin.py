@@ -9,6 +9,7 @@ from uuid import UUID
 from paybridge.core.errors import LockTimeout, MalformedMessage
 from paybridge.core.events import DELIVER_WEBHOOK, Event
 from paybridge.core.isolation import LOCKED_RETRY_SECONDS, run_isolating_bad_items
+from paybridge.core.times import format_time
 from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Transaction
 from paybridge.observability.logging import logger
 from paybridge.observability.stack import stack_frames
@@ -196,6 +197,6 @@ def _new_delivery(event: Event, url: str) -> NewDelivery:
         event_id=event.id,
         event_type=event.type,
         url=url,
-        body=build_body(event.type, event.time.isoformat(), event.data, event.sequence or 0).decode(),
+        body=build_body(event.type, format_time(event.time), event.data, event.sequence or 0).decode(),
         correlation_id=event.correlation_id,
     )

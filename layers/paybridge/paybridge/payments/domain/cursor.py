@@ -37,6 +37,16 @@ def decode_cursor(cursor: str, scope: str) -> UUID:
     return last_id
 
 
+def encode_position(position: int, scope: str) -> str:
+    """Return the cursor of a list that only grows at its end: how many of its items were shown."""
+    return encode_cursor(UUID(int=position), scope)
+
+
+def decode_position(cursor: str, scope: str) -> int:
+    """Return the position given to encode_position. Raises InvalidInput (`cursor_invalid`)."""
+    return decode_cursor(cursor, scope).int
+
+
 def _invalid() -> InvalidInput:
     return InvalidInput(
         "cursor_invalid", "The cursor belongs to another list or other filters. Start without one.", "cursor"

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from paybridge.core.errors import IllegalTransition
 from paybridge.core.money import format_minor
+from paybridge.core.times import format_time
 
 
 class Status(StrEnum):
@@ -115,8 +116,8 @@ def payment_view(payment: Payment) -> dict[str, Any]:
     view: dict[str, Any] = {
         "payment_id": str(payment.id),
         "status": str(payment.status),
-        "created_at": payment.created_at.isoformat(),
-        "updated_at": payment.updated_at.isoformat(),
+        "created_at": format_time(payment.created_at),
+        "updated_at": format_time(payment.updated_at),
         "amount": format_minor(payment.amount_minor, payment.currency),
         "amount_captured": format_minor(payment.captured_minor, payment.currency),
         "amount_refunded": format_minor(payment.refunded_minor, payment.currency),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from paybridge.core.times import format_time, parse_time
 from paybridge.payments.domain.payment import Payment, Status
 
 
@@ -36,6 +37,15 @@ class TimelineEntry:
     at: datetime
     sequence: int | None
     details: dict[str, Any]
+
+
+def timeline_view(entry: TimelineEntry) -> dict[str, Any]:
+    """Return the entry as answers show it, JSON-ready. Times in `details` end with `_at`, and come as text."""
+    details = {
+        name: format_time(parse_time(value)) if name.endswith("_at") and value is not None else value
+        for name, value in entry.details.items()
+    }
+    return {"type": entry.type, "at": format_time(entry.at), "sequence": entry.sequence, "details": details}
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from local.testkit.api import MERCHANT_KEY, ORDER, OTHER_KEY, Answer, ApiClient, api_client, event_loop
+from local.testkit.api import MERCHANT_KEY, ORDER, OTHER_KEY, Answer, ApiClient, api_client, event_loop, http_event
 from paybridge.core.errors import InvalidInput
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
@@ -457,6 +457,34 @@ class TestList:
         for _ in range(2):
             client.create({**ORDER, "customer": "full"})
         assert [len(page) for page in self.pages(client, customer="full", limit=2)] == [2]
+
+    @pytest.mark.parametrize("letter", ["支", "ж", "😀", '"', "\\", "\u0001", "a"])
+    def test_a_page_fits_into_an_answer_of_lambda(self, client: ApiClient, letter: str) -> None:
+        """The longest that the API takes in each place. Lambda refuses more than 6 MB, as JSON in ASCII."""
+        customer = f"large {ord(letter)}"
+        metadata = {f"key-{n:02}": letter * 500 for n in range(50)}
+        large = {**ORDER, "metadata": metadata, "description": letter * 1000, "customer": customer}
+        body = json.dumps(large, ensure_ascii=False).encode()
+        made = [client.create(body) for _ in range(40)]
+        assert {answer.status for answer in made} == {202}
+        seen: list[str] = []
+        cursor = ""
+        while True:
+            event = http_event(
+                "GET",
+                "/api/v1/payments",
+                headers={"x-api-key": MERCHANT_KEY},
+                query={"customer": customer, "limit": 100, "cursor": cursor},
+            )
+            response = client._handler(event, None)
+            assert response["statusCode"] == 200
+            assert len(json.dumps(response)) < 6 * 1024 * 1024
+            page = json.loads(response["body"])
+            seen += [payment["payment_id"] for payment in page["data"]]
+            if not page["has_more"]:
+                break
+            cursor = page["next_cursor"]
+        assert seen == [answer.json()["payment_id"] for answer in reversed(made)]
 
     def test_new_payments_do_not_shift_the_pages(self, client: ApiClient) -> None:
         made = [client.create({**ORDER, "customer": "moving"}).json()["payment_id"] for _ in range(3)]

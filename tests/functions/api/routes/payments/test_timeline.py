@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import Any
+
+import pytest
 
 from local.testkit.api import ORDER, ApiClient
 from paybridge.database.database import Database, Statement
@@ -44,12 +47,64 @@ _STORY = [
 ]
 
 
+# As a payment that was made in the first microsecond of a second.
+_WHOLE_SECONDS = """
+    WITH whole AS (
+        UPDATE payments SET created_at = date_trunc('second', created_at), updated_at = date_trunc('second', updated_at)
+        WHERE id = :id::uuid RETURNING id
+    )
+    UPDATE outbox SET created_at = date_trunc('second', outbox.created_at) FROM whole WHERE payment_id = whole.id
+"""
+_SCHEDULE = """
+    UPDATE webhook_deliveries SET status = 'pending', finished_at = NULL, next_attempt_at = '2026-01-02T03:04:05+02:00'
+    WHERE id = :delivery::uuid
+"""
+
+
 class TestTimeline:
     def test_a_new_payment_has_one_entry(self, client: ApiClient) -> None:
         created = client.create(ORDER)
         [entry] = client.get(created.headers["location"] + "/events").json()["data"]
         assert (entry["type"], entry["sequence"]) == ("payment.created", 1)
         assert entry["at"] == created.json()["created_at"]
+
+    def test_a_timeline_that_is_too_large_for_one_answer_has_pages(
+        self, client: ApiClient, monkeypatch: pytest.MonkeyPatch, database: Database
+    ) -> None:
+        created = client.create(ORDER)
+        path = created.headers["location"] + "/events"
+        for sql in _STORY[:3]:
+            database.run(Statement(sql), id=created.json()["payment_id"])
+        whole = client.get(path).json()
+        assert (whole["has_more"], whole["next_cursor"]) == (False, None)
+        monkeypatch.setattr("api.routes.payments.routes.count_fitting", lambda items: min(len(items), 2))
+        seen, cursor = [], ""
+        while cursor is not None:
+            page = client.get(path, query={"cursor": cursor}).json()
+            assert page["has_more"] == (page["next_cursor"] is not None)
+            seen += page["data"]
+            cursor = page["next_cursor"]
+        assert seen == whole["data"]
+        first = client.get(path).json()["next_cursor"]
+        other = client.create(ORDER).headers["location"] + "/events"
+        for query in ({"cursor": "x"}, {"cursor": "x" * 100}):
+            assert client.get(path, query=query).json()["errors"][0]["code"] == "cursor_invalid"
+        assert client.get(other, query={"cursor": first}).json()["code"] == "cursor_invalid"
+
+    def test_times_always_have_six_digits(self, client: ApiClient, database: Database) -> None:
+        created = client.create(ORDER)
+        delivery = uuid.uuid4()
+        database.run(Statement(_WHOLE_SECONDS), id=created.json()["payment_id"])
+        for sql in _STORY:
+            parameters: dict[str, Any] = {"id": created.json()["payment_id"], "delivery": delivery}
+            database.run(Statement(sql), **{name: value for name, value in parameters.items() if f":{name}::" in sql})
+        database.run(Statement(_SCHEDULE), delivery=delivery)
+        payment = client.get(created.headers["location"]).body.decode()
+        timeline = client.get(created.headers["location"] + "/events").body.decode()
+        times = re.findall(r'"([a-z_]*at)":"([^"]*)"', payment + timeline)
+        assert {"created_at", "updated_at", "at", "next_attempt_at"} <= {name for name, _ in times}
+        for name, time in times:
+            assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", time), (name, time)
 
     def test_lists_every_step_from_request_to_webhook_in_order(self, client: ApiClient, database: Database) -> None:
         created = client.create(ORDER)
