@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 
 import pytest
 
 from paybridge import wiring
-from paybridge.core.errors import BrokerUnavailable, DatabaseUnavailable
+from paybridge.core.errors import BrokerUnavailable, DatabaseUnavailable, LockTimeout, SecretUnavailable
+from paybridge.core.events import parse_envelope
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database
-from paybridge.rabbitmq.batch import Batch, Poison
+from paybridge.rabbitmq.batch import Batch, Poison, Received
 from paybridge.runners import batch as runner
 from paybridge.runners.batch import LOGGED_MAX, log_results, run_batch
 from paybridge.wiring import broker
+from tests.support.envelopes import an_envelope
 
+RECEIVED = Received("payments.new", parse_envelope(an_envelope()), "m-1", b"{}")
 POISON = Poison("payments.new", "id", b"secret body", "MalformedMessage: not a CloudEvent 1.0")
 
 
@@ -30,6 +34,18 @@ def dead_letters(monkeypatch: pytest.MonkeyPatch) -> list[Poison]:
     monkeypatch.setattr(runner, "await_database", lambda *_: None)
     monkeypatch.setattr(wiring, "database", lambda: None)
     monkeypatch.setattr(broker, "dead_letter", dead_letter)
+    return taken
+
+
+@pytest.fixture
+def handed_back(monkeypatch: pytest.MonkeyPatch) -> list[Received]:
+    """What was handed back to its queue."""
+    taken: list[Received] = []
+
+    async def hand_back(received: Sequence[Received]) -> None:
+        taken.extend(received)
+
+    monkeypatch.setattr(broker, "hand_back", hand_back)
     return taken
 
 
@@ -64,14 +80,65 @@ class TestRunBatch:
             await run_batch(Batch(poison=[POISON]), fail, 1.0)
         assert dead_letters == []
 
-    async def test_without_a_database_no_work_begins(self, monkeypatch: pytest.MonkeyPatch) -> None:
+
+class TestBusyDatabase:
+    async def test_without_a_database_no_work_begins_and_the_batch_is_handed_back(
+        self, monkeypatch: pytest.MonkeyPatch, handed_back: list[Received]
+    ) -> None:
         async def fail(batch: Batch) -> Mapping[str, int]:
             raise AssertionError("work began")
 
         with closing(Database(DatabaseAddress("127.0.0.1", 1, "none", "none", "none"))) as nowhere:
             monkeypatch.setattr(wiring, "database", lambda: nowhere)
-            with pytest.raises(DatabaseUnavailable):
-                await run_batch(Batch(), fail, 0.01)
+            counts = await run_batch(Batch(events=[RECEIVED]), fail, 0.01)
+        assert counts == {"messages": 1, "handed_back": 1, "poison": 0}
+        assert handed_back == [RECEIVED]
+
+    @pytest.mark.parametrize(
+        "error",
+        [LockTimeout("held"), DatabaseUnavailable("down"), SecretUnavailable("down")],
+        ids=lambda error: type(error).__name__,
+    )
+    async def test_work_that_meets_a_busy_database_is_repeated(
+        self, dead_letters: list[Poison], handed_back: list[Received], error: Exception
+    ) -> None:
+        tries = []
+
+        async def fail_once(batch: Batch) -> Mapping[str, int]:
+            batch.poison.append(POISON)
+            tries.append(batch)
+            if len(tries) == 1:
+                raise error
+            return {"worked": 1}
+
+        counts = await run_batch(Batch(events=[RECEIVED]), fail_once, 5.0)
+        assert counts == {"messages": 1, "worked": 1, "poison": 1}
+        assert (dead_letters, handed_back) == ([POISON], [])
+
+    async def test_a_database_that_stays_busy_gets_the_batch_back_and_its_poison_is_dead_lettered(
+        self, dead_letters: list[Poison], handed_back: list[Received]
+    ) -> None:
+        async def fail(batch: Batch) -> Mapping[str, int]:
+            raise LockTimeout("held")
+
+        began = time.monotonic()
+        counts = await run_batch(Batch(events=[RECEIVED], poison=[POISON]), fail, 1.0)
+        assert time.monotonic() - began < 2.0
+        assert counts == {"messages": 1, "handed_back": 1, "poison": 1}
+        assert (dead_letters, handed_back) == ([POISON], [RECEIVED])
+
+    async def test_a_batch_that_cannot_be_handed_back_is_left_to_the_broker(
+        self, dead_letters: list[Poison], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def fail(batch: Batch) -> Mapping[str, int]:
+            raise LockTimeout("held")
+
+        async def refuse(received: Sequence[Received]) -> None:
+            raise BrokerUnavailable("down")
+
+        monkeypatch.setattr(broker, "hand_back", refuse)
+        with pytest.raises(BrokerUnavailable):
+            await run_batch(Batch(events=[RECEIVED]), fail, 0.1)
 
 
 class TestLogResults:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,12 +13,13 @@ import pytest
 
 from consumer import handler as consumer
 from local.testkit.local_servers import running_gateway
+from local.testkit.locks import held
 from local.testkit.payments import charges, new_merchant, new_payment, payment_row
 from local.testkit.queues import take_all
 from local.testkit.rmq import outbox_bodies, rmq_event
 from local.testkit.servers import Vhost
 from paybridge import wiring
-from paybridge.core.errors import DatabaseUnavailable, MalformedMessage
+from paybridge.core.errors import MalformedMessage
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database
 from paybridge.payments.gateways.http import HttpGateway
@@ -72,8 +74,6 @@ class TestHandler:
     async def test_poison_is_dead_lettered_with_its_reason_while_the_rest_proceeds(
         self, database: Database, vhost: Vhost
     ) -> None:
-        import asyncio
-
         payment_id = new_payment(database, new_merchant(database))
         (good,) = created(database, payment_id)
         foreign = json.dumps({**json.loads(good), "source": "another-system"}).encode()
@@ -92,8 +92,6 @@ class TestHandler:
         assert {message.headers["x-paybridge-queue"] for message in dead} == {"payments.new"}
 
     async def test_an_id_that_is_too_long_to_be_published_is_cut(self, vhost: Vhost) -> None:
-        import asyncio
-
         event = rmq_event("payments.new", [b"poison"], ["\ufffd" * 255])
         assert (await asyncio.to_thread(call, event))["poison"] == 1
         (dead,) = await take_all(vhost.amqp_url, "payments.dead")
@@ -104,15 +102,43 @@ class TestHandler:
         event["rmqMessagesByQueue"]["payments.new::/"][0]["data"] = "%%%"
         assert call(event)["poison"] == 1
 
-    def test_the_whole_batch_is_redelivered_if_the_database_is_down(
-        self, database: Database, monkeypatch: pytest.MonkeyPatch
+    def test_without_a_database_the_batch_is_handed_back_and_charged_later(
+        self, database: Database, vhost: Vhost, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        bodies = created(database, new_payment(database, new_merchant(database)))
-        nowhere = Database(DatabaseAddress("127.0.0.1", 1, "none", "none", "none"))
-        monkeypatch.setattr(wiring, "database", lambda: nowhere)
+        payment_id = new_payment(database, new_merchant(database))
+        bodies = created(database, payment_id)
+        with monkeypatch.context() as down:
+            nowhere = Database(DatabaseAddress("127.0.0.1", 1, "none", "none", "none"))
+            down.setattr(wiring, "database", lambda: nowhere)
+            down.setattr(consumer, "DATABASE_PATIENCE_SECONDS", 0.5)
+            answer = call(rmq_event("payments.new", bodies))
+        assert answer == {"messages": 1, "handed_back": 1, "poison": 0}
+        (again,) = asyncio.run(take_all(vhost.amqp_url, "payments.new"))
+        assert again.body == bodies[0]
+        assert call(rmq_event("payments.new", [again.body]))["processed"] == 1
+        assert payment_row(database, payment_id)["status"] == "succeeded"
+
+    @pytest.mark.parametrize("table", ["payments", "payment_attempts", "outbox"])
+    def test_a_locked_table_hands_the_batch_back_and_it_is_charged_later(
+        self,
+        database: Database,
+        database_address: DatabaseAddress,
+        gateway_url: str,
+        vhost: Vhost,
+        monkeypatch: pytest.MonkeyPatch,
+        table: str,
+    ) -> None:
+        merchant_id = new_merchant(database)
+        payment_ids = [new_payment(database, merchant_id) for _ in range(5)]
+        bodies = created(database, *payment_ids)
         monkeypatch.setattr(consumer, "DATABASE_PATIENCE_SECONDS", 0.5)
-        with pytest.raises(DatabaseUnavailable):
-            call(rmq_event("payments.new", bodies))
+        with held(database_address, f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"):
+            answer = call(rmq_event("payments.new", bodies))
+        assert answer == {"messages": 5, "handed_back": 5, "poison": 0}
+        again = asyncio.run(take_all(vhost.amqp_url, "payments.new"))
+        assert [message.body for message in again] == bodies
+        assert call(rmq_event("payments.new", bodies))["processed"] == 5
+        assert [len(charges(gateway_url, id_)) for id_ in payment_ids] == [1] * 5
 
     def test_an_invocation_without_a_batch_is_refused(self) -> None:
         with pytest.raises(MalformedMessage):

@@ -16,12 +16,13 @@ from uuid_utils.compat import uuid7
 
 from local.servers.processes import free_port
 from local.testkit.local_servers import running_sink
+from local.testkit.locks import held
 from local.testkit.payments import new_merchant
 from local.testkit.queues import take_all
 from local.testkit.rmq import rmq_event
 from local.testkit.servers import Vhost
 from paybridge import wiring
-from paybridge.core.errors import BrokerUnavailable, DatabaseUnavailable, MalformedMessage
+from paybridge.core.errors import BrokerUnavailable, MalformedMessage
 from paybridge.core.events import DELIVER_WEBHOOK, Event
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
@@ -165,16 +166,40 @@ class TestHandler:
         # More digits of the number than an id or a time has by chance.
         assert not any("41111111" in line.replace(" ", "") for line in lines)
 
-    def test_a_database_that_is_away_returns_the_whole_batch(
-        self, sink: str, merchant: UUID, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("queue", ["webhooks", "webhooks.retry"])
+    def test_without_a_database_the_batch_is_handed_back(
+        self, sink: str, merchant: UUID, vhost: Vhost, monkeypatch: pytest.MonkeyPatch, queue: str
     ) -> None:
         nowhere = Database(DatabaseAddress("127.0.0.1", 1, "none", "none", "none"))
         monkeypatch.setattr(wiring, "database", lambda: nowhere)
         monkeypatch.setattr(webhooks, "DATABASE_PATIENCE_SECONDS", 0.5)
         event = event_of(merchant, f"{sink}/ok")
-        with pytest.raises(DatabaseUnavailable):
-            call(rmq_event("webhooks", [body_of(event)]))
+        answer = call(rmq_event(queue, [body_of(event)]))
+        assert answer == {"messages": 1, "handed_back": 1, "poison": 0}
         assert received(sink, event) == []
+        (again,) = asyncio.run(take_all(vhost.amqp_url, queue))
+        assert again.body == body_of(event)
+
+    @pytest.mark.parametrize("table", ["merchants", "webhook_deliveries", "webhook_attempts", "webhook_receivers"])
+    def test_a_locked_table_hands_the_batch_back_and_it_is_delivered_later(
+        self,
+        sink: str,
+        merchant: UUID,
+        vhost: Vhost,
+        database_address: DatabaseAddress,
+        monkeypatch: pytest.MonkeyPatch,
+        table: str,
+    ) -> None:
+        events = [event_of(merchant, f"{sink}/ok") for _ in range(5)]
+        bodies = [body_of(event) for event in events]
+        with monkeypatch.context() as impatient, held(database_address, f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"):
+            impatient.setattr(webhooks, "DATABASE_PATIENCE_SECONDS", 0.5)
+            answer = call(rmq_event("webhooks", bodies))
+        assert answer == {"messages": 5, "handed_back": 5, "poison": 0}
+        again = asyncio.run(take_all(vhost.amqp_url, "webhooks"))
+        assert [message.body for message in again] == bodies
+        call(rmq_event("webhooks", bodies))
+        assert [len(received(sink, event)) for event in events] == [1] * 5
 
     def test_no_dead_letter_is_lost_when_the_broker_does_not_take_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(broker_wiring, "rabbitmq_url", lambda: f"amqp://guest:guest@127.0.0.1:{free_port()}/")

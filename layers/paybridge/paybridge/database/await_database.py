@@ -1,4 +1,4 @@
-"""Wait for the database before a batch, so that an outage does not use up the delivery limit of the queue."""
+"""Wait for the database before a batch, so that an outage of seconds is over before the batch is tried."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ PAUSE_SECONDS_MAX = 2.0
 def await_database(database: Database, patience_seconds: float) -> None:
     """Return as soon as the database answers; raise DatabaseUnavailable if it has not within `patience_seconds`.
 
-    A batch that fails returns to its queue and is redelivered at once. Without this wait an outage of a few seconds
-    would take every message to its delivery limit and then to the dead letters.
+    A batch that fails returns to its queue and is redelivered at once. Without this wait an outage would be a stream of
+    failing batches.
     """
     give_up_at = time.monotonic() + patience_seconds
     failures = 0

@@ -77,7 +77,8 @@ def create_payment(
 ) -> CreateOutcome:
     """Write the payment, its idempotency key and its first event, or return the earlier answer for the key.
 
-    Raises DatabaseUnavailable. The payment may or may not be written then; a retry with the same key is safe.
+    Raises DatabaseUnavailable, and LockTimeout if an operator holds a table or a row that the payment needs. The
+    payment may or may not be written then; a retry with the same key is safe.
     """
     payment = new_payment(order, id_=ids.new(), merchant_id=merchant_id, correlation_id=correlation_id, now=clock.now())
     event = payment_event(ids.new(), PAYMENT_CREATED, payment, payment.created_at)
@@ -85,8 +86,10 @@ def create_payment(
     claim = KeyClaim(OPERATION, request.key, request.fingerprint, ACCEPTED_STATUS, body.decode())
     try:
         written = accepted_payments.insert(database, payment, event, claim)
-    except LockTimeout:
-        return KeyInFlight()
+    except LockTimeout as error:
+        if not accepted_payments.is_key_in_flight(error):
+            raise
+        return _earlier_answer(database, merchant_id, order, request)
     if written:
         return Answered(payment.id, ACCEPTED_STATUS, body, replayed=False)
     return _earlier_answer(database, merchant_id, order, request)

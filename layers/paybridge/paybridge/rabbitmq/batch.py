@@ -18,7 +18,13 @@ from paybridge.core.errors import BrokerUnavailable, MalformedMessage
 from paybridge.core.events import Event, parse_envelope
 from paybridge.observability.redaction import redact_type
 from paybridge.outbox.ports import Message
-from paybridge.outbox.routes import DEAD_LETTER_EXCHANGE, DEAD_LETTER_KEY
+from paybridge.outbox.routes import (
+    DEAD_LETTER_EXCHANGE,
+    DEAD_LETTER_KEY,
+    NEW_PAYMENTS_KEY,
+    REDRIVE_EXCHANGE,
+    SHARD_HEADER,
+)
 from paybridge.rabbitmq.logins import FreshUrls, no_fresh_urls
 from paybridge.rabbitmq.publisher import open_publisher
 
@@ -28,6 +34,7 @@ if TYPE_CHECKING:
 REASON_HEADER = "x-paybridge-reason"
 QUEUE_HEADER = "x-paybridge-queue"
 DEAD_LETTER_DEADLINE_SECONDS = 10.0
+HAND_BACK_DEADLINE_SECONDS = 10.0
 REASON_CHARACTERS_MAX = 250
 SHORT_STRING_BYTES_MAX = 255
 # How often the mapping may have returned a message before it counts as the one that ends the function. A broker before
@@ -95,6 +102,21 @@ def batch_of(deliveries: Sequence[TakenMessage], known_types: frozenset[str]) ->
     return batch
 
 
+async def hand_back(url: str, received: Sequence[Received], fresh_urls: FreshUrls = no_fresh_urls) -> None:
+    """Publish the messages to their queues again; return once the broker has confirmed all of them.
+
+    Unlike a return by the broker this uses up none of their deliveries. The caller then acknowledges the batch. If it
+    dies before that, the queue holds a message twice, and the second one finds nothing to do. Raises BrokerUnavailable
+    if the broker did not take all of them.
+    """
+    messages = [_handed_back(one) for one in received]
+    async with open_publisher(url, fresh_urls) as publisher:
+        refusals = await publisher.publish(messages, HAND_BACK_DEADLINE_SECONDS)
+    refused = [refusal for refusal in refusals if refusal is not None]
+    if refused:
+        raise BrokerUnavailable(f"The broker did not take {len(refused)} messages back: {refused[0]}.")
+
+
 async def dead_letter(url: str, poison: Sequence[Poison], fresh_urls: FreshUrls = no_fresh_urls) -> None:
     """Publish poison to the dead-letter exchange; return once the broker has confirmed all of it.
 
@@ -152,6 +174,22 @@ def _returns(message: Mapping[str, Any]) -> int:
 def _message_id(message: Mapping[str, Any]) -> str:
     properties = message.get("basicProperties") or {}
     return str(properties.get("messageId") or "")
+
+
+def _handed_back(received: Received) -> Message:
+    event = received.event
+    # A shard is no routing key. The broker hashes the payment's id, so the message returns to the shard it came from.
+    is_sharded = received.queue.startswith(f"{NEW_PAYMENTS_KEY}.")
+    queue = NEW_PAYMENTS_KEY if is_sharded else received.queue
+    return Message(
+        id=received.message_id or str(event.id),
+        type=event.type,
+        exchange=REDRIVE_EXCHANGE,
+        routing_key=queue,
+        body=received.body,
+        correlation_id=event.correlation_id,
+        headers={SHARD_HEADER: str(event.payment_id)} if queue == NEW_PAYMENTS_KEY else None,
+    )
 
 
 def _dead_letter_message(number: int, poison: Poison) -> Message:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from paybridge import wiring
+from paybridge.core.errors import BrokerUnavailable, Unavailable
+from paybridge.core.retry import backoff_seconds
 from paybridge.database.await_database import await_database
 from paybridge.observability.logging import logger
 from paybridge.wiring import broker
@@ -16,6 +19,9 @@ if TYPE_CHECKING:
 
 # Keeps a log line below the 256 KiB that CloudWatch takes.
 LOGGED_MAX = 200
+# Between two tries at a batch while the database is away or busy.
+BUSY_PAUSE_SECONDS_MIN = 0.5
+BUSY_PAUSE_SECONDS_MAX = 5.0
 
 log = logger()
 
@@ -26,15 +32,47 @@ async def run_batch(
     """Work through the batch, then dead-letter its poison; wait up to `database_patience_seconds` for the database.
 
     `work` returns its counts, and may add to the batch's poison. The result has them between the numbers of messages
-    and of poison. Raises what `work` raises, DatabaseUnavailable and BrokerUnavailable: the whole batch must be
-    redelivered.
+    and of poison. While the database is down, or its tables are locked, the work is repeated. If that lasts, the
+    messages are handed back to their queue, which uses up none of their deliveries (decision 0027).
+
+    Raises BrokerUnavailable and what else `work` raises: the whole batch must be redelivered.
     """
-    await asyncio.to_thread(await_database, wiring.database(), database_patience_seconds)
-    counts = await work(batch)
+    counts = await _work_patiently(batch, work, database_patience_seconds)
+    if counts is None:
+        await broker.hand_back(batch.events)
+        counts = {"handed_back": len(batch.events)}
     if batch.poison:
         log.error("poison messages", extra={"reasons": [poison.reason for poison in batch.poison[:LOGGED_MAX]]})
         await broker.dead_letter(batch.poison)
     return {"messages": len(batch.events), **counts, "poison": len(batch.poison)}
+
+
+async def _work_patiently(
+    batch: Batch, work: Callable[[Batch], Awaitable[Mapping[str, int]]], patience_seconds: float
+) -> Mapping[str, int] | None:
+    """Return the counts of the work, which may be repeated; None if the database was away or busy for too long."""
+    give_up_at = time.monotonic() + patience_seconds
+    poison = len(batch.poison)
+    failures = 0
+    while True:
+        try:
+            await asyncio.to_thread(await_database, wiring.database(), give_up_at - time.monotonic())
+            return await work(batch)
+        except BrokerUnavailable:
+            raise
+        except Unavailable as error:
+            # The work finds its poison again.
+            del batch.poison[poison:]
+            failures += 1
+            pause_seconds = backoff_seconds(failures, BUSY_PAUSE_SECONDS_MIN, BUSY_PAUSE_SECONDS_MAX)
+            is_last = time.monotonic() + pause_seconds > give_up_at
+            log.warning(
+                "cannot work on a batch now",
+                extra={"reason": str(error), "messages": len(batch.events), "handed_back": is_last},
+            )
+            if is_last:
+                return None
+        await asyncio.sleep(pause_seconds)
 
 
 def log_results(message: str, name: str, results: Sequence[Mapping[str, object]], **context: object) -> None:

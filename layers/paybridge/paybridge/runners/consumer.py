@@ -27,7 +27,7 @@ log = logger()
 async def handle(batch: Batch, database_patience_seconds: float) -> dict[str, int]:
     """Charge the payments of the batch; wait up to `database_patience_seconds` if the database is down.
 
-    Raises DatabaseUnavailable, LockTimeout or BrokerUnavailable: the whole batch must be redelivered.
+    Raises BrokerUnavailable: the whole batch must be redelivered.
     """
     return await run_batch(batch, _charge, database_patience_seconds)
 

@@ -27,7 +27,7 @@ BATCH_MESSAGES = 500
 async def handle(batch: Batch, database_patience_seconds: float) -> dict[str, int]:
     """Deliver the webhooks of the batch; wait up to `database_patience_seconds` if the database is down.
 
-    Raises DatabaseUnavailable, LockTimeout or BrokerUnavailable: the whole batch must be redelivered.
+    Raises BrokerUnavailable: the whole batch must be redelivered.
     """
     return await run_batch(batch, _deliver, database_patience_seconds)
 

@@ -11,7 +11,7 @@ from paybridge.wiring import addresses
 
 if TYPE_CHECKING:
     from paybridge.core.raw_messages import RawMessage
-    from paybridge.rabbitmq.batch import Batch, Poison
+    from paybridge.rabbitmq.batch import Batch, Poison, Received
     from paybridge.rabbitmq.depths import AmqpQueueDepths
     from paybridge.rabbitmq.publisher import RabbitPublisher
     from paybridge.rabbitmq.subscription import Subscription, TakenMessage
@@ -63,6 +63,13 @@ def subscribe(queues: Sequence[str], prefetch: int) -> AbstractAsyncContextManag
     from paybridge.rabbitmq import subscription
 
     return subscription.subscribe(rabbitmq_url(), queues, prefetch, fresh_rabbitmq_urls)
+
+
+async def hand_back(received: Sequence[Received]) -> None:
+    """Publish messages to their queues again. Raises BrokerUnavailable unless all are confirmed."""
+    from paybridge.rabbitmq import batch
+
+    await batch.hand_back(rabbitmq_url(), received, fresh_rabbitmq_urls)
 
 
 async def dead_letter(poison: Sequence[Poison]) -> None:

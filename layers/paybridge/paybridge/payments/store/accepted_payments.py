@@ -7,6 +7,7 @@ from uuid import UUID
 
 import orjson
 
+from paybridge.core.errors import LockTimeout
 from paybridge.core.events import Event
 from paybridge.database.database import Database, Statement
 from paybridge.outbox.routes import route
@@ -34,6 +35,8 @@ _ACCEPT = Statement(f"""
     FROM key
     RETURNING {IS_RELAY_BUSY}
 """)
+
+_KEYS_TABLE = "idempotency_keys"
 
 _FIND_KEY = Statement("""
     SELECT fingerprint, resource_id, response_status, response_body
@@ -69,7 +72,7 @@ class KeyedAnswer:
 def insert(database: Database, payment: Payment, event: Event, claim: KeyClaim) -> bool:
     """Write and commit all three rows and return True; return False, writing nothing, if the key is taken.
 
-    Wakes a waiting relay. Raises LockTimeout while another request writes the same key, and DatabaseUnavailable.
+    Wakes a waiting relay. Raises LockTimeout (see `is_key_in_flight`) and DatabaseUnavailable.
     """
     exchange, routing_key = route(event.type)
     rows = database.run(
@@ -90,6 +93,15 @@ def insert(database: Database, payment: Payment, event: Event, claim: KeyClaim) 
     if rows and not rows[0][0]:
         wake_relay(database)
     return bool(rows)
+
+
+def is_key_in_flight(error: LockTimeout) -> bool:
+    """Tell whether `insert` waited for another request with the same key, and not for the lock of a table or a row.
+
+    PostgreSQL says in which table it met the other request's key. The sentence is in the server's language, the name
+    is not.
+    """
+    return _KEYS_TABLE in error.where
 
 
 def find_key(database: Database, merchant_id: UUID, operation: str, key: str) -> KeyedAnswer | None:
