@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 from uuid import uuid4
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from paybridge.core.errors import LockTimeout
 from paybridge.core.raw_messages import RawMessage
 from paybridge.database.database import Statement
 from paybridge.dead_letters import record as use_case
@@ -39,7 +41,7 @@ _REDRIVEN = Statement("UPDATE dead_letters SET state = 'redriven', outbox_id = N
 
 
 def record(services: DeadLetterServices, *messages: RawMessage) -> list[int]:
-    """Record the messages, and return the counts of those that were not recorded already."""
+    """Record the messages, and return their counts."""
     return [one.count for one in record_dead_letters(services, messages)]
 
 
@@ -101,7 +103,7 @@ class TestRecordDeadLetters:
         headers = {"x-paybridge-reason": "because"}
         record(services, raw(headers=headers))
         before = rows(services.database)
-        assert record(services, raw(headers={**headers, "x-delivery-count": 1}, redelivered=True)) == []
+        assert record(services, raw(headers=headers, redelivered=True)) == [1]
         assert rows(services.database) == before
 
     def test_a_new_death_is_counted_even_if_its_first_delivery_failed(self, services: DeadLetterServices) -> None:
@@ -128,6 +130,17 @@ class TestRecordDeadLetters:
         assert record(services, raw(b"good", headers={"a": 1}), bad) == [1, 1]
         found = {bytes.fromhex(row["body"][2:]): row["headers"] for row in rows(services.database)}
         assert found == {b"good": {"a": 1}, b"bad": {}}
+
+    def test_a_locked_row_returns_the_batch_after_the_others_are_recorded(self, services: DeadLetterServices) -> None:
+        record(services, raw(b"locked", message_id="m"))
+        services.database.run(Statement("SET lock_timeout = '200ms'"))
+        with closing(services.database.another()) as operator, operator.transaction() as change:
+            change.run(Statement("SELECT FROM dead_letters FOR UPDATE"))
+            with pytest.raises(LockTimeout):
+                record(services, raw(b"locked", message_id="m"), raw(b"free"))
+        assert {bytes.fromhex(row["body"][2:]) for row in rows(services.database)} == {b"locked", b"free"}
+        record(services, raw(b"locked", message_id="m", redelivered=True), raw(b"free", redelivered=True))
+        assert [row["count"] for row in rows(services.database)] == [1, 1]
 
     @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(headers=st.dictionaries(st.text(max_size=8), ANY_VALUE, max_size=4), message_id=st.text(max_size=9))

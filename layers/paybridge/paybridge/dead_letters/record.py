@@ -34,7 +34,7 @@ class Recorded:
 
 
 def record_dead_letters(services: DeadLetterServices, messages: Sequence[RawMessage]) -> list[Recorded]:
-    """Record the messages in one transaction, and return those that were not recorded already.
+    """Record the messages in one transaction, and return one record for each distinct message.
 
     A message whose properties the database refuses is recorded without them. Raises DatabaseUnavailable and
     LockTimeout: then some may be recorded, and the messages must be redelivered.

@@ -13,9 +13,14 @@ from paybridge.database.database import Statement, Transaction
 from paybridge.database.parameters import json_rows
 from paybridge.dead_letters.domain import Death
 
-# A message that dies again is dead again, whatever had become of it: its redrive or its discard is over. Only a second
-# delivery of a death that is recorded already, whose acknowledgement was lost, changes nothing.
-_RECORD = Statement("""
+# A second delivery of a death that is recorded already, whose acknowledgement was lost.
+_IS_KNOWN = """
+    known.state = 'dead' AND known.death = excluded.death
+    AND encode(excluded.identity, 'hex') = ANY(:redelivered::text[])"""
+
+# A message that dies again is dead again, whatever had become of it: its redrive or its discard is over. A death that
+# is known changes nothing, and is returned all the same: its line may be missing in the log.
+_RECORD = Statement(f"""
     INSERT INTO dead_letters AS known (id, identity, death, queue, dead_letter_queue, reason, fingerprint, count,
         message_id, message_type, correlation_id, payment_id, body, headers, deaths, first_seen_at, last_seen_at)
     SELECT id, decode(identity, 'hex'), decode(death, 'hex'), queue, dead_letter_queue, reason, fingerprint, count,
@@ -25,14 +30,14 @@ _RECORD = Statement("""
         payment_id uuid, body text, headers json, deaths json, at timestamptz)
     ORDER BY identity
     ON CONFLICT (identity) DO UPDATE SET
-        state = 'dead', count = known.count + excluded.count, death = excluded.death,
+        state = 'dead', count = known.count + CASE WHEN {_IS_KNOWN} THEN 0 ELSE excluded.count END,
+        death = excluded.death,
         dead_letter_queue = excluded.dead_letter_queue, queue = excluded.queue, reason = excluded.reason,
         fingerprint = excluded.fingerprint, headers = excluded.headers, deaths = excluded.deaths,
         correlation_id = excluded.correlation_id, message_type = excluded.message_type,
-        last_seen_at = greatest(known.last_seen_at, excluded.last_seen_at),
+        last_seen_at = CASE WHEN {_IS_KNOWN} THEN known.last_seen_at
+                            ELSE greatest(known.last_seen_at, excluded.last_seen_at) END,
         outbox_id = NULL, closed_at = NULL, closed_by = NULL, note = NULL
-        WHERE NOT (known.state = 'dead' AND known.death = excluded.death
-                   AND encode(excluded.identity, 'hex') = ANY(:redelivered::text[]))
     RETURNING id, encode(identity, 'hex'), count
 """)
 
@@ -57,7 +62,7 @@ class RecordedRow:
 
 
 def record(transaction: Transaction, arrivals: Sequence[Arrival], now: datetime) -> list[RecordedRow]:
-    """Insert or update a row for each arrival, and return the rows that changed.
+    """Insert or update a row for each arrival, and return the rows.
 
     Identities in `arrivals` are distinct.
     """
