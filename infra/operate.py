@@ -1,4 +1,4 @@
-"""`make payment` and `make register` with ENVIRONMENT=…: run an operator's command in the function `operate`."""
+"""`paybridge … --environment …`: run an operator's command in the function `operate`."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from paybridge import cli
 from paybridge.observability.logging import logger
 
 # The other commands run until they are stopped.
-COMMANDS = frozenset({"payment", "register"})
+COMMANDS = frozenset({"dead-letters", "payment", "register"})
 
 log = logger()
 
@@ -26,12 +26,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if not isinstance(arguments, list) or not all(isinstance(argument, str) for argument in arguments):
         return _refusal('An event is {"arguments": ["payment", "<id>"]}.')
     if not COMMANDS.intersection(arguments[:1]):
-        return _refusal(f"The operate function runs only the commands {' and '.join(sorted(COMMANDS))}.")
+        *others, last = sorted(COMMANDS)
+        return _refusal(f"The operate function runs only the commands {', '.join(others)} and {last}.")
     log.info("running a command", extra={"command": arguments[0]})
     output = StringIO()
     with redirect_stdout(output), redirect_stderr(output):
         try:
-            exit_code: Any = cli.main(arguments)
+            # CloudTrail has the caller of this request.
+            exit_code: Any = cli.main(arguments, actor=f"operate request {context.aws_request_id}")
         except SystemExit as exit_:
             # argparse exits on arguments that it does not know.
             exit_code = exit_.code

@@ -1,11 +1,12 @@
 """The operator's command `paybridge`, on the local stack unless an environment is named.
 
-`.venv/bin/paybridge` runs this module. ENVIRONMENT=dev leads a command to AWS, and the variables of the functions lead
-it to the database that they name.
+`.venv/bin/paybridge` runs this module. `--environment dev`, or ENVIRONMENT=dev, leads a command to AWS, and the
+variables of the functions lead it to the database that they name.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -28,7 +29,8 @@ NAMING = frozenset({"DATABASE_HOST", "DATABASE_SECRET_ID", "BROKER_URL", "BROKER
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command of `paybridge` and return its exit status. Print an error as one sentence."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    environment = os.environ.get("ENVIRONMENT", "")
+    arguments, environment = _without_environment(arguments)
+    environment = environment or os.environ.get("ENVIRONMENT", "")
     if environment and WORKER not in arguments[:1]:
         # Only this needs what it loads.
         from infra import operate
@@ -41,6 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _without_environment(arguments: Sequence[str]) -> tuple[list[str], str]:
+    """Return the arguments without `--environment NAME`, and the name; the name is empty if none is given."""
+    parser = argparse.ArgumentParser(prog="paybridge", add_help=False, allow_abbrev=False)
+    parser.add_argument("--environment", default="")
+    options, others = parser.parse_known_args(arguments)
+    return others, options.environment
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command in this process, on the local stack unless the functions' variables are set."""
     return cli.main(arguments, prepare=_name_local_stack if NAMING.isdisjoint(os.environ) else None)
@@ -51,7 +61,7 @@ def _name_local_stack() -> None:
     settings = LocalSettings.load()
     if not running(settings.state_dir):
         raise LocalError(
-            f"{nothing_runs(settings)} Start the stack with `make up`, or name an environment, as in ENVIRONMENT=dev."
+            f"{nothing_runs(settings)} Start the stack with `make up`, or name an environment, as in --environment dev."
         )
     os.environ.update(variables_of(settings.as_running()))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,11 @@ from local.testkit.payments import new_merchant, new_payment
 from operate.handler import handler
 from paybridge import wiring
 from paybridge.access.domain import key_hash
+from paybridge.core.clock import SystemClock
+from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database, Statement
+from paybridge.dead_letters.ports import DeadLetterServices
+from tests.support.dead_letters import record_dead
 
 pytestmark = pytest.mark.integration
 
@@ -85,6 +90,13 @@ class TestRegister:
         assert "invalid choice: 'king'" in output
 
 
+class TestDeadLetters:
+    def test_are_discarded_in_the_name_of_the_request(self, database: Database) -> None:
+        letter = record_dead(DeadLetterServices(database, SystemClock(), Uuid7Ids()))
+        exit_code, output = run("dead-letters", "discard", str(letter.id), "--note", "sent by hand", "--json")
+        assert (exit_code, json.loads(output)["discarded_by"]) == (0, "operate request one")
+
+
 class TestRefusals:
     @pytest.mark.parametrize("event", [{}, {"arguments": "payment"}, {"arguments": [1]}])
     def test_an_event_without_arguments_is_explained(self, event: dict[str, Any]) -> None:
@@ -96,4 +108,7 @@ class TestRefusals:
     @pytest.mark.parametrize("arguments", [[], ["worker", "relay"], ["--help"]])
     def test_a_command_that_does_not_end_is_refused(self, arguments: list[str]) -> None:
         exit_code, output = run(*arguments)
-        assert (exit_code, output) == (2, "The operate function runs only the commands payment and register.\n")
+        assert (exit_code, output) == (
+            2,
+            "The operate function runs only the commands dead-letters, payment and register.\n",
+        )

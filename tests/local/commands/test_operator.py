@@ -31,7 +31,7 @@ class TestMain:
     def test_says_what_to_do_when_nothing_runs_and_no_environment_is_named(self, capsys: Output) -> None:
         assert operator.main(PAYMENT) == 1
         assert capsys.readouterr().err == (
-            "Nothing is running. Start the stack with `make up`, or name an environment, as in ENVIRONMENT=dev.\n"
+            "Nothing is running. Start the stack with `make up`, or name an environment, as in --environment dev.\n"
         )
 
     def test_explains_wrong_arguments_without_a_stack(self, capsys: Output) -> None:
@@ -44,6 +44,21 @@ class TestMain:
         commands = []
         monkeypatch.setattr(operate, "main", lambda arguments: commands.append(arguments) or 3)
         assert operator.main(PAYMENT) == 3
+        assert commands == [["dev", *PAYMENT]]
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["--environment", "dev", *PAYMENT],
+            [*PAYMENT, "--environment=dev"],
+            [PAYMENT[0], "--environment", "dev", PAYMENT[1]],
+        ],
+    )
+    def test_an_option_names_the_environment_too(self, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ENVIRONMENT", "another")
+        commands = []
+        monkeypatch.setattr(operate, "main", lambda arguments: commands.append(arguments) or 0)
+        assert operator.main(arguments) == 0
         assert commands == [["dev", *PAYMENT]]
 
     @pytest.mark.parametrize("name", sorted(NAMING))

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from paybridge import wiring
 from paybridge.access.domain import Role
+from paybridge.cli import dead_letters
 from paybridge.core.errors import PaybridgeError, SettingsInvalid
 from paybridge.wiring import broker
 from paybridge.worker.assignments import NAMES, AssignmentInvalid, assignment
@@ -36,9 +37,15 @@ Start more processes for more throughput; a service manager restarts a worker th
 """
 
 
-def main(arguments: Sequence[str] | None = None, prepare: Callable[[], None] | None = None) -> int:
-    """Run one command and return its exit code. `prepare` may set the variables, once the arguments are accepted."""
+def main(
+    arguments: Sequence[str] | None = None, prepare: Callable[[], None] | None = None, actor: str | None = None
+) -> int:
+    """Run one command and return its exit code. `prepare` may set the variables, once the arguments are accepted.
+
+    `actor` is recorded with what the command changes. Without one it is the user of this machine.
+    """
     options = _parser().parse_args(arguments)
+    options.actor = actor
     try:
         if prepare is not None:
             prepare()
@@ -70,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         "--role", choices=list(Role), default=Role.MERCHANT, help="role of the API key (default merchant)"
     )
     register.set_defaults(run=_register)
+    dead_letters.add_commands(commands)
     worker = commands.add_parser(
         "worker",
         help="do the work of a function in a long-running process",
@@ -155,7 +163,3 @@ def _line(entry: TimelineEntry) -> str:
         if value is not None and not name.endswith("_id") and name != "operation"
     )
     return f"  {entry.at:%Y-%m-%d %H:%M:%S.%f}  {entry.type:<26}{details}".rstrip()
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,0 +1,132 @@
+"""`paybridge dead-letters` as an operator types it, over a real database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from paybridge import cli, wiring
+from paybridge.core.clock import SystemClock
+from paybridge.core.ids import Uuid7Ids
+from paybridge.database.connecting import DatabaseAddress
+from paybridge.database.database import Database, Statement
+from paybridge.dead_letters.ports import DeadLetterServices
+from tests.support.dead_letters import record_dead, rows
+
+pytestmark = pytest.mark.integration
+
+Output = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def services(database_address: DatabaseAddress, monkeypatch: pytest.MonkeyPatch) -> Iterator[DeadLetterServices]:
+    with closing(Database(database_address)) as database:
+        database.run(Statement("TRUNCATE dead_letters, dead_letter_redrives, dead_letter_actions"))
+        monkeypatch.setattr(wiring, "database", lambda: database)
+        yield DeadLetterServices(database, SystemClock(), Uuid7Ids())
+
+
+def run(capsys: Output, *arguments: object) -> str:
+    """Run the command, which must succeed, and return what it prints."""
+    assert cli.main(["dead-letters", *map(str, arguments)]) == 0
+    return capsys.readouterr().out
+
+
+def read(capsys: Output, *arguments: object) -> Any:
+    return json.loads(run(capsys, *arguments, "--json"))
+
+
+class TestList:
+    def test_shows_one_line_for_each_and_how_to_go_on(self, services: DeadLetterServices, capsys: Output) -> None:
+        letters = [record_dead(services, reason=f"reason {number}") for number in range(3)]
+        first, second, more = run(capsys, "list", "--limit", 2).splitlines()
+        assert str(letters[2].id) in first
+        assert first.endswith("webhooks  reason 2")
+        assert str(letters[1].id) in second
+        cursor = more.rpartition(" ")[2]
+        assert str(letters[0].id) in run(capsys, "list", "--limit", 2, "--cursor", cursor)
+
+    def test_filters(self, services: DeadLetterServices, capsys: Output) -> None:
+        letter = record_dead(services, queue="payments.new")
+        record_dead(services, queue="webhooks")
+        for option, value in (("--queue", "payments.new"), ("--fingerprint", letter.death.fingerprint)):
+            (item,) = read(capsys, "list", option, value)["data"]
+            assert item["dead_letter_id"] == str(letter.id)
+        assert run(capsys, "list", "--state", "redriven") == "There are no such dead letters.\n"
+
+
+class TestGroups:
+    def test_counts_equal_faults(self, services: DeadLetterServices, capsys: Output) -> None:
+        for number in range(3):
+            letter = record_dead(services, reason=f"reason {number}")
+        (line,) = run(capsys, "groups", "--state", "dead").splitlines()
+        assert line.split()[:2] == [letter.death.fingerprint, "3"]
+        assert read(capsys, "groups")["data"][0]["count"] == 3
+
+
+class TestShow:
+    def test_shows_body_and_headers(self, services: DeadLetterServices, capsys: Output) -> None:
+        letter = record_dead(services, body=b"the body", headers={"h": 1})
+        shown = run(capsys, "show", letter.id)
+        assert shown.endswith("body (utf-8):\nthe body\n")
+        assert '"h": 1' in shown
+        assert read(capsys, "show", letter.id)["body"] == "the body"
+
+    def test_an_unknown_one_is_an_error(self, services: DeadLetterServices, capsys: Output) -> None:
+        assert cli.main(["dead-letters", "show", str(uuid4())]) == 1
+        assert capsys.readouterr().err.startswith("There is no dead letter")
+
+
+class TestRedrive:
+    def test_a_dry_run_changes_nothing(self, services: DeadLetterServices, capsys: Output) -> None:
+        record_dead(services)
+        assert run(capsys, "redrive", "--queue", "webhooks", "--rate", 5, "--dry-run").splitlines() == [
+            "A redrive would publish 1 messages in 0 s, at 5 a second.",
+            "        1  webhooks  because",
+        ]
+        assert rows(services.database)[0]["state"] == "dead"
+
+    def test_redrives_once(self, services: DeadLetterServices, capsys: Output) -> None:
+        letter = record_dead(services)
+        assert read(capsys, "redrive", "--id", letter.id)["matched"] == 1
+        assert read(capsys, "redrive", "--fingerprint", letter.death.fingerprint)["matched"] == 0
+        assert rows(services.database)[0]["state"] == "redriving"
+
+
+class TestDiscard:
+    def test_records_the_user(self, services: DeadLetterServices, capsys: Output) -> None:
+        letter = record_dead(services)
+        said = run(capsys, "discard", letter.id, "--note", "sent by hand")
+        assert said.startswith("Discarded by paybridge command")
+        assert rows(services.database)[0]["note"] == "sent by hand"
+
+    def test_what_is_being_redriven_is_an_error(self, services: DeadLetterServices, capsys: Output) -> None:
+        letter = record_dead(services)
+        run(capsys, "redrive", "--id", letter.id)
+        assert cli.main(["dead-letters", "discard", str(letter.id), "--note", "no"]) == 1
+        assert capsys.readouterr().err.startswith("The dead letter is redriving.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["show", "42"], "'42' is not the id of a dead letter"),
+        (["list", "--fingerprint", "x"], "'x' is not the fingerprint"),
+        (["list", "--limit", "0"], "'0' is not a whole number from 1 to 100"),
+        (["redrive"], "one of the arguments --id --fingerprint --queue is required"),
+        (["redrive", "--queue", "a", "--fingerprint", "0" * 16], "not allowed with argument"),
+        (["redrive", "--queue", "a", "--rate", "nan"], "'nan' is not a number above 0"),
+        (["discard", str(uuid4())], "--note"),
+        (["discard", str(uuid4()), "--note", " "], "a note has 1 to 1,000 characters"),
+    ],
+)
+def test_wrong_arguments_are_explained(arguments: list[str], named: str, capsys: Output) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(["dead-letters", *arguments])
+    assert exit_.value.code == cli.UNUSABLE
+    assert named.lower() in capsys.readouterr().err.lower()
