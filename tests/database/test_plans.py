@@ -450,11 +450,13 @@ def sweeping() -> dict[str, Rule]:
 
 def small() -> dict[str, Rule]:
     """Statements about tables that do not grow, and about none."""
-    circuit = {"name": "gateway"}
+    circuits = {"names": '["gateway"]'}
+    saved = {"rows": '[{"name": "gateway", "failures": 1, "open_until": null}]', "now": NOW}
     return {
-        "payments.store.circuits._READ": Rule(circuit, ("circuits_pkey",)),
-        "payments.store.circuits._LOCK": Rule(circuit),
-        "payments.store.circuits._SAVE": Rule({**circuit, "failures": 1, "open_until": NOW}, ("circuits_pkey",)),
+        "payments.store.circuits._READ": Rule(circuits, ("circuits_pkey",)),
+        "payments.store.circuits._LOCK": Rule(circuits, sorts=1),
+        "payments.store.circuits._SAVE": Rule(saved, ("circuits_pkey",)),
+        "payments.store.circuits._FORGET": Rule({"before": NOW}, ("circuits_by_age",)),
         "payments.store.waits._TAKE": Rule(
             {"waits_max": 20, "seconds": 5}, ("api_waits_pkey",) * 2, rows_max={"api_waits": 2}
         ),

@@ -24,11 +24,12 @@ from local.testkit.payments import (
 from paybridge.core.errors import DatabaseUnavailable
 from paybridge.core.events import PROCESS_PAYMENT
 from paybridge.core.ids import Uuid7Ids
-from paybridge.database.database import Database
+from paybridge.database.database import Database, Statement
 from paybridge.payments import charge
 from paybridge.payments.charge import charge_payments
 from paybridge.payments.domain.charging import Schedule
 from paybridge.payments.domain.circuit import CircuitPolicy
+from paybridge.payments.gateway_watch import GatewayWatch
 from paybridge.payments.gateways.http import HttpGateway
 from paybridge.payments.records import BatchStart, ChargeOrder, ChargeServices
 from paybridge.payments.start_attempts import start_attempts
@@ -56,6 +57,11 @@ class ChargeWorld:
         results = await charge_payments(self.services, [ChargeOrder(id_, number, ask) for id_ in payment_ids])
         return {result.payment_id: result.outcome for result in results}
 
+    async def watch(self, *payment_ids: uuid.UUID) -> GatewayWatch:
+        watch = GatewayWatch()
+        await charge_payments(self.services, [ChargeOrder(id_, 1) for id_ in payment_ids], watch)
+        return watch
+
     def events(self, payment_id: uuid.UUID) -> list[str]:
         return [row["type"] for row in outbox_rows(self.database, payment_id)]
 
@@ -64,6 +70,7 @@ class ChargeWorld:
 async def world(database: Database, gateway_url: str) -> AsyncIterator[ChargeWorld]:
     clock = MovableClock()
     gateway = HttpGateway(gateway_url, TIMEOUT_SECONDS)
+    database.run(Statement("DELETE FROM circuits"))
     control_gateway(gateway_url, down=False, latency_seconds_min=0, latency_seconds_max=0, success_rate=1.0)
     services = ChargeServices(
         database=database,
@@ -76,6 +83,11 @@ async def world(database: Database, gateway_url: str) -> AsyncIterator[ChargeWor
     )
     yield ChargeWorld(services, database, gateway_url, clock, new_merchant(database))
     await gateway.close()
+
+
+def open_circuits(world: ChargeWorld) -> set[str]:
+    rows = world.database.run(Statement("SELECT name FROM circuits WHERE open_until IS NOT NULL"))
+    return {("gateway", "merchant", "method")[name.count("/")] for (name,) in rows}
 
 
 class TestClearAnswers:
@@ -151,10 +163,10 @@ class TestParts:
     ) -> None:
         first, second, third, fourth = (world.pay("tok_success") for _ in range(4))
 
-        def fail_on_third(services: ChargeServices, orders: Sequence[ChargeOrder]) -> BatchStart:
+        def fail_on_third(services: ChargeServices, orders: Sequence[ChargeOrder], watch: GatewayWatch) -> BatchStart:
             if orders[0].payment_id == third:
                 raise DatabaseUnavailable("down for a moment")
-            return start_attempts(services, orders)
+            return start_attempts(services, orders, watch)
 
         monkeypatch.setattr(charge, "start_attempts", fail_on_third)
         with pytest.raises(DatabaseUnavailable, match="for a moment"):
@@ -232,14 +244,14 @@ class TestUnknownOutcomes:
 class TestInterruptedAttempts:
     async def test_a_running_attempt_is_left_to_its_process(self, world: ChargeWorld) -> None:
         payment_id = world.pay("tok_success")
-        start_attempts(world.services, [ChargeOrder(payment_id, 1)])
+        start_attempts(world.services, [ChargeOrder(payment_id, 1)], GatewayWatch())
         assert await world.charge(payment_id) == {payment_id: "deferred"}
         assert outbox_rows(world.database, payment_id)[-1]["type"] == PROCESS_PAYMENT
         assert charges(world.gateway_url, payment_id) == []
 
     async def test_the_attempt_of_a_dead_process_is_taken_over_when_its_lease_ends(self, world: ChargeWorld) -> None:
         payment_id = world.pay("tok_success")
-        start_attempts(world.services, [ChargeOrder(payment_id, 1)])
+        start_attempts(world.services, [ChargeOrder(payment_id, 1)], GatewayWatch())
         world.clock.move(LEASE_SECONDS + 1)
         assert await world.charge(payment_id) == {payment_id: "succeeded"}
         attempts = attempt_rows(world.database, payment_id)
@@ -250,9 +262,11 @@ class TestInterruptedAttempts:
 
 
 class TestCircuitBreaker:
+    @pytest.fixture(autouse=True)
+    def strict_policy(self, world: ChargeWorld) -> None:
+        world.services = replace(world.services, circuit_policy=CircuitPolicy(3, cooldown_seconds=30))
+
     async def test_calls_to_a_dead_gateway_pause_and_resume_with_probes(self, world: ChargeWorld) -> None:
-        policy = CircuitPolicy(failure_threshold=3, cooldown_seconds=30)
-        world.services = replace(world.services, circuit_policy=policy)
         control_gateway(world.gateway_url, down=True)
         first = [world.pay("tok_success") for _ in range(3)]
         assert set((await world.charge(*first)).values()) == {"unknown"}
@@ -266,8 +280,63 @@ class TestCircuitBreaker:
         world.clock.move(31)
         probed = await world.charge(*held)
         assert sorted(probed.values()) == ["deferred", "deferred", "succeeded", "succeeded", "succeeded"]
+        assert probed[held[0]] == probed[held[1]] == "deferred", "the newest are the probes"
         rest = [id_ for id_, outcome in probed.items() if outcome == "deferred"]
         assert set((await world.charge(*rest)).values()) == {"succeeded"}
+
+    async def test_a_success_closes_the_circuit(self, world: ChargeWorld) -> None:
+        control_gateway(world.gateway_url, down=True)
+        watch = await world.watch(*(world.pay("tok_success") for _ in range(3)))
+        assert {change.is_open for change in watch.changes} == {True}
+        assert open_circuits(world) == {"gateway", "method"}
+
+        control_gateway(world.gateway_url, down=False)
+        world.clock.move(31)
+        watch = await world.watch(world.pay("tok_success"))
+        assert {change.is_open for change in watch.changes} == {False}
+        assert open_circuits(world) == set()
+        assert world.database.run(Statement("SELECT sum(consecutive_failures) FROM circuits"))[0][0] == 0
+
+    async def test_a_decline_closes_the_circuit(self, world: ChargeWorld) -> None:
+        await world.charge(*(world.pay("tok_error") for _ in range(3)))
+        assert "gateway" in open_circuits(world)
+        await world.charge(world.pay("tok_decline"))
+        assert "gateway" not in open_circuits(world)
+
+    async def test_failed_probes_hold_calls_back_for_another_cooldown(self, world: ChargeWorld) -> None:
+        control_gateway(world.gateway_url, down=True)
+        await world.charge(*(world.pay("tok_success") for _ in range(3)))
+        for _ in range(3):
+            world.clock.move(31)
+            probes = [world.pay("tok_success") for _ in range(4)]
+            assert sorted((await world.charge(*probes)).values()) == ["deferred", "unknown", "unknown", "unknown"]
+            assert set((await world.charge(*(world.pay("tok_success") for _ in range(4)))).values()) == {"deferred"}
+
+    async def test_one_merchants_bad_method_stops_neither_others_nor_its_good_one(self, world: ChargeWorld) -> None:
+        await world.charge(*(world.pay("tok_error") for _ in range(6)))
+        other = new_merchant(world.database)
+        for _ in range(5):
+            bad = [world.pay("tok_error") for _ in range(10)]
+            good = [world.pay("tok_success"), new_payment(world.database, other, payment_method="tok_success")]
+            outcomes = await world.charge(*bad, *good)
+            assert [outcomes[id_] for id_ in good] == ["succeeded", "succeeded"]
+
+    async def test_two_merchants_with_bad_methods_stop_no_third(self, world: ChargeWorld) -> None:
+        merchants = [new_merchant(world.database) for _ in range(2)]
+        good_merchant = new_merchant(world.database)
+        for _ in range(4):
+            bad = [new_payment(world.database, merchant, payment_method="tok_error") for merchant in merchants * 5]
+            await world.charge(*bad)
+            good = new_payment(world.database, good_merchant, payment_method="tok_success")
+            assert (await world.charge(good))[good] == "succeeded"
+
+    async def test_a_failing_method_goes_through_its_retries_in_turns(self, world: ChargeWorld) -> None:
+        await world.charge(world.pay("tok_success"), *(world.pay("tok_error") for _ in range(3)))
+        held = world.pay("tok_error")
+        assert await world.charge(held) == {held: "deferred"}
+        for number, outcome in ((1, "unknown"), (2, "unknown"), (3, "failed")):
+            world.clock.move(31)
+            assert await world.charge(held, number=number) == {held: outcome}
 
 
 class TestThroughput:

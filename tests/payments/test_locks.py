@@ -26,6 +26,7 @@ from paybridge.payments.charge import charge_payments
 from paybridge.payments.domain.charging import Schedule
 from paybridge.payments.domain.circuit import CircuitPolicy
 from paybridge.payments.domain.gateway_answers import ChargeAnswer, Charged, LookUpAnswer, NotFound
+from paybridge.payments.gateway_watch import GatewayWatch
 from paybridge.payments.ports import ChargeRequest
 from paybridge.payments.records import ChargeOrder, ChargeServices
 from paybridge.payments.start_attempts import start_attempts
@@ -127,7 +128,7 @@ class TestLockedRows:
         self, services: ChargeServices, database_address: DatabaseAddress, payment_ids: list[uuid.UUID]
     ) -> None:
         locked = payment_ids[10]
-        start_attempts(services, [ChargeOrder(locked, 1)])
+        start_attempts(services, [ChargeOrder(locked, 1)], GatewayWatch())
         services.database.run(_SHORTEN_LEASE, id=locked)
         with held(database_address, LOCK_ATTEMPT, id=locked):
             began = time.monotonic()
@@ -193,7 +194,7 @@ class TestTwoBatches:
         number = 1
         if status == "processing":
             # The process that made the first attempt is dead, and its lease over.
-            start_attempts(services, [ChargeOrder(id_, 1) for id_ in payment_ids])
+            start_attempts(services, [ChargeOrder(id_, 1) for id_ in payment_ids], GatewayWatch())
             for id_ in payment_ids:
                 services.database.run(_SHORTEN_LEASE, id=id_)
             number = 2

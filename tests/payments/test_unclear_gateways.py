@@ -37,6 +37,7 @@ from paybridge.payments.domain.gateway_answers import (
     Unknown,
 )
 from paybridge.payments.domain.payment import Status
+from paybridge.payments.gateway_watch import GatewayWatch
 from paybridge.payments.ports import ChargeRequest
 from paybridge.payments.record_answers import record_answers
 from paybridge.payments.records import AnsweredCharge, ChargeOrder, ChargeServices, PaymentResult
@@ -423,13 +424,13 @@ class TestChargedTooLate:
     async def test_a_charge_of_a_payment_that_was_given_up_is_reported(
         self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
-        batch = start_attempts(services, [ChargeOrder(payment_id, 1)])
+        batch = start_attempts(services, [ChargeOrder(payment_id, 1)], watch := GatewayWatch())
         assert isinstance(services.clock, MovableClock)
         services.clock.move(11)
         gateway.charges = Declined("card_declined", "Card declined.")
         assert (await attempt(services, payment_id, 2)).outcome == "failed"
         late = AnsweredCharge(batch.attempts[0], Charged("ch_late"))
-        (result,) = record_answers(services, [late], batch.circuit)
+        (result,) = record_answers(services, [late], watch)
         assert result.outcome == "charged_too_late"
         assert "give the money back" in str(result.error)
         (to_return,) = charges_to_return(services, payment_id)
@@ -438,10 +439,10 @@ class TestChargedTooLate:
     async def test_a_charge_that_was_recorded_before_is_no_error(
         self, services: ChargeServices, payment_id: uuid.UUID
     ) -> None:
-        batch = start_attempts(services, [ChargeOrder(payment_id, 1)])
+        batch = start_attempts(services, [ChargeOrder(payment_id, 1)], watch := GatewayWatch())
         answered = AnsweredCharge(batch.attempts[0], Charged("ch_1"))
-        (first,) = record_answers(services, [answered], batch.circuit)
-        (second,) = record_answers(services, [answered], batch.circuit)
+        (first,) = record_answers(services, [answered], watch)
+        (second,) = record_answers(services, [answered], watch)
         assert (first.outcome, second.outcome, second.error) == ("succeeded", "unknown", None)
 
 
@@ -449,11 +450,11 @@ class TestIllegalTransitions:
     async def test_an_answer_that_the_state_machine_refuses_is_reported_alone(self, services: ChargeServices) -> None:
         merchant_id = new_merchant(services.database)
         ids = [new_payment(services.database, merchant_id) for _ in range(2)]
-        batch = start_attempts(services, [ChargeOrder(id_, 1) for id_ in ids])
+        batch = start_attempts(services, [ChargeOrder(id_, 1) for id_ in ids], watch := GatewayWatch())
         bad, good = batch.attempts
         bad = replace(bad, payment=replace(bad.payment, status=Status.CANCELED))
         answers = [AnsweredCharge(each, Charged("ch_1")) for each in (bad, good)]
-        results = {result.payment_id: result for result in record_answers(services, answers, batch.circuit)}
+        results = {result.payment_id: result for result in record_answers(services, answers, watch)}
         assert results[good.payment.id].outcome == "succeeded"
         assert results[bad.payment.id].outcome == "refused"
         assert results[bad.payment.id].error == "A payment cannot go from canceled to succeeded."

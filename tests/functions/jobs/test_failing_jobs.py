@@ -24,12 +24,14 @@ ENVIRONMENT, QUEUE_DEPTHS = wiring.environment, broker.queue_depths
 
 JOBS = {
     "new_partitions",
+    "partition_days_left",
     "outbox_due",
     "stuck_payments",
     "swept",
     "swept_deliveries",
     "swept_events",
     "expired_answers",
+    "circuit_open",
     "queued",
     "dead_letters",
 }

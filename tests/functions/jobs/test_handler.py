@@ -77,7 +77,9 @@ class TestMetrics:
         emitted = metrics_of(caplog.records)
         (age,) = emitted.pop(("OutboxAge", of("test")))
         assert 0 < age < 60
+        emitted.pop(("PartitionDaysLeft", of("test")))
         assert emitted == {
+            ("CircuitOpen", of("test")): [0.0],
             ("OutboxDue", of("test")): [1.0],
             # Old, although its message is in flight.
             ("StuckPayments", of("test")): [1.0],
@@ -104,6 +106,8 @@ class TestMetrics:
             "OutboxDue",
             "StuckPayments",
             "DeadLetters",
+            "PartitionDaysLeft",
+            "CircuitOpen",
         }
 
     def test_a_missing_queue_fails_the_invocation_after_the_others_are_measured(

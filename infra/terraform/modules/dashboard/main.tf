@@ -43,6 +43,7 @@ locals {
       { title = "Payments that do not settle, dead letters, and days until a partition is missing", stat = "Maximum", metrics = [
         concat(["Paybridge", "StuckPayments"], local.own),
         concat(["Paybridge", "DeadLetters"], local.own),
+        concat(["Paybridge", "CircuitOpen"], local.own),
         concat(["Paybridge", "PartitionDaysLeft"], local.own, [{ stat = "Minimum", yAxis = "right" }]),
       ] },
       { title = "Functions: errors and throttles", stat = "Sum", metrics = concat(

@@ -24,6 +24,7 @@ class Metric(Enum):
     RELAY_LAG = "RelayLag", MetricUnit.Seconds
     PARTITION_DAYS_LEFT = "PartitionDaysLeft", MetricUnit.Count
     PUBLISHED = "Published", MetricUnit.Count
+    CIRCUIT_OPEN = "CircuitOpen", MetricUnit.Count
 
 
 def emit(log: Logger, environment_name: str, values: Mapping[Metric, float], **dimensions: str) -> None:

@@ -17,7 +17,7 @@ from uuid import UUID
 from paybridge.core.errors import PaybridgeError
 from paybridge.core.groups import AnswerGroups
 from paybridge.payments.call_gateway import call_gateway
-from paybridge.payments.domain.circuit import Circuit
+from paybridge.payments.gateway_watch import GatewayWatch
 from paybridge.payments.record_answers import record_answers
 from paybridge.payments.records import AnsweredCharge, ChargeOrder, ChargeServices, PaymentResult
 from paybridge.payments.start_attempts import start_attempts
@@ -28,28 +28,29 @@ GROUP_SECONDS = 0.02
 PART_ORDERS = 500
 
 
-async def charge_payments(services: ChargeServices, orders: Sequence[ChargeOrder]) -> list[PaymentResult]:
+async def charge_payments(
+    services: ChargeServices, orders: Sequence[ChargeOrder], watch: GatewayWatch | None = None
+) -> list[PaymentResult]:
     """Charge the orders and return the result of every payment that was still open.
 
+    `watch` is filled with what the batch saw of the gateway.
     The gateway works on one part of the orders while the next one starts. Raises DatabaseUnavailable or LockTimeout,
     after the parts that did start are recorded: the whole batch must be redelivered.
     """
     results: list[PaymentResult] = []
-    circuit = Circuit()
+    watch = watch or GatewayWatch()
     failure: PaybridgeError | None = None
     async with AnswerGroups[AnsweredCharge](GROUP_SECONDS) as calls:
         for part in _parts(orders):
             try:
-                batch = await asyncio.to_thread(start_attempts, services, part)
+                batch = await asyncio.to_thread(start_attempts, services, part, watch)
             except PaybridgeError as error:
                 failure = error
                 break
             results += batch.results
-            # A circuit that had failures in any part must count every answer.
-            circuit = batch.circuit if batch.circuit.has_failures else circuit
             calls.start(call_gateway(services.gateway, attempt) for attempt in batch.attempts)
         async for answers in calls:
-            results += await asyncio.to_thread(record_answers, services, answers, circuit)
+            results += await asyncio.to_thread(record_answers, services, answers, watch)
     if failure is not None:
         raise failure
     return results

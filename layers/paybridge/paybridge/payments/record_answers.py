@@ -13,12 +13,12 @@ from paybridge.core.isolation import run_isolating_bad_items
 from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Transaction
 from paybridge.outbox import store as outbox
 from paybridge.payments.domain.charging import AttemptStatus, RetryCharge, Settle, after_answer
-from paybridge.payments.domain.circuit import Circuit, after_calls
 from paybridge.payments.domain.events import payment_event, retry_command
 from paybridge.payments.domain.gateway_answers import (
     Charged,
     Contradictory,
     Declined,
+    Fault,
     GatewayOutcome,
     PartiallyCharged,
     Pending,
@@ -27,9 +27,10 @@ from paybridge.payments.domain.gateway_answers import (
     Unknown,
 )
 from paybridge.payments.domain.payment import Payment, Status, ensure_transition
-from paybridge.payments.records import CIRCUIT, AnsweredCharge, ChargeServices, PaymentOutcome, PaymentResult
+from paybridge.payments.gateway_watch import CircuitChange, GatewayWatch, count_faults
+from paybridge.payments.records import AnsweredCharge, ChargeServices, PaymentOutcome, PaymentResult
 from paybridge.payments.start_attempts import put_off
-from paybridge.payments.store import attempts, charges_to_return, circuits
+from paybridge.payments.store import attempts, charges_to_return
 from paybridge.payments.store.attempts import AttemptResult
 from paybridge.payments.store.charges_to_return import ChargeToReturn, ReturnReason
 
@@ -65,20 +66,21 @@ _OPEN_OUTCOMES: Mapping[type[GatewayOutcome], PaymentOutcome] = {
 
 
 def record_answers(
-    services: ChargeServices, answers: Sequence[AnsweredCharge], circuit: Circuit
+    services: ChargeServices, answers: Sequence[AnsweredCharge], watch: GatewayWatch
 ) -> list[PaymentResult]:
     """Commit what the gateway answered and return the result of each payment.
 
-    `circuit` is the circuit as it stood when the calls began: without failures before and now, it is not written. A
-    payment whose outcome cannot be recorded stays processing, and the sweep retries it. One whose row another
-    transaction holds is put off: the next attempt asks the gateway for the charge. Raises DatabaseUnavailable and
-    LockTimeout: then the messages must be redelivered.
+    `watch` is the batch's view of the gateway: without faults before and now, no circuit is written. A payment whose
+    outcome cannot be recorded stays processing, and the sweep retries it. One whose row another transaction holds is
+    put off: the next attempt asks the gateway for the charge. Raises DatabaseUnavailable and LockTimeout: then the
+    messages must be redelivered.
     """
+    watch.answered += [answered.attempt.payment for answered in answers if not isinstance(answered.answer, Unknown)]
     refused: list[PaymentResult] = []
     locked: dict[UUID, tuple[int, int]] = {}
 
     def record_together(group: Sequence[AnsweredCharge]) -> list[PaymentResult]:
-        return _record_together(services, group, circuit)
+        return _record_together(services, group, watch)
 
     def on_bad_answer(answered: AnsweredCharge, error: Exception) -> None:
         if isinstance(error, LockTimeout):
@@ -94,7 +96,7 @@ def record_answers(
 
 
 def _record_together(
-    services: ChargeServices, answers: Sequence[AnsweredCharge], circuit: Circuit
+    services: ChargeServices, answers: Sequence[AnsweredCharge], watch: GatewayWatch
 ) -> list[PaymentResult]:
     now = services.clock.now()
     decided = [(answered, _decide(services, answered)) for answered in answers]
@@ -106,7 +108,8 @@ def _record_together(
         outbox.add_delayed(transaction, [(event, 0.0) for event in events] + commands)
         given_up = _given_up(transaction, answers, sequences.keys())
         charges_to_return.add(transaction, _charges_to_return(answers, given_up), now)
-        _update_circuit(services, transaction, answers, circuit, now)
+        changes = _count_faults(services, watch, transaction, answers, now)
+    watch.changes += changes
     return [_settled_result(answered, decision, sequences.keys(), given_up) for answered, decision in decided]
 
 
@@ -204,23 +207,22 @@ def _retry_commands(
     ]
 
 
-def _update_circuit(
+def _count_faults(
     services: ChargeServices,
+    watch: GatewayWatch,
     transaction: Transaction,
     answers: Sequence[AnsweredCharge],
-    circuit: Circuit,
     now: datetime,
-) -> None:
-    # The gateway has a pending charge, and is asked for it whatever the circuit says.
-    answers = [answered for answered in answers if not answered.attempt.was_pending]
-    failures = sum(isinstance(answered.answer, Unknown) for answered in answers)
-    if not failures and not circuit.has_failures:
-        return
-    # Locked last, and only if something is wrong, so that batches of a healthy gateway never wait for each other.
-    current = circuits.lock(transaction, CIRCUIT)
-    changed = after_calls(current, len(answers) - failures, failures, services.circuit_policy, now)
-    if changed != current:
-        circuits.save(transaction, CIRCUIT, changed)
+) -> list[CircuitChange]:
+    # The gateway has a pending charge, and is asked for it whatever its circuit says.
+    faults = [answered.attempt.payment for answered in answers if _is_fault(answered)]
+    return count_faults(watch, transaction, faults, services.circuit_policy, now)
+
+
+def _is_fault(answered: AnsweredCharge) -> bool:
+    """Tell whether the answer counts against the gateway. A defect of ours does not."""
+    answer = answered.answer
+    return isinstance(answer, Unknown) and answer.fault is not Fault.INTERNAL and not answered.attempt.was_pending
 
 
 def _given_up(transaction: Transaction, answers: Sequence[AnsweredCharge], settled: Set[UUID]) -> set[UUID]:

@@ -10,12 +10,10 @@ from paybridge.core.clock import Clock
 from paybridge.core.ids import Ids
 from paybridge.database.database import Database
 from paybridge.payments.domain.charging import AttemptPlace, Schedule
-from paybridge.payments.domain.circuit import Circuit, CircuitPolicy
+from paybridge.payments.domain.circuit import CircuitPolicy
 from paybridge.payments.domain.gateway_answers import GatewayOutcome
 from paybridge.payments.domain.payment import Payment
 from paybridge.payments.ports import PaymentGateway
-
-CIRCUIT = "gateway"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +82,7 @@ class PaymentOutcome(StrEnum):
     PENDING = "pending"
     # The gateway gave no clear answer; the payment is retried later.
     UNKNOWN = "unknown"
-    # Not tried yet: another process holds the lease, the circuit is open, or the gateway limits the rate.
+    # Not tried yet: another process holds the lease, a circuit is open, or the gateway limits the rate.
     DEFERRED = "deferred"
     # The database refused the payment's change.
     REFUSED = "refused"
@@ -106,8 +104,7 @@ class PaymentResult:
 
 @dataclass(frozen=True, slots=True)
 class BatchStart:
-    """The attempts to make now, the results of payments that need none, and the circuit as it stood."""
+    """The attempts to make now, and the results of payments that need none."""
 
     attempts: list[ChargeAttempt]
     results: list[PaymentResult]
-    circuit: Circuit

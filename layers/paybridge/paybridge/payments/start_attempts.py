@@ -13,11 +13,10 @@ from paybridge.core.isolation import LOCKED_RETRY_SECONDS, run_isolating_bad_ite
 from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Transaction
 from paybridge.outbox import store as outbox
 from paybridge.payments.domain.charging import ChargeStep, Defer, Start, next_step
-from paybridge.payments.domain.circuit import Circuit, allowed_calls
 from paybridge.payments.domain.events import payment_event, process_payment_command, retry_command
 from paybridge.payments.domain.payment import Payment, Status, begin_processing
+from paybridge.payments.gateway_watch import GatewayWatch, hold_back
 from paybridge.payments.records import (
-    CIRCUIT,
     BatchStart,
     ChargeAttempt,
     ChargeOrder,
@@ -25,18 +24,18 @@ from paybridge.payments.records import (
     PaymentOutcome,
     PaymentResult,
 )
-from paybridge.payments.store import attempts, circuits
+from paybridge.payments.store import attempts
 from paybridge.payments.store.attempts import AttemptStart
 
 PlannedPayment = tuple[Payment, ChargeStep]
 
 
-def start_attempts(services: ChargeServices, orders: Sequence[ChargeOrder]) -> BatchStart:
+def start_attempts(services: ChargeServices, orders: Sequence[ChargeOrder], watch: GatewayWatch) -> BatchStart:
     """Start an attempt for every order that still needs one; each order is for another payment.
 
-    While the circuit is open, orders return to the outbox until it may be tried again; that uses up no attempt. A
-    payment whose row another transaction holds is put off for LOCKED_RETRY_SECONDS. A payment that fails in another way
-    is reported and left as it was. Raises DatabaseUnavailable and LockTimeout.
+    While a circuit is open, orders return to the outbox until it may be tried again; that uses up no attempt. A payment
+    whose row another transaction holds is put off for LOCKED_RETRY_SECONDS. A payment that fails in another way is
+    reported and left as it was. Raises DatabaseUnavailable and LockTimeout.
     """
     refused: list[PaymentResult] = []
     locked: list[ChargeOrder] = []
@@ -47,56 +46,53 @@ def start_attempts(services: ChargeServices, orders: Sequence[ChargeOrder]) -> B
         else:
             refused.append(PaymentResult(order.payment_id, "", PaymentOutcome.REFUSED, reason_of(error)))
 
-    starts = run_isolating_bad_items(partial(_start_together, services), orders, on_bad_order)
+    starts = run_isolating_bad_items(partial(_start_together, services, watch), orders, on_bad_order)
     if locked:
         with services.database.transaction() as transaction:
             refused += put_off(services, transaction, {order.payment_id: (order.number, order.ask) for order in locked})
     return BatchStart(
         attempts=[attempt for start in starts for attempt in start.attempts],
         results=[result for start in starts for result in start.results] + refused,
-        circuit=starts[-1].circuit if starts else Circuit(),
     )
 
 
-def _start_together(services: ChargeServices, orders: Sequence[ChargeOrder]) -> BatchStart:
+def _start_together(services: ChargeServices, watch: GatewayWatch, orders: Sequence[ChargeOrder]) -> BatchStart:
     asked = {order.payment_id: (order.number, order.ask) for order in orders}
     with services.database.transaction(BATCH_LOCK_SECONDS_MAX) as transaction:
         chargeable = attempts.lock_chargeable(transaction, list(asked))
         # The clock is read once the rows are locked: a wait for the lock must not make a lease look alive.
         now = services.clock.now()
-        circuit = circuits.read(transaction, CIRCUIT)
         planned: list[PlannedPayment] = []
         for payment, last in chargeable:
             step = next_step(payment.status, last, asked[payment.id], now, services.lease_seconds)
             planned.append((payment, step))
-        planned = _hold_back(planned, circuit, now)
+        planned = _hold_back(services, watch, transaction, planned, now)
         started = _start(services, transaction, planned, now)
         results = _defer(services, transaction, planned, now)
         for payment, _ in planned:
             del asked[payment.id]
         results += put_off(services, transaction, asked)
-    return BatchStart(started, results, circuit)
+    return BatchStart(started, results)
 
 
-def _hold_back(planned: list[PlannedPayment], circuit: Circuit, now: datetime) -> list[PlannedPayment]:
-    """Defer the starts that the circuit does not allow now. Asking for a pending charge is none of its concern."""
-    wanted = sum(_is_held(step) for _, step in planned)
-    allowed = allowed_calls(circuit, wanted, now)
-    if allowed == wanted or circuit.open_until is None:
+def _hold_back(
+    services: ChargeServices,
+    watch: GatewayWatch,
+    transaction: Transaction,
+    planned: list[PlannedPayment],
+    now: datetime,
+) -> list[PlannedPayment]:
+    """Defer the starts that the circuits do not allow now. Asking for a pending charge is none of their concern."""
+    starting = [payment for payment, step in planned if isinstance(step, Start) and not step.was_pending]
+    held_seconds = hold_back(watch, transaction, starting, services.circuit_policy, now) if starting else {}
+    if not held_seconds:
         return planned
-    wait_seconds = max((circuit.open_until - now).total_seconds(), 1.0)
-    held: list[PlannedPayment] = []
-    for payment, step in planned:
-        if isinstance(step, Start) and _is_held(step) and allowed <= 0:
-            held.append((payment, Defer(step.number, wait_seconds, step.ask)))
-        else:
-            allowed -= _is_held(step)
-            held.append((payment, step))
-    return held
-
-
-def _is_held(step: ChargeStep) -> bool:
-    return isinstance(step, Start) and not step.was_pending
+    return [
+        (payment, Defer(step.number, held_seconds[payment.id], step.ask))
+        if isinstance(step, Start) and payment.id in held_seconds
+        else (payment, step)
+        for payment, step in planned
+    ]
 
 
 def _start(

@@ -9,6 +9,7 @@ from paybridge import wiring
 from paybridge.core.events import PAYMENT_CREATED, PROCESS_PAYMENT, Event
 from paybridge.observability.logging import logger
 from paybridge.payments.charge import charge_payments
+from paybridge.payments.gateway_watch import GatewayWatch
 from paybridge.payments.records import ChargeOrder, PaymentResult
 from paybridge.runners.batch import log_results, run_batch
 from paybridge.wiring import payments
@@ -44,12 +45,26 @@ async def close() -> None:
 
 
 async def _charge(batch: Batch) -> dict[str, int]:
-    results = await charge_payments(payments.charge_services(), [_order(received.event) for received in batch.events])
+    services, watch = payments.charge_services(), GatewayWatch()
+    try:
+        results = await charge_payments(services, [_order(received.event) for received in batch.events], watch)
+    finally:
+        _log_circuits(watch, services.circuit_policy.cooldown_seconds)
     log_results("processed payments", "payments", [_logged(result) for result in results], messages=len(batch.events))
     for result in results:
         if result.error is not None:
             log.error("a payment needs a person", extra={**asdict(result), "payment_id": str(result.payment_id)})
     return {"processed": len(results)}
+
+
+def _log_circuits(watch: GatewayWatch, cooldown_seconds: float) -> None:
+    for change in watch.changes:
+        merchant_id = None if change.merchant_id is None else str(change.merchant_id)
+        found = {"scope": change.scope, "merchant_id": merchant_id, "failures": change.failures}
+        if change.is_open:
+            log.warning("the gateway fails: circuit opened", extra={**found, "cooldown_seconds": cooldown_seconds})
+        else:
+            log.info("the gateway answers: circuit closed", extra=found)
 
 
 def _logged(result: PaymentResult) -> dict[str, object]:

@@ -14,6 +14,7 @@ from paybridge.observability.redaction import redact
 from paybridge.operations.extend_partitions import extend_partitions
 from paybridge.operations.measure import measure_database, measure_queues
 from paybridge.payments.expire_answers import expire_answers
+from paybridge.payments.review_circuits import review_circuits
 from paybridge.payments.sweep import sweep_stalled
 from paybridge.runners.batch import LOGGED_MAX
 from paybridge.webhooks.sweep import Swept, sweep_webhooks
@@ -38,6 +39,7 @@ def run_jobs() -> dict[str, int]:
         _sweep_payments,
         _sweep_webhooks,
         _expire_answers,
+        _review_circuits,
         _measure_queues,
     )
     counts: dict[str, int] = {}
@@ -95,6 +97,12 @@ def _measure_queues() -> dict[str, int]:
 
 def _expire_answers() -> dict[str, int]:
     return {"expired_answers": expire_answers(wiring.database(), wiring.clock())}
+
+
+def _review_circuits() -> dict[str, int]:
+    is_open = review_circuits(wiring.database(), wiring.clock())
+    emit(log, wiring.environment_name(), {Metric.CIRCUIT_OPEN: int(is_open)})
+    return {"circuit_open": int(is_open)}
 
 
 def _sweep_payments() -> dict[str, int]:

@@ -1,0 +1,20 @@
+"""Tell whether the gateway's circuit is open, and forget circuits that nothing has touched for a while."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from paybridge.core.clock import Clock
+from paybridge.database.database import Database
+from paybridge.payments.domain.circuit import GATEWAY
+from paybridge.payments.store import circuits
+
+# Payment methods that failed once are many. What still fails is written again in each cooldown.
+FORGOTTEN_AFTER = timedelta(minutes=15)
+
+
+def review_circuits(database: Database, clock: Clock) -> bool:
+    """Forget old circuits and return whether the gateway's is open or half-open. Raises DatabaseUnavailable."""
+    circuits.forget(database, clock.now() - FORGOTTEN_AFTER)
+    gateway = circuits.read(database, [GATEWAY]).get(GATEWAY)
+    return gateway is not None and gateway.open_until is not None
