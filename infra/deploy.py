@@ -87,11 +87,12 @@ def release_of(built: Built, environment: Environment, values: Mapping[str, str]
 
 
 def sam_command(deployment: Deployment, *, asks: bool) -> list[str]:
-    """Return the SAM command. `asks` false: deploy without the confirmation that samconfig.toml asks for."""
+    """Return the SAM command. `asks` false: without confirmation and progress bar, for a log instead of a person."""
     overrides = {**deployment.environment.overrides, "Release": deployment.release}
     command = [str(SAM), "deploy", "--config-env", deployment.environment.name, "--region", deployment.region]
     command += ["--config-file", str(PROJECT / "samconfig.toml"), "--template-file", str(deployment.template)]
-    command += [] if asks else ["--no-confirm-changeset"]
+    # A log would get a hundred lines of the bar for each upload.
+    command += [] if asks else ["--no-confirm-changeset", "--no-progressbar"]
     # These replace all parameter overrides of samconfig.toml.
     return [*command, "--parameter-overrides", *(f"{name}={value}" for name, value in overrides.items())]
 

@@ -312,7 +312,7 @@ class TestMain:
         arguments = calls.read_text().splitlines()
         assert arguments[:5] == ["deploy", "--config-env", "dev", "--region", REGION]
         # There is no terminal to answer a question.
-        assert "--no-confirm-changeset" in arguments
+        assert {"--no-confirm-changeset", "--no-progressbar"} <= set(arguments)
         given = dict(pair.split("=", 1) for pair in arguments[arguments.index("--parameter-overrides") + 1 : -1])
         assert given.pop("Release") in capfd.readouterr().out
         assert given == DEV.overrides
@@ -336,4 +336,4 @@ class TestMain:
 
     def test_lets_sam_ask_a_person(self, platform: dict[str, str], package: Path) -> None:
         command = deploy.sam_command(deploy.prepare("dev", package), asks=True)
-        assert "--no-confirm-changeset" not in command
+        assert not {"--no-confirm-changeset", "--no-progressbar"} & set(command)
