@@ -67,7 +67,7 @@ localstack: $(DEV) $(SAM) $(LOCALSTACK) ## Deploy template.yaml to an AWS emulat
 localstack-down: down ## Stop the emulator from another terminal
 
 ##@ AWS
-.PHONY: certificates package topology deploy
+.PHONY: certificates package topology deploy terraform-lock
 certificates: $(DEV) ## Fetch the certificate authorities of RDS into the layer
 	@$(BIN)/python -m infra.certificates
 package: $(DEV) $(SAM) ## Build functions and layer for Lambda (PAYBRIDGE_ARCHITECTURE=x86_64: for Intel)
@@ -76,6 +76,11 @@ topology: $(DEV) ## Declare exchanges, queues, policies and users on a broker: E
 	@$(BIN)/python -m infra.apply_topology "$(ENVIRONMENT)"
 deploy: $(DEV) $(SAM) ## Check the prerequisites, then deploy the package: ENVIRONMENT=dev SET="LogLevel=INFO"
 	@$(BIN)/python -m infra.deploy "$(ENVIRONMENT)" $(SET)
+terraform-lock: ## Lock Terraform's providers for every platform (needs Terraform and its registry)
+	@for root in platform topology; do \
+		terraform -chdir=infra/terraform/$$root get && terraform -chdir=infra/terraform/$$root providers lock \
+			-platform=linux_amd64 -platform=linux_arm64 -platform=darwin_amd64 -platform=darwin_arm64 || exit 1; \
+	done
 
 ##@ Work on the code
 .PHONY: install unit test test-brokers check settings-docs bench bench-docs flash-sale load fmt hooks lock

@@ -100,7 +100,7 @@ def apply(variables: Mapping[str, str], state: list[str], unsaved: Path, *, asks
     without_asking = [] if asks else ["-auto-approve", "-input=false"]
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(
-            PROJECT / "infra", Path(folder, "infra"), ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*")
+            PROJECT / "infra", Path(folder, "infra"), ignore=shutil.ignore_patterns(".terraform", "*.tfstate*")
         )
         root = Path(folder, ROOT)
         (root / "backend.tf").write_text(BACKEND, encoding="utf-8")
