@@ -11,7 +11,7 @@ variables {
   state_bucket_arn = "arn:aws:s3:::acme-terraform"
 }
 
-run "each_role_trusts_one_subject" {
+run "each_role_trusts_its_own_jobs" {
   command = plan
 
   assert {
@@ -20,7 +20,7 @@ run "each_role_trusts_one_subject" {
         for condition in document.statement[0].condition : condition.values if endswith(condition.variable, ":sub")
       ])
       } == {
-      plan   = ["repo:acme/paybridge:pull_request"]
+      plan   = ["repo:acme/paybridge:pull_request", "repo:acme/paybridge:environment:prod-plan"]
       deploy = ["repo:acme/paybridge:environment:prod"]
     }
     error_message = "A role trusts a wrong subject."
@@ -35,6 +35,61 @@ run "each_role_trusts_one_subject" {
     ])
     error_message = "A token for another audience is accepted."
   }
+}
+
+run "both_forms_of_the_subject_are_trusted_once_the_numbers_are_known" {
+  command = plan
+
+  variables {
+    repository_ids = { owner = "9919", repository = "1296269" }
+  }
+
+  assert {
+    condition = {
+      for name, document in data.aws_iam_policy_document.trust : name => flatten([
+        for condition in document.statement[0].condition : condition.values if endswith(condition.variable, ":sub")
+      ])
+      } == {
+      plan = [
+        "repo:acme/paybridge:pull_request",
+        "repo:acme/paybridge:environment:prod-plan",
+        "repo:acme@9919/paybridge@1296269:pull_request",
+        "repo:acme@9919/paybridge@1296269:environment:prod-plan",
+      ]
+      deploy = ["repo:acme/paybridge:environment:prod", "repo:acme@9919/paybridge@1296269:environment:prod"]
+    }
+    error_message = "A form of the subject is missing, or one too many is trusted."
+  }
+}
+
+run "numbers_with_a_star_are_refused" {
+  command = plan
+
+  variables {
+    repository_ids = { owner = "*", repository = "1296269" }
+  }
+
+  expect_failures = [var.repository_ids]
+}
+
+run "empty_numbers_are_refused" {
+  command = plan
+
+  variables {
+    repository_ids = { owner = "9919", repository = "" }
+  }
+
+  expect_failures = [var.repository_ids]
+}
+
+run "a_repository_written_with_its_numbers_is_refused" {
+  command = plan
+
+  variables {
+    repository = "acme@9919/paybridge@1296269"
+  }
+
+  expect_failures = [var.repository]
 }
 
 run "a_plan_sees_no_data_but_the_state" {

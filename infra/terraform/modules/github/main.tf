@@ -1,15 +1,28 @@
-# Two roles for GitHub Actions, assumed by OpenID Connect, so GitHub stores no key. A pull request may read (plan). Only
-# a job in the GitHub environment of the same name may change resources (deploy).
+# Two roles for GitHub Actions, assumed by OpenID Connect, so GitHub stores no key. A pull request and the plan of a
+# release may read (plan). Only a job in the GitHub environment of the same name may change resources (deploy).
 
 locals {
   issuer       = "token.actions.githubusercontent.com"
   provider_arn = var.makes_oidc_provider ? aws_iam_openid_connect_provider.github[0].arn : data.aws_iam_openid_connect_provider.github[0].arn
 
-  # The subject of the token that each role accepts. GitHub writes it, so a workflow cannot choose it.
-  subjects = {
-    plan   = "repo:${var.repository}:pull_request"
-    deploy = "repo:${var.repository}:environment:${var.environment}"
+  # How the token names the repository. Which form GitHub writes depends on the repository's age.
+  names        = split("/", var.repository)
+  numbered     = var.repository_ids == null ? [] : ["${local.names[0]}@${var.repository_ids.owner}/${local.names[1]}@${var.repository_ids.repository}"]
+  repositories = concat([var.repository], local.numbered)
+
+  # What a job of each role is, as the token's subject says. GitHub writes it, so a workflow cannot choose it. A release
+  # is planned in a GitHub environment without reviewers, and applied in the one with them.
+  contexts = {
+    plan   = ["pull_request", "environment:${var.environment}-plan"]
+    deploy = ["environment:${var.environment}"]
   }
+  subjects = {
+    for role, contexts in local.contexts : role => [
+      for pair in setproduct(local.repositories, contexts) : "repo:${pair[0]}:${pair[1]}"
+    ]
+  }
+
+  deploy_policy_arns = coalesce(var.deploy_policy_arns, ["arn:${data.aws_partition.this.partition}:iam::aws:policy/PowerUserAccess"])
 
   # The same key as in the workflows and in the platform's environments/*.s3.tfbackend.
   state_key = "paybridge/${var.environment}/platform.tfstate"
@@ -56,7 +69,7 @@ data "aws_iam_policy_document" "trust" {
     condition {
       test     = "StringEquals"
       variable = "${local.issuer}:sub"
-      values   = [each.value]
+      values   = each.value
     }
   }
 }
@@ -128,7 +141,7 @@ resource "aws_iam_role_policy" "plan" {
 # --- deploy: all resources of the deployment, and only its own roles --------------------------------------------------
 
 resource "aws_iam_role_policy_attachment" "deploy" {
-  for_each = toset(var.deploy_policy_arns)
+  for_each = toset(local.deploy_policy_arns)
 
   role       = aws_iam_role.this["deploy"].name
   policy_arn = each.value

@@ -9,7 +9,18 @@ variable "repository" {
 
   validation {
     condition     = can(regex("^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$", var.repository))
-    error_message = "repository is written owner/name, such as acme/paybridge. A star would admit other repositories."
+    error_message = "repository is written owner/name, such as acme/paybridge, without numbers, which go into repository_ids. A star would admit other repositories."
+  }
+}
+
+variable "repository_ids" {
+  description = "Numbers of the repository's owner and of the repository, which GitHub writes into the subject for repositories created, renamed or moved since 15 July 2026. null trusts the names alone."
+  type        = object({ owner = string, repository = string })
+  default     = null
+
+  validation {
+    condition     = var.repository_ids == null ? true : alltrue([for id in values(var.repository_ids) : can(regex("^[1-9][0-9]{0,19}$", id))])
+    error_message = "repository_ids has two numbers: `gh api repos/OWNER/NAME --jq '{owner: .owner.id, repository: .id}'`."
   }
 }
 
@@ -30,7 +41,7 @@ variable "state_bucket_arn" {
 }
 
 variable "deploy_policy_arns" {
-  description = "Managed policies of the deploying role, in addition to its permissions on the deployment's own roles."
+  description = "Managed policies of the deploying role, in addition to its permissions on the deployment's own roles. null means PowerUserAccess."
   type        = list(string)
-  default     = ["arn:aws:iam::aws:policy/PowerUserAccess"]
+  default     = null
 }
