@@ -75,19 +75,31 @@ module "broker" {
 
 module "archive" {
   source = "../modules/archive"
+  count  = var.archive == null ? 0 : 1
 
   name        = local.name
   kms_key_arn = module.encryption.key_arn
-  deletable   = var.archive_deletable
-  expire_days = var.archive_expire_days
-  object_lock = var.archive_object_lock
+  deletable   = var.archive.deletable
+  expire_days = var.archive.expire_days
+  object_lock = var.archive.object_lock
+}
+
+moved {
+  from = module.archive
+  to   = module.archive[0]
 }
 
 module "events" {
   source = "../modules/events"
+  count  = var.events == null ? 0 : 1
 
   name         = local.name
-  archive_days = var.event_archive_days
+  archive_days = var.events.archive_days
+}
+
+moved {
+  from = module.events
+  to   = module.events[0]
 }
 
 module "topic" {

@@ -58,6 +58,7 @@ module "github" {
 
   environment         = var.environment
   repository          = var.github.repository
+  repository_ids      = var.github.repository_ids
   state_bucket_arn    = var.github.state_bucket_arn
   makes_oidc_provider = var.github.makes_oidc_provider
 }

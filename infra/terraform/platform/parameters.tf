@@ -15,8 +15,6 @@ locals {
     "broker/admin-secret-id"   = module.secrets.broker_admin_arn
     "gateway/url"              = var.gateway_url
     "secrets/key-arn"          = module.encryption.key_arn
-    "archive/bucket"           = module.archive.bucket
-    "events/bus-name"          = module.events.bus_name
     "alarms/topic-arn"         = module.topic.arn
   }
 
@@ -25,13 +23,18 @@ locals {
     "network/security-group-ids" = [module.network.security_group_ids["functions"]]
   }
 
-  cache_parameters = var.cache == null ? {} : { "cache/endpoint" = module.cache[0].endpoint }
+  # Of what an environment may do without.
+  optional_parameters = merge(
+    var.archive == null ? {} : { "archive/bucket" = module.archive[0].bucket },
+    var.events == null ? {} : { "events/bus-name" = module.events[0].bus_name },
+    var.cache == null ? {} : { "cache/endpoint" = module.cache[0].endpoint },
+  )
 }
 
 module "parameters" {
   source = "../modules/parameters"
 
   environment = var.environment
-  strings     = merge(local.parameters, local.cache_parameters)
+  strings     = merge(local.parameters, local.optional_parameters)
   lists       = local.list_parameters
 }

@@ -18,7 +18,7 @@ run "writes_every_parameter_that_the_template_reads" {
       "database/host", "database/instance-host", "database/port", "database/name", "database/secret-id",
       "database/admin-secret-id",
       "broker/url", "broker/management-url", "broker/arn", "broker/secret-id", "broker/admin-secret-id",
-      "gateway/url", "secrets/key-arn", "archive/bucket", "events/bus-name", "alarms/topic-arn",
+      "gateway/url", "secrets/key-arn", "alarms/topic-arn",
     ] : "/paybridge/prod/${name}"]))
     error_message = "The names of the parameters have changed."
   }
@@ -70,12 +70,16 @@ run "does_without_a_proxy" {
   }
 }
 
-run "creates_no_cache_budget_or_roles_by_default" {
+run "creates_nothing_by_default_that_no_code_uses" {
   command = plan
 
   assert {
-    condition     = length(module.cache) == 0 && length(local.cache_parameters) == 0
-    error_message = "There is a cache."
+    condition     = length(module.cache) + length(module.archive) + length(module.events) == 0
+    error_message = "There is a cache, a bucket or a bus."
+  }
+  assert {
+    condition     = length(local.optional_parameters) == 0
+    error_message = "A parameter names what is not there."
   }
   assert {
     condition     = length(module.budget) == 0 && length(module.github) == 0
@@ -83,18 +87,26 @@ run "creates_no_cache_budget_or_roles_by_default" {
   }
 }
 
-run "creates_cache_budget_and_roles_on_request" {
+run "creates_the_rest_on_request" {
   command = plan
 
   variables {
-    cache  = {}
-    budget = { monthly_usd = 100, emails = ["owner@example.com"] }
-    github = { repository = "acme/paybridge", state_bucket_arn = "arn:aws:s3:::acme-terraform" }
+    cache   = {}
+    archive = { object_lock = { mode = "COMPLIANCE", days = 2555 } }
+    events  = {}
+    budget  = { monthly_usd = 100, emails = ["owner@example.com"] }
+    github = {
+      repository       = "acme/paybridge"
+      repository_ids   = { owner = "9919", repository = "1296269" }
+      state_bucket_arn = "arn:aws:s3:::acme-terraform"
+    }
   }
 
   assert {
-    condition     = contains(output.parameter_names, "/paybridge/prod/cache/endpoint")
-    error_message = "The cache cannot be found."
+    condition = length(setintersection(output.parameter_names, [
+      for name in ["cache/endpoint", "archive/bucket", "events/bus-name"] : "/paybridge/prod/${name}"
+    ])) == 3
+    error_message = "Cache, bucket or bus cannot be found."
   }
   assert {
     condition     = length(module.budget) == 1 && length(module.github) == 1
@@ -121,11 +133,12 @@ run "refuses_what_aws_or_the_template_would_refuse_later" {
   variables {
     environment        = "Prod"
     region             = "Frankfurt"
+    account_id         = "1234-5678-9012"
     gateway_url        = "http://api.gateway.example"
     log_retention_days = 8
   }
 
-  expect_failures = [var.environment, var.region, var.gateway_url, var.log_retention_days]
+  expect_failures = [var.environment, var.region, var.account_id, var.gateway_url, var.log_retention_days]
 }
 
 run "refuses_a_gateway_with_a_login" {
@@ -136,4 +149,28 @@ run "refuses_a_gateway_with_a_login" {
   }
 
   expect_failures = [var.gateway_url]
+}
+
+run "refuses_a_gateway_at_a_port_that_functions_do_not_reach" {
+  command = plan
+
+  variables {
+    gateway_url = "https://api.gateway.example:8443/v1"
+  }
+
+  expect_failures = [var.gateway_url]
+}
+
+run "takes_a_gateway_at_the_usual_port_with_a_path" {
+  command = plan
+
+  variables {
+    gateway_url = "https://api.gateway.example:443/v1"
+    account_id  = "123456789012"
+  }
+
+  assert {
+    condition     = local.parameters["gateway/url"] == "https://api.gateway.example:443/v1"
+    error_message = "The gateway's URL differs."
+  }
 }

@@ -20,13 +20,24 @@ variable "region" {
   }
 }
 
+variable "account_id" {
+  description = "Number of the AWS account that this environment belongs to. Credentials of another account are refused. null takes any."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.account_id == null ? true : can(regex("^[0-9]{12}$", var.account_id))
+    error_message = "account_id has twelve digits, such as 123456789012."
+  }
+}
+
 variable "gateway_url" {
   description = "Base URL of the payment gateway."
   type        = string
 
   validation {
-    condition     = can(regex("^https://[^/@ ]+(/[^ ]*)?$", var.gateway_url))
-    error_message = "gateway_url begins with https:// and has no login, because charges are sent there."
+    condition     = can(regex("^https://[^/@:?# ]+(:443)?(/[^ ]*)?$", var.gateway_url))
+    error_message = "gateway_url begins with https:// and has no login, because charges are sent there, and no port but 443, because the functions' security group lets nothing else out."
   }
 }
 
@@ -185,34 +196,26 @@ variable "broker_instance_type" {
   default     = "mq.m7g.large"
 }
 
-# --- archive, events, cache
+# --- archive, events, cache: nothing uses them yet
 
-variable "archive_deletable" {
-  description = "Whether the archive bucket may be deleted with its objects."
-  type        = bool
-  default     = false
+variable "archive" {
+  description = "Bucket for payments that have left the database. null creates none. `deletable`: with its objects. `expire_days`: null keeps objects forever. `object_lock`: retention, such as { mode = \"COMPLIANCE\", days = 2555 }, only when the bucket is created."
+  type = object({
+    deletable   = optional(bool, false)
+    expire_days = optional(number)
+    object_lock = optional(object({ mode = string, days = number }))
+  })
+  default = null
 }
 
-variable "archive_expire_days" {
-  description = "Days after which an archived object is deleted. null keeps it forever."
-  type        = number
+variable "events" {
+  description = "EventBridge bus for other systems of the account. null creates none. `archive_days`: how long events can be replayed, 0 forever."
+  type        = object({ archive_days = optional(number, 30) })
   default     = null
-}
-
-variable "archive_object_lock" {
-  description = "Retention of archived objects, such as { mode = \"COMPLIANCE\", days = 2555 }. null for none."
-  type        = object({ mode = string, days = number })
-  default     = null
-}
-
-variable "event_archive_days" {
-  description = "Days for which events on the bus can be replayed. 0 keeps them forever."
-  type        = number
-  default     = 30
 }
 
 variable "cache" {
-  description = "Limits of a Valkey cache (ElastiCache Serverless). null creates none. Nothing needs one yet."
+  description = "Limits of a Valkey cache (ElastiCache Serverless). null creates none."
   type        = object({ storage_gb_max = optional(number, 1), ecpu_per_second_max = optional(number, 1000) })
   default     = null
 }
@@ -263,6 +266,7 @@ variable "github" {
   description = "The GitHub repository whose workflows plan and deploy, and the bucket of the state. null creates no roles."
   type = object({
     repository          = string
+    repository_ids      = optional(object({ owner = string, repository = string }))
     state_bucket_arn    = string
     makes_oidc_provider = optional(bool, true)
   })

@@ -22,7 +22,8 @@ terraform {
 }
 
 provider "aws" {
-  region = var.region
+  region              = var.region
+  allowed_account_ids = var.account_id == null ? null : [var.account_id]
 
   default_tags {
     tags = merge({ project = "paybridge", environment = var.environment, managed-by = "terraform" }, var.tags)

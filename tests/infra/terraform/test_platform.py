@@ -99,7 +99,6 @@ class TestEnvironments:
         assert broker["deployment_mode"] == "CLUSTER_MULTI_AZ"
         assert len(planned["prod"]["aws_nat_gateway"]) == 3
         assert {one["recovery_window_in_days"] for one in planned["prod"]["aws_secretsmanager_secret"]} == {30}
-        assert not any(one["force_destroy"] for one in planned["prod"]["aws_s3_bucket"])
 
     def test_dev_is_small_and_leaves_nothing_behind(self, planned: dict[str, Planned]) -> None:
         [database] = planned["dev"]["aws_db_instance"]
@@ -114,11 +113,15 @@ class TestEnvironments:
         assert {one["recovery_window_in_days"] for one in planned["dev"]["aws_secretsmanager_secret"]} == {0}
 
     @pytest.mark.parametrize("environment", ENVIRONMENTS)
+    def test_none_pays_for_what_no_code_uses(self, planned: dict[str, Planned], environment: str) -> None:
+        unused = {"aws_s3_bucket", "aws_cloudwatch_event_bus", "aws_elasticache_serverless_cache"}
+        assert not unused & planned[environment].keys()
+
+    @pytest.mark.parametrize("environment", ENVIRONMENTS)
     def test_none_is_open_to_the_internet(self, planned: dict[str, Planned], environment: str) -> None:
         made = planned[environment]
         assert not any(one["publicly_accessible"] for one in made["aws_db_instance"] + made["aws_mq_broker"])
         assert not any(one.get("cidr_ipv4") for one in made["aws_vpc_security_group_ingress_rule"])
-        assert all(one["block_public_policy"] for one in made["aws_s3_bucket_public_access_block"])
 
     @pytest.mark.parametrize("environment", ENVIRONMENTS)
     def test_each_demands_tls_and_encrypts(self, planned: dict[str, Planned], environment: str) -> None:

@@ -96,7 +96,7 @@ resource "aws_db_instance" "this" {
   delete_automated_backups  = !var.final_snapshot
   deletion_protection       = var.deletion_protection
   skip_final_snapshot       = !var.final_snapshot
-  final_snapshot_identifier = var.final_snapshot ? "${var.name}-final" : null
+  final_snapshot_identifier = var.final_snapshot ? "${var.name}-final-${random_id.final_snapshot.hex}" : null
 
   auto_minor_version_upgrade  = true
   allow_major_version_upgrade = var.major_upgrade_allowed
@@ -110,6 +110,11 @@ resource "aws_db_instance" "this" {
   enabled_cloudwatch_logs_exports       = local.logs
 
   depends_on = [aws_cloudwatch_log_group.this]
+}
+
+# The snapshot outlives the instance. An environment that is created and destroyed again takes another name.
+resource "random_id" "final_snapshot" {
+  byte_length = 4
 }
 
 # RDS created the secret and rotates it. This sets only the interval.

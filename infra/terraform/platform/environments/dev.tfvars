@@ -2,6 +2,7 @@
 
 environment = "dev"
 region      = "eu-central-1"
+account_id  = "123456789012"
 gateway_url = "https://sandbox.gateway.example"
 
 apply_immediately    = true
@@ -24,10 +25,6 @@ database_monitoring_seconds  = 0
 
 broker_deployment_mode = "SINGLE_INSTANCE"
 broker_instance_type   = "mq.m7g.medium"
-
-archive_deletable   = true
-archive_expire_days = 400
-event_archive_days  = 3
 
 # A machine with 1 GiB never has as much free memory as a large one.
 database_freeable_memory_bytes_min = 104857600
