@@ -16,8 +16,6 @@ CLIENTS = {"aiohttp", "http.client", "httpx", "pyreqwest", "requests", "urllib.r
 # Everything else uses httpx.
 EXCEPTIONS = {
     f"{LAYER}/payments/gateways/http.py": {"pyreqwest"},
-    f"{LAYER}/webhooks/checked_connections.py": {"aiohttp"},
-    f"{LAYER}/webhooks/http.py": {"aiohttp"},
     "functions/migrate/custom_resource.py": {"urllib3"},
 }
 
@@ -55,7 +53,7 @@ def test_every_module_uses_the_client_of_the_decision() -> None:
     ("path", "clients"),
     [
         (f"{LAYER}/payments/gateways/http.py", {"pyreqwest", "httpx"}),
-        (f"{LAYER}/webhooks/http.py", set()),
+        (f"{LAYER}/webhooks/http.py", {"aiohttp"}),
         (f"{LAYER}/secrets/broker_users.py", {"httpx", "requests"}),
         ("functions/jobs/handler.py", {"urllib3"}),
     ],

@@ -10,9 +10,9 @@ import pytest
 
 from paybridge.webhooks.checked_connections import (
     AddressNotAllowed,
-    CheckedResolver,
     Resolver,
     SystemResolver,
+    checked_addresses,
     checked_socket,
 )
 from paybridge.webhooks.domain.address import IpAddress, is_public
@@ -27,19 +27,19 @@ def resolving(*addresses: str) -> Resolver:
     return resolve
 
 
-class TestCheckedResolver:
+class TestCheckedAddresses:
     async def test_one_refused_address_refuses_the_name(self) -> None:
         with pytest.raises(AddressNotAllowed):
-            await CheckedResolver(resolving("8.8.8.8", "10.0.0.1"), is_public).resolve("example.test", 443)
+            await checked_addresses("example.test", resolving("8.8.8.8", "10.0.0.1"), is_public)
 
-    async def test_allowed_addresses_are_given_in_order_as_numbers(self) -> None:
-        resolved = await CheckedResolver(resolving("8.8.8.8", "2606:4700::1111"), is_public).resolve(
-            "example.test", 443
-        )
-        assert [(address["host"], address["port"], address["family"]) for address in resolved] == [
-            ("8.8.8.8", 443, socket.AF_INET),
-            ("2606:4700::1111", 443, socket.AF_INET6),
-        ]
+    async def test_allowed_addresses_are_given_in_order(self) -> None:
+        addresses = await checked_addresses("example.test", resolving("8.8.8.8", "2606:4700::1111"), is_public)
+        assert list(map(str, addresses)) == ["8.8.8.8", "2606:4700::1111"]
+
+    @pytest.mark.parametrize("host", ["10.0.0.1", "::1", "::ffff:10.0.0.1"])
+    async def test_an_address_is_checked_without_being_resolved(self, host: str) -> None:
+        with pytest.raises(AddressNotAllowed):
+            await checked_addresses(host, resolving("8.8.8.8"), is_public)
 
 
 class TestSystemResolver:
@@ -57,6 +57,6 @@ class TestSystemResolver:
 
 
 class TestCheckedSocket:
-    def test_an_address_that_needs_no_resolving_is_checked_as_well(self) -> None:
+    def test_the_address_to_connect_to_is_checked_as_well(self) -> None:
         with pytest.raises(AddressNotAllowed):
             checked_socket((socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 443)), is_public)

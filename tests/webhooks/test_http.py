@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+import struct
 import time
 from collections.abc import AsyncIterator, Callable
 from ipaddress import ip_address
@@ -13,9 +15,11 @@ import pytest
 import pytest_asyncio
 
 from local.testkit.raw_servers import raw_server
+from paybridge.webhooks.connection import KEPT_MAX, RESPONSE_BYTES_MAX, REST_SECONDS_MAX
 from paybridge.webhooks.domain.address import LOOPBACK, IpAddress, IpNetwork
 from paybridge.webhooks.domain.webhook import SendResult
-from paybridge.webhooks.http import RESPONSE_BYTES_MAX, HttpWebhookSender
+from paybridge.webhooks.domain.webhook_url import read_target
+from paybridge.webhooks.http import HttpWebhookSender
 from tests.support.tls import self_signed, server_context
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -239,36 +243,36 @@ class TestReceivers:
         assert result.status_code == 307
         assert metadata.heads == []
 
-    async def test_dripping_ends_at_the_total_deadline(self, local: HttpWebhookSender) -> None:
+    async def test_a_status_line_that_drips_ends_at_the_total_deadline(self, local: HttpWebhookSender) -> None:
         async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
             while True:
-                writer.write(b"x")
+                writer.write(b"H")
                 await writer.drain()
                 await asyncio.sleep(0.05)
 
-        await self._times_out(local, drip)
-
-    async def test_dripping_headers_end_at_the_total_deadline(self, local: HttpWebhookSender) -> None:
-        async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            writer.write(b"HTTP/1.1 200 OK\r\n")
-            while True:
-                writer.write(b"X-A: b\r\n")
-                await writer.drain()
-                await asyncio.sleep(0.05)
-
-        await self._times_out(local, drip)
-
-    async def _times_out(
-        self,
-        sender: HttpWebhookSender,
-        respond: Callable[[asyncio.StreamReader, asyncio.StreamWriter], asyncio.Future[None]] | object,
-    ) -> None:
         started = time.monotonic()
-        async with raw_server(respond) as server:  # type: ignore[arg-type]
-            result = await send(sender, f"http://127.0.0.1:{server.port}/", timeout_seconds=0.5)
+        async with raw_server(drip) as server:
+            result = await send(local, f"http://127.0.0.1:{server.port}/", timeout_seconds=0.5)
         assert (result.status_code, result.error) == (None, "timeout")
         assert time.monotonic() - started < 2
+
+    @pytest.mark.parametrize("status", [200, 204, 500])
+    @pytest.mark.parametrize("dripping", [b"X-A: b\r\n", b"\r\n\r\n", b"Content-Length: 100000\r\n\r\nx"])
+    @pytest.mark.parametrize("timeout_seconds", [0.3, 5])
+    async def test_what_follows_the_status_line_is_waited_for_a_second_at_most(
+        self, local: HttpWebhookSender, status: int, dripping: bytes, timeout_seconds: float
+    ) -> None:
+        async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 %d OK\r\n" % status)
+            while True:
+                writer.write(dripping)
+                await writer.drain()
+                await asyncio.sleep(0.05)
+
+        async with raw_server(drip) as server:
+            result = await send(local, f"http://127.0.0.1:{server.port}/", timeout_seconds)
+        assert (result.status_code, result.error) == (status, None)
+        assert result.latency_ms < REST_SECONDS_MAX * 1000 + 500
 
     async def test_an_endless_body_is_cut_off(self, local: HttpWebhookSender) -> None:
         sent = 0
@@ -355,6 +359,270 @@ class TestReceivers:
         assert (len(proxy.heads), len(server.heads)) == (0, 1)
 
 
+class TestStatusLine:
+    """The status line decides, whatever follows it."""
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nok",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nfar too much",
+            b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Length: nonsense\r\n\r\nok",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nok",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok",
+            b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 30 + b"\r\n\r\nok",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nok",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: nonsense\r\n\r\nok",
+            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x8b\xff\xff",
+            b"HTTP/1.1 200 OK\r\nX-Long: " + b"a" * 12_288 + b"\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nX-Long: " + b"a" * 300_000,
+            b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 500 + b"\r\n",
+            b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 50_000 + b"\r\n",
+            b"HTTP/1.1 200 OK\r\nX-Folded: a\r\n b\r\n\tc\r\nContent-Length: 2\r\n\r\nok",
+            b"HTTP/1.1 200 OK\r\nX-Odd: \x00\x01\xff\x80\r\nContent-Length: 2\r\n\r\nok",
+            b"HTTP/1.1 200 OK\r\nno colon at all\r\n: no name\r\nspace before : x\r\nx y: z\r\n\r\n",
+            b"HTTP/1.1 200 \xc3\xa9\xff\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1  200  OK\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.0 200 OK\r\n\r\nok",
+            b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
+            b"HTTP/1.1 200 OK\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Len",
+            b"\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 3 + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nConnection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 0\r\n\r\n",
+        ],
+    )
+    async def test_a_2xx_is_delivered(self, local: HttpWebhookSender, answer: bytes) -> None:
+        async with raw_server(answer) as server:
+            result = await send(local, f"http://127.0.0.1:{server.port}/")
+        assert (result.status_code, result.error) == (200, None)
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            b"",
+            b"HTTP/1.1 2",
+            b"HTTP/1.1 20",
+            b"HTTP/1.1 2000 OK\r\n\r\n",
+            b"HTTP/1.1 099 OK\r\n\r\n",
+            b"HTTP/1.1 600 OK\r\n\r\n",
+            b"HTTP/1.1\r\n\r\n",
+            b"200 OK\r\n\r\n",
+            b"<html>200</html>",
+            b"HTTP/1.1 100 Continue\r\n\r\n",
+            b"\r\n" * 100_000,
+            b"HTTP/1.1 103 Early Hints\r\n\r\n" * 5_000,
+            b"H" * 300_000,
+        ],
+    )
+    async def test_without_a_status_line_nothing_is_delivered(self, local: HttpWebhookSender, answer: bytes) -> None:
+        async with raw_server(answer) as server:
+            result = await send(local, f"http://127.0.0.1:{server.port}/")
+        assert (result.status_code, result.error) == (None, "protocol_error")
+
+    async def test_a_reset_after_the_answer_changes_nothing(self, local: HttpWebhookSender) -> None:
+        async def reset(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok")
+            await asyncio.sleep(0.05)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
+
+        async with raw_server(reset) as server:
+            result = await send(local, f"http://127.0.0.1:{server.port}/")
+        assert (result.status_code, result.error, result.excerpt) == (200, None, "ok")
+
+    async def test_the_last_answer_counts_after_interim_ones(self, local: HttpWebhookSender) -> None:
+        answer = b"HTTP/1.1 103 X\r\nRetry-After: 9\r\n\r\nHTTP/1.1 503 X\r\nRetry-After:\r\n 7\r\n\r\nbusy"
+        async with raw_server(answer) as server:
+            result = await send(local, f"http://127.0.0.1:{server.port}/")
+        assert (result.status_code, result.retry_after, result.excerpt) == (503, "7", "busy")
+
+    async def test_a_chunked_body_is_excerpted(self, local: HttpWebhookSender) -> None:
+        answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nX: y\r\n\r\n"
+        async with raw_server(answer, keep_alive=True) as server:
+            for _ in range(3):
+                assert (await send(local, f"http://127.0.0.1:{server.port}/")).excerpt == "abcde"
+        assert server.connections == 1
+
+
+class TestKeptConnections:
+    @pytest.mark.parametrize(
+        ("answer", "connections"),
+        [
+            (OK, 1),
+            (b"HTTP/1.1 204 No Content\r\n\r\n", 1),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n", 1),
+            (LAST, 3),
+            (b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", 3),
+            (b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok", 3),
+            (b"HTTP/1.1 204 No Content\r\n\r\nok", 3),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\ntoo much", 3),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nok", 3),
+        ],
+    )
+    async def test_only_a_connection_with_nothing_left_over_is_kept(
+        self, local: HttpWebhookSender, answer: bytes, connections: int
+    ) -> None:
+        async with raw_server(answer, keep_alive=True) as server:
+            for _ in range(3):
+                result = await send(local, f"http://127.0.0.1:{server.port}/")
+                assert result.status_code in (200, 204)
+                await asyncio.sleep(0.01)
+        assert (server.connections, len(server.heads)) == (connections, 3)
+
+    async def test_what_is_left_of_the_answer_before_is_not_taken_for_the_next(self, local: HttpWebhookSender) -> None:
+        answers = 0
+
+        async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal answers
+            answers += 1
+            writer.write(b"left over\r\n" if answers == 2 else b"HTTP/1.1 204 No Content\r\n\r\n")
+
+        async with raw_server(answer, keep_alive=True) as server:
+            for _ in range(2):
+                assert (await send(local, f"http://127.0.0.1:{server.port}/")).status_code == 204
+        assert server.connections == 2
+
+    async def test_a_connection_that_the_receiver_closes_is_opened_again(self, local: HttpWebhookSender) -> None:
+        async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(OK)
+            # Closes as the next request arrives.
+            await reader.read(1)
+            raise ConnectionResetError
+
+        async with raw_server(answer_once, keep_alive=True) as server:
+            for _ in range(5):
+                result = await send(local, f"http://127.0.0.1:{server.port}/")
+                assert (result.status_code, result.error) == (200, None)
+        assert server.connections == 5
+
+    @pytest.mark.parametrize("beginning", [b"", b"HTTP/1.1 2"])
+    async def test_a_new_connection_that_ends_without_an_answer_is_not_repeated(
+        self, local: HttpWebhookSender, beginning: bytes
+    ) -> None:
+        async with raw_server(beginning) as server:
+            assert (await send(local, f"http://127.0.0.1:{server.port}/")).error == "protocol_error"
+        assert server.connections == 1
+
+    async def test_a_request_is_not_repeated_once_an_answer_has_begun(self, local: HttpWebhookSender) -> None:
+        answers = [OK, b"HTTP/1.1 2"]
+
+        async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(answers[0])
+            if len(answers) == 1:
+                raise ConnectionResetError
+            del answers[0]
+
+        async with raw_server(answer, keep_alive=True) as server:
+            assert (await send(local, f"http://127.0.0.1:{server.port}/")).status_code == 200
+            assert (await send(local, f"http://127.0.0.1:{server.port}/")).error == "protocol_error"
+        assert server.connections == 1
+
+    async def test_a_request_is_repeated_once_at_most(self, local: HttpWebhookSender) -> None:
+        requests = 0
+
+        async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal requests
+            requests += 1
+            if requests > 1:
+                raise ConnectionResetError
+            writer.write(OK)
+
+        async with raw_server(answer, keep_alive=True) as server:
+            assert (await send(local, f"http://127.0.0.1:{server.port}/")).status_code == 200
+            assert (await send(local, f"http://127.0.0.1:{server.port}/")).error == "protocol_error"
+        assert requests == 3
+
+    async def test_a_bounded_number_of_idle_connections_is_kept(self, local: HttpWebhookSender) -> None:
+        kept = 0
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal kept
+            writer.write(OK)
+            await asyncio.sleep(0.5)
+            kept += 1
+            await reader.read(1)
+
+        count = KEPT_MAX + 20
+        async with raw_server(answer, keep_alive=True) as server:
+            await asyncio.gather(*(send(local, f"http://127.0.0.1:{server.port}/") for _ in range(count)))
+            await asyncio.sleep(0.2)
+            open_now = len(local._kept._kept[next(iter(local._kept._kept))])
+        assert open_now <= KEPT_MAX
+
+
+class TestRequest:
+    """What the receiver sees, byte for byte."""
+
+    @pytest.mark.parametrize(
+        "target",
+        [
+            "/hook/%7Eshop/c%3Ad?sp=%2Ftriggers%2Fmanual%2Frun&sig=a%2Bb%3D%7E&t=%28x%29",
+            "/%2f/%2F/%2e%2E/",
+            "/a/../b/./c//d",
+            "/x?v=%zz&w=%",
+            "/cb?email=a%40b.example&plus=a+b&semi=a%3Bb;c=d",
+            "/;a=b;c",
+            "/path?",
+            "/path?&",
+            "/path??a=?b",
+            "/trailing...",
+            "/.",
+            "/..",
+            "//",
+            "/a:b@c!$&'()*+,;=~",
+            "/[x]",
+        ],
+    )
+    async def test_the_target_is_sent_as_named(self, local: HttpWebhookSender, target: str) -> None:
+        async with raw_server(OK) as server:
+            await send(local, f"http://127.0.0.1:{server.port}{target}")
+        assert server.heads[0].split(b"\r\n")[0] == f"POST {target} HTTP/1.1".encode()
+
+    @pytest.mark.parametrize(("rest", "target"), [("", "/"), ("?", "/?"), ("?a=%2F", "/?a=%2F")])
+    async def test_an_empty_path_is_the_root(self, local: HttpWebhookSender, rest: str, target: str) -> None:
+        async with raw_server(OK) as server:
+            await send(local, f"http://127.0.0.1:{server.port}{rest}")
+        assert server.heads[0].split(b"\r\n")[0] == f"POST {target} HTTP/1.1".encode()
+
+    @pytest.mark.parametrize("host", ["Receiver.Test", "receiver.test.", "XN--E1AYBC.Test", "a_b.test"])
+    async def test_the_host_is_sent_as_named_with_its_port(self, host: str) -> None:
+        async with raw_server(OK) as server, sender_of(["127.0.0.1"]) as sender:
+            result = await send(sender, f"HTTP://{host}:{server.port}/")
+        assert result.status_code == 200
+        assert f"Host: {host}:{server.port}".encode() in server.heads[0].split(b"\r\n")
+
+    @pytest.mark.parametrize(
+        ("url", "host"),
+        [
+            ("https://a.test/", "a.test"),
+            ("https://a.test:443/", "a.test"),
+            ("https://a.test:/", "a.test"),
+            ("https://a.test:8443/", "a.test:8443"),
+            ("http://a.test:443/", "a.test:443"),
+            ("https://[2001:DB8::1]:8443/", "[2001:DB8::1]:8443"),
+        ],
+    )
+    def test_the_default_port_is_not_sent(self, url: str, host: str) -> None:
+        assert read_target(url).host_header == host
+
+    async def test_the_headers_and_the_body_arrive(self, local: HttpWebhookSender) -> None:
+        async with raw_server(OK) as server:
+            await local.send(f"http://127.0.0.1:{server.port}/", {"webhook-id": "e-1"}, '{"é":1}'.encode(), 3)
+        lines = server.heads[0].split(b"\r\n")
+        assert {b"webhook-id: e-1", b"Content-Type: application/json", b"User-Agent: Paybridge"} <= set(lines)
+        assert b"Content-Length: 8" in lines
+
+
 class TestTls:
     async def test_an_unknown_certificate_is_refused(self, local: HttpWebhookSender, certificate: Path) -> None:
         async with raw_server(OK, tls=server_context(certificate)) as server:
@@ -374,3 +642,13 @@ class TestTls:
         ):
             result = await send(sender, f"https://{host}:{server.port}/")
         assert (result.status_code, result.error) == expected
+
+    @pytest.mark.parametrize("host", ["receiver.test", "RECEIVER.test", "receiver.test."])
+    async def test_the_server_is_told_the_name_without_its_trailing_dot(self, certificate: Path, host: str) -> None:
+        told: list[str | None] = []
+        context = server_context(certificate)
+        context.sni_callback = lambda _socket, name, _context: told.append(name)
+        trusting = ssl.create_default_context(cafile=str(certificate))
+        async with raw_server(OK, tls=context) as server, sender_of(["127.0.0.1"], tls=trusting) as sender:
+            result = await send(sender, f"https://{host}:{server.port}/")
+        assert (result.status_code, told) == (200, ["receiver.test"])

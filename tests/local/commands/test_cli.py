@@ -18,8 +18,7 @@ Output = pytest.CaptureFixture[str]
 class FakeStack:
     """A stack that starts at once and records that it was stopped."""
 
-    def __init__(self, settings: object) -> None:
-        self.settings = settings
+    def __init__(self, _settings: object) -> None:
         self.processes = SimpleNamespace(children=["one"])
         self.stopped = False
 

@@ -1,6 +1,6 @@
 """Send webhooks over HTTP to URLs that merchants chose, trusting neither the address nor the answer.
 
-checked_connections.py guards the addresses. docs/decisions/0024-which-http-client.md says why the client is aiohttp.
+checked_connections.py guards the addresses, connection.py speaks HTTP.
 """
 
 from __future__ import annotations
@@ -9,25 +9,33 @@ import asyncio
 import ssl
 import time
 from collections.abc import Mapping
+from typing import NamedTuple
 
-import aiohttp
-from yarl import URL
-
+from paybridge.core.errors import InvalidInput
 from paybridge.webhooks.checked_connections import (
     AddressNotAllowed,
     AddressRule,
     Resolver,
     SystemResolver,
-    checked_connector,
+    connected_socket,
 )
+from paybridge.webhooks.connection import ConnectionEnded, KeptConnections, NotHttp, ReceiverAnswer, ReceiverConnection
 from paybridge.webhooks.domain.address import IpNetwork, is_public, is_within
 from paybridge.webhooks.domain.webhook import URL_NOT_ALLOWED, SendResult, is_target_allowed
+from paybridge.webhooks.domain.webhook_url import WebhookTarget, read_target
 
 USER_AGENT = "Paybridge"
 CONNECT_TIMEOUT_SECONDS = 5.0
-RESPONSE_BYTES_MAX = 64 * 1024
 EXCERPT_LENGTH_MAX = 256
-RETRY_AFTER_LENGTH_MAX = 64
+HEADER_LINES = (f"User-Agent: {USER_AGENT}", "Content-Type: application/json", "Accept-Encoding: identity")
+
+
+class _Route(NamedTuple):
+    """What a connection may be used for again: the scheme and port also say which addresses were allowed."""
+
+    scheme: str
+    host: str
+    port: int
 
 
 class HttpWebhookSender:
@@ -45,42 +53,40 @@ class HttpWebhookSender:
         tls: ssl.SSLContext | None = None,
         resolve: Resolver | None = None,
     ) -> None:
-        # Bound once, because sessions are kept by rule.
         self._is_local: AddressRule = lambda address: is_within(address, local_networks)
         self._is_allowed: AddressRule = lambda address: is_public(address) or is_within(address, local_networks)
         self._has_local = bool(local_networks)
-        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_seconds)
+        self._connect_timeout_seconds = connect_timeout_seconds
         self._tls = tls or ssl.create_default_context()
         self._system_resolver = SystemResolver()
         self._resolve = resolve or self._system_resolver
-        self._sessions: dict[AddressRule, aiohttp.ClientSession] = {}
+        self._kept: KeptConnections[_Route] = KeptConnections()
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes, timeout_seconds: float) -> SendResult:
         """POST the body and read the beginning of the answer. Never raises for the receiver's fault."""
         started = time.perf_counter()
-        status, retry_after, content, error = None, None, b"", None
-        target = self._target(url)
-        if target is None:
+        answer, error = ReceiverAnswer(), None
+        try:
+            target = self._target(url)
+            request = _request(target, headers, body)
+            async with asyncio.timeout(timeout_seconds):
+                await self._exchange(_Route(target.scheme, target.host, target.port), target, request, answer)
+        except InvalidInput:
             error = URL_NOT_ALLOWED
-        else:
-            try:
-                async with asyncio.timeout(timeout_seconds):
-                    status, retry_after, content = await self._post(*target, headers, body)
-            except (aiohttp.ClientError, OSError, ValueError) as failure:
-                error = _kind_of(failure)
+        except (OSError, ValueError, ConnectionEnded, NotHttp) as failure:
+            # A status that has come is the answer, whatever happens to the rest of it.
+            error = None if answer.status is not None else _kind_of(failure)
         return SendResult(
-            status_code=status,
+            status_code=answer.status,
             error=error,
             latency_ms=round((time.perf_counter() - started) * 1000),
-            excerpt=_printable(content.decode("utf-8", "replace"))[:EXCERPT_LENGTH_MAX],
-            retry_after=retry_after,
+            excerpt=_printable(answer.beginning.decode("utf-8", "replace"))[:EXCERPT_LENGTH_MAX],
+            retry_after=answer.retry_after,
         )
 
     async def aclose(self) -> None:
         """Close every connection."""
-        for session in self._sessions.values():
-            await session.close()
-        self._sessions.clear()
+        self._kept.close()
         self._system_resolver.close()
 
     async def __aenter__(self) -> HttpWebhookSender:
@@ -89,69 +95,80 @@ class HttpWebhookSender:
     async def __aexit__(self, *_exception: object) -> None:
         await self.aclose()
 
-    def _target(self, url: str) -> tuple[aiohttp.ClientSession, URL] | None:
-        """Return the session that may reach the URL, and the parsed URL: the very object that is connected to."""
-        # Parsers silently drop line ends and tabs, and so read another address than a person does.
-        if any(character <= " " or character == "\x7f" for character in url):
-            return None
+    def _target(self, url: str) -> WebhookTarget:
+        """Return where the URL leads. Raises InvalidInput if webhooks do not go there."""
+        target = read_target(url)
+        if not is_target_allowed(target.scheme, target.port) and not self._has_local:
+            raise InvalidInput(URL_NOT_ALLOWED, "Webhooks go to https alone.")
+        return target
+
+    async def _exchange(self, route: _Route, target: WebhookTarget, request: bytes, answer: ReceiverAnswer) -> None:
+        """Send the request on a kept connection, or on a new one if there is none or the receiver has closed it.
+
+        The webhook's id makes it safe to send the request again: a receiver handles each id once.
+        """
+        kept = self._kept.take(route)
+        if kept is not None:
+            try:
+                await self._exchange_on(kept, route, request, answer)
+            except NotHttp:
+                pass  # What was left of the answer before.
+            except ConnectionEnded as ended:
+                if not ended.is_silent:
+                    raise
+            else:
+                return
+        await self._exchange_on(await self._connect(target), route, request, answer)
+
+    async def _exchange_on(
+        self, connection: ReceiverConnection, route: _Route, request: bytes, answer: ReceiverAnswer
+    ) -> None:
         try:
-            parsed = URL(url)
-            # These are computed when read. The host then fails for an `xn--` label that means nothing.
-            scheme, host, port = parsed.scheme, parsed.host, parsed.port
-            has_login = parsed.raw_user is not None or parsed.raw_password is not None
-        except (ValueError, TypeError):
-            return None
-        if scheme not in ("http", "https") or not host or not port or has_login:
-            return None
-        if is_target_allowed(scheme, port):
-            return self._session(self._is_allowed), parsed
-        return (self._session(self._is_local), parsed) if self._has_local else None
+            await connection.exchange(request, answer)
+        finally:
+            # A kept connection is not checked again; the port says which rule it has passed.
+            if answer.is_complete:
+                self._kept.put(route, connection)
+            else:
+                connection.close()
 
-    def _session(self, rule: AddressRule) -> aiohttp.ClientSession:
-        """Return the session whose connections all passed the rule: a kept connection is not checked again."""
-        if rule not in self._sessions:
-            self._sessions[rule] = aiohttp.ClientSession(
-                connector=checked_connector(self._resolve, rule, self._tls),
-                timeout=self._timeout,
-                trust_env=False,
-                # A small compressed answer may expand without end.
-                auto_decompress=False,
-                # Receivers on one domain may belong to different merchants, who must not get each other's cookies.
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": USER_AGENT, "Content-Type": "application/json", "Accept-Encoding": "identity"},
+    async def _connect(self, target: WebhookTarget) -> ReceiverConnection:
+        """Connect to an address that the rule for the target allows. Raises OSError and TimeoutError."""
+        rule = self._is_allowed if is_target_allowed(target.scheme, target.port) else self._is_local
+        async with asyncio.timeout(self._connect_timeout_seconds):
+            socket = await connected_socket(target.host_name, target.port, self._resolve, rule)
+        try:
+            _, connection = await asyncio.get_running_loop().create_connection(
+                ReceiverConnection,
+                sock=socket,
+                ssl=self._tls if target.scheme == "https" else None,
+                server_hostname=target.tls_name if target.scheme == "https" else None,
             )
-        return self._sessions[rule]
+        except BaseException:
+            socket.close()
+            raise
+        return connection
 
-    async def _post(
-        self, session: aiohttp.ClientSession, url: URL, headers: Mapping[str, str], body: bytes
-    ) -> tuple[int, str | None, bytes]:
-        async with session.post(url, headers=headers, data=body, allow_redirects=False) as response:
-            if not 100 <= response.status <= 599:
-                raise ValueError("no HTTP status")
-            beginning = b""
-            read_bytes = 0
-            # Leaving this block before the end of the answer closes the connection.
-            while read_bytes < RESPONSE_BYTES_MAX:
-                chunk = await response.content.read(RESPONSE_BYTES_MAX - read_bytes)
-                if not chunk:
-                    break
-                read_bytes += len(chunk)
-                beginning = (beginning + chunk)[:EXCERPT_LENGTH_MAX]
-            retry_after = response.headers.get("Retry-After")
-            return response.status, retry_after[:RETRY_AFTER_LENGTH_MAX] if retry_after else None, beginning
+
+def _request(target: WebhookTarget, headers: Mapping[str, str], body: bytes) -> bytes:
+    """Return the bytes to send. Raises ValueError for a header that cannot be sent."""
+    lines = [f"POST {target.request_target} HTTP/1.1", f"Host: {target.host_header}", *HEADER_LINES]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    lines.append(f"Content-Length: {len(body)}")
+    if any(character in line for line in lines for character in "\r\n\0"):
+        raise ValueError("a header contains the end of a line")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
 
 def _kind_of(error: Exception) -> str:
     causes = _causes(error)
     if any(isinstance(cause, AddressNotAllowed) for cause in causes):
         return "address_not_allowed"
-    if any(isinstance(cause, aiohttp.InvalidURL) for cause in causes):
-        return URL_NOT_ALLOWED
     if isinstance(error, TimeoutError):
         return "timeout"
-    if isinstance(error, aiohttp.ClientSSLError) or any(isinstance(cause, ssl.SSLError) for cause in causes):
+    if any(isinstance(cause, ssl.SSLError) for cause in causes):
         return "tls_failed"
-    return "connect_failed" if isinstance(error, aiohttp.ClientConnectorError) else "protocol_error"
+    return "connect_failed" if isinstance(error, OSError) else "protocol_error"
 
 
 def _causes(error: BaseException | None) -> list[BaseException]:

@@ -17,6 +17,7 @@ from paybridge.webhooks.domain.address import IpAddress, IpNetwork, is_public, i
 from paybridge.webhooks.domain.webhook import is_target_allowed
 
 URL_CHARACTERS_MAX = 2048
+HTTP_PORT = 80
 HTTPS_PORT = 443
 PORT_MAX = 65535
 # At most half a megabyte, if all are as long as allowed.
@@ -54,12 +55,28 @@ _PRIVATE_NAME = re.compile(r"(.+\.)?(localhost|local|home\.arpa|internal)\.?")
 
 
 @dataclass(frozen=True, slots=True)
-class _Target:
-    """The parts of a URL that decide where a request goes, in lower case."""
+class WebhookTarget:
+    """Where a request to a URL goes, and what it says there.
+
+    `scheme` and `host` are in lower case; the host of an IPv6 address is in brackets. `host_header` and
+    `request_target` are as the merchant wrote them.
+    """
 
     scheme: str
     host: str
     port: int
+    host_header: str
+    request_target: str
+
+    @property
+    def host_name(self) -> str:
+        """Return the host without brackets, for resolvers."""
+        return self.host.strip("[]")
+
+    @property
+    def tls_name(self) -> str:
+        """Return the name for TLS, which has no trailing dot."""
+        return self.host_name.removesuffix(".")
 
 
 # A merchant sends the same URL with every payment. URLs that raise are not cached.
@@ -73,14 +90,15 @@ def check_webhook_url(url: str, *, local_networks: tuple[IpNetwork, ...]) -> str
     """
     if len(url) > URL_CHARACTERS_MAX:
         raise _invalid("webhook_url_too_long", f"Shorten the URL to at most {URL_CHARACTERS_MAX} characters.")
-    target = _read_target(url)
+    target = read_target(url)
     address = _address_of(target.host)
     if not _is_local(target.host, local_networks):
         _check_public(target, address, knows_networks=bool(local_networks))
     return url
 
 
-def _read_target(url: str) -> _Target:
+def read_target(url: str) -> WebhookTarget:
+    """Return where the URL leads. Raises InvalidInput with one of URL_CODES if it has not the form of URLs."""
     parts = _PARTS.fullmatch(url)
     if parts is None:
         raise _invalid("webhook_scheme_invalid", "Send an absolute URL that starts with https://.")
@@ -101,7 +119,19 @@ def _read_target(url: str) -> _Target:
     if "@" in authority:
         raise _invalid("webhook_login_not_allowed", "Remove the user name and password before the host.")
     host, port = _host_and_port(authority.lower())
-    return _Target(scheme.lower(), host, port or (HTTPS_PORT if scheme.lower() == "https" else 80))
+    _address_of(host)
+    scheme = scheme.lower()
+    default_port = HTTPS_PORT if scheme == "https" else HTTP_PORT
+    # Browsers and curl leave out the default port.
+    host_header = authority if port not in (None, default_port) else authority[: len(host)]
+    # A path is never normalized and nothing is decoded or encoded: a signed URL would no longer match its signature.
+    request_target = rest if rest.startswith("/") else f"/{rest}"
+    return WebhookTarget(scheme, host, port or default_port, host_header, request_target)
+
+
+def is_address(host: str) -> bool:
+    """Return whether the host is an IP address in its usual spelling, without brackets."""
+    return _ip_address(host) is not None
 
 
 def _host_and_port(authority: str) -> tuple[str, int | None]:
@@ -149,7 +179,7 @@ def _number(label: str) -> int:
     return int(label, 8 if label.startswith("0") else 10)
 
 
-def _check_public(target: _Target, address: IpAddress | None, *, knows_networks: bool) -> None:
+def _check_public(target: WebhookTarget, address: IpAddress | None, *, knows_networks: bool) -> None:
     if target.scheme != "https":
         raise _invalid("webhook_url_insecure", "The URL must start with https://.")
     if address is not None:
