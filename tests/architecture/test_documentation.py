@@ -77,3 +77,10 @@ class TestPlantedViolations:
     @pytest.mark.parametrize("name", ["payments/gone.py", "docs/gone.md"])
     def test_a_missing_file_is_found(self, name: str) -> None:
         assert list(missing_files(f"See `{name}`.")) == [name]
+
+
+def test_the_image_of_the_workers_has_the_boto3_of_the_tests() -> None:
+    page = (ROOT / "docs/operators/workers.md").read_text(encoding="utf-8")
+    lock = (ROOT / "requirements/dev.lock").read_text(encoding="utf-8")
+    [version] = re.findall(r"pip install --no-cache-dir (boto3==\S+)", page)
+    assert f"{version} " in lock
