@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import time
 import uuid
+from contextlib import closing
 
 import pytest
 from starlette.datastructures import Headers
 
 from api.auth import CACHE_KEYS_MAX, KNOWN_SECONDS, UNKNOWN_SECONDS, Authenticator
 from api.problems import Problem
+from local.testkit.api import WEBHOOK_SECRET, ApiClient, api_client
 from paybridge.access.domain import Principal, Role, key_hash
+from paybridge.access.register import register_merchant
+from paybridge.database.connecting import DatabaseAddress
+from paybridge.database.database import Database, Statement
 
 MERCHANT = Principal(Role.MERCHANT, uuid.uuid4())
 OPERATOR = Principal(Role.OPERATOR, None)
@@ -108,3 +114,52 @@ class TestCache:
         for number in range(CACHE_KEYS_MAX + 50):
             problem(authenticator, {"x-api-key": f"made-up-{number}"})
         assert len(authenticator._cache) == CACHE_KEYS_MAX
+
+
+_REVOKE = Statement("UPDATE api_keys SET revoked_at = now() WHERE key_hash = :key_hash::bytea")
+
+
+class TestRevokedKeys:
+    """Keys that the store has revoked, asked through the API."""
+
+    def revoked(self, database: Database, *clients: ApiClient) -> str:
+        """Register a key, use it by these clients, and revoke it."""
+        api_key = f"pbk_{uuid.uuid4().hex}"
+        register_merchant(database, name="Short", api_key=api_key, webhook_secret=WEBHOOK_SECRET)
+        for client in clients:
+            assert client.get("/api/v1/payments", api_key=api_key).status == 200
+        database.run(_REVOKE, key_hash=key_hash(api_key))
+        return api_key
+
+    @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+    def test_a_revoked_key_is_refused(self, client: ApiClient, database: Database, method: str) -> None:
+        answer = client.request(method, "/api/v1/payments", api_key=self.revoked(database))
+        assert answer.status == 401
+        assert method == "HEAD" or answer.json()["code"] == "api_key_invalid"
+
+    def test_a_key_that_is_in_the_cache_is_refused_once_it_expires(
+        self, client: ApiClient, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("api.auth.KNOWN_SECONDS", 0.3)
+        api_key = self.revoked(database, client)
+        deadline = time.monotonic() + 10
+        while client.get("/api/v1/payments", api_key=api_key).status == 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert client.get("/api/v1/payments", api_key=api_key).json()["code"] == "api_key_invalid"
+
+    def test_another_environment_never_knew_it(
+        self, client: ApiClient, database: Database, database_address: DatabaseAddress
+    ) -> None:
+        api_key = self.revoked(database, client)
+        with closing(Database(database_address)) as connection:
+            assert api_client(connection).get("/api/v1/payments", api_key=api_key).status == 401
+
+    def test_the_keys_of_the_same_merchant_are_apart(self, client: ApiClient, database: Database) -> None:
+        self.revoked(database, client)
+        assert client.get("/api/v1/payments").status == 200
+
+    def test_registering_a_revoked_key_again_does_not_revive_it(self, client: ApiClient, database: Database) -> None:
+        api_key = self.revoked(database)
+        register_merchant(database, name="Short", api_key=api_key, webhook_secret=WEBHOOK_SECRET)
+        assert client.get("/api/v1/payments", api_key=api_key).status == 401
