@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from mangum.handlers import ALB, APIGateway, HTTPGateway
-from mangum.types import LambdaConfig, LambdaContext, LambdaEvent, Scope
+from mangum.types import LambdaConfig, LambdaContext, LambdaEvent, Response, Scope
 
 # Mangum parses these into numbers and fails on IPv6 literals and garbage. No answer depends on them.
 _UNUSED_HEADERS = frozenset({"host", "x-forwarded-port"})
@@ -46,6 +46,13 @@ class _ReadAtOnce:
 
 class HttpEvent(_ReadAtOnce, HTTPGateway):
     """An event of an HTTP API (payload formats 2.0 and 1.0) or of a function URL."""
+
+    def __call__(self, response: Response) -> dict[str, Any]:
+        """Return the answer. Mangum would give an answer without a body, such as a redirect, the type of JSON."""
+        answer = super().__call__(response)
+        if not response["body"] and all(name != b"content-type" for name, _ in response["headers"]):
+            answer["headers"].pop("content-type", None)
+        return answer
 
 
 class RestEvent(_ReadAtOnce, APIGateway):

@@ -62,7 +62,9 @@ def answer_bytes(response: WireResponse, request: WireRequest, *, keep_alive: bo
         connection = b"connection: close\r\n"
     elif request.version == "1.0":
         connection = b"connection: keep-alive\r\n"
-    length = b"content-length: %d\r\n" % len(body) if has_body else b""
+    # The length in an answer to HEAD would be that of the body that GET gets, which may not be known here.
+    is_length_known = has_body and (request.method != "HEAD" or body)
+    length = b"content-length: %d\r\n" % len(body) if is_length_known else b""
     head = b"".join((_status_line(status), response.headers, connection, length, _date_line(int(time.time()))))
     return head + body if has_body and request.method != "HEAD" else head
 

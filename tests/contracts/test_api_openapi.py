@@ -235,6 +235,7 @@ class TestProblems:
         self.assert_problem(refused, 405, "method_not_allowed")
         options = client.request("OPTIONS", path, api_key="")
         assert (options.status, options.body) == (204, b"")
+        assert "content-type" not in options.headers
         assert refused.headers["allow"] == options.headers["allow"] == allow
 
     def test_options_of_an_unknown_path_is_a_404(self, client: ApiClient) -> None:

@@ -21,8 +21,8 @@ class Echo:
         self.handled.append(request.target)
         if request.target == "/raise":
             raise RuntimeError("as asked for")
-        if request.body is None:
-            connection.answer(WireResponse(413))
+        if request.body is None or request.target == "/empty":
+            connection.answer(WireResponse(413 if request.body is None else 200))
             return
         lines = [f"{request.method} {request.target}", *(f"{name}={value}" for name, value in request.headers())]
         response = WireResponse(200, header_lines([("x-echo", "1")]), "\n".join([*lines, ""]).encode() + request.body)
@@ -115,6 +115,13 @@ class TestAnswers:
         answer = await exchange(port, b"HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         assert b"content-length: 31\r\n" in answer
         assert answer.endswith(b"\r\n\r\n")
+
+    async def test_head_without_a_body_says_no_length(self, port: int) -> None:
+        """Zero would be the length of what GET gets."""
+        answer = await exchange(port, b"HEAD /empty HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert b"content-length" not in answer
+        assert b"content-length: 0\r\n" in await exchange(port, get("/empty", close=True))
 
     async def test_http_1_0_closes_unless_asked_to_keep_alive(self, port: int) -> None:
         kept = b"GET /1 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
