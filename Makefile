@@ -36,7 +36,7 @@ WITH_CODE := PYTHONPATH=functions:layers/paybridge:.
 MAKEFLAGS += --no-print-directory
 
 ##@ The stack on this machine
-.PHONY: local up demo payment register status logs down clean
+.PHONY: local up demo payment register status outage logs down clean
 local: $(DEV) $(COMMAND) ## Start everything, send a sample payment, follow the logs until Ctrl-C
 	@$(LOCAL) run
 up: $(DEV) $(COMMAND) ## Start everything in the background (WORKERS=1: workers, COMPOSE=1: Docker)
@@ -47,9 +47,11 @@ payment: $(DEV) $(COMMAND) ## Show a payment's status and history: ID=..., on AW
 	@$(OPERATE) payment "$(ID)"
 register: $(DEV) $(COMMAND) ## Create a merchant with an API key: NAME="Acme", ROLE=operator for staff, ENVIRONMENT=dev on AWS
 	@$(OPERATE) register "$(NAME)" $(if $(ROLE),--role $(ROLE))
-status: $(DEV) ## List what is running
+status: $(DEV) ## Show each part with its health and past, and what waits in outbox and queues
 	@$(LOCAL) status
-logs: $(DEV) ## Follow the logs of the running stack (LOG_FORMAT=json: unchanged)
+outage: $(DEV) ## Stop a part and show what payments do meanwhile: PART=rabbitmq SECONDS=30
+	@$(LOCAL) outage
+logs: $(DEV) ## Follow the logs (FUNCTION=consumer, PAYMENT=<id>: of these, LOG_FORMAT=json: unchanged)
 	@$(LOCAL) logs
 down: $(DEV) ## Stop everything and keep the data
 	@$(LOCAL) down

@@ -181,6 +181,14 @@ class LocalSettings:
         # How logs are printed is up to the command that prints them.
         return replace(recorded, state_dir=self.state_dir, log_format=self.log_format)
 
+    def differences(self, other: Self) -> list[str]:
+        """Return the variables of ports, processes and gateway that have another value in `other`."""
+        compared = [item.name for item in fields(self) if item.name.startswith("gateway_")]
+        compared += [item.name for item in fields(self) if item.name.endswith("_port")]
+        compared += ["workers", "payment_shards", "postgres_version"]
+        differing = {VARIABLES[name] for name in compared if getattr(self, name) != getattr(other, name)}
+        return sorted(differing)
+
     @property
     def _record_file(self) -> Path:
         return self.state_dir / "settings.json"

@@ -15,6 +15,7 @@ from types import FrameType
 
 from local.commands import status as stack_status
 from local.commands import supervision
+from local.commands.log_filter import Wanted
 from local.commands.logs import LogFollower, reader_for
 from local.commands.supervision import stopping, supervising
 from local.errors import LocalError
@@ -29,6 +30,10 @@ from local.stack.stack import ERRORS, SUPERVISOR, Stack
 UP_SECONDS_MAX = 1800
 STOP_SECONDS_MAX = 60
 LOG_LINES_BEFORE = 20
+# What `logs` prints of a stack that has stopped.
+LOG_LINES_AFTER = 200
+# What it prints of one function or payment.
+LOG_LINES_MAX = 10_000
 
 
 class Terminated(BaseException):
@@ -126,9 +131,7 @@ def supervise(settings: LocalSettings) -> None:
 def up(settings: LocalSettings) -> None:
     """Start everything in the background and return when it is ready."""
     if supervision.supervisor(settings) is not None:
-        print(f"Paybridge is up already: {settings.api_url}")
-        if settings.compose and "postgres" in running(settings.state_dir):
-            print("Its servers do not run in Docker: stop it with `make down` first.")
+        _say_it_is_up(settings)
         return
     supervision.make_state_dir(settings)
     supervision.ready_file(settings).unlink(missing_ok=True)
@@ -152,7 +155,18 @@ def up(settings: LocalSettings) -> None:
         process.terminate()
         process.wait()
         raise
-    print(_addresses(settings))
+    print(_addresses(settings.as_running()))
+
+
+def _say_it_is_up(settings: LocalSettings) -> None:
+    """Say where the running stack is, and which of the present settings it does not have."""
+    stack = settings.as_running()
+    print(f"Paybridge is up already: {stack.api_url}")
+    other = stack.differences(settings)
+    if other:
+        print(f"It runs with another {' and '.join(other)}: `make down` first, then `make up`.")
+    if settings.compose and not stack.compose:
+        print("Its servers do not run in Docker.")
 
 
 def down(settings: LocalSettings) -> None:
@@ -171,10 +185,27 @@ def down(settings: LocalSettings) -> None:
 
 
 def logs(settings: LocalSettings) -> None:
-    """Follow the logs of a running stack until Ctrl-C."""
-    if not running(settings.state_dir):
+    """Follow the logs of a running stack until Ctrl-C, or print those of the last one."""
+    if not settings.logs_dir.is_dir():
         raise LocalError(f"{supervision.nothing_runs(settings)} Start the stack with `make up`.")
-    LogFollower(settings.logs_dir, reader_for(settings.log_format), lines_before=LOG_LINES_BEFORE).follow()
+    wanted = Wanted(os.environ.get("FUNCTION", ""), os.environ.get("PAYMENT", ""))
+    is_running = bool(running(settings.state_dir))
+    lines_before = LOG_LINES_BEFORE if is_running else LOG_LINES_AFTER
+    if wanted.payment_id or (wanted.is_filter and not is_running):
+        lines_before = LOG_LINES_MAX
+    follower = LogFollower(settings.logs_dir, reader_for(settings.log_format), lines_before=lines_before, wanted=wanted)
+    if is_running:
+        follower.follow()
+    follower.print_old()
+    print(f"{supervision.nothing_runs(settings)} Start the stack with `make up`.", file=sys.stderr)
+
+
+def outage(settings: LocalSettings) -> None:
+    """Stop the part PART of the running stack for SECONDS, and show what payments do meanwhile."""
+    # Its HTTP library takes long to load.
+    from local.commands.outage import run
+
+    run(settings, os.environ.get("PART", ""), os.environ.get("SECONDS", ""))
 
 
 def demo(settings: LocalSettings, **api: str) -> None:
@@ -186,7 +217,7 @@ def demo(settings: LocalSettings, **api: str) -> None:
 
 
 def status(settings: LocalSettings) -> None:
-    """List the processes of the stack."""
+    """Show each part of the stack, and what waits in it."""
     stack_status.show(settings)
 
 
@@ -225,9 +256,10 @@ COMMANDS = {
     "run": (run, "start everything, send a sample payment, follow the logs until Ctrl-C"),
     "up": (up, "start everything in the background and return when it is ready"),
     "down": (down, "stop everything and keep the data"),
-    "logs": (logs, "follow the logs of a running stack"),
+    "logs": (logs, "follow the logs of a running stack, or print those of the last one (FUNCTION, PAYMENT)"),
+    "outage": (outage, "stop a part of the running stack for a while (PART, SECONDS)"),
     "demo": (demo, "send a sample payment through a running stack"),
-    "status": (status, "list the running processes, or say why none runs"),
+    "status": (status, "show each part of the stack and what waits, or say why nothing runs"),
     "clean": (clean, "stop everything and delete data and logs"),
     "sam-local": (sam_local, "run the functions by sam local, send a sample payment, follow the logs until Ctrl-C"),
     "localstack": (localstack, "deploy to an AWS emulator, send a sample payment, follow the logs until Ctrl-C"),

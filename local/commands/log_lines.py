@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from local.commands.log_filter import part_of
+
 ITEMS_MAX = 20
 FRAMES_MAX = 20
 TEXT_LENGTH_MAX = 500
@@ -80,7 +82,7 @@ class PersonsReader:
     """Reads a log for a person; `part` is the name of its file, such as ConsumerFunction or bridge."""
 
     def __init__(self, part: str, *, in_colour: bool = False) -> None:
-        self._part = part.removesuffix("Function").lower()
+        self._part = part_of(part)
         self._in_colour = in_colour
         self._at = BEGINNING
         # Whether the last line was shown, and with it what follows it without a time, such as a traceback.

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from local.commands.log_filter import LineFilter, Wanted
 from local.commands.log_lines import LogLine, PersonsReader, RawReader
 from local.settings import JSON_LOGS
 from local.stack.stack import SUPERVISOR
@@ -36,14 +37,26 @@ MakeReader = Callable[[str], LineReader]
 class LogFollower:
     """Prints what is appended to `<logs>/*.log`, also to files that appear later, in the order of the events."""
 
-    def __init__(self, logs_dir: Path, make_reader: MakeReader, *, lines_before: int = 0) -> None:
-        """Begin with the last `lines_before` lines that are there already."""
+    def __init__(
+        self, logs_dir: Path, make_reader: MakeReader, *, lines_before: int = 0, wanted: Wanted | None = None
+    ) -> None:
+        """Begin with the last `lines_before` wanted lines that are there already.
+
+        Raises LocalError if there is no log of the wanted function.
+        """
         self._logs_dir = logs_dir
         self._make_reader = make_reader
+        self._wanted = wanted or Wanted()
+        self._wanted.require([path.stem for path in self._all_files()])
         self._readers: dict[Path, LineReader] = {}
+        self._filters: dict[Path, LineFilter] = {}
         self._lines_before = lines_before
         look_back = LOOK_BACK_FACTOR * lines_before
         self._offsets = {path: _offset_before_end(path, look_back) for path in self._files()}
+        if self._wanted.payment_id:
+            # The function that knows the payment's correlation id may write it after the others.
+            for path in self._all_files():
+                self._wanted.learn(path.read_text(encoding="utf-8", errors="replace").splitlines())
 
     def print_old(self) -> None:
         """Print the last `lines_before` lines."""
@@ -72,8 +85,10 @@ class LogFollower:
         self._offsets[path] += len(whole)
         if path not in self._readers:
             self._readers[path] = self._make_reader(path.stem)
+            self._filters[path] = LineFilter(self._wanted)
         reader = self._readers[path]
-        return [line for read in whole.decode(errors="replace").splitlines() for line in reader.read(read)]
+        passed = map(self._filters[path].read, whole.decode(errors="replace").splitlines())
+        return [line for read in passed if read is not None for line in reader.read(read)]
 
     def _start_of_new(self, path: Path) -> int:
         """Return where to continue: at the beginning of a file that is new or has become shorter."""
@@ -83,6 +98,9 @@ class LogFollower:
         return offset
 
     def _files(self) -> list[Path]:
+        return [path for path in self._all_files() if self._wanted.takes(path.stem)]
+
+    def _all_files(self) -> list[Path]:
         return sorted(path for path in self._logs_dir.glob("*.log") if path.stem not in UNINTERESTING)
 
     def _print(self, lines: list[LogLine]) -> None:

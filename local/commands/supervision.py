@@ -44,6 +44,7 @@ def stopping(stack: Stack) -> Iterator[Stack]:
             with suppress(OSError):
                 print("Stopping", flush=True)
         stack.stop()
+        _stopped_file(stack.settings).touch()
 
 
 def supervisor(settings: LocalSettings) -> psutil.Process | None:
@@ -73,17 +74,32 @@ def log_of(settings: LocalSettings, name: str) -> Path:
 
 
 def nothing_runs(settings: LocalSettings) -> str:
-    """Say that nothing is running and, if the last stack stopped on an error, when and why."""
-    errors = log_of(settings, ERRORS)
+    """Say that nothing is running, and when and why the last stack stopped."""
+    errors, stopped = log_of(settings, ERRORS), _stopped_file(settings)
     lines = errors.read_text(encoding="utf-8", errors="replace").split("\n") if errors.exists() else []
     texts = [line.strip() for line in lines if line.strip()]
     if not texts:
-        return "Nothing is running."
-    stopped = datetime.fromtimestamp(errors.stat().st_mtime).astimezone()
+        return f"Nothing is running.{_last_stop(stopped)}"
     # A traceback ends with the error.
     sentence = texts[-1] if texts[0].startswith("Traceback") else texts[0].partition(". ")[0]
     reason = sentence.rstrip(".")
-    return f"Nothing is running. The last stack stopped on {stopped:%d %b at %H:%M}: {reason}. See {errors}."
+    return f"Nothing is running. The last stack stopped {_when(errors)}: {reason}. See {errors}."
+
+
+def _last_stop(stopped: Path) -> str:
+    return f" The last stack was stopped {_when(stopped)}." if stopped.exists() else ""
+
+
+def _when(file: Path) -> str:
+    """Say when a file was written: `at 15:51`, or `on 28 Nov at 15:51` if that is not today."""
+    written = datetime.fromtimestamp(file.stat().st_mtime).astimezone()
+    is_today = written.date() == datetime.now().astimezone().date()
+    return f"at {written:%H:%M}" if is_today else f"on {written:%d %b at %H:%M}"
+
+
+def _stopped_file(settings: LocalSettings) -> Path:
+    """Return the file whose time is that of the last orderly stop."""
+    return settings.state_dir / "stopped"
 
 
 def _folder(settings: LocalSettings) -> Path:

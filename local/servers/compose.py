@@ -15,6 +15,8 @@ FILE = PROJECT / "compose.yaml"
 LOOK_SECONDS_MAX = 10
 # The first one with `content` of configs.
 VERSION_MIN = (2, 23, 1)
+# The service of each part of the stack.
+SERVICES = {"postgres": "postgres", "rabbitmq": "rabbitmq", "moto": "aws"}
 PORTS = {
     "postgres_port": "PostgreSQL",
     "amqp_port": "RabbitMQ",
@@ -49,6 +51,27 @@ def stop(settings: LocalSettings) -> bool:
 def remove(settings: LocalSettings) -> None:
     """Stop the servers and delete their data."""
     _run(settings, "down", "--volumes")
+
+
+def state_of(settings: LocalSettings, part: str) -> str:
+    """Return the state of a server's container, such as `healthy`, `starting` or `exited`, empty if it has none."""
+    line = "{{.State}} {{.Health}}"
+    state, _, health = (
+        _run(settings, "ps", "--all", "--format", line, SERVICES[part], seconds_max=LOOK_SECONDS_MAX)
+        .strip()
+        .partition(" ")
+    )
+    return health if state == "running" and health else state
+
+
+def stop_server(settings: LocalSettings, part: str) -> None:
+    """Stop one server and keep its data."""
+    _run(settings, "stop", SERVICES[part])
+
+
+def start_server(settings: LocalSettings, part: str) -> None:
+    """Start one server again and return when it is healthy."""
+    _run(settings, "up", "--detach", "--wait", "--no-recreate", SERVICES[part])
 
 
 def is_remembered(settings: LocalSettings) -> bool:

@@ -84,7 +84,7 @@ def database_url_of(settings: LocalSettings) -> str:
     return settings.postgres_url or url_of(settings.postgres_port)
 
 
-def connect(url: str, database: str | None = None) -> pg8000.native.Connection:
+def connect(url: str, database: str | None = None, timeout_seconds: float = 10) -> pg8000.native.Connection:
     """Connect to `postgresql://user:password@host:port/database`. `database` replaces the one in the URL."""
     parts = urlsplit(url)
     return pg8000.native.Connection(
@@ -93,7 +93,7 @@ def connect(url: str, database: str | None = None) -> pg8000.native.Connection:
         port=parts.port or 5432,
         password=unquote(parts.password or ""),
         database=database or parts.path.lstrip("/"),
-        timeout=10,
+        timeout=timeout_seconds,
     )
 
 

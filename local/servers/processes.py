@@ -311,19 +311,19 @@ def free_port() -> int:
     raise LocalError(f"No port from {FREE_PORTS[0]} to {FREE_PORTS[-1]} is free: stop what uses them.")
 
 
-def accepts_connections(port: int) -> bool:
-    """Return whether something listens on `port` of 127.0.0.1."""
+def accepts_connections(port: int, host: str = "127.0.0.1") -> bool:
+    """Return whether something listens on `port` of `host`."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1):
+        with socket.create_connection((host, port), timeout=1):
             return True
     except OSError:
         return False
 
 
-def answers(url: str, authorization: str = "") -> bool:
+def answers(url: str, authorization: str = "", seconds_max: float = 10) -> bool:
     """Return whether a GET of `url` on this machine succeeds. Loading an HTTP library would take longer."""
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=10)
+    connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=seconds_max)
     try:
         target = urlunsplit(parts._replace(scheme="", netloc=""))
         connection.request("GET", target, headers={"Authorization": authorization} if authorization else {})

@@ -65,7 +65,7 @@ def start(settings: LocalSettings, processes: Processes, progress: Progress) -> 
     _start_private(settings, processes, progress)
     return RabbitMQServer(
         amqp_url_of(settings),
-        f"http://guest:guest@127.0.0.1:{settings.management_port}",
+        management_url_of(settings),
         settings,
         processes,
         progress,
@@ -75,6 +75,11 @@ def start(settings: LocalSettings, processes: Processes, progress: Progress) -> 
 def amqp_url_of(settings: LocalSettings) -> str:
     """Return the URL of the broker, before and after it starts."""
     return settings.rabbitmq_url or f"amqp://guest:guest@127.0.0.1:{settings.amqp_port}/"
+
+
+def management_url_of(settings: LocalSettings) -> str:
+    """Return the URL of the management API with an administrator's login."""
+    return settings.rabbitmq_management_url or f"http://guest:guest@127.0.0.1:{settings.management_port}"
 
 
 def functions_url_of(settings: LocalSettings) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import uuid
@@ -19,25 +20,31 @@ from local.stack.restarts import PartState, read_records
 from local.stack.seed import DEMO_API_KEY
 from local.testkit.live import charges, eventually, received
 from local.testkit.servers import private_settings
+from tests.support.foreground import foreground
 
 pytestmark = [pytest.mark.e2e, pytest.mark.faults, pytest.mark.timeout(300)]
 
 COMMAND_SECONDS_MAX = 120
 
 
-def command(settings: LocalSettings, name: str) -> str:
-    ended = subprocess.run(
+def command(settings: LocalSettings, name: str, **variables: str) -> str:
+    """Run a command that succeeds, and give what it prints."""
+    ended = run_command(settings, name, **variables)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return ended.stdout
+
+
+def run_command(settings: LocalSettings, name: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [sys.executable, "-m", "local", name],
         cwd=PROJECT,
-        env={**os.environ, **settings.environment()},
+        env={**os.environ, **settings.environment(), **variables},
         capture_output=True,
         text=True,
         encoding="utf-8",
         timeout=COMMAND_SECONDS_MAX,
         check=False,
     )
-    assert (ended.returncode, ended.stderr) == (0, "")
-    return ended.stdout
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +141,68 @@ def test_the_functions_start_again_when_the_aws_fake_has_been_killed_too(
         until_up_again(background, name, pid)
     payment_id = eventually(lambda: accepted(background, merchant, str(uuid.uuid4())), "accepted")
     assert_settles(background, merchant, payment_id.json()["payment_id"])
+
+
+class TestOutage:
+    def test_shows_that_payments_are_accepted_without_the_broker_and_settle_with_it(
+        self, background: LocalSettings
+    ) -> None:
+        lines = command(background, "outage", PART="rabbitmq", SECONDS="4").splitlines()
+        payments = [line for line in lines if "  payment " in line]
+        assert len(payments) >= 3
+        assert all("  202  " in line for line in payments)
+        assert f"{len(payments)} payments, " in lines[-2]
+        assert lines[-2].endswith(f": {len(payments)} succeeded.")
+        assert lines[-1].endswith(f"The gateway charged {len(payments)} times.")
+
+    def test_sends_again_what_the_api_could_not_take(self, background: LocalSettings) -> None:
+        lines = command(background, "outage", PART="postgres", SECONDS="3").splitlines()
+        refused = [line for line in lines if "  503 (Retry-After " in line]
+        assert len(refused) >= 2
+        again = f"{len(refused)} payments were not accepted. Sent again with the same keys: {len(refused)} accepted."
+        assert any(line.endswith(again) for line in lines)
+        assert lines[-2].endswith(f": {len(refused)} succeeded.")
+
+    @pytest.mark.parametrize(
+        ("variables", "sentence"),
+        [
+            ({"PART": "rabbit"}, "There is no part 'rabbit' to stop: choose bridge, epmd, gateway, moto, "),
+            ({}, "Name the part to stop, as in PART=rabbitmq: choose bridge, epmd, gateway, moto, "),
+            ({"PART": "sink", "SECONDS": "soon"}, "SECONDS is 'soon': choose from 1 to 3600."),
+            ({"PART": "sink", "SECONDS": "0"}, "SECONDS is '0': choose from 1 to 3600."),
+        ],
+    )
+    def test_explains_what_it_cannot_do(
+        self, variables: dict[str, str], sentence: str, background: LocalSettings
+    ) -> None:
+        ended = run_command(background, "outage", **variables)
+        assert ended.returncode == 1
+        assert ended.stderr.startswith(sentence)
+        assert len(ended.stderr.splitlines()) == 1
+
+    def test_ends_when_its_command_is_interrupted(self, background: LocalSettings) -> None:
+        with foreground(background, "outage", PART="sink", SECONDS="600") as outage:
+            eventually(lambda: outage.prints("sink is stopped"), "the outage")
+            assert "sink" not in running(background.state_dir)
+            outage.process.send_signal(signal.SIGINT)
+            assert outage.wait() == 130
+        eventually(lambda: "sink" in running(background.state_dir), "the sink again")
+
+
+class TestLastRun:
+    def test_is_shown_by_logs_and_status_once_the_stack_is_stopped(self, background: LocalSettings) -> None:
+        """This test stops the stack of the module."""
+        command(background, "down")
+        logs = run_command(background, "logs")
+        assert logs.returncode == 0
+        assert "WARNING sink is stopped for an outage" in logs.stdout
+        assert logs.stderr.startswith("Nothing is running. The last stack was stopped at ")
+        assert command(background, "status").startswith("Nothing is running. The last stack was stopped at ")
+        shell = f"{sys.executable} -m local logs | head -1"
+        environment = {**os.environ, **background.environment()}
+        headed = subprocess.run(
+            ["sh", "-c", shell], cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert len(headed.stdout.splitlines()) == 1
+        assert "Traceback" not in headed.stderr
+        assert "Broken" not in headed.stderr

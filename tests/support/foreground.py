@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from local.settings import PROJECT, LocalSettings
@@ -27,11 +27,11 @@ TIMELINE = [
 class Foreground:
     """A command that runs as in a terminal, and what it has printed so far."""
 
-    def __init__(self, settings: LocalSettings, name: str) -> None:
+    def __init__(self, settings: LocalSettings, name: str, variables: Mapping[str, str]) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "local", name],
             cwd=PROJECT,
-            env={**os.environ, **settings.environment()},
+            env={**os.environ, **settings.environment(), **variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -76,9 +76,9 @@ class Foreground:
 
 
 @contextmanager
-def foreground(settings: LocalSettings, name: str) -> Iterator[Foreground]:
+def foreground(settings: LocalSettings, name: str, **variables: str) -> Iterator[Foreground]:
     """A running command, which the block or, failing that, this brings to its end."""
-    command = Foreground(settings, name)
+    command = Foreground(settings, name, variables)
     try:
         yield command
     finally:

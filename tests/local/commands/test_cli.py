@@ -18,7 +18,8 @@ Output = pytest.CaptureFixture[str]
 class FakeStack:
     """A stack that starts at once and records that it was stopped."""
 
-    def __init__(self, _settings: object) -> None:
+    def __init__(self, settings: object) -> None:
+        self.settings = settings
         self.processes = SimpleNamespace(children=["one"])
         self.stopped = False
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from local.commands.log_filter import Wanted
 from local.commands.log_lines import PersonsReader, RawReader
 from local.commands.logs import LogFollower, reader_for
+from local.errors import LocalError
 from local.settings import JSON_LOGS, TEXT_LOGS
 
 Output = pytest.CaptureFixture[str]
@@ -65,6 +67,39 @@ class TestLogFollower:
         (tmp_path / f"{name}.log").write_text("a request\n")
         follower.print_new()
         assert capsys.readouterr().out == ""
+
+
+class TestWanted:
+    PAYMENT = "01a2235d-a7f0-756a-9cb2-9d9e5408e00b"
+
+    def write(self, folder: Path) -> None:
+        """The request is logged before anything names its payment, and in another file."""
+        request = json.loads(request_at("10:00:00.1", "/ours")) | {"correlation_id": "ours"}
+        (folder / "ApiFunction.log").write_text(f"{json.dumps(request)}\n{request_at('10:00:00.2', '/theirs')}")
+        settled = {"level": "INFO", "timestamp": "2026-11-28T10:00:01+00:00", "service": "consumer"}
+        payments = [{"payment_id": self.PAYMENT, "correlation_id": "ours", "outcome": "succeeded"}]
+        (folder / "ConsumerFunction.log").write_text(json.dumps({**settled, "payments": payments}) + "\n")
+        (folder / "bridge.log").write_text("something else\n")
+
+    def test_are_the_lines_of_a_payment_in_every_log(self, tmp_path: Path, capsys: Output) -> None:
+        self.write(tmp_path)
+        LogFollower(tmp_path, PersonsReader, lines_before=100, wanted=Wanted(payment_id=self.PAYMENT)).print_old()
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.split()[1:4] for line in lines] == [["api", "GET", "/ours"], ["consumer", "payment", "succeeded"]]
+
+    def test_are_the_lines_of_a_function(self, tmp_path: Path, capsys: Output) -> None:
+        self.write(tmp_path)
+        follower = LogFollower(tmp_path, PersonsReader, lines_before=100, wanted=Wanted("consumer"))
+        follower.print_old()
+        (tmp_path / "bridge.log").write_text("something else\nand more\n")
+        follower.print_new()
+        (line,) = capsys.readouterr().out.splitlines()
+        assert line.split()[1] == "consumer"
+
+    def test_must_be_of_a_function_that_has_a_log(self, tmp_path: Path) -> None:
+        self.write(tmp_path)
+        with pytest.raises(LocalError, match="choose api, bridge, consumer"):
+            LogFollower(tmp_path, PersonsReader, wanted=Wanted("jobs"))
 
 
 class TestReaderFor:

@@ -2,50 +2,140 @@
 
 from __future__ import annotations
 
+import os
+import re
+import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 import pytest
 
-from local.commands import status
+from local.commands import figures, status
+from local.commands.figures import FiguresUnavailable
 from local.commands.status import PartStatus
 from local.servers.processes import write_pid_file
 from local.settings import LocalSettings
-from local.testkit.receiver import running_receiver
+from local.stack.restarts import PartRecord, PartState, write_records
+from local.stack.stack import Stack
+from local.testkit.live import eventually
+from local.testkit.local_servers import running_gateway
 
 Output = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Iterator[LocalSettings]:
-    """A state folder whose gateway answers, and whose sink is a process that does not."""
-    with running_receiver() as receiver:
-        port = int(receiver.url.rpartition(":")[2].strip("/"))
-        yield replace(LocalSettings(), state_dir=tmp_path, gateway_port=port, sink_port=1)
+    """A state folder whose gateway answers, and whose other servers do not."""
+    with running_gateway(tmp_path / "charges.jsonl") as url:
+        port = int(url.rpartition(":")[2])
+        silent = {"sink_port": 1, "postgres_port": 2, "management_port": 3, "amqp_port": 4}
+        yield replace(LocalSettings(), state_dir=tmp_path, gateway_port=port, **silent)
+
+
+def shown(settings: LocalSettings, capsys: Output) -> dict[str, list[str]]:
+    """Return the words of each line of the table, by the first."""
+    status.show(settings)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
+    return {words[0]: words[1:] for words in lines}
 
 
 class TestShow:
-    def test_has_a_line_for_each_process(self, settings: LocalSettings, capsys: Output) -> None:
-        this = psutil.Process()
-        for name in ("gateway", "sink", "worker-relay"):
-            write_pid_file(settings.state_dir, name, this)
-        status.show(settings)
-        gateway, sink, worker = capsys.readouterr().out.splitlines()
-        assert gateway.split()[:5] == ["gateway", "simulated", "gateway", "port", str(settings.gateway_port)]
-        assert gateway.endswith(f"pid {this.pid}")
-        assert sink.endswith("does not answer")
-        assert worker.split()[:3] == ["worker-relay", "worker", "up"]
+    def test_has_a_line_for_each_part_with_its_health(self, settings: LocalSettings, capsys: Output) -> None:
+        for name in ("gateway", "sink", "postgres", "rabbitmq", "worker-relay"):
+            write_pid_file(settings.state_dir, name, psutil.Process())
+        table = shown(settings, capsys)
+        assert table["gateway"][:6] == ["simulated", "gateway", "port", str(settings.gateway_port), "healthy", "since"]
+        for name in ("sink", "postgres", "rabbitmq"):
+            assert "does not answer since" in " ".join(table[name])
+        assert table["worker-relay"][:3] == ["worker", "healthy", "since"]
+        assert " ".join(table["Database"]).startswith("PostgreSQL does not answer: ")
+        assert " ".join(table["Queues"]).startswith("RabbitMQ does not answer: ")
 
-    def test_says_why_nothing_runs(self, settings: LocalSettings, capsys: Output) -> None:
+    def test_tells_the_past_of_a_part_and_shows_the_parts_that_are_down(
+        self, settings: LocalSettings, capsys: Output
+    ) -> None:
+        write_pid_file(settings.state_dir, "gateway", psutil.Process())
+        ended_at = datetime(2026, 11, 1, 15, 51, tzinfo=UTC).timestamp()
+        records = {
+            "gateway": PartRecord(PartState.UP, 2, "signal SIGKILL", ended_at),
+            "rabbitmq": PartRecord(PartState.CRASH_LOOP, 7, "exit status 1: no disk", ended_at),
+            "sink": PartRecord(PartState.OUTAGE, until=time.time() + 60),
+        }
+        write_records(settings.state_dir, records)
+        table = shown(settings, capsys)
+        assert re.search(
+            r"healthy since .* restarted 2 times, ended at .* by signal SIGKILL", " ".join(table["gateway"])
+        )
+        assert "crash loop restarted 7 times" in " ".join(table["rabbitmq"])
+        assert " ".join(table["rabbitmq"]).endswith("by exit status 1: no disk")
+        assert re.search(r"outage, (59|60) s left", " ".join(table["sink"]))
+
+    def test_shows_a_server_of_ones_own_at_its_address(self, settings: LocalSettings, capsys: Output) -> None:
+        own = replace(
+            settings,
+            rabbitmq_url="amqp://me:secret@127.0.0.1:5/",
+            rabbitmq_management_url="http://me:secret@127.0.0.1:6",
+        )
+        own.record()
+        write_pid_file(own.state_dir, "gateway", psutil.Process())
+        table = shown(own, capsys)
+        assert table["rabbitmq"] == ["RabbitMQ", "127.0.0.1:5", "does", "not", "answer"]
+
+    def test_has_the_ports_of_the_running_stack(self, settings: LocalSettings, capsys: Output) -> None:
+        settings.record()
+        write_pid_file(settings.state_dir, "gateway", psutil.Process())
+        table = shown(replace(settings, gateway_port=7), capsys)
+        assert table["gateway"][3:5] == [str(settings.gateway_port), "healthy"]
+
+    def test_says_that_nothing_watches_what_a_killed_supervisor_left(
+        self, settings: LocalSettings, capsys: Output
+    ) -> None:
+        write_pid_file(settings.state_dir, "gateway", psutil.Process())
+        status.show(settings)
+        last = capsys.readouterr().out.splitlines()[-1]
+        assert last == "The process that watches these parts is gone: `make down` ends them."
+
+    def test_shows_what_waits_in_a_whole_stack(self, stack: Stack, capsys: Output) -> None:
+        parts = {"bridge", "epmd", "gateway", "moto", "postgres", "rabbitmq", "sink"}
+
+        def look() -> dict[str, list[str]] | None:
+            # Each is given five seconds to answer, which a busy machine may need more than once.
+            found = shown(stack.settings, capsys)
+            return found if {name for name, words in found.items() if "healthy" in words} == parts else None
+
+        table = eventually(look, "all parts healthy")
+        assert {"api", "consumer", "relay", "webhooks"} <= set(table["Functions"])
+        assert table["Payments"][1] == "unsettled"
+        assert table["Outbox"][1].startswith("due")
+        assert table["Dead"] == ["letters", "0"]
+        assert table["Circuit"] == ["closed"]
+        assert {"payments.new", "payments.dead", "webhooks", "webhooks.retry"} <= set(table["Queues"])
+
+
+class TestNothingRuns:
+    def test_says_why(self, settings: LocalSettings, capsys: Output) -> None:
         settings.logs_dir.mkdir(parents=True)
         errors = settings.logs_dir / "errors.log"
-        errors.write_text("rabbitmq ended unexpectedly. The end of rabbitmq.log: \n  the last line\n")
+        errors.write_text("ministack ended unexpectedly. The end of ministack.log: \n  the last line\n")
         status.show(settings)
         said = capsys.readouterr().out
-        assert said.startswith("Nothing is running. The last stack stopped on ")
-        assert said.endswith(f": rabbitmq ended unexpectedly. See {errors}.\n")
+        assert re.match(r"Nothing is running\. The last stack stopped at \d\d:\d\d: ministack ended", said)
+        assert said.endswith(f": ministack ended unexpectedly. See {errors}.\n")
+
+    def test_names_the_day_unless_it_is_today(self, settings: LocalSettings, capsys: Output) -> None:
+        stopped = settings.state_dir / "stopped"
+        stopped.touch()
+        status.show(settings)
+        assert re.fullmatch(
+            r"Nothing is running\. The last stack was stopped at \d\d:\d\d\.\n", capsys.readouterr().out
+        )
+        long_ago = datetime(2026, 3, 5, 12, tzinfo=UTC).timestamp()
+        os.utime(stopped, (long_ago, long_ago))
+        status.show(settings)
+        assert "The last stack was stopped on 05 Mar at " in capsys.readouterr().out
 
     def test_names_the_error_of_a_traceback(self, settings: LocalSettings, capsys: Output) -> None:
         settings.logs_dir.mkdir(parents=True)
@@ -56,7 +146,21 @@ class TestShow:
 
 
 class TestPartStatus:
-    @pytest.mark.parametrize(("seconds", "text"), [(40, "up 40 s"), (130, "up 2 min"), (7300, "up 2 h")])
-    def test_says_how_long_it_has_been_up(self, seconds: float, text: str) -> None:
-        part = PartStatus("sink", "webhook sink", 8091, is_answering=True, up_seconds=seconds, pid=7)
-        assert text in part.line()
+    def test_says_once_of_a_part_that_was_restarted_once(self) -> None:
+        record = PartRecord(PartState.UP, 1, "exit status 3", time.time())
+        assert (
+            "restarted once, ended at " in PartStatus("sink", "webhook sink", "port 1", "healthy", None, record).line()
+        )
+
+
+class TestFigures:
+    def test_are_unavailable_with_a_reason_without_servers(self, settings: LocalSettings) -> None:
+        with pytest.raises(FiguresUnavailable, match=r"refused|create a connection"):
+            figures.database_figures(settings)
+        with pytest.raises(FiguresUnavailable, match="refused"):
+            figures.queue_depths(settings)
+
+    def test_count_what_waits_in_the_database(self, stack: Stack) -> None:
+        found = figures.database_figures(stack.settings)
+        assert (found.dead_letters, found.open_circuits) == (0, ())
+        assert found.outbox_due >= 0
