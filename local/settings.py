@@ -52,6 +52,7 @@ VARIABLES = {
     "postgres_version": "PAYBRIDGE_LOCAL_POSTGRES_VERSION",
     "workers": "PAYBRIDGE_LOCAL_WORKERS",
     "payment_shards": "PAYBRIDGE_LOCAL_PAYMENT_SHARDS",
+    "reload": "PAYBRIDGE_LOCAL_RELOAD",
     "log_format": "LOG_FORMAT",
     "gateway_success_rate": "GATEWAY_SUCCESS_RATE",
     "gateway_seed": "GATEWAY_SEED",
@@ -89,6 +90,8 @@ class LocalSettings:
     workers: int = 0
     # Shards of the queue payments.new. 0 means the number in infra/topology.json.
     payment_shards: int = 0
+    # 1: functions whose code is edited are replaced.
+    reload: int = 1
     log_format: str = TEXT_LOGS
     gateway_success_rate: float = 0.9
     gateway_seed: str = ""
@@ -113,6 +116,7 @@ class LocalSettings:
         _refuse_beyond(settings, "workers", WORKERS_MAX)
         _refuse_beyond(settings, "payment_shards", PAYMENT_SHARDS_MAX)
         _refuse_beyond(settings, "compose", 1)
+        _refuse_beyond(settings, "reload", 1)
         _refuse_names(settings)
         _refuse_other_formats(settings)
         return settings.with_servers_in_docker() if settings.compose else settings

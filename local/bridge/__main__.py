@@ -19,6 +19,7 @@ from infra.sam_template.template import read_template
 from local.bridge.http import HttpFront
 from local.bridge.invokers import LambdaEndpointInvoker
 from local.bridge.rabbitmq import QueueMapping, queue_mappings
+from local.bridge.reload import reload_edited_code
 from local.bridge.schedules import schedule_tickers
 from local.http.lean import loop_factory
 from local.lambda_host.host import LambdaHost
@@ -99,6 +100,7 @@ def parser() -> argparse.ArgumentParser:
         help="neither run nor invoke this function; may be repeated",
     )
     add("--no-schedules", action="store_true", help="do not fire the schedules")
+    add("--reload", action="store_true", help="replace the environments of functions whose code changes")
     add("--no-warm", action="store_true", help="start environments only for invocations")
     return command
 
@@ -138,6 +140,8 @@ async def serve(options: argparse.Namespace, template: Template) -> None:
             await _wait_for_broker(mappings, tasks)
         if not options.no_schedules:
             tasks.extend(map(asyncio.create_task, schedule_tickers(functions, invoker, region=template.region)))
+        if options.reload and isinstance(invoker, LambdaHost):
+            tasks.append(asyncio.create_task(reload_edited_code(invoker, functions)))
         _freeze_garbage()
         print(f"ready: API http://127.0.0.1:{front.port}, Lambda {_lambda_url(options, invoker)}", flush=True)
         await _first_end(tasks)

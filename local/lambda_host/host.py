@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Self
 
-from infra.sam_template.definitions import RetryPolicy, Template
+from infra.sam_template.definitions import FunctionDefinition, RetryPolicy, Template
+from local.lambda_host.code import code_folders
 from local.lambda_host.environment import ExecutionEnvironment
 from local.lambda_host.events import EventQueue
 from local.lambda_host.model import (
@@ -21,6 +24,8 @@ from local.lambda_host.server import LambdaServer
 _QUALIFIER = re.compile(r":(live|\$LATEST|\d+)$")
 # On AWS functions without a reserved concurrency share the account's 1,000. A laptop has no room for that.
 UNRESERVED_CONCURRENCY = 10
+# Each start keeps a core busy.
+_RELOADED_AT_ONCE = 2
 
 
 class LambdaHost:
@@ -79,6 +84,31 @@ class LambdaHost:
         for pool in self._pools.values():
             if pool.concurrency_max > 0 and pool.definition.has_events:
                 pool.warm()
+
+    def functions_of(self, changed: Collection[Path]) -> list[FunctionDefinition]:
+        """Return the functions whose code has one of these files."""
+        functions = [pool.definition for pool in self._pools.values()]
+        return [
+            function
+            for function in functions
+            if any(path.is_relative_to(folder) for path in changed for folder in code_folders(function))
+        ]
+
+    async def reload(self, functions: Iterable[FunctionDefinition]) -> dict[str, InvocationResult | None]:
+        """Replace the environments of functions whose code has changed, between their invocations.
+
+        Return by logical id the error of each that keeps its old code, because its new code cannot start, and None for
+        the others. Functions that do not run are left out.
+        """
+        few = asyncio.Semaphore(_RELOADED_AT_ONCE)
+
+        async def replace(function: FunctionDefinition) -> InvocationResult | None:
+            async with few:
+                return await self._pools[function.logical_id].replace()
+
+        replaced = [function for function in functions if self._pools[function.logical_id].is_in_use]
+        results = await asyncio.gather(*map(replace, replaced))
+        return {function.logical_id: result for function, result in zip(replaced, results, strict=True)}
 
     async def invoke(
         self,

@@ -58,6 +58,12 @@ class FunctionPool:
         self._queue_timer: asyncio.TimerHandle | None = None
         # Since when each environment has been busy, the longest first.
         self._busy: dict[ExecutionEnvironment, float] = {}
+        # Environments with old code, which end with their invocation.
+        self._retired: set[ExecutionEnvironment] = set()
+        # The first environment with new code, and what resolves once it has started or failed.
+        self._candidate: tuple[ExecutionEnvironment, asyncio.Future[InvocationResult | None]] | None = None
+        # Whether the newest code cannot start. Then the environments with the code before it go on alone.
+        self._is_broken = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._in_flight = 0
         self._closed = False
@@ -96,10 +102,31 @@ class FunctionPool:
         if not self._alive:
             self._grow()
 
+    @property
+    def is_in_use(self) -> bool:
+        """Return whether there is an environment. Without one the next invocation starts the present code."""
+        return bool(self._alive)
+
+    async def replace(self) -> InvocationResult | None:
+        """Replace all environments by new ones, which have the present code, between their invocations.
+
+        A new one starts first. If it cannot, the others stay, and this returns its error. Call it again only when it
+        has returned.
+        """
+        assert self._candidate is None
+        started: asyncio.Future[InvocationResult | None] = asyncio.get_running_loop().create_future()
+        self._candidate = self._begin(), started
+        return await started
+
     def ready(self, environment: ExecutionEnvironment) -> None:
         """Give work to an environment that has started, or has finished its invocation."""
         self._starting.discard(environment)
         self._busy.pop(environment, None)
+        if environment in self._retired:
+            environment.kill()
+            return
+        if self._candidate is not None and self._candidate[0] is environment:
+            self._retire_others()
         waiter = self._next_waiter()
         if waiter is None:
             self._idle.append(environment)
@@ -113,8 +140,21 @@ class FunctionPool:
             environment.kill()
         for _, waiter in self._waiting:
             waiter.cancel()
+        if self._candidate is not None:
+            self._candidate[1].cancel()
         if self._queue_timer is not None:
             self._queue_timer.cancel()
+
+    def _retire_others(self) -> None:
+        """End every environment but the candidate: those at work after their invocation."""
+        assert self._candidate is not None
+        candidate, started = self._candidate
+        self._candidate, self._is_broken = None, False
+        self._retired = self._alive - {candidate}
+        for environment in self._idle:
+            environment.kill()
+        self._idle.clear()
+        started.set_result(None)
 
     async def wait_closed(self) -> None:
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -164,8 +204,15 @@ class FunctionPool:
             self.ready(environment)
 
     def _grow(self) -> None:
-        if self._closed or len(self._alive) >= self.concurrency_max or len(self._starting) >= _STARTING_MAX:
+        serving = len(self._alive - self._retired)
+        if self._closed or serving >= self.concurrency_max or len(self._starting) >= _STARTING_MAX:
             return
+        if self._is_broken and serving:
+            return
+        self._begin()
+
+    def _begin(self) -> ExecutionEnvironment:
+        """Start an environment."""
         environment = ExecutionEnvironment(self.definition, self._region, self._logs_dir)
         self._alive.add(environment)
         self._starting.add(environment)
@@ -173,6 +220,7 @@ class FunctionPool:
         task = asyncio.create_task(self._life(environment))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return environment
 
     async def _life(self, environment: ExecutionEnvironment) -> None:
         """Run an environment from its start to its end."""
@@ -194,6 +242,7 @@ class FunctionPool:
             if environment in self._starting:
                 self._starting.discard(environment)
                 self._start_failed(environment)
+            self._retired.discard(environment)
 
     def _init_timed_out(self, environment: ExecutionEnvironment) -> None:
         if environment in self._starting:
@@ -203,9 +252,14 @@ class FunctionPool:
 
     def _start_failed(self, environment: ExecutionEnvironment) -> None:
         """Fail the invocation that has waited longest. The next one starts another environment."""
-        if self._closed:
+        if self._closed or environment in self._retired:
             return
         error = environment.init_error or failure("Runtime.ExitError", "Runtime exited without providing a reason")
+        if self._candidate is not None and self._candidate[0] is environment:
+            started = self._candidate[1]
+            self._candidate, self._is_broken = None, True
+            started.set_result(error)
+            return
         logger.warning("%s did not start: %s", self.definition.logical_id, error.payload.decode(errors="replace")[:500])
         waiter = self._next_waiter()
         if waiter is not None:

@@ -174,6 +174,8 @@ class Stack:
     def _bridge_arguments(self) -> list[str]:
         arguments = ["--logs-dir", str(self.settings.logs_dir)]
         arguments += [f"--parameter={name}={value}" for name, value in self.parameters.items()]
+        if self.settings.reload:
+            arguments.append("--reload")
         if self.settings.workers:
             arguments += [f"--without={logical_id}" for logical_id in workers.replaced_functions()]
         return arguments

@@ -39,6 +39,8 @@ def private_settings(state_dir: Path) -> LocalSettings:
         "rabbitmq_management_url": "",
         "aws_endpoint": "",
         "compose": 0,
+        # Code that is edited while tests run must not reach their functions.
+        "reload": 0,
     }
     return replace(LocalSettings.load(), state_dir=state_dir, **own, **ports)
 
