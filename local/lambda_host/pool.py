@@ -120,7 +120,10 @@ class FunctionPool:
 
     def ready(self, environment: ExecutionEnvironment) -> None:
         """Give work to an environment that has started, or has finished its invocation."""
-        self._starting.discard(environment)
+        if environment in self._starting:
+            self._starting.discard(environment)
+            # Nothing starts with broken code while others serve, so this one shows that the code is well again.
+            self._is_broken = False
         self._busy.pop(environment, None)
         if environment in self._retired:
             environment.kill()

@@ -55,7 +55,7 @@ class World:
                 code_dir=self.functions,
                 layer_dirs=(self.layer,),
                 timeout_seconds=30,
-                reserved_concurrency=1,
+                reserved_concurrency=1 if name == "one" else 2,
             )
             for name in ("one", "two")
         }
@@ -157,6 +157,18 @@ class TestReload:
         assert await world.invoke("one") == before
         world.edit("one", CODE.replace('"answer": 1', '"answer": 3'))
         await world.until(lambda answer: answer["answer"] == 3, "one")
+
+    async def test_grows_again_after_code_that_was_mended_while_nothing_ran(self, world: World) -> None:
+        await world.invoke("two")
+        world.edit("two", "def handler(:\n")
+        await asyncio.sleep(2)
+        pid = (await world.invoke("two"))["pid"]
+        psutil.Process(pid).kill()
+        await eventually_async(lambda: not psutil.pid_exists(pid), "the end of the last environment")
+        world.edit("two", CODE)
+        await world.until(lambda answer: answer.get("answer") == 1, "two")
+        both = await asyncio.gather(*(world.invoke("two", seconds=1) for _ in range(2)))
+        assert len({answer["pid"] for answer in both}) == 2
 
     async def test_takes_new_code_for_a_function_that_has_not_run_yet(self, world: World) -> None:
         world.edit("two", CODE.replace('"answer": 1', '"answer": 2'))
