@@ -40,6 +40,7 @@ PARAMETERS = {
     "DatabaseTls": "disable",
     "GatewayRetryDelaysSeconds": "1,2",
     "GatewayPendingDelaysSeconds": "1,2,5,10",
+    "LateChargeAgesSeconds": "10,60,600,3600",
     "CircuitCooldownSeconds": "5",
     "WebhookRetryDelaysSeconds": "1,2,4",
     "WebhookLocalNetworks": "127.0.0.0/8,::1/128",

@@ -126,6 +126,7 @@ class TestMetrics:
     def test_alarms_watch_metrics_that_are_emitted(self) -> None:
         assert own_metrics(ALARMS) == {
             "DeadLetters",
+            "LateCharges",
             "OutboxAge",
             "PartitionDaysLeft",
             "QueueDepth",

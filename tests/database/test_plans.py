@@ -236,6 +236,7 @@ def page(wanted: dict[str, Any], before: dict[str, Any]) -> Rule:
     )
 
 
+CHECK = {"merchant_id": MERCHANT, "correlation_id": "c", "delay_seconds": 60}
 TO_RETURN = {
     "gateway_id": "ch",
     "merchant_id": MERCHANT,
@@ -278,6 +279,22 @@ def charging(rows: SeededRows) -> dict[str, Rule]:
         ),
         "payments.store.charges_to_return._ADD": Rule(
             {"rows": records(processing, "payment_id", **TO_RETURN), "now": NOW}
+        ),
+        "payments.store.late_charge_checks._PLAN": Rule(
+            {"rows": records(processing, "payment_id", **CHECK), "now": NOW}
+        ),
+        "payments.store.late_charge_checks._TAKE": Rule(
+            # Once to lock in the order of the ids, once to change.
+            {**ids, "lease_seconds": 10},
+            ("late_charge_checks_pkey", "late_charge_checks_pkey", "payments_pkey"),
+            sorts=1,
+        ),
+        "payments.store.late_charge_checks._POSTPONE": Rule(
+            {"rows": records(processing, "payment_id", delay_seconds=60)}, ("late_charge_checks_pkey",)
+        ),
+        "payments.store.late_charge_checks._END": Rule(ids, ("late_charge_checks_pkey",)),
+        "payments.store.late_charge_checks._LOCK_OVERDUE": Rule(
+            {"overdue_seconds": 300, "limit": BATCH}, ("late_charge_checks_due", "late_charge_checks_pkey"), sorts=1
         ),
         "payments.store.attempts._CLOSE_ORPHANS": Rule(
             {"rows": records(processing, "payment_id", number=2), "length": len(processing), "now": NOW},
@@ -425,7 +442,7 @@ def sweeping() -> dict[str, Rule]:
         ),
         "payments.store.stalled._COUNT": Rule(
             {**sweep, "old_before": NOW - timedelta(days=60)},
-            ("payments_unsettled", "outbox_by_payment"),
+            ("payments_unsettled", "outbox_by_payment", "payment_attempts_pkey"),
             every_month=frozenset({"payments", "outbox"}),
             rows_max={"payments": LIMIT + PARTITIONS},
         ),

@@ -38,6 +38,7 @@ async def main(database_url: str, gateway_url: str, lease_seconds: float, paymen
         ids=Uuid7Ids(),
         schedule=Schedule((1, 2), (1, 2)),
         lease_seconds=lease_seconds,
+        late_charge_ages_seconds=(60, 600),
         circuit_policy=CircuitPolicy(20, 5),
     )
     await charge_payments(services, [ChargeOrder(uuid.UUID(payment_id), 1)])

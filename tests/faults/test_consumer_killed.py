@@ -62,6 +62,7 @@ async def test_the_next_delivery_finds_the_charge_and_settles(database_url: str,
             ids=Uuid7Ids(),
             schedule=Schedule((1, 2), (1, 2)),
             lease_seconds=LEASE_SECONDS,
+            late_charge_ages_seconds=(60, 600),
             circuit_policy=CircuitPolicy(20, 5),
         )
         (result,) = await charge_payments(services, [ChargeOrder(payment_id, 1)])

@@ -79,6 +79,7 @@ async def world(database: Database, gateway_url: str) -> AsyncIterator[ChargeWor
         ids=Uuid7Ids(),
         schedule=Schedule((1, 2), (1, 2)),
         lease_seconds=LEASE_SECONDS,
+        late_charge_ages_seconds=(60, 600),
         circuit_policy=CircuitPolicy(failure_threshold=1000, cooldown_seconds=5),
     )
     yield ChargeWorld(services, database, gateway_url, clock, new_merchant(database))

@@ -88,6 +88,7 @@ def services_on(database: Database, gateway: Gateway) -> ChargeServices:
         ids=Uuid7Ids(),
         schedule=Schedule((1, 2), (1, 2)),
         lease_seconds=5.0,
+        late_charge_ages_seconds=(60, 600),
         circuit_policy=CircuitPolicy(failure_threshold=1000, cooldown_seconds=5),
     )
 

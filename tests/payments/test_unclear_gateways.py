@@ -97,6 +97,7 @@ def services(database_address: DatabaseAddress, gateway: ScriptedGateway) -> Ite
             ids=Uuid7Ids(),
             schedule=Schedule((1, 2), (3, 5, 7)),
             lease_seconds=10,
+            late_charge_ages_seconds=(60, 600),
             circuit_policy=CircuitPolicy(1000, 5),
         )
 

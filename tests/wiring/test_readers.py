@@ -77,6 +77,7 @@ async def use_consumer() -> None:
     # For the worker, which takes from every shard.
     broker.payment_shards()
     payments.charge_services()
+    wiring.environment_name()
     await use_broker()
 
 

@@ -28,6 +28,7 @@ JOBS = {
     "outbox_due",
     "stuck_payments",
     "swept",
+    "swept_late_charge_checks",
     "swept_deliveries",
     "swept_events",
     "expired_answers",

@@ -28,6 +28,7 @@ run "each_function_queue_and_server_has_its_alarms" {
       "paybridge-test-function-throttles-api",
       "paybridge-test-function-throttles-migrate",
       "paybridge-test-function-throttles-relay",
+      "paybridge-test-late-charges",
       "paybridge-test-metrics-silent",
       "paybridge-test-outbox-age",
       "paybridge-test-partitions-missing",
@@ -57,7 +58,7 @@ run "each_function_queue_and_server_has_its_alarms" {
   }
 
   assert {
-    condition     = length(output.arns) == length(local.alarms) && length(output.kinds) == 16
+    condition     = length(output.arns) == length(local.alarms) && length(output.kinds) == 17
     error_message = "The outputs name every alarm and every kind."
   }
 }

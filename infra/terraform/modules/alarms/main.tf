@@ -33,6 +33,19 @@ locals {
       periods_bad       = 1
       periods_looked_at = 1
     })
+    late-charges = {
+      kind        = "late-charges"
+      description = "The gateway charged payments that had been given up. Give the money back."
+      namespace   = "Paybridge"
+      metric      = "LateCharges"
+      dimensions  = local.in_environment
+      statistic   = "Sum"
+      threshold   = 0
+      # Each is found once. The alarm is OK again a minute later, and the money is still to be given back.
+      periods_bad       = 1
+      periods_looked_at = 1
+      missing           = "notBreaching"
+    }
     outbox-age = merge(local.emitted_by_jobs, {
       kind        = "outbox-age"
       description = "A message in the outbox is not published. Payments are accepted but not charged."

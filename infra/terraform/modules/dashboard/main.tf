@@ -44,6 +44,7 @@ locals {
         concat(["Paybridge", "StuckPayments"], local.own),
         concat(["Paybridge", "DeadLetters"], local.own),
         concat(["Paybridge", "CircuitOpen"], local.own),
+        concat(["Paybridge", "LateCharges"], local.own, [{ stat = "Sum" }]),
         concat(["Paybridge", "PartitionDaysLeft"], local.own, [{ stat = "Minimum", yAxis = "right" }]),
       ] },
       { title = "Functions: errors and throttles", stat = "Sum", metrics = concat(

@@ -25,6 +25,7 @@ class Metric(Enum):
     PARTITION_DAYS_LEFT = "PartitionDaysLeft", MetricUnit.Count
     PUBLISHED = "Published", MetricUnit.Count
     CIRCUIT_OPEN = "CircuitOpen", MetricUnit.Count
+    LATE_CHARGES = "LateCharges", MetricUnit.Count
 
 
 def emit(log: Logger, environment_name: str, values: Mapping[Metric, float], **dimensions: str) -> None:

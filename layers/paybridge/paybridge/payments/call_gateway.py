@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+from typing import TypeVar
+from uuid import UUID
+
 from paybridge.payments.domain.charging import gateway_key
 from paybridge.payments.domain.gateway_answers import (
     Charged,
@@ -18,23 +22,29 @@ from paybridge.payments.domain.gateway_answers import (
 from paybridge.payments.ports import ChargeRequest, PaymentGateway
 from paybridge.payments.records import AnsweredCharge, ChargeAttempt
 
+_Answer = TypeVar("_Answer")
+
 
 async def call_gateway(gateway: PaymentGateway, attempt: ChargeAttempt) -> AnsweredCharge:
-    """Make the attempt and return the gateway's answer. Raises nothing: an unforeseen error is an Unknown."""
+    """Make the attempt and return the gateway's answer. Raises nothing."""
     payment = attempt.payment
-    request = ChargeRequest(
-        payment_id=payment.id,
-        amount_minor=payment.amount_minor,
-        currency=payment.currency,
-        payment_method=payment.payment_method,
-        idempotency_key=gateway_key(payment.id),
-    )
+    request = charge_request(payment.id, payment.amount_minor, payment.currency, payment.payment_method)
+    return AnsweredCharge(attempt, await never_raising(_charge(gateway, request, attempt.ask_first)))
+
+
+def charge_request(payment_id: UUID, amount_minor: int, currency: str, payment_method: str | None) -> ChargeRequest:
+    """Return what the gateway is asked for on every attempt: the same, under the same key."""
+    return ChargeRequest(payment_id, amount_minor, currency, payment_method, gateway_key(payment_id))
+
+
+async def never_raising(call: Awaitable[_Answer]) -> _Answer | Unknown:
+    """Return the answer; an unforeseen error is an Unknown."""
     # The one place that catches everything: an answer that breaks our code in an unforeseen way must not keep the
     # answers to the other payments of the batch from being recorded.
     try:
-        return AnsweredCharge(attempt, await _charge(gateway, request, attempt.ask_first))
+        return await call
     except Exception as error:  # noqa: BLE001 - one charge never fails the batch
-        return AnsweredCharge(attempt, Unknown(Fault.INTERNAL, f"unforeseen {type(error).__name__}"))
+        return Unknown(Fault.INTERNAL, f"unforeseen {type(error).__name__}")
 
 
 async def _charge(gateway: PaymentGateway, request: ChargeRequest, ask_first: bool) -> GatewayOutcome:

@@ -8,6 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from paybridge.core.clock import Clock
+from paybridge.core.events import FIND_LATE_CHARGE
 from paybridge.database.database import Database
 from paybridge.payments.domain.payment import SETTLED, Payment, Status
 from paybridge.payments.domain.query import TimelineEntry, WaitingMessage
@@ -51,10 +52,11 @@ def diagnose_payment(database: Database, clock: Clock, payment_id: UUID) -> Diag
 def _explain(
     payment: Payment, timeline: Sequence[TimelineEntry], waiting: Sequence[WaitingMessage], now: datetime
 ) -> str:
-    if waiting:
-        return _explain_waiting(payment, waiting[0], now)
+    pressing = [message for message in waiting if message.type != FIND_LATE_CHARGE]
+    if pressing:
+        return _explain_waiting(payment, pressing[0], now)
     if payment.status is Status.FAILED:
-        return _explain_failure(payment, timeline)
+        return " ".join([_explain_failure(payment, timeline), *_late_charge_checks(waiting, now)])
     if payment.status in SETTLED:
         return f"It is {payment.status}; {_webhook_state(timeline)}."
     if payment.status is Status.PENDING:
@@ -80,6 +82,13 @@ def _explain_failure(payment: Payment, timeline: Sequence[TimelineEntry]) -> str
     return " ".join(
         [f"It failed with {payment.failure_code}: {payment.failure_message}{said}", *_money_to_return(timeline)]
     )
+
+
+def _late_charge_checks(waiting: Sequence[WaitingMessage], now: datetime) -> list[str]:
+    return [
+        f"The gateway is asked in {max((message.available_at - now).total_seconds(), 0):.0f} s whether it charged late."
+        for message in waiting[:1]
+    ]
 
 
 def _money_to_return(timeline: Sequence[TimelineEntry]) -> list[str]:

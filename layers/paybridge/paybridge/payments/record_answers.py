@@ -13,7 +13,7 @@ from paybridge.core.isolation import run_isolating_bad_items
 from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Transaction
 from paybridge.outbox import store as outbox
 from paybridge.payments.domain.charging import AttemptStatus, RetryCharge, Settle, after_answer
-from paybridge.payments.domain.events import payment_event, retry_command
+from paybridge.payments.domain.events import find_late_charge_command, payment_event, retry_command
 from paybridge.payments.domain.gateway_answers import (
     Charged,
     Contradictory,
@@ -26,13 +26,15 @@ from paybridge.payments.domain.gateway_answers import (
     UnderWay,
     Unknown,
 )
+from paybridge.payments.domain.late_charges import next_look_up
 from paybridge.payments.domain.payment import Payment, Status, ensure_transition
 from paybridge.payments.gateway_watch import CircuitChange, GatewayWatch, count_faults
 from paybridge.payments.records import AnsweredCharge, ChargeServices, PaymentOutcome, PaymentResult
 from paybridge.payments.start_attempts import put_off
-from paybridge.payments.store import attempts, charges_to_return
+from paybridge.payments.store import attempts, charges_to_return, late_charge_checks
 from paybridge.payments.store.attempts import AttemptResult
 from paybridge.payments.store.charges_to_return import ChargeToReturn, ReturnReason
+from paybridge.payments.store.late_charge_checks import PlannedCheck
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,7 @@ def _record_together(
         outbox.add_delayed(transaction, [(event, 0.0) for event in events] + commands)
         given_up = _given_up(transaction, answers, sequences.keys())
         charges_to_return.add(transaction, _charges_to_return(answers, given_up), now)
+        _plan_late_checks(services, transaction, decided, sequences.keys(), now)
         changes = _count_faults(services, watch, transaction, answers, now)
     watch.changes += changes
     return [_settled_result(answered, decision, sequences.keys(), given_up) for answered, decision in decided]
@@ -223,6 +226,31 @@ def _is_fault(answered: AnsweredCharge) -> bool:
     """Tell whether the answer counts against the gateway. A defect of ours does not."""
     answer = answered.answer
     return isinstance(answer, Unknown) and answer.fault is not Fault.INTERNAL and not answered.attempt.was_pending
+
+
+def _plan_late_checks(
+    services: ChargeServices,
+    transaction: Transaction,
+    decided: Sequence[DecidedAttempt],
+    settled: Set[UUID],
+    now: datetime,
+) -> None:
+    """Plan to ask for the charges of the payments that this call gave up: the gateway may still make them."""
+    delay_seconds = next_look_up(0, services.late_charge_ages_seconds)
+    given_up = [
+        answered.attempt.payment
+        for answered, decision in decided
+        if isinstance(decision, Settle) and decision.gave_up and answered.attempt.payment.id in settled
+    ]
+    if delay_seconds is None or not given_up:
+        return
+    planned = [PlannedCheck(each.id, each.merchant_id, each.correlation_id, delay_seconds) for each in given_up]
+    late_charge_checks.plan(transaction, planned, now)
+    commands = [
+        find_late_charge_command(services.ids.new(), each.id, each.merchant_id, each.correlation_id, now)
+        for each in given_up
+    ]
+    outbox.add_delayed(transaction, [(command, delay_seconds) for command in commands])
 
 
 def _given_up(transaction: Transaction, answers: Sequence[AnsweredCharge], settled: Set[UUID]) -> set[UUID]:

@@ -21,7 +21,8 @@ class ChargeServices:
     """What charging needs.
 
     `lease_seconds` is how long a started attempt belongs to the process that started it: longer than any gateway call
-    may take. `schedule` says when the gateway is asked again.
+    may take. `schedule` says when the gateway is asked again, and `late_charge_ages_seconds` at what ages of a payment
+    that was given up.
     """
 
     database: Database
@@ -30,6 +31,7 @@ class ChargeServices:
     ids: Ids
     schedule: Schedule
     lease_seconds: float
+    late_charge_ages_seconds: tuple[float, ...]
     circuit_policy: CircuitPolicy
 
 

@@ -1,4 +1,4 @@
-"""Re-queue payments that have stalled: open, with no message in flight."""
+"""Re-queue payments and checks whose message was lost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from paybridge.core.events import Event
 from paybridge.core.ids import Ids
 from paybridge.database.database import Database
 from paybridge.outbox import store as outbox
-from paybridge.payments.domain.events import process_payment_command
+from paybridge.payments.domain.events import find_late_charge_command, process_payment_command
+from paybridge.payments.store.late_charge_checks import OverdueCheck, lock_overdue
 from paybridge.payments.store.stalled import StalledPayment, lock_stalled
 
 SWEEP_ROWS_MAX = 500
@@ -27,6 +28,24 @@ def sweep_stalled(database: Database, clock: Clock, ids: Ids, stalled_after_seco
         stalled = lock_stalled(transaction, now, timedelta(seconds=stalled_after_seconds), SWEEP_ROWS_MAX)
         outbox.add(transaction, [_next_attempt(ids, payment, now) for payment in stalled])
     return stalled
+
+
+def sweep_late_charge_checks(
+    database: Database, clock: Clock, ids: Ids, overdue_after_seconds: float
+) -> list[OverdueCheck]:
+    """Write a command for every check for a late charge that is overdue for so long; return the checks.
+
+    At most SWEEP_ROWS_MAX are taken at a time. Raises DatabaseUnavailable.
+    """
+    now = clock.now()
+    with database.transaction() as transaction:
+        overdue = lock_overdue(transaction, overdue_after_seconds, SWEEP_ROWS_MAX)
+        commands = [
+            find_late_charge_command(ids.new(), check.payment_id, check.merchant_id, check.correlation_id, now)
+            for check in overdue
+        ]
+        outbox.add(transaction, commands)
+    return overdue
 
 
 def _next_attempt(ids: Ids, payment: StalledPayment, now: datetime) -> Event:

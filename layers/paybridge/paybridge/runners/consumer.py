@@ -6,18 +6,20 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from paybridge import wiring
-from paybridge.core.events import PAYMENT_CREATED, PROCESS_PAYMENT, Event
+from paybridge.core.events import FIND_LATE_CHARGE, PAYMENT_CREATED, PROCESS_PAYMENT, Event
 from paybridge.observability.logging import logger
+from paybridge.observability.metrics import Metric, emit
 from paybridge.payments.charge import charge_payments
+from paybridge.payments.find_late_charges import find_late_charges
 from paybridge.payments.gateway_watch import GatewayWatch
-from paybridge.payments.records import ChargeOrder, PaymentResult
+from paybridge.payments.records import ChargeOrder, PaymentOutcome, PaymentResult
 from paybridge.runners.batch import log_results, run_batch
 from paybridge.wiring import payments
 
 if TYPE_CHECKING:
     from paybridge.rabbitmq.batch import Batch
 
-HANDLED_TYPES = frozenset({PAYMENT_CREATED, PROCESS_PAYMENT})
+HANDLED_TYPES = frozenset({PAYMENT_CREATED, PROCESS_PAYMENT, FIND_LATE_CHARGE})
 
 # The largest batch to take. The function's mapping in template.yaml has the same number.
 BATCH_MESSAGES = 1_000
@@ -46,14 +48,21 @@ async def close() -> None:
 
 async def _charge(batch: Batch) -> dict[str, int]:
     services, watch = payments.charge_services(), GatewayWatch()
+    events = [received.event for received in batch.events]
+    orders = [_order(event) for event in events if event.type != FIND_LATE_CHARGE]
     try:
-        results = await charge_payments(services, [_order(received.event) for received in batch.events], watch)
+        results = await charge_payments(services, orders, watch)
     finally:
         _log_circuits(watch, services.circuit_policy.cooldown_seconds)
+    late = [event.payment_id for event in events if event.type == FIND_LATE_CHARGE]
+    results += await find_late_charges(services, late)
     log_results("processed payments", "payments", [_logged(result) for result in results], messages=len(batch.events))
     for result in results:
         if result.error is not None:
             log.error("a payment needs a person", extra={**asdict(result), "payment_id": str(result.payment_id)})
+    late_charges = sum(result.outcome is PaymentOutcome.CHARGED_TOO_LATE for result in results)
+    if late_charges:
+        emit(log, wiring.environment_name(), {Metric.LATE_CHARGES: late_charges})
     return {"processed": len(results)}
 
 

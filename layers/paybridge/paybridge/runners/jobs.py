@@ -15,7 +15,7 @@ from paybridge.operations.extend_partitions import extend_partitions
 from paybridge.operations.measure import measure_database, measure_queues
 from paybridge.payments.expire_answers import expire_answers
 from paybridge.payments.review_circuits import review_circuits
-from paybridge.payments.sweep import sweep_stalled
+from paybridge.payments.sweep import sweep_late_charge_checks, sweep_stalled
 from paybridge.runners.batch import LOGGED_MAX
 from paybridge.webhooks.sweep import Swept, sweep_webhooks
 from paybridge.wiring import broker, operations
@@ -37,6 +37,7 @@ def run_jobs() -> dict[str, int]:
         _extend_partitions,
         _measure_database,
         _sweep_payments,
+        _sweep_late_charge_checks,
         _sweep_webhooks,
         _expire_answers,
         _review_circuits,
@@ -118,6 +119,17 @@ def _sweep_payments() -> dict[str, int]:
             },
         )
     return {"swept": len(swept)}
+
+
+def _sweep_late_charge_checks() -> dict[str, int]:
+    seconds = operations.stalled_after_seconds()
+    swept = sweep_late_charge_checks(wiring.database(), wiring.clock(), wiring.ids(), seconds)
+    for check in swept:
+        log.warning(
+            "re-queued a check for a late charge",
+            extra={"payment_id": str(check.payment_id), "correlation_id": redact(check.correlation_id)},
+        )
+    return {"swept_late_charge_checks": len(swept)}
 
 
 def _sweep_webhooks() -> dict[str, int]:

@@ -30,6 +30,7 @@ def charge_services() -> ChargeServices:
         clock=wiring.clock(),
         ids=wiring.ids(),
         schedule=Schedule(settings.GATEWAY_RETRY_DELAYS_SECONDS, settings.GATEWAY_PENDING_DELAYS_SECONDS),
+        late_charge_ages_seconds=settings.LATE_CHARGE_AGES_SECONDS,
         lease_seconds=settings.GATEWAY_TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS,
         circuit_policy=CircuitPolicy(settings.CIRCUIT_FAILURE_THRESHOLD, settings.CIRCUIT_COOLDOWN_SECONDS),
     )

@@ -134,7 +134,7 @@ class Settings:
     """The settings of one environment. Reading a value raises SettingsInvalid, which names the variable."""
 
     ENVIRONMENT_NAME = Setting(
-        TEXT, None, "", by("api", "jobs", "relay"), "Name of the deployment, a dimension of each metric."
+        TEXT, None, "", by("api", "consumer", "jobs", "relay"), "Name of the deployment, a dimension of each metric."
     )
     POWERTOOLS_SERVICE_NAME = Setting(
         TEXT, "paybridge", "", EVERY, "Name of the function, in its log and its database session."
@@ -172,6 +172,13 @@ class Settings:
         "s",
         by("consumer"),
         "Waits between questions about a charge that the gateway has not decided. The last one repeats.",
+    )
+    LATE_CHARGE_AGES_SECONDS = Setting(
+        SECONDS_LIST,
+        "60,600,3600,21600,86400,259200,604800",
+        "s",
+        by("consumer"),
+        "Ages of a payment that was given up at which the gateway is asked whether it charged late.",
     )
     CIRCUIT_FAILURE_THRESHOLD = Setting(
         COUNT, "20", "failures", by("consumer"), "Failures in a row that open the circuit."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from paybridge.core.events import PROCESS_PAYMENT, Event
+from paybridge.core.events import FIND_LATE_CHARGE, PROCESS_PAYMENT, Event
 from paybridge.payments.domain.payment import Payment, payment_view
 
 
@@ -41,3 +41,18 @@ def process_payment_command(
 def retry_command(id_: UUID, payment: Payment, time: datetime, attempt: int, ask: int) -> Event:
     """Make the command to go on with the charge of the payment, as that attempt and ask."""
     return process_payment_command(id_, payment.id, payment.merchant_id, payment.correlation_id, time, attempt, ask)
+
+
+def find_late_charge_command(
+    id_: UUID, payment_id: UUID, merchant_id: UUID, correlation_id: str, time: datetime
+) -> Event:
+    """Make the command to ask the gateway for the charge of a payment that was given up."""
+    return Event(
+        id=id_,
+        type=FIND_LATE_CHARGE,
+        payment_id=payment_id,
+        merchant_id=merchant_id,
+        correlation_id=correlation_id,
+        time=time,
+        data={"payment_id": str(payment_id)},
+    )

@@ -36,7 +36,10 @@ _COUNT = Statement(f"""
         WHERE is_unsettled AND id < uuid7_floor(:before::timestamptz)
         ORDER BY id
         LIMIT :limit::integer) AS p
-    WHERE p.id < uuid7_floor(:old_before::timestamptz) OR {_HAS_STALLED}
+    WHERE {_HAS_STALLED} OR (
+        p.id < uuid7_floor(:old_before::timestamptz) AND NOT EXISTS (
+            SELECT FROM payment_attempts a
+            WHERE a.payment_id = p.id AND a.operation = 'charge' AND a.pending_at IS NOT NULL))
 """)
 
 
@@ -62,6 +65,7 @@ def lock_stalled(transaction: Transaction, now: datetime, after: timedelta, limi
 def count_stalled(database: Database, before: datetime, old_before: datetime, limit: int) -> int:
     """Count, among the `limit` oldest open payments, those that stalled before `before` or are older than `old_before`.
 
-    A payment older than `old_before` counts even if a message about it is in flight.
+    A payment older than `old_before` counts even if a message about it is in flight, unless the gateway has said that
+    it has the charge: that may take days.
     """
     return int(database.run(_COUNT, before=before, old_before=old_before, limit=limit)[0][0])

@@ -1,0 +1,132 @@
+"""Ask the gateway for the charges of payments that were given up.
+
+    take      the checks that are due                        one transaction
+    ask       the gateway, for all of them at once           no transaction
+    record    what was found, and the next check             one transaction
+
+A payment that was given up stays failed: its merchant has been told. What the gateway charged all the same is recorded
+as a charge to return.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from uuid import UUID
+
+from paybridge.core.isolation import run_isolating_bad_items
+from paybridge.database.database import Transaction
+from paybridge.outbox import store as outbox
+from paybridge.payments.call_gateway import charge_request, never_raising
+from paybridge.payments.domain.events import find_late_charge_command
+from paybridge.payments.domain.gateway_answers import Contradictory, LookUpAnswer
+from paybridge.payments.domain.late_charges import ChargedLate, LookAgain, LookNoMore, after_look_up
+from paybridge.payments.records import ChargeServices, PaymentOutcome, PaymentResult
+from paybridge.payments.store import charges_to_return, late_charge_checks
+from paybridge.payments.store.charges_to_return import ChargeToReturn, ReturnReason
+from paybridge.payments.store.late_charge_checks import TakenCheck
+
+Answer = tuple[TakenCheck, LookUpAnswer]
+DecidedCheck = tuple[TakenCheck, ChargedLate | LookAgain | LookNoMore]
+
+
+async def find_late_charges(services: ChargeServices, payment_ids: Sequence[UUID]) -> list[PaymentResult]:
+    """Ask for the charges of these payments where that is due, and return the results that need a person.
+
+    Raises DatabaseUnavailable and LockTimeout: then the messages must be redelivered.
+    """
+    if not payment_ids:
+        return []
+    checks = await asyncio.to_thread(_take, services, payment_ids)
+    answers = await asyncio.gather(*(_look_up(services, check) for check in checks))
+    return await asyncio.to_thread(_record, services, list(zip(checks, answers, strict=True)))
+
+
+def _take(services: ChargeServices, payment_ids: Sequence[UUID]) -> list[TakenCheck]:
+    with services.database.transaction() as transaction:
+        return late_charge_checks.take(transaction, payment_ids, services.lease_seconds)
+
+
+async def _look_up(services: ChargeServices, check: TakenCheck) -> LookUpAnswer:
+    request = charge_request(check.payment_id, check.amount_minor, check.currency, check.payment_method)
+    return await never_raising(services.gateway.find_charge(request))
+
+
+def _record(services: ChargeServices, answers: Sequence[Answer]) -> list[PaymentResult]:
+    if not answers:
+        return []
+    refused: list[PaymentResult] = []
+
+    def on_bad_answer(answer: Answer, error: Exception) -> None:
+        # The check is due again after its lease, and the sweep finds it.
+        refused.append(_result(answer[0], PaymentOutcome.REFUSED, str(error)))
+
+    def record_together(group: Sequence[Answer]) -> list[PaymentResult]:
+        return _record_together(services, group)
+
+    recorded = run_isolating_bad_items(record_together, answers, on_bad_answer)
+    return [result for results in recorded for result in results] + refused
+
+
+def _record_together(services: ChargeServices, answers: Sequence[Answer]) -> list[PaymentResult]:
+    now = services.clock.now()
+    decided = [
+        (
+            check,
+            after_look_up(
+                answer, check.amount_minor, (now - check.given_up_at).total_seconds(), services.late_charge_ages_seconds
+            ),
+        )
+        for check, answer in answers
+    ]
+    with services.database.transaction() as transaction:
+        found = [_charge_to_return(check, step) for check, step in decided if isinstance(step, ChargedLate)]
+        new = charges_to_return.add(transaction, found, now)
+        _look_again(services, transaction, decided)
+        over = [check.payment_id for check, step in decided if not isinstance(step, LookAgain)]
+        late_charge_checks.end(transaction, over)
+    return [
+        *(_late_result(check, step) for check, step in decided if check.payment_id in new),
+        *(
+            _result(check, PaymentOutcome.UNKNOWN, answer.error)
+            for check, answer in answers
+            if isinstance(answer, Contradictory)
+        ),
+    ]
+
+
+def _look_again(services: ChargeServices, transaction: Transaction, decided: Sequence[DecidedCheck]) -> None:
+    now = services.clock.now()
+    again = [(check, step.seconds) for check, step in decided if isinstance(step, LookAgain)]
+    late_charge_checks.postpone(transaction, [(check.payment_id, seconds) for check, seconds in again])
+    commands = [
+        (
+            find_late_charge_command(
+                services.ids.new(), check.payment_id, check.merchant_id, check.correlation_id, now
+            ),
+            seconds,
+        )
+        for check, seconds in again
+    ]
+    outbox.add_delayed(transaction, commands)
+
+
+def _charge_to_return(check: TakenCheck, found: ChargedLate) -> ChargeToReturn:
+    return ChargeToReturn(
+        check.payment_id,
+        check.merchant_id,
+        found.gateway_id,
+        ReturnReason.CHARGED_LATE,
+        found.amount_minor,
+        check.currency,
+    )
+
+
+def _late_result(check: TakenCheck, step: ChargedLate | LookAgain | LookNoMore) -> PaymentResult:
+    amount = f"{step.amount_minor} minor units of {check.currency}" if isinstance(step, ChargedLate) else ""
+    error = f"the gateway charged a payment that had been given up: give back {amount}"
+    return _result(check, PaymentOutcome.CHARGED_TOO_LATE, error)
+
+
+def _result(check: TakenCheck, outcome: PaymentOutcome, error: str) -> PaymentResult:
+    return PaymentResult(check.payment_id, check.correlation_id, outcome, error)

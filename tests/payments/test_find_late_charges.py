@@ -1,0 +1,225 @@
+"""A charge that the gateway makes after the payment was given up is found, recorded and told to a person."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from local.testkit.payments import MovableClock, new_merchant, new_payment, outbox_rows, payment_row, rows
+from paybridge.core.errors import ConstraintViolated
+from paybridge.core.events import FIND_LATE_CHARGE
+from paybridge.core.ids import Uuid7Ids
+from paybridge.database.connecting import DatabaseAddress
+from paybridge.database.database import Database, Statement
+from paybridge.payments.charge import charge_payments
+from paybridge.payments.diagnose import diagnose_payment
+from paybridge.payments.domain.charging import Schedule
+from paybridge.payments.domain.circuit import CircuitPolicy
+from paybridge.payments.domain.gateway_answers import (
+    ChargeAnswer,
+    Charged,
+    Contradictory,
+    Declined,
+    Fault,
+    LookUpAnswer,
+    NotFound,
+    PartiallyCharged,
+    Unknown,
+)
+from paybridge.payments.find_late_charges import find_late_charges
+from paybridge.payments.ports import ChargeRequest
+from paybridge.payments.records import ChargeOrder, ChargeServices
+from paybridge.payments.sweep import sweep_late_charge_checks
+
+pytestmark = pytest.mark.integration
+
+AGES = (60.0, 600.0)
+_DUE = Statement("UPDATE late_charge_checks SET ask_at = now() WHERE payment_id = :id::uuid")
+_LOSE = Statement("""
+    UPDATE late_charge_checks SET ask_at = now() - interval '1 hour' WHERE payment_id = :id::uuid
+""")
+_PUBLISH = Statement("UPDATE outbox SET published_at = now() WHERE payment_id = :id::uuid AND type <> :type::text")
+
+
+@dataclass
+class LateGateway:
+    """A gateway that answers no charge, and looks up what the test says."""
+
+    found: LookUpAnswer = field(default_factory=NotFound)
+    breaking: set[uuid.UUID] = field(default_factory=set)
+    look_ups: int = 0
+
+    async def charge(self, _: ChargeRequest) -> ChargeAnswer:
+        return Unknown(Fault.NO_ANSWER, "no answer")
+
+    async def find_charge(self, request: ChargeRequest) -> LookUpAnswer:
+        self.look_ups += 1
+        if request.payment_id in self.breaking:
+            raise RuntimeError("an unforeseen failure")
+        return self.found
+
+
+@pytest.fixture
+def gateway() -> LateGateway:
+    return LateGateway()
+
+
+@pytest.fixture
+def services(database_address: DatabaseAddress, gateway: LateGateway) -> Iterator[ChargeServices]:
+    with closing(Database(database_address)) as database:
+        yield ChargeServices(
+            database=database,
+            gateway=gateway,
+            clock=MovableClock(),
+            ids=Uuid7Ids(),
+            schedule=Schedule((), ()),
+            lease_seconds=10,
+            late_charge_ages_seconds=AGES,
+            circuit_policy=CircuitPolicy(1000, 5),
+        )
+
+
+async def given_up(services: ChargeServices) -> uuid.UUID:
+    """Return a payment that failed because the gateway never answered."""
+    payment_id = new_payment(services.database, new_merchant(services.database))
+    (result,) = await charge_payments(services, [ChargeOrder(payment_id, 1)])
+    assert result.outcome == "failed"
+    return payment_id
+
+
+def move(services: ChargeServices, seconds: float) -> None:
+    assert isinstance(services.clock, MovableClock)
+    services.clock.move(seconds)
+
+
+def checks(services: ChargeServices, payment_id: uuid.UUID) -> list[dict[str, Any]]:
+    sql = """
+        SELECT json_build_object('asks', asks, 'due_seconds', round(extract(epoch FROM ask_at - now())))
+        FROM late_charge_checks WHERE payment_id = :id::uuid
+    """
+    return rows(services.database, sql, id=payment_id)
+
+
+def to_return(services: ChargeServices, payment_id: uuid.UUID) -> list[dict[str, Any]]:
+    return rows(
+        services.database, "SELECT to_json(c) FROM charges_to_return c WHERE payment_id = :id::uuid", id=payment_id
+    )
+
+
+def commands(services: ChargeServices, payment_id: uuid.UUID) -> int:
+    return sum(row["type"] == FIND_LATE_CHARGE for row in outbox_rows(services.database, payment_id))
+
+
+class TestGivenUp:
+    async def test_the_first_look_up_is_planned_with_the_failure(self, services: ChargeServices) -> None:
+        payment_id = await given_up(services)
+        assert checks(services, payment_id) == [{"asks": 0, "due_seconds": 60}]
+        assert commands(services, payment_id) == 1
+
+    async def test_a_decline_is_not_asked_about(self, services: ChargeServices, gateway: LateGateway) -> None:
+        gateway.found = Declined("card_declined", "Card declined.")
+        payment_id = new_payment(services.database, new_merchant(services.database))
+        await charge_payments(services, [ChargeOrder(payment_id, 1)])
+        assert (checks(services, payment_id), commands(services, payment_id)) == ([], 0)
+
+
+class TestFindLateCharges:
+    @pytest.mark.parametrize(("found", "minor"), [(Charged("ch_9"), 10050), (PartiallyCharged("ch_9", 7), 7)])
+    async def test_a_late_charge_is_told_and_recorded_once(
+        self, services: ChargeServices, gateway: LateGateway, found: LookUpAnswer, minor: int
+    ) -> None:
+        payment_id = await given_up(services)
+        services.database.run(_DUE, id=payment_id)
+        gateway.found = found
+        (result,) = await find_late_charges(services, [payment_id])
+        assert (result.outcome, f"give back {minor} minor units of RUB" in str(result.error)) == (
+            "charged_too_late",
+            True,
+        )
+        (charge,) = to_return(services, payment_id)
+        assert (charge["reason"], charge["gateway_id"], charge["amount_minor"]) == ("charged_late", "ch_9", minor)
+        assert await find_late_charges(services, [payment_id]) == []
+        assert checks(services, payment_id) == []
+        # The merchant was told that it failed, so it stays failed.
+        assert payment_row(services.database, payment_id)["status"] == "failed"
+
+    async def test_the_timeline_and_the_diagnosis_show_it(self, services: ChargeServices, gateway: LateGateway) -> None:
+        payment_id = await given_up(services)
+        services.database.run(_PUBLISH, id=payment_id, type=FIND_LATE_CHARGE)
+        found = diagnose_payment(services.database, services.clock, payment_id)
+        assert found is not None
+        assert found.explanation.startswith("It failed with gateway_timeout")
+        assert "s whether it charged late." in found.explanation
+        services.database.run(_DUE, id=payment_id)
+        gateway.found = Charged("ch_9")
+        await find_late_charges(services, [payment_id])
+        found = diagnose_payment(services.database, services.clock, payment_id)
+        assert found is not None
+        assert found.timeline[-1].type == "gateway.charge_to_return"
+        assert found.timeline[-1].details["amount"] == "100.50"
+        assert "took 100.50 RUB all the same (charged_late, charge ch_9): give it back" in found.explanation
+
+    async def test_it_is_asked_again_at_the_next_age_and_then_no_more(self, services: ChargeServices) -> None:
+        payment_id = await given_up(services)
+        move(services, 61)
+        services.database.run(_DUE, id=payment_id)
+        assert await find_late_charges(services, [payment_id]) == []
+        (check,) = checks(services, payment_id)
+        assert check["asks"] == 1
+        assert 530 <= check["due_seconds"] <= 540
+        assert commands(services, payment_id) == 2
+        move(services, 600)
+        services.database.run(_DUE, id=payment_id)
+        assert await find_late_charges(services, [payment_id]) == []
+        assert (checks(services, payment_id), commands(services, payment_id)) == ([], 2)
+
+    async def test_a_check_that_is_not_due_is_left_alone(self, services: ChargeServices, gateway: LateGateway) -> None:
+        payment_id = await given_up(services)
+        before = gateway.look_ups
+        assert await find_late_charges(services, [payment_id, payment_id, uuid.uuid4()]) == []
+        assert gateway.look_ups == before
+
+    async def test_one_unforeseen_failure_keeps_its_check_and_fails_no_other(
+        self, services: ChargeServices, gateway: LateGateway
+    ) -> None:
+        bad, good = await given_up(services), await given_up(services)
+        for payment_id in (bad, good):
+            services.database.run(_DUE, id=payment_id)
+        gateway.found, gateway.breaking = Charged("ch_9"), {bad}
+        (result,) = await find_late_charges(services, [bad, good])
+        assert result.payment_id == good
+        assert len(checks(services, bad)) == 1
+
+    async def test_a_charge_of_another_amount_is_told_and_asked_for_again(
+        self, services: ChargeServices, gateway: LateGateway
+    ) -> None:
+        payment_id = await given_up(services)
+        services.database.run(_DUE, id=payment_id)
+        gateway.found = Contradictory("the gateway charged more than was asked for", "ch_9")
+        (result,) = await find_late_charges(services, [payment_id])
+        assert result.error == "the gateway charged more than was asked for"
+        assert len(checks(services, payment_id)) == 1
+
+
+class TestSweep:
+    async def test_a_check_whose_message_was_lost_is_requeued_once(self, services: ChargeServices) -> None:
+        lost, waiting = await given_up(services), await given_up(services)
+        services.database.run(_LOSE, id=lost)
+        swept = sweep_late_charge_checks(services.database, services.clock, services.ids, 300)
+        assert [check.payment_id for check in swept if check.payment_id in (lost, waiting)] == [lost]
+        assert (commands(services, lost), commands(services, waiting)) == (2, 1)
+        again = sweep_late_charge_checks(services.database, services.clock, services.ids, 300)
+        assert lost not in [check.payment_id for check in again]
+
+
+class TestInvariants:
+    async def test_asks_are_counted(self, services: ChargeServices) -> None:
+        payment_id = await given_up(services)
+        spoil = Statement("UPDATE late_charge_checks SET asks = -1 WHERE payment_id = :id::uuid")
+        with pytest.raises(ConstraintViolated, match="late_charge_checks_asks_are_counted"):
+            services.database.run(spoil, id=payment_id)
