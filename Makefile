@@ -45,7 +45,7 @@ demo: $(DEV) ## Send a sample payment through the running stack and print its ti
 	@$(LOCAL) demo
 payment: $(DEV) $(COMMAND) ## Show a payment's status and history: ID=..., on AWS with ENVIRONMENT=dev
 	@$(OPERATE) payment "$(ID)"
-register: $(DEV) $(COMMAND) ## Create a merchant with an API key: NAME="Acme", ROLE=operator for staff, ENVIRONMENT=dev on AWS
+register: $(DEV) $(COMMAND) ## Create a merchant with a key: NAME="Acme" (ROLE=operator: staff, ENVIRONMENT=dev: AWS)
 	@$(OPERATE) register "$(NAME)" $(if $(ROLE),--role $(ROLE))
 status: $(DEV) ## Show each part with its health and past, and what waits in outbox and queues
 	@$(LOCAL) status
@@ -86,7 +86,7 @@ terraform-lock: ## Lock Terraform's providers for every platform (needs Terrafor
 .PHONY: install unit test test-brokers check settings-docs bench bench-docs flash-sale load fmt hooks lock
 install: $(DEV) $(COMMAND) ## Install everything for the offline stack and the fast tests, and .venv/bin/paybridge
 FAST_ONLY = $(if $(filter 1,$(FAST)),-m "not slow")
-unit: $(DEV) ## Run the tests without a stack, broker or tool (PYTEST_ARGS="tests/core -k money": these)
+unit: $(DEV) ## Run the tests without stack, broker or tool (PYTEST_ARGS="tests/core -k money": these)
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow" $(PYTEST_ARGS)
 test: $(DEV) ## Run all tests (FAST=1: the fast ones, PYTEST_ARGS="-k relay": those that match)
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder \
