@@ -122,8 +122,13 @@ def start_lambda(
     """
     command = start_lambda_command(settings, template, parameters, functions, has_image=has_image)
     child = processes.start(START_LAMBDA, command, start_lambda_environment(settings, template))
-    processes.wait_until_ready(child, lambda: accepts_connections(settings.lambda_port), START_LAMBDA_SECONDS_MAX)
+    become_ready(settings, processes, child)
     return child
+
+
+def become_ready(settings: LocalSettings, processes: Processes, child: Child) -> None:
+    """Wait until a started `start_lambda` listens. Raises LocalError."""
+    processes.wait_until_ready(child, lambda: accepts_connections(settings.lambda_port), START_LAMBDA_SECONDS_MAX)
 
 
 def start_lambda_command(

@@ -14,6 +14,7 @@ from infra.sam_template.intrinsics import SSM_TYPE_PREFIX, load_yaml
 from infra.sam_template.template import read_template
 from local.errors import LocalError, MissingToolError
 from local.servers import aws, docker
+from local.servers.processes import Child
 from local.settings import PROJECT
 from local.stack import sam, seed
 from local.stack.stack import PORTS, Stack
@@ -56,6 +57,12 @@ class SamLocal(Stack):
             self._start_forwarding()
             self._start_containers()
         super().start_functions()
+
+    def _make_ready(self, child: Child) -> None:
+        """Wait for sam too. The containers of one that was killed stay until the stack stops."""
+        if child.name == sam.START_LAMBDA:
+            sam.become_ready(self.settings, self.processes, child)
+        super()._make_ready(child)
 
     def functions_logs(self) -> list[Path]:
         """Return the file in which sam writes what the containers log."""

@@ -52,6 +52,10 @@ def test_a_payment_goes_through_functions_in_containers(settings: LocalSettings)
         assert command.timeline() == TIMELINE
         address = docker.host_address(LocalSettings())
         assert command.prints(f"webhook_url http://{address}:{settings.sink_port}/ok")
+        # sam is restarted like every other part, with new containers.
+        running(settings.state_dir)["sam"][0].kill()
+        live.eventually(lambda: command.prints("sam is up again"), "the restart of sam", START_SECONDS_MAX)
+        demo.run(settings)
         command.process.send_signal(signal.SIGINT)
         assert command.wait() == 0
     assert docker.remove_containers_of(settings.state_dir / "sam") == 0
