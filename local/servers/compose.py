@@ -80,10 +80,11 @@ def is_remembered(settings: LocalSettings) -> bool:
 
 
 def with_running(settings: LocalSettings) -> LocalSettings:
-    """Return the settings with the servers in Docker, if `docker compose up` has started those of this stack."""
-    if settings.compose or settings.postgres_url or not accepts_connections(settings.postgres_port):
+    """Return the settings with the servers in Docker, if `docker compose up` has started some of this stack."""
+    if settings.compose or any((settings.postgres_url, settings.rabbitmq_url, settings.aws_endpoint)):
         return settings
-    return settings.with_servers_in_docker() if _is_up(settings) else settings
+    is_taken = any(accepts_connections(getattr(settings, name)) for name in PORTS)
+    return settings.with_servers_in_docker() if is_taken and _is_up(settings) else settings
 
 
 def _marker(settings: LocalSettings) -> Path:

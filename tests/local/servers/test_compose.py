@@ -6,7 +6,7 @@ import os
 import re
 import socket
 import stat
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -191,11 +191,12 @@ class TestWithRunning:
         urls = ("postgres_url", "rabbitmq_url", "rabbitmq_management_url", "aws_endpoint")
         return LocalSettings.load({**given, **{VARIABLES[name]: "" for name in urls}}, Path("/nonexistent"))
 
-    def test_are_servers_in_docker_if_they_run(
-        self, docker: Path, own: LocalSettings, settings: LocalSettings, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("name", compose.PORTS)
+    def test_are_servers_in_docker_if_one_of_them_runs(
+        self, docker: Path, own: LocalSettings, settings: LocalSettings, monkeypatch: pytest.MonkeyPatch, name: str
     ) -> None:
         monkeypatch.setenv("RUNNING", "a1\n")
-        with socket.create_server(("127.0.0.1", own.postgres_port)):
+        with socket.create_server(("127.0.0.1", getattr(own, name))):
             assert compose.with_running(own) == settings
         assert docker.exists()
 
@@ -203,6 +204,12 @@ class TestWithRunning:
         with socket.create_server(("127.0.0.1", own.postgres_port)):
             assert compose.with_running(own) == own
         assert "ps --quiet" in docker.read_text()
+
+    def test_are_the_users_own_if_settings_name_them(self, docker: Path, own: LocalSettings) -> None:
+        given = replace(own, rabbitmq_url="amqp://guest:guest@127.0.0.1:5672/")
+        with socket.create_server(("127.0.0.1", own.postgres_port)):
+            assert compose.with_running(given) == given
+        assert not docker.exists()
 
     def test_ask_docker_nothing_if_the_port_is_free(self, docker: Path, own: LocalSettings) -> None:
         assert compose.with_running(own) == own
