@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 
+import httpx
 import pytest
 
 from local.stack.stack import Stack
-from local.testkit.live import eventually
+from local.testkit.live import Merchant, eventually
 from paybridge.outbox.queues import all_queues
 from tests.support.metrics import of, read_line
+from tests.support.prometheus import parse
 
 pytestmark = pytest.mark.e2e
+
+OF_JOBS = ("CircuitOpen", "DeadLetters", "OutboxAge", "OutboxDue", "PartitionDaysLeft", "StuckPayments")
 
 
 def emitted_by_jobs(stack: Stack) -> set[tuple[str, frozenset[tuple[str, str]]]]:
@@ -21,8 +25,35 @@ def emitted_by_jobs(stack: Stack) -> set[tuple[str, frozenset[tuple[str, str]]]]
     return {(name, dimensions) for line in metrics for name, dimensions, _ in read_line(line)}
 
 
+def scraped(stack: Stack) -> dict[str, float]:
+    """Return the samples of `/metrics` without labels, as a scraper without a key finds them."""
+    answer = httpx.get(f"{stack.urls.api}/metrics", trust_env=False)
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    return {name: metric.samples.get(frozenset(), 0.0) for name, metric in parse(answer.text).items()}
+
+
+def test_the_counters_grow_with_what_payments_did(stack: Stack, demo: Merchant) -> None:
+    before = scraped(stack)
+    for method in ("tok_success", "tok_decline", "tok_flaky"):
+        payment_id = demo.pay(payment_method=method, webhook_url=f"{stack.urls.sink}/ok/metrics")
+        eventually(lambda id_=payment_id: demo.settled(id_), method)  # type: ignore[misc]
+
+    def grown() -> dict[str, float]:
+        now = scraped(stack)
+        return {name: now[name] - before[name] for name in now if name.startswith("payment_processor_")}
+
+    expected = {
+        # Each payment once, and the flaky one twice more.
+        "payment_processor_messages_consumed_total": 5,
+        "payment_processor_payments_successful_total": 2,
+        "payment_processor_payments_failed_total": 1,
+        "payment_processor_retries_total": 2,
+    }
+    eventually(lambda: grown() == expected, f"{expected}")
+
+
 def test_the_jobs_tell_of_the_outbox_and_of_every_queue(stack: Stack) -> None:
-    expected = {(name, of("local")) for name in ("OutboxAge", "OutboxDue", "StuckPayments")}
+    expected = {(name, of("local")) for name in OF_JOBS}
     expected |= {("QueueDepth", of("local", Queue=queue)) for queue in all_queues(shards=1)}
     eventually(
         lambda: emitted_by_jobs(stack) == expected, "the metrics of the jobs, which run as soon as the stack does"

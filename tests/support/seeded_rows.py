@@ -81,6 +81,24 @@ SELECT seeded_id(3, n), 1, 'delivered', at, at FROM seeded WHERE NOT unsettled;
 INSERT INTO webhook_receivers (merchant_id, origin, consecutive_failures)
 SELECT merchant_id, 'https://receiver-' || n, 1 FROM seeded WHERE n % 10 = 0;
 
+INSERT INTO dead_letter_redrives (id, actor, selection, rate_per_second, matched, answer, created_at)
+VALUES ('00000000-0000-7000-8000-000000000001', 'seed', '{{}}', 1, 1, '{{}}', now());
+INSERT INTO dead_letters (id, identity, death, queue, dead_letter_queue, reason, fingerprint, state, redrives,
+                          message_id, message_type, correlation_id, body, headers, deaths, first_seen_at, last_seen_at,
+                          redrive_id, outbox_id, closed_at, closed_by, note)
+SELECT seeded_id(0, n), sha256(n::text::bytea), sha256('death'),
+       CASE n % 2 WHEN 0 THEN 'webhooks' ELSE 'payments.new' END, 'payments.dead', 'reason ' || n % 50,
+       lpad(to_hex(n % 50), 16, '0'), state, CASE WHEN n % 10 < 3 THEN 1 ELSE 0 END,
+       'm-' || n, 't', 'c-' || n, repeat('x', 300)::bytea, '{{}}', '[]', at, at,
+       CASE WHEN n % 10 < 3 THEN '00000000-0000-7000-8000-000000000001'::uuid END,
+       CASE state WHEN 'redriving' THEN seeded_id(1, n) END, CASE state WHEN 'discarded' THEN at END,
+       CASE state WHEN 'discarded' THEN 'seed' END, CASE state WHEN 'discarded' THEN 'seed' END
+FROM (SELECT *, (ARRAY['redriving', 'redriven', 'redriven', 'dead', 'discarded', 'discarded', 'discarded', 'discarded',
+                       'discarded', 'discarded'])[1 + n % 10] AS state FROM seeded) AS states;
+INSERT INTO dead_letter_actions (dead_letter_id, action, actor, note, at)
+SELECT seeded_id(0, n), 'discard', 'seed', 'seed', at FROM seeded;
+INSERT INTO counters (name, value) SELECT 'counter ' || n, n FROM generate_series(1, 20) AS n;
+
 INSERT INTO circuits (name) VALUES ('gateway');
 """
 

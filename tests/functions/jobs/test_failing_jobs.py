@@ -32,6 +32,7 @@ JOBS = {
     "swept_deliveries",
     "swept_events",
     "expired_answers",
+    "folded_counts",
     "circuit_open",
     "queued",
     "dead_letters",

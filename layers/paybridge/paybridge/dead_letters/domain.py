@@ -19,6 +19,8 @@ from paybridge.core.times import format_time
 REASON_CHARACTERS_MAX = 1000
 NOTE_CHARACTERS_MAX = 1000
 ID_CHARACTERS_MAX = 255
+# The counter of messages taken from dead-letter queues.
+DEAD_LETTERS_RECORDED = "dead_letter.recorded"
 UNKNOWN_REASON = "unknown"
 UTF8_BYTES_MAX = 4
 

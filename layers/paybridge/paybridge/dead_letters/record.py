@@ -12,7 +12,8 @@ import orjson
 from paybridge.core.errors import LockTimeout
 from paybridge.core.isolation import run_isolating_bad_items
 from paybridge.core.raw_messages import RawMessage
-from paybridge.dead_letters.domain import ID_CHARACTERS_MAX, Death, death_of
+from paybridge.database import counters
+from paybridge.dead_letters.domain import DEAD_LETTERS_RECORDED, ID_CHARACTERS_MAX, Death, death_of
 from paybridge.dead_letters.ports import DeadLetterServices
 from paybridge.dead_letters.store import recording
 from paybridge.dead_letters.store.recording import Arrival
@@ -59,6 +60,7 @@ def _record_together(services: DeadLetterServices, arrivals: Sequence[Arrival]) 
     with services.database.transaction() as transaction:
         now = services.clock.now()
         rows = [row for part in _parts(arrivals) for row in recording.record(transaction, part, now)]
+        counters.add(transaction, {DEAD_LETTERS_RECORDED: len(rows)})
     return [Recorded(row.id, known[row.identity].death, known[row.identity].payment_id, row.count) for row in rows]
 
 

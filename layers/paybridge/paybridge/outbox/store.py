@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 import orjson
 
-from paybridge.core.events import REDRIVE, Event
+from paybridge.core.events import PAYMENT_PROCESSING, REDRIVE, Event
+from paybridge.database.counters import ADD_COUNTS, counts_of
 from paybridge.database.database import Statement, Transaction
 from paybridge.database.parameters import json_rows, uuid_array
 from paybridge.database.wire import Row
@@ -15,9 +17,12 @@ from paybridge.outbox.ports import Message
 from paybridge.outbox.routes import NEW_PAYMENTS_KEY, REDRIVE_EXCHANGE, SHARD_HEADER, route
 from paybridge.outbox.wake_up import IS_RELAY_BUSY, wake_relay_after_commit
 
+# Each payment has one, and no metric is about it. The other types are counted, under their names.
+UNCOUNTED_TYPES = frozenset({PAYMENT_PROCESSING})
+
 # An event that is only recorded needs no relay.
 _INSERT = Statement(f"""
-    WITH added AS (
+    WITH counted AS ({ADD_COUNTS}), added AS (
         INSERT INTO outbox (id, payment_id, merchant_id, sequence, type, exchange, routing_key, body, correlation_id,
                             created_at, available_at)
         SELECT id, payment_id, merchant_id, sequence, type, exchange, routing_key, body, correlation_id, time,
@@ -83,7 +88,8 @@ def add_delayed(transaction: Transaction, events: Sequence[tuple[Event, float]])
         return
     rows = [_row_of(event, delay_seconds) for event, delay_seconds in events]
     is_published = any(row["exchange"] is not None for row in rows)
-    ((is_relay_busy,),) = transaction.run(_INSERT, rows=json_rows(rows), is_published=is_published)
+    counts = counts_of(Counter(event.type for event, _ in events if event.type not in UNCOUNTED_TYPES))
+    ((is_relay_busy,),) = transaction.run(_INSERT, rows=json_rows(rows), is_published=is_published, counts=counts)
     if not is_relay_busy:
         wake_relay_after_commit(transaction)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from paybridge import wiring
+from paybridge.core.errors import PaybridgeError
 from paybridge.core.events import FIND_LATE_CHARGE, PAYMENT_CREATED, PROCESS_PAYMENT, Event
+from paybridge.database import counters
 from paybridge.observability.logging import logger
 from paybridge.observability.metrics import Metric, emit
 from paybridge.payments.charge import charge_payments
@@ -32,7 +35,18 @@ async def handle(batch: Batch, database_patience_seconds: float) -> dict[str, in
 
     Raises BrokerUnavailable: the whole batch must be redelivered.
     """
-    return await run_batch(batch, _charge, database_patience_seconds)
+    counts = await run_batch(batch, _charge, database_patience_seconds)
+    if "handed_back" not in counts:
+        await asyncio.to_thread(_count_consumed, counts["messages"] + counts["poison"])
+    return counts
+
+
+def _count_consumed(messages: int) -> None:
+    """Count the messages for the metrics. They are done, so a failure here is no reason to return them."""
+    try:
+        counters.add_alone(wiring.database(), {counters.MESSAGES_CONSUMED: messages})
+    except PaybridgeError as error:
+        log.warning("cannot count messages", extra={"messages": messages, "reason": str(error)})
 
 
 def prepare() -> None:

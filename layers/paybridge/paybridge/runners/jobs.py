@@ -12,6 +12,7 @@ from paybridge.observability.logging import logger
 from paybridge.observability.metrics import Metric, emit
 from paybridge.observability.redaction import redact
 from paybridge.operations.extend_partitions import extend_partitions
+from paybridge.operations.fold_counters import fold_counters
 from paybridge.operations.measure import measure_database, measure_queues
 from paybridge.payments.expire_answers import expire_answers
 from paybridge.payments.review_circuits import review_circuits
@@ -40,6 +41,7 @@ def run_jobs() -> dict[str, int]:
         _sweep_late_charge_checks,
         _sweep_webhooks,
         _expire_answers,
+        _fold_counters,
         _review_circuits,
         _measure_queues,
     )
@@ -94,6 +96,10 @@ def _measure_queues() -> dict[str, int]:
     if figures.missing:
         raise QueueMissing(f"The broker has no queue {', '.join(figures.missing)}: apply infra/terraform/topology.")
     return {"queued": sum(figures.depths.values())}
+
+
+def _fold_counters() -> dict[str, int]:
+    return {"folded_counts": fold_counters(wiring.database())}
 
 
 def _expire_answers() -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,6 +10,7 @@ from datetime import datetime
 from paybridge.core.errors import LockTimeout
 from paybridge.core.isolation import run_isolating_bad_items
 from paybridge.core.retry import GiveUp, RetryIn
+from paybridge.database import counters
 from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Transaction
 from paybridge.observability.logging import logger
 from paybridge.observability.stack import stack_frames
@@ -157,6 +159,8 @@ def _record_sent(
         deliveries.end_gone(transaction, gone)
     exhausted = [attempt for attempt, decision in effective if isinstance(decision, GiveUp)]
     record_exhausted(transaction, services.ids, exhausted, now)
+    finished = Counter(_STATUSES[type(decision)] for _, decision in effective if not isinstance(decision, RetryIn))
+    counters.add(transaction, {f"delivery.{status}": count for status, count in finished.items()})
 
 
 def _finished(decided: _Decided) -> FinishedAttempt:

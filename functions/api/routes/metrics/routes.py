@@ -1,0 +1,24 @@
+"""`GET /metrics`, for Prometheus."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from api.context import request_context
+from api.routes.metrics.exposition import MEDIA_TYPE, exposition
+from paybridge.access.domain import MAY_READ_OPERATIONS
+from paybridge.operations.figures import read_figures
+
+# For operators: docs/operators/metrics.md describes it, and not the merchants' document.
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/metrics")
+async def metrics(request: Request) -> Response:
+    """Return every figure. On the local stack it needs no key."""
+    context = request_context(request)
+    if not context.services.is_local:
+        context.authenticator.staff(request.headers, MAY_READ_OPERATIONS)
+    families = read_figures(context.services.database, context.services.clock)
+    return Response(exposition(families), headers={"Cache-Control": "no-store"}, media_type=MEDIA_TYPE)

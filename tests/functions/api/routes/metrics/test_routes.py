@@ -1,0 +1,77 @@
+"""`GET /metrics`, as API Gateway calls it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+from aws_lambda_powertools import Logger
+
+from api.app import create_app
+from api.handler import ApiHandler
+from local.testkit.api import OPERATOR_KEY, ApiClient, api_services
+from paybridge.core.clock import SystemClock
+from paybridge.core.ids import Uuid7Ids
+from paybridge.database import counters
+from paybridge.database.connecting import DatabaseAddress
+from paybridge.database.database import Database
+from paybridge.dead_letters.ports import DeadLetterServices
+from tests.support.dead_letters import record_dead
+from tests.support.prometheus import Metric, parse
+
+pytestmark = pytest.mark.integration
+
+SEED_COUNTERS = {
+    "payment_processor_messages_consumed_total": counters.MESSAGES_CONSUMED,
+    "payment_processor_payments_successful_total": "payment.succeeded",
+    "payment_processor_payments_failed_total": "payment.failed",
+    "payment_processor_retries_total": "command.process_payment",
+}
+
+
+def scraped(client: ApiClient) -> dict[str, Metric]:
+    answer = client.get("/metrics", api_key=OPERATOR_KEY)
+    assert (answer.status, answer.headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    return parse(answer.body.decode())
+
+
+class TestMetrics:
+    @pytest.mark.parametrize(("name", "counter"), SEED_COUNTERS.items())
+    def test_the_counters_of_a_payment_processor_grow_by_what_is_counted(
+        self, client: ApiClient, database: Database, name: str, counter: str
+    ) -> None:
+        before = scraped(client)[name].samples[frozenset()]
+        counters.add_alone(database, {counter: 3})
+        after = scraped(client)[name]
+        assert (after.kind, after.samples) == ("counter", {frozenset(): before + 3})
+
+    def test_ours_are_there_with_all_their_labels(self, client: ApiClient, database: Database) -> None:
+        record_dead(DeadLetterServices(database, SystemClock(), Uuid7Ids()))
+        assert client.create().status == 202
+        found = scraped(client)
+        labels = {
+            name: {dict(one).get("status") or dict(one).get("state") for one in m.samples} for name, m in found.items()
+        }
+        assert labels["paybridge_payments_unsettled"] == {"pending", "processing"}
+        assert labels["paybridge_payments_settled_total"] == {"succeeded", "failed", "canceled"}
+        assert labels["paybridge_webhook_deliveries_finished_total"] == {"delivered", "failed", "gone"}
+        assert labels["paybridge_dead_letters"] == {"dead", "redriving", "redriven", "discarded"}
+        assert found["paybridge_payments_unsettled"].samples[frozenset({("status", "pending")})] >= 1
+        assert found["paybridge_dead_letters"].samples[frozenset({("state", "dead")})] >= 1
+        assert found["paybridge_dead_letters_recorded_total"].samples[frozenset()] >= 1
+        assert found["paybridge_outbox_due"].samples[frozenset()] >= 1
+        assert found["paybridge_outbox_age_seconds"].samples[frozenset()] > 0
+
+    def test_on_the_local_stack_it_is_open(self, client: ApiClient) -> None:
+        assert client.get("/metrics", api_key="").status == 200
+        assert client.request("HEAD", "/metrics", api_key="").status == 200
+
+    def test_elsewhere_only_operators_may_read_it(self, database_address: DatabaseAddress, database: Database) -> None:
+        logger = Logger(service="api", level="CRITICAL")
+        with closing(Database(database_address)) as connection:
+            services = replace(api_services(connection, None, 20, ""), is_local=False)
+            client = ApiClient(ApiHandler(create_app(services, logger), logger))
+            assert client.get("/metrics", api_key="").status == 401
+            assert client.get("/metrics").json()["code"] == "role_not_permitted"
+            assert client.get("/metrics", api_key=OPERATOR_KEY).status == 200
