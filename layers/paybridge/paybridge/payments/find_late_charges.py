@@ -39,7 +39,7 @@ async def find_late_charges(services: ChargeServices, payment_ids: Sequence[UUID
         return []
     checks = await asyncio.to_thread(_take, services, payment_ids)
     answers = await asyncio.gather(*(_look_up(services, check) for check in checks))
-    return await asyncio.to_thread(_record, services, list(zip(checks, answers, strict=True)))
+    return await asyncio.to_thread(record, services, list(zip(checks, answers, strict=True)))
 
 
 def _take(services: ChargeServices, payment_ids: Sequence[UUID]) -> list[TakenCheck]:
@@ -52,7 +52,11 @@ async def _look_up(services: ChargeServices, check: TakenCheck) -> LookUpAnswer:
     return await never_raising(services.gateway.find_charge(request))
 
 
-def _record(services: ChargeServices, answers: Sequence[Answer]) -> list[PaymentResult]:
+def record(services: ChargeServices, answers: Sequence[Answer]) -> list[PaymentResult]:
+    """Commit what was found and when to ask next, together; return the results that need a person.
+
+    Raises DatabaseUnavailable and LockTimeout.
+    """
     if not answers:
         return []
     refused: list[PaymentResult] = []

@@ -1,0 +1,248 @@
+"""A process that dies between any two statements leaves both or neither: outcome and event, attempt and status."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from local.testkit.dying_database import die_at_every_step
+from local.testkit.payments import MovableClock, new_merchant, new_payment, rows
+from paybridge.core.ids import Uuid7Ids
+from paybridge.database.connecting import DatabaseAddress
+from paybridge.database.database import Database, Statement
+from paybridge.payments import find_late_charges
+from paybridge.payments.domain.charging import Schedule
+from paybridge.payments.domain.circuit import CircuitPolicy
+from paybridge.payments.domain.gateway_answers import (
+    Charged,
+    Contradictory,
+    Declined,
+    Fault,
+    GatewayOutcome,
+    LookUpAnswer,
+    NotFound,
+    PartiallyCharged,
+    Pending,
+    RateLimited,
+    UnderWay,
+    Unknown,
+)
+from paybridge.payments.gateway_watch import GatewayWatch
+from paybridge.payments.gateways.http import HttpGateway
+from paybridge.payments.record_answers import record_answers
+from paybridge.payments.records import AnsweredCharge, ChargeOrder, ChargeServices
+from paybridge.payments.start_attempts import start_attempts
+from paybridge.payments.store import late_charge_checks
+from paybridge.payments.sweep import sweep_late_charge_checks, sweep_stalled
+
+pytestmark = pytest.mark.integration
+
+TABLES = ("payment_attempts", "outbox", "charges_to_return", "late_charge_checks")
+_PUBLISH = Statement("UPDATE outbox SET published_at = now() WHERE payment_id = :id::uuid")
+_LOSE_CHECK = Statement("UPDATE late_charge_checks SET ask_at = now() - interval '1 hour' WHERE payment_id = :id::uuid")
+_FAIL = Statement("UPDATE payments SET status = 'failed', failure_code = 'x' WHERE id = :id::uuid")
+
+NEVER_ARRIVED = Unknown(Fault.NO_ANSWER, "no answer", never_arrived=True)
+
+
+@pytest.fixture
+def database(database_address: DatabaseAddress) -> Iterator[Database]:
+    with closing(Database(database_address)) as database:
+        yield database
+
+
+@pytest.fixture
+def payment_id(database: Database) -> uuid.UUID:
+    return new_payment(database, new_merchant(database))
+
+
+@pytest.fixture
+def services(database: Database) -> ChargeServices:
+    return ChargeServices(
+        database=database,
+        gateway=HttpGateway("http://127.0.0.1:1", 1),
+        clock=MovableClock(),
+        ids=Uuid7Ids(),
+        schedule=Schedule((1,), (3,)),
+        lease_seconds=10,
+        late_charge_ages_seconds=(60, 600),
+        circuit_policy=CircuitPolicy(1, 5),
+    )
+
+
+@pytest.fixture
+def look(database: Database, payment_id: uuid.UUID) -> Callable[[], list[str]]:
+    """Everything on record about the payment."""
+    queries = [f"SELECT to_json(t) FROM {table} t WHERE payment_id = :id::uuid" for table in TABLES]  # noqa: S608
+    queries.append("SELECT to_json(t) FROM payments t WHERE id = :id::uuid")
+    circuits = "SELECT to_json(t) FROM circuits t WHERE name LIKE '%' || :merchant::text || '%'"
+
+    def look() -> list[str]:
+        found: list[dict[str, Any]] = [row for sql in queries for row in rows(database, sql, id=payment_id)]
+        merchant = str(next(row["merchant_id"] for row in found if "amount_minor" in row and "capture" in row))
+        found += rows(database, circuits, merchant=merchant)
+        return sorted(json.dumps(row, sort_keys=True) for row in found)
+
+    return look
+
+
+class TestStartAttempts:
+    def test_a_first_attempt(
+        self,
+        services: ChargeServices,
+        database_address: DatabaseAddress,
+        payment_id: uuid.UUID,
+        look: Callable[[], list[str]],
+    ) -> None:
+        def act(database: Database) -> None:
+            start_attempts(replace(services, database=database), [ChargeOrder(payment_id, 1)], GatewayWatch())
+
+        assert die_at_every_step(database_address, act, look) >= 4
+
+    @pytest.mark.parametrize("answer", [Pending(), Unknown(Fault.NO_ANSWER, "no answer")])
+    def test_a_later_one(
+        self,
+        services: ChargeServices,
+        database_address: DatabaseAddress,
+        payment_id: uuid.UUID,
+        look: Callable[[], list[str]],
+        answer: GatewayOutcome,
+    ) -> None:
+        attempt = start_attempts(services, [ChargeOrder(payment_id, 1)], GatewayWatch()).attempts[0]
+        record_answers(services, [AnsweredCharge(attempt, answer)], GatewayWatch())
+        assert isinstance(services.clock, MovableClock)
+        services.clock.move(6)
+
+        def act(database: Database) -> None:
+            start_attempts(replace(services, database=database), [ChargeOrder(payment_id, 2)], GatewayWatch())
+
+        assert die_at_every_step(database_address, act, look) >= 4
+
+    def test_one_that_is_deferred(
+        self,
+        services: ChargeServices,
+        database_address: DatabaseAddress,
+        payment_id: uuid.UUID,
+        look: Callable[[], list[str]],
+    ) -> None:
+        start_attempts(services, [ChargeOrder(payment_id, 1)], GatewayWatch())
+
+        def act(database: Database) -> None:
+            start_attempts(replace(services, database=database), [ChargeOrder(payment_id, 1)], GatewayWatch())
+
+        assert die_at_every_step(database_address, act, look) >= 4
+
+
+class TestRecordAnswers:
+    @pytest.mark.parametrize("number", [1, 2])
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            Charged("ch_1"),
+            PartiallyCharged("ch_1", 8),
+            Declined("card_declined", "Card declined.", "05"),
+            Pending(),
+            UnderWay("409"),
+            RateLimited(3),
+            Contradictory("more", "ch_1"),
+            Unknown(Fault.SERVER_ERROR, "500"),
+            NEVER_ARRIVED,
+        ],
+        ids=lambda answer: type(answer).__name__,
+    )
+    def test_an_answer_and_all_that_follows_from_it(
+        self,
+        services: ChargeServices,
+        database_address: DatabaseAddress,
+        payment_id: uuid.UUID,
+        look: Callable[[], list[str]],
+        answer: GatewayOutcome,
+        number: int,
+    ) -> None:
+        attempt = start_attempts(services, [ChargeOrder(payment_id, 1)], GatewayWatch()).attempts[0]
+        # The second attempt is the last, after which a payment may be given up.
+        attempt = replace(attempt, number=number)
+
+        def act(database: Database) -> None:
+            record_answers(replace(services, database=database), [AnsweredCharge(attempt, answer)], GatewayWatch())
+
+        assert die_at_every_step(database_address, act, look) >= 3
+
+    def test_a_charge_of_a_payment_that_has_failed(
+        self,
+        services: ChargeServices,
+        database_address: DatabaseAddress,
+        payment_id: uuid.UUID,
+        look: Callable[[], list[str]],
+    ) -> None:
+        attempt = start_attempts(services, [ChargeOrder(payment_id, 1)], GatewayWatch()).attempts[0]
+        services.database.run(_FAIL, id=payment_id)
+
+        def act(database: Database) -> None:
+            answered = AnsweredCharge(attempt, Charged("ch_1"))
+            record_answers(replace(services, database=database), [answered], GatewayWatch())
+
+        assert die_at_every_step(database_address, act, look) >= 3
+
+
+class TestFindLateCharges:
+    @pytest.mark.parametrize("found", [Charged("ch_9"), NotFound(), Declined("card_declined", "No.")])
+    def test_what_was_found_and_the_next_check(
+        self,
+        services: ChargeServices,
+        database_address: DatabaseAddress,
+        payment_id: uuid.UUID,
+        look: Callable[[], list[str]],
+        found: LookUpAnswer,
+    ) -> None:
+        attempt = start_attempts(services, [ChargeOrder(payment_id, 1)], GatewayWatch()).attempts[0]
+        given_up = AnsweredCharge(replace(attempt, number=2), NEVER_ARRIVED)
+        record_answers(services, [given_up], GatewayWatch())
+        services.database.run(_LOSE_CHECK, id=payment_id)
+        with services.database.transaction() as transaction:
+            (check,) = late_charge_checks.take(transaction, [payment_id], 10)
+
+        def act(database: Database) -> None:
+            find_late_charges.record(replace(services, database=database), [(check, found)])
+
+        assert die_at_every_step(database_address, act, look) >= 2
+
+
+class TestSweeps:
+    def test_a_stalled_payment(
+        self,
+        services: ChargeServices,
+        database_address: DatabaseAddress,
+        payment_id: uuid.UUID,
+        look: Callable[[], list[str]],
+    ) -> None:
+        services.database.run(_PUBLISH, id=payment_id)
+        assert isinstance(services.clock, MovableClock)
+        services.clock.move(3600)
+
+        def act(database: Database) -> None:
+            sweep_stalled(database, services.clock, services.ids, 60)
+
+        assert die_at_every_step(database_address, act, look) >= 3
+
+    def test_an_overdue_check(
+        self,
+        services: ChargeServices,
+        database_address: DatabaseAddress,
+        payment_id: uuid.UUID,
+        look: Callable[[], list[str]],
+    ) -> None:
+        attempt = start_attempts(services, [ChargeOrder(payment_id, 1)], GatewayWatch()).attempts[0]
+        record_answers(services, [AnsweredCharge(replace(attempt, number=2), NEVER_ARRIVED)], GatewayWatch())
+        services.database.run(_LOSE_CHECK, id=payment_id)
+
+        def act(database: Database) -> None:
+            sweep_late_charge_checks(database, services.clock, services.ids, 300)
+
+        assert die_at_every_step(database_address, act, look) >= 3
