@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import uuid
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from consumer import handler as consumer
@@ -21,13 +24,23 @@ from local.testkit.servers import Vhost
 from paybridge import wiring
 from paybridge.core.errors import MalformedMessage
 from paybridge.database.connecting import DatabaseAddress
-from paybridge.database.database import Database
+from paybridge.database.database import Database, Statement
+from paybridge.payments.domain.events import find_late_charge_command
 from paybridge.payments.gateways.http import HttpGateway
 from paybridge.wiring import broker as broker_wiring
 from paybridge.wiring import payments as payments_wiring
 from paybridge.wiring.settings import Settings
+from tests.support.metrics import metrics_of, of
 
 pytestmark = [pytest.mark.integration, pytest.mark.broker]
+
+_GIVE_UP = (
+    Statement("UPDATE payments SET status = 'failed', failure_code = 'gateway_timeout' WHERE id = :id::uuid"),
+    Statement("""
+        INSERT INTO late_charge_checks (payment_id, merchant_id, correlation_id, given_up_at, ask_at)
+        SELECT id, merchant_id, correlation_id, now(), now() FROM payments WHERE id = :id::uuid
+    """),
+)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +61,9 @@ def function(monkeypatch: pytest.MonkeyPatch, database: Database, gateway_url: s
     gateway = HttpGateway(gateway_url, 5)
     monkeypatch.setattr(wiring, "database", lambda: database)
     monkeypatch.setattr(payments_wiring, "gateway", lambda: gateway)
-    monkeypatch.setattr(wiring, "environment", lambda: Settings({"GATEWAY_URL": gateway_url}))
+    monkeypatch.setattr(
+        wiring, "environment", lambda: Settings({"GATEWAY_URL": gateway_url, "ENVIRONMENT_NAME": "test"})
+    )
     monkeypatch.setattr(broker_wiring, "rabbitmq_url", lambda: vhost.amqp_url)
     yield
     wiring.run(gateway.close())
@@ -70,6 +85,29 @@ class TestHandler:
         assert answer == {"messages": 3, "processed": 3, "poison": 0}
         assert {payment_row(database, id_)["status"] for id_ in payments} == {"succeeded"}
         assert [len(charges(gateway_url, id_)) for id_ in payments] == [1, 1, 1]
+
+    def test_a_charge_found_late_is_an_error_line_and_a_metric(
+        self, database: Database, gateway_url: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        payment_id = new_payment(database, new_merchant(database))
+        payment = payment_row(database, payment_id)
+        for statement in _GIVE_UP:
+            database.run(statement, id=payment_id)
+        charge = {"reference": str(payment_id), "amount_minor": 10050, "currency": "RUB"}
+        key = {"Idempotency-Key": f"{payment_id}:charge"}
+        httpx.post(f"{gateway_url}/charges", json=charge, headers=key, trust_env=False).raise_for_status()
+        command = find_late_charge_command(
+            uuid.uuid4(), payment_id, uuid.UUID(payment["merchant_id"]), "c", datetime.now(UTC)
+        )
+        answer = call(rmq_event("payments.new", [json.dumps(command.envelope()).encode()]))
+        assert answer == {"messages": 1, "processed": 1, "poison": 0}
+        (line,) = [vars(record) for record in caplog.records if record.message == "a payment needs a person"]
+        assert (line["levelname"], line["outcome"], line["payment_id"]) == (
+            "ERROR",
+            "charged_too_late",
+            str(payment_id),
+        )
+        assert metrics_of(caplog.records)["LateCharges", of("test")] == [1]
 
     async def test_poison_is_dead_lettered_with_its_reason_while_the_rest_proceeds(
         self, database: Database, vhost: Vhost
