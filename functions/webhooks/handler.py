@@ -1,4 +1,4 @@
-"""The webhooks function: deliver a batch of `webhooks` (first attempts) or of `webhooks.retry` (further ones)."""
+"""The webhooks function: deliver a batch of `webhooks` or, for slow receivers, of `webhooks.retry`."""
 
 from __future__ import annotations
 

@@ -407,7 +407,7 @@ def delivering(rows: SeededRows) -> dict[str, Rule]:
         # Once to lock in the order of the ids, once to change.
         "webhooks.store.attempts._START": Rule(seconds, ("webhook_deliveries_pkey",) * 2, sorts=1, rows_max=twice),
         "webhooks.store.deliveries._POSTPONE": Rule(
-            {"ids": array(pending)}, ("webhook_deliveries_pkey",), rows_max=each
+            {"rows": records(pending, "id", delay_seconds=0.0)}, ("webhook_deliveries_pkey",), rows_max=each
         ),
         "webhooks.store.attempts._FINISH": Rule(
             {"rows": finishes}, ("webhook_attempts_pkey", "webhook_deliveries_pkey"), rows_max=each
@@ -430,11 +430,13 @@ def delivering(rows: SeededRows) -> dict[str, Rule]:
 def receivers() -> dict[str, Rule]:
     origins = [f"https://receiver-{number}" for number in range(20)]
     some = {"rows": records(origins, "origin", merchant_id=MERCHANT)}
-    failures = records(origins, "origin", merchant_id=MERCHANT, failures=1, timed_out=False)
+    failures = records(origins, "origin", merchant_id=MERCHANT, failures=1, is_slow=False, waits=False)
     return {
         "webhooks.store.receivers._FIND_RECEIVERS": Rule(some, ("webhook_receivers_pkey",)),
-        "webhooks.store.receivers._NOTE_FAILURES": Rule(
-            {"rows": failures, "threshold": 5, "slow_seconds": 60}, ("webhook_receivers_pkey",) * 2, sorts=1
+        "webhooks.store.receivers._NOTE_FAULTS": Rule(
+            {"rows": failures, "threshold": 5, "slow_seconds": 60, "wait_threshold": 25, "wait_seconds": 30},
+            ("webhook_receivers_pkey",) * 2,
+            sorts=1,
         ),
         "webhooks.store.receivers._FORGET_RECEIVERS": Rule(some, ("webhook_receivers_pkey",) * 2),
     }

@@ -18,6 +18,7 @@ LANE = Lane(
     is_fast=True,
     timeout_seconds=1,
     prompt_seconds=1,
+    start_seconds=1,
     attempts_max=6,
     merchant_attempts_max=4,
     receiver_attempts_max=2,

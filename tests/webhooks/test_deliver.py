@@ -83,14 +83,14 @@ class TestRetries:
             assert (entry.message.type, entry.exchange, entry.routing_key) == (
                 DELIVER_WEBHOOK,
                 "payments",
-                "webhooks.retry",
+                "webhooks",
             )
             assert entry.message.data == {
                 "delivery_id": str(delivery_id(event.id, world.sink + "/status/500")),
                 "attempt": number,
             }
             assert delay - 1 < entry.delay_seconds <= delay
-            await world.deliver(world.command(event), lane=SLOW)
+            await world.deliver(world.command(event))
         assert world.attempts(event) == [[number, "failed", 500, None] for number in (1, 2, 3, 4)]
         assert world.deliveries(event) == [["failed", 4]]
 

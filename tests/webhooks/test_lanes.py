@@ -9,13 +9,13 @@ from paybridge.webhooks.lanes import lane_of
 
 class TestLaneOf:
     def test_first_attempts_take_the_fast_lane(self) -> None:
-        lane = lane_of("webhooks", fast_timeout_seconds=3, slow_timeout_seconds=15)
-        assert (lane.is_fast, lane.timeout_seconds, lane.prompt_seconds) == (True, 3, 3)
+        lane = lane_of("webhooks", fast_timeout_seconds=6, slow_timeout_seconds=15)
+        assert (lane.is_fast, lane.timeout_seconds, lane.prompt_seconds, lane.start_seconds) == (True, 6, 2, 2)
 
     @pytest.mark.parametrize("queue", ["webhooks.retry", "webhooks.unknown"])
     def test_retries_and_unknown_queues_take_the_slow_lane(self, queue: str) -> None:
-        lane = lane_of(queue, fast_timeout_seconds=3, slow_timeout_seconds=15)
-        assert (lane.is_fast, lane.timeout_seconds, lane.prompt_seconds) == (False, 15, 3)
+        lane = lane_of(queue, fast_timeout_seconds=6, slow_timeout_seconds=15)
+        assert (lane.is_fast, lane.timeout_seconds, lane.prompt_seconds, lane.start_seconds) == (False, 15, 2, 10)
 
     def test_no_merchant_takes_more_than_a_quarter_of_the_fast_lane(self) -> None:
         lane = lane_of("webhooks", fast_timeout_seconds=3, slow_timeout_seconds=15)

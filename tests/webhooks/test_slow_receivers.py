@@ -11,10 +11,17 @@ import pytest
 from local.testkit.live import eventually_async
 from local.testkit.webhooks import ATTEMPTS, DELIVERIES, FAST, SLOW, DeliveryWorld
 from paybridge.database.database import Database, Statement
-from paybridge.webhooks.lanes import fast_lane
+from paybridge.webhooks.lanes import fast_lane, lane_of
+from paybridge.webhooks.slow_receivers import LIMITS
 
 pytestmark = pytest.mark.integration
 
+AGE = Statement("""
+    UPDATE webhook_receivers
+    SET slow_until = slow_until - make_interval(secs => :seconds::double precision),
+        resume_at = resume_at - make_interval(secs => :seconds::double precision)
+    WHERE merchant_id = :id::uuid
+""")
 RECEIVERS = Statement("""
     SELECT origin, consecutive_failures, slow_until > now() FROM webhook_receivers WHERE merchant_id = :id::uuid
 """)
@@ -27,7 +34,7 @@ class TestSlowReceivers:
         good = [world.event(alive, "/ok") for _ in range(20)]
         started = time.monotonic()
         reports = await world.deliver(*hanging, *good)
-        assert time.monotonic() - started < 2 * FAST.timeout_seconds + 1
+        assert time.monotonic() - started < FAST.start_seconds + FAST.timeout_seconds + 1
         outcomes = {report.payment_id: report.outcome for report in reports}
         assert {outcomes[event.payment_id] for event in good} == {"delivered"}
         assert sorted({outcomes[event.payment_id] for event in hanging}) == ["postponed", "retry"]
@@ -77,3 +84,98 @@ class TestSlowReceivers:
         await world.deliver(world.event(world.merchant(), "/hang"))
         (report,) = await world.deliver(world.event(world.merchant(), "/ok"))
         assert report.outcome == "delivered"
+
+    async def test_a_late_answer_moves_the_receiver_and_is_no_failure(self, world: DeliveryWorld) -> None:
+        merchant_id = world.merchant()
+        event = world.event(merchant_id, "/slow/0.3")
+        (report,) = await world.deliver(event)
+        assert report.outcome == "delivered"
+        assert world.database.run(RECEIVERS, id=merchant_id) == [[world.sink, 0, True]]
+
+    async def test_a_receiver_that_failed_stays_slow_until_it_answers_promptly(self, world: DeliveryWorld) -> None:
+        merchant_id = world.merchant()
+        await world.deliver(world.event(merchant_id, "/hang"))
+        # As an hour later: no first attempt tries again whether it still hangs.
+        world.database.run(AGE, id=merchant_id, seconds=3600)
+        assert [report.outcome for report in await world.deliver(world.event(merchant_id, "/hang"))] == ["postponed"]
+
+
+class TestColdReceivers:
+    """A receiver that takes 4 s for its first answers, with the deadlines that deployments have."""
+
+    @pytest.mark.parametrize("batches", [[20], [1, 19], [5, 5, 5, 5]])
+    async def test_each_event_is_told_once(self, world: DeliveryWorld, batches: list[int]) -> None:
+        merchant_id = world.merchant()
+        settings = {"fast_timeout_seconds": 6.0, "slow_timeout_seconds": 15.0}
+        fast, slow = (lane_of(queue, **settings) for queue in ("webhooks", "webhooks.retry"))
+        batch_events = [[world.event(merchant_id, "/slow/4") for _ in range(count)] for count in batches]
+        for events in batch_events:
+            await world.deliver(*events, lane=fast)
+            waiting = [event for event in events if world.deliveries(event) == [["pending", 0]]]
+            await world.deliver(*(world.command(event) for event in waiting), lane=slow)
+        events = [event for part in batch_events for event in part]
+        assert [world.deliveries(event) for event in events] == [[["delivered", 1]]] * 20
+        assert [len(world.received(event)) for event in events] == [1] * 20
+
+
+class TestFairness:
+    async def test_a_receiver_that_failed_promptly_is_tried_again_on_the_fast_lane(self, world: DeliveryWorld) -> None:
+        event = world.event(world.merchant(), "/fail-times/1/fair")
+        await world.deliver(event)
+        (entry,) = world.outbox(event)
+        assert (entry.exchange, entry.routing_key) == ("payments", "webhooks")
+        (report,) = await world.deliver(world.command(event))
+        assert (report.outcome, report.attempt) == ("delivered", 2)
+
+    async def test_a_timeout_is_tried_again_on_the_slow_lane(self, world: DeliveryWorld) -> None:
+        event = world.event(world.merchant(), "/hang")
+        await world.deliver(event)
+        assert world.outbox(event)[-1].routing_key == "webhooks.retry"
+        await world.deliver(world.command(event), lane=SLOW)
+        assert world.outbox(event)[-1].routing_key == "webhooks.retry"
+
+    async def test_a_slow_receiver_that_fails_promptly_is_tried_again_on_the_slow_lane(
+        self, world: DeliveryWorld
+    ) -> None:
+        merchant_id = world.merchant()
+        await world.deliver(world.event(merchant_id, "/hang"))
+        event = world.event(merchant_id, "/status/500")
+        await world.deliver(event)
+        await world.deliver(world.command(event), lane=SLOW)
+        assert world.outbox(event)[-1].routing_key == "webhooks.retry"
+
+    async def test_a_receiver_with_many_events_holds_up_one_batch_of_the_slow_lane(self, world: DeliveryWorld) -> None:
+        dead, slow = world.merchant(), world.merchant()
+        await world.deliver(world.event(dead, "/hang"), world.event(slow, "/hang"))
+        hanging = [[world.event(dead, "/hang") for _ in range(100)] for _ in range(4)]
+        # Batches of the queue `webhooks.retry` one after the other, as they came from the fast lane.
+        for events in hanging:
+            await world.deliver(*events)
+        mine = world.event(slow, "/ok")
+        await world.deliver(mine)
+        started = time.monotonic()
+        for events in hanging:
+            await world.deliver(*(world.command(event) for event in events), lane=SLOW)
+        (report,) = await world.deliver(world.command(mine), lane=SLOW)
+        assert report.outcome == "delivered"
+        # The first batch finds out, the others do not wait again.
+        assert time.monotonic() - started < SLOW.start_seconds + 2 * SLOW.timeout_seconds
+        tried = [event for events in hanging[1:] for event in events if world.attempts(event)]
+        assert tried == []
+        delays = [world.outbox(event)[-1].delay_seconds for event in hanging[3]]
+        assert all(LIMITS.wait_seconds - 10 < delay <= LIMITS.wait_seconds for delay in delays)
+
+    async def test_a_receiver_that_answers_again_gets_what_waited(self, world: DeliveryWorld) -> None:
+        merchant_id = world.merchant()
+        await world.deliver(world.event(merchant_id, "/hang"))
+        hanging = [world.event(merchant_id, "/hang") for _ in range(LIMITS.wait_failures)]
+        await world.deliver(*hanging)
+        await world.deliver(*(world.command(event) for event in hanging), lane=SLOW)
+        waiting = world.event(merchant_id, "/ok")
+        (report,) = await world.deliver(waiting)
+        assert (report.outcome, world.attempts(waiting)) == ("postponed", [])
+        assert world.outbox(waiting)[-1].delay_seconds > LIMITS.wait_seconds - 10
+        world.database.run(AGE, id=merchant_id, seconds=LIMITS.wait_seconds)
+        (report,) = await world.deliver(world.command(waiting), lane=SLOW)
+        assert report.outcome == "delivered"
+        assert world.database.run(RECEIVERS, id=merchant_id) == []

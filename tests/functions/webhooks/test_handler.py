@@ -218,8 +218,8 @@ class TestHandler:
 
     def test_the_lanes_have_the_deadlines_of_the_settings(self) -> None:
         fast, slow = webhook_wiring.lane_of("webhooks"), webhook_wiring.lane_of("webhooks.retry")
-        assert (fast.is_fast, fast.timeout_seconds) == (True, 3)
-        assert (slow.is_fast, slow.timeout_seconds, slow.prompt_seconds) == (False, 15, 3)
+        assert (fast.is_fast, fast.timeout_seconds) == (True, 6)
+        assert (slow.is_fast, slow.timeout_seconds, slow.prompt_seconds) == (False, 15, 2)
 
     def test_an_invocation_without_a_batch_is_refused(self) -> None:
         with pytest.raises(MalformedMessage):

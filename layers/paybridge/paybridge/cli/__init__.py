@@ -30,7 +30,7 @@ Do the work of a function in one long-running process, with its own connection t
   relay           publish the outbox
   consumer        charge payments, from payments.new and its shards
   webhooks        deliver webhooks, from the queue webhooks
-  webhooks-retry  retry failed webhooks, from the queue webhooks.retry
+  webhooks-retry  deliver webhooks to slow receivers, from the queue webhooks.retry
   dead-letters    record dead letters, from the queue payments.dead
 The environment variables are those of the functions. SIGTERM ends the worker once the batch in hand is done.
 Start more processes for more throughput; a service manager restarts a worker that dies.

@@ -79,14 +79,18 @@ def add(transaction: Transaction, events: Iterable[Event]) -> None:
     add_delayed(transaction, [(event, 0.0) for event in events])
 
 
-def add_delayed(transaction: Transaction, events: Sequence[tuple[Event, float]]) -> None:
+def add_delayed(
+    transaction: Transaction, events: Sequence[tuple[Event, float]], *, routing_key: str | None = None
+) -> None:
     """Add the events, each with its delay in seconds, and wake a waiting relay after the commit.
+
+    `routing_key` replaces that of their type, on the same exchange.
 
     A delayed row wakes the relay as well: it chose how long to sleep before the row was there.
     """
     if not events:
         return
-    rows = [_row_of(event, delay_seconds) for event, delay_seconds in events]
+    rows = [_row_of(event, delay_seconds, routing_key) for event, delay_seconds in events]
     is_published = any(row["exchange"] is not None for row in rows)
     counts = counts_of(Counter(event.type for event, _ in events if event.type not in UNCOUNTED_TYPES))
     ((is_relay_busy,),) = transaction.run(_INSERT, rows=json_rows(rows), is_published=is_published, counts=counts)
@@ -137,8 +141,8 @@ def mark_refused(
     return {id_: attempts for id_, attempts in rows}  # noqa: C416 -- rows are lists to the type checker.
 
 
-def _row_of(event: Event, delay_seconds: float) -> dict[str, object]:
-    exchange, routing_key = route(event.type)
+def _row_of(event: Event, delay_seconds: float, routing_key: str | None) -> dict[str, object]:
+    exchange, key_of_type = route(event.type)
     return {
         "id": event.id,
         "payment_id": event.payment_id,
@@ -146,7 +150,7 @@ def _row_of(event: Event, delay_seconds: float) -> dict[str, object]:
         "sequence": event.sequence,
         "type": event.type,
         "exchange": exchange,
-        "routing_key": routing_key,
+        "routing_key": routing_key or key_of_type,
         "body": orjson.dumps(event.envelope()).decode(),
         "correlation_id": event.correlation_id,
         "time": event.time,

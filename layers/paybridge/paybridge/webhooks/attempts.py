@@ -12,7 +12,7 @@ from paybridge.webhooks.store.receivers import Receiver
 
 @dataclass(frozen=True, slots=True)
 class DeliveryAttempt:
-    """An attempt at a delivery. `has_record`: its receiver has failed before."""
+    """An attempt at a delivery. `has_record`: its receiver has failed or been slow before."""
 
     delivery: PendingDelivery
     number: int
@@ -39,9 +39,10 @@ class StartingAttempt:
 
 @dataclass(frozen=True, slots=True)
 class PostponedAttempt:
-    """An attempt that a command in the outbox makes later."""
+    """An attempt that a command in the outbox makes later, on the slow lane."""
 
     attempt: DeliveryAttempt
+    delay_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Transaction
 from paybridge.observability.logging import logger
 from paybridge.observability.stack import stack_frames
 from paybridge.outbox import store as outbox
-from paybridge.webhooks.attempts import DeliveryAttempt
+from paybridge.webhooks.attempts import DeliveryAttempt, PostponedAttempt
 from paybridge.webhooks.domain.webhook import build_body, delivery_id, origin_of
 from paybridge.webhooks.domain.webhook_events import deliver_webhook
 from paybridge.webhooks.lanes import Lane
@@ -37,10 +37,10 @@ log = logger()
 
 @dataclass(frozen=True, slots=True)
 class DeliveryStart:
-    """Attempts to make now, and attempts to postpone because their receiver is known to be slow."""
+    """Attempts to make now, and attempts to postpone because their receiver is slow or does not answer at all."""
 
     ready: list[DeliveryAttempt]
-    slow: list[DeliveryAttempt]
+    postponed: list[PostponedAttempt]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,8 @@ def begin_deliveries(services: WebhookServices, events: Sequence[Event], lane: L
         _put_off_events(services, locked)
     # Messages that are handled one at a time may find the same delivery.
     ready = {attempt.delivery.id: attempt for part in parts for attempt in part.ready}
-    slow = {attempt.delivery.id: attempt for part in parts for attempt in part.slow}
-    return DeliveryStart(list(ready.values()), list(slow.values()))
+    postponed = {change.attempt.delivery.id: change for part in parts for change in part.postponed}
+    return DeliveryStart(list(ready.values()), list(postponed.values()))
 
 
 def put_off_deliveries(
@@ -133,12 +133,16 @@ def _begin(services: WebhookServices, events: Sequence[Event], lane: Lane) -> De
         records = find_receivers(transaction, set(receivers.values()))
     _log_unknown(requests, unknown | (requests.event_ids.keys() - {event.id for event in recorded}))
     ready: list[DeliveryAttempt] = []
-    slow: list[DeliveryAttempt] = []
+    postponed: list[PostponedAttempt] = []
     for delivery in due:
         receiver = receivers[delivery.id]
         attempt = DeliveryAttempt(delivery, delivery.attempts + 1, receiver, receiver in records)
-        (slow if lane.is_fast and records.get(receiver) else ready).append(attempt)
-    return DeliveryStart(ready, slow)
+        record = records.get(receiver)
+        if record is None or not (record.resume_in_seconds or (lane.is_fast and record.is_slow)):
+            ready.append(attempt)
+        else:
+            postponed.append(PostponedAttempt(attempt, record.resume_in_seconds))
+    return DeliveryStart(ready, postponed)
 
 
 def _requests(events: Sequence[Event]) -> _Requests:

@@ -42,13 +42,13 @@ log = logger()
 async def deliver_webhooks(services: WebhookServices, events: Sequence[Event], lane: Lane) -> list[DeliveryReport]:
     """Deliver outcome events and carry out retry commands; return the outcome of each delivery.
 
-    Ends within about twice the lane's deadline: a command in the outbox continues what could not start by then. Raises
-    DatabaseUnavailable: the whole batch must be redelivered.
+    Ends soon after the lane's deadline for starting and that of an attempt together: a command in the outbox continues
+    what could not start by then. Raises DatabaseUnavailable: the whole batch must be redelivered.
     """
     start = await asyncio.to_thread(begin_deliveries, services, events, lane)
     queue = AttemptQueue(start.ready, lane)
-    start_until = asyncio.get_running_loop().time() + lane.timeout_seconds
-    changes: list[AttemptChange] = [*map(PostponedAttempt, start.slow), *map(StartingAttempt, queue.take())]
+    start_until = asyncio.get_running_loop().time() + lane.start_seconds
+    changes: list[AttemptChange] = [*start.postponed, *map(StartingAttempt, queue.take())]
     reports: list[DeliveryReport] = []
     async with AnswerGroups[SentAttempt](GROUP_SECONDS) as calls:
         while changes or calls:
@@ -68,7 +68,7 @@ def _release(queue: AttemptQueue, attempts: Iterable[DeliveryAttempt]) -> None:
 
 
 def _next_changes(queue: AttemptQueue, start_until: float) -> list[AttemptChange]:
-    """Start the attempts that now fit. Once the first attempt may have timed out, postpone all that are left."""
+    """Start the attempts that now fit. Once the time to start is over, postpone all that are left."""
     if asyncio.get_running_loop().time() >= start_until:
         return [PostponedAttempt(attempt) for attempt in queue.take_all()]
     return [StartingAttempt(attempt) for attempt in queue.take()]

@@ -6,33 +6,39 @@ from dataclasses import dataclass
 
 from paybridge.outbox.queues import WEBHOOK_QUEUES
 
-FIRST_ATTEMPTS_QUEUE, RETRIES_QUEUE = WEBHOOK_QUEUES
+FAST_QUEUE, SLOW_QUEUE = WEBHOOK_QUEUES
+# Of the deadline: a receiver that is starting up may take the whole of it once, but is slow from a third on.
+PROMPT_SHARE = 1 / 3
+# Of the slow deadline: more attempts than may run at once start as others end.
+START_SHARE = 2 / 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
     """The limits of one lane.
 
-    Every first attempt starts on the fast lane. A receiver that keeps it waiting is moved to the slow lane, where its
-    delays cost only other slow receivers. An attempt may take `timeout_seconds`. One that could not start within that
-    time is postponed, so a batch never takes much longer than twice that. An answer within `prompt_seconds` brings a
-    slow receiver back to the fast lane. The other limits count simultaneous attempts.
+    Attempts start on the fast lane, further ones too. A receiver that keeps it waiting for more than `prompt_seconds`
+    is moved to the slow lane, where its delays cost only other slow receivers. An answer within that time brings it
+    back. An attempt may take `timeout_seconds`. One that could not start within `start_seconds` is postponed, so a
+    batch never takes much longer than both together. The other limits count simultaneous attempts.
     """
 
     is_fast: bool
     timeout_seconds: float
     prompt_seconds: float
+    start_seconds: float
     attempts_max: int
     merchant_attempts_max: int
     receiver_attempts_max: int
 
 
 def fast_lane(timeout_seconds: float) -> Lane:
-    """Return the lane of first attempts: no merchant may take more than a quarter of it."""
+    """Return the lane of receivers that answer promptly: no merchant may take more than a quarter of it."""
     return Lane(
         is_fast=True,
         timeout_seconds=timeout_seconds,
-        prompt_seconds=timeout_seconds,
+        prompt_seconds=timeout_seconds * PROMPT_SHARE,
+        start_seconds=timeout_seconds * PROMPT_SHARE,
         attempts_max=200,
         merchant_attempts_max=50,
         receiver_attempts_max=25,
@@ -40,11 +46,12 @@ def fast_lane(timeout_seconds: float) -> Lane:
 
 
 def slow_lane(timeout_seconds: float, prompt_seconds: float) -> Lane:
-    """Return the lane of retries and slow receivers: a whole batch may wait at the same time."""
+    """Return the lane of slow receivers: a whole batch may wait at the same time."""
     return Lane(
         is_fast=False,
         timeout_seconds=timeout_seconds,
         prompt_seconds=prompt_seconds,
+        start_seconds=timeout_seconds * START_SHARE,
         attempts_max=500,
         merchant_attempts_max=100,
         receiver_attempts_max=50,
@@ -53,6 +60,7 @@ def slow_lane(timeout_seconds: float, prompt_seconds: float) -> Lane:
 
 def lane_of(queue: str, *, fast_timeout_seconds: float, slow_timeout_seconds: float) -> Lane:
     """Return the lane that serves the queue. Messages of any other queue than the two take the slow lane."""
-    slow = slow_lane(slow_timeout_seconds, prompt_seconds=fast_timeout_seconds)
-    lanes = {FIRST_ATTEMPTS_QUEUE: fast_lane(fast_timeout_seconds), RETRIES_QUEUE: slow}
+    fast = fast_lane(fast_timeout_seconds)
+    slow = slow_lane(slow_timeout_seconds, prompt_seconds=fast.prompt_seconds)
+    lanes = {FAST_QUEUE: fast, SLOW_QUEUE: slow}
     return lanes.get(queue, slow)

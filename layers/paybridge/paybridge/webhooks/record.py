@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from paybridge.core.errors import LockTimeout
+from paybridge.core.events import Event
 from paybridge.core.isolation import run_isolating_bad_items
 from paybridge.core.retry import GiveUp, RetryIn
 from paybridge.database import counters
@@ -27,13 +28,13 @@ from paybridge.webhooks.domain.states import DeliveryAttemptStatus, DeliveryStat
 from paybridge.webhooks.domain.webhook import Decision, Delivered, Gone, decide
 from paybridge.webhooks.domain.webhook_events import deliver_webhook
 from paybridge.webhooks.exhausted import record_exhausted
-from paybridge.webhooks.lanes import Lane
+from paybridge.webhooks.lanes import FAST_QUEUE, SLOW_QUEUE, Lane
 from paybridge.webhooks.ports import WebhookServices
 from paybridge.webhooks.reports import DeliveryReport, postponed_report, sent_report
-from paybridge.webhooks.slow_receivers import record_receivers
+from paybridge.webhooks.slow_receivers import is_prompt, record_receivers
 from paybridge.webhooks.store import attempts, deliveries
 from paybridge.webhooks.store.attempts import FinishedAttempt
-from paybridge.webhooks.store.deliveries import PaymentUrl
+from paybridge.webhooks.store.deliveries import PaymentUrl, Postponement
 
 _STATUSES = {
     Delivered: DeliveryStatus.DELIVERED,
@@ -64,11 +65,12 @@ class _Decided:
 
 @dataclass(frozen=True, slots=True)
 class _NextAttempt:
-    """The command for the next attempt at a delivery, due after the delay."""
+    """The command for the next attempt at a delivery, due after the delay, and the queue that it goes to."""
 
     attempt: DeliveryAttempt
     number: int
     delay_seconds: float
+    queue: str
 
 
 def record_changes(services: WebhookServices, changes: Sequence[AttemptChange], lane: Lane) -> RecordedChanges:
@@ -109,7 +111,7 @@ def _record(
 ) -> tuple[list[DeliveryAttempt], list[DeliveryReport]]:
     now = services.clock.now()
     sent = [change for change in changes if isinstance(change, SentAttempt)]
-    postponed = [change.attempt for change in changes if isinstance(change, PostponedAttempt)]
+    postponed = [change for change in changes if isinstance(change, PostponedAttempt)]
     starting = [change.attempt for change in changes if isinstance(change, StartingAttempt)]
     delays_seconds = services.retry_delays_seconds
     decided = [
@@ -117,16 +119,24 @@ def _record(
     ]
     with services.database.transaction(BATCH_LOCK_SECONDS_MAX) as transaction:
         if decided:
-            _record_sent(services, transaction, decided, now)
+            _record_sent(services, transaction, decided, now, lane)
             record_receivers(transaction, sent, lane)
         if postponed:
-            deliveries.postpone(transaction, [attempt.delivery.id for attempt in postponed])
-            _add_commands(
-                services, transaction, [_NextAttempt(attempt, attempt.number, 0.0) for attempt in postponed], now
-            )
+            _postpone(services, transaction, postponed, now)
         started = _start(transaction, starting)
     reports = [sent_report(step.sent, step.decision) for step in decided]
-    return started, reports + [postponed_report(attempt) for attempt in postponed]
+    return started, reports + [postponed_report(change.attempt) for change in postponed]
+
+
+def _postpone(
+    services: WebhookServices, transaction: Transaction, postponed: Sequence[PostponedAttempt], now: datetime
+) -> None:
+    rows = [Postponement(change.attempt.delivery.id, change.delay_seconds) for change in postponed]
+    deliveries.postpone(transaction, rows)
+    following = [
+        _NextAttempt(change.attempt, change.attempt.number, change.delay_seconds, SLOW_QUEUE) for change in postponed
+    ]
+    _add_commands(services, transaction, following, now)
 
 
 def _start(transaction: Transaction, starting: Sequence[DeliveryAttempt]) -> list[DeliveryAttempt]:
@@ -140,14 +150,15 @@ def _start(transaction: Transaction, starting: Sequence[DeliveryAttempt]) -> lis
 
 
 def _record_sent(
-    services: WebhookServices, transaction: Transaction, decided: Sequence[_Decided], now: datetime
+    services: WebhookServices, transaction: Transaction, decided: Sequence[_Decided], now: datetime, lane: Lane
 ) -> None:
     pending = attempts.finish(transaction, [_finished(step) for step in decided])
-    effective = [(step.sent.attempt, step.decision) for step in decided if step.sent.attempt.delivery.id in pending]
+    recorded = [step for step in decided if step.sent.attempt.delivery.id in pending]
+    effective = [(step.sent.attempt, step.decision) for step in recorded]
     retries = [
-        _NextAttempt(attempt, attempt.number + 1, decision.seconds)
-        for attempt, decision in effective
-        if isinstance(decision, RetryIn)
+        _NextAttempt(step.sent.attempt, step.sent.attempt.number + 1, step.decision.seconds, _queue_after(step, lane))
+        for step in recorded
+        if isinstance(step.decision, RetryIn)
     ]
     _add_commands(services, transaction, retries, now)
     gone = [
@@ -161,6 +172,11 @@ def _record_sent(
     record_exhausted(transaction, services.ids, exhausted, now)
     finished = Counter(_STATUSES[type(decision)] for _, decision in effective if not isinstance(decision, RetryIn))
     counters.add(transaction, {f"delivery.{status}": count for status, count in finished.items()})
+
+
+def _queue_after(decided: _Decided, lane: Lane) -> str:
+    """Return where the next attempt goes: a receiver that failed promptly never waits behind those that hang."""
+    return FAST_QUEUE if lane.is_fast and is_prompt(decided.sent.result, lane) else SLOW_QUEUE
 
 
 def _finished(decided: _Decided) -> FinishedAttempt:
@@ -182,12 +198,14 @@ def _finished(decided: _Decided) -> FinishedAttempt:
 def _add_commands(
     services: WebhookServices, transaction: Transaction, next_attempts: Iterable[_NextAttempt], now: datetime
 ) -> None:
-    commands = []
+    by_queue: dict[str, list[tuple[Event, float]]] = {}
     for following in next_attempts:
         delivery = following.attempt.delivery
         data = {"delivery_id": str(delivery.id), "attempt": following.number}
-        commands.append((deliver_webhook(services.ids.new(), delivery, now, data), following.delay_seconds))
-    outbox.add_delayed(transaction, commands)
+        command = deliver_webhook(services.ids.new(), delivery, now, data)
+        by_queue.setdefault(following.queue, []).append((command, following.delay_seconds))
+    for queue, commands in by_queue.items():
+        outbox.add_delayed(transaction, commands, routing_key=queue)
 
 
 def _log_refused(change: AttemptChange, error: Exception) -> None:

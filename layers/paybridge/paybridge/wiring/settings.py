@@ -195,7 +195,11 @@ class Settings:
     )
     WEBHOOK_TIMEOUT_SECONDS = Setting(SECONDS, "15", "s", by("webhooks"), "Time limit of an attempt in the slow lane.")
     WEBHOOK_FAST_TIMEOUT_SECONDS = Setting(
-        SECONDS, "3", "s", by("webhooks"), "Time limit of an attempt in the fast lane."
+        SECONDS,
+        "6",
+        "s",
+        by("webhooks"),
+        "Time limit of an attempt in the fast lane. A receiver that takes more than a third of it is slow.",
     )
     WEBHOOK_LOCAL_NETWORKS = Setting(
         NETWORKS, "", "", by("api", "webhooks"), "Private networks that webhooks may go to, by plain HTTP."

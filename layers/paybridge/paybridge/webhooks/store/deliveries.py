@@ -56,8 +56,9 @@ _FIND_UNKNOWN = Statement("""
 """)
 
 _POSTPONE = Statement("""
-    UPDATE webhook_deliveries d SET next_attempt_at = now()
-    FROM unnest(:ids::uuid[]) AS postponed (id) WHERE d.id = postponed.id AND d.status = 'pending'
+    UPDATE webhook_deliveries d SET next_attempt_at = now() + make_interval(secs => postponed.delay_seconds)
+    FROM json_to_recordset(:rows::json) AS postponed (id uuid, delay_seconds double precision)
+    WHERE d.id = postponed.id AND d.status = 'pending'
 """)
 
 # An UPDATE alone locks rows in the order in which its plan finds them; two batches must lock in the same order.
@@ -79,6 +80,13 @@ class PaymentUrl(NamedTuple):
 
     payment_id: UUID
     url: str
+
+
+class Postponement(NamedTuple):
+    """A delivery that waits, and for how long."""
+
+    id: UUID
+    delay_seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,9 +166,9 @@ def find_unknown(transaction: Transaction, ids: Iterable[UUID]) -> set[UUID]:
     return {id_ for (id_,) in transaction.run(_FIND_UNKNOWN, ids=uuid_array(ids))}
 
 
-def postpone(transaction: Transaction, ids: Iterable[UUID]) -> None:
-    """Note that a command in the outbox continues these deliveries, due at once."""
-    transaction.run(_POSTPONE, ids=uuid_array(ids))
+def postpone(transaction: Transaction, postponements: Iterable[Postponement]) -> None:
+    """Note that commands in the outbox continue these deliveries, each due after its delay."""
+    transaction.run(_POSTPONE, rows=json_rows(postponement._asdict() for postponement in postponements))
 
 
 def end_gone(transaction: Transaction, endings: Iterable[PaymentUrl]) -> None:
