@@ -53,7 +53,7 @@ class TestFill:
 
     def test_the_newest_number_is_listed_first(self, database: Database, merchant_id: uuid.UUID, filled: Kept) -> None:
         page = list_newest_first(database, merchant_id, PaymentFilters(), before=None, limit=2)
-        assert [payment.id for payment in page] == [filled.payment_id(COUNT), filled.payment_id(COUNT - 1)]
+        assert [row[0] for row in page] == [filled.payment_id(COUNT), filled.payment_id(COUNT - 1)]
 
     def test_a_payment_has_gone_the_whole_way(self, database: Database, merchant_id: uuid.UUID, filled: Kept) -> None:
         timeline = payment_timeline(database, merchant_id, filled.payment_id(1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 import iso4217
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paybridge.core.errors import InvalidInput
-from paybridge.core.money import EXPONENTS, MINOR_UNITS_MAX, exponent, format_minor, to_minor
+from paybridge.core.money import EXPONENTS, MINOR_UNITS_MAX, exponent, format_minor, format_places, to_minor
 
 CHARGEABLE = sorted(code for code, places in EXPONENTS.items() if places is not None)
 UNCHARGEABLE = sorted(code for code, places in EXPONENTS.items() if places is None)
@@ -106,6 +107,18 @@ class TestFormatMinor:
     @pytest.mark.parametrize(("currency", "text"), [("JPY", "0"), ("RUB", "0.00"), ("CLF", "0.0000")])
     def test_zero_keeps_its_places(self, currency: str, text: str) -> None:
         assert format_minor(0, currency) == text
+
+    @pytest.mark.parametrize(
+        ("currency", "text"), [("BGN", "100.50"), ("HRK", "100.50"), ("ITL", "10050"), ("QQQ", "100.50")]
+    )
+    def test_a_currency_that_was_withdrawn_is_readable(self, currency: str, text: str) -> None:
+        assert format_minor(10050, currency) == text
+        with pytest.raises(InvalidInput, match="ISO 4217"):
+            to_minor(text, currency)
+
+    @pytest.mark.parametrize("places", range(5))
+    def test_the_places_of_a_stored_amount_decide(self, places: int) -> None:
+        assert Decimal(format_places(10050, places)) == Decimal(10050).scaleb(-places)
 
     def test_a_negative_amount_is_refused(self) -> None:
         with pytest.raises(InvalidInput, match="never negative"):

@@ -15,22 +15,19 @@ import pytest
 
 from local.testkit.locks import held
 from local.testkit.payments import attempt_rows, new_merchant, new_payment, outbox_rows, payment_row
-from paybridge.core.clock import SystemClock
 from paybridge.core.errors import LockTimeout
 from paybridge.core.events import PROCESS_PAYMENT
-from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.payments import start_attempts as starting
 from paybridge.payments.charge import charge_payments
-from paybridge.payments.domain.charging import Schedule
-from paybridge.payments.domain.circuit import CircuitPolicy
-from paybridge.payments.domain.gateway_answers import ChargeAnswer, Charged, LookUpAnswer, NotFound
+from paybridge.payments.domain.gateway_answers import ChargeAnswer
 from paybridge.payments.gateway_watch import GatewayWatch
 from paybridge.payments.ports import ChargeRequest
 from paybridge.payments.records import ChargeOrder, ChargeServices
 from paybridge.payments.start_attempts import start_attempts
 from paybridge.payments.store.attempts import AttemptStart
+from tests.support.scripted_gateway import RecordingGateway, charge_services
 
 pytestmark = pytest.mark.integration
 
@@ -42,23 +39,7 @@ _SHORTEN_LEASE = Statement("""
 """)
 
 
-class Gateway:
-    """Takes every charge once, and counts the calls for each payment."""
-
-    def __init__(self) -> None:
-        self.calls: list[uuid.UUID] = []
-        self.charged: dict[uuid.UUID, str] = {}
-
-    async def charge(self, request: ChargeRequest) -> ChargeAnswer:
-        self.calls.append(request.payment_id)
-        return Charged(self.charged.setdefault(request.payment_id, f"ch_{request.payment_id}"))
-
-    async def find_charge(self, request: ChargeRequest) -> LookUpAnswer:
-        found = self.charged.get(request.payment_id)
-        return Charged(found) if found else NotFound()
-
-
-class LockingGateway(Gateway):
+class LockingGateway(RecordingGateway):
     """Locks a row as soon as it is called, and holds it until `release`."""
 
     def __init__(self, address: DatabaseAddress, lock: str, payment_id: uuid.UUID) -> None:
@@ -77,20 +58,7 @@ class LockingGateway(Gateway):
 
 @pytest.fixture
 def services(database: Database) -> ChargeServices:
-    return services_on(database, Gateway())
-
-
-def services_on(database: Database, gateway: Gateway) -> ChargeServices:
-    return ChargeServices(
-        database=database,
-        gateway=gateway,
-        clock=SystemClock(),
-        ids=Uuid7Ids(),
-        schedule=Schedule((1, 2), (1, 2)),
-        lease_seconds=5.0,
-        late_charge_ages_seconds=(60, 600),
-        circuit_policy=CircuitPolicy(failure_threshold=1000, cooldown_seconds=5),
-    )
+    return charge_services(database, RecordingGateway())
 
 
 @pytest.fixture
@@ -145,7 +113,7 @@ class TestLockedRows:
     ) -> None:
         locked = payment_ids[10]
         gateway = LockingGateway(database_address, lock, locked)
-        services = services_on(database, gateway)
+        services = charge_services(database, gateway)
         began = time.monotonic()
         outcomes = await charge(services, payment_ids)
         assert time.monotonic() - began < 6
@@ -215,7 +183,7 @@ class TestTwoBatches:
         go_on.set()
         assert await first_batch == dict.fromkeys(payment_ids, "succeeded")
         assert second_outcomes == dict.fromkeys(payment_ids, "deferred")
-        assert isinstance(services.gateway, Gateway)
+        assert isinstance(services.gateway, RecordingGateway)
         assert sorted(services.gateway.calls) == sorted(payment_ids)
         for id_ in payment_ids:
             assert [row["number"] for row in attempt_rows(services.database, id_)] == list(range(1, number + 1))

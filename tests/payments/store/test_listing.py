@@ -17,8 +17,8 @@ from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.payments.domain.payment import Payment, Status
 from paybridge.payments.domain.query import PaymentFilters
-from paybridge.payments.store import queries
-from paybridge.payments.store.listing import list_newest_first
+from paybridge.payments.store import listing, queries
+from paybridge.payments.store.row import payment_from_row
 
 pytestmark = pytest.mark.integration
 
@@ -103,6 +103,12 @@ def values_of(name: str, payments: list[Payment]) -> list[Any]:
 def every_set_of_filters(payments: list[Payment]) -> Iterator[dict[str, Any]]:
     for values in itertools.product(*(values_of(name, payments) for name in FILTERS)):
         yield {name: value for name, value in zip(FILTERS, values, strict=True) if value is not None}
+
+
+def list_newest_first(
+    database: Database, merchant_id: uuid.UUID, filters: PaymentFilters, **page: Any
+) -> list[Payment]:
+    return [payment_from_row(row) for row in listing.list_newest_first(database, merchant_id, filters, **page)]
 
 
 class TestListNewestFirst:

@@ -36,6 +36,15 @@ class TestColumns:
         row = [str(payment.status) if name == "status" else getattr(payment, name) for name in COLUMN_TYPES]
         assert payment_from_row(row) == payment
 
+    @pytest.mark.parametrize(
+        ("currency", "places"), [("EUR", 2), ("JPY", 0), ("BHD", 3), ("BGN", 2), ("ITL", 0), ("XXX", 2), ("ZZZ", 2)]
+    )
+    def test_a_row_older_than_its_places_is_read_by_the_table_of_currencies(self, currency: str, places: int) -> None:
+        payment = replace(PAYMENT, currency=currency)
+        row = [str(payment.status) if name == "status" else getattr(payment, name) for name in COLUMN_TYPES]
+        row[list(COLUMN_TYPES).index("currency_places")] = None
+        assert payment_from_row(row).currency_places == places
+
     def test_a_new_payment_has_a_value_for_every_placeholder(self) -> None:
         placeholders = {value.strip().split("::")[0].removeprefix(":") for value in INSERTED_VALUES.split(",")}
         assert set(inserted_values(PAYMENT)) == placeholders

@@ -38,7 +38,7 @@ from paybridge.payments.create import (
 from paybridge.payments.domain.cursor import decode_position, encode_position
 from paybridge.payments.domain.payment import Payment, payment_view
 from paybridge.payments.domain.query import PaymentFilters, timeline_view
-from paybridge.payments.list_payments import list_payments, shorten
+from paybridge.payments.list_payments import list_payments, render, shorten
 from paybridge.payments.read import read_payment
 from paybridge.payments.timeline import payment_timeline
 from paybridge.payments.wait import WaitForPayment
@@ -103,7 +103,7 @@ async def list_(request: Request, query: Annotated[PaymentListQuery, Query()]) -
     check_query_string(request.scope["query_string"])
     filters = PaymentFilters(**query.model_dump(exclude={"limit", "cursor"}))
     page = list_payments(context.services.database, merchant_id, filters, cursor=query.cursor, limit=query.limit)
-    views = [orjson.dumps(payment_view(payment)) for payment in page.payments]
+    page, views = render(page, lambda payment: orjson.dumps(payment_view(payment)))
     page = shorten(page, count_fitting(views), merchant_id, filters)
     return _page(views[: len(page.payments)], page.next_cursor)
 

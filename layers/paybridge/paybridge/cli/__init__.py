@@ -142,11 +142,12 @@ def _register(options: argparse.Namespace) -> int:
 
 
 def _rendered(found: Diagnosis) -> str:
-    from paybridge.core.money import format_minor
+    from paybridge.core.money import format_places
 
     payment = found.payment
+    amount = format_places(payment.amount_minor, payment.currency_places)
     lines = [
-        f"{payment.id}  {format_minor(payment.amount_minor, payment.currency)} {payment.currency}  {payment.status}",
+        f"{payment.id}  {amount} {payment.currency}  {payment.status}",
         f"merchant {payment.merchant_id}, correlation id {payment.correlation_id}",
         "",
         *[_line(entry) for entry in found.timeline],

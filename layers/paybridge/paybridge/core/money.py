@@ -1,8 +1,8 @@
 """Money: decimal strings outside, integer minor units inside, never a float between.
 
 The table below is ISO 4217 as published on 2026-01-01. A test compares it with the PyPI package ``iso4217``. The table
-is here for two reasons: the domain imports the standard library only, and the exponent of a currency must not change
-under payments that were stored with the old one. A new edition of the standard is a reviewed change of this file.
+is here for two reasons: the domain imports the standard library only, and a new edition of the standard must be a
+reviewed change of this file. It decides what new payments may be in. Stored payments stay readable whatever it says.
 """
 
 from __future__ import annotations
@@ -41,6 +41,15 @@ _CODES_WITHOUT_EXPONENT = "XAG XAU XBA XBB XBC XBD XDR XPD XPT XSU XTS XUA XXX"
 EXPONENTS: dict[str, int | None] = {
     code: exponent for exponent, codes in _CODES_BY_EXPONENT.items() for code in codes.split()
 } | dict.fromkeys(_CODES_WITHOUT_EXPONENT.split())
+
+# A stored payment has the places of its currency beside its amount. Rows from before that column do not and are read by
+# this table. So an edition that changes the places of a code must first write the old ones into those rows.
+#
+# Withdrawn codes that had no places, as the Java platform lists them. The others had two.
+_WITHDRAWN_WITHOUT_PLACES = frozenset(
+    ("ADP", "BEF", "BYB", "BYR", "ESP", "GRD", "ITL", "LUF", "MGF", "PTE", "TPE", "TRL")
+)
+_PLACES_OF_MOST = 2
 
 # [0-9] and not \d, which matches every script's digits.
 _DECIMAL = re.compile(r"(0|[1-9][0-9]*)(?:\.([0-9]+))?")
@@ -101,14 +110,29 @@ def _digits(amount: str, places: int) -> tuple[str, str]:
     return match.group(1), match.group(2) or ""
 
 
-# The sums of a payment are its amount and, mostly, zero.
-@lru_cache(SUMS_REMEMBERED)
+def stored_places(currency: str) -> int:
+    """Return the decimal places of a stored amount whose row does not say them. Raises nothing, for any code.
+
+    Such a row is readable for ever: a withdrawn code has the places that it had, and one that nobody knows has two.
+    """
+    places = EXPONENTS.get(currency)
+    if places is not None:
+        return places
+    return 0 if currency in _WITHDRAWN_WITHOUT_PLACES else _PLACES_OF_MOST
+
+
 def format_minor(minor: int, currency: str) -> str:
     """Convert minor units to a decimal string, the inverse of to_minor; zero is allowed, for sums.
 
-    Raises InvalidInput (`amount_not_positive`, `currency_unsupported`).
+    The currency may have been withdrawn. Raises InvalidInput (`amount_not_positive`).
     """
-    places = exponent(currency)
+    return format_places(minor, stored_places(currency))
+
+
+# The sums of a payment are its amount and, mostly, zero.
+@lru_cache(SUMS_REMEMBERED)
+def format_places(minor: int, places: int) -> str:
+    """Convert minor units to a decimal string with so many places. Raises InvalidInput (`amount_not_positive`)."""
     if minor < 0:
         raise _invalid("amount_not_positive", "An amount is never negative.")
     if places == 0:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from uuid import UUID
 
+from paybridge.core.isolation import run_each_item
 from paybridge.database.database import Database
+from paybridge.observability.logging import logger
+from paybridge.observability.stack import stack_frames
 from paybridge.payments.domain.cursor import decode_cursor, encode_cursor
+from paybridge.payments.domain.payment import Payment
 from paybridge.payments.domain.query import PaymentFilters, PaymentPage
+from paybridge.payments.store.row import payment_from_row
+
+log = logger()
 
 
 def list_payments(
@@ -14,7 +22,8 @@ def list_payments(
 ) -> PaymentPage:
     """Return the merchant's payments that match, newest first, at most `limit` after the cursor.
 
-    A page stays the same while new payments arrive. Raises InvalidInput (`cursor_invalid`) and DatabaseUnavailable.
+    A page stays the same while new payments arrive. A payment that cannot be read is logged and left out, and the page
+    is shorter. Raises InvalidInput (`cursor_invalid`) and DatabaseUnavailable.
     """
     # Listing imports SQLAlchemy, which most environments of the API never need.
     from paybridge.payments.store.listing import list_newest_first
@@ -22,10 +31,21 @@ def list_payments(
     scope = _scope(merchant_id, filters)
     before = decode_cursor(cursor, scope) if cursor is not None else None
     # One more than asked for shows whether another page follows.
-    payments = list_newest_first(database, merchant_id, filters, before=before, limit=limit + 1)
-    page = payments[:limit]
-    has_more = len(payments) > limit
-    return PaymentPage(page, encode_cursor(page[-1].id, scope) if has_more else None)
+    found = list_newest_first(database, merchant_id, filters, before=before, limit=limit + 1)
+    rows = found[:limit]
+    has_more = len(found) > limit
+    payments = run_each_item(payment_from_row, rows, lambda row, error: _log_unreadable(row[0], error))
+    return PaymentPage(payments, encode_cursor(rows[-1][0], scope) if has_more else None)
+
+
+def render(page: PaymentPage, show: Callable[[Payment], bytes]) -> tuple[PaymentPage, list[bytes]]:
+    """Return what `show` makes of each payment of the page, and the page without those that cannot be shown."""
+    shown = run_each_item(
+        lambda payment: (payment, show(payment)),
+        page.payments,
+        lambda payment, error: _log_unreadable(payment.id, error),
+    )
+    return PaymentPage([payment for payment, _ in shown], page.next_cursor), [view for _, view in shown]
 
 
 def shorten(page: PaymentPage, count: int, merchant_id: UUID, filters: PaymentFilters) -> PaymentPage:
@@ -38,3 +58,11 @@ def shorten(page: PaymentPage, count: int, merchant_id: UUID, filters: PaymentFi
 
 def _scope(merchant_id: UUID, filters: PaymentFilters) -> str:
     return f"{merchant_id} {filters}"
+
+
+def _log_unreadable(payment_id: object, error: Exception) -> None:
+    """Log that a payment cannot be read. The text of the error may repeat what the payment holds."""
+    log.error(
+        "a payment cannot be read",
+        extra={"payment_id": str(payment_id), "error_type": type(error).__name__, "stack": stack_frames(error)},
+    )

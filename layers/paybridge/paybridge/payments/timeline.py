@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from uuid import UUID
 
-from paybridge.core.money import format_minor
+from paybridge.core.money import format_places, stored_places
 from paybridge.database.database import Database
 from paybridge.payments.domain.payment import Payment
 from paybridge.payments.domain.query import TimelineEntry
@@ -25,14 +25,16 @@ def payment_timeline(database: Database, merchant_id: UUID, payment_id: UUID) ->
 def timeline_of(database: Database, payment: Payment) -> list[TimelineEntry]:
     """Return everything that happened to the payment, like `payment_timeline`. Raises DatabaseUnavailable."""
     entries = payment_queries.timeline(database, payment.merchant_id, payment.id)
-    return in_causal_order(_with_amounts(entry, payment.currency) for entry in entries)
+    return in_causal_order(_with_amounts(entry, payment) for entry in entries)
 
 
-def _with_amounts(entry: TimelineEntry, currency: str) -> TimelineEntry:
+def _with_amounts(entry: TimelineEntry, payment: Payment) -> TimelineEntry:
     """Return the entry with decimal amounts in place of minor units."""
     details = dict(entry.details)
+    currency = details.get("currency", payment.currency)
+    places = payment.currency_places if currency == payment.currency else stored_places(currency)
     for name in ("amount", "approved"):
         minor = details.pop(f"{name}_minor", None)
         if minor is not None:
-            details[name] = format_minor(minor, currency)
+            details[name] = format_places(minor, places)
     return replace(entry, details=details)

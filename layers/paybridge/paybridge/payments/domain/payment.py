@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from paybridge.core.errors import IllegalTransition
-from paybridge.core.money import format_minor
+from paybridge.core.money import exponent, format_places
 from paybridge.core.times import format_time
 
 
@@ -68,7 +68,10 @@ class PaymentOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payment(PaymentOrder):
-    """One payment as the database holds it: the order and its state; amounts are minor units of `currency`."""
+    """One payment as the database holds it: the order and its state; amounts are minor units of `currency`.
+
+    `currency_places` are the decimal places of the currency when the payment was made, whatever becomes of it.
+    """
 
     id: UUID
     merchant_id: UUID
@@ -76,6 +79,7 @@ class Payment(PaymentOrder):
     created_at: datetime
     updated_at: datetime
     correlation_id: str
+    currency_places: int
     captured_minor: int = 0
     refunded_minor: int = 0
     last_sequence: int = 1
@@ -88,7 +92,7 @@ _ORDERED = tuple(field.name for field in fields(PaymentOrder))
 
 
 def new_payment(order: PaymentOrder, *, id_: UUID, merchant_id: UUID, correlation_id: str, now: datetime) -> Payment:
-    """Turn an order into a pending payment."""
+    """Turn an order into a pending payment. Raises InvalidInput (`currency_unsupported`)."""
     return Payment(
         **{name: getattr(order, name) for name in _ORDERED},
         id=id_,
@@ -97,6 +101,7 @@ def new_payment(order: PaymentOrder, *, id_: UUID, merchant_id: UUID, correlatio
         created_at=now,
         updated_at=now,
         correlation_id=correlation_id,
+        currency_places=exponent(order.currency),
     )
 
 
@@ -118,9 +123,9 @@ def payment_view(payment: Payment) -> dict[str, Any]:
         "status": str(payment.status),
         "created_at": format_time(payment.created_at),
         "updated_at": format_time(payment.updated_at),
-        "amount": format_minor(payment.amount_minor, payment.currency),
-        "amount_captured": format_minor(payment.captured_minor, payment.currency),
-        "amount_refunded": format_minor(payment.refunded_minor, payment.currency),
+        "amount": format_places(payment.amount_minor, payment.currency_places),
+        "amount_captured": format_places(payment.captured_minor, payment.currency_places),
+        "amount_refunded": format_places(payment.refunded_minor, payment.currency_places),
         "currency": payment.currency,
         "capture": payment.capture,
         "description": payment.description,

@@ -27,9 +27,9 @@ from sqlalchemy import (
 
 from paybridge.database.clauses import compiled
 from paybridge.database.database import Database, Statement
-from paybridge.payments.domain.payment import Payment, Status
+from paybridge.database.wire import Row
+from paybridge.payments.domain.payment import Status
 from paybridge.payments.domain.query import PaymentFilters
-from paybridge.payments.store.row import payment_from_row
 from paybridge.payments.store.table import PAYMENT_COLUMNS, payments
 
 # As in the index `payments_unsettled`.
@@ -48,13 +48,15 @@ _SLACK = literal_column("interval '1 minute'", Interval)
 
 def list_newest_first(
     database: Database, merchant_id: UUID, filters: PaymentFilters, *, before: UUID | None, limit: int
-) -> list[Payment]:
-    """Return at most `limit` of the merchant's payments that match, newest first, with ids below `before`."""
+) -> list[Row]:
+    """Return at most `limit` of the merchant's payments that match, newest first, with ids below `before`.
+
+    They are rows for `payment_from_row`, which begin with the id.
+    """
     wanted = _wanted(filters)
     statement = page(frozenset(wanted), is_unsettled=filters.status in UNSETTLED)
     bounds = {name: ID_BOUNDS[name] for name in id_bounds(wanted)} | ({"before": before} if before else {})
-    rows = database.run(statement, merchant_id=merchant_id, limit=limit, **bounds, **wanted)
-    return [payment_from_row(row) for row in rows]
+    return database.run(statement, merchant_id=merchant_id, limit=limit, **bounds, **wanted)
 
 
 @cache

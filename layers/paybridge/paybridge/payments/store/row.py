@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from paybridge.core.money import stored_places
 from paybridge.payments.domain.payment import Payment, Status
 
 # The columns of `payments` that make up a Payment, each named like its field, with their SQL types.
@@ -17,6 +18,7 @@ COLUMN_TYPES: Mapping[str, str] = {
     "captured_minor": "bigint",
     "refunded_minor": "bigint",
     "currency": "text",
+    "currency_places": "smallint",
     "status": "text",
     "created_at": "timestamptz",
     "updated_at": "timestamptz",
@@ -46,6 +48,9 @@ def payment_from_row(row: Sequence[Any]) -> Payment:
     """Return the Payment in a row of COLUMNS."""
     values = dict(zip(COLUMN_TYPES, row, strict=True))
     values["status"] = Status(values["status"])
+    if values["currency_places"] is None:
+        # The row is older than the column.
+        values["currency_places"] = stored_places(values["currency"])
     return Payment(**values)
 
 
