@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
+from hypothesis import settings
 
 from local.stack.stack import Stack
 from local.testkit import given_broker, servers
@@ -24,8 +25,10 @@ PROCESSES_MAX = 8
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C end what tests start."""
+    """Let Ctrl-C end what tests start, and no example of a property fail because the machine is busy."""
     raise_on_first_signal()
+    settings.register_profile("paybridge", deadline=None)
+    settings.load_profile("paybridge")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -479,11 +479,13 @@ def sweeping() -> dict[str, Rule]:
 def small() -> dict[str, Rule]:
     """Statements about tables that do not grow, and about none."""
     circuits = {"names": '["gateway"]'}
-    saved = {"rows": '[{"name": "gateway", "failures": 1, "open_until": null}]', "now": NOW}
+    saved = {"rows": records(["gateway"], "name", failures=1, open_until=None), "now": NOW}
+    paced = {"rows": records(["gateway"], "name", calls_per_second=1, next_call_at=NOW, ends_at=NOW), "now": NOW}
     return {
         "payments.store.circuits._READ": Rule(circuits, ("circuits_pkey",)),
         "payments.store.circuits._LOCK": Rule(circuits, sorts=1),
         "payments.store.circuits._SAVE": Rule(saved, ("circuits_pkey",)),
+        "payments.store.circuits._SAVE_PACES": Rule(paced, ("circuits_pkey",)),
         "payments.store.circuits._FORGET": Rule({"before": NOW}, ("circuits_by_age",)),
         "payments.store.waits._TAKE": Rule(
             {"waits_max": 20, "seconds": 5}, ("api_waits_pkey",) * 2, rows_max={"api_waits": 2}

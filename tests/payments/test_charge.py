@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import pairwise
 
 import pytest
 import pytest_asyncio
@@ -29,8 +32,10 @@ from paybridge.payments import charge
 from paybridge.payments.charge import charge_payments
 from paybridge.payments.domain.charging import Schedule
 from paybridge.payments.domain.circuit import CircuitPolicy
+from paybridge.payments.domain.gateway_answers import ChargeAnswer, Charged, LookUpAnswer, NotFound, RateLimited
 from paybridge.payments.gateway_watch import GatewayWatch
 from paybridge.payments.gateways.http import HttpGateway
+from paybridge.payments.ports import ChargeRequest
 from paybridge.payments.records import BatchStart, ChargeOrder, ChargeServices
 from paybridge.payments.start_attempts import start_attempts
 
@@ -338,6 +343,89 @@ class TestCircuitBreaker:
         for number, outcome in ((1, "unknown"), (2, "unknown"), (3, "failed")):
             world.clock.move(31)
             assert await world.charge(held, number=number) == {held: outcome}
+
+
+class LimitedGateway:
+    """A gateway that takes so many calls in all and answers 429 to the others."""
+
+    def __init__(self, takes: int, retry_after_seconds: float | None = None) -> None:
+        self.takes = takes
+        self.retry_after_seconds = retry_after_seconds
+        self.calls = 0
+
+    async def charge(self, request: ChargeRequest) -> ChargeAnswer:
+        self.calls += 1
+        if self.calls > self.takes:
+            return RateLimited(self.retry_after_seconds)
+        return Charged(f"ch_{request.payment_id.hex}")
+
+    async def find_charge(self, request: ChargeRequest) -> LookUpAnswer:
+        return NotFound()
+
+
+class TestRateLimits:
+    def limit(self, world: ChargeWorld, takes: int, retry_after_seconds: float | None = None) -> LimitedGateway:
+        gateway = LimitedGateway(takes, retry_after_seconds)
+        policy = CircuitPolicy(failure_threshold=3, cooldown_seconds=30)
+        world.services = replace(world.services, gateway=gateway, circuit_policy=policy)
+        return gateway
+
+    async def test_refused_calls_come_again_one_by_one_and_nothing_fails(self, world: ChargeWorld) -> None:
+        self.limit(world, takes=20, retry_after_seconds=3.0)
+        payments = [world.pay("tok_success") for _ in range(60)]
+        watch = await world.watch(*payments)
+        assert [round(rate) for rate in watch.slowed.values()] == [20]
+        assert watch.changes == []
+        attempts = [attempt for id_ in payments for attempt in attempt_rows(world.database, id_)]
+        assert Counter(attempt["status"] for attempt in attempts) == {"succeeded": 20, "rate_limited": 40}
+        delays = sorted(retry_delays(world, payments))
+        assert delays[0] == pytest.approx(3, abs=0.5)
+        assert delays[-1] == pytest.approx(3, abs=0.5), "40 calls take 2 s, which is less than the gateway asks for"
+
+    async def test_without_a_retry_after_they_are_spread_at_the_pace(self, world: ChargeWorld) -> None:
+        self.limit(world, takes=10)
+        payments = [world.pay("tok_success") for _ in range(60)]
+        await world.charge(*payments)
+        delays = sorted(retry_delays(world, payments))
+        assert delays[-1] == pytest.approx(4.9, abs=0.5)
+        assert max(after - before for before, after in pairwise(delays)) < 0.2
+
+    async def test_a_paced_merchant_is_called_no_faster_and_the_rest_uses_no_attempt(self, world: ChargeWorld) -> None:
+        gateway = self.limit(world, takes=10)
+        await world.charge(*(world.pay("tok_success") for _ in range(20)))
+        gateway.calls, gateway.takes = 0, 1000
+        later = [world.pay("tok_success") for _ in range(40)]
+        outcomes = Counter((await world.charge(*later)).values())
+        assert outcomes == {"succeeded": gateway.calls, "deferred": 40 - gateway.calls}
+        assert 10 <= gateway.calls <= 12
+        called = [id_ for id_ in later if attempt_rows(world.database, id_)]
+        assert called == later[: gateway.calls], "the oldest first"
+
+    async def test_another_merchant_is_not_slowed(self, world: ChargeWorld) -> None:
+        gateway = self.limit(world, takes=0)
+        await world.charge(*(world.pay("tok_success") for _ in range(50)))
+        gateway.takes = 1000
+        other = new_merchant(world.database)
+        good = [new_payment(world.database, other) for _ in range(50)]
+        assert set((await world.charge(*good)).values()) == {"succeeded"}
+
+    async def test_a_gateway_that_limits_is_alive(self, world: ChargeWorld) -> None:
+        url_gateway = world.services.gateway
+        self.limit(world, takes=0)
+        world.services = replace(world.services, gateway=url_gateway)
+        await world.charge(*(world.pay("tok_error") for _ in range(3)))
+        assert "gateway" in open_circuits(world)
+        self.limit(world, takes=0)
+        world.clock.move(31)
+        await world.charge(world.pay("tok_success"))
+        assert "gateway" not in open_circuits(world)
+
+
+def retry_delays(world: ChargeWorld, payments: Sequence[uuid.UUID]) -> list[float]:
+    """The seconds after which the payments' retries are due."""
+    commands = [row for id_ in payments for row in outbox_rows(world.database, id_) if row["type"] == PROCESS_PAYMENT]
+    times = [tuple(map(datetime.fromisoformat, (row["created_at"], row["available_at"]))) for row in commands]
+    return [(available_at - created_at).total_seconds() for created_at, available_at in times]
 
 
 class TestThroughput:

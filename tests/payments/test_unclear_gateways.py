@@ -287,9 +287,12 @@ class TestRateLimits:
         self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
         gateway.charges = RateLimited(9)
+        assert isinstance(services.clock, MovableClock)
         for ask in range(10):
             assert (await attempt(services, payment_id, 1, ask)).outcome == "deferred"
-            assert next_command(services, payment_id) == (1, ask + 1, 9)
+            # The database's clock has not moved.
+            assert next_command(services, payment_id) == (1, ask + 1, 9 - 10 * ask)
+            services.clock.move(10)
         gateway.charges, gateway.look_ups = Charged("ch_1"), [UNCLEAR]
         assert (await attempt(services, payment_id, 1, 10)).outcome == "succeeded"
         # What was only ever turned away need not be looked up.

@@ -18,8 +18,9 @@ from paybridge.core.errors import PaybridgeError
 from paybridge.core.groups import AnswerGroups
 from paybridge.payments.call_gateway import call_gateway
 from paybridge.payments.gateway_watch import GatewayWatch
+from paybridge.payments.ports import PaymentGateway
 from paybridge.payments.record_answers import record_answers
-from paybridge.payments.records import AnsweredCharge, ChargeOrder, ChargeServices, PaymentResult
+from paybridge.payments.records import AnsweredCharge, ChargeAttempt, ChargeOrder, ChargeServices, PaymentResult
 from paybridge.payments.start_attempts import start_attempts
 
 # Answers that come this close together are recorded in one transaction.
@@ -48,12 +49,20 @@ async def charge_payments(
                 failure = error
                 break
             results += batch.results
-            calls.start(call_gateway(services.gateway, attempt) for attempt in batch.attempts)
+            calls.start(_call_when_due(services.gateway, attempt, watch) for attempt in batch.attempts)
         async for answers in calls:
             results += await asyncio.to_thread(record_answers, services, answers, watch)
     if failure is not None:
         raise failure
     return results
+
+
+async def _call_when_due(gateway: PaymentGateway, attempt: ChargeAttempt, watch: GatewayWatch) -> AnsweredCharge:
+    """Make the attempt as soon as the merchant's pace allows."""
+    wait_seconds = watch.due_seconds.get(attempt.payment.id)
+    if wait_seconds is not None:
+        await asyncio.sleep(wait_seconds)
+    return await call_gateway(gateway, attempt)
 
 
 def _parts(orders: Sequence[ChargeOrder]) -> list[list[ChargeOrder]]:

@@ -27,8 +27,9 @@ from paybridge.payments.domain.gateway_answers import (
     Unknown,
 )
 from paybridge.payments.domain.late_charges import next_look_up
+from paybridge.payments.domain.pace import Pace
 from paybridge.payments.domain.payment import Payment, Status, ensure_transition
-from paybridge.payments.gateway_watch import CircuitChange, GatewayWatch, count_faults
+from paybridge.payments.gateway_watch import GatewayWatch, RefusedCall, count_answers, paces_after, seconds_until_next
 from paybridge.payments.records import AnsweredCharge, ChargeServices, PaymentOutcome, PaymentResult
 from paybridge.payments.start_attempts import put_off
 from paybridge.payments.store import attempts, charges_to_return, late_charge_checks
@@ -77,7 +78,7 @@ def record_answers(
     put off: the next attempt asks the gateway for the charge. Raises DatabaseUnavailable and LockTimeout: then the
     messages must be redelivered.
     """
-    watch.answered += [answered.attempt.payment for answered in answers if not isinstance(answered.answer, Unknown)]
+    _note(watch, answers)
     refused: list[PaymentResult] = []
     locked: dict[UUID, tuple[int, int]] = {}
 
@@ -101,7 +102,8 @@ def _record_together(
     services: ChargeServices, answers: Sequence[AnsweredCharge], watch: GatewayWatch
 ) -> list[PaymentResult]:
     now = services.clock.now()
-    decided = [(answered, _decide(services, answered)) for answered in answers]
+    paces = paces_after(watch, now)
+    decided = _decide_all(services, answers, watch, paces, now)
     with services.database.transaction(BATCH_LOCK_SECONDS_MAX) as transaction:
         ended = [_attempt_result(answered, decision) for answered, decision in decided]
         sequences = attempts.finish(transaction, ended, now)
@@ -111,9 +113,39 @@ def _record_together(
         given_up = _given_up(transaction, answers, sequences.keys())
         charges_to_return.add(transaction, _charges_to_return(answers, given_up), now)
         _plan_late_checks(services, transaction, decided, sequences.keys(), now)
-        changes = _count_faults(services, watch, transaction, answers, now)
+        faults = [answered.attempt.payment for answered in answers if _is_fault(answered)]
+        changes = count_answers(watch, transaction, faults, paces, services.circuit_policy, now)
     watch.changes += changes
+    watch.slowed |= {id_: pace.calls_per_second for id_, pace in paces.items() if id_ not in watch.paces}
     return [_settled_result(answered, decision, sequences.keys(), given_up) for answered, decision in decided]
+
+
+def _note(watch: GatewayWatch, answers: Sequence[AnsweredCharge]) -> None:
+    """Add the answers to those of the batch. The rate of asking for pending charges is none of the pace's concern."""
+    watch.answered += [answered.attempt.payment for answered in answers if not isinstance(answered.answer, Unknown)]
+    for answered in answers:
+        if isinstance(answered.answer, RateLimited) and not answered.attempt.was_pending:
+            payment = answered.attempt.payment
+            watch.refused[payment.id] = RefusedCall(payment.merchant_id, answered.answer.retry_after_seconds)
+
+
+def _decide_all(
+    services: ChargeServices,
+    answers: Sequence[AnsweredCharge],
+    watch: GatewayWatch,
+    paces: Mapping[UUID, Pace],
+    now: datetime,
+) -> list[DecidedAttempt]:
+    """Decide about each answer. A call that was refused for its rate comes again as the merchant's pace allows."""
+    refused = [answered.attempt.payment.id for answered in answers if answered.attempt.payment.id in watch.refused]
+    due_seconds = seconds_until_next(watch, refused, paces, now)
+    decided: list[DecidedAttempt] = []
+    for answered in answers:
+        decision = _decide(services, answered)
+        if isinstance(decision, RetryCharge) and answered.attempt.payment.id in due_seconds:
+            decision = replace(decision, seconds=due_seconds[answered.attempt.payment.id])
+        decided.append((answered, decision))
+    return decided
 
 
 def _decide(services: ChargeServices, answered: AnsweredCharge) -> Decision:
@@ -208,18 +240,6 @@ def _retry_commands(
         for answered, decision in decided
         if isinstance(decision, RetryCharge)
     ]
-
-
-def _count_faults(
-    services: ChargeServices,
-    watch: GatewayWatch,
-    transaction: Transaction,
-    answers: Sequence[AnsweredCharge],
-    now: datetime,
-) -> list[CircuitChange]:
-    # The gateway has a pending charge, and is asked for it whatever its circuit says.
-    faults = [answered.attempt.payment for answered in answers if _is_fault(answered)]
-    return count_faults(watch, transaction, faults, services.circuit_policy, now)
 
 
 def _is_fault(answered: AnsweredCharge) -> bool:

@@ -17,4 +17,4 @@ def review_circuits(database: Database, clock: Clock) -> bool:
     """Forget old circuits and return whether the gateway's is open or half-open. Raises DatabaseUnavailable."""
     circuits.forget(database, clock.now() - FORGOTTEN_AFTER)
     gateway = circuits.read(database, [GATEWAY]).get(GATEWAY)
-    return gateway is not None and gateway.open_until is not None
+    return gateway is not None and gateway.circuit.open_until is not None

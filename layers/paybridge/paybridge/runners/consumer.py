@@ -67,7 +67,7 @@ async def _charge(batch: Batch) -> dict[str, int]:
     try:
         results = await charge_payments(services, orders, watch)
     finally:
-        _log_circuits(watch, services.circuit_policy.cooldown_seconds)
+        _log_gateway(watch, services.circuit_policy.cooldown_seconds)
     late = [event.payment_id for event in events if event.type == FIND_LATE_CHARGE]
     results += await find_late_charges(services, late)
     log_results("processed payments", "payments", [_logged(result) for result in results], messages=len(batch.events))
@@ -80,7 +80,7 @@ async def _charge(batch: Batch) -> dict[str, int]:
     return {"processed": len(results)}
 
 
-def _log_circuits(watch: GatewayWatch, cooldown_seconds: float) -> None:
+def _log_gateway(watch: GatewayWatch, cooldown_seconds: float) -> None:
     for change in watch.changes:
         merchant_id = None if change.merchant_id is None else str(change.merchant_id)
         found = {"scope": change.scope, "merchant_id": merchant_id, "failures": change.failures}
@@ -88,6 +88,9 @@ def _log_circuits(watch: GatewayWatch, cooldown_seconds: float) -> None:
             log.warning("the gateway fails: circuit opened", extra={**found, "cooldown_seconds": cooldown_seconds})
         else:
             log.info("the gateway answers: circuit closed", extra=found)
+    for id_, calls_per_second in watch.slowed.items():
+        slowed = {"merchant_id": str(id_), "calls_per_second": round(calls_per_second, 1)}
+        log.warning("the gateway limits the rate of calls: slowed down", extra=slowed)
 
 
 def _logged(result: PaymentResult) -> dict[str, object]:

@@ -7,11 +7,13 @@ from functools import cache
 from paybridge import wiring
 from paybridge.payments.domain.charging import Schedule
 from paybridge.payments.domain.circuit import CircuitPolicy
+from paybridge.payments.domain.pace import HORIZON_SECONDS
 from paybridge.payments.gateways.http import HttpGateway
 from paybridge.payments.records import ChargeServices
 
-# On top of the gateway's deadline: the look-ups before and after the call. An older attempt's process is dead.
-LEASE_MARGIN_SECONDS = 6.0
+# On top of the gateway's deadline: the wait that a pace asks for, and the look-ups before and after the call. An older
+# attempt's process is dead.
+LEASE_MARGIN_SECONDS = 6.0 + HORIZON_SECONDS
 
 
 @cache

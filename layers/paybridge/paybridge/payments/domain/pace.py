@@ -65,6 +65,13 @@ def plan(pace: Pace, calls: int, now: datetime) -> tuple[list[float], Pace]:
     return due, replace(pace, next_call_at=now + timedelta(seconds=next_seconds)) if taken else pace
 
 
+def turn_seconds(pace: Pace, turn: int, retry_after_seconds: float | None, now: datetime) -> float:
+    """Return after how many seconds to make a refused call again, as the call number `turn` (from 0) of its batch."""
+    next_seconds = max((pace.next_call_at - now).total_seconds(), 0.0)
+    wish_seconds = PAUSE_SECONDS if retry_after_seconds is None else retry_after_seconds
+    return max(next_seconds + turn / pace.calls_per_second, wish_seconds)
+
+
 def after_answers(pace: Pace | None, answers: Refusals, now: datetime) -> Pace | None:
     """Return the pace after a batch's answers; None means no limit."""
     if pace is not None and not holds(pace, now):
@@ -74,7 +81,7 @@ def after_answers(pace: Pace | None, answers: Refusals, now: datetime) -> Pace |
             return None
         return replace(pace, calls_per_second=pace.calls_per_second + RISE_PER_CALL * answers.taken)
     if pace is None:
-        rate = max(answers.taken / max(answers.seconds, 1.0), FIRST_CALLS_PER_SECOND)
+        rate = first_rate(answers.taken, answers.seconds)
         next_call_at = now
     else:
         share = answers.taken / (answers.taken + answers.refused)
@@ -82,6 +89,11 @@ def after_answers(pace: Pace | None, answers: Refusals, now: datetime) -> Pace |
         next_call_at = pace.next_call_at
     pause = timedelta(seconds=_pause_seconds(answers))
     return Pace(rate, max(next_call_at, now + pause), now + pause + timedelta(seconds=KEPT_SECONDS))
+
+
+def first_rate(taken: int, seconds: float) -> float:
+    """Return the calls a second to begin with, after the gateway took so many in `seconds`."""
+    return max(taken / max(seconds, 1.0), FIRST_CALLS_PER_SECOND)
 
 
 def _pause_seconds(answers: Refusals) -> float:
