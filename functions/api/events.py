@@ -63,7 +63,8 @@ class LoadBalancerEvent(_ReadAtOnce, ALB):
     """An event of an Application Load Balancer."""
 
 
-HTTP_EVENTS: list[Any] = [LoadBalancerEvent, HttpEvent, RestEvent]
+# The usual one first.
+HTTP_EVENTS: list[Any] = [HttpEvent, RestEvent, LoadBalancerEvent]
 
 
 def is_http(event: Any, config: LambdaConfig) -> bool:
