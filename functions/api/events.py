@@ -96,4 +96,14 @@ def _completed(event: LambdaEvent) -> LambdaEvent:
 
 
 def _used(headers: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {name: value for name, value in (headers or {}).items() if name.lower() not in _UNUSED_HEADERS}
+    """Return the headers that are used, in lower case. Two spellings of one name are one header that came twice."""
+    used: dict[str, Any] = {}
+    for name, value in (headers or {}).items():
+        lower = name.lower()
+        if lower not in _UNUSED_HEADERS:
+            used[lower] = _both(used[lower], value) if lower in used else value
+    return used
+
+
+def _both(first: Any, second: Any) -> Any:
+    return [*first, *second] if isinstance(first, list) else f"{first},{second}"

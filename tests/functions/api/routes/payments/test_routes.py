@@ -267,6 +267,15 @@ class TestIdempotency:
             assert code_of(client.create(ORDER, headers={"idempotency-key": header})) == (400, "header_repeated")
         assert rows_written(database) == before
 
+    def test_two_spellings_of_one_name_are_one_header_that_came_twice(
+        self, client: ApiClient, database: Database
+    ) -> None:
+        before = rows_written(database)
+        headers = {"X-Api-Key": MERCHANT_KEY, "Idempotency-Key": "a", "idempotency-key": "a"}
+        event = http_event("POST", "/api/v1/payments", headers=headers, body=json.dumps(ORDER).encode())
+        assert code_of(client.send(event)) == (400, "header_repeated")
+        assert rows_written(database) == before
+
     @pytest.mark.parametrize("name", ["Idempotency-Key", "X-API-Key", "Content-Type"])
     def test_a_header_that_comes_twice_is_refused_in_every_shape_of_event(
         self, client: ApiClient, database: Database, name: str
