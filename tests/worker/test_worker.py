@@ -6,6 +6,9 @@ import asyncio
 import json
 import signal
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -17,6 +20,7 @@ from local.testkit.rmq import outbox_bodies
 from local.testkit.servers import Broker, Postgres
 from local.testkit.workers import Workers
 from paybridge.worker.assignments import CONSUMER, NAMES, RELAY
+from tests.support.dead_letters import rows
 from tests.worker.conftest import Place
 
 pytestmark = [pytest.mark.integration, pytest.mark.broker]
@@ -119,6 +123,34 @@ class TestConsumer:
         worker = workers.start("consumer")
         place.wait_until_each_is_charged_once(payment_ids)
         assert worker.logged("cannot work now") == []
+
+
+class TestDeadLetters:
+    def test_any_message_is_recorded_with_headers_of_any_type(self, place: Place, workers: Workers) -> None:
+        headers: dict[str, Any] = {
+            "text": "caf\u00e9",
+            "bytes": bytearray(b"\xff\x00"),
+            "table": {"n": [1, None, True], "at": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)},
+            "decimal": Decimal("1.5"),
+            "x-paybridge-queue": "webhooks",
+            "x-paybridge-reason": "odd",
+        }
+        bodies = [b"", b"\x00\xff", b"x" * 7_000_000]
+        for body in bodies:
+            asyncio.run(put(place.vhost.amqp_url, "payments.dead", body, headers=headers, message_id="odd"))
+        worker = workers.start("dead-letters")
+        eventually(lambda: len(rows(place.database)) == len(bodies), "every dead letter in the table")
+        assert worker.stop() == 0
+        found = rows(place.database)
+        assert sorted(bytes.fromhex(row["body"][2:]) for row in found) == sorted(bodies)
+        assert found[0]["headers"] == {
+            **headers,
+            "bytes": {"base64": "/wA="},
+            "table": {"n": [1, None, True], "at": "2026-01-02 03:04:05+00:00"},
+            "decimal": "1.5",
+        }
+        assert len(worker.logged("dead letter from webhooks: odd")) == len(bodies)
+        assert left_on(place, "payments.dead") == []
 
 
 class TestOutages:

@@ -35,6 +35,7 @@ JOBS = {
     "folded_counts",
     "circuit_open",
     "queued",
+    "left_dead_letters",
     "dead_letters",
 }
 
@@ -83,4 +84,4 @@ class TestFailingJobs:
             call()
         ENVIRONMENT.cache_clear()
         (done,) = [vars(record) for record in caplog.records if record.message == "jobs done"]
-        assert JOBS - done.keys() == {"queued"}
+        assert JOBS - done.keys() == {"queued", "left_dead_letters"}

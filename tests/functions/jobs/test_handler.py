@@ -14,7 +14,7 @@ from uuid_utils.compat import uuid7
 
 from jobs import handler as jobs
 from local.testkit.payments import MovableClock, new_merchant, new_payment, outbox_rows
-from local.testkit.queues import put
+from local.testkit.queues import put, take_all
 from local.testkit.servers import Vhost
 from paybridge import wiring
 from paybridge.core.errors import BrokerUnavailable, QueueMissing
@@ -26,9 +26,10 @@ from paybridge.dead_letters.ports import DeadLetterServices
 from paybridge.dead_letters.record import record_dead_letters
 from paybridge.outbox import store as outbox
 from paybridge.rabbitmq.depths import AmqpQueueDepths
+from paybridge.runners import dead_letters
 from paybridge.wiring import broker
 from paybridge.wiring.settings import Settings
-from tests.support.dead_letters import raw
+from tests.support.dead_letters import raw, rows
 from tests.support.metrics import EmptyQueues, metrics_of, of
 
 pytestmark = pytest.mark.integration
@@ -70,6 +71,7 @@ class TestMetrics:
         monkeypatch.setattr(broker, "queue_depths", lambda: AmqpQueueDepths(vhost.amqp_url))
         database.run(PUBLISH_ALL)
         new_payment(database, new_merchant(database))
+        monkeypatch.setattr(broker, "rabbitmq_url", lambda: vhost.amqp_url)
         asyncio.run(put(vhost.amqp_url, "payments.dead", b"x"))
         record_dead_letters(DeadLetterServices(database, clock, Uuid7Ids()), [raw(b"a"), raw(b"b")])
         clock.ahead = timedelta(hours=2)
@@ -90,6 +92,18 @@ class TestMetrics:
             ("QueueDepth", of("test", Queue="payments.dead")): [1.0],
         }
         assert done.items() >= {"outbox_due": 1, "stuck_payments": 1, "queued": 1, "dead_letters": 2}.items()
+
+    def test_a_dead_letter_that_no_invocation_takes_is_recorded(
+        self, database: Database, clock: MovableClock, vhost: Vhost, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(broker, "queue_depths", lambda: AmqpQueueDepths(vhost.amqp_url))
+        monkeypatch.setattr(broker, "rabbitmq_url", lambda: vhost.amqp_url)
+        monkeypatch.setattr(dead_letters, "LEFT_SECONDS", 1.0)
+        large = b"\x00" * 7 * 1024 * 1024
+        asyncio.run(put(vhost.amqp_url, "payments.dead", large, message_id="large"))
+        assert call()["left_dead_letters"] == 1
+        assert {row["message_id"]: len(row["body"]) for row in rows(database)}["large"] == 2 + 2 * len(large)
+        assert asyncio.run(take_all(vhost.amqp_url, "payments.dead")) == []
 
     def test_without_a_broker_the_database_is_measured_and_the_invocation_fails(
         self,

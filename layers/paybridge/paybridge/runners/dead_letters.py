@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from paybridge import wiring
 from paybridge.core.raw_messages import RawMessage
@@ -11,10 +13,19 @@ from paybridge.database.await_database import await_database
 from paybridge.dead_letters.record import Recorded, record_dead_letters
 from paybridge.observability.logging import logger
 from paybridge.observability.redaction import redact, redact_type
+from paybridge.outbox.queues import DEAD_LETTER_QUEUES
+from paybridge.wiring import broker
 from paybridge.wiring import dead_letters as dead_letter_wiring
+
+if TYPE_CHECKING:
+    from paybridge.rabbitmq.subscription import Subscription, TakenMessage
 
 # The largest batch to take. The function's mapping in template.yaml has the same number.
 BATCH_MESSAGES = 100
+# A few at a time, because each may be large. The mapping holds a message that it could not hand over, and returns it
+# after a pause.
+LEFT_MESSAGES = 5
+LEFT_SECONDS = 5.0
 
 log = logger()
 
@@ -25,10 +36,32 @@ async def handle(messages: Sequence[RawMessage], database_patience_seconds: floa
     Raises DatabaseUnavailable or LockTimeout: the whole batch must be redelivered.
     """
     await asyncio.to_thread(await_database, wiring.database(), database_patience_seconds)
-    recorded = await asyncio.to_thread(record_dead_letters, dead_letter_wiring.services(), messages)
-    for one in recorded:
-        _log(one)
-    return {"messages": len(messages), "recorded": len(recorded)}
+    return {"messages": len(messages), "recorded": await asyncio.to_thread(_record, messages)}
+
+
+async def record_left() -> int:
+    """Record what no invocation takes, such as a message above 6 MB, and return how many.
+
+    Lambda's mapping returns such a message to its queue each time. A connection of our own has no limit. Raises
+    DatabaseUnavailable, LockTimeout and BrokerUnavailable: the messages then stay in their queue.
+    """
+    recorded = 0
+    give_up_at = time.monotonic() + LEFT_SECONDS
+    async with broker.subscribe(DEAD_LETTER_QUEUES, LEFT_MESSAGES) as subscription:
+        while messages := await _taken(subscription, give_up_at - time.monotonic()):
+            # Not under a time limit: the thread would go on, on the connection that the next job uses.
+            recorded += await asyncio.to_thread(_record, broker.raw_messages_of(messages))
+            await subscription.acknowledge(messages[-1])
+    return recorded
+
+
+async def _taken(subscription: Subscription, seconds_max: float) -> list[TakenMessage]:
+    """Return the next messages, none if none comes in time."""
+    try:
+        async with asyncio.timeout(seconds_max):
+            return await subscription.batch(LEFT_MESSAGES)
+    except TimeoutError:
+        return []
 
 
 def prepare() -> None:
@@ -39,6 +72,13 @@ def prepare() -> None:
 
 async def close() -> None:
     """Do nothing: recording keeps no connection but the database's."""
+
+
+def _record(messages: Sequence[RawMessage]) -> int:
+    recorded = record_dead_letters(dead_letter_wiring.services(), messages)
+    for one in recorded:
+        _log(one)
+    return len(recorded)
 
 
 def _log(recorded: Recorded) -> None:

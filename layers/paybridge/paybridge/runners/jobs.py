@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from paybridge import wiring
 from paybridge.core.errors import PaybridgeError, QueueMissing, reason_of
@@ -14,9 +14,11 @@ from paybridge.observability.redaction import redact
 from paybridge.operations.extend_partitions import extend_partitions
 from paybridge.operations.fold_counters import fold_counters
 from paybridge.operations.measure import measure_database, measure_queues
+from paybridge.outbox.queues import DEAD_LETTER_QUEUES
 from paybridge.payments.expire_answers import expire_answers
 from paybridge.payments.review_circuits import review_circuits
 from paybridge.payments.sweep import sweep_late_charge_checks, sweep_stalled
+from paybridge.runners import dead_letters
 from paybridge.runners.batch import LOGGED_MAX
 from paybridge.webhooks.sweep import Swept, sweep_webhooks
 from paybridge.wiring import broker, operations
@@ -95,7 +97,14 @@ def _measure_queues() -> dict[str, int]:
         emit(log, wiring.environment_name(), {Metric.QUEUE_DEPTH: depth}, Queue=queue)
     if figures.missing:
         raise QueueMissing(f"The broker has no queue {', '.join(figures.missing)}: apply infra/terraform/topology.")
-    return {"queued": sum(figures.depths.values())}
+    return {"queued": sum(figures.depths.values()), "left_dead_letters": _record_left(figures.depths)}
+
+
+def _record_left(depths: Mapping[str, int]) -> int:
+    """Record the dead letters that wait although a function takes from their queue all the time."""
+    if not any(depths.get(queue) for queue in DEAD_LETTER_QUEUES):
+        return 0
+    return wiring.run(dead_letters.record_left())
 
 
 def _fold_counters() -> dict[str, int]:
