@@ -179,8 +179,8 @@ class TestOutages:
                 await put(place.vhost.amqp_url, "payments.new", body)
 
         asyncio.run(publish())
-        # Longer than a batch is held: it is requeued, and the worker takes no more until the database is back.
-        eventually(lambda: worker.logged("cannot work now"), "it says that the database is away")
+        # Longer than a batch is held: it goes back into the queue without counting as a delivery.
+        eventually(lambda: worker.logged("cannot work on a batch now"), "it says that the database is away")
         postgres_server.start()
         place.wait_until_each_is_charged_once(payment_ids + later)
         assert worker.stop() == 0

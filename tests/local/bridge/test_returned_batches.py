@@ -11,6 +11,7 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -30,6 +31,7 @@ from local.testkit.rmq import outbox_bodies
 from local.testkit.servers import Broker, Vhost, address_of
 from paybridge import wiring
 from paybridge.database.database import Database
+from paybridge.payments.domain.circuit import CircuitPolicy
 from paybridge.rabbitmq.batch import RETURNS_MAX
 from paybridge.runners import consumer as handling
 from paybridge.wiring import broker, payments
@@ -137,12 +139,12 @@ def database(database_url: str) -> Iterator[Database]:
 def function(monkeypatch: pytest.MonkeyPatch, database: Database, vhost: Vhost) -> InProcess:
     """The consumer function, with a defect that fails every batch with a payment."""
 
-    async def defect(services: object, orders: list[object]) -> list[object]:
+    async def defect(services: object, orders: list[object], watch: object) -> list[object]:
         return [1 // 0 for _ in orders]
 
     monkeypatch.setattr(wiring, "database", lambda: database)
     monkeypatch.setattr(broker, "rabbitmq_url", lambda: vhost.amqp_url)
-    monkeypatch.setattr(payments, "charge_services", lambda: None)
+    monkeypatch.setattr(payments, "charge_services", lambda: SimpleNamespace(circuit_policy=CircuitPolicy(5, 1.0)))
     monkeypatch.setattr(handling, "charge_payments", defect)
     return InProcess()
 
