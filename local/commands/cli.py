@@ -213,7 +213,7 @@ def demo(settings: LocalSettings, **api: str) -> None:
     # Its HTTP library takes long to load, and most commands do not need it.
     from local.commands.demo import run
 
-    run(settings, **api)
+    run(settings.as_running(), **api)
 
 
 def status(settings: LocalSettings) -> None:
@@ -235,9 +235,7 @@ def _run(
     settings: LocalSettings, stack: Stack, title: str, api: Callable[[], dict[str, str]] = dict, *more_addresses: str
 ) -> None:
     """Start the stack, send the sample payment to the address in `api`, and follow the logs."""
-    with supervising(settings), stopping(stack):
-        # It says why an earlier stack stopped.
-        supervision.log_of(settings, ERRORS).unlink(missing_ok=True)
+    with supervising(settings), supervision.recording_error(settings), stopping(stack):
         print(title, flush=True)
         stack.start()
         demo(settings, **api())

@@ -33,6 +33,18 @@ def supervising(settings: LocalSettings) -> Iterator[None]:
 
 
 @contextmanager
+def recording_error(settings: LocalSettings) -> Iterator[None]:
+    """Write the error that ends the block to the log ERRORS, in which `nothing_runs` looks why the stack stopped."""
+    log = log_of(settings, ERRORS)
+    log.unlink(missing_ok=True)
+    try:
+        yield
+    except LocalError as error:
+        log.write_text(f"{error}\n", encoding="utf-8")
+        raise
+
+
+@contextmanager
 def stopping(stack: Stack) -> Iterator[Stack]:
     """Stop the stack at the end of the block, despite further signals and even if the terminal is gone."""
     try:

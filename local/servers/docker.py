@@ -118,7 +118,9 @@ def start_rabbitmq(settings: LocalSettings, processes: Processes, plugins: str) 
     enabled_plugins.write_text(plugins + "\n")
     name = f"paybridge-rabbitmq-{settings.amqp_port}"
     processes.run_tool(["docker", "pull", "--quiet", IMAGE])
-    command = ["docker", "run", "--rm", "--name", name, "--hostname", name, "--volume", f"{name}:/var/lib/rabbitmq"]
+    # A killed client leaves its container behind, which would hold name and ports when this is started again.
+    command = ["sh", "-c", f'docker rm --force {name} >/dev/null 2>&1; exec "$@"', "rabbitmq"]
+    command += ["docker", "run", "--rm", "--name", name, "--hostname", name, "--volume", f"{name}:/var/lib/rabbitmq"]
     command += ["--volume", f"{enabled_plugins}:/etc/rabbitmq/enabled_plugins:ro"]
     command += ["--publish", f"127.0.0.1:{settings.amqp_port}:5672"]
     command += ["--publish", f"127.0.0.1:{settings.management_port}:15672", IMAGE]

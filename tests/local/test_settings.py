@@ -95,6 +95,19 @@ class TestAsRunning:
         assert settings.as_running() == settings
 
 
+class TestDifferences:
+    def test_are_the_variables_that_a_restart_would_apply(self) -> None:
+        running = LocalSettings(api_port=8100, workers=1, container_host="172.17.0.1")
+        assert running.differences(LocalSettings(gateway_seed="7", log_format="json")) == [
+            "GATEWAY_SEED",
+            "PAYBRIDGE_API_PORT",
+            "PAYBRIDGE_LOCAL_WORKERS",
+        ]
+
+    def test_are_none_of_the_same_settings(self) -> None:
+        assert LocalSettings().differences(LocalSettings()) == []
+
+
 class TestMisspelled:
     @pytest.mark.parametrize(
         ("name", "meant"),

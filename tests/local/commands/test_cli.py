@@ -73,6 +73,9 @@ class TestRun:
         assert cli.main(["run"]) == 1
         assert capsys.readouterr().err == "rabbitmq ended unexpectedly.\n"
         assert stacks
+        # A later look finds the reason.
+        assert cli.main(["status"]) == 0
+        assert ": rabbitmq ended unexpectedly. See " in capsys.readouterr().out
 
 
 class TestAddresses:

@@ -30,6 +30,7 @@ case "$*" in
   version) exit ${ENGINE:-0} ;;
   "compose version --short") echo "${VERSION:-2.26.1}"; exit ${PLUGIN:-0} ;;
   *" ps --quiet") printf %s "$RUNNING" ;;
+  *" ps --all "*) printf %s "$STATE" ;;
   *" up "*) echo "pulling"; echo "no space left"; exit ${UP:-0} ;;
 esac
 """
@@ -165,6 +166,30 @@ class TestStart:
         monkeypatch.setattr(compose, "ensure_port_free", taken)
         with pytest.raises(PortTakenError, match="PAYBRIDGE_LOCAL_POSTGRES_PORT"):
             compose.start(settings, Processes(settings.state_dir))
+
+
+class TestOneServer:
+    def test_is_stopped_and_started_alone(self, docker: Path, settings: LocalSettings) -> None:
+        compose.stop_server(settings, "moto")
+        compose.start_server(settings, "rabbitmq")
+        assert docker.read_text().splitlines() == [
+            f"{COMMAND} stop aws",
+            f"{COMMAND} up --detach --wait --no-recreate rabbitmq",
+        ]
+
+    @pytest.mark.parametrize(
+        ("printed", "state"),
+        [("running healthy", "healthy"), ("running starting", "starting"), ("exited ", "exited"), ("", "")],
+    )
+    @pytest.mark.usefixtures("docker")
+    def test_has_the_state_of_its_container(
+        self, settings: LocalSettings, monkeypatch: pytest.MonkeyPatch, printed: str, state: str
+    ) -> None:
+        monkeypatch.setenv("STATE", printed)
+        assert compose.state_of(settings, "postgres") == state
+
+    def test_is_a_service_of_the_file(self) -> None:
+        assert set(compose.SERVICES.values()) == set(SERVICES)
 
 
 class TestStop:

@@ -10,6 +10,7 @@ import pytest
 
 from local.errors import LocalError
 from local.servers import docker
+from local.servers.processes import Processes
 from local.settings import LocalSettings
 
 DOCKER = """#!/bin/sh
@@ -18,6 +19,7 @@ case "$1" in
   network) printf '%s' "$NETWORK" ;;
   ps) printf '%s\n' "$CONTAINERS" ;;
   rm) echo "$@" >> "$DOCKER_LOG" ;;
+  run) echo "running $4" ;;
   image) test "$3" = --format && test "$5" = here && echo sha256:0 ;;
 esac
 """
@@ -102,3 +104,21 @@ class TestHasImage:
     def test_knows_what_is_here(self) -> None:
         assert docker.has_image("here")
         assert not docker.has_image("elsewhere")
+
+
+class TestStartRabbitMQ:
+    @pytest.mark.usefixtures("program")
+    def test_removes_the_container_that_a_killed_client_left_whenever_it_is_started(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("DOCKER_LOG", str(tmp_path / "docker.log"))
+        settings = LocalSettings(state_dir=tmp_path, amqp_port=5673)
+        processes = Processes(tmp_path)
+        docker.start_rabbitmq(settings, processes, "[].")
+        (child,) = processes.children
+        child.popen.wait()
+        processes.stop_child("rabbitmq")
+        processes.start_again(child).popen.wait()
+        processes.stop()
+        assert (tmp_path / "docker.log").read_text().splitlines() == ["rm --force paybridge-rabbitmq-5673"] * 2
+        assert child.output().decode().splitlines() == ["running paybridge-rabbitmq-5673"] * 2
