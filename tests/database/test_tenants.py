@@ -27,8 +27,9 @@ WRITERS = frozenset({
     "outbox.store._INSERT",
     "payments.store.accepted_payments._ACCEPT",
     "payments.store.charges_to_return._ADD",
+    "payments.store.late_charge_checks._PLAN",
     "webhooks.store.deliveries._INSERT",
-    "webhooks.store.receivers._NOTE_FAILURES",
+    "webhooks.store.receivers._NOTE_FAULTS",
 })  # fmt: skip
 # The seeded payments belong to these.
 MERCHANTS = [f"00000000-0000-4000-8000-{number:012x}" for number in range(1, 41)]
