@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -44,6 +44,7 @@ from paybridge.payments.records import AnsweredCharge, ChargeOrder, ChargeServic
 from paybridge.payments.start_attempts import start_attempts
 from paybridge.payments.store.charges_to_return import ChargeToReturn, ReturnReason
 from paybridge.payments.store.charges_to_return import add as add_charges_to_return
+from paybridge.payments.store.stalled import count_stalled
 
 pytestmark = pytest.mark.integration
 
@@ -52,6 +53,9 @@ UNCLEAR = Unknown(Fault.SERVER_ERROR, "the look-up failed")
 LAST = 3
 
 _PUBLISH = Statement("UPDATE outbox SET published_at = now() WHERE payment_id = :id::uuid")
+_PUBLISH_ALL_BUT_COMMANDS = Statement("""
+    UPDATE outbox SET published_at = now() WHERE payment_id = :id::uuid AND sequence IS NOT NULL
+""")
 _OPEN_CIRCUIT = Statement("""
     INSERT INTO circuits (name, consecutive_failures, open_until) VALUES ('gateway', 7, now() + interval '1 hour')
     ON CONFLICT (name) DO UPDATE SET consecutive_failures = 7, open_until = excluded.open_until
@@ -203,6 +207,26 @@ class TestPending:
         gateway.look_ups = [Charged("ch_1")]
         assert (await attempt(services, payment_id, 1, 6)).outcome == "succeeded"
         assert newest_attempt(services, payment_id)["pending_at"] < newest_attempt(services, payment_id)["finished_at"]
+
+    async def test_it_is_not_stuck_and_the_diagnosis_says_why_it_is_open(
+        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+    ) -> None:
+        def count() -> int:
+            # All payments are older than tomorrow. This one has a message in the outbox, so it has not stalled.
+            tomorrow = services.clock.now() + timedelta(days=1)
+            return count_stalled(services.database, tomorrow, tomorrow, 10**6)
+
+        before = count()
+        gateway.charges = Pending()
+        await attempt(services, payment_id, 1)
+        assert count() == before - 1
+        found = diagnose_payment(services.database, services.clock, payment_id)
+        assert found is not None
+        assert found.timeline[-1].type == "gateway.attempt_pending"
+        services.database.run(_PUBLISH_ALL_BUT_COMMANDS, id=payment_id)
+        found = diagnose_payment(services.database, services.clock, payment_id)
+        assert found is not None
+        assert found.explanation.endswith("The gateway has the charge and has not decided yet; that may take days.")
 
     async def test_neither_an_open_circuit_nor_failed_look_ups_end_it(
         self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID

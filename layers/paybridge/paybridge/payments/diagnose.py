@@ -12,7 +12,7 @@ from paybridge.core.events import FIND_LATE_CHARGE
 from paybridge.database.database import Database
 from paybridge.payments.domain.payment import SETTLED, Payment, Status
 from paybridge.payments.domain.query import TimelineEntry, WaitingMessage
-from paybridge.payments.domain.timeline import ATTEMPT_STARTED, CHARGE_TO_RETURN, WEBHOOK_SCHEDULED
+from paybridge.payments.domain.timeline import ATTEMPT_PENDING, ATTEMPT_STARTED, CHARGE_TO_RETURN, WEBHOOK_SCHEDULED
 from paybridge.payments.timeline import timeline_of
 
 _WEBHOOK_STATES = {
@@ -54,7 +54,7 @@ def _explain(
 ) -> str:
     pressing = [message for message in waiting if message.type != FIND_LATE_CHARGE]
     if pressing:
-        return _explain_waiting(payment, pressing[0], now)
+        return f"{_explain_waiting(payment, pressing[0], now)}{_explain_pending(timeline)}"
     if payment.status is Status.FAILED:
         return " ".join([_explain_failure(payment, timeline), *_late_charge_checks(waiting, now)])
     if payment.status in SETTLED:
@@ -74,6 +74,13 @@ def _explain_waiting(payment: Payment, message: WaitingMessage, now: datetime) -
     if due_seconds > 0:
         return f"{place} and is due in {due_seconds:.0f} s."
     return f"{place} and has been due for {-due_seconds:.0f} s: is the relay running and the broker there?"
+
+
+def _explain_pending(timeline: Sequence[TimelineEntry]) -> str:
+    at_gateway = [entry.type for entry in timeline if entry.type.startswith("gateway.")]
+    if at_gateway[-1:] != [ATTEMPT_PENDING]:
+        return ""
+    return " The gateway has the charge and has not decided yet; that may take days."
 
 
 def _explain_failure(payment: Payment, timeline: Sequence[TimelineEntry]) -> str:
