@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from datetime import UTC, datetime
 
 import pytest
 
@@ -31,7 +32,7 @@ def dead_letters(monkeypatch: pytest.MonkeyPatch) -> list[Poison]:
     async def dead_letter(poison: Sequence[Poison]) -> None:
         taken.extend(poison)
 
-    monkeypatch.setattr(runner, "await_database", lambda *_: None)
+    monkeypatch.setattr(runner, "await_database", lambda *_: datetime.now(UTC))
     monkeypatch.setattr(wiring, "database", lambda: None)
     monkeypatch.setattr(broker, "dead_letter", dead_letter)
     return taken

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 
 from paybridge.core.errors import DatabaseUnavailable
 from paybridge.core.retry import backoff_seconds
@@ -13,8 +14,8 @@ PAUSE_SECONDS_MIN = 0.2
 PAUSE_SECONDS_MAX = 2.0
 
 
-def await_database(database: Database, patience_seconds: float) -> None:
-    """Return as soon as the database answers; raise DatabaseUnavailable if it has not within `patience_seconds`.
+def await_database(database: Database, patience_seconds: float) -> datetime:
+    """Return the database's time as soon as it answers; raise DatabaseUnavailable without an answer in time.
 
     A batch that fails returns to its queue and is redelivered at once. Without this wait an outage would be a stream of
     failing batches.
@@ -23,12 +24,10 @@ def await_database(database: Database, patience_seconds: float) -> None:
     failures = 0
     while True:
         try:
-            health.ping(database)
+            return health.ping(database)
         except DatabaseUnavailable:
             failures += 1
             pause_seconds = backoff_seconds(failures, PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX)
             if time.monotonic() + pause_seconds > give_up_at:
                 raise
             time.sleep(pause_seconds)
-        else:
-            return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 
@@ -11,7 +12,7 @@ _VERSIONS = Path(__file__).parent / "migrations" / "versions"
 
 _SCHEMA_REVISION = Statement("SELECT version_num FROM alembic_version")
 
-_PING = Statement("SELECT 1")
+_PING = Statement("SELECT clock_timestamp()")
 
 
 @cache
@@ -23,9 +24,10 @@ def expected_schema_revision() -> str:
     return max(path.name.partition("_")[0] for path in _VERSIONS.glob("[0-9]*_*.py"))
 
 
-def ping(database: Database) -> None:
-    """Return once the database has answered; raise DatabaseUnavailable."""
-    database.run(_PING)
+def ping(database: Database) -> datetime:
+    """Return the database's time once it has answered; raise DatabaseUnavailable."""
+    now: datetime = database.run(_PING)[0][0]
+    return now
 
 
 def schema_revision(database: Database) -> str | None:

@@ -67,9 +67,14 @@ class WaitForPayment:
     async def _until_settled(self, merchant_id: UUID, payment_id: UUID, wait_seconds: float) -> Payment | None:
         deadline = self.clock.now() + timedelta(seconds=wait_seconds)
         pause_seconds = POLL_SECONDS_MIN
+        slept_seconds = 0.0
         while True:
-            await self.sleep(min(pause_seconds, max(0.0, (deadline - self.clock.now()).total_seconds())))
+            pause_seconds = min(pause_seconds, max(0.0, (deadline - self.clock.now()).total_seconds()))
+            await self.sleep(pause_seconds)
+            slept_seconds += pause_seconds
             payment = payment_queries.get(self.database, merchant_id, payment_id)
-            if payment is None or payment.status in SETTLED or self.clock.now() >= deadline:
+            # A clock that is set back during the wait must not prolong it.
+            is_over = self.clock.now() >= deadline or slept_seconds >= wait_seconds
+            if payment is None or payment.status in SETTLED or is_over:
                 return payment
             pause_seconds = min(pause_seconds * POLL_GROWTH, POLL_SECONDS_MAX)

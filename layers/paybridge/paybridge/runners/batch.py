@@ -56,7 +56,8 @@ async def _work_patiently(
     failures = 0
     while True:
         try:
-            await asyncio.to_thread(await_database, wiring.database(), give_up_at - time.monotonic())
+            shared_time = await asyncio.to_thread(await_database, wiring.database(), give_up_at - time.monotonic())
+            wiring.clock().follow(shared_time)
             return await work(batch)
         except BrokerUnavailable:
             raise

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from paybridge import wiring
 from paybridge.core.errors import PaybridgeError, QueueMissing, reason_of
+from paybridge.database import health
 from paybridge.database.partitions import Month
 from paybridge.observability.logging import logger
 from paybridge.observability.metrics import Metric, emit
@@ -49,7 +50,7 @@ def run_jobs() -> dict[str, int]:
     )
     counts: dict[str, int] = {}
     failures: list[PaybridgeError] = []
-    for job in jobs:
+    for job in (_follow_clock, *jobs):
         try:
             counts |= job()
         except PaybridgeError as error:
@@ -60,6 +61,12 @@ def run_jobs() -> dict[str, int]:
     if failures:
         raise failures[0]
     return counts
+
+
+def _follow_clock() -> dict[str, int]:
+    """Let the sweeps measure ages by the clock that all environments share."""
+    wiring.clock().follow(health.ping(wiring.database()))
+    return {}
 
 
 def _extend_partitions() -> dict[str, int]:

@@ -11,7 +11,7 @@ from collections.abc import Coroutine
 from functools import cache
 from typing import Any, TypeVar
 
-from paybridge.core.clock import SystemClock
+from paybridge.core.clock import FollowingClock
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import STATEMENT_SECONDS_MAX, Database
 from paybridge.secrets.logins import LoginReader
@@ -72,9 +72,9 @@ def open_database(
 
 
 @cache
-def clock() -> SystemClock:
-    """Return the machine's clock."""
-    return SystemClock()
+def clock() -> FollowingClock:
+    """Return the clock of the process. What works on batches lets it follow the database's clock."""
+    return FollowingClock()
 
 
 @cache

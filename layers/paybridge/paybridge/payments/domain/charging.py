@@ -111,7 +111,8 @@ def next_step(
     Messages arrive twice and late, so the recorded attempts decide, not the message:
 
     * A `started` attempt belongs for `lease_seconds` to the process that started it. After that the process is dead,
-      and the next attempt begins by looking the charge up.
+      and the next attempt begins by looking the charge up. A start that lies in the future was written by a clock that
+      was wrong: then the lease is counted from the first message on, and the next one finds it over.
     * An attempt that is open has its successor waiting in the outbox, and only that one may continue. The sweep, which
       knows of no ask, asks for the next attempt; it gets the ask that is due.
     """
@@ -120,8 +121,10 @@ def next_step(
     if status is not Status.PROCESSING or last is None:
         return Skip()
     if last.status is AttemptStatus.STARTED:
-        left_seconds = lease_seconds - (now - last.started_at).total_seconds()
-        if left_seconds > 0:
+        age_seconds = (now - last.started_at).total_seconds()
+        is_second_message = age_seconds < 0 and asked == (last.number + 1, 0)
+        left_seconds = lease_seconds - max(age_seconds, 0.0)
+        if left_seconds > 0 and not is_second_message:
             return Defer(last.number + 1, left_seconds)
         return _next_attempt(last)
     return _successor(last, asked) if last.status in OPEN_STATUSES else Skip()

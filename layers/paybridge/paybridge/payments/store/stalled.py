@@ -10,9 +10,10 @@ from paybridge.database.database import Database, Statement, Transaction
 from paybridge.payments.domain.payment import Status
 
 # An open payment `p` has stalled if nothing changed it and no message about it was written for a while. A message that
-# waits in the outbox or in a long queue is no reason to send a second one every minute.
+# waits in the outbox or in a long queue is no reason to send a second one every minute. A change in the future was
+# written by a clock that was wrong, and says nothing.
 _HAS_STALLED = """
-    p.updated_at < :before::timestamptz AND NOT EXISTS (
+    (p.updated_at < :before::timestamptz OR p.updated_at > now() + interval '1 minute') AND NOT EXISTS (
         SELECT FROM outbox o
         WHERE o.payment_id = p.id AND o.exchange IS NOT NULL
           AND (o.published_at IS NULL OR o.published_at >= :before::timestamptz))
