@@ -23,13 +23,14 @@ _SANE = re.compile(rb"[A-Za-z0-9._:\-]{1,128}")
 _CARD_LIKE = re.compile(rb"[0-9]{13}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RequestContext:
-    """What every route can reach through its request."""
+    """What every route can reach through its request. `has_accepted`: the request created a payment."""
 
     services: ApiServices
     authenticator: Authenticator
     correlation_id: str
+    has_accepted: bool = False
 
 
 def request_context(request: Request) -> RequestContext:

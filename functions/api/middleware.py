@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from typing import Any
 
 from aws_lambda_powertools import Logger
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -11,6 +13,7 @@ from api.auth import Authenticator
 from api.context import CORRELATION_HEADER, SCOPE_KEY, RequestContext, choose_correlation_id
 from api.errors import to_problem
 from api.problems import problem_response
+from paybridge.observability.metrics import CountedLine, Metric
 from paybridge.observability.stack import stack_frames
 from paybridge.wiring.api import ApiServices
 
@@ -27,6 +30,7 @@ class RequestEdge:
         self._services = services
         self._authenticator = authenticator
         self._logger = logger
+        self._accepted = CountedLine(services.environment_name, Metric.PAYMENTS_ACCEPTED)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request. Ignore other scopes: there is no lifespan to serve."""
@@ -34,7 +38,8 @@ class RequestEdge:
             return
         started_at = time.perf_counter()
         correlation_id = choose_correlation_id(scope["headers"], self._services.ids)
-        scope[SCOPE_KEY] = RequestContext(self._services, self._authenticator, correlation_id)
+        context = RequestContext(self._services, self._authenticator, correlation_id)
+        scope[SCOPE_KEY] = context
         self._logger.set_correlation_id(correlation_id)
         method = _take_method(scope)
         self._complete_path(scope)
@@ -55,7 +60,7 @@ class RequestEdge:
             self._log_defect(error)
             if status == 0:
                 await problem_response(to_problem(error), correlation_id)(scope, receive, send_with_id)
-        self._log_request(scope, method, status, started_at)
+        self._log_request(scope, method, status, started_at, context.has_accepted)
 
     def _complete_path(self, scope: Scope) -> None:
         # Starlette takes the root path off, whether or not the gateway has left it there.
@@ -64,11 +69,17 @@ class RequestEdge:
         if scope["path"] == root_path:
             scope["path"] += "/"
 
-    def _log_request(self, scope: Scope, method: str, status: int, started_at: float) -> None:
+    def _log_request(self, scope: Scope, method: str, status: int, started_at: float, has_accepted: bool) -> None:
         # Log the route's template and not the path, which holds whatever the caller put there.
         route = getattr(scope.get("route"), "path", "unmatched")
         duration_ms = round((time.perf_counter() - started_at) * 1000, 2)
-        self._logger.info("request", method=method, route=route, status=status, duration_ms=duration_ms)
+        said: dict[str, Any] = {"method": method, "route": route, "status": status, "duration_ms": duration_ms}
+        if has_accepted:
+            # The line that is written anyway also counts the payment. It must not be dropped for its level.
+            level = max(self._logger.log_level, logging.INFO)
+            logging.getLogger(self._logger.name).log(level, "request", extra={**said, **self._accepted.members()})
+        else:
+            self._logger.info("request", **said)
 
     def _log_defect(self, error: Exception) -> None:
         self._logger.error("defect", error_type=type(error).__name__, stack=stack_frames(error))

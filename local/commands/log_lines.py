@@ -97,7 +97,7 @@ class PersonsReader:
 
     def _of_record(self, record: Mapping[str, Any]) -> list[str]:
         self._at = _moment(record.get("timestamp")) or self._at
-        self._is_shown = "_aws" not in record
+        self._is_shown = record.get("message") != "metrics"
         if not self._is_shown:
             return []
         part = str(record.get("service") or self._part)

@@ -151,6 +151,7 @@ def api_services(database: Database, broker: Any = None, waits_max: int = 20, ro
         broker=broker or ReachableBroker(),
         local_webhook_networks=LOOPBACK,
         waits_max=waits_max,
+        environment_name="test",
         is_local=True,
         root_path=root_path,
         release="",

@@ -125,9 +125,11 @@ class TestPlantedViolations:
 class TestMetrics:
     def test_alarms_watch_metrics_that_are_emitted(self) -> None:
         assert own_metrics(ALARMS) == {
+            "CircuitOpen",
             "DeadLetters",
             "LateCharges",
             "OutboxAge",
+            "PaymentsAccepted",
             "PartitionDaysLeft",
             "QueueDepth",
             "RelayLag",

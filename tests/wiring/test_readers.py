@@ -90,6 +90,7 @@ async def use_webhooks() -> None:
     for queue in WEBHOOK_QUEUES:
         webhooks.lane_of(queue)
     await use_broker()
+    wiring.environment_name()
 
 
 async def use_relay() -> None:

@@ -12,6 +12,7 @@ from api.app import create_app
 from api.handler import ApiHandler
 from local.testkit.api import MERCHANT_KEY, ORDER, ApiClient, api_services
 from paybridge.database.database import Database
+from tests.support.metrics import of, read_line
 
 
 class TestLog:
@@ -27,6 +28,12 @@ class TestLog:
         [line] = self.lines(database)
         assert line["correlation_id"] == "from-the-shop-43"
         assert (line["method"], line["route"], line["status"]) == ("POST", "/api/v1/payments", 202)
+
+    def test_the_line_of_an_accepted_payment_counts_it(self, database: Database, client: ApiClient) -> None:
+        [line] = self.lines(database)
+        assert read_line(line) == [("PaymentsAccepted", of("test"), [1])]
+        [refused] = self.lines(database, {**ORDER, "unknown": 1})
+        assert "_aws" not in refused
 
     def test_neither_the_key_nor_the_body_is_logged(self, database: Database, client: ApiClient) -> None:
         order = {**ORDER, "description": "4111111111111111", "unknown": "4242424242424242"}

@@ -25,6 +25,7 @@ from paybridge import wiring
 from paybridge.core.errors import MalformedMessage
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
+from paybridge.observability.metrics import VALUES_MAX
 from paybridge.payments.domain.events import find_late_charge_command
 from paybridge.payments.gateways.http import HttpGateway
 from paybridge.wiring import broker as broker_wiring
@@ -78,13 +79,43 @@ def created(database: Database, *payment_ids: Any) -> list[bytes]:
 
 
 class TestHandler:
-    def test_it_charges_the_payments_of_the_batch(self, database: Database, gateway_url: str) -> None:
+    def test_it_charges_the_payments_of_the_batch(
+        self, database: Database, gateway_url: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
         merchant_id = new_merchant(database)
         payments = [new_payment(database, merchant_id) for _ in range(3)]
         answer = call(rmq_event("payments.new", created(database, *payments)))
         assert answer == {"messages": 3, "processed": 3, "poison": 0}
         assert {payment_row(database, id_)["status"] for id_ in payments} == {"succeeded"}
         assert [len(charges(gateway_url, id_)) for id_ in payments] == [1, 1, 1]
+        emitted = metrics_of(caplog.records)
+        latencies = emitted.pop(("GatewayLatency", of("test")))
+        assert len(latencies) == 3
+        assert all(0 < milliseconds < 5000 for milliseconds in latencies)
+        assert emitted == {
+            ("PaymentsSettled", of("test")): [3],
+            ("PaymentsSettled", of("test", Outcome="succeeded")): [3],
+            ("GatewayCalls", of("test")): [3],
+            ("GatewayCalls", of("test", Result="charged")): [3],
+        }
+
+    def test_it_reports_an_unclear_gateway(self, database: Database, caplog: pytest.LogCaptureFixture) -> None:
+        database.run(Statement("DELETE FROM circuits"))
+        merchant_id = new_merchant(database)
+        bad = [new_payment(database, merchant_id, payment_method="tok_error") for _ in range(25)]
+        call(rmq_event("payments.new", created(database, *bad)))
+        emitted = metrics_of(caplog.records)
+        assert emitted["GatewayCalls", of("test", Result="unknown")] == [25]
+        assert len(emitted["GatewayLatency", of("test")]) == VALUES_MAX
+        opened = [vars(record) for record in caplog.records if "circuit opened" in record.message]
+        assert {(line["levelname"], line["scope"]) for line in opened} == {
+            ("WARNING", "gateway"),
+            ("WARNING", "payment method"),
+        }
+        caplog.clear()
+        call(rmq_event("payments.new", created(database, new_payment(database, new_merchant(database)))))
+        (closed,) = [vars(record) for record in caplog.records if "circuit closed" in record.message]
+        assert (closed["levelname"], closed["scope"]) == ("INFO", "gateway")
 
     def test_a_charge_found_late_is_an_error_line_and_a_metric(
         self, database: Database, gateway_url: str, caplog: pytest.LogCaptureFixture

@@ -31,11 +31,16 @@ from paybridge.webhooks.http import HttpWebhookSender
 from paybridge.wiring import broker as broker_wiring
 from paybridge.wiring import webhooks as webhook_wiring
 from paybridge.wiring.settings import Settings
+from tests.support.metrics import metrics_of, of
 from webhooks import handler as webhooks
 
 pytestmark = [pytest.mark.integration, pytest.mark.broker]
 
-SETTINGS = {"WEBHOOK_LOCAL_NETWORKS": "127.0.0.0/8", "WEBHOOK_RETRY_DELAYS_SECONDS": "1,2,4"}
+SETTINGS = {
+    "ENVIRONMENT_NAME": "test",
+    "WEBHOOK_LOCAL_NETWORKS": "127.0.0.0/8",
+    "WEBHOOK_RETRY_DELAYS_SECONDS": "1,2,4",
+}
 SECRET = "whsec_cGF5YnJpZGdlLWxvY2FsLXdlYmhvb2stc2VjcmV0ISE="
 TAKE_SECRET = Statement("UPDATE merchants SET webhook_secrets = ARRAY[:secret::text] WHERE id = :id::uuid")
 MAKE_DUE = Statement("UPDATE webhook_deliveries SET next_attempt_at = now() WHERE next_attempt_at > now()")
@@ -103,11 +108,17 @@ def received(sink: str, event: Event) -> list[dict[str, Any]]:
 
 
 class TestHandler:
-    def test_it_delivers_the_events_of_the_batch(self, sink: str, merchant: UUID) -> None:
+    def test_it_delivers_the_events_of_the_batch(
+        self, sink: str, merchant: UUID, caplog: pytest.LogCaptureFixture
+    ) -> None:
         events = [event_of(merchant, f"{sink}/ok") for _ in range(3)]
         answer = call(rmq_event("webhooks", [body_of(event) for event in events]))
         assert answer == {"messages": 3, "deliveries": 3, "poison": 0}
         assert all(received(sink, event)[0]["verified"] for event in events)
+        assert metrics_of(caplog.records) == {
+            ("WebhookDeliveries", of("test")): [3],
+            ("WebhookDeliveries", of("test", Result="delivered")): [3],
+        }
 
     def test_it_makes_the_retries_of_the_other_queue(self, sink: str, database: Database, merchant: UUID) -> None:
         event = event_of(merchant, f"{sink}/fail-times/1/handler")

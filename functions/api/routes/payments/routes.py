@@ -87,6 +87,7 @@ async def create(request: Request) -> Response:
         request=keyed,
         correlation_id=context.correlation_id,
     )
+    context.has_accepted = isinstance(outcome, Answered) and not outcome.replayed
     return _created(request, outcome)
 
 

@@ -29,7 +29,10 @@ run "each_function_queue_and_server_has_its_alarms" {
       "paybridge-test-function-throttles-migrate",
       "paybridge-test-function-throttles-relay",
       "paybridge-test-late-charges",
+      "paybridge-test-gateway-failing-calls",
+      "paybridge-test-gateway-failing-circuit",
       "paybridge-test-metrics-silent",
+      "paybridge-test-no-payments",
       "paybridge-test-outbox-age",
       "paybridge-test-partitions-missing",
       "paybridge-test-queue-depth-payments.dead",
@@ -38,6 +41,7 @@ run "each_function_queue_and_server_has_its_alarms" {
       "paybridge-test-queue-depth-webhooks",
       "paybridge-test-relay-lag",
       "paybridge-test-stuck-payments",
+      "paybridge-test-webhooks-failing",
     ])
     error_message = "The alarms are not exactly these."
   }
@@ -58,7 +62,7 @@ run "each_function_queue_and_server_has_its_alarms" {
   }
 
   assert {
-    condition     = length(output.arns) == length(local.alarms) && length(output.kinds) == 17
+    condition     = length(output.arns) == length(local.alarms) && length(output.kinds) == 20
     error_message = "The outputs name every alarm and every kind."
   }
 }
@@ -93,7 +97,7 @@ run "one_dead_letter_alarms_at_once" {
   }
 }
 
-run "missing_data_raises_only_metrics_silent" {
+run "missing_data_raises_only_the_alarms_about_silence" {
   command = plan
 
   assert {
@@ -101,9 +105,9 @@ run "missing_data_raises_only_metrics_silent" {
       aws_cloudwatch_metric_alarm.this["metrics-silent"].treat_missing_data == "breaching"
       && aws_cloudwatch_metric_alarm.this["metrics-silent"].statistic == "SampleCount"
       && aws_cloudwatch_metric_alarm.this["metrics-silent"].comparison_operator == "LessThanThreshold"
-      && [for name, alarm in aws_cloudwatch_metric_alarm.this : name if alarm.treat_missing_data == "breaching"] == ["metrics-silent"]
+      && [for name, alarm in aws_cloudwatch_metric_alarm.this : name if alarm.treat_missing_data == "breaching"] == ["metrics-silent", "no-payments"]
     )
-    error_message = "Only metrics-silent treats missing data as a fault."
+    error_message = "Only metrics-silent and no-payments treat missing data as a fault."
   }
 
   assert {

@@ -21,6 +21,9 @@ locals {
   # which.
   emitted_by_servers = { period_seconds = 300, periods_bad = 3, periods_looked_at = 3, missing = "missing" }
 
+  # A batch emits what it did. Without batches nothing failed.
+  emitted_by_batches = { namespace = "Paybridge", statistic = "Sum", missing = "notBreaching" }
+
   in_environment = { Environment = var.environment }
 
   own = {
@@ -72,6 +75,46 @@ locals {
       threshold   = var.relay_lag_seconds_max
       # A relay that published nothing was not late. Whether it should have published is the matter of outbox-age.
       missing = "notBreaching"
+    }
+    gateway-failing-calls = merge(local.emitted_by_batches, {
+      kind        = "gateway-failing"
+      description = "Too many calls to the gateway get no clear answer."
+      ratio       = { expression = "100 * FILL(unknown, 0) / calls", unknown = "GatewayCalls", calls = "GatewayCalls" }
+      parts       = { unknown = { Result = "unknown" } }
+      dimensions  = local.in_environment
+      threshold   = var.gateway_unknown_percent_max
+    })
+    gateway-failing-circuit = merge(local.emitted_by_jobs, {
+      kind              = "gateway-failing"
+      description       = "The circuit of the gateway is open: it is hardly called, and payments wait."
+      metric            = "CircuitOpen"
+      dimensions        = local.in_environment
+      threshold         = 0
+      periods_bad       = 1
+      periods_looked_at = 1
+    })
+    webhooks-failing = merge(local.emitted_by_batches, {
+      kind        = "webhooks-failing"
+      description = "Too many attempts to deliver webhooks fail."
+      ratio       = { expression = "100 - 100 * FILL(delivered, 0) / attempts", delivered = "WebhookDeliveries", attempts = "WebhookDeliveries" }
+      parts       = { delivered = { Result = "delivered" } }
+      dimensions  = local.in_environment
+      threshold   = var.webhooks_failed_percent_max
+    })
+    no-payments = {
+      kind              = "no-payments"
+      description       = "No payment was accepted for a while."
+      namespace         = "Paybridge"
+      metric            = "PaymentsAccepted"
+      dimensions        = local.in_environment
+      statistic         = "Sum"
+      operator          = "LessThanThreshold"
+      threshold         = 1
+      period_seconds    = 300
+      periods_bad       = ceil(var.no_payments_minutes / 5)
+      periods_looked_at = ceil(var.no_payments_minutes / 5)
+      # The metric is emitted with each payment, so its silence is what this alarm is about.
+      missing = "breaching"
     }
     metrics-silent = {
       kind              = "metrics-silent"
@@ -199,7 +242,7 @@ locals {
 }
 
 resource "aws_cloudwatch_metric_alarm" "this" {
-  for_each = { for name, alarm in local.alarms : name => merge(local.defaults, { metric = null, ratio = null }, alarm) }
+  for_each = { for name, alarm in local.alarms : name => merge(local.defaults, { metric = null, ratio = null, parts = {} }, alarm) }
 
   alarm_name        = "paybridge-${var.environment}-${each.key}"
   alarm_description = "${each.value.description} Runbook: ${var.runbook_url}#${each.value.kind}"
@@ -229,7 +272,7 @@ resource "aws_cloudwatch_metric_alarm" "this" {
         content {
           namespace   = each.value.namespace
           metric_name = metric.value
-          dimensions  = each.value.dimensions
+          dimensions  = merge(each.value.dimensions, lookup(each.value.parts, metric_query.key, {}))
           stat        = each.value.statistic
           period      = each.value.period_seconds
         }

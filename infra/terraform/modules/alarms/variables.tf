@@ -52,6 +52,29 @@ variable "relay_lag_seconds_max" {
   default     = 30
 }
 
+variable "gateway_unknown_percent_max" {
+  description = "Share of the calls to the gateway that may get no clear answer, in three of five minutes."
+  type        = number
+  default     = 20
+}
+
+variable "webhooks_failed_percent_max" {
+  description = "Share of the attempts at webhooks that may fail, in three of five minutes. One merchant's receiver may be down for days."
+  type        = number
+  default     = 50
+}
+
+variable "no_payments_minutes" {
+  description = "How long no payment may be accepted, in steps of five minutes. Raise it above the longest quiet time of a night."
+  type        = number
+  default     = 60
+
+  validation {
+    condition     = var.no_payments_minutes >= 5 && var.no_payments_minutes <= 1440
+    error_message = "CloudWatch looks back a day at most: choose 5 to 1440 minutes."
+  }
+}
+
 variable "stuck_payments_max" {
   description = "Such a payment has stalled, or is older than an hour. There should be none."
   type        = number

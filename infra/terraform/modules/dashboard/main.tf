@@ -43,7 +43,6 @@ locals {
       { title = "Payments that do not settle, dead letters, and days until a partition is missing", stat = "Maximum", metrics = [
         concat(["Paybridge", "StuckPayments"], local.own),
         concat(["Paybridge", "DeadLetters"], local.own),
-        concat(["Paybridge", "CircuitOpen"], local.own),
         concat(["Paybridge", "LateCharges"], local.own, [{ stat = "Sum" }]),
         concat(["Paybridge", "PartitionDaysLeft"], local.own, [{ stat = "Minimum", yAxis = "right" }]),
       ] },
@@ -59,6 +58,25 @@ locals {
       ] },
       { title = "Functions: environments at once", stat = "Maximum", metrics = [
         for name, function in local.functions : ["AWS/Lambda", "ConcurrentExecutions", "FunctionName", function, { label = name }]
+      ] },
+    ],
+    [
+      { title = "Payments: accepted and settled", stat = "Sum", metrics = concat(
+        [concat(["Paybridge", "PaymentsAccepted"], local.own)],
+        [for outcome in ["succeeded", "failed"] : concat(["Paybridge", "PaymentsSettled"], local.own, ["Outcome", outcome, { label = outcome }])],
+      ) },
+      { title = "Gateway: calls by result", stat = "Sum", metrics = [
+        for result in ["charged", "declined", "pending", "rate_limited", "unknown"] :
+        concat(["Paybridge", "GatewayCalls"], local.own, ["Result", result, { label = result }])
+      ] },
+      { title = "Gateway: milliseconds, and the circuit", metrics = [
+        concat(["Paybridge", "GatewayLatency"], local.own, [{ stat = "p50", label = "p50" }]),
+        concat(["Paybridge", "GatewayLatency"], local.own, [{ stat = "p99", label = "p99" }]),
+        concat(["Paybridge", "CircuitOpen"], local.own, [{ stat = "Maximum", yAxis = "right" }]),
+      ] },
+      { title = "Webhooks: attempts by result", stat = "Sum", metrics = [
+        for result in ["delivered", "retry", "failed", "gone"] :
+        concat(["Paybridge", "WebhookDeliveries"], local.own, ["Result", result, { label = result }])
       ] },
     ],
     [

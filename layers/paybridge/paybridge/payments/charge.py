@@ -11,12 +11,24 @@ gateway for the outcome of a started attempt, with the same idempotency key. So 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from paybridge.core.errors import PaybridgeError
 from paybridge.core.groups import AnswerGroups
 from paybridge.payments.call_gateway import call_gateway
+from paybridge.payments.domain.gateway_answers import (
+    Charged,
+    Contradictory,
+    Declined,
+    GatewayOutcome,
+    PartiallyCharged,
+    Pending,
+    RateLimited,
+    UnderWay,
+    Unknown,
+)
 from paybridge.payments.gateway_watch import GatewayWatch
 from paybridge.payments.ports import PaymentGateway
 from paybridge.payments.record_answers import record_answers
@@ -27,6 +39,17 @@ from paybridge.payments.start_attempts import start_attempts
 GROUP_SECONDS = 0.02
 # Attempts started in one transaction. With smaller parts the gateway begins sooner, at the cost of more transactions.
 PART_ORDERS = 500
+
+_RESULTS: Mapping[type[GatewayOutcome], str] = {
+    Charged: "charged",
+    PartiallyCharged: "partially_charged",
+    Declined: "declined",
+    Pending: "pending",
+    UnderWay: "under_way",
+    RateLimited: "rate_limited",
+    Contradictory: "contradictory",
+    Unknown: "unknown",
+}
 
 
 async def charge_payments(
@@ -62,7 +85,11 @@ async def _call_when_due(gateway: PaymentGateway, attempt: ChargeAttempt, watch:
     wait_seconds = watch.due_seconds.get(attempt.payment.id)
     if wait_seconds is not None:
         await asyncio.sleep(wait_seconds)
-    return await call_gateway(gateway, attempt)
+    started_at = time.perf_counter()
+    answered = await call_gateway(gateway, attempt)
+    watch.call_milliseconds.append((time.perf_counter() - started_at) * 1000)
+    watch.results[_RESULTS[type(answered.answer)]] += 1
+    return answered
 
 
 def _parts(orders: Sequence[ChargeOrder]) -> list[list[ChargeOrder]]:

@@ -66,6 +66,7 @@ class GatewayWatch:
     merchants that held. `due_seconds` is for how long to wait before the call for a payment. Since then the gateway has
     `answered` these payments, be it with a decline, and `refused` these for their rate. `changes` are the circuits that
     the batch opened or closed, and `slowed` the merchants for which it set the first pace, in calls a second.
+    `results` counts the calls by their results, and `call_milliseconds` is how long each took, look-ups included.
     """
 
     began_at: datetime | None = None
@@ -76,6 +77,8 @@ class GatewayWatch:
     refused: dict[UUID, RefusedCall] = field(default_factory=dict)
     changes: list[CircuitChange] = field(default_factory=list)
     slowed: dict[UUID, float] = field(default_factory=dict)
+    results: Counter[str] = field(default_factory=Counter)
+    call_milliseconds: list[float] = field(default_factory=list)
 
 
 def hold_back(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from paybridge.core.errors import PaybridgeError
 from paybridge.core.events import FIND_LATE_CHARGE, PAYMENT_CREATED, PROCESS_PAYMENT, Event
 from paybridge.database import counters
 from paybridge.observability.logging import logger
-from paybridge.observability.metrics import Metric, emit
+from paybridge.observability.metrics import Metric, emit, emit_counts
 from paybridge.payments.charge import charge_payments
 from paybridge.payments.find_late_charges import find_late_charges
 from paybridge.payments.gateway_watch import GatewayWatch
@@ -26,6 +27,8 @@ HANDLED_TYPES = frozenset({PAYMENT_CREATED, PROCESS_PAYMENT, FIND_LATE_CHARGE})
 
 # The largest batch to take. The function's mapping in template.yaml has the same number.
 BATCH_MESSAGES = 1_000
+
+_SETTLED = frozenset({PaymentOutcome.SUCCEEDED, PaymentOutcome.FAILED})
 
 log = logger()
 
@@ -68,16 +71,25 @@ async def _charge(batch: Batch) -> dict[str, int]:
         results = await charge_payments(services, orders, watch)
     finally:
         _log_gateway(watch, services.circuit_policy.cooldown_seconds)
+        _emit_calls(watch)
     late = [event.payment_id for event in events if event.type == FIND_LATE_CHARGE]
     results += await find_late_charges(services, late)
     log_results("processed payments", "payments", [_logged(result) for result in results], messages=len(batch.events))
     for result in results:
         if result.error is not None:
             log.error("a payment needs a person", extra={**asdict(result), "payment_id": str(result.payment_id)})
+    settled = Counter(str(result.outcome) for result in results if result.outcome in _SETTLED)
+    emit_counts(log, wiring.environment_name(), Metric.PAYMENTS_SETTLED, settled, "Outcome")
     late_charges = sum(result.outcome is PaymentOutcome.CHARGED_TOO_LATE for result in results)
     if late_charges:
         emit(log, wiring.environment_name(), {Metric.LATE_CHARGES: late_charges})
     return {"processed": len(results)}
+
+
+def _emit_calls(watch: GatewayWatch) -> None:
+    if watch.results:
+        emit(log, wiring.environment_name(), {Metric.GATEWAY_LATENCY: watch.call_milliseconds})
+    emit_counts(log, wiring.environment_name(), Metric.GATEWAY_CALLS, watch.results, "Result")
 
 
 def _log_gateway(watch: GatewayWatch, cooldown_seconds: float) -> None:

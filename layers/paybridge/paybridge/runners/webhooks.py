@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from paybridge import wiring
 from paybridge.core.errors import MalformedMessage
 from paybridge.core.events import DELIVER_WEBHOOK, Event
+from paybridge.observability.logging import logger
+from paybridge.observability.metrics import Metric, emit_counts
 from paybridge.observability.redaction import redact
 from paybridge.runners.batch import log_results, run_batch
 from paybridge.webhooks.begin import ensure_deliverable
 from paybridge.webhooks.deliver import deliver_webhooks
 from paybridge.webhooks.domain.webhook import WEBHOOK_TYPES
-from paybridge.webhooks.reports import DeliveryReport
+from paybridge.webhooks.reports import DeliveryOutcome, DeliveryReport
 from paybridge.wiring import webhooks as webhook_wiring
 
 if TYPE_CHECKING:
@@ -22,6 +25,8 @@ HANDLED_TYPES = frozenset({*WEBHOOK_TYPES, DELIVER_WEBHOOK})
 
 # The largest batch to take. The function's mappings in template.yaml have the same number.
 BATCH_MESSAGES = 500
+
+log = logger()
 
 
 async def handle(batch: Batch, database_patience_seconds: float) -> dict[str, int]:
@@ -49,6 +54,8 @@ async def _deliver(batch: Batch) -> dict[str, int]:
         reports = await deliver_webhooks(webhook_wiring.services(), events, webhook_wiring.lane_of(queue))
         logged = [_logged(report) for report in reports]
         log_results("delivered webhooks", "deliveries", logged, queue=queue, messages=len(events))
+        outcomes = Counter(str(report.outcome) for report in reports if report.outcome is not DeliveryOutcome.POSTPONED)
+        emit_counts(log, wiring.environment_name(), Metric.WEBHOOK_DELIVERIES, outcomes, "Result")
         deliveries += len(reports)
     return {"deliveries": deliveries}
 

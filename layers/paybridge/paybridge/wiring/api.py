@@ -29,6 +29,7 @@ class ApiServices:
     local_webhook_networks: tuple[IpNetwork, ...]
     # How many requests, over all environments, may wait for a payment at once.
     waits_max: int
+    environment_name: str
     # Whether this is the local stack, whose keys are public.
     is_local: bool
     # What clients see before every path: the path of a custom domain or a stage, such as /payments/v1. Mostly empty.
@@ -48,6 +49,7 @@ def api_services() -> ApiServices:
         broker=AmqpProbe(settings.BROKER_URL),
         local_webhook_networks=settings.WEBHOOK_LOCAL_NETWORKS,
         waits_max=settings.API_WAITS_MAX,
+        environment_name=settings.ENVIRONMENT_NAME,
         is_local=settings.ENVIRONMENT_NAME == LOCAL,
         root_path=settings.API_ROOT_PATH,
         release=settings.RELEASE,

@@ -134,7 +134,11 @@ class Settings:
     """The settings of one environment. Reading a value raises SettingsInvalid, which names the variable."""
 
     ENVIRONMENT_NAME = Setting(
-        TEXT, None, "", by("api", "consumer", "jobs", "relay"), "Name of the deployment, a dimension of each metric."
+        TEXT,
+        None,
+        "",
+        by("api", "consumer", "jobs", "relay", "webhooks"),
+        "Name of the deployment, a dimension of each metric.",
     )
     POWERTOOLS_SERVICE_NAME = Setting(
         TEXT, "paybridge", "", EVERY, "Name of the function, in its log and its database session."
