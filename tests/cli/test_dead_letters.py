@@ -77,6 +77,16 @@ class TestShow:
         assert '"h": 1' in shown
         assert read(capsys, "show", letter.id)["body"] == "the body"
 
+    def test_no_control_character_of_a_sender_reaches_the_terminal(
+        self, services: DeadLetterServices, capsys: Output
+    ) -> None:
+        hostile = "\x1b]0;owned\x07\x9b2J\r"
+        letter = record_dead(services, body=hostile.encode(), reason=hostile, headers={"h": hostile}, type=hostile)
+        for arguments in (["list"], ["groups"], ["show", letter.id], ["show", letter.id, "--json"]):
+            printed = run(capsys, *arguments)
+            assert "owned" in printed
+            assert not {"\x1b", "\x07", "\x9b", "\r"} & set(printed)
+
     def test_an_unknown_one_is_an_error(self, services: DeadLetterServices, capsys: Output) -> None:
         assert cli.main(["dead-letters", "show", str(uuid4())]) == 1
         assert capsys.readouterr().err.startswith("There is no dead letter")

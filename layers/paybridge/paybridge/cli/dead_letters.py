@@ -19,6 +19,8 @@ REASON_WIDTH_MAX = 80
 LIMIT_MAX = 100
 RATE_MAX = 1000.0
 
+NONE = "There are no such dead letters."
+
 _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 
 
@@ -68,7 +70,7 @@ def _list(options: argparse.Namespace) -> int:
     views = [dead_letter_view(letter) for letter in page.letters]
     if options.json:
         return _print_json({"data": views, "has_more": page.next_cursor is not None, "next_cursor": page.next_cursor})
-    print("\n".join(_line(view) for view in views) or "There are no such dead letters.")
+    _print_lines([_line(view) for view in views] or [NONE])
     if page.next_cursor is not None:
         print(f"There are more: --cursor {page.next_cursor}")
     return 0
@@ -81,11 +83,11 @@ def _groups(options: argparse.Namespace) -> int:
     views = [group_view(group) for group in group_dead_letters(wiring.database(), _filters(options))]
     if options.json:
         return _print_json({"data": views, "has_more": False, "next_cursor": None})
-    lines = (
+    lines = [
         f"{view['fingerprint']}  {view['count']:>7}  {view['last_seen_at'][:19]}  {view['queue']}  {_shortened(view)}"
         for view in views
-    )
-    print("\n".join(lines) or "There are no such dead letters.")
+    ]
+    _print_lines(lines or [NONE])
     return 0
 
 
@@ -99,7 +101,7 @@ def _show(options: argparse.Namespace) -> int:
     view = content_view(content)
     if options.json:
         return _print_json(view)
-    print("\n".join(_shown(view)))
+    _print_lines(_shown(view))
     return 0
 
 
@@ -115,7 +117,7 @@ def _redrive(options: argparse.Namespace) -> int:
     answer = (plan_redrive if options.dry_run else redrive_dead_letters)(services, order).body
     if options.json:
         return _print_json(answer)
-    print("\n".join(_redriven(answer)))
+    _print_lines(_redriven(answer))
     return 0
 
 
@@ -200,8 +202,14 @@ def _unknown(id_: UUID) -> int:
     return 1
 
 
+def _print_lines(lines: Iterable[str]) -> None:
+    """Print texts of any sender. A control character could change the operator's terminal, so none is printed."""
+    text = "\n".join(lines)
+    print("".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in text))
+
+
 def _print_json(value: Any) -> int:
-    print(json.dumps(value, ensure_ascii=False, indent=2))
+    print(json.dumps(value, indent=2))
     return 0
 
 
