@@ -181,7 +181,11 @@ def down(settings: LocalSettings) -> None:
         # A supervisor that was killed has not stopped them.
         left += ["compose"] * compose.stop(stopped)
     left += ["containers"] * bool(sam.remove_containers(settings))
-    print("Stopped." if running_supervisor is not None or left else "Nothing was running.")
+    if running_supervisor is None and not left:
+        print("Nothing was running.")
+        return
+    supervision.record_stop(settings)
+    print("Stopped.")
 
 
 def logs(settings: LocalSettings) -> None:

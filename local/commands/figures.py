@@ -91,6 +91,9 @@ def queue_depths(settings: LocalSettings) -> dict[str, int]:
 
 
 def _reason(error: Exception) -> str:
+    # pg8000 passes the fields of the server's message on.
+    if error.args and isinstance(error.args[0], dict):
+        return str(error.args[0].get("M", error))
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

@@ -48,8 +48,10 @@ def run(settings: LocalSettings, part: str, seconds_text: str) -> None:
 
     Raises LocalError when nothing runs, and for a part that does not exist or cannot be stopped.
     """
-    if supervision.supervisor(settings) is None:
+    if not running(settings.state_dir):
         raise LocalError(f"{supervision.nothing_runs(settings)} Start the stack with `make up`.")
+    if supervision.supervisor(settings) is None:
+        raise LocalError("The process that watches the stack is gone: `make down` first, then `make up`.")
     stack = settings.as_running()
     seconds = _seconds(seconds_text)
     _require_part(stack, part)

@@ -56,7 +56,7 @@ def stopping(stack: Stack) -> Iterator[Stack]:
             with suppress(OSError):
                 print("Stopping", flush=True)
         stack.stop()
-        _stopped_file(stack.settings).touch()
+        record_stop(stack.settings)
 
 
 def supervisor(settings: LocalSettings) -> psutil.Process | None:
@@ -107,6 +107,11 @@ def _when(file: Path) -> str:
     written = datetime.fromtimestamp(file.stat().st_mtime).astimezone()
     is_today = written.date() == datetime.now().astimezone().date()
     return f"at {written:%H:%M}" if is_today else f"on {written:%d %b at %H:%M}"
+
+
+def record_stop(settings: LocalSettings) -> None:
+    """Record that the stack was stopped on purpose, now."""
+    _stopped_file(settings).touch()
 
 
 def _stopped_file(settings: LocalSettings) -> Path:

@@ -10,6 +10,7 @@ import http.client
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -30,6 +31,7 @@ from local.servers.open_files import raise_limit
 POLL_SECONDS = 0.02
 LOG_TAIL_LINES = 12
 LAST_LINE_LENGTH_MAX = 200
+ERROR_LINE = re.compile(r"\b(FATAL|ERROR|PANIC)\b")
 # Systems lend ports to clients from 32768 on (macOS from 49152), so no connection can take one of these. A tool may
 # derive further ports from them.
 FREE_PORTS = range(20_000, 29_000)
@@ -341,11 +343,15 @@ def died_sentence(child: Child) -> str:
 
 
 def end_reason(child: Child) -> str:
-    """Say how a child ended, with the last line of what it wrote: `signal SIGKILL` or `exit status 1: …`."""
+    """Say how a child ended, with its last error or its last words: `signal SIGKILL` or `exit status 1: …`."""
     code = child.popen.wait()
     how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
     lines = child.output().decode(errors="replace").strip().splitlines()
-    return f"{how}: {lines[-1].strip()[:LAST_LINE_LENGTH_MAX]}" if lines and code > 0 else how
+    if code <= 0 or not lines:
+        return how
+    # PostgreSQL ends with hints, for instance.
+    errors = [line for line in lines if ERROR_LINE.search(line)]
+    return f"{how}: {(errors or lines)[-1].strip()[:LAST_LINE_LENGTH_MAX].rstrip('.')}"
 
 
 def left_alive(processes: Sequence[psutil.Process], seconds_max: float) -> list[psutil.Process]:

@@ -23,7 +23,7 @@ from local.servers.processes import Child, Processes, answers, ensure_port_free,
 from local.servers.progress import Progress
 from local.servers.rabbitmq import RabbitMQServer
 from local.settings import AWS_KEYS, AWS_REGION, PROJECT, PYTHON_PATH, LocalSettings, variable_of
-from local.stack import restarts, sam, seed, topology, workers
+from local.stack import restarts, seed, topology, workers
 from local.stack.forward import FORWARDING, is_own_address
 from local.stack.readiness import why_not_ready
 from local.stack.restarts import Restarts
@@ -215,7 +215,6 @@ class Stack:
             "sink": lambda: self._wait_until_healthy(child, settings.sink_url),
             "bridge": lambda: self._wait_for_functions(child),
             "forward": lambda: self._wait_until_forwarding(child),
-            "sam": lambda: sam.become_ready(settings, processes, child),
         }
         ways |= {name: lambda: workers.become_ready(processes, child) for name in workers.process_names(settings)}
         if child.name in ways:

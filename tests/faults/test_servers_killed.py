@@ -13,6 +13,7 @@ from dataclasses import replace
 import httpx
 import pytest
 
+from local.commands import supervision
 from local.servers import postgres
 from local.servers.processes import running
 from local.settings import PROJECT, LocalSettings
@@ -190,12 +191,22 @@ class TestOutage:
 
 
 class TestLastRun:
+    """These tests stop the stack of the module, in this order."""
+
+    def test_a_stack_without_its_watcher_is_reported_and_ended(self, background: LocalSettings) -> None:
+        watcher = supervision.supervisor(background)
+        assert watcher is not None
+        watcher.kill()
+        eventually(lambda: supervision.supervisor(background) is None, "the end of the watcher")
+        assert "The process that watches these parts is gone: `make down` ends them." in command(background, "status")
+        assert "the stack is gone: `make down` first" in run_command(background, "outage", PART="sink").stderr
+        assert command(background, "down") == "Stopped.\n"
+        assert running(background.state_dir) == {}
+
     def test_is_shown_by_logs_and_status_once_the_stack_is_stopped(self, background: LocalSettings) -> None:
-        """This test stops the stack of the module."""
-        command(background, "down")
         logs = run_command(background, "logs")
         assert logs.returncode == 0
-        assert "WARNING sink is stopped for an outage" in logs.stdout
+        assert f"ready: API {background.api_url}" in logs.stdout
         assert logs.stderr.startswith("Nothing is running. The last stack was stopped at ")
         assert command(background, "status").startswith("Nothing is running. The last stack was stopped at ")
         shell = f"{sys.executable} -m local logs | head -1"

@@ -160,6 +160,11 @@ class TestFigures:
         with pytest.raises(FiguresUnavailable, match="refused"):
             figures.queue_depths(settings)
 
+    def test_name_what_the_database_says(self, stack: Stack) -> None:
+        own = replace(stack.settings, postgres_url=f"{stack.urls.postgres.rpartition('/')[0]}/missing")
+        with pytest.raises(FiguresUnavailable, match=r'^database "missing" does not exist$'):
+            figures.database_figures(own)
+
     def test_count_what_waits_in_the_database(self, stack: Stack) -> None:
         found = figures.database_figures(stack.settings)
         assert (found.dead_letters, found.open_circuits) == (0, ())

@@ -20,6 +20,7 @@ from local.servers.processes import (
     Processes,
     StoppingError,
     accepts_connections,
+    end_reason,
     ensure_port_free,
     free_port,
     is_alive,
@@ -139,6 +140,30 @@ class TestDead:
         while processes.dead() == [] and time.monotonic() < deadline:
             time.sleep(0.01)
         assert processes.dead() == [child]
+
+
+class TestEndReason:
+    @pytest.mark.parametrize(
+        ("program", "reason"),
+        [
+            ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "signal SIGKILL"),
+            ("", "exit status 0"),
+            ("import sys; sys.exit(3)", "exit status 3"),
+            ("import sys; sys.exit('the disk is full.')", "exit status 1: the disk is full"),
+            (
+                "import sys; print('10:00 UTC FATAL:  memory in use', 'HINT:  wait', sep='\\n'); sys.exit(1)",
+                "exit status 1: 10:00 UTC FATAL:  memory in use",
+            ),
+        ],
+    )
+    def test_has_the_signal_or_the_last_error(self, program: str, reason: str, processes: Processes) -> None:
+        assert end_reason(processes.start("one", [sys.executable, "-c", program], {})) == reason
+
+    def test_has_nothing_of_an_earlier_process(self, processes: Processes) -> None:
+        first = processes.start("one", [sys.executable, "-c", "import sys; sys.exit('no disk')"], {})
+        first.popen.wait()
+        second = processes.start("one", [sys.executable, "-c", "import sys; sys.exit(4)"], {})
+        assert end_reason(second) == "exit status 4"
 
 
 class TestRunTool:
