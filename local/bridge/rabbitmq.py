@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from binascii import a2b_base64
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -17,6 +18,7 @@ from urllib.parse import quote, unquote
 
 import aiormq
 import aiormq.abc
+import orjson
 from aiormq.exceptions import AMQPError
 from yarl import URL
 
@@ -24,6 +26,8 @@ from infra.sam_template.definitions import FunctionDefinition, QueueEvent
 from local.bridge.rabbitmq_events import BatchEvent, message_record
 from local.lambda_host.model import PAYLOAD_BYTES_MAX, InvokeError, Invoker
 from paybridge.core.errors import BrokerUnavailable
+from paybridge.outbox.queues import DEAD_LETTER_QUEUES
+from paybridge.rabbitmq.batch import Poison, dead_letter
 from paybridge.rabbitmq.connecting import answered, close, handshake
 from paybridge.rabbitmq.fast.deliveries import BrokerDelivery, DeliveriesFirst
 from paybridge.rabbitmq.fast.properties import read_properties
@@ -169,13 +173,38 @@ class QueueMapping:
         bytes_max = PAYLOAD_BYTES_MAX - self._frame.size_bytes
         while True:
             batch = await inbox.batch(self._event.batch_size, bytes_max, self._event.window_seconds)
-            succeeded = await self._invoke([delivery.record for delivery in batch])
+            # A message that is too large is always a batch of its own.
+            is_too_large = len(batch[0].record) > bytes_max
+            succeeded = await (
+                self._dead_letter(batch[0]) if is_too_large else self._invoke([delivery.record for delivery in batch])
+            )
             if succeeded:
                 await answered(channel.basic_ack(batch[-1].tag, multiple=True))
             else:
                 await answered(channel.basic_nack(batch[-1].tag, multiple=True, requeue=True))
             if not succeeded:
                 await asyncio.sleep(_FAILURE_PAUSE_SECONDS)
+
+    async def _dead_letter(self, message: _Arrived) -> bool:
+        """Hand the message over to the dead letters and return whether the broker has taken it there.
+
+        Lambda takes no record beyond its limit. Returned to the queue, the message would come back each second, and for
+        ever where the broker does not count returns, as from RabbitMQ 4.3 on. A dead letter stays in its queue, where
+        the jobs function records it.
+        """
+        if self._event.queue in DEAD_LETTER_QUEUES:
+            return False
+        record = orjson.loads(message.record)
+        body = a2b_base64(record["data"])
+        reason = f"too large for an invocation: {len(body)} bytes"
+        poison = Poison(self._event.queue, record["basicProperties"]["messageId"] or "", body, reason)
+        try:
+            await dead_letter(str(self._url), [poison])
+        except BrokerUnavailable as error:
+            logger.warning("Queue %s: a message is %s, and stays: %s", self._event.queue, reason, error)
+            return False
+        logger.error("Queue %s: a message is dead-lettered: %s", self._event.queue, reason)
+        return True
 
     async def _invoke(self, records: list[bytes]) -> bool:
         """Invoke the function with a batch and return whether it succeeded."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import aio_pika
 import httpx
 import pytest
 
@@ -23,7 +24,7 @@ from infra.sam_template.template import read_template
 from local.bridge import rabbitmq
 from local.bridge.rabbitmq import QueueMapping, queue_mappings
 from local.lambda_host.host import LambdaHost
-from local.lambda_host.model import InvocationResult, Invoker, failure
+from local.lambda_host.model import PAYLOAD_BYTES_MAX, InvocationResult, Invoker, failure
 from local.testkit.live import eventually_async
 from local.testkit.payments import new_merchant, new_payment
 from local.testkit.queues import Got, put, take_all
@@ -163,3 +164,39 @@ async def test_a_message_that_ends_our_consumer_each_time_comes_to_the_dead_lett
     else:
         assert function.invocations == RETURNS_MAX + 2
         assert "returned to its queue" in str(dead.headers["x-paybridge-reason"])
+
+
+@pytest.mark.parametrize("body_bytes", [PAYLOAD_BYTES_MAX * 3 // 4, PAYLOAD_BYTES_MAX + 1], ids=["base64", "body"])
+async def test_a_message_too_large_for_an_invocation_comes_to_the_dead_letters_on_every_version(
+    vhost: Vhost, tmp_path: Path, body_bytes: int
+) -> None:
+    large = b"x" * body_bytes
+    for body, message_id in ((b"before", "a"), (large, "large"), (b"after", "b")):
+        await put(vhost.amqp_url, QUEUE, body, message_id=message_id)
+    async with LambdaHost(toys(tmp_path), logs_dir=tmp_path) as host, running(mappings_to(host, vhost, tmp_path)):
+        (dead,) = await until_some(vhost, DEAD)
+        await eventually_async(lambda: len(batches(tmp_path / NOTED)) >= 2, "the others have been taken", 20)
+    assert (dead.message_id, dead.body == large) == ("large", True)
+    assert dead.headers["x-paybridge-reason"] == f"too large for an invocation: {body_bytes} bytes"
+    assert dead.headers["x-paybridge-queue"] == QUEUE
+    assert batches(tmp_path / NOTED) == [["before"], ["after"]]
+    assert await take_all(vhost.amqp_url, QUEUE) == []
+
+
+async def test_a_message_that_is_too_large_stays_while_the_dead_letters_refuse_it(
+    broker: Broker, tmp_path: Path
+) -> None:
+    bare = broker.fresh_vhost(declared=False)
+    await declare(bare.amqp_url, QUEUE)
+    await put(bare.amqp_url, QUEUE, b"x" * PAYLOAD_BYTES_MAX, message_id="large")
+    async with LambdaHost(toys(tmp_path), logs_dir=tmp_path) as host, running(mappings_to(host, bare, tmp_path)):
+        await asyncio.sleep(1)
+    (left,) = await until_some(bare, QUEUE)
+    assert left.message_id == "large"
+
+
+async def declare(amqp_url: str, queue: str) -> None:
+    connection = await aio_pika.connect(amqp_url)
+    async with connection:
+        channel = await connection.channel()
+        await channel.declare_queue(queue, durable=True, arguments={"x-queue-type": "quorum"})
