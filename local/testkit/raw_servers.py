@@ -11,11 +11,12 @@ Respond = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 
 
 class RawServer:
-    """A running server: its port, the heads of the requests it has received, and how many connections brought them."""
+    """A running server: its port, the heads and bodies of the requests it has received, and how many connections."""
 
     def __init__(self, respond: Respond | bytes, keep_alive: bool) -> None:
         self.port = 0
         self.heads: list[bytes] = []
+        self.bodies: list[bytes] = []
         self.connections = 0
         self._respond = respond
         self._keep_alive = keep_alive
@@ -38,7 +39,9 @@ class RawServer:
         self.connections += 1
         try:
             while True:
-                self.heads.append(await _read_request(reader))
+                head, body = await _read_request(reader)
+                self.heads.append(head)
+                self.bodies.append(body)
                 await self._answer(reader, writer)
                 if not self._keep_alive:
                     return
@@ -73,10 +76,10 @@ async def raw_server(
         await server.stop()
 
 
-async def _read_request(reader: asyncio.StreamReader) -> bytes:
-    head = await reader.readuntil(b"\r\n\r\n")
+async def _read_request(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    head, body = await reader.readuntil(b"\r\n\r\n"), b""
     for line in head.split(b"\r\n"):
         name, _, value = line.partition(b":")
         if name.lower() == b"content-length":
-            await reader.readexactly(int(value))
-    return head
+            body = await reader.readexactly(int(value))
+    return head, body

@@ -26,6 +26,7 @@ FAST = fast_lane(0.5)
 SLOW = slow_lane(2.0, prompt_seconds=0.5)
 
 MERCHANT = Statement("INSERT INTO merchants (id, name, webhook_secrets) VALUES (:id::uuid, 'Test', :secrets::text[])")
+SECRETS = Statement("UPDATE merchants SET webhook_secrets = :secrets::text[] WHERE id = :id::uuid")
 PAYMENT = Statement("""
     INSERT INTO payments (id, merchant_id, amount_minor, captured_minor, currency, status, webhook_url, correlation_id,
                           created_at, updated_at)
@@ -75,6 +76,10 @@ class DeliveryWorld:
         merchant_id = uuid7()
         self.database.run(MERCHANT, id=merchant_id, secrets=list(secrets or [WEBHOOK_SECRET]))
         return merchant_id
+
+    def set_secrets(self, merchant_id: UUID, *secrets: str) -> None:
+        """Replace the webhook secrets of a merchant."""
+        self.database.run(SECRETS, id=merchant_id, secrets=list(secrets))
 
     def event(self, merchant_id: UUID, path: str | None, **changes: Any) -> Event:
         """Return an outcome event of a new payment whose webhooks go to this path of the sink, or to a whole URL."""
