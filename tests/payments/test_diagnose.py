@@ -11,6 +11,7 @@ from paybridge import cli, wiring
 from paybridge.core.clock import SystemClock
 from paybridge.database.database import Database, Statement
 from paybridge.payments.diagnose import diagnose_payment
+from paybridge.payments.domain.circuit import merchant_circuit
 
 pytestmark = pytest.mark.integration
 
@@ -22,6 +23,21 @@ _REFUSE = Statement("""
 _FAIL = Statement("""
     UPDATE payments SET status = 'failed', failure_code = 'card_declined', failure_message = 'Card declined.'
     WHERE id = :id::uuid
+""")
+
+_ATTEMPT = Statement("""
+    INSERT INTO payment_attempts (payment_id, operation, number, status, error, started_at, finished_at)
+    SELECT :id::uuid, 'charge', number, 'unknown', 'no answer before the deadline',
+           now() + make_interval(secs => number), now() + make_interval(secs => number + 0.5)
+    FROM generate_series(1, 16) AS number
+""")
+_PROCESS = Statement("UPDATE payments SET status = 'processing' WHERE id = :id::uuid")
+_LIMIT = Statement("""
+    INSERT INTO circuits (name, consecutive_failures, open_until, calls_per_second, next_call_at, pace_ends_at)
+    VALUES (:name::text, 20, now() + interval '20 seconds', 10, now(), now() + interval '30 seconds')
+    ON CONFLICT (name) DO UPDATE
+    SET consecutive_failures = 20, open_until = excluded.open_until, calls_per_second = 10, next_call_at = now(),
+        pace_ends_at = excluded.pace_ends_at
 """)
 
 
@@ -55,8 +71,38 @@ class TestDiagnosePayment:
         database.run(_FAIL, id=payment_id)
         assert explanation(database, payment_id) == "It failed with card_declined: Card declined."
 
+    def test_why_the_gateway_failed(self, database: Database) -> None:
+        payment_id = new_payment(database, new_merchant(database))
+        for statement in (_PUBLISH, _PROCESS, _ATTEMPT):
+            database.run(statement, id=payment_id)
+        said = "The gateway gave no clear answer to attempt 16: no answer before the deadline."
+        assert explanation(database, payment_id).endswith(said)
+
+    def test_an_open_circuit_and_a_limited_rate(self, database: Database) -> None:
+        merchant_id = new_merchant(database)
+        payment_id = new_payment(database, merchant_id)
+        database.run(_LIMIT, name=merchant_circuit(merchant_id))
+        found = explanation(database, payment_id)
+        assert "The circuit of the merchant is open after 20 failures in a row, until " in found
+        assert "calls for this merchant go at 10.0 a second" in found
+        assert "The circuit of" not in explanation(database, new_payment(database, new_merchant(database)))
+
 
 class TestCommand:
+    def test_attempts_that_repeat_each_other_are_folded(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        payment_id = new_payment(database, new_merchant(database))
+        for statement in (_PUBLISH, _PROCESS, _ATTEMPT):
+            database.run(statement, id=payment_id)
+        monkeypatch.setattr(wiring, "database", lambda: database)
+        assert cli.main(["payment", str(payment_id)]) == 0
+        lines = [line for line in capsys.readouterr().out.splitlines() if "attempt_" in line or "more like" in line]
+        assert len(lines) == 3
+        assert lines[0].endswith("number 1, error no answer before the deadline")
+        assert lines[1].strip() == "… 14 more like this …"
+        assert lines[2].endswith("number 16, error no answer before the deadline")
+
     def test_it_prints_the_timeline_and_the_explanation(
         self, database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:

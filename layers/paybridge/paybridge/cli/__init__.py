@@ -7,6 +7,7 @@ import base64
 import secrets
 import sys
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, NoReturn
 from uuid import UUID
 
@@ -22,6 +23,15 @@ if TYPE_CHECKING:
     from paybridge.payments.domain.query import TimelineEntry
 
 UNUSABLE = 2
+# Of entries in a row that are alike: the first and the last.
+REPEATS_SHOWN = 2
+_GATEWAY_ENDS = (
+    "gateway.attempt_unknown",
+    "gateway.attempt_succeeded",
+    "gateway.attempt_declined",
+    "gateway.attempt_partial",
+    "gateway.attempt_rate_limited",
+)
 # Long enough that it cannot be guessed. Standard Webhooks requires 24 to 64 bytes.
 SECRET_BYTES = 32
 
@@ -150,11 +160,37 @@ def _rendered(found: Diagnosis) -> str:
         f"{payment.id}  {amount} {payment.currency}  {payment.status}",
         f"merchant {payment.merchant_id}, correlation id {payment.correlation_id}",
         "",
-        *[_line(entry) for entry in found.timeline],
+        *_lines(found.timeline),
         "",
         found.explanation,
     ]
     return "\n".join(lines)
+
+
+def _lines(timeline: Sequence[TimelineEntry]) -> list[str]:
+    """Return the lines of a timeline. Of attempts in a row that ended alike, only the first and the last are shown."""
+    ended = {entry.details.get("number") for entry in timeline if entry.type.startswith(_GATEWAY_ENDS)}
+    shown = [
+        entry
+        for entry in timeline
+        # An attempt that has ended has a line about its end.
+        if entry.type != "gateway.attempt_started" or entry.details.get("number") not in ended
+    ]
+    lines: list[str] = []
+    for _, group in groupby(shown, key=_likeness):
+        alike = list(group)
+        lines.append(_line(alike[0]))
+        if len(alike) > REPEATS_SHOWN:
+            lines.append(f"  … {len(alike) - REPEATS_SHOWN} more like this …")
+        lines += [_line(entry) for entry in alike[1:][-1:]]
+    return lines
+
+
+def _likeness(entry: TimelineEntry) -> tuple[object, ...]:
+    """Return what entries that repeat each other have in common. No two events do."""
+    if not entry.type.startswith(("gateway.attempt_", "webhook.attempt_")):
+        return (id(entry),)
+    return (entry.type, *(entry.details.get(name) for name in ("error", "response_status", "delivery_id")))
 
 
 def _line(entry: TimelineEntry) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
 from paybridge.core.clock import Clock
-from paybridge.core.events import FIND_LATE_CHARGE
+from paybridge.core.events import FIND_LATE_CHARGE, WEBHOOK_EXHAUSTED
 from paybridge.database.database import Database
+from paybridge.payments.domain.circuit import Call
+from paybridge.payments.domain.pace import holds
 from paybridge.payments.domain.payment import SETTLED, Payment, Status
 from paybridge.payments.domain.query import TimelineEntry, WaitingMessage
 from paybridge.payments.domain.timeline import ATTEMPT_PENDING, ATTEMPT_STARTED, CHARGE_TO_RETURN, WEBHOOK_SCHEDULED
+from paybridge.payments.store import circuits
 from paybridge.payments.timeline import timeline_of
 
 _WEBHOOK_STATES = {
@@ -20,8 +23,9 @@ _WEBHOOK_STATES = {
     "webhook.attempt_started": "being sent",
     "webhook.attempt_delivered": "delivered",
     "webhook.attempt_failed": "failed",
-    "webhook.exhausted": "given up",
+    WEBHOOK_EXHAUSTED: "given up",
 }
+_WEBHOOK_ANSWERS = frozenset({"webhook.attempt_delivered", "webhook.attempt_failed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +48,44 @@ def diagnose_payment(database: Database, clock: Clock, payment_id: UUID) -> Diag
     payment = diagnosis.find(database, payment_id)
     if payment is None:
         return None
-    timeline = timeline_of(database, payment)
+    errors = diagnosis.gateway_errors(database, payment_id)
+    timeline = [_with_error(entry, errors) for entry in timeline_of(database, payment)]
     waiting = diagnosis.waiting_messages(database, payment_id)
-    return Diagnosis(payment, timeline, _explain(payment, timeline, waiting, clock.now()))
+    now = clock.now()
+    sentences = [_explain(payment, timeline, waiting, now)]
+    if payment.status not in SETTLED:
+        sentences += [*_last_error(errors), *_limits(database, payment, now)]
+    return Diagnosis(payment, timeline, " ".join(sentences))
+
+
+def _with_error(entry: TimelineEntry, errors: Mapping[int, str]) -> TimelineEntry:
+    """Add why the gateway gave no clear answer to the entry of an attempt's end."""
+    is_end = entry.type.startswith("gateway.attempt_") and entry.type != ATTEMPT_STARTED
+    error = errors.get(entry.details.get("number", 0)) if is_end else None
+    return entry if error is None else replace(entry, details={**entry.details, "error": error})
+
+
+def _last_error(errors: Mapping[int, str]) -> list[str]:
+    return [f"The gateway gave no clear answer to attempt {number}: {errors[number]}." for number in [*errors][-1:]]
+
+
+def _limits(database: Database, payment: Payment, now: datetime) -> list[str]:
+    """Say which circuits hold the payment's calls back, and how fast calls for its merchant are."""
+    call = Call(payment.id, payment.merchant_id, payment.payment_method, payment.created_at)
+    scopes = dict(zip(call.circuits, ("the payment method", "the merchant", "the gateway"), strict=True))
+    sources = circuits.read(database, call.circuits)
+    sentences = [
+        f"The circuit of {scopes[name]} is open after {source.circuit.consecutive_failures} failures in a row, "
+        f"until {source.circuit.open_until:%H:%M:%S} UTC: calls wait, and an answer closes it."
+        for name, source in sources.items()
+        if source.circuit.open_until is not None and source.circuit.open_until > now
+    ]
+    pace = sources[call.merchant].pace if call.merchant in sources else None
+    if pace is not None and holds(pace, now):
+        sentences.append(
+            f"The gateway limits the rate: calls for this merchant go at {pace.calls_per_second:.1f} a second."
+        )
+    return sentences
 
 
 def _explain(
@@ -115,4 +154,9 @@ def _webhook_state(timeline: Sequence[TimelineEntry]) -> str:
     last = steps[-1]
     reason = last.details.get("error") or last.details.get("response_status")
     answer = f" ({reason})" if reason is not None else ""
-    return f"its last webhook is {_WEBHOOK_STATES.get(last.type, last.type)}{answer}"
+    state = f"its last webhook is {_WEBHOOK_STATES.get(last.type, last.type)}{answer}, {last.at:%Y-%m-%d %H:%M:%S} UTC"
+    answers = [entry for entry in steps if entry.type in _WEBHOOK_ANSWERS]
+    if last.type == WEBHOOK_EXHAUSTED and answers:
+        said = answers[-1].details.get("error") or answers[-1].details.get("response_status")
+        return f"{state}, after the receiver's last answer ({said}): it is not sent again by itself"
+    return state

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Uuid, bindparam, select
 
 from paybridge.database.clauses import compiled
-from paybridge.database.database import Database
+from paybridge.database.database import Database, Statement
 from paybridge.outbox.table import outbox
 from paybridge.payments.domain.payment import Payment
 from paybridge.payments.domain.query import WaitingMessage
@@ -15,6 +15,13 @@ from paybridge.payments.store.row import payment_from_row
 from paybridge.payments.store.table import PAYMENT_COLUMNS, payments
 
 _ID = bindparam("id", type_=Uuid)
+
+# The gateway's own words are for operators, so no timeline of a merchant has them.
+_ERRORS = Statement("""
+    SELECT number, error FROM payment_attempts
+    WHERE payment_id = :id::uuid AND operation = 'charge' AND error IS NOT NULL
+    ORDER BY number
+""")
 
 _FIND = compiled(select(*PAYMENT_COLUMNS).where(payments.c.id == _ID))
 
@@ -49,6 +56,11 @@ def find(database: Database, payment_id: UUID) -> Payment | None:
     """Return the payment, or None."""
     rows = database.run(_FIND, id=payment_id)
     return payment_from_row(rows[0]) if rows else None
+
+
+def gateway_errors(database: Database, payment_id: UUID) -> dict[int, str]:
+    """Return why the payment's attempts have no clear answer, by the number of the attempt, the newest last."""
+    return {number: error for number, error in database.run(_ERRORS, id=payment_id)}  # noqa: C416 -- rows are lists.
 
 
 def waiting_messages(database: Database, payment_id: UUID) -> list[WaitingMessage]:
