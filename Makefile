@@ -58,7 +58,7 @@ down: $(DEV) ## Stop everything and keep the data
 clean: $(DEV) ## Stop everything and delete data and logs
 	@$(LOCAL) clean
 
-##@ The same, closer to AWS
+##@ The stack, closer to AWS
 .PHONY: sam-local localstack localstack-down
 sam-local: $(DEV) $(SAM) ## Run the functions in Lambda's image with sam local (needs Docker)
 	@$(LOCAL) sam-local

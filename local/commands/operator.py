@@ -37,10 +37,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return operate.main([environment, *arguments])
     try:
-        return run(arguments)
+        status = run(arguments)
+        sys.stdout.flush()
     except LocalError as error:
         print(error, file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # The reader of the output, such as `head`, has read enough. Python would complain again when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return status
 
 
 def _without_environment(arguments: Sequence[str]) -> tuple[list[str], str]:

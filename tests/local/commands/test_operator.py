@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -12,7 +14,7 @@ from infra import operate
 from local.commands import operator
 from local.commands.operator import NAMING
 from local.servers.processes import write_pid_file
-from local.settings import VARIABLES, LocalSettings
+from local.settings import PROJECT, PYTHON_PATH, VARIABLES, LocalSettings
 from paybridge import cli
 
 Output = pytest.CaptureFixture[str]
@@ -70,6 +72,27 @@ class TestMain:
         monkeypatch.setattr(cli, "main", lambda _, prepare: prepared.append(prepare) or 0)
         assert operator.main(["worker", "relay"]) == 0
         assert prepared == [None]
+
+    def test_ends_quietly_when_the_reader_of_its_output_leaves(self) -> None:
+        program = (
+            "from paybridge import cli\n"
+            "cli.main = lambda *_, **__: print('line\\n' * 100_000) or 0\n"
+            "from local.commands import operator\n"
+            "raise SystemExit(operator.main(['dead-letters', 'list']))"
+        )
+        with subprocess.Popen(
+            [sys.executable, "-c", program],
+            cwd=PROJECT,
+            env={**os.environ, "DATABASE_HOST": "named", "PYTHONPATH": os.pathsep.join(map(str, PYTHON_PATH))},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            assert process.stdout.readline() == "line\n"
+            process.stdout.close()
+            assert (process.stderr.read(), process.wait(30)) == ("", 0)
 
     def test_takes_the_ports_of_the_running_stack(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         write_pid_file(tmp_path, "postgres", psutil.Process())
