@@ -8,9 +8,11 @@ from typing import Any
 import orjson
 import pytest
 
-from paybridge.core.events import NESTING_MAX
+from paybridge.core.events import NESTING_MAX, Event, parse_envelope
+from paybridge.rabbitmq import batch as batch_module
 from paybridge.rabbitmq.batch import RETURNS_MAX, Batch, parse_batch
 from tests.support.envelopes import an_envelope
+from tests.support.item_errors import ITEM_ERRORS, name_of
 
 CARD = "4111111111111111"
 ATTRIBUTES = [
@@ -101,3 +103,20 @@ class TestReturns:
 def batch_with_headers(headers: Any) -> Batch:
     message = {"data": base64.b64encode(orjson.dumps(an_envelope())).decode(), "basicProperties": {"headers": headers}}
     return parse_batch({"rmqMessagesByQueue": {"webhooks::/": [message]}}, frozenset({"payment.succeeded"}))
+
+
+class TestIsolation:
+    @pytest.mark.parametrize("error", ITEM_ERRORS, ids=name_of)
+    def test_a_body_that_breaks_the_reading_is_poison_and_the_others_are_events(
+        self, monkeypatch: pytest.MonkeyPatch, error: Exception
+    ) -> None:
+        def parse(envelope: dict[str, Any]) -> Event:
+            if envelope["correlationid"] == "odd":
+                raise error
+            return parse_envelope(envelope)
+
+        monkeypatch.setattr(batch_module, "parse_envelope", parse)
+        good, odd = orjson.dumps(an_envelope()), orjson.dumps(an_envelope(correlationid="odd"))
+        batch = batch_of(good, odd, good)
+        assert [received.body for received in batch.events] == [good, good]
+        assert [(poison.body, poison.reason.partition(":")[0]) for poison in batch.poison] == [(odd, name_of(error))]

@@ -16,6 +16,7 @@ import orjson
 
 from paybridge.core.errors import BrokerUnavailable, MalformedMessage
 from paybridge.core.events import Event, parse_envelope
+from paybridge.core.isolation import run_each_item
 from paybridge.observability.redaction import redact_type
 from paybridge.outbox.ports import Message
 from paybridge.outbox.routes import (
@@ -145,15 +146,15 @@ def _sort_into(batch: Batch, queue: str, message: Mapping[str, Any], known_types
 
 
 def _sort_body_into(batch: Batch, queue: str, message_id: str, body: bytes, known_types: frozenset[str]) -> None:
-    try:
-        event = _event_of(body)
-    except MalformedMessage as error:
-        batch.poison.append(Poison(queue, message_id, body, f"MalformedMessage: {error}"))
-        return
-    if event.type in known_types:
-        batch.events.append(Received(queue, event, message_id, body))
-    else:
-        batch.poison.append(Poison(queue, message_id, body, f"unknown type {redact_type(event.type)}"))
+    def on_bad_body(_: bytes, error: Exception) -> None:
+        detail = f": {error}" if isinstance(error, MalformedMessage) else ""
+        batch.poison.append(Poison(queue, message_id, body, f"{type(error).__name__}{detail}"))
+
+    for event in run_each_item(_event_of, (body,), on_bad_body):
+        if event.type in known_types:
+            batch.events.append(Received(queue, event, message_id, body))
+        else:
+            batch.poison.append(Poison(queue, message_id, body, f"unknown type {redact_type(event.type)}"))
 
 
 def _event_of(body: bytes) -> Event:

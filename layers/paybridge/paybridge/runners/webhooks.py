@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from paybridge import wiring
 from paybridge.core.errors import MalformedMessage
 from paybridge.core.events import DELIVER_WEBHOOK, Event
+from paybridge.core.isolation import run_each_item
 from paybridge.observability.logging import logger
 from paybridge.observability.metrics import Metric, emit_counts
 from paybridge.observability.redaction import redact
@@ -19,7 +20,7 @@ from paybridge.webhooks.reports import DeliveryOutcome, DeliveryReport
 from paybridge.wiring import webhooks as webhook_wiring
 
 if TYPE_CHECKING:
-    from paybridge.rabbitmq.batch import Batch
+    from paybridge.rabbitmq.batch import Batch, Received
 
 HANDLED_TYPES = frozenset({*WEBHOOK_TYPES, DELIVER_WEBHOOK})
 
@@ -63,13 +64,16 @@ async def _deliver(batch: Batch) -> dict[str, int]:
 def _deliverable_by_queue(batch: Batch) -> dict[str, list[Event]]:
     """Group the events by queue; move those that no webhook can be made of to the batch's poison."""
     by_queue: dict[str, list[Event]] = {}
-    for received in batch.events:
-        try:
-            ensure_deliverable(received.event)
-        except MalformedMessage as error:
-            batch.poison.append(received.poison(f"MalformedMessage: {error}"))
-        else:
-            by_queue.setdefault(received.queue, []).append(received.event)
+
+    def sort_in(received: Received) -> None:
+        ensure_deliverable(received.event)
+        by_queue.setdefault(received.queue, []).append(received.event)
+
+    def on_bad_event(received: Received, error: Exception) -> None:
+        detail = f": {error}" if isinstance(error, MalformedMessage) else ""
+        batch.poison.append(received.poison(f"{type(error).__name__}{detail}"))
+
+    run_each_item(sort_in, batch.events, on_bad_event)
     return by_queue
 
 
