@@ -248,7 +248,9 @@ class TestProblems:
             get, head = client.get(one), client.request("HEAD", one)
             assert (head.status, head.body) == (get.status, b""), one
             assert head.headers.get("content-type") == get.headers.get("content-type"), one
-            assert head.headers["content-length"] == get.headers["content-length"], one
+            # The lag in the readiness grows from one request to the next.
+            if one != "/health/ready":
+                assert head.headers["content-length"] == get.headers["content-length"], one
 
     def test_head_does_not_create(self, client: ApiClient) -> None:
         before = client.get(PAYMENTS).json()

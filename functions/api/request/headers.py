@@ -10,6 +10,8 @@ from api.problems import Problem
 
 KEY_CHARACTERS_MAX = 255
 WAIT_SECONDS_MAX = 20
+# What `parse_idempotency_key` takes, as the OpenAPI document says it: visible ASCII, bare without a comma, or quoted.
+KEY_PATTERN = r'^([!#-+.-~-][!-+.-~-]*|"([!#-\[\]-~]|\\["\\])+")$'
 
 # sf-string of RFC 8941: printable ASCII, in which only the quotation mark and the backslash are escaped.
 _QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')

@@ -19,7 +19,7 @@ from api.openapi import (
     text_header,
     without_defaults,
 )
-from api.request.headers import KEY_CHARACTERS_MAX, WAIT_SECONDS_MAX
+from api.request.headers import KEY_CHARACTERS_MAX, KEY_PATTERN, WAIT_SECONDS_MAX
 from api.request.json_body import BODY_BYTES_MAX
 from api.request.rules import CODES
 from api.routes.payments.schemas import PaymentPageView, PaymentRequest, PaymentView, TimelineView
@@ -151,7 +151,7 @@ CREATE_PAYMENT: dict[str, Any] = {
                     "type": "string",
                     "minLength": 1,
                     "maxLength": KEY_CHARACTERS_MAX,
-                    "pattern": "^[\\x21-\\x7e]+$",
+                    "pattern": KEY_PATTERN,
                     "example": EXAMPLE_KEY,
                 },
             ),

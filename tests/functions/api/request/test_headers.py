@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
 from api.problems import Problem
-from api.request.headers import parse_idempotency_key, preferred_wait_seconds, single_header
+from api.request.headers import KEY_PATTERN, parse_idempotency_key, preferred_wait_seconds, single_header
 
 VISIBLE = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=255)
 
@@ -48,6 +50,16 @@ class TestParseIdempotencyKey:
 
     def test_a_quoted_key_may_hold_commas(self) -> None:
         assert parse_idempotency_key('"a,b, c"'.replace(" ", "")) == "a,b,c"
+
+    @given(header=st.text(st.sampled_from('ab,"\\ é\x7f!~-.'), min_size=1, max_size=12))
+    def test_takes_what_the_document_says(self, header: str) -> None:
+        header = header.strip(" ") or "a"
+        try:
+            parse_idempotency_key(header)
+        except Problem:
+            assert not re.search(KEY_PATTERN, header)
+        else:
+            assert re.search(KEY_PATTERN, header)
 
 
 class TestSingleHeader:
