@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -67,7 +68,7 @@ async def test_what_is_not_taken_is_reported(refusing: Vhost) -> None:
 
 
 async def test_the_message_is_still_in_its_queue(refusing: Vhost, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "await_database", lambda *_: None)
+    monkeypatch.setattr(runner, "await_database", lambda *_: datetime.now(UTC))
     monkeypatch.setattr(wiring, "database", lambda: None)
     monkeypatch.setattr(broker_wiring, "rabbitmq_url", lambda: refusing.amqp_url)
     await put(refusing.amqp_url, QUEUE, POISON, message_id="poison")
