@@ -12,6 +12,7 @@ from paybridge.payments.domain.decline_codes import (
     GATEWAY_CODE_LENGTH_MAX,
     failure_code_of,
     is_decline_code,
+    is_under_way_code,
     shown_code,
 )
 
@@ -57,6 +58,16 @@ class TestFailureCodeOf:
     @given(st.text())
     def test_every_text_has_one_of_our_codes(self, code: str) -> None:
         assert failure_code_of(code) in FAILURE_CODES
+
+
+class TestIsUnderWayCode:
+    @pytest.mark.parametrize("code", ["request_in_progress", "already processed", "DUPLICATE", "idempotency-conflict"])
+    def test_it_knows_words_about_an_earlier_request(self, code: str) -> None:
+        assert is_under_way_code(code)
+
+    @pytest.mark.parametrize("code", [*sorted(FAILURE_CODES), "card_locked", "account blocked"])
+    def test_a_decline_is_not_taken_for_one(self, code: str) -> None:
+        assert not is_under_way_code(code)
 
 
 class TestShownCode:

@@ -51,6 +51,8 @@ class TestRefusals:
             ),
             ({"failure_code": "k-17"}, "card_declined", "k-17"),
             ({"status": "declined"}, "card_declined", None),
+            ({"failure_code": "fraud_blocked"}, "fraud_blocked", "fraud_blocked"),
+            ({"failure_code": "card_locked"}, "card_declined", "card_locked"),
         ],
     )
     def test_a_decline_code_is_a_decision(

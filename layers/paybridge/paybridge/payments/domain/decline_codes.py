@@ -50,7 +50,7 @@ _SPELLINGS: dict[str, str] = {
 }
 
 # Words in a refusal that speak of the request and not of the card: an earlier one may be at work.
-_UNDER_WAY_WORDS = ("already", "duplicate", "idempoten", "inprogress", "inflight", "underway", "locked", "conflict")
+_UNDER_WAY_WORDS = ("already", "duplicate", "idempoten", "inprogress", "inflight", "underway", "conflict")
 
 _PUNCTUATION = re.compile(r"[^a-z0-9]")
 _UNSAFE = re.compile(r"[^ -~]")
@@ -78,7 +78,7 @@ def is_decline_code(code: str) -> bool:
 def is_under_way_code(code: str) -> bool:
     """Tell whether the code, or sentence, of a refusal speaks of an earlier request that may be at work."""
     folded = _folded(code)
-    return any(word in folded for word in _UNDER_WAY_WORDS)
+    return folded not in _OURS and any(word in folded for word in _UNDER_WAY_WORDS)
 
 
 def failure_code_of(code: str | None) -> str:
