@@ -42,10 +42,17 @@ _RECONNECT_SECONDS_MIN = 0.2
 _RECONNECT_SECONDS_MAX = 5.0
 # After a failed batch, so that a function that cannot work is not invoked in a tight loop.
 _FAILURE_PAUSE_SECONDS = 1.0
+# How long a dead-letter queue is left to the jobs function, which looks each minute at what waits there. The broker
+# would hand a returned message to this mapping again at once, so that nothing would ever wait.
+_LEFT_TO_JOBS_SECONDS = 65.0
 # A batch waits this long for an environment before it counts as throttled.
 _THROTTLE_SECONDS_MAX = 5.0
 # Beyond the function's own timeout: a cold start and the way there and back.
 _INVOKE_MARGIN_SECONDS = 75.0
+
+
+class TooLargeError(Exception):
+    """A dead letter is too large for an invocation. Only a connection of the jobs function can take it."""
 
 
 class BrokerAwayError(Exception):
@@ -141,6 +148,10 @@ class QueueMapping:
                     pause_seconds, announced = _RECONNECT_SECONDS_MIN, False
                     self.begun.set()
                     await self._serve(inbox, channel)
+            except TooLargeError as error:
+                logger.error("Queue %s: %s: left to the jobs function.", self._event.queue, error)  # noqa: TRY400
+                await asyncio.sleep(_LEFT_TO_JOBS_SECONDS)
+                continue
             except (BrokerAwayError, BrokerUnavailable, AMQPError) as error:
                 reason = str(error) or type(error).__name__
             if not announced:
@@ -175,6 +186,9 @@ class QueueMapping:
             batch = await inbox.batch(self._event.batch_size, bytes_max, self._event.window_seconds)
             # A message that is too large is always a batch of its own.
             is_too_large = len(batch[0].record) > bytes_max
+            if is_too_large and self._event.queue in DEAD_LETTER_QUEUES:
+                # Closing the connection returns it, with all that the inbox holds.
+                raise TooLargeError("a message is too large for an invocation")
             succeeded = await (
                 self._dead_letter(batch[0]) if is_too_large else self._invoke([delivery.record for delivery in batch])
             )
@@ -189,11 +203,8 @@ class QueueMapping:
         """Hand the message over to the dead letters and return whether the broker has taken it there.
 
         Lambda takes no record beyond its limit. Returned to the queue, the message would come back each second, and for
-        ever where the broker does not count returns, as from RabbitMQ 4.3 on. A dead letter stays in its queue, where
-        the jobs function records it.
+        ever where the broker does not count returns, as from RabbitMQ 4.3 on.
         """
-        if self._event.queue in DEAD_LETTER_QUEUES:
-            return False
         record = orjson.loads(message.record)
         body = a2b_base64(record["data"])
         reason = f"too large for an invocation: {len(body)} bytes"

@@ -96,7 +96,7 @@ class TestRedrive:
     def test_a_dry_run_changes_nothing(self, services: DeadLetterServices, capsys: Output) -> None:
         record_dead(services)
         assert run(capsys, "redrive", "--queue", "webhooks", "--rate", 5, "--dry-run").splitlines() == [
-            "A redrive would publish 1 messages in 0 s, at 5 a second.",
+            "A redrive would publish 1 message in 0 s, at 5 a second.",
             "        1  webhooks  because",
         ]
         assert rows(services.database)[0]["state"] == "dead"

@@ -34,6 +34,7 @@ from paybridge import wiring
 from paybridge.database.database import Database
 from paybridge.payments.domain.circuit import CircuitPolicy
 from paybridge.rabbitmq.batch import RETURNS_MAX
+from paybridge.rabbitmq.depths import AmqpQueueDepths
 from paybridge.runners import consumer as handling
 from paybridge.wiring import broker, payments
 from tests.support.template import ROOT
@@ -181,6 +182,18 @@ async def test_a_message_too_large_for_an_invocation_comes_to_the_dead_letters_o
     assert dead.headers["x-paybridge-queue"] == QUEUE
     assert batches(tmp_path / NOTED) == [["before"], ["after"]]
     assert await take_all(vhost.amqp_url, QUEUE) == []
+
+
+async def test_a_dead_letter_that_is_too_large_waits_for_the_jobs_function(vhost: Vhost, tmp_path: Path) -> None:
+    await put(vhost.amqp_url, DEAD, b"x" * PAYLOAD_BYTES_MAX, message_id="large")
+    depths = AmqpQueueDepths(vhost.amqp_url)
+    async with LambdaHost(toys(tmp_path), logs_dir=tmp_path) as host:
+        template = read_template(TOYS, {"Batches": str(tmp_path / NOTED), "Queue": DEAD})
+        async with running(queue_mappings(list(template.functions.values()), host, vhost.amqp_url)):
+            await asyncio.sleep(1)
+            # It is not in the mapping's hands, where no other could see or take it.
+            assert await depths.read([DEAD]) == {DEAD: 1}
+            assert [got.message_id for got in await take_all(vhost.amqp_url, DEAD)] == ["large"]
 
 
 async def test_a_message_that_is_too_large_stays_while_the_dead_letters_refuse_it(

@@ -187,8 +187,9 @@ def _shown(view: Mapping[str, Any]) -> Iterable[str]:
 def _redriven(answer: Mapping[str, Any]) -> Iterable[str]:
     would = answer["would"]
     redrive_id = answer["redrive_id"]
+    noun = "message" if answer["matched"] == 1 else "messages"
     what = f"Redrive {redrive_id} publishes" if redrive_id else "A redrive would publish"
-    yield (f"{what} {answer['matched']} messages in {would['seconds']:g} s, at {would['rate_per_second']:g} a second.")
+    yield (f"{what} {answer['matched']} {noun} in {would['seconds']:g} s, at {would['rate_per_second']:g} a second.")
     for kind in would["publish"]:
         yield f"  {kind['count']:>7}  {kind['queue']}  {_shortened(kind)}"
     if would["has_more"]:
