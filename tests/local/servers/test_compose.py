@@ -72,6 +72,11 @@ class TestFile:
         assert re.fullmatch(r"[a-z/]+:\d+\.\d+(\.\d+)?(-management)?", SERVICES[name]["image"])
         assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
 
+    def test_rabbitmq_is_watched_by_its_own_user(self) -> None:
+        assert SERVICES["rabbitmq"]["healthcheck"]["test"][1:3] == ["gosu", "rabbitmq"]
+        workflow = (PROJECT / ".github/workflows/test.yml").read_text(encoding="utf-8")
+        assert '--health-cmd "gosu rabbitmq rabbitmq-diagnostics ' in workflow
+
     def test_versions_are_those_that_the_stack_brings(self) -> None:
         lock = (PROJECT / "requirements/dev.lock").read_text(encoding="utf-8")
         assert f"moto=={SERVICES['aws']['image'].partition(':')[2]} " in lock
