@@ -27,6 +27,7 @@ _UNSETTLED = """
     FROM payments WHERE is_unsettled
 """
 _CIRCUITS = "SELECT name, open_until FROM circuits WHERE open_until > now() ORDER BY name"
+_PACES = "SELECT name, calls_per_second::float8 FROM circuits WHERE pace_ends_at > now() ORDER BY name"
 _DEAD_LETTERS = "SELECT count(*) FROM dead_letters WHERE state = 'dead'"
 
 
@@ -45,6 +46,8 @@ class DatabaseFigures:
     dead_letters: int
     # The open circuits of the gateway, and when each lets a call through again.
     open_circuits: tuple[tuple[str, datetime], ...]
+    # What the gateway has slowed down by 429, and its calls per second.
+    paces: tuple[tuple[str, float], ...]
 
 
 def database_figures(settings: LocalSettings) -> DatabaseFigures:
@@ -55,7 +58,7 @@ def database_figures(settings: LocalSettings) -> DatabaseFigures:
             ((due, due_age_seconds),) = connection.run(_OUTBOX)
             ((unsettled, unsettled_age_seconds),) = connection.run(_UNSETTLED)
             ((dead_letters,),) = connection.run(_DEAD_LETTERS)
-            circuits = connection.run(_CIRCUITS)
+            circuits, paces = connection.run(_CIRCUITS), connection.run(_PACES)
     except (pg8000.exceptions.InterfaceError, pg8000.exceptions.DatabaseError, OSError) as error:
         raise FiguresUnavailable(_reason(error)) from None
     return DatabaseFigures(
@@ -65,6 +68,7 @@ def database_figures(settings: LocalSettings) -> DatabaseFigures:
         unsettled_age_seconds=unsettled_age_seconds,
         dead_letters=dead_letters,
         open_circuits=tuple((name, until) for name, until in circuits),
+        paces=tuple((name, calls_per_second) for name, calls_per_second in paces),
     )
 
 

@@ -177,12 +177,13 @@ def _database(settings: LocalSettings) -> list[str]:
         found = figures.database_figures(settings)
     except FiguresUnavailable as error:
         return [_line("Database", f"PostgreSQL does not answer: {error}")]
-    circuits = ", ".join(f"{name} open until {_clock(until.astimezone())}" for name, until in found.open_circuits)
+    circuits = [f"{name} open until {_clock(until.astimezone())}" for name, until in found.open_circuits]
+    circuits += [f"{name} slowed to {calls_per_second:.3g} calls a second" for name, calls_per_second in found.paces]
     return [
         _line("Payments", f"{found.unsettled_payments} unsettled{_oldest(found.unsettled_age_seconds)}"),
         _line("Outbox", f"{found.outbox_due} due{_oldest(found.outbox_age_seconds)}"),
         _line("Dead letters", str(found.dead_letters)),
-        _line("Circuit", circuits or "closed"),
+        _line("Circuit", ", ".join(circuits) or "closed"),
     ]
 
 

@@ -6,6 +6,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from local.commands import figures, status
 from local.commands.figures import FiguresUnavailable
 from local.commands.status import PartStatus
+from local.servers import postgres
 from local.servers.processes import write_pid_file
 from local.settings import LocalSettings
 from local.stack.restarts import PartRecord, PartState, write_records
@@ -114,6 +116,25 @@ class TestShow:
         assert table["Circuit"] == ["closed"]
         assert {"payments.new", "payments.dead", "webhooks", "webhooks.retry"} <= set(table["Queues"])
 
+    def test_shows_open_circuits_and_what_the_gateway_slowed_down(self, stack: Stack, capsys: Output) -> None:
+        merchant = "merchant/01a2235d-a7f0-756a-9cb2-9d9e5408e00b"
+        with closing(postgres.connect(stack.urls.postgres)) as connection:
+            connection.run(
+                "INSERT INTO circuits (name, open_until) VALUES (:name, now() + interval '1 hour')", name=merchant
+            )
+            connection.run(
+                "INSERT INTO circuits (name, calls_per_second, next_call_at, pace_ends_at) "
+                "VALUES (:name, 2.5, now(), now() + interval '1 hour')",
+                name=f"{merchant}/card",
+            )
+            try:
+                words = " ".join(shown(stack.settings, capsys)["Circuit"])
+            finally:
+                connection.run("DELETE FROM circuits WHERE name LIKE :names", names=f"{merchant}%")
+        assert re.fullmatch(
+            rf"{merchant} open until [\d: A-Za-z]+, {merchant}/card slowed to 2\.5 calls a second", words
+        )
+
 
 class TestNothingRuns:
     def test_says_why(self, settings: LocalSettings, capsys: Output) -> None:
@@ -167,5 +188,5 @@ class TestFigures:
 
     def test_count_what_waits_in_the_database(self, stack: Stack) -> None:
         found = figures.database_figures(stack.settings)
-        assert (found.dead_letters, found.open_circuits) == (0, ())
+        assert (found.dead_letters, found.open_circuits, found.paces) == (0, (), ())
         assert found.outbox_due >= 0
