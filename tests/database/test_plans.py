@@ -186,7 +186,7 @@ def reading(rows: SeededRows) -> dict[str, Rule]:
             every_month=by_payment,
         ),
         "payments.store.diagnosis._FIND": Rule({"id": middle}, ("payments_pkey",), rows_max={"payments": 1}),
-        "payments.store.diagnosis._ERRORS": Rule({"id": middle}, ("payment_attempts_pkey",)),
+        "payments.store.diagnosis._ERRORS": Rule({"id": middle}, ("payment_attempts_pkey",), sorts=1),
         "payments.store.diagnosis._WAITING": Rule(
             {"id": middle}, ("outbox_by_payment",), sorts=1, every_month=by_payment, rows_max={"outbox": 5}
         ),
