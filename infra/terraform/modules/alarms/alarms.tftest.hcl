@@ -118,6 +118,29 @@ run "missing_data_raises_only_the_alarms_about_silence" {
   }
 }
 
+run "shares_are_counted_by_result" {
+  command = plan
+
+  assert {
+    condition = { for query in aws_cloudwatch_metric_alarm.this["gateway-failing-calls"].metric_query :
+      query.id => lookup(tolist(query.metric)[0].dimensions, "Result", "all") if length(query.metric) > 0
+    } == { calls = "all", unknown = "unknown" }
+    error_message = "The share of the calls without a clear answer among all."
+  }
+
+  assert {
+    condition = { for query in aws_cloudwatch_metric_alarm.this["webhooks-failing"].metric_query :
+      query.id => lookup(tolist(query.metric)[0].dimensions, "Result", "all") if length(query.metric) > 0
+    } == { attempts = "all", delivered = "delivered" }
+    error_message = "What is left of all attempts without those that delivered."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.this["no-payments"].evaluation_periods == 12
+    error_message = "An hour has twelve periods of five minutes."
+  }
+}
+
 run "a_function_that_runs_rarely_may_not_fail_once" {
   command = plan
 
