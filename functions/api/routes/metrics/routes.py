@@ -6,9 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.context import request_context
-from api.routes.metrics.exposition import MEDIA_TYPE, exposition
 from paybridge.access.domain import MAY_READ_OPERATIONS
-from paybridge.operations.figures import read_figures
 
 # For operators: docs/operators/metrics.md describes it, and not the merchants' document.
 router = APIRouter(include_in_schema=False)
@@ -17,6 +15,10 @@ router = APIRouter(include_in_schema=False)
 @router.get("/metrics")
 async def metrics(request: Request) -> Response:
     """Return every figure. On the local stack it needs no key."""
+    # Few environments are scraped, so a cold start does not load these.
+    from api.routes.metrics.exposition import MEDIA_TYPE, exposition
+    from paybridge.operations.figures import read_figures
+
     context = request_context(request)
     if not context.services.is_local:
         context.authenticator.staff(request.headers, MAY_READ_OPERATIONS)
