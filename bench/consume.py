@@ -74,7 +74,7 @@ def _figures(values: dict[str, tuple[float, ...]]) -> list[Figure]:
 def wired(database: Database, gateway_url: str) -> Iterator[None]:
     """Wire the function to the bench's servers. Format its log lines, but write them to the null device."""
     gateway = HttpGateway(gateway_url, 6)
-    settings = Settings({"GATEWAY_URL": gateway_url})
+    settings = Settings({"GATEWAY_URL": gateway_url, "ENVIRONMENT_NAME": "bench"})
     quiet = make_logger("consumer", nowhere())
     with (
         patch.object(wiring, "database", lambda: database),
