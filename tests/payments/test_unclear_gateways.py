@@ -287,6 +287,31 @@ class TestRefusedRepetitions:
         gateway.look_ups = [Charged("ch_1")]
         assert (await attempt(services, payment_id, LAST, 9)).outcome == "succeeded"
 
+    async def test_asks_in_quick_succession_say_nothing_about_the_first_request(
+        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+    ) -> None:
+        assert isinstance(services.clock, MovableClock)
+        services = replace(services, schedule=Schedule((1, 2), (1800,)))
+        await attempt(services, payment_id, 1)
+        for ask in range(5):
+            gateway.look_ups = [RateLimited(1)]
+            assert (await attempt(services, payment_id, 2, ask)).outcome == "deferred"
+            services.clock.move(1)
+        gateway.charges = UnderWay("409")
+        assert (await attempt(services, payment_id, 2, 5)).outcome == "unknown"
+        services.clock.move(3600)
+        assert (await attempt(services, payment_id, 2, 6)).outcome == "failed"
+
+    async def test_a_charge_that_was_pending_never_ends_by_one(
+        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+    ) -> None:
+        assert isinstance(services.clock, MovableClock)
+        gateway.charges = Pending()
+        await attempt(services, payment_id, 1)
+        services.clock.move(7200)
+        gateway.charges = UnderWay("409")
+        assert (await attempt(services, payment_id, 1, 1)).outcome == "unknown"
+
     async def test_a_first_request_that_is_under_way_is_asked_about(
         self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:

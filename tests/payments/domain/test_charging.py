@@ -14,6 +14,7 @@ from paybridge.payments.domain.charging import (
     LATER_WAIT_SECONDS_MAX,
     OPEN_STATUSES,
     RATE_LIMIT_WAIT_SECONDS_MAX,
+    UNDER_WAY_SECONDS_MAX,
     AttemptPlace,
     AttemptStatus,
     Defer,
@@ -24,7 +25,6 @@ from paybridge.payments.domain.charging import (
     Skip,
     Start,
     after_answer,
-    asked_for_seconds,
     gateway_key,
     next_step,
     pending_delay,
@@ -55,7 +55,7 @@ asked = st.tuples(numbers, asks)
 ages = st.floats(0, 1000).map(lambda seconds: NOW - timedelta(seconds=seconds))
 attempts = st.builds(LastAttempt, numbers, st.sampled_from(AttemptStatus), ages, asks, st.booleans())
 open_attempts = st.builds(LastAttempt, numbers, st.sampled_from(sorted(OPEN_STATUSES)), ages, asks, st.booleans())
-places = st.builds(AttemptPlace, numbers, asks, st.booleans())
+places = st.builds(AttemptPlace, numbers, asks, st.booleans(), st.floats(0, 7 * 86_400))
 delays = st.lists(st.floats(0.1, 100_000), max_size=10)
 schedules = st.builds(Schedule, delays, delays)
 unsettling: st.SearchStrategy[GatewayOutcome] = st.one_of(
@@ -183,18 +183,17 @@ class TestRefusedRepetitions:
         waits = [after_answer(AttemptPlace(2, ask), UnderWay("422", True), SCHEDULE) for ask in (0, 1, 2, 3)]
         assert waits == [RetryCharge(2, 3, 1), RetryCharge(2, 5, 2), RetryCharge(2, 9, 3), RetryCharge(2, 9, 4)]
 
-    def test_they_end_once_no_earlier_request_can_be_at_work(self) -> None:
-        schedule = Schedule((), (10, 600, 3000))
-        steps = [after_answer(AttemptPlace(2, ask), UnderWay("422", True), schedule) for ask in range(4)]
-        assert [isinstance(step, Settle) for step in steps] == [False, False, False, True]
-        assert isinstance(steps[3], Settle)
-        assert (steps[3].failure_code, steps[3].gave_up) == ("gateway_rejected", True)
+    @given(numbers, asks, st.floats(-86_400, 7 * 86_400))
+    def test_they_end_once_no_earlier_request_can_be_at_work(self, number: int, ask: int, age_seconds: float) -> None:
+        step = after_answer(AttemptPlace(number, ask, age_seconds=age_seconds), UnderWay("422", True), SCHEDULE)
+        assert isinstance(step, Settle) == (age_seconds > UNDER_WAY_SECONDS_MAX)
+        if isinstance(step, Settle):
+            assert (step.failure_code, step.gave_up) == ("gateway_rejected", True)
 
-    @given(asks, delays)
-    def test_the_time_asked_for_is_the_sum_of_the_waits(self, ask: int, pending: list[float]) -> None:
-        schedule = Schedule((), pending)
-        waited = sum(pending_delay(earlier, schedule) for earlier in range(ask))
-        assert asked_for_seconds(AttemptPlace(2, ask), schedule) == pytest.approx(waited)
+    @given(numbers, asks, st.floats(0, 7 * 86_400))
+    def test_they_never_end_a_charge_that_was_pending(self, number: int, ask: int, age_seconds: float) -> None:
+        step = after_answer(AttemptPlace(number, ask, True, age_seconds), UnderWay("422", True), SCHEDULE)
+        assert step == RetryCharge(number, pending_delay(ask, SCHEDULE), ask + 1)
 
 
 class TestRateLimits:

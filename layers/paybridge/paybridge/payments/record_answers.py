@@ -141,16 +141,16 @@ def _decide_all(
     due_seconds = seconds_until_next(watch, refused, paces, now)
     decided: list[DecidedAttempt] = []
     for answered in answers:
-        decision = _decide(services, answered)
+        decision = _decide(services, answered, now)
         if isinstance(decision, RetryCharge) and answered.attempt.payment.id in due_seconds:
             decision = replace(decision, seconds=due_seconds[answered.attempt.payment.id])
         decided.append((answered, decision))
     return decided
 
 
-def _decide(services: ChargeServices, answered: AnsweredCharge) -> Decision:
+def _decide(services: ChargeServices, answered: AnsweredCharge, now: datetime) -> Decision:
     attempt = answered.attempt
-    decision = after_answer(attempt.place, answered.answer, services.schedule)
+    decision = after_answer(attempt.place(now), answered.answer, services.schedule)
     if isinstance(decision, Settle):
         try:
             ensure_transition(attempt.payment.status, decision.status)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -52,7 +53,8 @@ class ChargeAttempt:
     """A started attempt, committed before the gateway is called, and its payment as it is then: processing.
 
     `ask_first`: an earlier call may have charged, so look the charge up before asking for it. `ask` counts how often
-    the attempt was gone on with. `was_pending`: the gateway has said that it has the charge.
+    the attempt was gone on with. `was_pending`: the gateway has said that it has the charge. `begun_at`: when an attempt
+    that is gone on with started.
     """
 
     payment: Payment
@@ -60,11 +62,12 @@ class ChargeAttempt:
     ask_first: bool
     ask: int = 0
     was_pending: bool = False
+    begun_at: datetime | None = None
 
-    @property
-    def place(self) -> AttemptPlace:
+    def place(self, now: datetime) -> AttemptPlace:
         """Return where the attempt is in its schedule."""
-        return AttemptPlace(self.number, self.ask, self.was_pending)
+        age_seconds = 0.0 if self.begun_at is None else (now - self.begun_at).total_seconds()
+        return AttemptPlace(self.number, self.ask, self.was_pending, age_seconds)
 
 
 @dataclass(frozen=True, slots=True)

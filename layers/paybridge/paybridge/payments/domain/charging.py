@@ -70,6 +70,8 @@ class LastAttempt:
     ask: int = 0
     # The gateway has said that it has the charge.
     was_pending: bool = False
+    # When the attempt itself started, before any ask.
+    begun_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +79,15 @@ class Start:
     """Make the attempt of this number, or go on with it if `ask` is above 0.
 
     `ask_first`: an earlier call may have charged, so look the charge up first. `was_pending`: the gateway has said that
-    it has the charge. Then asking is outside the retries and the circuit.
+    it has the charge. Then asking is outside the retries and the circuit. `begun_at`: when an attempt that is gone on
+    with started.
     """
 
     number: int
     ask_first: bool
     ask: int = 0
     was_pending: bool = False
+    begun_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +151,7 @@ def _next_attempt(last: LastAttempt) -> Start:
 def _next_ask(last: LastAttempt) -> Start:
     # A first attempt that was only ever turned away has charged nothing, so there is nothing to look up.
     ask_first = last.number > 1 or last.status is not AttemptStatus.RATE_LIMITED
-    return Start(last.number, ask_first, last.ask + 1, last.was_pending)
+    return Start(last.number, ask_first, last.ask + 1, last.was_pending, last.begun_at)
 
 
 def gateway_key(payment_id: UUID, operation: str = OPERATION) -> str:
@@ -191,11 +195,12 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class AttemptPlace:
-    """Which attempt an answer belongs to, and which ask of it."""
+    """Which attempt an answer belongs to, which ask of it, and how long ago the attempt started, in seconds."""
 
     number: int
     ask: int = 0
     was_pending: bool = False
+    age_seconds: float = 0.0
 
 
 def after_answer(place: AttemptPlace, answer: GatewayOutcome, schedule: Schedule) -> Settle | RetryCharge:
@@ -209,7 +214,7 @@ def after_answer(place: AttemptPlace, answer: GatewayOutcome, schedule: Schedule
             decision = Settle(Status.FAILED, failure_code, message)
         case RateLimited():
             decision = RetryCharge(place.number, _rate_limit_wait(place, answer), place.ask + 1)
-        case UnderWay(_, not_found) if not_found and asked_for_seconds(place, schedule) > UNDER_WAY_SECONDS_MAX:
+        case UnderWay() if _is_refused_for_good(place, answer):
             decision = Settle(Status.FAILED, REJECTED, "The gateway does not accept this charge.", gave_up=True)
         case Unknown() if not place.was_pending:
             decision = _after_unknown(place, answer, schedule)
@@ -247,10 +252,10 @@ def pending_delay(ask: int, schedule: Schedule) -> float:
     return delays[min(ask, len(delays) - 1)]
 
 
-def asked_for_seconds(place: AttemptPlace, schedule: Schedule) -> float:
-    """Return how long this attempt has been asked about, by the schedule."""
-    delays = schedule.pending_delays or (LAST_WAIT_SECONDS,)
-    return sum(delays[: place.ask]) + delays[-1] * max(place.ask - len(delays), 0)
+def _is_refused_for_good(place: AttemptPlace, answer: UnderWay) -> bool:
+    """Tell whether no earlier request can still be at work: each was made before this attempt started."""
+    # The number of asks says nothing about time: those that were turned away for their rate follow within seconds.
+    return answer.not_found and not place.was_pending and place.age_seconds > UNDER_WAY_SECONDS_MAX
 
 
 def _rate_limit_wait(place: AttemptPlace, answer: RateLimited) -> float:

@@ -26,7 +26,7 @@ _LOCK = Statement(f"""
 # A second statement, after the lock, sees what another batch has committed since the first one began.
 _LAST = Statement("""
     SELECT DISTINCT ON (payment_id) payment_id, number, status, coalesce(asked_at, started_at), asks,
-           pending_at IS NOT NULL
+           pending_at IS NOT NULL, started_at
     FROM unnest(:ids::uuid[]) AS wanted (id) JOIN payment_attempts ON payment_id = wanted.id
     WHERE operation = 'charge'
     ORDER BY payment_id, number DESC
