@@ -53,8 +53,8 @@ class ChargeAttempt:
     """A started attempt, committed before the gateway is called, and its payment as it is then: processing.
 
     `ask_first`: an earlier call may have charged, so look the charge up before asking for it. `ask` counts how often
-    the attempt was gone on with. `was_pending`: the gateway has said that it has the charge. `begun_at`: when an attempt
-    that is gone on with started.
+    the attempt was gone on with. `was_pending`: the gateway has said that it has the charge. `begun_at`: when an
+    attempt that is gone on with started.
     """
 
     payment: Payment
