@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from local.testkit.locks import held
 from local.testkit.payments import MovableClock, new_merchant, new_payment, outbox_rows, payment_row, rows
 from paybridge.core.errors import ConstraintViolated
 from paybridge.core.events import FIND_LATE_CHARGE
@@ -31,9 +32,10 @@ from paybridge.payments.domain.gateway_answers import (
     PartiallyCharged,
     Unknown,
 )
-from paybridge.payments.find_late_charges import find_late_charges
+from paybridge.payments.find_late_charges import find_late_charges, record
 from paybridge.payments.ports import ChargeRequest
 from paybridge.payments.records import ChargeOrder, ChargeServices
+from paybridge.payments.store.late_charge_checks import take
 from paybridge.payments.sweep import sweep_late_charge_checks
 
 pytestmark = pytest.mark.integration
@@ -194,6 +196,18 @@ class TestFindLateCharges:
         (result,) = await find_late_charges(services, [bad, good])
         assert result.payment_id == good
         assert len(checks(services, bad)) == 1
+
+    async def test_a_check_whose_row_is_locked_is_left_to_the_sweep(
+        self, services: ChargeServices, database_address: DatabaseAddress
+    ) -> None:
+        payment_id = await given_up(services)
+        services.database.run(_DUE, id=payment_id)
+        with services.database.transaction() as transaction:
+            taken = take(transaction, [payment_id], services.lease_seconds)
+        lock = "SELECT FROM late_charge_checks WHERE payment_id = :id::uuid FOR UPDATE"
+        with held(database_address, lock, id=payment_id):
+            assert record(services, [(check, NotFound()) for check in taken]) == []
+        assert len(checks(services, payment_id)) == 1
 
     async def test_a_charge_of_another_amount_is_told_and_asked_for_again(
         self, services: ChargeServices, gateway: LateGateway

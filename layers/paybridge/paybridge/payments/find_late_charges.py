@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import Sequence
 from uuid import UUID
 
+from paybridge.core.errors import LockTimeout, reason_of
 from paybridge.core.isolation import run_isolating_bad_items
 from paybridge.database.database import Transaction
 from paybridge.outbox import store as outbox
@@ -63,7 +64,8 @@ def record(services: ChargeServices, answers: Sequence[Answer]) -> list[PaymentR
 
     def on_bad_answer(answer: Answer, error: Exception) -> None:
         # The check is due again after its lease, and the sweep finds it.
-        refused.append(_result(answer[0], PaymentOutcome.REFUSED, str(error)))
+        if not isinstance(error, LockTimeout):
+            refused.append(_result(answer[0], PaymentOutcome.REFUSED, reason_of(error)))
 
     def record_together(group: Sequence[Answer]) -> list[PaymentResult]:
         return _record_together(services, group)
