@@ -474,20 +474,41 @@ class TestInvariants:
 
 
 class TestChargedTooLate:
-    async def test_a_charge_of_a_payment_that_was_given_up_is_reported(
-        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+    @pytest.mark.parametrize(("answer", "minor"), [(Charged("ch_late"), 10050), (PartiallyCharged("ch_late", 7), 7)])
+    async def test_a_charge_of_a_payment_that_was_given_up_is_reported_once(
+        self,
+        services: ChargeServices,
+        gateway: ScriptedGateway,
+        payment_id: uuid.UUID,
+        answer: Charged | PartiallyCharged,
+        minor: int,
     ) -> None:
         batch = start_attempts(services, [ChargeOrder(payment_id, 1)], watch := GatewayWatch())
         assert isinstance(services.clock, MovableClock)
         services.clock.move(11)
         gateway.charges = Declined("card_declined", "Card declined.")
         assert (await attempt(services, payment_id, 2)).outcome == "failed"
-        late = AnsweredCharge(batch.attempts[0], Charged("ch_late"))
+        late = AnsweredCharge(batch.attempts[0], answer)
         (result,) = record_answers(services, [late], watch)
         assert result.outcome == "charged_too_late"
         assert "give the money back" in str(result.error)
         (to_return,) = charges_to_return(services, payment_id)
-        assert (to_return["reason"], to_return["amount_minor"]) == ("charged_late", 10050)
+        assert (to_return["reason"], to_return["amount_minor"]) == ("charged_late", minor)
+        (again,) = record_answers(services, [late], watch)
+        assert (again.outcome, again.error) == ("unknown", None)
+
+    async def test_a_part_that_failed_its_payment_is_not_late(
+        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+    ) -> None:
+        batch = start_attempts(services, [ChargeOrder(payment_id, 1)], watch := GatewayWatch())
+        assert isinstance(services.clock, MovableClock)
+        services.clock.move(11)
+        gateway.charges = PartiallyCharged("ch_1", 7)
+        assert (await attempt(services, payment_id, 2)).outcome == "failed"
+        (result,) = record_answers(services, [AnsweredCharge(batch.attempts[0], PartiallyCharged("ch_1", 7))], watch)
+        assert (result.outcome, result.error) == ("unknown", None)
+        (to_return,) = charges_to_return(services, payment_id)
+        assert to_return["reason"] == "partial_approval"
 
     async def test_a_charge_that_was_recorded_before_is_no_error(
         self, services: ChargeServices, payment_id: uuid.UUID

@@ -209,6 +209,22 @@ class TestHandler:
         assert call(rmq_event("payments.new", bodies))["processed"] == 5
         assert [len(charges(gateway_url, id_)) for id_ in payment_ids] == [1] * 5
 
+    def test_what_is_committed_is_told_although_the_rest_of_the_batch_fails(
+        self,
+        database: Database,
+        database_address: DatabaseAddress,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        payment_id = new_payment(database, new_merchant(database))
+        late = find_late_charge_command(uuid.uuid4(), payment_id, uuid.uuid4(), "c", datetime.now(UTC))
+        bodies = [*created(database, payment_id), json.dumps(late.envelope()).encode()]
+        monkeypatch.setattr(consumer, "DATABASE_PATIENCE_SECONDS", 0.5)
+        with held(database_address, "LOCK TABLE late_charge_checks IN ACCESS EXCLUSIVE MODE"):
+            answer = call(rmq_event("payments.new", bodies))
+        assert answer == {"messages": 2, "handed_back": 2, "poison": 0}
+        assert metrics_of(caplog.records)["PaymentsSettled", of("test", Outcome="succeeded")] == [1]
+
     def test_an_invocation_without_a_batch_is_refused(self) -> None:
         with pytest.raises(MalformedMessage):
             call({"hello": "world"})

@@ -57,11 +57,10 @@ async def charge_payments(
 ) -> list[PaymentResult]:
     """Charge the orders and return the result of every payment that was still open.
 
-    `watch` is filled with what the batch saw of the gateway.
+    `watch` is filled with what the batch saw of the gateway, and with the results.
     The gateway works on one part of the orders while the next one starts. Raises DatabaseUnavailable or LockTimeout,
     after the parts that did start are recorded: the whole batch must be redelivered.
     """
-    results: list[PaymentResult] = []
     watch = watch or GatewayWatch()
     failure: PaybridgeError | None = None
     async with AnswerGroups[AnsweredCharge](GROUP_SECONDS) as calls:
@@ -71,13 +70,13 @@ async def charge_payments(
             except PaybridgeError as error:
                 failure = error
                 break
-            results += batch.results
+            watch.outcomes += batch.results
             calls.start(_call_when_due(services.gateway, attempt, watch) for attempt in batch.attempts)
         async for answers in calls:
-            results += await asyncio.to_thread(record_answers, services, answers, watch)
+            await asyncio.to_thread(record_answers, services, answers, watch)
     if failure is not None:
         raise failure
-    return results
+    return watch.outcomes
 
 
 async def _call_when_due(gateway: PaymentGateway, attempt: ChargeAttempt, watch: GatewayWatch) -> AnsweredCharge:

@@ -29,6 +29,7 @@ from paybridge.payments.domain.pace import (
     turn_seconds,
 )
 from paybridge.payments.domain.payment import Payment
+from paybridge.payments.records import PaymentResult
 from paybridge.payments.store import circuits
 from paybridge.payments.store.circuits import Source
 
@@ -67,6 +68,7 @@ class GatewayWatch:
     `answered` these payments, be it with a decline, and `refused` these for their rate. `changes` are the circuits that
     the batch opened or closed, and `slowed` the merchants for which it set the first pace, in calls a second.
     `results` counts the calls by their results, and `call_milliseconds` is how long each took, look-ups included.
+    `outcomes` are the results of payments that are committed, also if the batch fails after them.
     """
 
     began_at: datetime | None = None
@@ -79,6 +81,7 @@ class GatewayWatch:
     slowed: dict[UUID, float] = field(default_factory=dict)
     results: Counter[str] = field(default_factory=Counter)
     call_milliseconds: list[float] = field(default_factory=list)
+    outcomes: list[PaymentResult] = field(default_factory=list)
 
 
 def hold_back(

@@ -83,7 +83,9 @@ def record_answers(
     locked: dict[UUID, tuple[int, int]] = {}
 
     def record_together(group: Sequence[AnsweredCharge]) -> list[PaymentResult]:
-        return _record_together(services, group, watch)
+        results = _record_together(services, group, watch)
+        watch.outcomes += results
+        return results
 
     def on_bad_answer(answered: AnsweredCharge, error: Exception) -> None:
         if isinstance(error, LockTimeout):
@@ -95,6 +97,7 @@ def record_answers(
     if locked:
         with services.database.transaction() as transaction:
             refused += put_off(services, transaction, locked)
+    watch.outcomes += refused
     return [result for results in recorded for result in results] + refused
 
 
@@ -111,7 +114,8 @@ def _record_together(
         commands = _retry_commands(services, decided, now)
         outbox.add_delayed(transaction, [(event, 0.0) for event in events] + commands)
         given_up = _given_up(transaction, answers, sequences.keys())
-        charges_to_return.add(transaction, _charges_to_return(answers, given_up), now)
+        # A charge that is on record has been told of.
+        given_up &= charges_to_return.add(transaction, _charges_to_return(answers, given_up), now)
         _plan_late_checks(services, transaction, decided, sequences.keys(), now)
         faults = [answered.attempt.payment for answered in answers if _is_fault(answered)]
         changes = count_answers(watch, transaction, faults, paces, services.circuit_policy, now)
@@ -190,9 +194,11 @@ def _charges_to_return(answers: Sequence[AnsweredCharge], given_up: Set[UUID]) -
     found = []
     for answered in answers:
         payment, answer = answered.attempt.payment, answered.answer
+        is_late = payment.id in given_up
         if isinstance(answer, PartiallyCharged):
-            reason, amount_minor = ReturnReason.PARTIAL_APPROVAL, answer.charged_minor
-        elif isinstance(answer, Charged) and payment.id in given_up:
+            reason = ReturnReason.CHARGED_LATE if is_late else ReturnReason.PARTIAL_APPROVAL
+            amount_minor = answer.charged_minor
+        elif isinstance(answer, Charged) and is_late:
             reason, amount_minor = ReturnReason.CHARGED_LATE, payment.amount_minor
         else:
             continue
@@ -275,7 +281,9 @@ def _plan_late_checks(
 
 def _given_up(transaction: Transaction, answers: Sequence[AnsweredCharge], settled: Set[UUID]) -> set[UUID]:
     """Find the charged payments that had been settled before, and without the charge."""
-    charged = {answered.attempt.payment.id for answered in answers if isinstance(answered.answer, Charged)}
+    charged = {
+        answered.attempt.payment.id for answered in answers if isinstance(answered.answer, Charged | PartiallyCharged)
+    }
     statuses = attempts.statuses(transaction, list(charged - settled))
     return {id_ for id_, status in statuses.items() if status in GIVEN_UP}
 

@@ -108,9 +108,7 @@ def _start(
         if payment.status is Status.PENDING:
             current = begin_processing(payment, now)
             events.append(payment_event(services.ids.new(), PAYMENT_PROCESSING, current, now))
-        started.append(
-            ChargeAttempt(current, step.number, step.ask_first, step.ask, step.was_pending, step.begun_at)
-        )
+        started.append(ChargeAttempt(current, step.number, step.ask_first, step.ask, step.was_pending, step.begun_at))
     if started:
         rows = [AttemptStart(each.payment.id, each.number, each.payment.last_sequence, each.ask) for each in started]
         attempts.start(transaction, rows, now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -67,14 +68,20 @@ async def _charge(batch: Batch) -> dict[str, int]:
     services, watch = payments.charge_services(), GatewayWatch()
     events = [received.event for received in batch.events]
     orders = [_order(event) for event in events if event.type != FIND_LATE_CHARGE]
+    late = [event.payment_id for event in events if event.type == FIND_LATE_CHARGE]
     try:
-        results = await charge_payments(services, orders, watch)
+        await charge_payments(services, orders, watch)
+        watch.outcomes += await find_late_charges(services, late)
     finally:
+        # The next try finds what is committed done, and has no result of it.
         _log_gateway(watch, services.circuit_policy.cooldown_seconds)
         _emit_calls(watch)
-    late = [event.payment_id for event in events if event.type == FIND_LATE_CHARGE]
-    results += await find_late_charges(services, late)
-    log_results("processed payments", "payments", [_logged(result) for result in results], messages=len(batch.events))
+        _log_outcomes(watch.outcomes, len(batch.events))
+    return {"processed": len(watch.outcomes)}
+
+
+def _log_outcomes(results: Sequence[PaymentResult], messages: int) -> None:
+    log_results("processed payments", "payments", [_logged(result) for result in results], messages=messages)
     for result in results:
         if result.error is not None:
             log.error("a payment needs a person", extra={**asdict(result), "payment_id": str(result.payment_id)})
@@ -83,7 +90,6 @@ async def _charge(batch: Batch) -> dict[str, int]:
     late_charges = sum(result.outcome is PaymentOutcome.CHARGED_TOO_LATE for result in results)
     if late_charges:
         emit(log, wiring.environment_name(), {Metric.LATE_CHARGES: late_charges})
-    return {"processed": len(results)}
 
 
 def _emit_calls(watch: GatewayWatch) -> None:
