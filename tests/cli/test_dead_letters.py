@@ -59,6 +59,13 @@ class TestList:
             assert item["dead_letter_id"] == str(letter.id)
         assert run(capsys, "list", "--state", "redriven") == "There are no such dead letters.\n"
 
+    def test_reasons_stand_below_each_other(self, services: DeadLetterServices, capsys: Output) -> None:
+        record_dead(services, queue="webhooks", reason="because")
+        record_dead(services, queue="payments.new", reason="because")
+        for action in ("list", "groups"):
+            first, second = run(capsys, action).splitlines()
+            assert first.index("because") == second.index("because")
+
 
 class TestGroups:
     def test_counts_equal_faults(self, services: DeadLetterServices, capsys: Output) -> None:
@@ -66,6 +73,7 @@ class TestGroups:
             letter = record_dead(services, reason=f"reason {number}")
         (line,) = run(capsys, "groups", "--state", "dead").splitlines()
         assert line.split()[:2] == [letter.death.fingerprint, "3"]
+        assert line.split()[3] == str(letter.id), "the example that `show` takes"
         assert read(capsys, "groups")["data"][0]["count"] == 3
 
 
@@ -106,6 +114,16 @@ class TestRedrive:
         assert read(capsys, "redrive", "--id", letter.id)["matched"] == 1
         assert read(capsys, "redrive", "--fingerprint", letter.death.fingerprint)["matched"] == 0
         assert rows(services.database)[0]["state"] == "redriving"
+
+    def test_says_that_there_is_nothing_to_redrive(self, services: DeadLetterServices, capsys: Output) -> None:
+        record_dead(services, queue="payments.dead")
+        expected = [
+            "There is nothing to redrive: only a dead letter in state dead can be.",
+            "Not redrivable, because not from a queue of ours: 1. Discard what is left.",
+        ]
+        assert run(capsys, "redrive", "--queue", "payments.dead", "--dry-run").splitlines() == expected
+        assert run(capsys, "redrive", "--queue", "payments.dead").splitlines() == expected
+        assert run(capsys, "redrive", "--queue", "webhooks").splitlines() == expected[:1]
 
 
 class TestDiscard:

@@ -7,7 +7,7 @@ import getpass
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +20,7 @@ LIMIT_MAX = 100
 RATE_MAX = 1000.0
 
 NONE = "There are no such dead letters."
+NOTHING_DEAD = "There is nothing to redrive: only a dead letter in state dead can be."
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 
@@ -34,7 +35,7 @@ def add_commands(commands: Any) -> None:
         "--limit", type=_limit, default=20, metavar="N", help="at most this many, 1 to 100 (default 20)"
     )
     listed.add_argument("--cursor", metavar="CURSOR", help="continue where the previous page ended")
-    _add_filters(_subcommand(subcommands, "groups", _groups, "count equal faults, largest group first"))
+    _add_filters(_subcommand(subcommands, "groups", _groups, "count equal faults, largest first, with an example"))
     shown = _subcommand(subcommands, "show", _show, "show one with body, headers and what was done with it")
     shown.add_argument("id", type=_id, metavar="ID")
     redriven = _subcommand(subcommands, "redrive", _redrive, "publish dead letters again to the queue they died in")
@@ -70,7 +71,8 @@ def _list(options: argparse.Namespace) -> int:
     views = [dead_letter_view(letter) for letter in page.letters]
     if options.json:
         return _print_json({"data": views, "has_more": page.next_cursor is not None, "next_cursor": page.next_cursor})
-    _print_lines([_line(view) for view in views] or [NONE])
+    width = _queue_width(views)
+    _print_lines([_line(view, width) for view in views] or [NONE])
     if page.next_cursor is not None:
         print(f"There are more: --cursor {page.next_cursor}")
     return 0
@@ -83,11 +85,8 @@ def _groups(options: argparse.Namespace) -> int:
     views = [group_view(group) for group in group_dead_letters(wiring.database(), _filters(options))]
     if options.json:
         return _print_json({"data": views, "has_more": False, "next_cursor": None})
-    lines = [
-        f"{view['fingerprint']}  {view['count']:>7}  {view['last_seen_at'][:19]}  {view['queue']}  {_shortened(view)}"
-        for view in views
-    ]
-    _print_lines(lines or [NONE])
+    width = _queue_width(views)
+    _print_lines([_group_line(view, width) for view in views] or [NONE])
     return 0
 
 
@@ -158,11 +157,23 @@ def _filters(options: argparse.Namespace) -> Any:
     return Selection(queue=options.queue, fingerprint=options.fingerprint, state=state)
 
 
-def _line(view: Mapping[str, Any]) -> str:
+def _line(view: Mapping[str, Any], queue_width: int) -> str:
     return (
         f"{view['dead_letter_id']}  {view['state']:<9}  {view['last_seen_at'][:19]}  x{view['count']:<3} "
-        f"{view['queue']}  {_shortened(view)}"
+        f"{view['queue']:<{queue_width}}  {_shortened(view)}"
     )
+
+
+def _group_line(view: Mapping[str, Any], queue_width: int) -> str:
+    return (
+        f"{view['fingerprint']}  {view['count']:>7}  {view['last_seen_at'][:19]}  {view['example_id']}  "
+        f"{view['queue']:<{queue_width}}  {_shortened(view)}"
+    )
+
+
+def _queue_width(views: Sequence[Mapping[str, Any]]) -> int:
+    """Return the width of the longest queue name, so that the reasons stand below each other."""
+    return max((len(view["queue"]) for view in views), default=0)
 
 
 def _shortened(view: Mapping[str, Any]) -> str:
@@ -186,16 +197,20 @@ def _shown(view: Mapping[str, Any]) -> Iterable[str]:
 
 def _redriven(answer: Mapping[str, Any]) -> Iterable[str]:
     would = answer["would"]
-    redrive_id = answer["redrive_id"]
-    noun = "message" if answer["matched"] == 1 else "messages"
-    what = f"Redrive {redrive_id} publishes" if redrive_id else "A redrive would publish"
-    yield (f"{what} {answer['matched']} {noun} in {would['seconds']:g} s, at {would['rate_per_second']:g} a second.")
+    yield _summary(answer) if answer["matched"] else NOTHING_DEAD
     for kind in would["publish"]:
         yield f"  {kind['count']:>7}  {kind['queue']}  {_shortened(kind)}"
     if would["has_more"]:
         yield "There are more. Redrive again for the next part."
     if would["not_redrivable"]:
-        yield f"{would['not_redrivable']} came from no queue that can be redriven. Discard them."
+        yield f"Not redrivable, because not from a queue of ours: {would['not_redrivable']}. Discard what is left."
+
+
+def _summary(answer: Mapping[str, Any]) -> str:
+    noun = "message" if answer["matched"] == 1 else "messages"
+    what = f"Redrive {answer['redrive_id']} publishes" if answer["redrive_id"] else "A redrive would publish"
+    would = answer["would"]
+    return f"{what} {answer['matched']} {noun} in {would['seconds']:g} s, at {would['rate_per_second']:g} a second."
 
 
 def _unknown(id_: UUID) -> int:
