@@ -57,6 +57,14 @@ def missing_files(text: str) -> Iterator[str]:
             yield name
 
 
+def posts_without_a_type(text: str) -> Iterator[str]:
+    """Calls of the API by curl that send a body without its content type, which the API refuses with 415."""
+    for line in text.replace("\\\n", " ").splitlines():
+        is_post = re.search(r"\bcurl\b.* -d ", line) and re.search(r"/api/v1|\$OPS", line)
+        if is_post and not re.search(r"Content-Type: application/json|\$JSON", line):
+            yield line.strip()
+
+
 class TestPages:
     @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
     def test_links_lead_somewhere(self, page: Path) -> None:
@@ -65,6 +73,10 @@ class TestPages:
     @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
     def test_files_exist(self, page: Path) -> None:
         assert list(missing_files(page.read_text(encoding="utf-8"))) == []
+
+    @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+    def test_posts_name_their_content_type(self, page: Path) -> None:
+        assert list(posts_without_a_type(page.read_text(encoding="utf-8"))) == []
 
 
 class TestPlantedViolations:
@@ -77,6 +89,9 @@ class TestPlantedViolations:
     @pytest.mark.parametrize("name", ["payments/gone.py", "docs/gone.md"])
     def test_a_missing_file_is_found(self, name: str) -> None:
         assert list(missing_files(f"See `{name}`.")) == [name]
+
+    def test_a_post_without_its_type_is_found(self) -> None:
+        assert list(posts_without_a_type("curl -i \\\n  \"$API/api/v1/payments\" -d '{}'"))
 
 
 def test_the_image_of_the_workers_has_the_boto3_of_the_tests() -> None:
