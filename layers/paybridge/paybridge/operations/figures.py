@@ -87,7 +87,7 @@ def _payments(database: Database, clock: Clock, counted: Mapping[str, int]) -> l
         Family(
             "paybridge_payments_unsettled",
             GAUGE,
-            f"Payments without an outcome, the oldest first. {_BOUNDED}",
+            f"Payments without an outcome. {_BOUNDED}",
             [Sample(unsettled.get(status, 0), {"status": status}) for status in (Status.PENDING, Status.PROCESSING)],
         ),
         Family(
