@@ -184,7 +184,7 @@ class QueueMapping:
         bytes_max = PAYLOAD_BYTES_MAX - self._frame.size_bytes
         while True:
             batch = await inbox.batch(self._event.batch_size, bytes_max, self._event.window_seconds)
-            # A message that is too large is always a batch of its own.
+            # A message that is too large always gets its own batch.
             is_too_large = len(batch[0].record) > bytes_max
             if is_too_large and self._event.queue in DEAD_LETTER_QUEUES:
                 # Closing the connection returns it, with all that the inbox holds.

@@ -62,7 +62,7 @@ RULES: Mapping[str, Rule] = {
     "text_unstorable": Rule("text_unstorable", "Remove the NUL character."),
 }
 
-# Rules of one field that deserve a sentence of their own. `*` stands for any key of an object.
+# Rules of one field that need a specific sentence. `*` stands for any key of an object.
 FIELD_RULES: Mapping[tuple[str, str], Rule] = {
     ("amount", "string_type"): Rule("amount_not_a_string", 'Send the amount as a string, such as "10.00".'),
     ("currency", "string_type"): Rule("not_a_string", 'Send the currency as a string, such as "EUR".'),

@@ -113,7 +113,7 @@ def _digits(amount: str, places: int) -> tuple[str, str]:
 def stored_places(currency: str) -> int:
     """Return the decimal places of a stored amount whose row does not say them. Raises nothing, for any code.
 
-    Such a row is readable for ever: a withdrawn code has the places that it had, and one that nobody knows has two.
+    Such a row is readable for ever: a withdrawn code has the places that it had, and an unknown one has two.
     """
     places = EXPONENTS.get(currency)
     if places is not None:

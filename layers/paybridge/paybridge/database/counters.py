@@ -1,6 +1,6 @@
 """Counters that only grow, exact to the transaction, and never a lock that transactions wait for.
 
-A transaction adds a row of its own to `counter_deltas`. The jobs function moves these rows into `counters`. A reader
+A transaction adds its own row to `counter_deltas`. The jobs function moves these rows into `counters`. A reader
 adds both up in one statement, so it sees each row once, before or after it is moved.
 """
 

@@ -11,7 +11,7 @@ from paybridge.database.database import Database, Statement
 # waits behind us, so we wait only this long for a report that has it, and come back in a minute.
 LOCK_SECONDS_MAX = 0.2
 
-# Months in UTC, from the last one on. The last row is the first month that nobody has asked for.
+# Months in UTC, from the last one on. The last row is the first month that was not requested.
 _MONTHS = Statement("""
     SELECT parent, to_char(month AT TIME ZONE 'UTC', 'YYYY_MM'), month,
            extract(epoch FROM month - now())::float8 / 86400,

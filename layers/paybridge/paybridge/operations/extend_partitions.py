@@ -24,7 +24,7 @@ class ExtendedPartitions:
 
 
 def extend_partitions(database: Database, on_failure: Callable[[Month, Exception], None]) -> ExtendedPartitions:
-    """Create the missing partitions, each in a transaction of its own.
+    """Create the missing partitions, each in its own transaction.
 
     A report that reads a table for an hour keeps its new partition out as long. So this waits only for a moment, and
     the next run tries again, long before the month begins. A partition that could not be created is passed to

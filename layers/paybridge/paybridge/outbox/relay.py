@@ -81,7 +81,7 @@ def _with_redrives(
 ) -> tuple[list[Message], list[Message]]:
     """Return the rows to work on and the messages to publish for them.
 
-    The rows of dead letters have no message of their own. Those that are no longer wanted are marked as published here.
+    The rows of dead letters hold no message themselves. Those that are no longer wanted are marked as published here.
     Those that are too much for this batch are left as they were.
     """
     ids = [row.id for row in claimed if row.type == REDRIVE]

@@ -29,7 +29,7 @@ class Fault(StrEnum):
     NO_ANSWER = "no_answer"
     # No connection, or one that broke.
     UNREACHABLE = "unreachable"
-    # The gateway reports an error of its own: 5xx.
+    # The gateway reports an internal error: 5xx.
     SERVER_ERROR = "server_error"
     # A wrong address or login, or a redirect: 401, 403, 404. That is between us and the gateway, not about a payment.
     NOT_SERVED = "not_served"
