@@ -1,0 +1,174 @@
+"""Two batches with the same rows never deadlock: each statement that waits for rows locks them in their order."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from local.testkit.live import eventually
+from local.testkit.payments import MovableClock, new_merchant, new_payment
+from paybridge.core.ids import Uuid7Ids
+from paybridge.database.connecting import DatabaseAddress
+from paybridge.database.database import Database, Statement, Transaction
+from paybridge.database.parameters import json_rows
+from paybridge.dead_letters.ports import DeadLetterServices
+from paybridge.dead_letters.record import record_dead_letters
+from paybridge.dead_letters.store import recording
+from paybridge.dead_letters.store.recording import Arrival
+from paybridge.payments.domain.charging import AttemptStatus
+from paybridge.payments.domain.circuit import merchant_circuit
+from paybridge.payments.domain.payment import Status
+from paybridge.payments.store import attempts as charge_attempts
+from paybridge.payments.store import circuits
+from paybridge.webhooks.store import attempts as webhook_attempts
+from paybridge.webhooks.store import deliveries, payments
+from paybridge.webhooks.store.attempts import AttemptKey
+from paybridge.webhooks.store.deliveries import PaymentUrl
+from tests.support.dead_letters import raw
+from tests.support.plans import statements
+
+pytestmark = pytest.mark.integration
+
+WAITING = Statement("SELECT count(*) FROM pg_locks WHERE NOT granted")
+DELIVERY = Statement("""
+    INSERT INTO webhook_deliveries (id, merchant_id, payment_id, event_id, event_type, url, body, correlation_id)
+    VALUES (:id::uuid, :merchant_id::uuid, :payment_id::uuid, :id::uuid, 'payment.succeeded', 'https://x.example', '{}',
+            'corr')
+""")
+PROCESSING = Statement("UPDATE payments SET status = 'processing' WHERE id = ANY (:ids::uuid[])")
+
+# What locks one row, or a key, has no order.
+OF_ONE_ROW = frozenset({"dead_letters.store.changing._LOCK_ONE"})
+TRIED = frozenset({
+    "payments.store.attempts._FINISH",
+    "webhooks.store.attempts._START",
+    "webhooks.store.deliveries._END_GONE",
+    "webhooks.store.payments._TAKE_SEQUENCES",
+})  # fmt: skip
+
+Ids = list[uuid.UUID]
+
+
+@pytest.fixture
+def payment_ids(database: Database) -> Ids:
+    merchant_id = new_merchant(database)
+    ids = sorted(new_payment(database, merchant_id) for _ in range(2))
+    for id_ in ids:
+        database.run(DELIVERY, id=id_, merchant_id=merchant_id, payment_id=id_)
+    database.run(PROCESSING, ids=ids)
+    return ids
+
+
+@pytest.fixture
+def other(database_address: DatabaseAddress) -> Iterator[Database]:
+    with closing(Database(database_address)) as other:
+        yield other
+
+
+def ensure_locked_in_order(
+    database: Database, other: Database, lock: str, keys: list[Any], act: Callable[[Transaction], object]
+) -> None:
+    """Hold the first row while `act` waits for it: the second one must be free until then."""
+    statement = Statement(lock)
+
+    def run() -> None:
+        with other.transaction() as transaction:
+            act(transaction)
+
+    with ThreadPoolExecutor() as threads:
+        with database.transaction() as transaction:
+            assert transaction.run(statement, key=keys[0])
+            acting = threads.submit(run)
+            eventually(lambda: transaction.run(WAITING) == [[1]], "the other transaction waits")
+            # Raises LockTimeout if the other transaction has locked this one first.
+            assert transaction.run(statement, key=keys[1])
+        acting.result()
+
+
+def result(payment_id: uuid.UUID) -> charge_attempts.AttemptResult:
+    return charge_attempts.AttemptResult(
+        payment_id=payment_id,
+        number=1,
+        attempt_status=AttemptStatus.DECLINED,
+        gateway_id=None,
+        gateway_code=None,
+        approved_minor=None,
+        error=None,
+        status=Status.FAILED,
+        failure_code="card_declined",
+        failure_message="No.",
+        captured_minor=0,
+    )
+
+
+ACTS: dict[str, tuple[str, Callable[[Transaction, Ids], object]]] = {
+    "outcomes": (
+        "payments",
+        lambda transaction, ids: charge_attempts.finish(transaction, list(map(result, ids)), MovableClock().now()),
+    ),
+    "sequences": (
+        "payments",
+        lambda transaction, ids: transaction.run(
+            payments._TAKE_SEQUENCES, rows=json_rows({"id": id_, "count": 1} for id_ in ids)
+        ),
+    ),
+    "webhook attempts": (
+        "webhook_deliveries",
+        lambda transaction, ids: webhook_attempts.start(transaction, [AttemptKey(id_, 1) for id_ in ids]),
+    ),
+    "receivers that are gone": (
+        "webhook_deliveries",
+        lambda transaction, ids: deliveries.end_gone(
+            transaction, [PaymentUrl(id_, "https://x.example") for id_ in ids]
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ACTS)
+def test_payments_and_deliveries(name: str, database: Database, other: Database, payment_ids: Ids) -> None:
+    table, act = ACTS[name]
+    lock = f"SELECT 1 FROM {table} WHERE id = :key::uuid FOR UPDATE"  # noqa: S608
+    ensure_locked_in_order(
+        database, other, lock, payment_ids, lambda transaction: act(transaction, list(reversed(payment_ids)))
+    )
+
+
+def test_circuits(database: Database, other: Database) -> None:
+    names = sorted(merchant_circuit(uuid.uuid4()) for _ in range(2))
+    with database.transaction() as transaction:
+        circuits.lock(transaction, names)
+    lock = "SELECT 1 FROM circuits WHERE name = :key::text FOR UPDATE"
+    ensure_locked_in_order(
+        database, other, lock, names, lambda transaction: circuits.lock(transaction, list(reversed(names)))
+    )
+
+
+def test_dead_letters(database: Database, other: Database) -> None:
+    services = DeadLetterServices(database, MovableClock(), Uuid7Ids())
+    recorded = record_dead_letters(services, [raw(f"{uuid.uuid4()}".encode()) for _ in range(2)])
+    recorded.sort(key=lambda one: one.death.identity)
+    arrivals = [Arrival(uuid.uuid4(), one.death, None, 1) for one in reversed(recorded)]
+    lock = "SELECT 1 FROM dead_letters WHERE id = :key::uuid FOR UPDATE"
+    ensure_locked_in_order(
+        database,
+        other,
+        lock,
+        [one.id for one in recorded],
+        lambda transaction: recording.record(transaction, arrivals, services.clock.now()),
+    )
+
+
+def test_every_statement_that_waits_for_rows_is_tried() -> None:
+    waiting = {
+        name
+        for name, statement in statements().items()
+        if re.search(r"FOR UPDATE(?! OF \w+ SKIP| SKIP)", re.sub(r"\s+", " ", statement.sql))
+    }
+    assert waiting == TRIED | OF_ONE_ROW
