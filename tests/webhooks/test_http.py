@@ -492,6 +492,41 @@ class TestKeptConnections:
                 assert (await send(local, f"http://127.0.0.1:{server.port}/")).status_code == 204
         assert server.connections == 2
 
+    async def test_an_answer_that_was_not_asked_for_is_not_taken_for_the_next(self, local: HttpWebhookSender) -> None:
+        writers: list[asyncio.StreamWriter] = []
+
+        async def fail(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n")
+            writers.append(writer)
+
+        async with raw_server(fail, keep_alive=True) as server:
+            assert (await send(local, f"http://127.0.0.1:{server.port}/")).status_code == 500
+            # It reaches the socket at once. The event loop has no chance to read it before the next webhook is sent.
+            writers[0].write(OK)
+            assert (await send(local, f"http://127.0.0.1:{server.port}/")).status_code == 500
+        assert server.connections == 2
+
+    async def test_a_webhook_never_waits_behind_one_that_was_not_read(self, local: HttpWebhookSender) -> None:
+        connections = 0
+
+        async def answer_early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal connections
+            connections += 1
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(OK)
+            await stop.wait()
+            writer.close()
+
+        stop = asyncio.Event()
+        # More than the buffers of both sockets hold.
+        body = b"x" * 20_000_000
+        async with await asyncio.start_server(answer_early, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            results = [await local.send(url, {}, body, 2) for _ in range(2)]
+            stop.set()
+        assert [result.status_code for result in results] == [200, 200]
+        assert connections == 2
+
     async def test_a_connection_that_the_receiver_closes_is_opened_again(self, local: HttpWebhookSender) -> None:
         async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(OK)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -102,9 +103,15 @@ class ReceiverConnection(asyncio.Protocol):
 
     @property
     def is_usable(self) -> bool:
-        """Return whether a request may be sent: nothing has been left over and nothing closed."""
+        """Return whether a request may be sent: nothing is left over, unsent or unread, and nothing closed."""
         return (
-            not self._is_ended and not self._buffer and self._transport is not None and not self._transport.is_closing()
+            not self._is_ended
+            and not self._buffer
+            and self._transport is not None
+            and not self._transport.is_closing()
+            # A receiver that answered early may never read the rest of the request before.
+            and self._transport.get_write_buffer_size() == 0
+            and not _is_readable(self._transport)
         )
 
     def close(self) -> None:
@@ -231,6 +238,16 @@ class ReceiverConnection(asyncio.Protocol):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _is_readable(transport: asyncio.Transport) -> bool:
+    """Return whether the socket holds what the event loop has not read yet: the end, or an answer not asked for.
+
+    Such an answer would be taken for the answer to the next request.
+    """
+    poll = select.poll()
+    poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class KeptConnections(Generic[_Key]):
