@@ -17,12 +17,12 @@ COMMANDS = frozenset({"dead-letters", "payment", "register"})
 log = logger()
 
 
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def handler(event: Any, context: LambdaContext) -> dict[str, Any]:
     """Run `{"arguments": ["payment", "…"]}` and return `{"exit_code", "output"}` as a terminal would show them.
 
     The output of a command may be secret, so the log has only its name.
     """
-    arguments = event.get("arguments")
+    arguments = event.get("arguments") if isinstance(event, dict) else None
     if not isinstance(arguments, list) or not all(isinstance(argument, str) for argument in arguments):
         return _refusal('An event is {"arguments": ["payment", "<id>"]}.')
     if not COMMANDS.intersection(arguments[:1]):

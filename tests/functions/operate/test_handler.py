@@ -98,12 +98,24 @@ class TestDeadLetters:
 
 
 class TestRefusals:
-    @pytest.mark.parametrize("event", [{}, {"arguments": "payment"}, {"arguments": [1]}])
-    def test_an_event_without_arguments_is_explained(self, event: dict[str, Any]) -> None:
+    @pytest.mark.parametrize("event", [{}, {"arguments": "payment"}, {"arguments": [1]}, None, [], "payment"])
+    def test_an_event_without_arguments_is_explained(self, event: Any) -> None:
         assert handler(event, CONTEXT) == {
             "exit_code": 2,
             "output": 'An event is {"arguments": ["payment", "<id>"]}.\n',
         }
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["dead-letters", "list", "--queue", "a\ud800"],
+            ["dead-letters", "groups", "--queue", "a\0"],
+            ["dead-letters", "redrive", "--queue", "\udcff", "--dry-run"],
+            ["register", "A\0"],
+        ],
+    )
+    def test_an_argument_that_is_no_text_is_explained(self, arguments: list[str]) -> None:
+        assert run(*arguments) == (2, "An argument is not valid text. Use UTF-8 without NUL.\n")
 
     @pytest.mark.parametrize("arguments", [[], ["worker", "relay"], ["--help"]])
     def test_a_command_that_does_not_end_is_refused(self, arguments: list[str]) -> None:

@@ -16,7 +16,7 @@ from api.problems import FieldError, validation_failed
 from api.request.json_body import JsonNumber, parse_object
 from paybridge.core.errors import InvalidInput
 from paybridge.dead_letters.domain import NOTE_CHARACTERS_MAX, Selection, State
-from paybridge.dead_letters.redrive import RATE_PER_SECOND, RATE_PER_SECOND_MAX
+from paybridge.dead_letters.redrive import RATE_PER_SECOND, RATE_PER_SECOND_MAX, RATE_PER_SECOND_MIN
 
 IDS_MAX = 1000
 QUEUE_CHARACTERS_MAX = 255
@@ -181,8 +181,10 @@ def _boolean(value: Any) -> bool:
 
 def _rate(value: Any) -> float:
     text = value.text if isinstance(value, JsonNumber) else ""
-    if not _RATE.fullmatch(text) or not 0 < float(text) <= RATE_PER_SECOND_MAX:
+    if not _RATE.fullmatch(text) or not RATE_PER_SECOND_MIN <= float(text) <= RATE_PER_SECOND_MAX:
         raise InvalidInput(
-            "rate_invalid", f"Send a number above 0 and up to {RATE_PER_SECOND_MAX:.0f}.", "rate_per_second"
+            "rate_invalid",
+            f"Send a number from {RATE_PER_SECOND_MIN:g} to {RATE_PER_SECOND_MAX:g}.",
+            "rate_per_second",
         )
     return float(text)

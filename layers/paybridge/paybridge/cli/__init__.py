@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import re
 import secrets
 import sys
 from collections.abc import Callable, Sequence
@@ -34,6 +35,8 @@ _GATEWAY_ENDS = (
 )
 # Long enough that it cannot be guessed. Standard Webhooks requires 24 to 64 bytes.
 SECRET_BYTES = 32
+# What PostgreSQL cannot store. Bytes of a terminal that are not UTF-8 arrive as surrogates.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 WORKER_DESCRIPTION = """\
 Do the work of a function in one long-running process, with its own connection to the broker:
@@ -54,6 +57,10 @@ def main(
 
     `actor` is recorded with what the command changes. Without one it is the user of this machine.
     """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if any(map(_UNSTORABLE.search, arguments)):
+        print("An argument is not valid text. Use UTF-8 without NUL.", file=sys.stderr)
+        return UNUSABLE
     options = _parser().parse_args(arguments)
     options.actor = actor
     try:

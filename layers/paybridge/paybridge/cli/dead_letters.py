@@ -17,6 +17,7 @@ from paybridge.wiring import dead_letters as dead_letter_wiring
 STATES = ("dead", "redriving", "redriven", "discarded")
 REASON_WIDTH_MAX = 80
 LIMIT_MAX = 100
+RATE_MIN = 0.1
 RATE_MAX = 1000.0
 
 NONE = "There are no such dead letters."
@@ -255,8 +256,8 @@ def _rate(text: str) -> float:
         rate = float(text)
     except ValueError:
         rate = 0.0
-    if not 0 < rate <= RATE_MAX:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and up to {RATE_MAX:g}")
+    if not RATE_MIN <= rate <= RATE_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from {RATE_MIN:g} to {RATE_MAX:g}")
     return rate
 
 

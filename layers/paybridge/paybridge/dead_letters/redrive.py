@@ -20,6 +20,8 @@ MATCHED_MAX = 5_000
 # A cause that is not mended brings them all back, so they do not come at once.
 RATE_PER_SECOND = 20.0
 RATE_PER_SECOND_MAX = 1_000.0
+# A redrive cannot be taken back. At this rate the largest one takes 14 hours.
+RATE_PER_SECOND_MIN = 0.1
 # Reasons may differ by a number each.
 GROUPS_MAX = 100
 

@@ -222,6 +222,7 @@ class TestRedrive:
             ({"queue": ""}, "queue", "queue_invalid"),
             ({"queue": "a", "dry_run": "yes"}, "dry_run", "not_a_boolean"),
             ({"queue": "a", "rate_per_second": 0}, "rate_per_second", "rate_invalid"),
+            ({"queue": "a", "rate_per_second": 0.000001}, "rate_per_second", "rate_invalid"),
             ({"queue": "a", "rate_per_second": -1}, "rate_per_second", "rate_invalid"),
             ({"queue": "a", "rate_per_second": 1e9}, "rate_per_second", "rate_invalid"),
             ({"queue": "a", "rate_per_second": "5"}, "rate_per_second", "rate_invalid"),
