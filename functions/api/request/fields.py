@@ -39,6 +39,11 @@ def invalid_parameters(errors: Sequence[Any]) -> Problem:
     return validation_failed(field_errors(placed))
 
 
+def shown_path(names: Iterable[str]) -> str:
+    """Return the path of a field, with a question mark for each name that may hold what must not be repeated."""
+    return ".".join(name if _HARMLESS_NAME.fullmatch(name) else "?" for name in names)
+
+
 def _without_place(location: tuple[Any, ...]) -> tuple[Any, ...]:
     return location[1:] if location and location[0] in _PLACES else location
 
@@ -47,5 +52,4 @@ def _field_error(type_: str, location: tuple[Any, ...], context: Mapping[str, An
     names = location[:-1] if len(location) > 2 and location[-1] == _KEY_MARK else location
     path = tuple(map(str, names))
     rule = rule_for(type_, path)
-    shown = ".".join(name if _HARMLESS_NAME.fullmatch(name) else "?" for name in path)
-    return FieldError(shown, rule.code, rule.detail(context))
+    return FieldError(shown_path(path), rule.code, rule.detail(context))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from urllib.parse import parse_qsl
 
 from api.problems import FieldError, Problem, validation_failed
+from api.request.fields import shown_path
 
 
 def check_query_string(raw: bytes) -> None:
@@ -14,9 +16,10 @@ def check_query_string(raw: bytes) -> None:
     would get the answer to another question.
     """
     try:
-        names = [name for name, _ in parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict")]
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict")
     except ValueError:
         raise Problem(400, "query_malformed", "Percent-encode the query string as UTF-8.") from None
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    times = Counter(name for name, _ in pairs)
+    repeated = sorted({shown_path([name]) for name, count in times.items() if count > 1})
     if repeated:
-        raise validation_failed([FieldError(name, "repeated", "Must be given once.") for name in repeated])
+        raise validation_failed([FieldError(name, "repeated", "Send this parameter once.") for name in repeated])

@@ -19,6 +19,11 @@ class TestCheckQueryString:
             check_query_string(raw)
         assert (caught.value.status, caught.value.code) == (400, "query_malformed")
 
+    def test_a_name_of_the_callers_own_is_not_repeated(self) -> None:
+        with pytest.raises(Problem) as caught:
+            check_query_string(b"4242424242424242=1&4242424242424242=2&limit=1&limit=1")
+        assert [error.field for error in caught.value.errors] == ["?", "limit"]
+
     def test_names_every_repeated_parameter(self) -> None:
         with pytest.raises(Problem) as caught:
             check_query_string(b"b=1&a=1&b=2&a=1&c=")
