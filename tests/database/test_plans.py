@@ -557,6 +557,7 @@ def dead(rows: SeededRows) -> dict[str, Rule]:
         "dead_letters.store.changing._FIND_KEY": Rule(
             {"actor": "tests", "key": "k"}, ("dead_letter_redrives_key_once",)
         ),
+        "dead_letters.store.changing._LOCK_WANTED": Rule({"ids": queued}, ("dead_letters_outbox_once",)),
         "dead_letters.store.changing._LOAD": Rule(
             {"ids": queued, "bytes_max": 10_000_000}, ("dead_letters_outbox_once",), rows_max={"dead_letters": LIMIT}
         ),

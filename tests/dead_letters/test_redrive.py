@@ -33,6 +33,7 @@ _DELAYS = Statement("""
     WHERE type = 'command.redrive' ORDER BY available_at
 """)
 _PENDING = Statement("SELECT count(*) FROM outbox WHERE type = 'command.redrive' AND published_at IS NULL")
+_LOCK = Statement("SELECT FROM dead_letters WHERE id = :id::uuid FOR UPDATE")
 _MAKE_DUE = Statement("UPDATE outbox SET available_at = now() WHERE published_at IS NULL")
 _CLEAR = Statement("DELETE FROM outbox")
 BROKER_DEATH = {"queue": "webhooks", "reason": "delivery_limit", "count": 1, "exchange": "", "routing-keys": ["k"]}
@@ -118,6 +119,23 @@ class TestRedriveDeadLetters:
         assert sum(answer.body["matched"] for answer in answers) == 20
         await relayed(services, vhost)
         assert len(await taken(vhost, "webhooks")) == 20
+
+    async def test_a_locked_dead_letter_holds_up_no_other_message(
+        self, services: DeadLetterServices, vhost: Vhost
+    ) -> None:
+        locked, other = record_dead(services, body=b"locked"), record_dead(services, body=b"other")
+        redrive_dead_letters(services, order(ids=(locked.id, other.id)))
+        operator = services.database.another()
+        try:
+            with operator.transaction() as transaction:
+                transaction.run(_LOCK, id=locked.id)
+                await relayed(services, vhost)
+                assert [got.body for got in await taken(vhost, "webhooks")] == [b"other"]
+        finally:
+            operator.close()
+        await relayed(services, vhost)
+        assert [got.body for got in await taken(vhost, "webhooks")] == [b"locked"]
+        assert states(services) == ["redriven", "redriven"]
 
     async def test_a_redriven_message_that_dies_again_is_the_same_dead_letter(
         self, services: DeadLetterServices, vhost: Vhost

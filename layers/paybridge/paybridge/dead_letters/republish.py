@@ -23,7 +23,10 @@ class DeadLetterRedrives:
     """The relay's port to dead letters: `paybridge.outbox.ports.Redrives`."""
 
     def load(self, transaction: Transaction, row_ids: Sequence[str]) -> Mapping[str, Message | None]:
-        """Return the messages of the rows; None for one whose dead letter has died again since."""
+        """Return the messages of the rows; None for one whose dead letter has died again since.
+
+        A row is missing if its dead letter is locked, or too much for this batch.
+        """
         loaded: dict[str, Message | None] = {
             wanted.row_id: _message(wanted) for wanted in changing.load(transaction, row_ids, BATCH_BYTES_MAX)
         }

@@ -55,6 +55,11 @@ _FIND_KEY = Statement("""
     WHERE actor = :actor::text AND idempotency_key = :key::text
 """)
 
+# A row that another transaction holds is left for later: `settle` must wait for none, because the relay publishes the
+# messages of payments in the same transaction.
+_LOCK_WANTED = Statement("""
+    SELECT outbox_id::text FROM dead_letters WHERE outbox_id = ANY(:ids::uuid[]) FOR UPDATE SKIP LOCKED
+""")
 # A row that died again meanwhile has no `outbox_id` any more, and is not published for the old redrive. The running
 # sum keeps a batch within what the relay may hold in memory.
 _LOAD = Statement("""
@@ -172,8 +177,14 @@ def start_redrive(
 
 
 def load(transaction: Transaction, row_ids: Sequence[str], bytes_max: int) -> list[WantedMessage]:
-    """Return what to publish for the rows, up to about `bytes_max` of bodies and at least one."""
-    return [WantedMessage(*row) for row in transaction.run(_LOAD, ids=uuid_array(row_ids), bytes_max=bytes_max)]
+    """Lock the dead letters of the rows, and return what to publish, up to about `bytes_max` of bodies.
+
+    Those that another transaction holds are left out, and of the others at least one is returned.
+    """
+    free = [row[0] for row in transaction.run(_LOCK_WANTED, ids=uuid_array(row_ids))]
+    if not free:
+        return []
+    return [WantedMessage(*row) for row in transaction.run(_LOAD, ids=uuid_array(free), bytes_max=bytes_max)]
 
 
 def still_wanted(transaction: Transaction, row_ids: Sequence[str]) -> set[str]:
