@@ -31,6 +31,17 @@ _ATTEMPT = Statement("""
            now() + make_interval(secs => number), now() + make_interval(secs => number + 0.5)
     FROM generate_series(1, 16) AS number
 """)
+_DELIVERY = Statement("""
+    INSERT INTO webhook_deliveries (id, merchant_id, payment_id, event_id, event_type, url, body, correlation_id,
+                                    status, attempts, created_at, finished_at)
+    SELECT :delivery::uuid, merchant_id, id, gen_random_uuid(), 'payment.failed', 'https://example.com', '{}',
+           correlation_id, :status::text, 1, now() + interval '1 s', now() + interval '2 s'
+    FROM payments WHERE id = :id::uuid
+""")
+_DELIVERY_ATTEMPT = Statement("""
+    INSERT INTO webhook_attempts (delivery_id, number, status, response_status, latency_ms, started_at, finished_at)
+    VALUES (:delivery::uuid, 1, :status::text, :answer::int, 12, now() + interval '1 s', now() + interval '2 s')
+""")
 _PROCESS = Statement("UPDATE payments SET status = 'processing' WHERE id = :id::uuid")
 _LIMIT = Statement("""
     INSERT INTO circuits (name, consecutive_failures, open_until, calls_per_second, next_call_at, pace_ends_at)
@@ -86,6 +97,23 @@ class TestDiagnosePayment:
         assert "The circuit of the merchant is open after 20 failures in a row, until " in found
         assert "calls for this merchant go at 10.0 a second" in found
         assert "The circuit of" not in explanation(database, new_payment(database, new_merchant(database)))
+
+    @pytest.mark.parametrize(
+        ("status", "attempt", "answer", "said"),
+        [
+            ("gone", "failed", 410, "Its last webhook failed (410), "),
+            ("delivered", "delivered", 204, "Its last webhook was delivered (204), "),
+        ],
+    )
+    def test_how_the_webhook_of_a_failed_payment_ended(
+        self, status: str, attempt: str, answer: int, said: str, database: Database
+    ) -> None:
+        payment_id, delivery = new_payment(database, new_merchant(database)), uuid.uuid4()
+        database.run(_PUBLISH, id=payment_id)
+        database.run(_FAIL, id=payment_id)
+        database.run(_DELIVERY, id=payment_id, delivery=delivery, status=status)
+        database.run(_DELIVERY_ATTEMPT, delivery=delivery, status=attempt, answer=answer)
+        assert f"Card declined. {said}" in explanation(database, payment_id)
 
 
 class TestCommand:

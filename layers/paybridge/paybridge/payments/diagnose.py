@@ -19,12 +19,13 @@ from paybridge.payments.store import circuits
 from paybridge.payments.timeline import timeline_of
 
 _WEBHOOK_STATES = {
-    WEBHOOK_SCHEDULED: "scheduled",
-    "webhook.attempt_started": "being sent",
-    "webhook.attempt_delivered": "delivered",
+    WEBHOOK_SCHEDULED: "is scheduled",
+    "webhook.attempt_started": "is being sent",
+    "webhook.attempt_delivered": "was delivered",
     "webhook.attempt_failed": "failed",
-    WEBHOOK_EXHAUSTED: "given up",
+    WEBHOOK_EXHAUSTED: "was given up",
 }
+_NO_WEBHOOK = "No webhook was asked for, or its event is still on the way to the webhooks function."
 _WEBHOOK_ANSWERS = frozenset({"webhook.attempt_delivered", "webhook.attempt_failed"})
 
 
@@ -95,9 +96,10 @@ def _explain(
     if pressing:
         return f"{_explain_waiting(payment, pressing[0], now)}{_explain_pending(timeline)}"
     if payment.status is Status.FAILED:
-        return " ".join([_explain_failure(payment, timeline), *_late_charge_checks(waiting, now)])
+        sentences = [_explain_failure(payment, timeline), *_late_charge_checks(waiting, now)]
+        return " ".join([*sentences, *_last_webhook(timeline)])
     if payment.status in SETTLED:
-        return f"It is {payment.status}; {_webhook_state(timeline)}."
+        return " ".join([f"Its status is {payment.status}.", *(_last_webhook(timeline) or [_NO_WEBHOOK])])
     if payment.status is Status.PENDING:
         return "Its message is with the broker, in the queue payments.new or with the consumer; nothing was charged."
     if timeline and timeline[-1].type == ATTEMPT_STARTED:
@@ -147,16 +149,17 @@ def _money_to_return(timeline: Sequence[TimelineEntry]) -> list[str]:
     ]
 
 
-def _webhook_state(timeline: Sequence[TimelineEntry]) -> str:
+def _last_webhook(timeline: Sequence[TimelineEntry]) -> list[str]:
+    """Say how the last webhook stands, in one sentence if there is one."""
     steps = [entry for entry in timeline if entry.type.startswith("webhook.")]
     if not steps:
-        return "no webhook was asked for, or its event is still on the way to the webhooks function"
+        return []
     last = steps[-1]
     reason = last.details.get("error") or last.details.get("response_status")
     answer = f" ({reason})" if reason is not None else ""
-    state = f"its last webhook is {_WEBHOOK_STATES.get(last.type, last.type)}{answer}, {last.at:%Y-%m-%d %H:%M:%S} UTC"
+    state = f"Its last webhook {_WEBHOOK_STATES.get(last.type, last.type)}{answer}, {last.at:%Y-%m-%d %H:%M:%S} UTC"
     answers = [entry for entry in steps if entry.type in _WEBHOOK_ANSWERS]
     if last.type == WEBHOOK_EXHAUSTED and answers:
         said = answers[-1].details.get("error") or answers[-1].details.get("response_status")
-        return f"{state}, after the receiver's last answer ({said}): it is not sent again by itself"
-    return state
+        return [f"{state}, after the receiver's last answer ({said}): it is not sent again by itself."]
+    return [f"{state}."]
