@@ -98,6 +98,8 @@ def _reason(error: Exception) -> str:
     # pg8000 passes the fields of the server's message on.
     if error.args and isinstance(error.args[0], dict):
         return str(error.args[0].get("M", error))
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    # pg8000 names its parameters. What the system said is the cause.
+    cause = error if isinstance(error, OSError) else error.__cause__
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
     return str(error) or type(error).__name__

@@ -93,10 +93,12 @@ def _away(settings: LocalSettings, part: str, seconds: int) -> Iterator[float]:
         finally:
             compose.start_server(settings, part)
         return
-    # The end is ours to choose. The time stands for a command that is killed.
+    # The end is ours to choose. The times are for a command that is killed.
     restarts.begin_outage(settings.state_dir, part, CHANGE_SECONDS_MAX + seconds)
     try:
         _wait(lambda: part not in running(settings.state_dir), f"{part} did not stop")
+        # The part may have taken long to stop, and its outage begins now. `make status` shows what is left of it.
+        restarts.begin_outage(settings.state_dir, part, seconds + POLL_SECONDS)
         yield time.monotonic() + seconds
     finally:
         restarts.end_outage(settings.state_dir, part)

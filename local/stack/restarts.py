@@ -150,13 +150,14 @@ class Restarts:
             if child.name in wanted and child.name not in self._busy and child.name not in self.irreplaceable:
                 record = self._record(child.name)
                 record.state, record.until = PartState.OUTAGE, wanted[child.name]
-                self._say(
-                    f"{child.name} is stopped for an outage of {wanted[child.name] - time.time():.0f} s", "WARNING"
-                )
+                self._say(f"{child.name} is stopped for an outage", "WARNING")
                 self._waiting[child.name] = _Waiting(child, float("inf"))
                 self._busy[child.name] = child, self._threads.submit(self.processes.stop_child, child.name)
                 self._save()
         for name, record in self.records.items():
+            if record.state == PartState.OUTAGE and wanted.get(name, record.until) != record.until:
+                record.until = wanted[name]
+                self._save()
             if record.state == PartState.OUTAGE and name not in wanted and name not in self._busy:
                 record.state = PartState.RESTARTING
                 self._waiting[name].due = time.monotonic()

@@ -147,6 +147,16 @@ class TestOutage:
         restarts.end_outage(world.folder, "one")
         world.until("one", PartState.UP, 0)
 
+    def test_a_new_end_replaces_the_first(self, world: World) -> None:
+        world.processes.start("one", SLEEP, {})
+        restarts.begin_outage(world.folder, "one", 600)
+        world.until("one", PartState.OUTAGE, 0)
+        restarts.begin_outage(world.folder, "one", 60)
+        world.restarts.look()
+        until = read_records(world.folder)["one"].until
+        assert until is not None
+        assert 50 < until - time.time() <= 60
+
     def test_of_an_earlier_stack_is_forgotten(self, world: World) -> None:
         restarts.begin_outage(world.folder, "one", 600)
         restarts.forget(world.folder)
