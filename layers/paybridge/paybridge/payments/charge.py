@@ -81,9 +81,8 @@ async def charge_payments(
 
 async def _call_when_due(gateway: PaymentGateway, attempt: ChargeAttempt, watch: GatewayWatch) -> AnsweredCharge:
     """Make the attempt as soon as the merchant's pace allows."""
-    wait_seconds = watch.due_seconds.get(attempt.payment.id)
-    if wait_seconds is not None:
-        await asyncio.sleep(wait_seconds)
+    if watch.due_seconds:
+        await asyncio.sleep(watch.due_seconds.get(attempt.payment.id, 0.0))
     started_at = time.perf_counter()
     answered = await call_gateway(gateway, attempt)
     watch.call_milliseconds.append((time.perf_counter() - started_at) * 1000)

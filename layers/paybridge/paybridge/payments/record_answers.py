@@ -141,6 +141,8 @@ def _decide_all(
     now: datetime,
 ) -> list[DecidedAttempt]:
     """Decide about each answer. A call that was refused for its rate comes again as the merchant's pace allows."""
+    if not watch.refused:
+        return [(answered, _decide(services, answered, now)) for answered in answers]
     refused = [answered.attempt.payment.id for answered in answers if answered.attempt.payment.id in watch.refused]
     due_seconds = seconds_until_next(watch, refused, paces, now)
     decided: list[DecidedAttempt] = []
