@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
 
+from local.testkit.live import eventually
 from paybridge.core.errors import ConstraintViolated
 from paybridge.database.database import Statement
 from paybridge.dead_letters.discard import Discarded, discard_dead_letter
@@ -13,9 +17,12 @@ from paybridge.dead_letters.domain import Selection
 from paybridge.dead_letters.ports import DeadLetterServices
 from paybridge.dead_letters.read import read_dead_letter
 from paybridge.dead_letters.redrive import RedriveOrder, redrive_dead_letters
+from paybridge.dead_letters.store import changing
 from tests.support.dead_letters import record_dead, rows
 
 pytestmark = pytest.mark.integration
+
+_WAITING = Statement("SELECT count(*) FROM pg_locks WHERE NOT granted")
 
 
 class TestDiscardDeadLetter:
@@ -49,6 +56,19 @@ class TestDiscardDeadLetter:
         redrive_dead_letters(services, order)
         assert discard_dead_letter(services, letter.id, actor="ana", note="no") is Discarded.NOT_DEAD
         assert rows(services.database)[0]["state"] == "redriving"
+
+    def test_of_two_operators_at_once_the_second_is_told_that_it_was_done(self, services: DeadLetterServices) -> None:
+        letter = record_dead(services)
+        with closing(services.database.another()) as other, ThreadPoolExecutor() as threads:
+            with services.database.transaction() as transaction:
+                changing.discard(transaction, letter.id, "ana", "first", services.clock.now())
+                second = threads.submit(
+                    discard_dead_letter, replace(services, database=other), letter.id, actor="bob", note="second"
+                )
+                eventually(lambda: transaction.run(_WAITING) == [[1]], "the second waits")
+            assert second.result() is Discarded.ALREADY
+        (row,) = rows(services.database)
+        assert (row["closed_by"], row["note"]) == ("ana", "first")
 
     def test_an_unknown_one_is_unknown(self, services: DeadLetterServices) -> None:
         assert discard_dead_letter(services, uuid4(), actor="ana", note="no") is Discarded.UNKNOWN

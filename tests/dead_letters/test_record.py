@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from paybridge.core.errors import LockTimeout
 from paybridge.core.raw_messages import RawMessage
+from paybridge.database import counters
 from paybridge.database.database import Statement
 from paybridge.dead_letters import record as use_case
+from paybridge.dead_letters.domain import DEAD_LETTERS_RECORDED
 from paybridge.dead_letters.ports import DeadLetterServices
 from paybridge.dead_letters.record import record_dead_letters
 from paybridge.rabbitmq.raw import json_headers, raw_messages_of
@@ -158,3 +160,9 @@ class TestRecordDeadLetters:
         monkeypatch.setattr(use_case, "STATEMENT_BYTES_MAX", 100)
         assert record(services, *(raw(b"%d" % number * 60) for number in range(10))) == [1] * 10
         assert len(rows(services.database)) == 10
+
+
+def test_each_distinct_message_is_counted_once(services: DeadLetterServices) -> None:
+    before = counters.read(services.database).get(DEAD_LETTERS_RECORDED, 0)
+    record(services, raw(b"1"), raw(b"2"), raw(b"3"))
+    assert counters.read(services.database)[DEAD_LETTERS_RECORDED] - before == 3

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
 import pytest
 
+from local.testkit.live import eventually
+from local.testkit.locks import held
 from local.testkit.queues import Got, take_all
 from local.testkit.servers import Vhost
+from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Statement
 from paybridge.dead_letters import redrive as use_case
 from paybridge.dead_letters import republish
@@ -18,8 +24,15 @@ from paybridge.dead_letters.discard import discard_dead_letter
 from paybridge.dead_letters.domain import Selection
 from paybridge.dead_letters.ports import DeadLetterServices
 from paybridge.dead_letters.record import record_dead_letters
-from paybridge.dead_letters.redrive import RedriveKeyReused, RedriveOrder, plan_redrive, redrive_dead_letters
+from paybridge.dead_letters.redrive import (
+    RedriveAnswer,
+    RedriveKeyReused,
+    RedriveOrder,
+    plan_redrive,
+    redrive_dead_letters,
+)
 from paybridge.dead_letters.republish import DeadLetterRedrives
+from paybridge.dead_letters.store import changing
 from paybridge.outbox.relay import Refusal, relay_once
 from paybridge.rabbitmq.publisher import open_publisher
 from paybridge.rabbitmq.raw import raw_messages_of
@@ -36,6 +49,7 @@ _PENDING = Statement("SELECT count(*) FROM outbox WHERE type = 'command.redrive'
 _LOCK = Statement("SELECT FROM dead_letters WHERE id = :id::uuid FOR UPDATE")
 _MAKE_DUE = Statement("UPDATE outbox SET available_at = now() WHERE published_at IS NULL")
 _CLEAR = Statement("DELETE FROM outbox")
+_WAITING = Statement("SELECT count(*) FROM pg_locks WHERE NOT granted")
 BROKER_DEATH = {"queue": "webhooks", "reason": "delivery_limit", "count": 1, "exchange": "", "routing-keys": ["k"]}
 
 
@@ -255,6 +269,42 @@ class TestRedriveDeadLetters:
         assert sorted(states(services)) == ["dead", "redriving"]
         with pytest.raises(RedriveKeyReused):
             redrive_dead_letters(services, order(key="k", queue="payments.new"))
+
+    def test_the_same_key_of_another_operator_is_another_redrive(self, services: DeadLetterServices) -> None:
+        record_dead(services)
+        first = redrive_dead_letters(services, order(key="k", queue="webhooks"))
+        record_dead(services)
+        other = redrive_dead_letters(services, replace(order(key="k", queue="webhooks"), actor="bob"))
+        assert (first.body["matched"], other.body["matched"], other.replayed) == (1, 1, False)
+
+    def test_the_same_key_twice_at_once_gets_one_answer(
+        self, services: DeadLetterServices, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        record_dead(services)
+        candidates = changing.candidates
+        second: list[Future[RedriveAnswer]] = []
+
+        def begin_second(transaction: Any, *arguments: Any, **options: Any) -> list[changing.Candidate]:
+            monkeypatch.setattr(changing, "candidates", candidates)
+            repeated = replace(services, database=other)
+            second.append(threads.submit(redrive_dead_letters, repeated, order(key="k", queue="webhooks")))
+            eventually(lambda: transaction.run(_WAITING) == [[1]], "the second waits", seconds_max=5)
+            return candidates(transaction, *arguments, **options)
+
+        monkeypatch.setattr(changing, "candidates", begin_second)
+        with closing(services.database.another()) as other, ThreadPoolExecutor() as threads:
+            first = redrive_dead_letters(services, order(key="k", queue="webhooks"))
+            assert second[0].result() == RedriveAnswer(first.body, replayed=True)
+
+    def test_one_that_another_operator_holds_holds_up_no_other(
+        self, services: DeadLetterServices, database_address: DatabaseAddress
+    ) -> None:
+        locked, other = record_dead(services), record_dead(services)
+        lock = "SELECT 1 FROM dead_letters WHERE id = :id::uuid FOR UPDATE"
+        with held(database_address, lock, id=locked.id):
+            assert redrive_dead_letters(services, order(queue="webhooks")).body["matched"] == 1
+        found = {row["id"]: row["state"] for row in rows(services.database)}
+        assert found == {str(locked.id): "dead", str(other.id): "redriving"}
 
 
 class TestPlanRedrive:

@@ -186,6 +186,20 @@ class TestFindLateCharges:
         assert await find_late_charges(services, [payment_id, payment_id, uuid.uuid4()]) == []
         assert gateway.look_ups == before
 
+    async def test_a_check_that_another_process_has_taken_is_its_own_for_the_lease(
+        self, services: ChargeServices, gateway: LateGateway
+    ) -> None:
+        payment_id = await given_up(services)
+        services.database.run(_DUE, id=payment_id)
+        with services.database.transaction() as transaction:
+            (check,) = take(transaction, [payment_id], services.lease_seconds)
+        before = gateway.look_ups
+        assert await find_late_charges(services, [payment_id]) == []
+        assert gateway.look_ups == before
+        # Two processes have found the same charge: the second one after the lease of the first.
+        assert len(record(services, [(check, Charged("ch_9"))])) == 1
+        assert record(services, [(check, Charged("ch_9"))]) == []
+
     async def test_one_unforeseen_failure_keeps_its_check_and_fails_no_other(
         self, services: ChargeServices, gateway: LateGateway
     ) -> None:
@@ -229,6 +243,18 @@ class TestSweep:
         assert (commands(services, lost), commands(services, waiting)) == (2, 1)
         again = sweep_late_charge_checks(services.database, services.clock, services.ids, 300)
         assert lost not in [check.payment_id for check in again]
+
+    async def test_a_check_that_another_transaction_holds_is_left_alone(
+        self, services: ChargeServices, database_address: DatabaseAddress
+    ) -> None:
+        locked, other = await given_up(services), await given_up(services)
+        for payment_id in (locked, other):
+            services.database.run(_LOSE, id=payment_id)
+        lock = "SELECT 1 FROM late_charge_checks WHERE payment_id = :id::uuid FOR UPDATE"
+        with held(database_address, lock, id=locked):
+            swept = sweep_late_charge_checks(services.database, services.clock, services.ids, 300)
+        found = {check.payment_id for check in swept}
+        assert (locked in found, other in found) == (False, True)
 
 
 class TestInvariants:

@@ -6,8 +6,10 @@ import uuid
 
 import pytest
 
+from local.testkit.locks import held
 from local.testkit.payments import MovableClock, new_merchant, new_payment, outbox_rows
 from paybridge.core.ids import Uuid7Ids
+from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.payments.sweep import sweep_stalled
 
@@ -48,3 +50,15 @@ class TestSweepStalled:
         database.run(_FAIL, id=payment_id)
         clock.move(STALLED_AFTER_SECONDS + 1)
         assert payment_id not in sweep(database, clock)
+
+    def test_one_that_another_transaction_holds_is_left_alone_and_holds_up_no_other(
+        self, database: Database, database_address: DatabaseAddress
+    ) -> None:
+        clock = MovableClock()
+        merchant_id = new_merchant(database)
+        locked, other = new_payment(database, merchant_id), new_payment(database, merchant_id)
+        database.run(_PUBLISH_ALL)
+        clock.move(STALLED_AFTER_SECONDS + 1)
+        with held(database_address, "SELECT 1 FROM payments WHERE id = :id::uuid FOR UPDATE", id=locked):
+            swept = sweep(database, clock)
+        assert (locked in swept, other in swept) == (False, True)

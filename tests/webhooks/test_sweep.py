@@ -12,10 +12,12 @@ import orjson
 import pytest
 from uuid_utils.compat import uuid7
 
+from local.testkit.locks import held
 from local.testkit.payments import MovableClock, new_merchant, new_payment, outbox_rows
 from paybridge.core.clock import SystemClock
 from paybridge.core.events import DELIVER_WEBHOOK, Event, parse_envelope
 from paybridge.core.ids import Uuid7Ids
+from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.outbox import store as outbox
 from paybridge.webhooks.deliver import deliver_webhooks
@@ -31,6 +33,12 @@ URL = "https://receiver.example.com/hook"
 
 PUBLISH_ALL = Statement("UPDATE outbox SET published_at = clock_timestamp() WHERE published_at IS NULL")
 DELIVERIES = Statement("SELECT status FROM webhook_deliveries WHERE payment_id = :id::uuid")
+AGE = Statement("""
+    WITH published AS (
+        UPDATE outbox SET published_at = published_at - interval '1 hour' WHERE payment_id = :id::uuid
+    )
+    UPDATE webhook_deliveries SET next_attempt_at = now() - interval '1 hour' WHERE payment_id = :id::uuid
+""")
 MAKE_DUE = Statement("UPDATE webhook_deliveries SET next_attempt_at = now() WHERE payment_id = :id::uuid")
 
 
@@ -137,6 +145,27 @@ class TestDeliveries:
         clock.ahead = timedelta(seconds=STALLED_AFTER_SECONDS - 1)
         assert swept(database, clock, event) == 0
         assert len(commands(database, event.payment_id)) == 1
+
+    def test_one_that_another_transaction_holds_holds_up_no_other(
+        self, database: Database, database_address: DatabaseAddress, clock: MovableClock
+    ) -> None:
+        locked, other = interrupted(database), interrupted(database)
+        clock.move(STALLED_AFTER_SECONDS + 1)
+        lock = "SELECT 1 FROM webhook_deliveries WHERE payment_id = :id::uuid FOR UPDATE"
+        with held(database_address, lock, id=locked.payment_id):
+            found = {delivery.payment_id for delivery in sweep(database, clock).deliveries}
+        assert (locked.payment_id in found, other.payment_id in found) == (False, True)
+
+    def test_an_attempt_that_may_still_be_running_is_left_alone(self, database: Database, clock: MovableClock) -> None:
+        event = outcome(database)
+        deliver(database, event, answer=500)
+        database.run(PUBLISH_ALL)
+        database.run(MAKE_DUE, id=event.payment_id)
+        with pytest.raises(Crash):
+            deliver(database, commands(database, event.payment_id)[-1], answer=Crash(), is_fast=False)
+        # It was due, and its command published, an hour ago. The attempt has just begun.
+        database.run(AGE, id=event.payment_id)
+        assert swept(database, clock, event) == 0
 
     @pytest.mark.parametrize("answer", [200, 410])
     def test_an_ended_delivery_is_left_alone(self, database: Database, clock: MovableClock, answer: int) -> None:
