@@ -30,6 +30,8 @@ class _ReadAtOnce:
             _ = self.scope, self.body
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise MalformedEvent(type(error).__name__) from error
+        if not isinstance(self.scope["method"], str):
+            raise MalformedEvent("the method is not a string")
 
     @cached_property
     def scope(self) -> Scope:

@@ -97,6 +97,7 @@ class TestHandler:
             {"requestContext": {}},
             {"requestContext": {"http": {}}},
             {"requestContext": {"http": "GET"}},
+            {"requestContext": {"http": {"method": ["GET"], "path": "/health"}}},
             {"headers": {"x": 1}},
             {"body": {"amount": "1.00"}},
             {"body": "a", "isBase64Encoded": True},
