@@ -531,7 +531,7 @@ def dead(rows: SeededRows) -> dict[str, Rule]:
     return {
         **selecting(array(waiting[:LIMIT])),
         "dead_letters.store.recording._RECORD": Rule(
-            {"rows": records([fresh(waiting[0])], "id", **new), "redelivered": "{}"}, sorts=1
+            {"rows": records([fresh(waiting[0])], "id", **new), "redelivered": "{}"}, ("dead_letters_once",), sorts=1
         ),
         "dead_letters.store.reading._ONE": Rule({**one, "body_bytes_max": 10}, ("dead_letters_pkey",)),
         "dead_letters.store.reading._ACTIONS": Rule({**one, "limit": LIMIT}, ("dead_letter_actions_by_letter",)),

@@ -101,6 +101,12 @@ class TestRecordDeadLetters:
         assert record(services, raw(), raw(b"other"), raw()) in ([2, 1], [1, 2])
         assert sorted(row["count"] for row in rows(services.database)) == [1, 2]
 
+    def test_the_counter_grows_with_the_counts(self, services: DeadLetterServices) -> None:
+        before = counters.read(services.database).get(DEAD_LETTERS_RECORDED, 0)
+        record(services, raw(b"a"), raw(b"a"), raw(b"a"), raw(b"b"))
+        record(services, raw(b"a", redelivered=True), raw(b"b"))
+        assert counters.read(services.database)[DEAD_LETTERS_RECORDED] - before == 5
+
     def test_a_second_delivery_of_a_recorded_death_changes_nothing(self, services: DeadLetterServices) -> None:
         headers = {"x-paybridge-reason": "because"}
         record(services, raw(headers=headers))

@@ -60,7 +60,7 @@ def _record_together(services: DeadLetterServices, arrivals: Sequence[Arrival]) 
     with services.database.transaction() as transaction:
         now = services.clock.now()
         rows = [row for part in _parts(arrivals) for row in recording.record(transaction, part, now)]
-        counters.add(transaction, {DEAD_LETTERS_RECORDED: len(rows)})
+        counters.add(transaction, {DEAD_LETTERS_RECORDED: sum(row.added for row in rows)})
     return [Recorded(row.id, known[row.identity].death, known[row.identity].payment_id, row.count) for row in rows]
 
 

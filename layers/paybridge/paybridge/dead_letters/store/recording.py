@@ -38,7 +38,8 @@ _RECORD = Statement(f"""
         last_seen_at = CASE WHEN {_IS_KNOWN} THEN known.last_seen_at
                             ELSE greatest(known.last_seen_at, excluded.last_seen_at) END,
         outbox_id = NULL, closed_at = NULL, closed_by = NULL, note = NULL
-    RETURNING id, encode(identity, 'hex'), count
+    RETURNING id, encode(identity, 'hex'), count,
+        count - coalesce((SELECT before.count FROM dead_letters before WHERE before.identity = known.identity), 0)
 """)
 
 
@@ -54,11 +55,12 @@ class Arrival(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RecordedRow:
-    """The row of a message after its death was recorded."""
+    """The row of a message after its death was recorded. `added` is by how much its count has grown."""
 
     id: UUID
     identity: bytes
     count: int
+    added: int
 
 
 def record(transaction: Transaction, arrivals: Sequence[Arrival], now: datetime) -> list[RecordedRow]:
@@ -72,7 +74,7 @@ def record(transaction: Transaction, arrivals: Sequence[Arrival], now: datetime)
         rows=json_rows(_row_of(arrival, now) for arrival in arrivals),
         redelivered="{" + ",".join(redelivered) + "}",
     )
-    return [RecordedRow(id_, bytes.fromhex(identity), count) for id_, identity, count in rows]
+    return [RecordedRow(id_, bytes.fromhex(identity), count, added) for id_, identity, count, added in rows]
 
 
 def _is_redelivered(arrival: Arrival) -> bool:
