@@ -36,7 +36,8 @@ from paybridge.payments.domain.gateway_answers import ChargeAnswer, Charged, Loo
 from paybridge.payments.gateway_watch import GatewayWatch
 from paybridge.payments.gateways.http import HttpGateway
 from paybridge.payments.ports import ChargeRequest
-from paybridge.payments.records import BatchStart, ChargeOrder, ChargeServices
+from paybridge.payments.record_answers import record_answers
+from paybridge.payments.records import AnsweredCharge, BatchStart, ChargeOrder, ChargeServices
 from paybridge.payments.start_attempts import start_attempts
 
 pytestmark = pytest.mark.integration
@@ -309,6 +310,13 @@ class TestCircuitBreaker:
         await world.charge(world.pay("tok_decline"))
         assert "gateway" not in open_circuits(world)
 
+    async def test_a_defect_of_ours_opens_no_circuit(self, world: ChargeWorld) -> None:
+        world.services = replace(world.services, gateway=BreakingGateway())
+        payments = [world.pay("tok_success") for _ in range(4)]
+        assert (await world.watch(*payments)).changes == []
+        assert {attempt_rows(world.database, id_)[0]["status"] for id_ in payments} == {"unknown"}
+        assert open_circuits(world) == set()
+
     async def test_failed_probes_hold_calls_back_for_another_cooldown(self, world: ChargeWorld) -> None:
         control_gateway(world.gateway_url, down=True)
         await world.charge(*(world.pay("tok_success") for _ in range(3)))
@@ -343,6 +351,16 @@ class TestCircuitBreaker:
         for number, outcome in ((1, "unknown"), (2, "unknown"), (3, "failed")):
             world.clock.move(31)
             assert await world.charge(held, number=number) == {held: outcome}
+
+
+class BreakingGateway:
+    """A gateway that raises what nobody foresaw."""
+
+    async def charge(self, _: ChargeRequest) -> ChargeAnswer:
+        raise RuntimeError("an unforeseen failure")
+
+    async def find_charge(self, _: ChargeRequest) -> LookUpAnswer:
+        raise RuntimeError("an unforeseen failure")
 
 
 class LimitedGateway:
@@ -400,6 +418,19 @@ class TestRateLimits:
         assert 10 <= gateway.calls <= 12
         called = [id_ for id_ in later if attempt_rows(world.database, id_)]
         assert called == later[: gateway.calls], "the oldest first"
+
+    @pytest.mark.parametrize(("ask_first", "status"), [(True, "unknown"), (False, "rate_limited")])
+    def test_a_refused_call_after_an_unclear_one_is_asked_about_again(
+        self, world: ChargeWorld, ask_first: bool, status: str
+    ) -> None:
+        payment_id = world.pay("tok_success")
+        (attempt,) = start_attempts(world.services, [ChargeOrder(payment_id, 1)], GatewayWatch()).attempts
+        answered = AnsweredCharge(replace(attempt, ask_first=ask_first), RateLimited(3))
+        record_answers(world.services, [answered], GatewayWatch())
+        assert attempt_rows(world.database, payment_id)[0]["status"] == status
+        world.clock.move(4)
+        start = start_attempts(world.services, [ChargeOrder(payment_id, 1, 1)], GatewayWatch())
+        assert [again.ask_first for again in start.attempts] == [ask_first]
 
     async def test_another_merchant_is_not_slowed(self, world: ChargeWorld) -> None:
         gateway = self.limit(world, takes=0)

@@ -14,6 +14,7 @@ from paybridge.core.clock import SystemClock
 from paybridge.core.errors import DatabaseUnavailable
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
+from paybridge.payments.store import waits
 from paybridge.payments.wait import Sleep, WaitForPayment
 
 pytestmark = pytest.mark.integration
@@ -97,3 +98,14 @@ class TestASlotIsGivenBack:
         waited = asyncio.run(waiting(database, asyncio.sleep)(*payment, 0.1))
         assert waited.granted
         assert_free(database, payment)
+
+
+def test_a_slot_that_another_request_has_by_now_is_not_released(database: Database) -> None:
+    first = waits.take(database, 1, 0)
+    second = waits.take(database, 1, 5)
+    assert first is not None
+    assert second is not None
+    waits.release(database, first)
+    assert waits.take(database, 1, 5) is None
+    waits.release(database, second)
+    assert database.run(_TAKEN) == []

@@ -171,6 +171,13 @@ class TestGone:
         assert await world.deliver(world.command(event), lane=SLOW) == []
         assert [status for status, _ in world.deliveries(event)] == ["gone", "gone"]
 
+    async def test_another_url_of_the_payment_still_gets_its_events(self, world: DeliveryWorld) -> None:
+        event = world.event(world.merchant(), "/gone")
+        await world.deliver(event)
+        elsewhere = {**event.data, "webhook_url": f"{world.sink}/ok"}
+        (report,) = await world.deliver(world.fact(event.payment_id, event.merchant_id, data=elsewhere))
+        assert report.outcome == "delivered"
+
     async def test_other_payments_still_go_there(self, world: DeliveryWorld) -> None:
         merchant_id = world.merchant()
         await world.deliver(world.event(merchant_id, "/gone"))

@@ -17,6 +17,7 @@ from local.testkit.locks import held
 from local.testkit.webhooks import PAYMENT, SLOW, DeliveryWorld
 from paybridge.core.events import DELIVER_WEBHOOK
 from paybridge.core.isolation import LOCKED_RETRY_SECONDS
+from paybridge.database import counters
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.webhooks.domain.webhook import SendResult
@@ -83,6 +84,19 @@ class TestInterruption:
         await slow
         assert world.attempts(event) == [[1, "delivered", 200, None], [2, "failed", 500, None]]
         assert world.deliveries(event) == [["delivered", 2]]
+
+    async def test_a_delivery_that_two_attempts_end_is_counted_once(self, world: DeliveryWorld) -> None:
+        event = world.event(world.merchant(), "/ok")
+        before = counters.read(world.database).get("delivery.delivered", 0)
+        sender = HeldSender()
+        slow = asyncio.create_task(world.deliver(event, sender=sender))
+        await sender.asked.wait()
+        with closing(DeliveryWorld(world.address, StubSender(answered(200)), world.sink)) as other:
+            await other.deliver(event)
+        sender.released.set()
+        await slow
+        assert [attempt[1] for attempt in world.attempts(event)] == ["delivered", "delivered"]
+        assert counters.read(world.database)["delivery.delivered"] - before == 1
 
 
 class TestFaultsOfOne:

@@ -58,6 +58,7 @@ class TestSlowReceivers:
         (entry,) = world.outbox(event)
         assert (entry.exchange, entry.routing_key) == ("payments", "webhooks.retry")
         assert entry.delay_seconds <= 0
+        assert entry.message.data["attempt"] == 1
         assert await world.deliver(event) == []
         await world.deliver(entry.message, lane=SLOW)
         assert world.attempts(event) == [[1, "delivered", 200, None]]
