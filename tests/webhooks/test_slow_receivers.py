@@ -99,6 +99,9 @@ class TestSlowReceivers:
         # As an hour later: no first attempt tries again whether it still hangs.
         world.database.run(AGE, id=merchant_id, seconds=3600)
         assert [report.outcome for report in await world.deliver(world.event(merchant_id, "/hang"))] == ["postponed"]
+        # A day later that record is of no use.
+        world.database.run(AGE, id=merchant_id, seconds=24 * 3600)
+        assert [report.outcome for report in await world.deliver(world.event(merchant_id, "/ok"))] == ["delivered"]
 
 
 class TestColdReceivers:

@@ -33,11 +33,16 @@ URL = "https://receiver.example.com/hook"
 
 PUBLISH_ALL = Statement("UPDATE outbox SET published_at = clock_timestamp() WHERE published_at IS NULL")
 DELIVERIES = Statement("SELECT status FROM webhook_deliveries WHERE payment_id = :id::uuid")
-AGE = Statement("""
-    WITH published AS (
-        UPDATE outbox SET published_at = published_at - interval '1 hour' WHERE payment_id = :id::uuid
-    )
+# As an hour ago: when the delivery was due, its attempts began, and what is about it was published.
+LONG_DUE = Statement("""
     UPDATE webhook_deliveries SET next_attempt_at = now() - interval '1 hour' WHERE payment_id = :id::uuid
+""")
+LONG_STARTED = Statement("""
+    UPDATE webhook_attempts a SET started_at = a.started_at - interval '1 hour' FROM webhook_deliveries d
+    WHERE d.payment_id = :id::uuid AND a.delivery_id = d.id
+""")
+LONG_PUBLISHED = Statement("""
+    UPDATE outbox SET published_at = published_at - interval '1 hour' WHERE payment_id = :id::uuid
 """)
 MAKE_DUE = Statement("UPDATE webhook_deliveries SET next_attempt_at = now() WHERE payment_id = :id::uuid")
 
@@ -163,9 +168,21 @@ class TestDeliveries:
         database.run(MAKE_DUE, id=event.payment_id)
         with pytest.raises(Crash):
             deliver(database, commands(database, event.payment_id)[-1], answer=Crash(), is_fast=False)
-        # It was due, and its command published, an hour ago. The attempt has just begun.
-        database.run(AGE, id=event.payment_id)
+        for statement in (LONG_DUE, LONG_PUBLISHED):
+            database.run(statement, id=event.payment_id)
         assert swept(database, clock, event) == 0
+        database.run(LONG_STARTED, id=event.payment_id)
+        assert swept(database, clock, event) == 1
+
+    def test_a_command_that_was_published_just_now_is_waited_for(self, database: Database, clock: MovableClock) -> None:
+        event = outcome(database)
+        deliver(database, event, answer=500)
+        database.run(PUBLISH_ALL)
+        for statement in (LONG_DUE, LONG_STARTED):
+            database.run(statement, id=event.payment_id)
+        assert swept(database, clock, event) == 0
+        database.run(LONG_PUBLISHED, id=event.payment_id)
+        assert swept(database, clock, event) == 1
 
     @pytest.mark.parametrize("answer", [200, 410])
     def test_an_ended_delivery_is_left_alone(self, database: Database, clock: MovableClock, answer: int) -> None:
