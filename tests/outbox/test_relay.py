@@ -22,10 +22,12 @@ from paybridge.core.errors import BrokerUnavailable, Unavailable
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.outbox import drain as drain_module
+from paybridge.outbox import relay as relay_module
 from paybridge.outbox.drain import Drain, Drained, drain_outbox
 from paybridge.outbox.ports import Message, Publisher
 from paybridge.outbox.relay import Refusal, Relayed, relay_once
 from paybridge.outbox.two_lanes import relay_in_two_lanes
+from paybridge.rabbitmq.fast.confirms import ConfirmChannel
 from paybridge.rabbitmq.publisher import RabbitPublisher, open_publisher
 
 pytestmark = [pytest.mark.integration, pytest.mark.broker]
@@ -179,6 +181,21 @@ class TestRelayOnce:
         assert [refusal.event_id for refusal in refusals] == [row["id"]]
         got = await take_all(vhost.amqp_url, "payments.new")
         assert subjects([one.body for one in got]) == sorted(map(str, fine))
+
+    async def test_a_row_that_the_broker_never_confirms_stays(
+        self, database: Database, vhost: Vhost, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def lose(*_: object) -> None:
+            """Lose the broker's answer."""
+
+        monkeypatch.setattr(ConfirmChannel, "_on_confirm_frame", lose)
+        monkeypatch.setattr(relay_module, "CONFIRM_DEADLINE_SECONDS", 0.2)
+        (payment_id,) = accept(database, 1)
+        async with open_publisher(vhost.amqp_url) as publisher:
+            relayed = await relay_once(database, publisher, 100, lambda _: None)
+        assert (relayed.claimed, relayed.refused) == (1, 1)
+        (row,) = outbox_rows(database, payment_id)
+        assert (row["published_at"], row["last_error"]) == (None, "not confirmed before the deadline")
 
     async def test_a_row_for_an_exchange_that_is_not_there_does_not_hold_up_the_rest(
         self, database: Database, vhost: Vhost

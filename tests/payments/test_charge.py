@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 import pytest
 import pytest_asyncio
@@ -201,6 +201,12 @@ class TestRepeatedMessages:
         payment_id = world.pay("tok_success")
         assert await world.charge(payment_id, payment_id) == {payment_id: "succeeded"}
         assert len(attempt_rows(world.database, payment_id)) == 1
+
+    def test_of_all_messages_about_a_payment_the_latest_counts(self) -> None:
+        payment_id = uuid.uuid4()
+        orders = [ChargeOrder(payment_id, 1, 3), ChargeOrder(payment_id, 2), ChargeOrder(payment_id, 2, 1)]
+        for order in permutations(orders):
+            assert charge._parts(order) == [[ChargeOrder(payment_id, 2, 1)]]
 
     async def test_a_payment_that_does_not_exist_is_reported_and_the_rest_charged(self, world: ChargeWorld) -> None:
         missing, known = uuid.uuid4(), world.pay("tok_success")
