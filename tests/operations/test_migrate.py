@@ -9,9 +9,11 @@ from contextlib import closing
 import pytest
 
 from local.testkit import servers
+from local.testkit.locks import held
 from paybridge.core.errors import LockTimeout
 from paybridge.database.database import Database, Statement
-from paybridge.database.migrations import HEAD
+from paybridge.database.health import schema_revision
+from paybridge.database.migrations import HEAD, migrate
 from paybridge.operations import migrate as usecase
 from paybridge.operations.migrate import Migrated, migrate_schema
 
@@ -50,3 +52,22 @@ class TestMigrateSchema:
             other.run(LOCK)
             with pytest.raises(LockTimeout):
                 migrate_schema(database, pause_seconds=0)
+
+    def test_a_revision_that_waits_for_a_table_holds_no_lock_of_those_before_it(
+        self, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(usecase, "LOCK_TRIES", 1)
+        address = servers.address_of(url)
+        with closing(Database(address)) as database:
+            migrate_schema(database, "0001")
+            with held(address, "LOCK TABLE payments IN ROW EXCLUSIVE MODE"), pytest.raises(LockTimeout):
+                migrate_schema(database)
+            reached = schema_revision(database)
+            assert reached == "0008"
+            assert migrate_schema(database) == Migrated(reached, HEAD)
+
+    def test_a_revision_that_another_session_went_beyond_changes_nothing(self, url: str) -> None:
+        with closing(Database(servers.address_of(url))) as database:
+            migrate_schema(database)
+            migrate(database, "0002")
+            assert schema_revision(database) == HEAD

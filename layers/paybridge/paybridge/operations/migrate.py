@@ -35,8 +35,10 @@ def migrate_schema(
 ) -> Migrated:
     """Bring the schema to `revision`, by default the newest, unless it is there or further. Safe to run concurrently.
 
-    A newer schema is fine: after a rollback the older release works with it.
-    Raises RevisionUnknown, DatabaseUnavailable, LockTimeout or QueryFailed. The schema is then unchanged.
+    A newer schema is fine: after a rollback the older release works with it. Each revision has its own transaction and
+    stays if a later one fails, because the code before it works with it. In one transaction they would hold the locks
+    of several big tables and deadlock with payments under way.
+    Raises RevisionUnknown, DatabaseUnavailable, LockTimeout or QueryFailed. The revision that failed changed nothing.
     """
     wanted = revision or HEAD
     if wanted > HEAD:
@@ -44,7 +46,8 @@ def migrate_schema(
     before = _present_revision(database)
     if before is not None and before >= wanted:
         return Migrated(before, before)
-    _migrate_when_unlocked(database, wanted, pause_seconds)
+    for number in range(int(before or "0") + 1, int(wanted) + 1):
+        _migrate_when_unlocked(database, f"{number:04}", pause_seconds)
     return Migrated(before, wanted)
 
 

@@ -114,7 +114,7 @@ def _record_together(
         commands = _retry_commands(services, decided, now)
         outbox.add_delayed(transaction, [(event, 0.0) for event in events] + commands)
         given_up = _given_up(transaction, answers, sequences.keys())
-        # A charge that is on record has been told of.
+        # A charge that is on record was reported before.
         given_up &= charges_to_return.add(transaction, _charges_to_return(answers, given_up), now)
         _plan_late_checks(services, transaction, decided, sequences.keys(), now)
         faults = [answered.attempt.payment for answered in answers if _is_fault(answered)]
