@@ -41,7 +41,7 @@ class SamLocal(Stack):
         self._start(PORTS, [*parts, self._build, self._start_moto_and_functions])
 
     def stop(self) -> None:
-        """Stop everything this stack has started, and remove the containers of a sam that ended by itself."""
+        """Stop everything this stack has started, and remove the containers of a sam process that has ended."""
         super().stop()
         sam.remove_containers(self.settings)
 

@@ -109,7 +109,7 @@ def test_the_writers_write(rows: SeededRows) -> None:
 
 
 def test_every_statement_that_takes_a_merchant_is_tried(rows: SeededRows) -> None:
-    """The id is a parameter of its own, or in the records that the statement gets as JSON."""
+    """The id is a separate parameter, or in the records that the statement gets as JSON."""
     taking = {
         name
         for name, statement in statements().items()

@@ -360,7 +360,7 @@ class TestCircuitBreaker:
 
 
 class BreakingGateway:
-    """A gateway that raises what nobody foresaw."""
+    """A gateway that raises an unforeseen error."""
 
     async def charge(self, _: ChargeRequest) -> ChargeAnswer:
         raise RuntimeError("an unforeseen failure")

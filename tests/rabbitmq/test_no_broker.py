@@ -210,7 +210,7 @@ def try_often(client: Client, url: str, tries: int) -> list[str]:
                 await client(url)
             except BrokerUnavailable:
                 continue
-            except BaseException as error:  # noqa: BLE001 - a cancellation that nobody asked for would count as well
+            except BaseException as error:  # noqa: BLE001 - a cancellation without a request would count as well
                 strange.append(repr(error))
             else:
                 strange.append("no error")

@@ -18,7 +18,7 @@ _RECORD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "a
 # No line names a thread or a process, and finding out about them is a third of making a record.
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
-# Their INFO lines tell of each request and each look for credentials, and their DEBUG lines of a secret's content. On
+# Their INFO lines report each request and each search for credentials. Their DEBUG lines show a secret's content. On
 # Lambda they would reach the log by the root logger, which has the function's level.
 LIBRARIES = ("aio_pika", "aiohttp", "aiormq", "asyncio", "boto3", "botocore", "httpcore", "httpx", "urllib3")
 for _library in LIBRARIES:
