@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from local.testkit.payments import new_merchant, new_payment
+from local.testkit.payments import MovableClock, new_merchant, new_payment
 from paybridge.core.clock import SystemClock
 from paybridge.core.errors import DatabaseUnavailable
 from paybridge.database.connecting import DatabaseAddress
@@ -109,3 +109,17 @@ def test_a_slot_that_another_request_has_by_now_is_not_released(database: Databa
     assert waits.take(database, 1, 5) is None
     waits.release(database, second)
     assert database.run(_TAKEN) == []
+
+
+def test_a_clock_that_is_set_back_does_not_prolong_the_wait(database: Database, payment: tuple[UUID, UUID]) -> None:
+    clock = MovableClock()
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        clock.move(-60)
+        slept.append(seconds)
+        assert sum(slept) < 2
+
+    waited = asyncio.run(WaitForPayment(database, clock, sleep, waits_max=1)(*payment, 0.5))
+    assert waited.granted
+    assert sum(slept) >= 0.5

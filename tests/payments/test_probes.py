@@ -1,0 +1,61 @@
+"""Two batches at once let no more probes through than one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from local.testkit.live import eventually
+from local.testkit.payments import MovableClock, new_merchant, new_payment
+from paybridge.database.connecting import DatabaseAddress
+from paybridge.database.database import Database, Statement
+from paybridge.payments.domain.circuit import GATEWAY, PROBES, Circuit, CircuitPolicy, merchant_circuit
+from paybridge.payments.domain.payment import Payment
+from paybridge.payments.gateway_watch import GatewayWatch, hold_back
+from paybridge.payments.store import circuits
+from paybridge.payments.store.queries import get
+
+pytestmark = pytest.mark.integration
+
+WAITING = Statement("SELECT count(*) FROM pg_locks WHERE NOT granted")
+POLICY = CircuitPolicy(3, cooldown_seconds=30)
+NOW = MovableClock().now()
+
+
+@pytest.fixture
+def other(database_address: DatabaseAddress) -> Iterator[Database]:
+    with closing(Database(database_address)) as other:
+        yield other
+
+
+def new_payments(database: Database, count: int) -> list[Payment]:
+    merchant_id = new_merchant(database)
+    found = (get(database, merchant_id, new_payment(database, merchant_id)) for _ in range(count))
+    return [payment for payment in found if payment is not None]
+
+
+def hold(database: Database, payments: list[Payment]) -> dict[UUID, float]:
+    with database.transaction() as transaction:
+        return hold_back(GatewayWatch(), transaction, payments, POLICY, NOW)
+
+
+def test_the_second_batch_waits_for_the_probes_of_the_first(database: Database, other: Database) -> None:
+    ours, theirs = new_payments(database, PROBES + 2), new_payments(database, PROBES + 2)
+    # Sources that have failed as often may be tried by the probes alone.
+    merchants = [merchant_circuit(payments[0].merchant_id) for payments in (ours, theirs)]
+    failing = {name: Circuit(3) for merchant in merchants for name in (merchant, f"{merchant}/tok_success")}
+    with database.transaction() as transaction:
+        circuits.lock(transaction, [GATEWAY, *failing])
+        circuits.save(transaction, {GATEWAY: Circuit(3, NOW - timedelta(seconds=1)), **failing}, NOW)
+    with ThreadPoolExecutor() as threads:
+        with database.transaction() as transaction:
+            held = hold_back(GatewayWatch(), transaction, ours, POLICY, NOW)
+            second = threads.submit(hold, other, theirs)
+            eventually(lambda: transaction.run(WAITING) == [[1]], "the second batch waits", seconds_max=5)
+        assert len(held) == 2
+        assert second.result().keys() == {payment.id for payment in theirs}
