@@ -34,6 +34,9 @@ class MovableClock:
     def move(self, seconds: float) -> None:
         self.ahead += timedelta(seconds=seconds)
 
+    def follow(self, _: datetime) -> None:
+        """Stay where the test has moved it, whatever the database's clock says."""
+
 
 def new_merchant(database: Database) -> uuid.UUID:
     """A merchant of the test's own."""
