@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -180,7 +181,9 @@ class Processes:
         for child in [child for child in self.children if child.name == name]:
             stop_process(child.process, seconds_max, child.start.stop_signal)
             child.popen.wait()
-            self.children.remove(child)
+            # Another thread may stop the same child.
+            with suppress(ValueError):
+                self.children.remove(child)
             pid_file(self.state_dir, name).unlink(missing_ok=True)
 
     def stop(self, seconds_max: float = 20) -> None:
