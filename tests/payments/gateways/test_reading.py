@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from paybridge.payments.domain.decline_codes import failure_message_of
 from paybridge.payments.domain.gateway_answers import (
     ChargeAnswer,
     Charged,
@@ -82,6 +83,15 @@ class TestRefusals:
 
     def test_a_decline_of_another_charge_says_nothing(self) -> None:
         assert isinstance(charge_answer(402, {"reference": "another", "failure_code": "expired_card"}), Unknown)
+
+
+class TestRecords:
+    @pytest.mark.parametrize("status", ["declined", "failed", "canceled", "cancelled"])
+    def test_a_record_that_ended_without_a_charge_is_a_decline(self, status: str) -> None:
+        record = {"kind": "charge", "reference": str(REQUEST.payment_id), "status": status, "failure_code": "k-17"}
+        declined = Declined("card_declined", failure_message_of("card_declined"), "k-17")
+        assert [charge_answer(created, record) for created in (200, 201, 202)] == [declined] * 3
+        assert read_look_up_answer(REQUEST, 200, orjson.dumps([record]), None, NOW) == declined
 
 
 class TestEveryAnswer:

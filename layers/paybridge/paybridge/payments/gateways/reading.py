@@ -49,6 +49,8 @@ REQUEST_TIMEOUT = 408
 NOT_FOUND = 404
 
 PENDING_STATUSES = frozenset({"pending", "processing"})
+# The gateway says that it took nothing and will take nothing.
+DECLINED_STATUSES = frozenset({"declined", "failed", "canceled", "cancelled"})
 # Stored in the database and shown to operators, so both must be able to take the text.
 _GATEWAY_ID = re.compile(r"[!-~]{1,255}")
 
@@ -125,7 +127,7 @@ def _read_refusal(request: ChargeRequest, status: int, body: bytes) -> Record | 
     codes = list(_codes(answer))
     if any(is_under_way_code(code) for code in codes):
         return UnderWay(error)
-    if answer.get("status") in ("declined", "failed") or _has_decline_member(answer):
+    if answer.get("status") in DECLINED_STATUSES or _has_decline_member(answer):
         return _declined(codes[0] if codes else None)
     # The member `code` names whatever the gateway likes; it is a decline only by a name that we know.
     known = next((code for code in codes if is_decline_code(code)), None)
@@ -137,7 +139,7 @@ def _read_record(request: ChargeRequest, charge: Mapping[str, Any]) -> Record:
     if charge["reference"] != str(request.payment_id):
         return Unknown(Fault.UNREADABLE, "an answer about another charge")
     status = charge["status"]
-    if status == "declined":
+    if status in DECLINED_STATUSES:
         return _declined(next(_codes(charge), None))
     if status in PENDING_STATUSES:
         return Pending()
