@@ -19,6 +19,12 @@ DEMO_API_KEY = "secret-api-key"
 DEMO_WEBHOOK_SECRET = "whsec_cGF5YnJpZGdlLWxvY2FsLXdlYmhvb2stc2VjcmV0ISE="
 OTHER_API_KEY = "secret-other-key"
 OPERATOR_API_KEY = "secret-operator-key"
+STAFF_API_KEYS = {
+    "operator": OPERATOR_API_KEY,
+    "support": "secret-support-key",
+    "auditor": "secret-auditor-key",
+    "admin": "secret-admin-key",
+}
 ARCHIVE_BUCKET = "paybridge-local-archive"
 EVENT_BUS = "paybridge-local"
 # Of the parameters that the template reads by default.
@@ -114,7 +120,8 @@ def migrate_and_register(postgres_url: str) -> None:
             migrate(database)
         for name, key in (("Demo", DEMO_API_KEY), ("Other", OTHER_API_KEY)):
             register_merchant(database, name=name, api_key=key, webhook_secret=DEMO_WEBHOOK_SECRET)
-        register_merchant(database, name="Operator", api_key=OPERATOR_API_KEY, role="operator")
+        for role, key in STAFF_API_KEYS.items():
+            register_merchant(database, name=role.capitalize(), api_key=key, role=role)
 
 
 def _is_at(postgres_url: str, revision: str) -> bool:

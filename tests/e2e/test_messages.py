@@ -156,6 +156,13 @@ def test_a_redriven_message_that_dies_again_is_the_same_dead_letter(stack: Stack
         assert discarded.json()["state"] == "discarded"
 
 
+@pytest.mark.parametrize(("role", "status"), [("admin", 200), ("operator", 200), ("auditor", 200), ("support", 403)])
+def test_the_local_keys_of_staff_have_the_rights_of_their_roles(stack: Stack, role: str, status: int) -> None:
+    path = f"{stack.urls.api}/api/v1/ops/dead-letters"
+    answer = httpx.get(path, headers={"X-API-Key": f"secret-{role}-key"}, trust_env=False, timeout=40)
+    assert answer.status_code == status
+
+
 async def test_an_order_for_a_payment_that_does_not_exist_makes_none(stack: Stack, demo: Merchant) -> None:
     subject = str(uuid.uuid4())
     await put(stack.urls.amqp, "payments.new", envelope(subject=subject))

@@ -88,6 +88,8 @@ class TestRegister:
         exit_code, output = run("register", "Acme", "--role", "king")
         assert exit_code == 2
         assert "invalid choice: 'king'" in output
+        assert "auditor" in output
+        assert "Role." not in output
 
 
 class TestDeadLetters:

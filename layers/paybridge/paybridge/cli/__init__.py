@@ -91,7 +91,10 @@ def _parser() -> argparse.ArgumentParser:
     register = commands.add_parser("register", help="create a merchant, or an API key for a staff member")
     register.add_argument("name", type=_name, metavar="NAME", help="name of the merchant or of the key's owner")
     register.add_argument(
-        "--role", choices=list(Role), default=Role.MERCHANT, help="role of the API key (default merchant)"
+        "--role",
+        choices=[role.value for role in Role],
+        default=Role.MERCHANT.value,
+        help="role of the API key (default merchant)",
     )
     register.set_defaults(run=_register)
     dead_letters.add_commands(commands)
