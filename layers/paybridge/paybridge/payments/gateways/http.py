@@ -17,7 +17,7 @@ from pyreqwest.http import Url
 from pyreqwest.request import RequestBuilder
 
 from paybridge.payments.domain.gateway_answers import ChargeAnswer, Fault, LookUpAnswer, Unknown
-from paybridge.payments.gateways.reading import read_charge_answer, read_look_up_answer
+from paybridge.payments.gateways.reading import TOO_MANY_REQUESTS, read_charge_answer, read_look_up_answer
 from paybridge.payments.ports import ChargeRequest
 
 # As many calls as the largest batch of the event source mapping that one environment takes at a time.
@@ -130,4 +130,6 @@ async def _send(request: RequestBuilder) -> HttpAnswer:
         body = await response.body_reader.read(ANSWER_BYTES_MAX + 1) or b""
         if len(body) > ANSWER_BYTES_MAX:
             raise AnswerTooLarge
-        return HttpAnswer(response.status, bytes(body), response.get_header("retry-after"), datetime.now(UTC))
+        # Retry-After says something about a limited rate alone, and no other answer pays for reading it.
+        retry_after = response.get_header("retry-after") if response.status == TOO_MANY_REQUESTS else None
+        return HttpAnswer(response.status, bytes(body), retry_after, datetime.now(UTC))
