@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from itertools import pairwise
@@ -51,6 +52,9 @@ def script(stack: Stack) -> str:
     return "\n".join([f"API={urls.api} SINK={urls.sink} GATEWAY={urls.gateway}", *commands, "echo; echo id $ID"])
 
 
+@pytest.mark.skipif(
+    not (shutil.which("curl") and shutil.which("jq")), reason="curl or jq, which the README asks for, is not installed"
+)
 def test_every_command_works_as_it_is_pasted(stack: Stack) -> None:
     ran = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script(stack)],
