@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -96,6 +97,24 @@ def assert_settles(settings: LocalSettings, merchant: httpx.Client, payment_id: 
     eventually(lambda: received(settings.sink_url, payment_id), f"the webhook of {payment_id}", 60)
 
 
+# Before the broker is killed: RabbitMQ 3.10 sometimes leaves a quorum queue unavailable until its next start.
+def test_the_functions_come_back_with_their_host(background: LocalSettings, merchant: httpx.Client) -> None:
+    waiting = post(background, merchant, str(uuid.uuid4())).json()["payment_id"]
+    pid = kill(background, "bridge")
+    until_up_again(background, "bridge", pid)
+    assert_settles(background, merchant, waiting)
+
+
+def test_the_functions_start_again_when_the_aws_fake_has_been_killed_too(
+    background: LocalSettings, merchant: httpx.Client
+) -> None:
+    pids = {name: kill(background, name) for name in ("moto", "bridge")}
+    for name, pid in pids.items():
+        until_up_again(background, name, pid)
+    payment_id = eventually(lambda: accepted(background, merchant, str(uuid.uuid4())), "accepted")
+    assert_settles(background, merchant, payment_id.json()["payment_id"])
+
+
 @pytest.mark.parametrize("name", ["rabbitmq", "gateway", "sink", "moto", "epmd"])
 def test_payments_are_accepted_meanwhile_and_settle(
     name: str, background: LocalSettings, merchant: httpx.Client
@@ -125,23 +144,6 @@ def test_the_database_is_asked_for_patience_and_comes_back(background: LocalSett
 def accepted(settings: LocalSettings, merchant: httpx.Client, key: str) -> httpx.Response | None:
     answer = post(settings, merchant, key)
     return answer if answer.status_code == 202 else None
-
-
-def test_the_functions_come_back_with_their_host(background: LocalSettings, merchant: httpx.Client) -> None:
-    waiting = post(background, merchant, str(uuid.uuid4())).json()["payment_id"]
-    pid = kill(background, "bridge")
-    until_up_again(background, "bridge", pid)
-    assert_settles(background, merchant, waiting)
-
-
-def test_the_functions_start_again_when_the_aws_fake_has_been_killed_too(
-    background: LocalSettings, merchant: httpx.Client
-) -> None:
-    pids = {name: kill(background, name) for name in ("moto", "bridge")}
-    for name, pid in pids.items():
-        until_up_again(background, name, pid)
-    payment_id = eventually(lambda: accepted(background, merchant, str(uuid.uuid4())), "accepted")
-    assert_settles(background, merchant, payment_id.json()["payment_id"])
 
 
 class TestOutage:
@@ -206,7 +208,7 @@ class TestLastRun:
     def test_is_shown_by_logs_and_status_once_the_stack_is_stopped(self, background: LocalSettings) -> None:
         logs = run_command(background, "logs")
         assert logs.returncode == 0
-        assert f"ready: API {background.api_url}" in logs.stdout
+        assert re.match(r"\d\d:\d\d:\d\d  \w+ ", logs.stdout)
         assert logs.stderr.startswith("Nothing is running. The last stack was stopped at ")
         assert command(background, "status").startswith("Nothing is running. The last stack was stopped at ")
         shell = f"{sys.executable} -m local logs | head -1"
