@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -25,12 +27,28 @@ events = st.builds(
     data=st.dictionaries(st.text(), st.text() | st.integers()),
     sequence=st.none() | st.integers(1, 10**9),
 )
+subjects = st.fixed_dictionaries({"subject_type": st.sampled_from(["refund", "dispute"]), "subject_id": st.uuids()})
 
 
 class TestEnvelope:
     @given(events)
     def test_what_is_written_is_read_back(self, event: Event) -> None:
         assert parse_envelope(json.loads(json.dumps(event.envelope()))) == event
+
+    @given(events, subjects)
+    def test_a_subject_besides_the_payment_is_read_back(self, event: Event, subject: dict[str, Any]) -> None:
+        about_it = replace(event, **subject)
+        envelope = about_it.envelope()
+        assert (envelope["subject"], envelope["subjecttype"]) == (str(subject["subject_id"]), subject["subject_type"])
+        assert envelope["paymentid"] == str(event.payment_id)
+        assert parse_envelope(json.loads(json.dumps(envelope))) == about_it
+
+    @given(events)
+    def test_an_event_of_the_payment_has_no_more_attributes_than_ever(self, event: Event) -> None:
+        names = ["specversion", "id", "source", "type", "subject", "time", "datacontenttype", "merchantid"]
+        sequence = ["sequence"] if event.sequence is not None else []
+        assert [*event.envelope()] == [*names, "correlationid", "data", *sequence]
+        assert event.envelope()["subject"] == str(event.payment_id)
 
     @given(st.integers(1, 10**9), st.integers(1, 10**9))
     def test_sequences_sort_as_text(self, first: int, second: int) -> None:
@@ -65,6 +83,11 @@ class TestParseEnvelope:
             an_envelope(sequence=1),
             an_envelope(data=None),
             an_envelope(data=[1]),
+            an_envelope(subjecttype="refund"),
+            an_envelope(subjecttype="refund", paymentid="not-a-uuid"),
+            an_envelope(subjecttype="", paymentid=str(UUID(int=1))),
+            an_envelope(subjecttype=7, paymentid=str(UUID(int=1))),
+            an_envelope(subjecttype="refund", paymentid=str(UUID(int=1)), subject="not-a-uuid"),
         ],
     )
     def test_a_message_of_another_system_is_malformed(self, envelope: Any) -> None:

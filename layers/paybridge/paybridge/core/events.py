@@ -21,6 +21,7 @@ PAYMENT_SUCCEEDED = "payment.succeeded"
 PAYMENT_FAILED = "payment.failed"
 PAYMENT_CANCELED = "payment.canceled"
 PAYMENT_REVIEW = "payment.review"
+PAYMENT_PARTIALLY_REFUNDED = "payment.partially_refunded"
 PAYMENT_REFUNDED = "payment.refunded"
 REFUND_CREATED = "refund.created"
 REFUND_SUCCEEDED = "refund.succeeded"
@@ -30,6 +31,10 @@ PROCESS_PAYMENT = "command.process_payment"
 FIND_LATE_CHARGE = "command.find_late_charge"
 DELIVER_WEBHOOK = "command.deliver_webhook"
 REDRIVE = "command.redrive"
+
+# What an event is about. Its sequence counts the events of that subject.
+PAYMENT_SUBJECT = "payment"
+REFUND_SUBJECT = "refund"
 
 # The API accepts bodies of 32 levels, and the payment adds a few. JSON libraries give up at 254 levels or more.
 NESTING_MAX = 64
@@ -42,7 +47,10 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """A fact about a payment, or with `sequence` None a command to ourselves."""
+    """A fact about a payment or something that belongs to it, or with `sequence` None a command to ourselves.
+
+    The subject of a fact about the payment itself has no id besides `payment_id`: `subject_id` is None.
+    """
 
     id: UUID
     type: str
@@ -52,11 +60,14 @@ class Event:
     time: datetime
     data: dict[str, Any]
     sequence: int | None = None
+    subject_type: str = PAYMENT_SUBJECT
+    subject_id: UUID | None = None
 
     def envelope(self) -> dict[str, Any]:
         """Return the CloudEvent, JSON-ready.
 
         `sequence` is padded with zeros, because the CloudEvents extension for sequences wants a string that sorts.
+        Another subject than the payment is named by `subject` and `subjecttype`, and the payment by `paymentid`.
         """
         envelope: dict[str, Any] = {
             "specversion": "1.0",
@@ -72,6 +83,12 @@ class Event:
         }
         if self.sequence is not None:
             envelope["sequence"] = f"{self.sequence:010d}"
+        if self.subject_id is not None:
+            envelope |= {
+                "subject": str(self.subject_id),
+                "subjecttype": self.subject_type,
+                "paymentid": str(self.payment_id),
+            }
         return envelope
 
 
@@ -90,15 +107,18 @@ def parse_envelope(envelope: Any) -> Event:
         raise MalformedMessage("data is not an object")
     if _is_deeper_than(data, NESTING_MAX):
         raise MalformedMessage(f"data is nested more than {NESTING_MAX} levels deep")
+    has_subject = "subjecttype" in envelope
     return Event(
         id=_attribute(envelope, "id", UUID),
         type=_attribute(envelope, "type", _text),
-        payment_id=_attribute(envelope, "subject", UUID),
+        payment_id=_attribute(envelope, "paymentid" if has_subject else "subject", UUID),
         merchant_id=_attribute(envelope, "merchantid", UUID),
         correlation_id=_attribute(envelope, "correlationid", _text),
         time=_attribute(envelope, "time", datetime.fromisoformat),
         data=data,
         sequence=_attribute(envelope, "sequence", _sequence) if "sequence" in envelope else None,
+        subject_type=_attribute(envelope, "subjecttype", _text) if has_subject else PAYMENT_SUBJECT,
+        subject_id=_attribute(envelope, "subject", UUID) if has_subject else None,
     )
 
 
