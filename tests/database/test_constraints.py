@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -19,9 +20,9 @@ pytestmark = pytest.mark.integration
 
 _FORCE = """
     INSERT INTO payments (id, merchant_id, amount_minor, currency, status, correlation_id, created_at, updated_at,
-                          captured_minor, refunded_minor, failure_code)
+                          captured_minor, refunded_minor, failure_code, capture, authorized_minor, capture_before)
     VALUES (:id::uuid, :merchant_id::uuid, :amount::bigint, 'EUR', :status::text, 'c', now(), now(), :captured::bigint,
-            :refunded::bigint, :failure_code::text)
+            :refunded::bigint, :failure_code::text, :capture::text, :authorized::bigint, :capture_before::timestamptz)
 """
 # What the other columns must say for a status to be believed.
 _COMPANIONS: dict[Status, dict[str, Any]] = {
@@ -29,6 +30,11 @@ _COMPANIONS: dict[Status, dict[str, Any]] = {
     Status.SUCCEEDED: {"captured": 100},
     Status.PARTIALLY_REFUNDED: {"captured": 100, "refunded": 40},
     Status.REFUNDED: {"captured": 100, "refunded": 100},
+    Status.REQUIRES_CAPTURE: {
+        "capture": "manual",
+        "authorized": 100,
+        "capture_before": datetime(2026, 1, 1, tzinfo=UTC),
+    },
 }
 
 
@@ -40,7 +46,16 @@ def database(database_address: DatabaseAddress) -> Iterator[Database]:
 
 
 def companions(status: Status) -> dict[str, Any]:
-    return {"amount": 100, "captured": 0, "refunded": 0, "failure_code": None, **_COMPANIONS.get(status, {})}
+    return {
+        "amount": 100,
+        "captured": 0,
+        "refunded": 0,
+        "failure_code": None,
+        "capture": "automatic",
+        "authorized": 0,
+        "capture_before": None,
+        **_COMPANIONS.get(status, {}),
+    }
 
 
 def force(database: Database, status: str, **changes: Any) -> uuid.UUID:
@@ -57,7 +72,8 @@ class TestTransitions:
         move = Statement("""
             UPDATE payments SET status = :target::text, amount_minor = :amount::bigint,
                 captured_minor = :captured::bigint, refunded_minor = :refunded::bigint,
-                failure_code = :failure_code::text
+                failure_code = :failure_code::text, capture = :capture::text, authorized_minor = :authorized::bigint,
+                capture_before = :capture_before::timestamptz
             WHERE id = :id::uuid
         """)
         if target in TRANSITIONS[current]:

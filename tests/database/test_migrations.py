@@ -16,7 +16,15 @@ from paybridge.operations.extend_partitions import extend_partitions
 
 pytestmark = pytest.mark.integration
 
-PARENTS = ("payments", "payment_attempts", "outbox", "webhook_deliveries", "webhook_attempts")
+PARENTS = (
+    "payments",
+    "payment_attempts",
+    "operations",
+    "operation_attempts",
+    "outbox",
+    "webhook_deliveries",
+    "webhook_attempts",
+)
 
 _THIS_MONTH = Statement("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM')")
 _PLACES = Statement("""

@@ -99,6 +99,23 @@ def payment_details(request: PaymentDetails) -> dict[str, Any]:
     return {name: getattr(request, name) for name in _DETAILS}
 
 
+class PendingOperation(BaseModel):
+    """A capture or a cancellation that the gateway has not confirmed yet."""
+
+    type: Literal["capture", "cancel"]
+    operation_id: Annotated[str, Field(json_schema_extra={"format": "uuid"})]
+    amount: Annotated[str, Field(examples=["100.50"])]
+    created_at: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+
+
+class Screening(BaseModel):
+    """The decision on a payment before it was charged. `rules` are the ids of the rules that fired."""
+
+    decision: Literal["allow", "review", "block"]
+    score: int
+    rules: list[str]
+
+
 class PaymentState(BaseModel):
     """What Paybridge says about a payment."""
 
@@ -107,10 +124,27 @@ class PaymentState(BaseModel):
     created_at: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
     updated_at: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
     amount: Annotated[str, Field(examples=["100.50"])]
+    amount_capturable: Annotated[
+        str,
+        Field(description="What may still be captured. Zero unless the payment requires capture.", examples=["0.00"]),
+    ]
     amount_captured: Annotated[str, Field(description="Captured so far.", examples=["0.00"])]
     amount_refunded: Annotated[str, Field(description="Refunded so far.", examples=["0.00"])]
     currency: Annotated[str, Field(examples=["RUB"])]
     capture: Literal["automatic", "manual"]
+    capture_before: Annotated[
+        str | None,
+        Field(
+            description="When the authorization expires. Null unless money was authorized.",
+            json_schema_extra={"format": "date-time"},
+        ),
+    ]
+    pending_operation: Annotated[
+        PendingOperation | None, Field(description="The capture or cancellation under way. Null without one.")
+    ]
+    screening: Annotated[
+        Screening | None, Field(description="What screening decided. Null for a merchant without fraud rules.")
+    ]
     failure_code: Annotated[
         str | None,
         Field(description="Why the payment failed, for programs. Null otherwise.", examples=["card_declined"]),

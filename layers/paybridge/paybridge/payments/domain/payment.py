@@ -38,7 +38,7 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     # A refund that the bank returns puts the money, and so the status, back.
     Status.SUCCEEDED: frozenset({Status.PARTIALLY_REFUNDED, Status.REFUNDED}),
     Status.PARTIALLY_REFUNDED: frozenset({Status.REFUNDED, Status.SUCCEEDED}),
-    Status.REFUNDED: frozenset({Status.PARTIALLY_REFUNDED}),
+    Status.REFUNDED: frozenset({Status.PARTIALLY_REFUNDED, Status.SUCCEEDED}),
     Status.FAILED: frozenset(),
     Status.CANCELED: frozenset(),
 }
@@ -64,6 +64,7 @@ class PaymentOrder:
     webhook_url: str | None = None
     customer: str | None = None
     payment_method: str | None = None
+    capture: str = "automatic"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,10 @@ class Payment(PaymentOrder):
     """One payment as the database holds it: the order and its state; amounts are minor units of `currency`.
 
     `currency_places` are the decimal places of the currency when the payment was made, whatever becomes of it.
+    `capturing_minor` and `refunding_minor` are reserved by operations that are under way. `pending_operation` is the
+    capture or the cancellation that may end the hold. `version` grows with every change. `gateway` names the gateway
+    that was asked for the money, None before that, and `gateway_id` is its name for the charge or authorization.
+    `screening` is the decision as merchants see it, None without one.
     """
 
     id: UUID
@@ -80,10 +85,20 @@ class Payment(PaymentOrder):
     updated_at: datetime
     correlation_id: str
     currency_places: int
+    authorized_minor: int = 0
+    capturing_minor: int = 0
     captured_minor: int = 0
+    refunding_minor: int = 0
     refunded_minor: int = 0
+    capture_before: datetime | None = None
+    pending_operation: str | None = None
+    pending_operation_id: UUID | None = None
+    pending_operation_since: datetime | None = None
+    screening: dict[str, Any] | None = None
+    gateway: str | None = None
+    gateway_id: str | None = None
+    version: int = 1
     last_sequence: int = 1
-    capture: str = "automatic"
     failure_code: str | None = None
     failure_message: str | None = None
 
@@ -113,21 +128,44 @@ def order_of(payment: Payment) -> PaymentOrder:
 def begin_processing(payment: Payment, now: datetime) -> Payment:
     """Return the payment as its first attempt starts, with the sequence of its event. Raises IllegalTransition."""
     ensure_transition(payment.status, Status.PROCESSING)
-    return replace(payment, status=Status.PROCESSING, last_sequence=payment.last_sequence + 1, updated_at=now)
+    return replace(
+        payment,
+        status=Status.PROCESSING,
+        version=payment.version + 1,
+        last_sequence=payment.last_sequence + 1,
+        updated_at=now,
+    )
+
+
+def capturable_minor(payment: Payment) -> int:
+    """Return what may still be captured, in minor units: nothing unless the payment waits for its capture."""
+    if payment.status is not Status.REQUIRES_CAPTURE:
+        return 0
+    return payment.authorized_minor - payment.captured_minor - payment.capturing_minor
+
+
+def refundable_minor(payment: Payment) -> int:
+    """Return what may still be refunded, in minor units. Refunds that are under way count as made."""
+    return payment.captured_minor - payment.refunded_minor - payment.refunding_minor
 
 
 def payment_view(payment: Payment) -> dict[str, Any]:
     """Return the payment as answers, events and webhooks show it: JSON-ready, amounts as decimal strings."""
+    places = payment.currency_places
     view: dict[str, Any] = {
         "payment_id": str(payment.id),
         "status": str(payment.status),
         "created_at": format_time(payment.created_at),
         "updated_at": format_time(payment.updated_at),
-        "amount": format_places(payment.amount_minor, payment.currency_places),
-        "amount_captured": format_places(payment.captured_minor, payment.currency_places),
-        "amount_refunded": format_places(payment.refunded_minor, payment.currency_places),
+        "amount": format_places(payment.amount_minor, places),
+        "amount_capturable": format_places(capturable_minor(payment), places),
+        "amount_captured": format_places(payment.captured_minor, places),
+        "amount_refunded": format_places(payment.refunded_minor, places),
         "currency": payment.currency,
         "capture": payment.capture,
+        "capture_before": None if payment.capture_before is None else format_time(payment.capture_before),
+        "pending_operation": None if payment.pending_operation is None else _pending_operation_view(payment),
+        "screening": payment.screening,
         "description": payment.description,
         "metadata": payment.metadata,
         "webhook_url": payment.webhook_url,
@@ -137,3 +175,15 @@ def payment_view(payment: Payment) -> dict[str, Any]:
         "failure_message": payment.failure_message,
     }
     return view
+
+
+def _pending_operation_view(payment: Payment) -> dict[str, Any]:
+    is_capture = payment.pending_operation == "capture"
+    amount_minor = payment.capturing_minor if is_capture else payment.authorized_minor - payment.captured_minor
+    since = payment.pending_operation_since
+    return {
+        "type": payment.pending_operation,
+        "operation_id": str(payment.pending_operation_id),
+        "amount": format_places(amount_minor, payment.currency_places),
+        "created_at": None if since is None else format_time(since),
+    }

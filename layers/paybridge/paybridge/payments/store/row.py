@@ -15,7 +15,10 @@ COLUMN_TYPES: Mapping[str, str] = {
     "id": "uuid",
     "merchant_id": "uuid",
     "amount_minor": "bigint",
+    "authorized_minor": "bigint",
+    "capturing_minor": "bigint",
     "captured_minor": "bigint",
+    "refunding_minor": "bigint",
     "refunded_minor": "bigint",
     "currency": "text",
     "currency_places": "smallint",
@@ -23,8 +26,16 @@ COLUMN_TYPES: Mapping[str, str] = {
     "created_at": "timestamptz",
     "updated_at": "timestamptz",
     "correlation_id": "text",
+    "version": "integer",
     "last_sequence": "integer",
     "capture": "text",
+    "capture_before": "timestamptz",
+    "pending_operation": "text",
+    "pending_operation_id": "uuid",
+    "pending_operation_since": "timestamptz",
+    "screening": "json",
+    "gateway": "text",
+    "gateway_id": "text",
     "failure_code": "text",
     "failure_message": "text",
     "description": "text",
@@ -36,9 +47,29 @@ COLUMN_TYPES: Mapping[str, str] = {
 
 COLUMNS = ", ".join(f"p.{name}" for name in COLUMN_TYPES)
 
-# These begin with the defaults of the table, which are those of Payment.
-_DEFAULTED = frozenset({"captured_minor", "refunded_minor", "last_sequence", "failure_code", "failure_message"})
-_INSERTED = tuple(name for name in COLUMN_TYPES if name not in _DEFAULTED)
+# The others begin with the defaults of the table, which are those of Payment.
+_INSERTED = tuple(
+    name
+    for name in COLUMN_TYPES
+    if name
+    in {
+        "id",
+        "merchant_id",
+        "amount_minor",
+        "currency",
+        "currency_places",
+        "status",
+        "created_at",
+        "updated_at",
+        "correlation_id",
+        "capture",
+        "description",
+        "metadata",
+        "webhook_url",
+        "customer",
+        "payment_method",
+    }
+)
 
 INSERTED_COLUMNS = ", ".join(_INSERTED)
 INSERTED_VALUES = ", ".join(f":{name}::{COLUMN_TYPES[name]}" for name in _INSERTED)
