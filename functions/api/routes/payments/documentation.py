@@ -129,7 +129,6 @@ CREATE_PAYMENT: dict[str, Any] = {
             "amount_not_positive",
             "amount_too_large",
             "currency_unsupported",
-            "capture_not_supported",
             *URL_CODES,
             field_codes=CODES,
             headers=_LOCATION,

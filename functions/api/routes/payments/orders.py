@@ -35,7 +35,6 @@ def parse_order(body: bytes, *, local_webhook_networks: tuple[IpNetwork, ...]) -
 
 
 def _order(request: PaymentRequest, local_webhook_networks: tuple[IpNetwork, ...]) -> PaymentOrder:
-    _check_capture(request.capture)
     if request.webhook_url is not None:
         check_webhook_url(request.webhook_url, local_networks=local_webhook_networks)
     return PaymentOrder(
@@ -60,7 +59,6 @@ def _broken_rules(sound: Mapping[str, str], local_webhook_networks: tuple[IpNetw
     checks: dict[str, Callable[[str], object]] = {
         "currency": exponent,
         "webhook_url": lambda url: check_webhook_url(url, local_networks=local_webhook_networks),
-        "capture": _check_capture,
     }
     broken = [error for name, check in checks.items() if name in sound and (error := _error_of(check, sound[name]))]
     yield from broken
@@ -80,15 +78,6 @@ def _error_of(check: Callable[[str], object], value: str) -> InvalidInput | None
     except InvalidInput as error:
         return error
     return None
-
-
-def _check_capture(capture: str) -> None:
-    if capture == "manual":
-        raise InvalidInput(
-            "capture_not_supported",
-            "Manual capture is not supported. Leave `capture` out or send automatic.",
-            "capture",
-        )
 
 
 def _position(fault: FieldError) -> int:

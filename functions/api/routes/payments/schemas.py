@@ -72,6 +72,13 @@ class PaymentDetails(BaseModel):
     payment_method: Annotated[
         str | None, Field(pattern=_PAYMENT_METHOD, description="A token from the gateway.", examples=["tok_success"])
     ] = None
+    capture: Annotated[
+        Literal["automatic", "manual"],
+        Field(
+            description="`automatic` takes the money at once. `manual` authorizes it: the payment then waits in "
+            "`requires_capture` for its capture or cancellation. `automatic` if absent.",
+        ),
+    ] = "automatic"
 
 
 class RequestedAmount(BaseModel):
@@ -84,11 +91,6 @@ class RequestedAmount(BaseModel):
 # Fields of the last base come first, in the document and in the list of errors.
 class PaymentRequest(PaymentDetails, RequestedAmount):
     """A payment to create. Unknown fields are refused, so that a misspelled one is noticed."""
-
-    capture: Annotated[
-        Literal["automatic", "manual"],
-        Field(description="`automatic` if absent. `manual` is refused (`capture_not_supported`)."),
-    ] = "automatic"
 
 
 _DETAILS = tuple(PaymentDetails.model_fields)
@@ -131,7 +133,6 @@ class PaymentState(BaseModel):
     amount_captured: Annotated[str, Field(description="Captured so far.", examples=["0.00"])]
     amount_refunded: Annotated[str, Field(description="Refunded so far.", examples=["0.00"])]
     currency: Annotated[str, Field(examples=["RUB"])]
-    capture: Literal["automatic", "manual"]
     capture_before: Annotated[
         str | None,
         Field(

@@ -21,6 +21,7 @@ class TestParseOrder:
             "webhook_url": "http://127.0.0.1:8091/ok",
             "customer": "customer-42",
             "payment_method": "tok_success",
+            "capture": "manual",
         }
         body = json.dumps({"amount": "100.50", "currency": "RUB", **details}).encode()
         order = parse_order(body, local_webhook_networks=LOOPBACK)
@@ -29,7 +30,6 @@ class TestParseOrder:
     @pytest.mark.parametrize(
         ("members", "code"),
         [
-            ({"capture": "manual"}, "capture_not_supported"),
             ({"webhook_url": "http://127.0.0.1:8091/ok"}, "webhook_url_insecure"),
             ({"amount": "100.5"}, "amount_places"),
         ],

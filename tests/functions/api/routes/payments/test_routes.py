@@ -92,9 +92,11 @@ class TestCreate:
         assert correlation_id == json.loads(body)["correlationid"] == "from-the-shop-42"
         assert json.loads(body)["data"] == answer.json()
 
-    def test_manual_capture_is_not_supported_yet(self, client: ApiClient) -> None:
-        assert code_of(client.create({**ORDER, "capture": "manual"})) == (422, "capture_not_supported")
-        assert client.create({**ORDER, "capture": "automatic"}).status == 202
+    @pytest.mark.parametrize("capture", ["automatic", "manual"])
+    def test_takes_both_ways_of_capturing(self, client: ApiClient, capture: str) -> None:
+        answer = client.create({**ORDER, "capture": capture})
+        assert (answer.status, answer.json()["capture"]) == (202, capture)
+        assert client.get(answer.headers["location"]).json()["capture"] == capture
 
     def test_names_an_unknown_member_without_its_value(self, client: ApiClient) -> None:
         answer = client.create({**ORDER, "desciption": "4111111111111111"})
@@ -134,7 +136,7 @@ class TestCreate:
             "webhook_url": "https://10.0.0.1/x",
             "customer": "",
             "payment_method": "a b",
-            "capture": "manual",
+            "capture": "later",
             "colour": "red",
         }
         answer = client.create(order)
@@ -146,7 +148,7 @@ class TestCreate:
             ("webhook_url", "webhook_address_not_allowed"),
             ("customer", "text_too_short"),
             ("payment_method", "payment_method_malformed"),
-            ("capture", "capture_not_supported"),
+            ("capture", "not_an_option"),
             ("colour", "unknown_member"),
         ]
 
@@ -226,6 +228,7 @@ class TestIdempotency:
             {"webhook_url": "http://127.0.0.1:8091/other"},
             {"customer": "customer"},
             {"payment_method": "tok_decline"},
+            {"capture": "manual"},
         ],
     )
     def test_the_same_key_with_another_request_is_refused_and_names_the_payment(

@@ -36,4 +36,5 @@ class TestDetails:
 
     def test_come_by_name(self) -> None:
         request = PaymentRequest(amount="1.00", currency="RUB", customer="customer-42")
-        assert payment_details(request) == {**dict.fromkeys(PaymentDetails.model_fields), "customer": "customer-42"}
+        absent = dict.fromkeys(PaymentDetails.model_fields) | {"capture": "automatic"}
+        assert payment_details(request) == absent | {"customer": "customer-42"}
