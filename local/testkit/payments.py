@@ -14,8 +14,9 @@ from paybridge.access.register import register_merchant
 from paybridge.core.clock import SystemClock
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database, Statement
-from paybridge.payments.create import Answered, IdempotentRequest, create_payment
+from paybridge.payments.create import create_payment
 from paybridge.payments.domain.payment import PaymentOrder
+from paybridge.payments.idempotency import Answered, IdempotentRequest
 
 WEBHOOK_SECRET = "whsec_cGF5YnJpZGdlLWxvY2FsLXdlYmhvb2stc2VjcmV0ISE="
 
@@ -58,7 +59,7 @@ def new_payment(database: Database, merchant_id: uuid.UUID, **order: Any) -> uui
         correlation_id=f"test-{uuid.uuid4()}",
     )
     assert isinstance(answer, Answered)
-    return answer.payment_id
+    return answer.resource_id
 
 
 def rows(database: Database, sql: str, **parameters: Any) -> list[dict[str, Any]]:

@@ -130,6 +130,7 @@ def accepting(rows: SeededRows) -> dict[str, Rule]:
         "key": "a new key",
         "fingerprint": bytes(32),
         "id": fresh(payment_id),
+        "resource_id": fresh(payment_id),
         "response_status": 202,
         "response_body": "{}",
         "created_at": NOW,
@@ -149,7 +150,7 @@ def accepting(rows: SeededRows) -> dict[str, Rule]:
     key = {"merchant_id": MERCHANT, "operation": "create_payment", "key": "key-40"}
     return {
         "payments.store.accepted_payments._ACCEPT": Rule(new),
-        "payments.store.accepted_payments._FIND_KEY": Rule(
+        "payments.store.idempotency_keys._FIND": Rule(
             key, ("idempotency_keys_pkey",), rows_max={"idempotency_keys": 1}
         ),
     }

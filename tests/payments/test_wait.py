@@ -15,7 +15,7 @@ from paybridge.core.errors import DatabaseUnavailable
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.payments.store import waits
-from paybridge.payments.wait import Sleep, WaitForPayment
+from paybridge.payments.wait import Sleep, Waiter, wait_for_payment
 
 pytestmark = pytest.mark.integration
 
@@ -35,15 +35,15 @@ def payment(database: Database) -> tuple[UUID, UUID]:
     return merchant_id, new_payment(database, merchant_id)
 
 
-def waiting(database: Database, sleep: Sleep) -> WaitForPayment:
+def waiting(database: Database, sleep: Sleep) -> Waiter:
     """Return a wait that has the only slot."""
-    return WaitForPayment(database, SystemClock(), sleep, waits_max=1)
+    return Waiter(database, SystemClock(), sleep, waits_max=1)
 
 
 def assert_free(database: Database, payment: tuple[UUID, UUID]) -> None:
     """Assert that no slot is taken, and that the next request may wait."""
     assert database.run(_TAKEN) == []
-    waited = asyncio.run(waiting(database, asyncio.sleep)(*payment, 0.05))
+    waited = asyncio.run(wait_for_payment(waiting(database, asyncio.sleep), *payment, 0.05))
     assert waited.granted
 
 
@@ -56,7 +56,7 @@ class TestASlotIsGivenBack:
                 is_waiting.set()
                 await asyncio.sleep(20)
 
-            task = asyncio.ensure_future(waiting(database, sleep)(*payment, 20))
+            task = asyncio.ensure_future(wait_for_payment(waiting(database, sleep), *payment, 20))
             await is_waiting.wait()
             assert database.run(_TAKEN)
             task.cancel()
@@ -73,7 +73,7 @@ class TestASlotIsGivenBack:
             raise error
 
         with pytest.raises(type(error)):
-            asyncio.run(waiting(database, fail)(*payment, 20))
+            asyncio.run(wait_for_payment(waiting(database, fail), *payment, 20))
         assert_free(database, payment)
 
     def test_when_a_poll_finds_no_database(
@@ -90,12 +90,12 @@ class TestASlotIsGivenBack:
 
         monkeypatch.setattr("paybridge.payments.wait.payment_queries.get", get)
         with pytest.raises(DatabaseUnavailable):
-            asyncio.run(waiting(database, asyncio.sleep)(*payment, 20))
+            asyncio.run(wait_for_payment(waiting(database, asyncio.sleep), *payment, 20))
         monkeypatch.undo()
         assert_free(database, payment)
 
     def test_when_it_ends_without_an_outcome(self, database: Database, payment: tuple[UUID, UUID]) -> None:
-        waited = asyncio.run(waiting(database, asyncio.sleep)(*payment, 0.1))
+        waited = asyncio.run(wait_for_payment(waiting(database, asyncio.sleep), *payment, 0.1))
         assert waited.granted
         assert_free(database, payment)
 
@@ -120,6 +120,6 @@ def test_a_clock_that_is_set_back_does_not_prolong_the_wait(database: Database, 
         slept.append(seconds)
         assert sum(slept) < 2
 
-    waited = asyncio.run(WaitForPayment(database, clock, sleep, waits_max=1)(*payment, 0.5))
+    waited = asyncio.run(wait_for_payment(Waiter(database, clock, sleep, waits_max=1), *payment, 0.5))
     assert waited.granted
     assert sum(slept) >= 0.5

@@ -13,11 +13,12 @@ import orjson
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from api.context import authenticate_merchant, calling_merchant, public_path, request_context
+from api.context import authenticate_merchant, calling_merchant, request_context
+from api.idempotency import KeyedResource, keyed_response
 from api.merchant_route import MerchantRoute
 from api.pages import count_fitting
 from api.plain_route import PlainRoute, read_body
-from api.problems import RETRY_AFTER_SECONDS, Problem
+from api.problems import Problem
 from api.request.headers import parse_idempotency_key, preferred_wait_seconds, single_header
 from api.request.json_body import check_content_type
 from api.request.query import check_query_string
@@ -25,25 +26,19 @@ from api.routes.payments import documentation
 from api.routes.payments.orders import parse_order
 from api.routes.payments.schemas import PaymentListQuery
 from paybridge.core.errors import DatabaseUnavailable, InvalidInput
-from paybridge.payments.create import (
-    Answered,
-    AnswerExpired,
-    CreateOutcome,
-    IdempotentRequest,
-    KeyInFlight,
-    KeyReused,
-    create_payment,
-    find_earlier_answer,
-)
+from paybridge.payments.create import OPERATION as CREATE_PAYMENT
+from paybridge.payments.create import create_payment
 from paybridge.payments.domain.cursor import decode_position, encode_position
 from paybridge.payments.domain.payment import Payment, payment_view
 from paybridge.payments.domain.query import PaymentFilters, timeline_view
+from paybridge.payments.idempotency import Answered, IdempotentRequest, Keyed, find_earlier_answer
 from paybridge.payments.list_payments import list_payments, render, shorten
 from paybridge.payments.read import read_payment
 from paybridge.payments.timeline import payment_timeline
-from paybridge.payments.wait import WaitForPayment
+from paybridge.payments.wait import Waiter, wait_for_payment
 
 PREFIX = "/api/v1/payments"
+_CREATED = KeyedResource(PREFIX, "payment_id", "payment", "created")
 
 # uuid.UUID also reads braces, prefixes and missing hyphens, but a payment has one address.
 _PAYMENT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -74,9 +69,9 @@ async def create(request: Request) -> Response:
         order = parse_order(body, local_webhook_networks=services.local_webhook_networks)
     except (Problem, InvalidInput):
         with suppress(DatabaseUnavailable):
-            earlier = find_earlier_answer(services.database, merchant_id, keyed)
+            earlier = find_earlier_answer(services.database, Keyed(merchant_id, CREATE_PAYMENT, keyed))
             if earlier is not None:
-                return _created(request, earlier)
+                return keyed_response(request, earlier, _CREATED)
         raise
     outcome = create_payment(
         services.database,
@@ -88,7 +83,7 @@ async def create(request: Request) -> Response:
         correlation_id=context.correlation_id,
     )
     context.has_accepted = isinstance(outcome, Answered) and not outcome.replayed
-    return _created(request, outcome)
+    return keyed_response(request, outcome, _CREATED)
 
 
 router.add_api_route(
@@ -122,10 +117,10 @@ async def read(request: Request, payment_id: PaymentId) -> Response:
     wait_seconds = preferred_wait_seconds(", ".join(request.headers.getlist("prefer")))
     if wait_seconds is None:
         return _json(payment_view(_found(read_payment(services.database, merchant_id, id_))))
-    wait_for_payment = WaitForPayment(services.database, services.clock, asyncio.sleep, services.waits_max)
-    waited = await wait_for_payment(merchant_id, id_, wait_seconds)
+    waiter = Waiter(services.database, services.clock, asyncio.sleep, services.waits_max)
+    waited = await wait_for_payment(waiter, merchant_id, id_, wait_seconds)
     applied = {"Preference-Applied": f"wait={wait_seconds}"} if waited.granted else None
-    return _json(payment_view(_found(waited.payment)), applied)
+    return _json(payment_view(_found(waited.found)), applied)
 
 
 @router.get("/{payment_id}/events", **documentation.READ_TIMELINE)
@@ -139,44 +134,6 @@ async def events(request: Request, payment_id: PaymentId, cursor: TimelineCursor
     views = [orjson.dumps(timeline_view(entry)) for entry in entries[begin:]]
     end = begin + count_fitting(views)
     return _page(views[: end - begin], encode_position(end, str(id_)) if end < len(entries) else None)
-
-
-def _created(request: Request, outcome: CreateOutcome) -> Response:
-    match outcome:
-        case Answered(payment_id, status, body, replayed):
-            headers = _location(request, payment_id)
-            if replayed:
-                headers["Idempotency-Replayed"] = "true"
-            return Response(body, status, headers, "application/json")
-        case KeyReused(payment_id):
-            raise _names_payment(
-                request,
-                422,
-                "idempotency_key_reused",
-                "This Idempotency-Key created the payment in payment_id, by a request that asked for something else. "
-                "Read that payment first. Send a new key only to make another payment.",
-                payment_id,
-            )
-        case KeyInFlight():
-            detail = "A request with this Idempotency-Key is in progress. Retry it after the time in Retry-After."
-            raise Problem(409, "idempotency_key_in_flight", detail, headers={"Retry-After": RETRY_AFTER_SECONDS})
-        case AnswerExpired(payment_id):
-            raise _names_payment(
-                request,
-                409,
-                "idempotency_key_expired",
-                "This Idempotency-Key created a payment whose stored answer was deleted. Read the payment instead.",
-                payment_id,
-            )
-
-
-def _names_payment(request: Request, status: int, code: str, detail: str, payment_id: UUID) -> Problem:
-    extensions = {"payment_id": str(payment_id)}
-    return Problem(status, code, detail, headers=_location(request, payment_id), extensions=extensions)
-
-
-def _location(request: Request, payment_id: UUID) -> dict[str, str]:
-    return {"Location": public_path(request, f"{PREFIX}/{payment_id}")}
 
 
 def _parse_id(text: str) -> UUID:

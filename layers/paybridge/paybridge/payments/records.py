@@ -18,7 +18,7 @@ from paybridge.payments.ports import PaymentGateway
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EngineServices:
+class ChargeServices:
     """What charging needs.
 
     `lease_seconds` is how long a started attempt belongs to the process that started it: longer than any gateway call
@@ -37,7 +37,7 @@ class EngineServices:
 
 
 @dataclass(frozen=True, slots=True)
-class OperationOrder:
+class ChargeOrder:
     """A request, from a message, to charge this payment as the attempt of this number (1 for a new payment).
 
     With `ask` above 0 it is a request to go on with that attempt.
@@ -49,7 +49,7 @@ class OperationOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class ChargeAttempt:
     """A started attempt, committed before the gateway is called, and its payment as it is then: processing.
 
     `ask_first`: an earlier call may have charged, so look the charge up before asking for it. `ask` counts how often
@@ -71,10 +71,10 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class AnsweredAttempt:
+class AnsweredCharge:
     """An attempt and the gateway's answer to it."""
 
-    attempt: Attempt
+    attempt: ChargeAttempt
     answer: GatewayOutcome
 
 
@@ -111,5 +111,5 @@ class PaymentResult:
 class BatchStart:
     """The attempts to make now, and the results of payments that need none."""
 
-    attempts: list[Attempt]
+    attempts: list[ChargeAttempt]
     results: list[PaymentResult]

@@ -43,7 +43,7 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.CANCELED: frozenset(),
 }
 
-# States that a payment leaves only when a merchant or an operator asks for it; `Prefer: wait` ends at these.
+# States that a payment leaves only when a merchant or an operator asks for it.
 SETTLED = frozenset(Status) - {Status.PENDING, Status.PROCESSING, Status.REVIEW}
 
 
@@ -135,6 +135,14 @@ def begin_processing(payment: Payment, now: datetime) -> Payment:
         last_sequence=payment.last_sequence + 1,
         updated_at=now,
     )
+
+
+def is_settled(payment: Payment) -> bool:
+    """Tell whether the payment stays as it is until a merchant or an operator asks for something.
+
+    A payment that waits for the gateway to capture or cancel it does not.
+    """
+    return payment.status in SETTLED and payment.pending_operation is None
 
 
 def capturable_minor(payment: Payment) -> int:
