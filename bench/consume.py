@@ -21,9 +21,10 @@ from local.testkit.rmq import outbox_bodies, rmq_event
 from paybridge import wiring
 from paybridge.database.database import Database, Statement
 from paybridge.observability.logging import logger as make_logger
-from paybridge.payments.domain.gateway_answers import Charged
+from paybridge.payments.domain.gateway_answers import Succeeded
+from paybridge.payments.domain.operation import Kind
 from paybridge.payments.gateways.http import HttpGateway
-from paybridge.payments.ports import ChargeRequest
+from paybridge.payments.ports import GatewayRequest
 from paybridge.runners import batch as batch_runner
 from paybridge.runners import consumer as runner
 from paybridge.wiring import payments
@@ -112,18 +113,22 @@ async def _call_gateway(gateway_url: str) -> float:
     gateway = HttpGateway(gateway_url, 6)
     started = time.perf_counter()
     for _ in range(BATCHES):
-        answers = await asyncio.gather(*(gateway.charge(_request()) for _ in range(BATCH_MESSAGES)))
-        assert all(isinstance(answer, Charged) for answer in answers)
+        answers = await asyncio.gather(*(gateway.send(_request()) for _ in range(BATCH_MESSAGES)))
+        assert all(isinstance(answer, Succeeded) for answer in answers)
     seconds = time.perf_counter() - started
     await gateway.close()
     return BATCHES * BATCH_MESSAGES / seconds
 
 
-def _request() -> ChargeRequest:
-    return ChargeRequest(
-        payment_id=uuid.uuid4(),
+def _request() -> GatewayRequest:
+    payment_id = uuid.uuid4()
+    return GatewayRequest(
+        operation_id=payment_id,
+        kind=Kind.CHARGE,
+        payment_id=payment_id,
         amount_minor=10050,
         currency="RUB",
+        currency_places=2,
         payment_method="tok_success",
         idempotency_key=str(uuid.uuid4()),
     )

@@ -37,7 +37,7 @@ PLANTED = [
     ("store-is-sql", f"{LAYER}/payments/store/__init__.py", "import paybridge.payments.create"),
     ("store-is-sql", f"{LAYER}/access/store.py", "import httpx"),
     ("store-is-sql", f"{LAYER}/payments/store/answers.py", "import paybridge.outbox.drain"),
-    ("use-cases-know-ports", f"{LAYER}/payments/charge.py", "import paybridge.payments.gateways.http"),
+    ("use-cases-know-ports", f"{LAYER}/payments/run_operations.py", "import paybridge.payments.gateways.http"),
     ("use-cases-know-ports", f"{LAYER}/payments/sweep.py", "import paybridge.rabbitmq.publisher"),
     ("use-cases-know-ports", f"{LAYER}/payments/refund.py", "import paybridge.rabbitmq.publisher"),
     ("use-cases-know-ports", f"{LAYER}/webhooks/deliver.py", "import paybridge.webhooks.http"),

@@ -12,26 +12,26 @@ from local.testkit.servers import address_of
 from paybridge.core.clock import SystemClock
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database
-from paybridge.payments.charge import charge_payments
 from paybridge.payments.domain.charging import Schedule
 from paybridge.payments.domain.circuit import CircuitPolicy
-from paybridge.payments.domain.gateway_answers import ChargeAnswer
+from paybridge.payments.domain.gateway_answers import GatewayAnswer
 from paybridge.payments.gateways.http import HttpGateway
-from paybridge.payments.ports import ChargeRequest
-from paybridge.payments.records import ChargeOrder, ChargeServices
+from paybridge.payments.ports import GatewayRequest
+from paybridge.payments.records import EngineServices, OperationOrder
+from paybridge.payments.run_operations import run_operations
 
 
 class DeadlyGateway(HttpGateway):
     """The real gateway; the process dies after its answer, as if its machine had lost power."""
 
-    async def charge(self, request: ChargeRequest) -> ChargeAnswer:
-        await super().charge(request)
+    async def send(self, request: GatewayRequest) -> GatewayAnswer:
+        await super().send(request)
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError("SIGKILL does not return")
 
 
 async def main(database_url: str, gateway_url: str, lease_seconds: float, payment_id: str) -> None:
-    services = ChargeServices(
+    services = EngineServices(
         database=Database(address_of(database_url)),
         gateway=DeadlyGateway(gateway_url, 5),
         clock=SystemClock(),
@@ -41,7 +41,7 @@ async def main(database_url: str, gateway_url: str, lease_seconds: float, paymen
         late_charge_ages_seconds=(60, 600),
         circuit_policy=CircuitPolicy(20, 5),
     )
-    await charge_payments(services, [ChargeOrder(uuid.UUID(payment_id), 1)])
+    await run_operations(services, [OperationOrder(uuid.UUID(payment_id), 1)])
 
 
 if __name__ == "__main__":

@@ -17,11 +17,11 @@ from local.testkit.servers import address_of
 from paybridge.core.clock import SystemClock
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database
-from paybridge.payments.charge import charge_payments
 from paybridge.payments.domain.charging import Schedule
 from paybridge.payments.domain.circuit import CircuitPolicy
 from paybridge.payments.gateways.http import HttpGateway
-from paybridge.payments.records import ChargeOrder, ChargeServices
+from paybridge.payments.records import EngineServices, OperationOrder
+from paybridge.payments.run_operations import run_operations
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
@@ -55,7 +55,7 @@ async def test_the_next_delivery_finds_the_charge_and_settles(database_url: str,
 
         await asyncio.sleep(LEASE_SECONDS)
         gateway = HttpGateway(gateway_url, 5)
-        services = ChargeServices(
+        services = EngineServices(
             database=database,
             gateway=gateway,
             clock=SystemClock(),
@@ -65,7 +65,7 @@ async def test_the_next_delivery_finds_the_charge_and_settles(database_url: str,
             late_charge_ages_seconds=(60, 600),
             circuit_policy=CircuitPolicy(20, 5),
         )
-        (result,) = await charge_payments(services, [ChargeOrder(payment_id, 1)])
+        (result,) = await run_operations(services, [OperationOrder(payment_id, 1)])
         await gateway.close()
         assert result.outcome == "succeeded"
         assert len(charges(gateway_url, payment_id)) == 1

@@ -8,3 +8,7 @@ class TestRoute:
         assert route("payment.created") == route("command.process_payment") == ("payments", "payments.new")
         assert route("payment.succeeded") == ("payments.events", "payment.succeeded")
         assert route("payment.processing")[0] is None
+
+    def test_events_of_refunds_go_to_the_topic_under_their_types(self) -> None:
+        for type_ in ("refund.created", "refund.succeeded", "refund.failed", "payment.partially_refunded"):
+            assert route(type_) == ("payments.events", type_)

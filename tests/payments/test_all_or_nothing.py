@@ -20,23 +20,23 @@ from paybridge.payments import find_late_charges
 from paybridge.payments.domain.charging import Schedule
 from paybridge.payments.domain.circuit import CircuitPolicy
 from paybridge.payments.domain.gateway_answers import (
-    Charged,
     Contradictory,
     Declined,
     Fault,
     GatewayOutcome,
     LookUpAnswer,
     NotFound,
-    PartiallyCharged,
+    PartlyApproved,
     Pending,
     RateLimited,
+    Succeeded,
     UnderWay,
     Unknown,
 )
 from paybridge.payments.gateway_watch import GatewayWatch
 from paybridge.payments.gateways.http import HttpGateway
 from paybridge.payments.record_answers import record_answers
-from paybridge.payments.records import AnsweredCharge, ChargeOrder, ChargeServices
+from paybridge.payments.records import AnsweredAttempt, EngineServices, OperationOrder
 from paybridge.payments.start_attempts import start_attempts
 from paybridge.payments.store import late_charge_checks
 from paybridge.payments.sweep import sweep_late_charge_checks, sweep_stalled
@@ -63,8 +63,8 @@ def payment_id(database: Database) -> uuid.UUID:
 
 
 @pytest.fixture
-def services(database: Database) -> ChargeServices:
-    return ChargeServices(
+def services(database: Database) -> EngineServices:
+    return EngineServices(
         database=database,
         gateway=HttpGateway("http://127.0.0.1:1", 1),
         clock=MovableClock(),
@@ -95,46 +95,46 @@ def look(database: Database, payment_id: uuid.UUID) -> Callable[[], list[str]]:
 class TestStartAttempts:
     def test_a_first_attempt(
         self,
-        services: ChargeServices,
+        services: EngineServices,
         database_address: DatabaseAddress,
         payment_id: uuid.UUID,
         look: Callable[[], list[str]],
     ) -> None:
         def act(database: Database) -> None:
-            start_attempts(replace(services, database=database), [ChargeOrder(payment_id, 1)], GatewayWatch())
+            start_attempts(replace(services, database=database), [OperationOrder(payment_id, 1)], GatewayWatch())
 
         assert die_at_every_step(database_address, act, look) >= 4
 
     @pytest.mark.parametrize("answer", [Pending(), Unknown(Fault.NO_ANSWER, "no answer")])
     def test_a_later_one(
         self,
-        services: ChargeServices,
+        services: EngineServices,
         database_address: DatabaseAddress,
         payment_id: uuid.UUID,
         look: Callable[[], list[str]],
         answer: GatewayOutcome,
     ) -> None:
-        attempt = start_attempts(services, [ChargeOrder(payment_id, 1)], GatewayWatch()).attempts[0]
-        record_answers(services, [AnsweredCharge(attempt, answer)], GatewayWatch())
+        attempt = start_attempts(services, [OperationOrder(payment_id, 1)], GatewayWatch()).attempts[0]
+        record_answers(services, [AnsweredAttempt(attempt, answer)], GatewayWatch())
         assert isinstance(services.clock, MovableClock)
         services.clock.move(6)
 
         def act(database: Database) -> None:
-            start_attempts(replace(services, database=database), [ChargeOrder(payment_id, 2)], GatewayWatch())
+            start_attempts(replace(services, database=database), [OperationOrder(payment_id, 2)], GatewayWatch())
 
         assert die_at_every_step(database_address, act, look) >= 4
 
     def test_one_that_is_deferred(
         self,
-        services: ChargeServices,
+        services: EngineServices,
         database_address: DatabaseAddress,
         payment_id: uuid.UUID,
         look: Callable[[], list[str]],
     ) -> None:
-        start_attempts(services, [ChargeOrder(payment_id, 1)], GatewayWatch())
+        start_attempts(services, [OperationOrder(payment_id, 1)], GatewayWatch())
 
         def act(database: Database) -> None:
-            start_attempts(replace(services, database=database), [ChargeOrder(payment_id, 1)], GatewayWatch())
+            start_attempts(replace(services, database=database), [OperationOrder(payment_id, 1)], GatewayWatch())
 
         assert die_at_every_step(database_address, act, look) >= 4
 
@@ -144,8 +144,8 @@ class TestRecordAnswers:
     @pytest.mark.parametrize(
         "answer",
         [
-            Charged("ch_1"),
-            PartiallyCharged("ch_1", 8),
+            Succeeded("ch_1"),
+            PartlyApproved("ch_1", 8),
             Declined("card_declined", "Card declined.", "05"),
             Pending(),
             UnderWay("409"),
@@ -158,51 +158,51 @@ class TestRecordAnswers:
     )
     def test_an_answer_and_all_that_follows_from_it(
         self,
-        services: ChargeServices,
+        services: EngineServices,
         database_address: DatabaseAddress,
         payment_id: uuid.UUID,
         look: Callable[[], list[str]],
         answer: GatewayOutcome,
         number: int,
     ) -> None:
-        attempt = start_attempts(services, [ChargeOrder(payment_id, 1)], GatewayWatch()).attempts[0]
+        attempt = start_attempts(services, [OperationOrder(payment_id, 1)], GatewayWatch()).attempts[0]
         # The second attempt is the last, after which a payment may be given up.
         attempt = replace(attempt, number=number)
 
         def act(database: Database) -> None:
-            record_answers(replace(services, database=database), [AnsweredCharge(attempt, answer)], GatewayWatch())
+            record_answers(replace(services, database=database), [AnsweredAttempt(attempt, answer)], GatewayWatch())
 
         assert die_at_every_step(database_address, act, look) >= 3
 
     def test_a_charge_of_a_payment_that_has_failed(
         self,
-        services: ChargeServices,
+        services: EngineServices,
         database_address: DatabaseAddress,
         payment_id: uuid.UUID,
         look: Callable[[], list[str]],
     ) -> None:
-        attempt = start_attempts(services, [ChargeOrder(payment_id, 1)], GatewayWatch()).attempts[0]
+        attempt = start_attempts(services, [OperationOrder(payment_id, 1)], GatewayWatch()).attempts[0]
         services.database.run(_FAIL, id=payment_id)
 
         def act(database: Database) -> None:
-            answered = AnsweredCharge(attempt, Charged("ch_1"))
+            answered = AnsweredAttempt(attempt, Succeeded("ch_1"))
             record_answers(replace(services, database=database), [answered], GatewayWatch())
 
         assert die_at_every_step(database_address, act, look) >= 3
 
 
 class TestFindLateCharges:
-    @pytest.mark.parametrize("found", [Charged("ch_9"), NotFound(), Declined("card_declined", "No.")])
+    @pytest.mark.parametrize("found", [Succeeded("ch_9"), NotFound(), Declined("card_declined", "No.")])
     def test_what_was_found_and_the_next_check(
         self,
-        services: ChargeServices,
+        services: EngineServices,
         database_address: DatabaseAddress,
         payment_id: uuid.UUID,
         look: Callable[[], list[str]],
         found: LookUpAnswer,
     ) -> None:
-        attempt = start_attempts(services, [ChargeOrder(payment_id, 1)], GatewayWatch()).attempts[0]
-        given_up = AnsweredCharge(replace(attempt, number=2), NEVER_ARRIVED)
+        attempt = start_attempts(services, [OperationOrder(payment_id, 1)], GatewayWatch()).attempts[0]
+        given_up = AnsweredAttempt(replace(attempt, number=2), NEVER_ARRIVED)
         record_answers(services, [given_up], GatewayWatch())
         services.database.run(_LOSE_CHECK, id=payment_id)
         with services.database.transaction() as transaction:
@@ -217,7 +217,7 @@ class TestFindLateCharges:
 class TestSweeps:
     def test_a_stalled_payment(
         self,
-        services: ChargeServices,
+        services: EngineServices,
         database_address: DatabaseAddress,
         payment_id: uuid.UUID,
         look: Callable[[], list[str]],
@@ -233,13 +233,13 @@ class TestSweeps:
 
     def test_an_overdue_check(
         self,
-        services: ChargeServices,
+        services: EngineServices,
         database_address: DatabaseAddress,
         payment_id: uuid.UUID,
         look: Callable[[], list[str]],
     ) -> None:
-        attempt = start_attempts(services, [ChargeOrder(payment_id, 1)], GatewayWatch()).attempts[0]
-        record_answers(services, [AnsweredCharge(replace(attempt, number=2), NEVER_ARRIVED)], GatewayWatch())
+        attempt = start_attempts(services, [OperationOrder(payment_id, 1)], GatewayWatch()).attempts[0]
+        record_answers(services, [AnsweredAttempt(replace(attempt, number=2), NEVER_ARRIVED)], GatewayWatch())
         services.database.run(_LOSE_CHECK, id=payment_id)
 
         def act(database: Database) -> None:

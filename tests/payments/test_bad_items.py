@@ -14,16 +14,16 @@ from paybridge.core import money
 from paybridge.core.clock import SystemClock
 from paybridge.database.database import Database, Statement
 from paybridge.payments import record_answers, start_attempts
-from paybridge.payments.charge import charge_payments
 from paybridge.payments.diagnose import diagnose_payment
 from paybridge.payments.domain.payment import Payment, payment_view
 from paybridge.payments.domain.query import PaymentFilters
 from paybridge.payments.list_payments import list_payments, render
 from paybridge.payments.read import read_payment
-from paybridge.payments.records import ChargeOrder, ChargeServices
+from paybridge.payments.records import EngineServices, OperationOrder
+from paybridge.payments.run_operations import run_operations
 from paybridge.payments.store import attempts as attempt_store
 from tests.support.item_errors import ITEM_ERRORS, name_of
-from tests.support.scripted_gateway import RecordingGateway, charge_services
+from tests.support.scripted_gateway import RecordingGateway, engine_services
 
 pytestmark = pytest.mark.integration
 
@@ -36,8 +36,8 @@ _EVENT = Statement("""
 
 
 @pytest.fixture
-def services(database: Database) -> ChargeServices:
-    return charge_services(database, RecordingGateway())
+def services(database: Database) -> EngineServices:
+    return engine_services(database, RecordingGateway())
 
 
 @pytest.fixture
@@ -50,8 +50,8 @@ def payment_ids(database: Database, merchant_id: uuid.UUID) -> list[uuid.UUID]:
     return [new_payment(database, merchant_id) for _ in range(21)]
 
 
-async def charge(services: ChargeServices, payment_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, str]:
-    results = await charge_payments(services, [ChargeOrder(id_, 1) for id_ in payment_ids])
+async def charge(services: EngineServices, payment_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, str]:
+    results = await run_operations(services, [OperationOrder(id_, 1) for id_ in payment_ids])
     return {result.payment_id: result.outcome for result in results}
 
 
@@ -87,7 +87,7 @@ class TestCharge:
     )
     async def test_one_that_breaks_is_refused_and_the_others_settle(
         self,
-        services: ChargeServices,
+        services: EngineServices,
         payment_ids: list[uuid.UUID],
         monkeypatch: pytest.MonkeyPatch,
         module: ModuleType,
@@ -109,7 +109,7 @@ class TestWithdrawnCurrencies:
 
     @pytest.mark.parametrize("currency", ["BGN", "HRK", "ITL", "XXX", "QQQ"])
     async def test_stored_payments_are_charged_shown_and_told(
-        self, services: ChargeServices, merchant_id: uuid.UUID, payment_ids: list[uuid.UUID], currency: str
+        self, services: EngineServices, merchant_id: uuid.UUID, payment_ids: list[uuid.UUID], currency: str
     ) -> None:
         database, old = services.database, payment_ids[10]
         database.run(_WITHDRAW, id=old, currency=currency)
@@ -126,7 +126,7 @@ class TestWithdrawnCurrencies:
 
     @pytest.mark.parametrize("change", [None, 0, 3])
     async def test_places_that_change_leave_stored_amounts_as_they_were(
-        self, services: ChargeServices, merchant_id: uuid.UUID, monkeypatch: pytest.MonkeyPatch, change: int | None
+        self, services: EngineServices, merchant_id: uuid.UUID, monkeypatch: pytest.MonkeyPatch, change: int | None
     ) -> None:
         old = new_payment(services.database, merchant_id, currency="ISK", amount_minor=10050)
         monkeypatch.setitem(money.EXPONENTS, "ISK", change)
@@ -137,7 +137,7 @@ class TestWithdrawnCurrencies:
         assert services.database.run(_EVENT, id=old) == [["10050", "ISK"]]
 
     async def test_a_row_of_old_code_is_read_by_the_table(
-        self, services: ChargeServices, merchant_id: uuid.UUID
+        self, services: EngineServices, merchant_id: uuid.UUID
     ) -> None:
         old = new_payment(services.database, merchant_id, currency="BHD", amount_minor=10050)
         services.database.run(_FORGET_PLACES, id=old)

@@ -28,16 +28,16 @@ from paybridge.core.errors import DatabaseUnavailable
 from paybridge.core.events import PROCESS_PAYMENT
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database, Statement
-from paybridge.payments import charge
-from paybridge.payments.charge import charge_payments
+from paybridge.payments import run_operations as running
 from paybridge.payments.domain.charging import Schedule
 from paybridge.payments.domain.circuit import CircuitPolicy
-from paybridge.payments.domain.gateway_answers import ChargeAnswer, Charged, LookUpAnswer, NotFound, RateLimited
+from paybridge.payments.domain.gateway_answers import GatewayAnswer, LookUpAnswer, NotFound, RateLimited, Succeeded
 from paybridge.payments.gateway_watch import GatewayWatch
 from paybridge.payments.gateways.http import HttpGateway
-from paybridge.payments.ports import ChargeRequest
+from paybridge.payments.ports import GatewayRequest
 from paybridge.payments.record_answers import record_answers
-from paybridge.payments.records import AnsweredCharge, BatchStart, ChargeOrder, ChargeServices
+from paybridge.payments.records import AnsweredAttempt, BatchStart, EngineServices, OperationOrder
+from paybridge.payments.run_operations import run_operations
 from paybridge.payments.start_attempts import start_attempts
 
 pytestmark = pytest.mark.integration
@@ -50,7 +50,7 @@ LEASE_SECONDS = 5.0
 class ChargeWorld:
     """The services to charge with, and what a test looks at."""
 
-    services: ChargeServices
+    services: EngineServices
     database: Database
     gateway_url: str
     clock: MovableClock
@@ -60,12 +60,12 @@ class ChargeWorld:
         return new_payment(self.database, self.merchant_id, payment_method=payment_method, **order)
 
     async def charge(self, *payment_ids: uuid.UUID, number: int = 1, ask: int = 0) -> dict[uuid.UUID, str]:
-        results = await charge_payments(self.services, [ChargeOrder(id_, number, ask) for id_ in payment_ids])
+        results = await run_operations(self.services, [OperationOrder(id_, number, ask) for id_ in payment_ids])
         return {result.payment_id: result.outcome for result in results}
 
     async def watch(self, *payment_ids: uuid.UUID) -> GatewayWatch:
         watch = GatewayWatch()
-        await charge_payments(self.services, [ChargeOrder(id_, 1) for id_ in payment_ids], watch)
+        await run_operations(self.services, [OperationOrder(id_, 1) for id_ in payment_ids], watch)
         return watch
 
     def events(self, payment_id: uuid.UUID) -> list[str]:
@@ -78,7 +78,7 @@ async def world(database: Database, gateway_url: str) -> AsyncIterator[ChargeWor
     gateway = HttpGateway(gateway_url, TIMEOUT_SECONDS)
     database.run(Statement("DELETE FROM circuits"))
     control_gateway(gateway_url, down=False, latency_seconds_min=0, latency_seconds_max=0, success_rate=1.0)
-    services = ChargeServices(
+    services = EngineServices(
         database=database,
         gateway=gateway,
         clock=clock,
@@ -159,7 +159,7 @@ class TestParts:
 
     @pytest.fixture(autouse=True)
     def small_parts(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(charge, "PART_ORDERS", 2)
+        monkeypatch.setattr(running, "PART_ORDERS", 2)
 
     async def test_all_parts_are_charged(self, world: ChargeWorld) -> None:
         payment_ids = [world.pay("tok_success") for _ in range(5)]
@@ -170,12 +170,14 @@ class TestParts:
     ) -> None:
         first, second, third, fourth = (world.pay("tok_success") for _ in range(4))
 
-        def fail_on_third(services: ChargeServices, orders: Sequence[ChargeOrder], watch: GatewayWatch) -> BatchStart:
+        def fail_on_third(
+            services: EngineServices, orders: Sequence[OperationOrder], watch: GatewayWatch
+        ) -> BatchStart:
             if orders[0].payment_id == third:
                 raise DatabaseUnavailable("down for a moment")
             return start_attempts(services, orders, watch)
 
-        monkeypatch.setattr(charge, "start_attempts", fail_on_third)
+        monkeypatch.setattr(running, "start_attempts", fail_on_third)
         with pytest.raises(DatabaseUnavailable, match="for a moment"):
             await world.charge(first, second, third, fourth)
         statuses = [payment_row(world.database, id_)["status"] for id_ in (first, second, third, fourth)]
@@ -204,9 +206,9 @@ class TestRepeatedMessages:
 
     def test_of_all_messages_about_a_payment_the_latest_counts(self) -> None:
         payment_id = uuid.uuid4()
-        orders = [ChargeOrder(payment_id, 1, 3), ChargeOrder(payment_id, 2), ChargeOrder(payment_id, 2, 1)]
+        orders = [OperationOrder(payment_id, 1, 3), OperationOrder(payment_id, 2), OperationOrder(payment_id, 2, 1)]
         for order in permutations(orders):
-            assert charge._parts(order) == [[ChargeOrder(payment_id, 2, 1)]]
+            assert running._parts(order) == [[OperationOrder(payment_id, 2, 1)]]
 
     async def test_a_payment_that_does_not_exist_is_reported_and_the_rest_charged(self, world: ChargeWorld) -> None:
         missing, known = uuid.uuid4(), world.pay("tok_success")
@@ -257,14 +259,14 @@ class TestUnknownOutcomes:
 class TestInterruptedAttempts:
     async def test_a_running_attempt_is_left_to_its_process(self, world: ChargeWorld) -> None:
         payment_id = world.pay("tok_success")
-        start_attempts(world.services, [ChargeOrder(payment_id, 1)], GatewayWatch())
+        start_attempts(world.services, [OperationOrder(payment_id, 1)], GatewayWatch())
         assert await world.charge(payment_id) == {payment_id: "deferred"}
         assert outbox_rows(world.database, payment_id)[-1]["type"] == PROCESS_PAYMENT
         assert charges(world.gateway_url, payment_id) == []
 
     async def test_the_attempt_of_a_dead_process_is_taken_over_when_its_lease_ends(self, world: ChargeWorld) -> None:
         payment_id = world.pay("tok_success")
-        start_attempts(world.services, [ChargeOrder(payment_id, 1)], GatewayWatch())
+        start_attempts(world.services, [OperationOrder(payment_id, 1)], GatewayWatch())
         world.clock.move(LEASE_SECONDS + 1)
         assert await world.charge(payment_id) == {payment_id: "succeeded"}
         attempts = attempt_rows(world.database, payment_id)
@@ -362,10 +364,10 @@ class TestCircuitBreaker:
 class BreakingGateway:
     """A gateway that raises an unforeseen error."""
 
-    async def charge(self, _: ChargeRequest) -> ChargeAnswer:
+    async def send(self, _: GatewayRequest) -> GatewayAnswer:
         raise RuntimeError("an unforeseen failure")
 
-    async def find_charge(self, _: ChargeRequest) -> LookUpAnswer:
+    async def find(self, _: GatewayRequest) -> LookUpAnswer:
         raise RuntimeError("an unforeseen failure")
 
 
@@ -377,13 +379,13 @@ class LimitedGateway:
         self.retry_after_seconds = retry_after_seconds
         self.calls = 0
 
-    async def charge(self, request: ChargeRequest) -> ChargeAnswer:
+    async def send(self, request: GatewayRequest) -> GatewayAnswer:
         self.calls += 1
         if self.calls > self.takes:
             return RateLimited(self.retry_after_seconds)
-        return Charged(f"ch_{request.payment_id.hex}")
+        return Succeeded(f"ch_{request.payment_id.hex}")
 
-    async def find_charge(self, request: ChargeRequest) -> LookUpAnswer:
+    async def find(self, request: GatewayRequest) -> LookUpAnswer:
         return NotFound()
 
 
@@ -430,12 +432,12 @@ class TestRateLimits:
         self, world: ChargeWorld, ask_first: bool, status: str
     ) -> None:
         payment_id = world.pay("tok_success")
-        (attempt,) = start_attempts(world.services, [ChargeOrder(payment_id, 1)], GatewayWatch()).attempts
-        answered = AnsweredCharge(replace(attempt, ask_first=ask_first), RateLimited(3))
+        (attempt,) = start_attempts(world.services, [OperationOrder(payment_id, 1)], GatewayWatch()).attempts
+        answered = AnsweredAttempt(replace(attempt, ask_first=ask_first), RateLimited(3))
         record_answers(world.services, [answered], GatewayWatch())
         assert attempt_rows(world.database, payment_id)[0]["status"] == status
         world.clock.move(4)
-        start = start_attempts(world.services, [ChargeOrder(payment_id, 1, 1)], GatewayWatch())
+        start = start_attempts(world.services, [OperationOrder(payment_id, 1, 1)], GatewayWatch())
         assert [again.ask_first for again in start.attempts] == [ask_first]
 
     async def test_another_merchant_is_not_slowed(self, world: ChargeWorld) -> None:

@@ -15,14 +15,14 @@ from paybridge.core.clock import FollowingClock, SystemClock
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database import health
 from paybridge.database.database import Database, Statement
-from paybridge.payments.charge import charge_payments
 from paybridge.payments.gateway_watch import GatewayWatch
-from paybridge.payments.records import ChargeOrder, ChargeServices
+from paybridge.payments.records import EngineServices, OperationOrder
+from paybridge.payments.run_operations import run_operations
 from paybridge.payments.start_attempts import start_attempts
 from paybridge.payments.sweep import sweep_stalled
 from paybridge.rabbitmq.batch import Batch
 from paybridge.runners.batch import run_batch
-from tests.support.scripted_gateway import LEASE_SECONDS, RecordingGateway, charge_services
+from tests.support.scripted_gateway import LEASE_SECONDS, RecordingGateway, engine_services
 
 pytestmark = pytest.mark.integration
 
@@ -50,8 +50,8 @@ def skew(request: pytest.FixtureRequest) -> timedelta:
     return skew
 
 
-def services_of(database: Database, ahead: timedelta) -> ChargeServices:
-    return charge_services(database, RecordingGateway(), MovableClock(ahead))
+def services_of(database: Database, ahead: timedelta) -> EngineServices:
+    return engine_services(database, RecordingGateway(), MovableClock(ahead))
 
 
 def with_machine_clock(monkeypatch: pytest.MonkeyPatch, ahead: timedelta) -> FollowingClock:
@@ -74,10 +74,10 @@ class TestFollowing:
     ) -> None:
         clock = with_machine_clock(monkeypatch, skew)
         monkeypatch.setattr(wiring, "database", lambda: database)
-        services = charge_services(database, RecordingGateway(), clock)
+        services = engine_services(database, RecordingGateway(), clock)
 
         async def work(batch: Batch) -> Mapping[str, int]:
-            await charge_payments(services, [ChargeOrder(payment_id, 1)])
+            await run_operations(services, [OperationOrder(payment_id, 1)])
             return {}
 
         await run_batch(Batch(), work, 5.0)
@@ -104,13 +104,13 @@ class TestStampsOfOthers:
     async def test_a_lease_lasts_no_longer_than_it_should(
         self, database: Database, payment_id: uuid.UUID, skew: timedelta
     ) -> None:
-        start_attempts(services_of(database, skew), [ChargeOrder(payment_id, 1)], GatewayWatch())
+        start_attempts(services_of(database, skew), [OperationOrder(payment_id, 1)], GatewayWatch())
         services = services_of(database, timedelta())
-        outcomes = [result.outcome for result in await charge_payments(services, [ChargeOrder(payment_id, 1)])]
+        outcomes = [result.outcome for result in await run_operations(services, [OperationOrder(payment_id, 1)])]
         if outcomes == ["deferred"]:
             ((seconds,),) = database.run(_LEASE, id=payment_id)
             assert 0 < seconds <= LEASE_SECONDS
-            outcomes = [result.outcome for result in await charge_payments(services, [ChargeOrder(payment_id, 2)])]
+            outcomes = [result.outcome for result in await run_operations(services, [OperationOrder(payment_id, 2)])]
         assert outcomes == ["succeeded"]
 
     def test_a_payment_that_changed_in_the_future_is_swept(self, database: Database, payment_id: uuid.UUID) -> None:

@@ -17,24 +17,24 @@ from paybridge.core.events import FIND_LATE_CHARGE
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
-from paybridge.payments.charge import charge_payments
 from paybridge.payments.diagnose import diagnose_payment
 from paybridge.payments.domain.charging import Schedule
 from paybridge.payments.domain.circuit import CircuitPolicy
 from paybridge.payments.domain.gateway_answers import (
-    ChargeAnswer,
-    Charged,
     Contradictory,
     Declined,
     Fault,
+    GatewayAnswer,
     LookUpAnswer,
     NotFound,
-    PartiallyCharged,
+    PartlyApproved,
+    Succeeded,
     Unknown,
 )
 from paybridge.payments.find_late_charges import find_late_charges, record
-from paybridge.payments.ports import ChargeRequest
-from paybridge.payments.records import ChargeOrder, ChargeServices
+from paybridge.payments.ports import GatewayRequest
+from paybridge.payments.records import EngineServices, OperationOrder
+from paybridge.payments.run_operations import run_operations
 from paybridge.payments.store.late_charge_checks import take
 from paybridge.payments.sweep import sweep_late_charge_checks
 
@@ -56,10 +56,10 @@ class LateGateway:
     breaking: set[uuid.UUID] = field(default_factory=set)
     look_ups: int = 0
 
-    async def charge(self, _: ChargeRequest) -> ChargeAnswer:
+    async def send(self, _: GatewayRequest) -> GatewayAnswer:
         return Unknown(Fault.NO_ANSWER, "no answer")
 
-    async def find_charge(self, request: ChargeRequest) -> LookUpAnswer:
+    async def find(self, request: GatewayRequest) -> LookUpAnswer:
         self.look_ups += 1
         if request.payment_id in self.breaking:
             raise RuntimeError("an unforeseen failure")
@@ -72,9 +72,9 @@ def gateway() -> LateGateway:
 
 
 @pytest.fixture
-def services(database_address: DatabaseAddress, gateway: LateGateway) -> Iterator[ChargeServices]:
+def services(database_address: DatabaseAddress, gateway: LateGateway) -> Iterator[EngineServices]:
     with closing(Database(database_address)) as database:
-        yield ChargeServices(
+        yield EngineServices(
             database=database,
             gateway=gateway,
             clock=MovableClock(),
@@ -86,20 +86,20 @@ def services(database_address: DatabaseAddress, gateway: LateGateway) -> Iterato
         )
 
 
-async def given_up(services: ChargeServices) -> uuid.UUID:
+async def given_up(services: EngineServices) -> uuid.UUID:
     """Return a payment that failed because the gateway never answered."""
     payment_id = new_payment(services.database, new_merchant(services.database))
-    (result,) = await charge_payments(services, [ChargeOrder(payment_id, 1)])
+    (result,) = await run_operations(services, [OperationOrder(payment_id, 1)])
     assert result.outcome == "failed"
     return payment_id
 
 
-def move(services: ChargeServices, seconds: float) -> None:
+def move(services: EngineServices, seconds: float) -> None:
     assert isinstance(services.clock, MovableClock)
     services.clock.move(seconds)
 
 
-def checks(services: ChargeServices, payment_id: uuid.UUID) -> list[dict[str, Any]]:
+def checks(services: EngineServices, payment_id: uuid.UUID) -> list[dict[str, Any]]:
     sql = """
         SELECT json_build_object('asks', asks, 'due_seconds', round(extract(epoch FROM ask_at - now())))
         FROM late_charge_checks WHERE payment_id = :id::uuid
@@ -107,33 +107,33 @@ def checks(services: ChargeServices, payment_id: uuid.UUID) -> list[dict[str, An
     return rows(services.database, sql, id=payment_id)
 
 
-def to_return(services: ChargeServices, payment_id: uuid.UUID) -> list[dict[str, Any]]:
+def to_return(services: EngineServices, payment_id: uuid.UUID) -> list[dict[str, Any]]:
     return rows(
         services.database, "SELECT to_json(c) FROM charges_to_return c WHERE payment_id = :id::uuid", id=payment_id
     )
 
 
-def commands(services: ChargeServices, payment_id: uuid.UUID) -> int:
+def commands(services: EngineServices, payment_id: uuid.UUID) -> int:
     return sum(row["type"] == FIND_LATE_CHARGE for row in outbox_rows(services.database, payment_id))
 
 
 class TestGivenUp:
-    async def test_the_first_look_up_is_planned_with_the_failure(self, services: ChargeServices) -> None:
+    async def test_the_first_look_up_is_planned_with_the_failure(self, services: EngineServices) -> None:
         payment_id = await given_up(services)
         assert checks(services, payment_id) == [{"asks": 0, "due_seconds": 60}]
         assert commands(services, payment_id) == 1
 
-    async def test_a_decline_is_not_asked_about(self, services: ChargeServices, gateway: LateGateway) -> None:
+    async def test_a_decline_is_not_asked_about(self, services: EngineServices, gateway: LateGateway) -> None:
         gateway.found = Declined("card_declined", "Card declined.")
         payment_id = new_payment(services.database, new_merchant(services.database))
-        await charge_payments(services, [ChargeOrder(payment_id, 1)])
+        await run_operations(services, [OperationOrder(payment_id, 1)])
         assert (checks(services, payment_id), commands(services, payment_id)) == ([], 0)
 
 
 class TestFindLateCharges:
-    @pytest.mark.parametrize(("found", "minor"), [(Charged("ch_9"), 10050), (PartiallyCharged("ch_9", 7), 7)])
+    @pytest.mark.parametrize(("found", "minor"), [(Succeeded("ch_9"), 10050), (PartlyApproved("ch_9", 7), 7)])
     async def test_a_late_charge_is_told_and_recorded_once(
-        self, services: ChargeServices, gateway: LateGateway, found: LookUpAnswer, minor: int
+        self, services: EngineServices, gateway: LateGateway, found: LookUpAnswer, minor: int
     ) -> None:
         payment_id = await given_up(services)
         services.database.run(_DUE, id=payment_id)
@@ -150,7 +150,7 @@ class TestFindLateCharges:
         # The merchant was told that it failed, so it stays failed.
         assert payment_row(services.database, payment_id)["status"] == "failed"
 
-    async def test_the_timeline_and_the_diagnosis_show_it(self, services: ChargeServices, gateway: LateGateway) -> None:
+    async def test_the_timeline_and_the_diagnosis_show_it(self, services: EngineServices, gateway: LateGateway) -> None:
         payment_id = await given_up(services)
         services.database.run(_PUBLISH, id=payment_id, type=FIND_LATE_CHARGE)
         found = diagnose_payment(services.database, services.clock, payment_id)
@@ -158,7 +158,7 @@ class TestFindLateCharges:
         assert found.explanation.startswith("It failed with gateway_timeout")
         assert "s whether it charged late." in found.explanation
         services.database.run(_DUE, id=payment_id)
-        gateway.found = Charged("ch_9")
+        gateway.found = Succeeded("ch_9")
         await find_late_charges(services, [payment_id])
         found = diagnose_payment(services.database, services.clock, payment_id)
         assert found is not None
@@ -166,7 +166,7 @@ class TestFindLateCharges:
         assert found.timeline[-1].details["amount"] == "100.50"
         assert "took 100.50 RUB all the same (charged_late, charge ch_9): give it back" in found.explanation
 
-    async def test_it_is_asked_again_at_the_next_age_and_then_no_more(self, services: ChargeServices) -> None:
+    async def test_it_is_asked_again_at_the_next_age_and_then_no_more(self, services: EngineServices) -> None:
         payment_id = await given_up(services)
         move(services, 61)
         services.database.run(_DUE, id=payment_id)
@@ -180,14 +180,14 @@ class TestFindLateCharges:
         assert await find_late_charges(services, [payment_id]) == []
         assert (checks(services, payment_id), commands(services, payment_id)) == ([], 2)
 
-    async def test_a_check_that_is_not_due_is_left_alone(self, services: ChargeServices, gateway: LateGateway) -> None:
+    async def test_a_check_that_is_not_due_is_left_alone(self, services: EngineServices, gateway: LateGateway) -> None:
         payment_id = await given_up(services)
         before = gateway.look_ups
         assert await find_late_charges(services, [payment_id, payment_id, uuid.uuid4()]) == []
         assert gateway.look_ups == before
 
     async def test_a_check_that_another_process_has_taken_is_its_own_for_the_lease(
-        self, services: ChargeServices, gateway: LateGateway
+        self, services: EngineServices, gateway: LateGateway
     ) -> None:
         payment_id = await given_up(services)
         services.database.run(_DUE, id=payment_id)
@@ -197,22 +197,22 @@ class TestFindLateCharges:
         assert await find_late_charges(services, [payment_id]) == []
         assert gateway.look_ups == before
         # Two processes have found the same charge: the second one after the lease of the first.
-        assert len(record(services, [(check, Charged("ch_9"))])) == 1
-        assert record(services, [(check, Charged("ch_9"))]) == []
+        assert len(record(services, [(check, Succeeded("ch_9"))])) == 1
+        assert record(services, [(check, Succeeded("ch_9"))]) == []
 
     async def test_one_unforeseen_failure_keeps_its_check_and_fails_no_other(
-        self, services: ChargeServices, gateway: LateGateway
+        self, services: EngineServices, gateway: LateGateway
     ) -> None:
         bad, good = await given_up(services), await given_up(services)
         for payment_id in (bad, good):
             services.database.run(_DUE, id=payment_id)
-        gateway.found, gateway.breaking = Charged("ch_9"), {bad}
+        gateway.found, gateway.breaking = Succeeded("ch_9"), {bad}
         (result,) = await find_late_charges(services, [bad, good])
         assert result.payment_id == good
         assert len(checks(services, bad)) == 1
 
     async def test_a_check_whose_row_is_locked_is_left_to_the_sweep(
-        self, services: ChargeServices, database_address: DatabaseAddress
+        self, services: EngineServices, database_address: DatabaseAddress
     ) -> None:
         payment_id = await given_up(services)
         services.database.run(_DUE, id=payment_id)
@@ -224,7 +224,7 @@ class TestFindLateCharges:
         assert len(checks(services, payment_id)) == 1
 
     async def test_a_charge_of_another_amount_is_told_and_asked_for_again(
-        self, services: ChargeServices, gateway: LateGateway
+        self, services: EngineServices, gateway: LateGateway
     ) -> None:
         payment_id = await given_up(services)
         services.database.run(_DUE, id=payment_id)
@@ -235,7 +235,7 @@ class TestFindLateCharges:
 
 
 class TestSweep:
-    async def test_a_check_whose_message_was_lost_is_requeued_once(self, services: ChargeServices) -> None:
+    async def test_a_check_whose_message_was_lost_is_requeued_once(self, services: EngineServices) -> None:
         lost, waiting = await given_up(services), await given_up(services)
         services.database.run(_LOSE, id=lost)
         swept = sweep_late_charge_checks(services.database, services.clock, services.ids, 300)
@@ -245,7 +245,7 @@ class TestSweep:
         assert lost not in [check.payment_id for check in again]
 
     async def test_a_check_that_another_transaction_holds_is_left_alone(
-        self, services: ChargeServices, database_address: DatabaseAddress
+        self, services: EngineServices, database_address: DatabaseAddress
     ) -> None:
         locked, other = await given_up(services), await given_up(services)
         for payment_id in (locked, other):
@@ -258,7 +258,7 @@ class TestSweep:
 
 
 class TestInvariants:
-    async def test_asks_are_counted(self, services: ChargeServices) -> None:
+    async def test_asks_are_counted(self, services: EngineServices) -> None:
         payment_id = await given_up(services)
         spoil = Statement("UPDATE late_charge_checks SET asks = -1 WHERE payment_id = :id::uuid")
         with pytest.raises(ConstraintViolated, match="late_charge_checks_asks_are_counted"):

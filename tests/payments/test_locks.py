@@ -20,14 +20,14 @@ from paybridge.core.events import PROCESS_PAYMENT
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.payments import start_attempts as starting
-from paybridge.payments.charge import charge_payments
-from paybridge.payments.domain.gateway_answers import ChargeAnswer
+from paybridge.payments.domain.gateway_answers import GatewayAnswer
 from paybridge.payments.gateway_watch import GatewayWatch
-from paybridge.payments.ports import ChargeRequest
-from paybridge.payments.records import ChargeOrder, ChargeServices
+from paybridge.payments.ports import GatewayRequest
+from paybridge.payments.records import EngineServices, OperationOrder
+from paybridge.payments.run_operations import run_operations
 from paybridge.payments.start_attempts import start_attempts
 from paybridge.payments.store.attempts import AttemptStart
-from tests.support.scripted_gateway import RecordingGateway, charge_services
+from tests.support.scripted_gateway import RecordingGateway, engine_services
 
 pytestmark = pytest.mark.integration
 
@@ -47,18 +47,18 @@ class LockingGateway(RecordingGateway):
         self._holding = ExitStack()
         self._lock = held(address, lock, id=payment_id)
 
-    async def charge(self, request: ChargeRequest) -> ChargeAnswer:
+    async def send(self, request: GatewayRequest) -> GatewayAnswer:
         if not self.calls:
             self._holding.enter_context(self._lock)
-        return await super().charge(request)
+        return await super().send(request)
 
     def release(self) -> None:
         self._holding.close()
 
 
 @pytest.fixture
-def services(database: Database) -> ChargeServices:
-    return charge_services(database, RecordingGateway())
+def services(database: Database) -> EngineServices:
+    return engine_services(database, RecordingGateway())
 
 
 @pytest.fixture
@@ -67,8 +67,8 @@ def payment_ids(database: Database) -> list[uuid.UUID]:
     return [new_payment(database, merchant_id) for _ in range(21)]
 
 
-async def charge(services: ChargeServices, payment_ids: Sequence[uuid.UUID], number: int = 1) -> dict[uuid.UUID, str]:
-    results = await charge_payments(services, [ChargeOrder(id_, number) for id_ in payment_ids])
+async def charge(services: EngineServices, payment_ids: Sequence[uuid.UUID], number: int = 1) -> dict[uuid.UUID, str]:
+    results = await run_operations(services, [OperationOrder(id_, number) for id_ in payment_ids])
     return {result.payment_id: result.outcome for result in results}
 
 
@@ -78,7 +78,7 @@ def last_command(database: Database, payment_id: uuid.UUID) -> dict[str, Any]:
 
 class TestLockedRows:
     async def test_a_locked_payment_is_put_off_and_the_others_settle(
-        self, services: ChargeServices, database_address: DatabaseAddress, payment_ids: list[uuid.UUID]
+        self, services: EngineServices, database_address: DatabaseAddress, payment_ids: list[uuid.UUID]
     ) -> None:
         locked = payment_ids[10]
         with held(database_address, LOCK_PAYMENT, id=locked):
@@ -94,10 +94,10 @@ class TestLockedRows:
         assert await charge(services, [locked]) == {locked: "succeeded"}
 
     async def test_a_locked_attempt_holds_up_its_payment_alone(
-        self, services: ChargeServices, database_address: DatabaseAddress, payment_ids: list[uuid.UUID]
+        self, services: EngineServices, database_address: DatabaseAddress, payment_ids: list[uuid.UUID]
     ) -> None:
         locked = payment_ids[10]
-        start_attempts(services, [ChargeOrder(locked, 1)], GatewayWatch())
+        start_attempts(services, [OperationOrder(locked, 1)], GatewayWatch())
         services.database.run(_SHORTEN_LEASE, id=locked)
         with held(database_address, LOCK_ATTEMPT, id=locked):
             began = time.monotonic()
@@ -113,7 +113,7 @@ class TestLockedRows:
     ) -> None:
         locked = payment_ids[10]
         gateway = LockingGateway(database_address, lock, locked)
-        services = charge_services(database, gateway)
+        services = engine_services(database, gateway)
         began = time.monotonic()
         outcomes = await charge(services, payment_ids)
         assert time.monotonic() - began < 6
@@ -126,13 +126,13 @@ class TestLockedRows:
         assert gateway.calls.count(locked) == 1
 
     async def test_a_locked_merchant_holds_up_no_payment(
-        self, services: ChargeServices, database_address: DatabaseAddress, payment_ids: list[uuid.UUID]
+        self, services: EngineServices, database_address: DatabaseAddress, payment_ids: list[uuid.UUID]
     ) -> None:
         with held(database_address, "SELECT 1 FROM merchants FOR UPDATE"):
             assert set((await charge(services, payment_ids)).values()) == {"succeeded"}
 
     async def test_a_locked_table_is_about_no_payment(
-        self, services: ChargeServices, database_address: DatabaseAddress, payment_ids: list[uuid.UUID]
+        self, services: EngineServices, database_address: DatabaseAddress, payment_ids: list[uuid.UUID]
     ) -> None:
         with held(database_address, LOCK_TABLE):
             with pytest.raises(LockTimeout):
@@ -147,15 +147,15 @@ class TestTwoBatches:
     """Two batches with the same payments; the first one is held between its lock and its start."""
 
     @pytest.fixture
-    def second(self, services: ChargeServices, database_address: DatabaseAddress) -> Iterator[ChargeServices]:
+    def second(self, services: EngineServices, database_address: DatabaseAddress) -> Iterator[EngineServices]:
         with closing(Database(database_address)) as own:
             yield replace(services, database=own)
 
     @pytest.mark.parametrize("status", ["pending", "processing"])
     async def test_each_payment_is_attempted_by_one_of_them(
         self,
-        services: ChargeServices,
-        second: ChargeServices,
+        services: EngineServices,
+        second: EngineServices,
         payment_ids: list[uuid.UUID],
         monkeypatch: pytest.MonkeyPatch,
         status: str,
@@ -163,7 +163,7 @@ class TestTwoBatches:
         number = 1
         if status == "processing":
             # The process that made the first attempt is dead, and its lease over.
-            start_attempts(services, [ChargeOrder(id_, 1) for id_ in payment_ids], GatewayWatch())
+            start_attempts(services, [OperationOrder(id_, 1) for id_ in payment_ids], GatewayWatch())
             for id_ in payment_ids:
                 services.database.run(_SHORTEN_LEASE, id=id_)
             number = 2

@@ -17,30 +17,30 @@ from paybridge.core.errors import ConstraintViolated, DatabaseUnavailable
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
-from paybridge.payments.charge import charge_payments
 from paybridge.payments.diagnose import diagnose_payment
 from paybridge.payments.domain.charging import Schedule
 from paybridge.payments.domain.circuit import CircuitPolicy
 from paybridge.payments.domain.gateway_answers import (
-    ChargeAnswer,
-    Charged,
     Contradictory,
     Declined,
     Fault,
+    GatewayAnswer,
     LookUpAnswer,
     NotFound,
-    PartiallyCharged,
+    PartlyApproved,
     Pending,
     RateLimited,
     RefusedRequest,
+    Succeeded,
     UnderWay,
     Unknown,
 )
 from paybridge.payments.domain.payment import Status
 from paybridge.payments.gateway_watch import GatewayWatch
-from paybridge.payments.ports import ChargeRequest
+from paybridge.payments.ports import GatewayRequest
 from paybridge.payments.record_answers import record_answers
-from paybridge.payments.records import AnsweredCharge, ChargeOrder, ChargeServices, PaymentResult
+from paybridge.payments.records import AnsweredAttempt, EngineServices, OperationOrder, PaymentResult
+from paybridge.payments.run_operations import run_operations
 from paybridge.payments.start_attempts import start_attempts
 from paybridge.payments.store.charges_to_return import ChargeToReturn, ReturnReason
 from paybridge.payments.store.charges_to_return import add as add_charges_to_return
@@ -68,21 +68,21 @@ _CLOSE_CIRCUIT = Statement("DELETE FROM circuits WHERE name = 'gateway'")
 class ScriptedGateway:
     """A gateway that gives the answers of the test; the simulated one cannot lose exactly these."""
 
-    charges: ChargeAnswer = SILENCE
+    charges: GatewayAnswer = SILENCE
     look_ups: list[LookUpAnswer] = field(default_factory=list)
-    by_payment: dict[uuid.UUID, ChargeAnswer] = field(default_factory=dict)
+    by_payment: dict[uuid.UUID, GatewayAnswer] = field(default_factory=dict)
     breaking: set[uuid.UUID] = field(default_factory=set)
     keys: list[str] = field(default_factory=list)
     asked_to_charge: int = 0
 
-    async def charge(self, request: ChargeRequest) -> ChargeAnswer:
+    async def send(self, request: GatewayRequest) -> GatewayAnswer:
         self.asked_to_charge += 1
         self.keys.append(request.idempotency_key)
         if request.payment_id in self.breaking:
             raise RuntimeError("an unforeseen failure")
         return self.by_payment.get(request.payment_id, self.charges)
 
-    async def find_charge(self, request: ChargeRequest) -> LookUpAnswer:
+    async def find(self, request: GatewayRequest) -> LookUpAnswer:
         return self.look_ups.pop(0) if self.look_ups else NotFound()
 
 
@@ -92,9 +92,9 @@ def gateway() -> ScriptedGateway:
 
 
 @pytest.fixture
-def services(database_address: DatabaseAddress, gateway: ScriptedGateway) -> Iterator[ChargeServices]:
+def services(database_address: DatabaseAddress, gateway: ScriptedGateway) -> Iterator[EngineServices]:
     with closing(Database(database_address)) as database:
-        yield ChargeServices(
+        yield EngineServices(
             database=database,
             gateway=gateway,
             clock=MovableClock(),
@@ -107,20 +107,20 @@ def services(database_address: DatabaseAddress, gateway: ScriptedGateway) -> Ite
 
 
 @pytest.fixture
-def payment_id(services: ChargeServices) -> uuid.UUID:
+def payment_id(services: EngineServices) -> uuid.UUID:
     return new_payment(services.database, new_merchant(services.database))
 
 
-async def attempt(services: ChargeServices, payment_id: uuid.UUID, number: int, ask: int = 0) -> PaymentResult:
-    (result,) = await charge_payments(services, [ChargeOrder(payment_id, number, ask)])
+async def attempt(services: EngineServices, payment_id: uuid.UUID, number: int, ask: int = 0) -> PaymentResult:
+    (result,) = await run_operations(services, [OperationOrder(payment_id, number, ask)])
     return result
 
 
-def newest_attempt(services: ChargeServices, payment_id: uuid.UUID) -> dict[str, Any]:
+def newest_attempt(services: EngineServices, payment_id: uuid.UUID) -> dict[str, Any]:
     return attempt_rows(services.database, payment_id)[-1]
 
 
-def next_command(services: ChargeServices, payment_id: uuid.UUID) -> tuple[int, int, float]:
+def next_command(services: EngineServices, payment_id: uuid.UUID) -> tuple[int, int, float]:
     """Return attempt, ask and delay in seconds of the payment's newest command."""
     row = outbox_rows(services.database, payment_id)[-1]
     data = json.loads(row["body"])["data"]
@@ -128,52 +128,52 @@ def next_command(services: ChargeServices, payment_id: uuid.UUID) -> tuple[int, 
     return data["attempt"], data["ask"], round(delay.total_seconds(), 1)
 
 
-def charges_to_return(services: ChargeServices, payment_id: uuid.UUID) -> list[dict[str, Any]]:
+def charges_to_return(services: EngineServices, payment_id: uuid.UUID) -> list[dict[str, Any]]:
     return rows(
         services.database, "SELECT to_json(c) FROM charges_to_return c WHERE payment_id = :id::uuid", id=payment_id
     )
 
 
-async def use_up_tries(services: ChargeServices, payment_id: uuid.UUID) -> None:
+async def use_up_tries(services: EngineServices, payment_id: uuid.UUID) -> None:
     for number in range(1, LAST):
         assert (await attempt(services, payment_id, number)).outcome == "unknown"
 
 
 class TestTheLastTry:
-    async def test_nothing_arrived_fails_the_payment(self, services: ChargeServices, payment_id: uuid.UUID) -> None:
+    async def test_nothing_arrived_fails_the_payment(self, services: EngineServices, payment_id: uuid.UUID) -> None:
         await use_up_tries(services, payment_id)
         assert (await attempt(services, payment_id, LAST)).outcome == "failed"
 
     async def test_a_look_up_that_fails_keeps_the_payment_open_until_the_gateway_can_say(
-        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+        self, services: EngineServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
         await use_up_tries(services, payment_id)
         gateway.look_ups = [NotFound(), UNCLEAR]
         assert (await attempt(services, payment_id, LAST)).outcome == "unknown"
-        gateway.look_ups = [Charged("ch_1")]
+        gateway.look_ups = [Succeeded("ch_1")]
         assert (await attempt(services, payment_id, LAST + 1)).outcome == "succeeded"
 
 
 class TestLaterTries:
     async def test_a_gateway_that_cannot_say_what_it_charged_is_not_asked_to_charge_again(
-        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+        self, services: EngineServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
         await attempt(services, payment_id, 1)
-        gateway.charges, gateway.look_ups = Charged("ch_2"), [UNCLEAR]
+        gateway.charges, gateway.look_ups = Succeeded("ch_2"), [UNCLEAR]
         assert (await attempt(services, payment_id, 2)).outcome == "unknown"
         assert gateway.asked_to_charge == 1
 
 
 class TestRefusedRequests:
     async def test_a_first_try_that_is_refused_is_final(
-        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+        self, services: EngineServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
         gateway.charges = RefusedRequest("400")
         assert (await attempt(services, payment_id, 1)).outcome == "failed"
         assert payment_row(services.database, payment_id)["failure_code"] == "gateway_rejected"
 
     async def test_a_refusal_settles_nothing_when_an_earlier_try_may_have_charged(
-        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+        self, services: EngineServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
         await attempt(services, payment_id, 1)
         gateway.charges, gateway.look_ups = RefusedRequest("400"), [UNCLEAR]
@@ -182,7 +182,7 @@ class TestRefusedRequests:
 
 class TestOneKey:
     async def test_every_call_for_a_payment_has_the_same_key(
-        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+        self, services: EngineServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
         await use_up_tries(services, payment_id)
         gateway.charges = Pending()
@@ -193,7 +193,7 @@ class TestOneKey:
 
 class TestPending:
     async def test_it_is_asked_for_on_its_own_schedule_and_uses_up_no_attempt(
-        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+        self, services: EngineServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
         gateway.charges = Pending()
         assert (await attempt(services, payment_id, 1)).outcome == "pending"
@@ -204,12 +204,12 @@ class TestPending:
         assert next_command(services, payment_id) == (1, 6, 7)
         (row,) = attempt_rows(services.database, payment_id)
         assert (row["status"], row["asks"], gateway.asked_to_charge) == ("pending", 5, 1)
-        gateway.look_ups = [Charged("ch_1")]
+        gateway.look_ups = [Succeeded("ch_1")]
         assert (await attempt(services, payment_id, 1, 6)).outcome == "succeeded"
         assert newest_attempt(services, payment_id)["pending_at"] < newest_attempt(services, payment_id)["finished_at"]
 
     async def test_it_is_not_stuck_and_the_diagnosis_says_why_it_is_open(
-        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+        self, services: EngineServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
         def count() -> int:
             # All payments are older than tomorrow. This one has a message in the outbox, so it has not stalled.
@@ -229,7 +229,7 @@ class TestPending:
         assert found.explanation.endswith("The gateway has the charge and has not decided yet; that may take days.")
 
     async def test_neither_an_open_circuit_nor_failed_look_ups_end_it(
-        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+        self, services: EngineServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
         gateway.charges = Pending()
         await attempt(services, payment_id, 1)
@@ -239,37 +239,37 @@ class TestPending:
                 gateway.look_ups = [UNCLEAR]
                 assert (await attempt(services, payment_id, 1, ask)).outcome == "unknown"
             assert services.database.run(_CIRCUIT_FAILURES) == [[7]]
-            gateway.look_ups = [Charged("ch_1")]
+            gateway.look_ups = [Succeeded("ch_1")]
             assert (await attempt(services, payment_id, 1, 6)).outcome == "succeeded"
         finally:
             services.database.run(_CLOSE_CIRCUIT)
 
     async def test_the_same_question_twice_is_asked_once(
-        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+        self, services: EngineServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
         gateway.charges = Pending()
         await attempt(services, payment_id, 1)
         gateway.look_ups = [Pending(), Pending()]
         await attempt(services, payment_id, 1, 1)
-        assert await charge_payments(services, [ChargeOrder(payment_id, 1, 1)]) == []
+        assert await run_operations(services, [OperationOrder(payment_id, 1, 1)]) == []
         assert len(outbox_rows(services.database, payment_id)) == 4
 
     async def test_the_sweep_goes_on_with_it(
-        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+        self, services: EngineServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
         gateway.charges = Pending()
         await attempt(services, payment_id, 1)
-        gateway.look_ups = [Charged("ch_1")]
+        gateway.look_ups = [Succeeded("ch_1")]
         # The sweep asks for the attempt after the newest.
         assert (await attempt(services, payment_id, 2)).outcome == "succeeded"
         assert len(attempt_rows(services.database, payment_id)) == 1
 
     async def test_one_that_the_gateway_has_forgotten_is_charged_with_the_same_key(
-        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+        self, services: EngineServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
         gateway.charges = Pending()
         await attempt(services, payment_id, 1)
-        gateway.charges = Charged("ch_1")
+        gateway.charges = Succeeded("ch_1")
         assert (await attempt(services, payment_id, 1, 1)).outcome == "succeeded"
         assert len(set(gateway.keys)) == 1
 
@@ -277,18 +277,18 @@ class TestPending:
 class TestRefusedRepetitions:
     @pytest.mark.parametrize("refusal", [RefusedRequest("422"), RefusedRequest("400"), UnderWay("409")])
     async def test_the_gateway_is_asked_until_the_first_request_is_done(
-        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID, refusal: ChargeAnswer
+        self, services: EngineServices, gateway: ScriptedGateway, payment_id: uuid.UUID, refusal: GatewayAnswer
     ) -> None:
         await use_up_tries(services, payment_id)
         gateway.charges = refusal
         assert (await attempt(services, payment_id, LAST)).outcome == "unknown"
         for ask in range(1, 9):
             assert (await attempt(services, payment_id, LAST, ask)).outcome == "unknown"
-        gateway.look_ups = [Charged("ch_1")]
+        gateway.look_ups = [Succeeded("ch_1")]
         assert (await attempt(services, payment_id, LAST, 9)).outcome == "succeeded"
 
     async def test_asks_in_quick_succession_say_nothing_about_the_first_request(
-        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+        self, services: EngineServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
         assert isinstance(services.clock, MovableClock)
         services = replace(services, schedule=Schedule((1, 2), (1800,)))
@@ -303,7 +303,7 @@ class TestRefusedRepetitions:
         assert (await attempt(services, payment_id, 2, 6)).outcome == "failed"
 
     async def test_a_charge_that_was_pending_never_ends_by_one(
-        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+        self, services: EngineServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
         assert isinstance(services.clock, MovableClock)
         gateway.charges = Pending()
@@ -313,7 +313,7 @@ class TestRefusedRepetitions:
         assert (await attempt(services, payment_id, 1, 1)).outcome == "unknown"
 
     async def test_a_first_request_that_is_under_way_is_asked_about(
-        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+        self, services: EngineServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
         gateway.charges = UnderWay("409")
         assert (await attempt(services, payment_id, 1)).outcome == "unknown"
@@ -322,18 +322,18 @@ class TestRefusedRepetitions:
 
 class TestAGatewayThatDoesNotServeUs:
     async def test_a_wrong_address_fails_no_payment(
-        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+        self, services: EngineServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
         gateway.charges = Unknown(Fault.NOT_SERVED, "the gateway answered 404")
         for number in range(1, LAST + 5):
             assert (await attempt(services, payment_id, number)).outcome == "unknown"
-        gateway.charges = Charged("ch_1")
+        gateway.charges = Succeeded("ch_1")
         assert (await attempt(services, payment_id, LAST + 5)).outcome == "succeeded"
 
 
 class TestRateLimits:
     async def test_the_attempt_is_made_again_when_the_gateway_says_so(
-        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+        self, services: EngineServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
         gateway.charges = RateLimited(9)
         assert isinstance(services.clock, MovableClock)
@@ -342,27 +342,27 @@ class TestRateLimits:
             # The database's clock has not moved.
             assert next_command(services, payment_id) == (1, ask + 1, 9 - 10 * ask)
             services.clock.move(10)
-        gateway.charges, gateway.look_ups = Charged("ch_1"), [UNCLEAR]
+        gateway.charges, gateway.look_ups = Succeeded("ch_1"), [UNCLEAR]
         assert (await attempt(services, payment_id, 1, 10)).outcome == "succeeded"
         # What was only ever turned away need not be looked up.
         assert gateway.look_ups == [UNCLEAR]
 
     async def test_a_limit_on_a_later_attempt_keeps_its_look_up(
-        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+        self, services: EngineServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
         await attempt(services, payment_id, 1)
         gateway.charges = RateLimited()
         await attempt(services, payment_id, 2)
-        gateway.look_ups = [Charged("ch_1")]
+        gateway.look_ups = [Succeeded("ch_1")]
         assert (await attempt(services, payment_id, 2, 1)).outcome == "succeeded"
         assert gateway.asked_to_charge == 2
 
 
 class TestPartialApprovals:
     async def test_the_payment_fails_and_the_money_is_to_be_given_back(
-        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+        self, services: EngineServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
-        gateway.charges = PartiallyCharged("ch_1", 8040)
+        gateway.charges = PartlyApproved("ch_1", 8040)
         result = await attempt(services, payment_id, 1)
         assert (result.outcome, "give back 8040" in str(result.error)) == ("failed", True)
         payment = payment_row(services.database, payment_id)
@@ -378,9 +378,9 @@ class TestPartialApprovals:
         assert (to_return["currency"], to_return["gateway_id"]) == ("RUB", "ch_1")
 
     async def test_the_timeline_and_the_diagnosis_show_what_to_give_back(
-        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+        self, services: EngineServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
-        gateway.charges = PartiallyCharged("ch_1", 8040)
+        gateway.charges = PartlyApproved("ch_1", 8040)
         await attempt(services, payment_id, 1)
         found = diagnose_payment(services.database, services.clock, payment_id)
         assert found is not None
@@ -407,7 +407,7 @@ class TestPartialApprovals:
 
 class TestContradictions:
     async def test_a_person_is_told_and_nothing_settles(
-        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+        self, services: EngineServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
         gateway.charges = Contradictory("the gateway charged more than was asked for", "ch_1")
         for ask in range(5):
@@ -420,7 +420,7 @@ class TestContradictions:
 
 class TestGatewayCodes:
     async def test_the_gateways_own_word_is_kept_beside_ours(
-        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+        self, services: EngineServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
         gateway.charges = Declined("expired_card", "Expired card.", "54 Expired Card")
         await attempt(services, payment_id, 1)
@@ -456,14 +456,14 @@ class TestInvariants:
         ],
     )
     async def test_an_attempt(
-        self, services: ChargeServices, payment_id: uuid.UUID, change: str, constraint: str
+        self, services: EngineServices, payment_id: uuid.UUID, change: str, constraint: str
     ) -> None:
         await attempt(services, payment_id, 1)
         with pytest.raises(ConstraintViolated, match=constraint):
             update = f"UPDATE payment_attempts SET {change} WHERE payment_id = :id::uuid"  # noqa: S608 - the test's own
             services.database.run(Statement(update), id=payment_id)
 
-    def test_nothing_is_given_back_that_is_no_amount(self, services: ChargeServices, payment_id: uuid.UUID) -> None:
+    def test_nothing_is_given_back_that_is_no_amount(self, services: EngineServices, payment_id: uuid.UUID) -> None:
         merchant_id = payment_row(services.database, payment_id)["merchant_id"]
         nothing = ChargeToReturn(payment_id, merchant_id, "ch_1", ReturnReason.CHARGED_LATE, 0, "RUB")
         with (
@@ -474,21 +474,21 @@ class TestInvariants:
 
 
 class TestChargedTooLate:
-    @pytest.mark.parametrize(("answer", "minor"), [(Charged("ch_late"), 10050), (PartiallyCharged("ch_late", 7), 7)])
+    @pytest.mark.parametrize(("answer", "minor"), [(Succeeded("ch_late"), 10050), (PartlyApproved("ch_late", 7), 7)])
     async def test_a_charge_of_a_payment_that_was_given_up_is_reported_once(
         self,
-        services: ChargeServices,
+        services: EngineServices,
         gateway: ScriptedGateway,
         payment_id: uuid.UUID,
-        answer: Charged | PartiallyCharged,
+        answer: Succeeded | PartlyApproved,
         minor: int,
     ) -> None:
-        batch = start_attempts(services, [ChargeOrder(payment_id, 1)], watch := GatewayWatch())
+        batch = start_attempts(services, [OperationOrder(payment_id, 1)], watch := GatewayWatch())
         assert isinstance(services.clock, MovableClock)
         services.clock.move(11)
         gateway.charges = Declined("card_declined", "Card declined.")
         assert (await attempt(services, payment_id, 2)).outcome == "failed"
-        late = AnsweredCharge(batch.attempts[0], answer)
+        late = AnsweredAttempt(batch.attempts[0], answer)
         (result,) = record_answers(services, [late], watch)
         assert result.outcome == "charged_too_late"
         assert "give the money back" in str(result.error)
@@ -498,36 +498,36 @@ class TestChargedTooLate:
         assert (again.outcome, again.error) == ("unknown", None)
 
     async def test_a_part_that_failed_its_payment_is_not_late(
-        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+        self, services: EngineServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
-        batch = start_attempts(services, [ChargeOrder(payment_id, 1)], watch := GatewayWatch())
+        batch = start_attempts(services, [OperationOrder(payment_id, 1)], watch := GatewayWatch())
         assert isinstance(services.clock, MovableClock)
         services.clock.move(11)
-        gateway.charges = PartiallyCharged("ch_1", 7)
+        gateway.charges = PartlyApproved("ch_1", 7)
         assert (await attempt(services, payment_id, 2)).outcome == "failed"
-        (result,) = record_answers(services, [AnsweredCharge(batch.attempts[0], PartiallyCharged("ch_1", 7))], watch)
+        (result,) = record_answers(services, [AnsweredAttempt(batch.attempts[0], PartlyApproved("ch_1", 7))], watch)
         assert (result.outcome, result.error) == ("unknown", None)
         (to_return,) = charges_to_return(services, payment_id)
         assert to_return["reason"] == "partial_approval"
 
     async def test_a_charge_that_was_recorded_before_is_no_error(
-        self, services: ChargeServices, payment_id: uuid.UUID
+        self, services: EngineServices, payment_id: uuid.UUID
     ) -> None:
-        batch = start_attempts(services, [ChargeOrder(payment_id, 1)], watch := GatewayWatch())
-        answered = AnsweredCharge(batch.attempts[0], Charged("ch_1"))
+        batch = start_attempts(services, [OperationOrder(payment_id, 1)], watch := GatewayWatch())
+        answered = AnsweredAttempt(batch.attempts[0], Succeeded("ch_1"))
         (first,) = record_answers(services, [answered], watch)
         (second,) = record_answers(services, [answered], watch)
         assert (first.outcome, second.outcome, second.error) == ("succeeded", "unknown", None)
 
 
 class TestIllegalTransitions:
-    async def test_an_answer_that_the_state_machine_refuses_is_reported_alone(self, services: ChargeServices) -> None:
+    async def test_an_answer_that_the_state_machine_refuses_is_reported_alone(self, services: EngineServices) -> None:
         merchant_id = new_merchant(services.database)
         ids = [new_payment(services.database, merchant_id) for _ in range(2)]
-        batch = start_attempts(services, [ChargeOrder(id_, 1) for id_ in ids], watch := GatewayWatch())
+        batch = start_attempts(services, [OperationOrder(id_, 1) for id_ in ids], watch := GatewayWatch())
         bad, good = batch.attempts
         bad = replace(bad, payment=replace(bad.payment, status=Status.CANCELED))
-        answers = [AnsweredCharge(each, Charged("ch_1")) for each in (bad, good)]
+        answers = [AnsweredAttempt(each, Succeeded("ch_1")) for each in (bad, good)]
         results = {result.payment_id: result for result in record_answers(services, answers, watch)}
         assert results[good.payment.id].outcome == "succeeded"
         assert results[bad.payment.id].outcome == "refused"
@@ -540,14 +540,14 @@ class TestIllegalTransitions:
 
 class TestOneBadOutcome:
     async def test_the_others_are_recorded_and_the_bad_one_stays_open(
-        self, services: ChargeServices, gateway: ScriptedGateway
+        self, services: EngineServices, gateway: ScriptedGateway
     ) -> None:
         merchant_id = new_merchant(services.database)
         bad, *good = [new_payment(services.database, merchant_id) for _ in range(5)]
-        gateway.charges = Charged("ch_1")
+        gateway.charges = Succeeded("ch_1")
         # PostgreSQL accepts no NUL in text, so the statement of the whole group fails.
-        gateway.by_payment[bad] = Charged("ch_\x00")
-        results = await charge_payments(services, [ChargeOrder(id_, 1) for id_ in [bad, *good]])
+        gateway.by_payment[bad] = Succeeded("ch_\x00")
+        results = await run_operations(services, [OperationOrder(id_, 1) for id_ in [bad, *good]])
         outcomes = {result.payment_id: result.outcome for result in results}
         assert outcomes == {bad: "refused", **dict.fromkeys(good, "succeeded")}
         assert next(result.error for result in results if result.payment_id == bad)
@@ -555,21 +555,21 @@ class TestOneBadOutcome:
         assert attempt_rows(services.database, bad)[0]["status"] == "started"
 
     async def test_an_unforeseen_failure_of_one_call_costs_that_payment_a_try(
-        self, services: ChargeServices, gateway: ScriptedGateway
+        self, services: EngineServices, gateway: ScriptedGateway
     ) -> None:
         merchant_id = new_merchant(services.database)
         bad, *good = [new_payment(services.database, merchant_id) for _ in range(5)]
-        gateway.charges, gateway.breaking = Charged("ch_1"), {bad}
-        results = await charge_payments(services, [ChargeOrder(id_, 1) for id_ in [bad, *good]])
+        gateway.charges, gateway.breaking = Succeeded("ch_1"), {bad}
+        results = await run_operations(services, [OperationOrder(id_, 1) for id_ in [bad, *good]])
         outcomes = {result.payment_id: result.outcome for result in results}
         assert outcomes == {bad: "unknown", **dict.fromkeys(good, "succeeded")}
 
     async def test_a_database_that_takes_no_writes_returns_the_whole_batch(
-        self, services: ChargeServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+        self, services: EngineServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
         # As on a server that a failover turned into a replica.
         services.database.run(Statement("SET default_transaction_read_only = on"))
         with pytest.raises(DatabaseUnavailable):
             await attempt(services, payment_id, 1)
-        gateway.charges = Charged("ch_1")
+        gateway.charges = Succeeded("ch_1")
         assert (await attempt(services, payment_id, 1)).outcome == "succeeded"

@@ -9,9 +9,9 @@ from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database
 from paybridge.payments.domain.charging import Schedule
 from paybridge.payments.domain.circuit import CircuitPolicy
-from paybridge.payments.domain.gateway_answers import ChargeAnswer, Charged, LookUpAnswer, NotFound
-from paybridge.payments.ports import ChargeRequest, PaymentGateway
-from paybridge.payments.records import ChargeServices
+from paybridge.payments.domain.gateway_answers import GatewayAnswer, LookUpAnswer, NotFound, Succeeded
+from paybridge.payments.ports import GatewayRequest, PaymentGateway
+from paybridge.payments.records import EngineServices
 
 LEASE_SECONDS = 5.0
 
@@ -23,20 +23,20 @@ class RecordingGateway:
         self.calls: list[uuid.UUID] = []
         self.charged: dict[uuid.UUID, str] = {}
 
-    async def charge(self, request: ChargeRequest) -> ChargeAnswer:
+    async def send(self, request: GatewayRequest) -> GatewayAnswer:
         """Take the charge."""
         self.calls.append(request.payment_id)
-        return Charged(self.charged.setdefault(request.payment_id, f"ch_{request.payment_id}"))
+        return Succeeded(self.charged.setdefault(request.payment_id, f"ch_{request.payment_id}"))
 
-    async def find_charge(self, request: ChargeRequest) -> LookUpAnswer:
+    async def find(self, request: GatewayRequest) -> LookUpAnswer:
         """Find a charge that was taken."""
         found = self.charged.get(request.payment_id)
-        return Charged(found) if found else NotFound()
+        return Succeeded(found) if found else NotFound()
 
 
-def charge_services(database: Database, gateway: PaymentGateway, clock: Clock | None = None) -> ChargeServices:
+def engine_services(database: Database, gateway: PaymentGateway, clock: Clock | None = None) -> EngineServices:
     """Return the services of a consumer over this database and this gateway."""
-    return ChargeServices(
+    return EngineServices(
         database=database,
         gateway=gateway,
         clock=clock or SystemClock(),

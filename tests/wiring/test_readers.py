@@ -76,7 +76,7 @@ def use_api() -> None:
 async def use_consumer() -> None:
     # For the worker, which takes from every shard.
     broker.payment_shards()
-    payments.charge_services()
+    payments.engine_services()
     wiring.environment_name()
     await use_broker()
 

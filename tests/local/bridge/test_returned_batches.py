@@ -147,8 +147,8 @@ def function(monkeypatch: pytest.MonkeyPatch, database: Database, vhost: Vhost) 
     monkeypatch.setattr(wiring, "database", lambda: database)
     monkeypatch.setattr(wiring, "environment_name", lambda: "test")
     monkeypatch.setattr(broker, "rabbitmq_url", lambda: vhost.amqp_url)
-    monkeypatch.setattr(payments, "charge_services", lambda: SimpleNamespace(circuit_policy=CircuitPolicy(5, 1.0)))
-    monkeypatch.setattr(handling, "charge_payments", defect)
+    monkeypatch.setattr(payments, "engine_services", lambda: SimpleNamespace(circuit_policy=CircuitPolicy(5, 1.0)))
+    monkeypatch.setattr(handling, "run_operations", defect)
     return InProcess()
 
 

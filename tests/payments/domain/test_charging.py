@@ -18,28 +18,28 @@ from paybridge.payments.domain.charging import (
     AttemptStatus,
     Defer,
     LastAttempt,
-    RetryCharge,
+    Retry,
     Schedule,
     Settle,
     Skip,
     Start,
     after_answer,
-    gateway_key,
     next_step,
     pending_delay,
 )
 from paybridge.payments.domain.gateway_answers import (
-    Charged,
     Contradictory,
     Declined,
     Fault,
     GatewayOutcome,
-    PartiallyCharged,
+    PartlyApproved,
     Pending,
     RateLimited,
+    Succeeded,
     UnderWay,
     Unknown,
 )
+from paybridge.payments.domain.operation import Kind, gateway_key
 from paybridge.payments.domain.payment import SETTLED, Status
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -121,9 +121,9 @@ class TestNextStep:
 class TestAfterAnswer:
     @given(places, schedules)
     def test_only_the_whole_amount_succeeds(self, place: AttemptPlace, schedule: Schedule) -> None:
-        assert after_answer(place, Charged("ch_1"), schedule) == Settle(Status.SUCCEEDED)
+        assert after_answer(place, Succeeded("ch_1"), schedule) == Settle(Status.SUCCEEDED)
         for answer, code in (
-            (PartiallyCharged("ch_1", 8), "partial_approval"),
+            (PartlyApproved("ch_1", 8), "partial_approval"),
             (Declined("expired_card", "Expired card.", "54"), "expired_card"),
         ):
             settle = after_answer(place, answer, schedule)
@@ -135,7 +135,7 @@ class TestAfterAnswer:
         self, place: AttemptPlace, answer: GatewayOutcome, schedule: Schedule
     ) -> None:
         step = after_answer(place, answer, schedule)
-        assert isinstance(step, RetryCharge)
+        assert isinstance(step, Retry)
         assert (step.number, step.ask) in {(place.number + 1, 0), (place.number, place.ask + 1)}
         assert step.number <= ATTEMPTS_MAX
         assert step.seconds > 0
@@ -145,20 +145,20 @@ class TestAfterAnswer:
         self, place: AttemptPlace, schedule: Schedule, answer: GatewayOutcome
     ) -> None:
         step = after_answer(place, answer, schedule)
-        assert step == RetryCharge(place.number, pending_delay(place.ask, schedule), place.ask + 1)
+        assert step == Retry(place.number, pending_delay(place.ask, schedule), place.ask + 1)
 
     @given(numbers, asks, schedules, st.sampled_from([SILENCE, NOTHING_ARRIVED]))
     def test_a_look_up_that_fails_uses_up_no_attempt_of_a_pending_charge(
         self, number: int, ask: int, schedule: Schedule, answer: Unknown
     ) -> None:
         step = after_answer(AttemptPlace(number, ask, was_pending=True), answer, schedule)
-        assert step == RetryCharge(number, pending_delay(ask, schedule), ask + 1)
+        assert step == Retry(number, pending_delay(ask, schedule), ask + 1)
 
 
 class TestUnknownAnswers:
     def test_each_wait_of_the_schedule_is_used_once_and_then_the_payment_fails(self) -> None:
         steps = [after_answer(AttemptPlace(number), NOTHING_ARRIVED, SCHEDULE) for number in (1, 2, 3)]
-        assert steps[:2] == [RetryCharge(2, 1), RetryCharge(3, 2)]
+        assert steps[:2] == [Retry(2, 1), Retry(3, 2)]
         assert isinstance(steps[2], Settle)
         assert (steps[2].status, steps[2].failure_code, steps[2].gave_up) == (Status.FAILED, "gateway_timeout", True)
 
@@ -170,17 +170,17 @@ class TestUnknownAnswers:
     @given(st.integers(3, ATTEMPTS_MAX - 1))
     def test_beyond_the_schedule_the_waits_grow_up_to_a_bound(self, number: int) -> None:
         step = after_answer(AttemptPlace(number), SILENCE, SCHEDULE)
-        assert isinstance(step, RetryCharge)
+        assert isinstance(step, Retry)
         assert 2 <= step.seconds <= LATER_WAIT_SECONDS_MAX
 
     def test_the_last_attempt_is_gone_on_with(self) -> None:
-        assert after_answer(AttemptPlace(ATTEMPTS_MAX), SILENCE, SCHEDULE) == RetryCharge(ATTEMPTS_MAX, 3, 1)
+        assert after_answer(AttemptPlace(ATTEMPTS_MAX), SILENCE, SCHEDULE) == Retry(ATTEMPTS_MAX, 3, 1)
 
 
 class TestRefusedRepetitions:
     def test_they_are_asked_about_on_the_schedule_of_pending_charges(self) -> None:
         waits = [after_answer(AttemptPlace(2, ask), UnderWay("422", True), SCHEDULE) for ask in (0, 1, 2, 3)]
-        assert waits == [RetryCharge(2, 3, 1), RetryCharge(2, 5, 2), RetryCharge(2, 9, 3), RetryCharge(2, 9, 4)]
+        assert waits == [Retry(2, 3, 1), Retry(2, 5, 2), Retry(2, 9, 3), Retry(2, 9, 4)]
 
     @given(numbers, asks, st.floats(-86_400, 7 * 86_400))
     def test_they_end_once_no_earlier_request_can_be_at_work(self, number: int, ask: int, age_seconds: float) -> None:
@@ -192,17 +192,17 @@ class TestRefusedRepetitions:
     @given(numbers, asks, st.floats(0, 7 * 86_400))
     def test_they_never_end_a_charge_that_was_pending(self, number: int, ask: int, age_seconds: float) -> None:
         step = after_answer(AttemptPlace(number, ask, True, age_seconds), UnderWay("422", True), SCHEDULE)
-        assert step == RetryCharge(number, pending_delay(ask, SCHEDULE), ask + 1)
+        assert step == Retry(number, pending_delay(ask, SCHEDULE), ask + 1)
 
 
 class TestRateLimits:
     def test_the_gateway_says_for_how_long(self) -> None:
-        assert after_answer(AttemptPlace(1), RateLimited(7), SCHEDULE) == RetryCharge(1, 7, 1)
+        assert after_answer(AttemptPlace(1), RateLimited(7), SCHEDULE) == Retry(1, 7, 1)
 
     @given(places)
     def test_without_a_word_the_waits_grow_up_to_a_bound(self, place: AttemptPlace) -> None:
         step = after_answer(place, RateLimited(), SCHEDULE)
-        assert isinstance(step, RetryCharge)
+        assert isinstance(step, Retry)
         assert step.number == place.number
         assert 1 <= step.seconds <= RATE_LIMIT_WAIT_SECONDS_MAX
 
@@ -210,6 +210,6 @@ class TestRateLimits:
 class TestGatewayKey:
     def test_it_is_the_same_on_every_try_and_another_for_every_payment(self) -> None:
         first, second = uuid4(), uuid4()
-        assert gateway_key(first) == gateway_key(first)
-        assert gateway_key(first) != gateway_key(second)
-        assert gateway_key(first) != gateway_key(first, "refund")
+        assert gateway_key(first, Kind.CHARGE) == gateway_key(first, Kind.CHARGE) == f"{first}:charge"
+        assert gateway_key(first, Kind.CHARGE) != gateway_key(second, Kind.CHARGE)
+        assert gateway_key(first, Kind.CHARGE) != gateway_key(first, Kind.REFUND)

@@ -6,23 +6,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paybridge.payments.domain.gateway_answers import (
-    ChargeAnswer,
-    Charged,
     Contradictory,
     Declined,
     Fault,
+    GatewayAnswer,
     LookUpAnswer,
     NotFound,
-    PartiallyCharged,
+    PartlyApproved,
     Pending,
     RateLimited,
     RefusedRequest,
+    Succeeded,
     UnderWay,
     Unknown,
     conclude,
 )
 
-clear = st.sampled_from([Charged("ch_1"), PartiallyCharged("ch_1", 5), Declined("card_declined", "No."), Pending()])
+clear = st.sampled_from([Succeeded("ch_1"), PartlyApproved("ch_1", 5), Declined("card_declined", "No."), Pending()])
 unclear_look_ups = st.sampled_from([RateLimited(3), Unknown(Fault.SERVER_ERROR, "500")])
 look_ups = clear | unclear_look_ups | st.just(NotFound()) | st.just(Contradictory("more", "ch_1"))
 unknowns = st.builds(Unknown, st.sampled_from(Fault), st.just("no answer"))
@@ -32,12 +32,12 @@ unclear = unknowns | st.sampled_from([UnderWay("409"), RefusedRequest("422"), Co
 class TestConclude:
     @given(unclear, clear, st.booleans())
     def test_what_the_gateway_has_on_record_decides(
-        self, answer: ChargeAnswer, found: LookUpAnswer, is_repeated: bool
+        self, answer: GatewayAnswer, found: LookUpAnswer, is_repeated: bool
     ) -> None:
         assert conclude(answer, found, is_repeated) == found
 
     @given(unclear, look_ups)
-    def test_a_refusal_of_a_repeated_request_never_declines(self, answer: ChargeAnswer, found: LookUpAnswer) -> None:
+    def test_a_refusal_of_a_repeated_request_never_declines(self, answer: GatewayAnswer, found: LookUpAnswer) -> None:
         concluded = conclude(answer, found, is_repeated=True)
         assert concluded == found or not isinstance(concluded, Declined)
 

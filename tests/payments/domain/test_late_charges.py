@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paybridge.payments.domain.gateway_answers import (
-    Charged,
     Contradictory,
     Declined,
     Fault,
     LookUpAnswer,
     NotFound,
-    PartiallyCharged,
+    PartlyApproved,
     Pending,
     RateLimited,
+    Succeeded,
     Unknown,
 )
 from paybridge.payments.domain.late_charges import (
@@ -36,8 +36,8 @@ unclear = st.sampled_from([Pending(), RateLimited(3), Unknown(Fault.SERVER_ERROR
 class TestAfterLookUp:
     @given(ages, st.floats(0, 10**7))
     def test_a_charge_is_found_at_any_age(self, ages_seconds: list[float], age: float) -> None:
-        assert after_look_up(Charged("ch_1"), 10050, age, ages_seconds) == ChargedLate("ch_1", 10050)
-        assert after_look_up(PartiallyCharged("ch_1", 7), 10050, age, ages_seconds) == ChargedLate("ch_1", 7)
+        assert after_look_up(Succeeded("ch_1"), 10050, age, ages_seconds) == ChargedLate("ch_1", 10050)
+        assert after_look_up(PartlyApproved("ch_1", 7), 10050, age, ages_seconds) == ChargedLate("ch_1", 7)
 
     def test_absence_is_final_after_the_last_age_only(self) -> None:
         steps = [after_look_up(NotFound(), 1, age, AGES) for age in (60, 600, 3599, 3600)]

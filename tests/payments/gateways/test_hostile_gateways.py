@@ -14,14 +14,24 @@ import orjson
 import pytest
 
 from local.testkit.raw_servers import Respond, raw_server
-from paybridge.payments.domain.gateway_answers import ChargeAnswer, Charged, Fault, Unknown
+from paybridge.payments.domain.gateway_answers import Fault, GatewayAnswer, Succeeded, Unknown
+from paybridge.payments.domain.operation import Kind
 from paybridge.payments.gateways.http import ANSWER_BYTES_MAX, HttpGateway
-from paybridge.payments.ports import ChargeRequest
+from paybridge.payments.ports import GatewayRequest
 from tests.support.tls import self_signed, server_context
 
 pytestmark = pytest.mark.integration
 
-REQUEST = ChargeRequest(uuid.UUID(int=7), 10050, "RUB", "tok_success", "7:charge")
+REQUEST = GatewayRequest(
+    operation_id=uuid.UUID(int=7),
+    kind=Kind.CHARGE,
+    payment_id=uuid.UUID(int=7),
+    amount_minor=10050,
+    currency="RUB",
+    currency_places=2,
+    payment_method="tok_success",
+    idempotency_key="7:charge",
+)
 CHARGE = orjson.dumps(
     {
         "id": "ch_1",
@@ -48,9 +58,9 @@ async def gateway_at(port: int, timeout_seconds: float = 5, scheme: str = "http"
     await gateway.close()
 
 
-async def charge_by(respond: Respond | bytes, timeout_seconds: float = 5) -> ChargeAnswer:
+async def charge_by(respond: Respond | bytes, timeout_seconds: float = 5) -> GatewayAnswer:
     async with raw_server(respond) as server, gateway_at(server.port, timeout_seconds) as gateway:
-        return await gateway.charge(REQUEST)
+        return await gateway.send(REQUEST)
 
 
 class TestAnswers:
@@ -65,7 +75,7 @@ class TestAnswers:
         ],
     )
     async def test_every_valid_form_of_a_success_is_understood(self, answer: bytes) -> None:
-        assert await charge_by(answer) == Charged("ch_1")
+        assert await charge_by(answer) == Succeeded("ch_1")
 
     @pytest.mark.parametrize(
         "answer",
@@ -133,7 +143,7 @@ class TestConnections:
     async def test_a_connection_is_reused(self) -> None:
         async with raw_server(GOOD, keep_alive=True) as server, gateway_at(server.port) as gateway:
             for _ in range(5):
-                assert await gateway.charge(REQUEST) == Charged("ch_1")
+                assert await gateway.send(REQUEST) == Succeeded("ch_1")
             assert server.connections == 1
 
     async def test_bytes_after_an_answer_are_not_the_next_answer(self) -> None:
@@ -145,13 +155,13 @@ class TestConnections:
             await writer.drain()
 
         async with raw_server(respond, keep_alive=True) as server, gateway_at(server.port) as gateway:
-            assert [await gateway.charge(REQUEST) for _ in range(2)] == [Charged("ch_1")] * 2
+            assert [await gateway.send(REQUEST) for _ in range(2)] == [Succeeded("ch_1")] * 2
             assert server.connections == 2
 
     async def test_a_closed_connection_is_replaced(self) -> None:
         async with raw_server(GOOD) as server, gateway_at(server.port) as gateway:
             for _ in range(3):
-                assert await gateway.charge(REQUEST) == Charged("ch_1")
+                assert await gateway.send(REQUEST) == Succeeded("ch_1")
                 await asyncio.sleep(0.05)
             assert server.connections == 3
 
@@ -160,7 +170,7 @@ class TestConnections:
             writer.close()
 
         async with raw_server(hang_up) as server, gateway_at(server.port) as gateway:
-            assert isinstance(await gateway.charge(REQUEST), Unknown)
+            assert isinstance(await gateway.send(REQUEST), Unknown)
             assert len(server.heads) == 1
 
     async def test_all_calls_of_a_batch_run_at_once(self) -> None:
@@ -172,21 +182,21 @@ class TestConnections:
             await writer.drain()
 
         async with raw_server(together) as server, gateway_at(server.port) as gateway:
-            answers = await asyncio.gather(*(gateway.charge(REQUEST) for _ in range(200)))
-            assert answers == [Charged("ch_1")] * 200
+            answers = await asyncio.gather(*(gateway.send(REQUEST) for _ in range(200)))
+            assert answers == [Succeeded("ch_1")] * 200
 
     async def test_proxy_variables_of_the_environment_are_ignored(self, monkeypatch: pytest.MonkeyPatch) -> None:
         async with raw_server(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n") as proxy:
             for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
                 monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
-            assert await charge_by(GOOD) == Charged("ch_1")
+            assert await charge_by(GOOD) == Succeeded("ch_1")
             assert proxy.connections == 0
 
     async def test_the_request_has_its_key_and_no_unintended_header(self) -> None:
         cookie = GOOD.replace(b"Content-Length", b"Set-Cookie: a=b\r\nContent-Length")
         async with raw_server(cookie, keep_alive=True) as server, gateway_at(server.port) as gateway:
             for _ in range(2):
-                await gateway.charge(replace(REQUEST, idempotency_key="k:charge"))
+                await gateway.send(replace(REQUEST, idempotency_key="k:charge"))
             names = {line.partition(b":")[0].lower() for line in server.heads[1].split(b"\r\n")[1:] if line}
             assert b"idempotency-key: k:charge" in server.heads[1].lower()
             assert names == {b"host", b"user-agent", b"accept", b"content-type", b"content-length", b"idempotency-key"}
@@ -201,7 +211,7 @@ class TestTls:
             for host, authority in (("localhost", True), ("localhost", False), ("127.0.0.1", True)):
                 pem = path.read_bytes() if authority else None
                 gateway = HttpGateway(f"https://{host}:{server.port}", 5, pem)
-                answers.append(type(await gateway.charge(REQUEST)))
+                answers.append(type(await gateway.send(REQUEST)))
                 await gateway.close()
-            assert answers == [Charged, Unknown, Unknown]
+            assert answers == [Succeeded, Unknown, Unknown]
             assert len(server.heads) == 1

@@ -11,24 +11,34 @@ import pytest_asyncio
 from aiohttp import web
 
 from paybridge.payments.domain.gateway_answers import (
-    Charged,
     Contradictory,
     Declined,
     Fault,
     NotFound,
-    PartiallyCharged,
+    PartlyApproved,
     Pending,
     RateLimited,
     RefusedRequest,
+    Succeeded,
     UnderWay,
     Unknown,
 )
+from paybridge.payments.domain.operation import Kind
 from paybridge.payments.gateways.http import ANSWER_BYTES_MAX, HttpGateway
-from paybridge.payments.ports import ChargeRequest
+from paybridge.payments.ports import GatewayRequest
 
 pytestmark = pytest.mark.integration
 
-REQUEST = ChargeRequest(uuid.UUID(int=7), 10050, "RUB", "tok_success", "7:charge")
+REQUEST = GatewayRequest(
+    operation_id=uuid.UUID(int=7),
+    kind=Kind.CHARGE,
+    payment_id=uuid.UUID(int=7),
+    amount_minor=10050,
+    currency="RUB",
+    currency_places=2,
+    payment_method="tok_success",
+    idempotency_key="7:charge",
+)
 
 
 def a_charge(**changes: Any) -> dict[str, Any]:
@@ -84,22 +94,22 @@ def answering(body: Any, status: int = 201) -> Callable[[], web.StreamResponse]:
 
 class TestCharge:
     async def test_a_charge(self, gateway: HttpGateway) -> None:
-        assert await gateway.charge(REQUEST) == Charged("ch_1")
+        assert await gateway.send(REQUEST) == Succeeded("ch_1")
 
     async def test_a_decline(self, gateway: HttpGateway, answers: Answers) -> None:
         answers.charge = answering(a_charge(status="declined", failure_code="insufficient_funds"), 402)
         declined = Declined("insufficient_funds", "Insufficient funds.", "insufficient_funds")
-        assert await gateway.charge(REQUEST) == declined
+        assert await gateway.send(REQUEST) == declined
 
     @pytest.mark.parametrize("status", [400, 402, 422])
     async def test_a_refused_request(self, gateway: HttpGateway, answers: Answers, status: int) -> None:
         answers.charge = answering({"error": "no"}, status)
-        assert await gateway.charge(REQUEST) == RefusedRequest(f"the gateway answered {status}", "no")
+        assert await gateway.send(REQUEST) == RefusedRequest(f"the gateway answered {status}", "no")
 
     @pytest.mark.parametrize("status", [409, 423, 425])
     async def test_a_repeated_request_is_no_refusal(self, gateway: HttpGateway, answers: Answers, status: int) -> None:
         answers.charge = answering({"error": "no"}, status)
-        assert isinstance(await gateway.charge(REQUEST), UnderWay)
+        assert isinstance(await gateway.send(REQUEST), UnderWay)
 
     @pytest.mark.parametrize(
         ("status", "fault"),
@@ -121,7 +131,7 @@ class TestCharge:
         self, gateway: HttpGateway, answers: Answers, status: int, fault: Fault
     ) -> None:
         answers.charge = answering({"error": "no", "code": "insufficient_funds"}, status)
-        assert await gateway.charge(REQUEST) == Unknown(fault, f"the gateway answered {status}")
+        assert await gateway.send(REQUEST) == Unknown(fault, f"the gateway answered {status}")
 
     @pytest.mark.parametrize(
         ("header", "seconds"), [({}, None), ({"Retry-After": "7"}, 7), ({"Retry-After": "x"}, None)]
@@ -130,7 +140,7 @@ class TestCharge:
         self, gateway: HttpGateway, answers: Answers, header: dict[str, str], seconds: float | None
     ) -> None:
         answers.charge = lambda: web.json_response({}, status=429, headers=header)
-        assert await gateway.charge(REQUEST) == RateLimited(seconds)
+        assert await gateway.send(REQUEST) == RateLimited(seconds)
 
     @pytest.mark.parametrize(
         "body",
@@ -150,7 +160,7 @@ class TestCharge:
         self, gateway: HttpGateway, answers: Answers, body: Any
     ) -> None:
         answers.charge = answering(body)
-        assert isinstance(await gateway.charge(REQUEST), Unknown)
+        assert isinstance(await gateway.send(REQUEST), Unknown)
 
     @pytest.mark.parametrize(
         "body",
@@ -176,18 +186,18 @@ class TestCharge:
         self, gateway: HttpGateway, answers: Answers, body: Any
     ) -> None:
         answers.charge = answering(body)
-        assert isinstance(await gateway.charge(REQUEST), Contradictory)
+        assert isinstance(await gateway.send(REQUEST), Contradictory)
 
     async def test_a_currency_in_lower_case_is_the_same(self, gateway: HttpGateway, answers: Answers) -> None:
         answers.charge = answering(a_charge(currency="rub"))
-        assert await gateway.charge(REQUEST) == Charged("ch_1")
+        assert await gateway.send(REQUEST) == Succeeded("ch_1")
 
     @pytest.mark.parametrize("amount_minor", [1, 8040, 10049])
     async def test_less_than_was_asked_is_a_part(
         self, gateway: HttpGateway, answers: Answers, amount_minor: int
     ) -> None:
         answers.charge = answering(a_charge(amount_minor=amount_minor))
-        assert await gateway.charge(REQUEST) == PartiallyCharged("ch_1", amount_minor)
+        assert await gateway.send(REQUEST) == PartlyApproved("ch_1", amount_minor)
 
     @pytest.mark.parametrize(
         ("body", "status"),
@@ -197,27 +207,27 @@ class TestCharge:
         self, gateway: HttpGateway, answers: Answers, body: Any, status: int
     ) -> None:
         answers.charge = answering(body, status)
-        assert await gateway.charge(REQUEST) == Pending()
+        assert await gateway.send(REQUEST) == Pending()
 
     @pytest.mark.parametrize("body", [b"", b"accepted", b"{}"])
     async def test_accepted_is_pending_whatever_the_body(
         self, gateway: HttpGateway, answers: Answers, body: bytes
     ) -> None:
         answers.charge = lambda: web.Response(status=202, body=body)
-        assert await gateway.charge(REQUEST) == Pending()
+        assert await gateway.send(REQUEST) == Pending()
 
     async def test_a_redirect_is_not_followed(self, gateway: HttpGateway, answers: Answers) -> None:
         answers.charge = lambda: web.Response(status=302, headers={"Location": "/elsewhere"})
-        assert isinstance(await gateway.charge(REQUEST), Unknown)
+        assert isinstance(await gateway.send(REQUEST), Unknown)
 
     @pytest.mark.parametrize("body", [b"", b"<html>", b"\xff\xfe", b"[" * 100_000, b"x" * (ANSWER_BYTES_MAX + 1)])
     async def test_an_answer_without_json_is_unknown(self, gateway: HttpGateway, answers: Answers, body: bytes) -> None:
         answers.charge = lambda: web.Response(status=201, body=body)
-        assert isinstance(await gateway.charge(REQUEST), Unknown)
+        assert isinstance(await gateway.send(REQUEST), Unknown)
 
     async def test_an_unreachable_gateway_is_unknown(self) -> None:
         nowhere = HttpGateway("http://127.0.0.1:1", 1)
-        assert isinstance(await nowhere.charge(REQUEST), Unknown)
+        assert isinstance(await nowhere.send(REQUEST), Unknown)
         await nowhere.close()
 
 
@@ -227,11 +237,11 @@ class TestFindCharge:
         [
             ([], NotFound),
             ([a_charge(kind="refund")], NotFound),
-            ([a_charge()], Charged),
-            ([a_charge(amount_minor=1)], PartiallyCharged),
+            ([a_charge()], Succeeded),
+            ([a_charge(amount_minor=1)], PartlyApproved),
             ([a_charge(amount_minor=10051)], Contradictory),
             ([a_charge(status="declined")], Declined),
-            ([a_charge(status="declined"), a_charge()], Charged),
+            ([a_charge(status="declined"), a_charge()], Succeeded),
             ([a_charge(status="pending")], Pending),
             ([a_charge(status="declined"), a_charge(status="pending")], Pending),
             ([a_charge(status="declined"), a_charge(status="odd")], Unknown),
@@ -245,19 +255,19 @@ class TestFindCharge:
         self, gateway: HttpGateway, answers: Answers, found: Any, expected: type
     ) -> None:
         answers.found = found
-        assert isinstance(await gateway.find_charge(REQUEST), expected)
+        assert isinstance(await gateway.find(REQUEST), expected)
 
     async def test_a_reference_it_does_not_know_is_no_fault(self, gateway: HttpGateway, answers: Answers) -> None:
         answers.found, answers.found_status = {"error": "no such charge"}, 404
-        assert await gateway.find_charge(REQUEST) == NotFound()
+        assert await gateway.find(REQUEST) == NotFound()
 
     @pytest.mark.parametrize("status", [301, 400, 401, 403, 405, 410, 422, 500, 503])
     async def test_a_failed_look_up_is_not_the_same_as_nothing_found(
         self, gateway: HttpGateway, answers: Answers, status: int
     ) -> None:
         answers.found_status = status
-        assert isinstance(await gateway.find_charge(REQUEST), Unknown)
+        assert isinstance(await gateway.find(REQUEST), Unknown)
 
     async def test_a_limit_of_the_rate_holds_for_look_ups_too(self, gateway: HttpGateway, answers: Answers) -> None:
         answers.found_status = 429
-        assert await gateway.find_charge(REQUEST) == RateLimited(None)
+        assert await gateway.find(REQUEST) == RateLimited(None)

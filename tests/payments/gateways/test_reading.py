@@ -13,25 +13,35 @@ from hypothesis import strategies as st
 
 from paybridge.payments.domain.decline_codes import failure_message_of
 from paybridge.payments.domain.gateway_answers import (
-    ChargeAnswer,
-    Charged,
     Declined,
+    GatewayAnswer,
     NotFound,
-    PartiallyCharged,
+    PartlyApproved,
     RefusedRequest,
+    Succeeded,
     UnderWay,
     Unknown,
 )
+from paybridge.payments.domain.operation import Kind
 from paybridge.payments.gateways.reading import read_charge_answer, read_look_up_answer
-from paybridge.payments.ports import ChargeRequest
+from paybridge.payments.ports import GatewayRequest
 
-REQUEST = ChargeRequest(uuid.UUID(int=7), 10050, "RUB", "tok_success", "7:charge")
+REQUEST = GatewayRequest(
+    operation_id=uuid.UUID(int=7),
+    kind=Kind.CHARGE,
+    payment_id=uuid.UUID(int=7),
+    amount_minor=10050,
+    currency="RUB",
+    currency_places=2,
+    payment_method="tok_success",
+    idempotency_key="7:charge",
+)
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 statuses = st.integers(100, 599)
 
 
-def charge_answer(status: int, body: Any) -> ChargeAnswer:
+def charge_answer(status: int, body: Any) -> GatewayAnswer:
     return read_charge_answer(REQUEST, status, orjson.dumps(body), None, NOW)
 
 
@@ -102,7 +112,7 @@ class TestEveryAnswer:
                 answer = read(REQUEST, status, body, None, NOW)
             except (ValueError, KeyError, TypeError, AttributeError):
                 continue
-            assert not isinstance(answer, Charged | PartiallyCharged | Declined)
+            assert not isinstance(answer, Succeeded | PartlyApproved | Declined)
 
     @given(statuses.filter(lambda status: status not in (200, 404)))
     def test_only_404_and_a_list_say_that_a_charge_is_not_there(self, status: int) -> None:
@@ -111,4 +121,4 @@ class TestEveryAnswer:
     @given(statuses.filter(lambda status: status not in (200, 201, 202, 400, 402, 422)))
     def test_only_some_statuses_can_decide(self, status: int) -> None:
         record = {"reference": str(REQUEST.payment_id), "status": "declined", "failure_code": "expired_card"}
-        assert not isinstance(charge_answer(status, record), Declined | Charged)
+        assert not isinstance(charge_answer(status, record), Declined | Succeeded)

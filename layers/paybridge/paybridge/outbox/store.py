@@ -23,13 +23,13 @@ UNCOUNTED_TYPES = frozenset({PAYMENT_PROCESSING})
 # An event that is only recorded needs no relay.
 _INSERT = Statement(f"""
     WITH counted AS ({ADD_COUNTS}), added AS (
-        INSERT INTO outbox (id, payment_id, merchant_id, sequence, type, exchange, routing_key, body, correlation_id,
-                            created_at, available_at)
-        SELECT id, payment_id, merchant_id, sequence, type, exchange, routing_key, body, correlation_id, time,
-               now() + make_interval(secs => delay_seconds)
-        FROM json_to_recordset(:rows::json) AS new (id uuid, payment_id uuid, merchant_id uuid, sequence integer,
-            type text, exchange text, routing_key text, body text, correlation_id text, time timestamptz,
-            delay_seconds double precision)
+        INSERT INTO outbox (id, payment_id, merchant_id, subject_type, subject_id, sequence, type, exchange,
+                            routing_key, body, correlation_id, created_at, available_at)
+        SELECT id, payment_id, merchant_id, subject_type, subject_id, sequence, type, exchange, routing_key, body,
+               correlation_id, time, now() + make_interval(secs => delay_seconds)
+        FROM json_to_recordset(:rows::json) AS new (id uuid, payment_id uuid, merchant_id uuid, subject_type text,
+            subject_id uuid, sequence integer, type text, exchange text, routing_key text, body text,
+            correlation_id text, time timestamptz, delay_seconds double precision)
     )
     SELECT CASE WHEN :is_published::boolean THEN {IS_RELAY_BUSY} ELSE true END
 """)
@@ -147,6 +147,8 @@ def _row_of(event: Event, delay_seconds: float, routing_key: str | None) -> dict
         "id": event.id,
         "payment_id": event.payment_id,
         "merchant_id": event.merchant_id,
+        "subject_type": event.subject_type,
+        "subject_id": event.subject_id or event.payment_id,
         "sequence": event.sequence,
         "type": event.type,
         "exchange": exchange,

@@ -16,13 +16,14 @@ from uuid import UUID
 
 from paybridge.core.errors import LockTimeout, reason_of
 from paybridge.core.isolation import run_isolating_bad_items
+from paybridge.core.money import stored_places
 from paybridge.database.database import Transaction
 from paybridge.outbox import store as outbox
-from paybridge.payments.call_gateway import charge_request, never_raising
+from paybridge.payments.call_gateway import gateway_request, never_raising
 from paybridge.payments.domain.events import find_late_charge_command
 from paybridge.payments.domain.gateway_answers import Contradictory, LookUpAnswer
 from paybridge.payments.domain.late_charges import ChargedLate, LookAgain, LookNoMore, after_look_up
-from paybridge.payments.records import ChargeServices, PaymentOutcome, PaymentResult
+from paybridge.payments.records import EngineServices, PaymentOutcome, PaymentResult
 from paybridge.payments.store import charges_to_return, late_charge_checks
 from paybridge.payments.store.charges_to_return import ChargeToReturn, ReturnReason
 from paybridge.payments.store.late_charge_checks import TakenCheck
@@ -31,7 +32,7 @@ Answer = tuple[TakenCheck, LookUpAnswer]
 DecidedCheck = tuple[TakenCheck, ChargedLate | LookAgain | LookNoMore]
 
 
-async def find_late_charges(services: ChargeServices, payment_ids: Sequence[UUID]) -> list[PaymentResult]:
+async def find_late_charges(services: EngineServices, payment_ids: Sequence[UUID]) -> list[PaymentResult]:
     """Ask for the charges of these payments where that is due, and return the results that need a person.
 
     Raises DatabaseUnavailable and LockTimeout: then the messages must be redelivered.
@@ -43,17 +44,19 @@ async def find_late_charges(services: ChargeServices, payment_ids: Sequence[UUID
     return await asyncio.to_thread(record, services, list(zip(checks, answers, strict=True)))
 
 
-def _take(services: ChargeServices, payment_ids: Sequence[UUID]) -> list[TakenCheck]:
+def _take(services: EngineServices, payment_ids: Sequence[UUID]) -> list[TakenCheck]:
     with services.database.transaction() as transaction:
         return late_charge_checks.take(transaction, payment_ids, services.lease_seconds)
 
 
-async def _look_up(services: ChargeServices, check: TakenCheck) -> LookUpAnswer:
-    request = charge_request(check.payment_id, check.amount_minor, check.currency, check.payment_method)
-    return await never_raising(services.gateway.find_charge(request))
+async def _look_up(services: EngineServices, check: TakenCheck) -> LookUpAnswer:
+    request = gateway_request(
+        check.payment_id, check.amount_minor, check.currency, stored_places(check.currency), check.payment_method
+    )
+    return await never_raising(services.gateway.find(request))
 
 
-def record(services: ChargeServices, answers: Sequence[Answer]) -> list[PaymentResult]:
+def record(services: EngineServices, answers: Sequence[Answer]) -> list[PaymentResult]:
     """Commit what was found and when to ask next, together; return the results that need a person.
 
     Raises DatabaseUnavailable and LockTimeout.
@@ -74,7 +77,7 @@ def record(services: ChargeServices, answers: Sequence[Answer]) -> list[PaymentR
     return [result for results in recorded for result in results] + refused
 
 
-def _record_together(services: ChargeServices, answers: Sequence[Answer]) -> list[PaymentResult]:
+def _record_together(services: EngineServices, answers: Sequence[Answer]) -> list[PaymentResult]:
     now = services.clock.now()
     decided = [
         (
@@ -101,7 +104,7 @@ def _record_together(services: ChargeServices, answers: Sequence[Answer]) -> lis
     ]
 
 
-def _look_again(services: ChargeServices, transaction: Transaction, decided: Sequence[DecidedCheck]) -> None:
+def _look_again(services: EngineServices, transaction: Transaction, decided: Sequence[DecidedCheck]) -> None:
     now = services.clock.now()
     again = [(check, step.seconds) for check, step in decided if isinstance(step, LookAgain)]
     late_charge_checks.postpone(transaction, [(check.payment_id, seconds) for check, seconds in again])

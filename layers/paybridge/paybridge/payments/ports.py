@@ -1,4 +1,4 @@
-"""The port to the payment gateway."""
+"""The port to the payment gateways."""
 
 from __future__ import annotations
 
@@ -6,27 +6,46 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
-from paybridge.payments.domain.gateway_answers import ChargeAnswer, LookUpAnswer
+from paybridge.payments.domain.gateway_answers import GatewayAnswer, LookUpAnswer
+from paybridge.payments.domain.operation import Kind
 
 
-@dataclass(frozen=True, slots=True)
-class ChargeRequest:
-    """A charge to ask the gateway for; `idempotency_key` is the same on every attempt at the same charge."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayRequest:
+    """An operation to ask the gateway for; the same on every attempt, `idempotency_key` included.
 
+    `amount_minor` is in minor units of `currency`, which has `currency_places`. `gateway_id` is the gateway's name for
+    this operation, if it has said one. `target_gateway_id` is its name for the charge or authorization that a capture,
+    a void or a refund is about.
+    """
+
+    operation_id: UUID
+    kind: Kind
     payment_id: UUID
     amount_minor: int
     currency: str
+    currency_places: int
     payment_method: str | None
     idempotency_key: str
+    gateway_id: str | None = None
+    target_gateway_id: str | None = None
 
 
 class PaymentGateway(Protocol):
-    """The payment gateway. A fault of the gateway or the network is an Unknown and never raises."""
+    """A payment gateway. A fault of the gateway or the network is an Unknown and never raises.
 
-    async def charge(self, request: ChargeRequest) -> ChargeAnswer:
-        """Ask for the charge, within the gateway's deadline."""
+    What was done before counts as done: a void of an authorization that is released already has succeeded, and so has a
+    capture or a refund that a look-up finds.
+    """
+
+    async def send(self, request: GatewayRequest) -> GatewayAnswer:
+        """Ask for the operation, within the gateway's deadline."""
         ...
 
-    async def find_charge(self, request: ChargeRequest) -> LookUpAnswer:
-        """Look the charge up by our reference."""
+    async def find(self, request: GatewayRequest) -> LookUpAnswer:
+        """Look the operation up, by the gateway's own id or by ours."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
         ...

@@ -12,17 +12,17 @@ from paybridge.core.events import PAYMENT_FAILED, PAYMENT_SUCCEEDED, Event
 from paybridge.core.isolation import run_isolating_bad_items
 from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Transaction
 from paybridge.outbox import store as outbox
-from paybridge.payments.domain.charging import AttemptStatus, RetryCharge, Settle, after_answer
+from paybridge.payments.domain.charging import AttemptStatus, Retry, Settle, after_answer
 from paybridge.payments.domain.events import find_late_charge_command, payment_event, retry_command
 from paybridge.payments.domain.gateway_answers import (
-    Charged,
     Contradictory,
     Declined,
     Fault,
     GatewayOutcome,
-    PartiallyCharged,
+    PartlyApproved,
     Pending,
     RateLimited,
+    Succeeded,
     UnderWay,
     Unknown,
 )
@@ -30,7 +30,7 @@ from paybridge.payments.domain.late_charges import next_look_up
 from paybridge.payments.domain.pace import Pace
 from paybridge.payments.domain.payment import Payment, Status, ensure_transition
 from paybridge.payments.gateway_watch import GatewayWatch, RefusedCall, count_answers, paces_after, seconds_until_next
-from paybridge.payments.records import AnsweredCharge, ChargeServices, PaymentOutcome, PaymentResult
+from paybridge.payments.records import AnsweredAttempt, EngineServices, PaymentOutcome, PaymentResult
 from paybridge.payments.start_attempts import put_off
 from paybridge.payments.store import attempts, charges_to_return, late_charge_checks
 from paybridge.payments.store.attempts import AttemptResult
@@ -45,15 +45,15 @@ class Blocked:
     error: str
 
 
-Decision = Settle | RetryCharge | Blocked
-DecidedAttempt = tuple[AnsweredCharge, Decision]
+Decision = Settle | Retry | Blocked
+DecidedAttempt = tuple[AnsweredAttempt, Decision]
 
 GIVEN_UP = frozenset({Status.FAILED, Status.CANCELED})
 TOO_LATE_ERROR = "the gateway charged a payment that had been given up: give the money back"
 
 _ATTEMPT_STATUS = {
-    Charged: AttemptStatus.SUCCEEDED,
-    PartiallyCharged: AttemptStatus.PARTIAL,
+    Succeeded: AttemptStatus.SUCCEEDED,
+    PartlyApproved: AttemptStatus.PARTIAL,
     Declined: AttemptStatus.DECLINED,
     Pending: AttemptStatus.PENDING,
     UnderWay: AttemptStatus.UNKNOWN,
@@ -69,7 +69,7 @@ _OPEN_OUTCOMES: Mapping[type[GatewayOutcome], PaymentOutcome] = {
 
 
 def record_answers(
-    services: ChargeServices, answers: Sequence[AnsweredCharge], watch: GatewayWatch
+    services: EngineServices, answers: Sequence[AnsweredAttempt], watch: GatewayWatch
 ) -> list[PaymentResult]:
     """Commit what the gateway answered and return the result of each payment.
 
@@ -82,12 +82,12 @@ def record_answers(
     refused: list[PaymentResult] = []
     locked: dict[UUID, tuple[int, int]] = {}
 
-    def record_together(group: Sequence[AnsweredCharge]) -> list[PaymentResult]:
+    def record_together(group: Sequence[AnsweredAttempt]) -> list[PaymentResult]:
         results = _record_together(services, group, watch)
         watch.outcomes += results
         return results
 
-    def on_bad_answer(answered: AnsweredCharge, error: Exception) -> None:
+    def on_bad_answer(answered: AnsweredAttempt, error: Exception) -> None:
         if isinstance(error, LockTimeout):
             locked[answered.attempt.payment.id] = (answered.attempt.number + 1, 0)
         else:
@@ -102,7 +102,7 @@ def record_answers(
 
 
 def _record_together(
-    services: ChargeServices, answers: Sequence[AnsweredCharge], watch: GatewayWatch
+    services: EngineServices, answers: Sequence[AnsweredAttempt], watch: GatewayWatch
 ) -> list[PaymentResult]:
     now = services.clock.now()
     paces = paces_after(watch, now)
@@ -124,7 +124,7 @@ def _record_together(
     return [_settled_result(answered, decision, sequences.keys(), given_up) for answered, decision in decided]
 
 
-def _note(watch: GatewayWatch, answers: Sequence[AnsweredCharge]) -> None:
+def _note(watch: GatewayWatch, answers: Sequence[AnsweredAttempt]) -> None:
     """Add the answers to those of the batch. The rate of asking for pending charges is none of the pace's concern."""
     watch.answered += [answered.attempt.payment for answered in answers if not isinstance(answered.answer, Unknown)]
     for answered in answers:
@@ -134,8 +134,8 @@ def _note(watch: GatewayWatch, answers: Sequence[AnsweredCharge]) -> None:
 
 
 def _decide_all(
-    services: ChargeServices,
-    answers: Sequence[AnsweredCharge],
+    services: EngineServices,
+    answers: Sequence[AnsweredAttempt],
     watch: GatewayWatch,
     paces: Mapping[UUID, Pace],
     now: datetime,
@@ -148,13 +148,13 @@ def _decide_all(
     decided: list[DecidedAttempt] = []
     for answered in answers:
         decision = _decide(services, answered, now)
-        if isinstance(decision, RetryCharge) and answered.attempt.payment.id in due_seconds:
+        if isinstance(decision, Retry) and answered.attempt.payment.id in due_seconds:
             decision = replace(decision, seconds=due_seconds[answered.attempt.payment.id])
         decided.append((answered, decision))
     return decided
 
 
-def _decide(services: ChargeServices, answered: AnsweredCharge, now: datetime) -> Decision:
+def _decide(services: EngineServices, answered: AnsweredAttempt, now: datetime) -> Decision:
     attempt = answered.attempt
     decision = after_answer(attempt.place(now), answered.answer, services.schedule)
     if isinstance(decision, Settle):
@@ -166,16 +166,16 @@ def _decide(services: ChargeServices, answered: AnsweredCharge, now: datetime) -
     return decision
 
 
-def _attempt_result(answered: AnsweredCharge, decision: Decision) -> AttemptResult:
+def _attempt_result(answered: AnsweredAttempt, decision: Decision) -> AttemptResult:
     payment, answer = answered.attempt.payment, answered.answer
-    is_charged = isinstance(answer, Charged)
+    is_charged = isinstance(answer, Succeeded)
     return AttemptResult(
         payment_id=payment.id,
         number=answered.attempt.number,
         attempt_status=_attempt_status(answered),
-        gateway_id=answer.gateway_id if isinstance(answer, Charged | PartiallyCharged | Contradictory) else None,
+        gateway_id=answer.gateway_id if isinstance(answer, Succeeded | PartlyApproved | Contradictory) else None,
         gateway_code=answer.gateway_code if isinstance(answer, Declined) else None,
-        approved_minor=answer.charged_minor if isinstance(answer, PartiallyCharged) else None,
+        approved_minor=answer.approved_minor if isinstance(answer, PartlyApproved) else None,
         error=answer.error if isinstance(answer, Unknown | UnderWay | Contradictory) else None,
         status=decision.status if isinstance(decision, Settle) else None,
         failure_code=decision.failure_code if isinstance(decision, Settle) else None,
@@ -184,23 +184,23 @@ def _attempt_result(answered: AnsweredCharge, decision: Decision) -> AttemptResu
     )
 
 
-def _attempt_status(answered: AnsweredCharge) -> AttemptStatus:
+def _attempt_status(answered: AnsweredAttempt) -> AttemptStatus:
     if isinstance(answered.answer, RateLimited) and answered.attempt.ask_first:
         # A call before this one may have charged.
         return AttemptStatus.UNKNOWN
     return _ATTEMPT_STATUS[type(answered.answer)]
 
 
-def _charges_to_return(answers: Sequence[AnsweredCharge], given_up: Set[UUID]) -> list[ChargeToReturn]:
+def _charges_to_return(answers: Sequence[AnsweredAttempt], given_up: Set[UUID]) -> list[ChargeToReturn]:
     """Return the charges that settle no payment: a part of the amount, or after the payment was given up."""
     found = []
     for answered in answers:
         payment, answer = answered.attempt.payment, answered.answer
         is_late = payment.id in given_up
-        if isinstance(answer, PartiallyCharged):
+        if isinstance(answer, PartlyApproved):
             reason = ReturnReason.CHARGED_LATE if is_late else ReturnReason.PARTIAL_APPROVAL
-            amount_minor = answer.charged_minor
-        elif isinstance(answer, Charged) and is_late:
+            amount_minor = answer.approved_minor
+        elif isinstance(answer, Succeeded) and is_late:
             reason, amount_minor = ReturnReason.CHARGED_LATE, payment.amount_minor
         else:
             continue
@@ -211,7 +211,7 @@ def _charges_to_return(answers: Sequence[AnsweredCharge], given_up: Set[UUID]) -
 
 
 def _outcome_events(
-    services: ChargeServices, decided: Sequence[DecidedAttempt], sequences: Mapping[UUID, int], now: datetime
+    services: EngineServices, decided: Sequence[DecidedAttempt], sequences: Mapping[UUID, int], now: datetime
 ) -> list[Event]:
     """Make an event for each payment that this call settled, numbered by `sequences`."""
     return [
@@ -221,7 +221,7 @@ def _outcome_events(
     ]
 
 
-def _outcome_event(services: ChargeServices, payment: Payment, settle: Settle, sequence: int, now: datetime) -> Event:
+def _outcome_event(services: EngineServices, payment: Payment, settle: Settle, sequence: int, now: datetime) -> Event:
     has_succeeded = settle.status is Status.SUCCEEDED
     settled = replace(
         payment,
@@ -237,7 +237,7 @@ def _outcome_event(services: ChargeServices, payment: Payment, settle: Settle, s
 
 
 def _retry_commands(
-    services: ChargeServices, decided: Sequence[DecidedAttempt], now: datetime
+    services: EngineServices, decided: Sequence[DecidedAttempt], now: datetime
 ) -> list[tuple[Event, float]]:
     """Make a command for each charge to retry, with its delay in seconds."""
     return [
@@ -246,18 +246,18 @@ def _retry_commands(
             decision.seconds,
         )
         for answered, decision in decided
-        if isinstance(decision, RetryCharge)
+        if isinstance(decision, Retry)
     ]
 
 
-def _is_fault(answered: AnsweredCharge) -> bool:
+def _is_fault(answered: AnsweredAttempt) -> bool:
     """Tell whether the answer counts against the gateway. A defect of ours does not."""
     answer = answered.answer
     return isinstance(answer, Unknown) and answer.fault is not Fault.INTERNAL and not answered.attempt.was_pending
 
 
 def _plan_late_checks(
-    services: ChargeServices,
+    services: EngineServices,
     transaction: Transaction,
     decided: Sequence[DecidedAttempt],
     settled: Set[UUID],
@@ -281,17 +281,17 @@ def _plan_late_checks(
     outbox.add_delayed(transaction, [(command, delay_seconds) for command in commands])
 
 
-def _given_up(transaction: Transaction, answers: Sequence[AnsweredCharge], settled: Set[UUID]) -> set[UUID]:
+def _given_up(transaction: Transaction, answers: Sequence[AnsweredAttempt], settled: Set[UUID]) -> set[UUID]:
     """Find the charged payments that had been settled before, and without the charge."""
     charged = {
-        answered.attempt.payment.id for answered in answers if isinstance(answered.answer, Charged | PartiallyCharged)
+        answered.attempt.payment.id for answered in answers if isinstance(answered.answer, Succeeded | PartlyApproved)
     }
     statuses = attempts.statuses(transaction, list(charged - settled))
     return {id_ for id_, status in statuses.items() if status in GIVEN_UP}
 
 
 def _settled_result(
-    answered: AnsweredCharge, decision: Decision, settled: Set[UUID], given_up: Set[UUID]
+    answered: AnsweredAttempt, decision: Decision, settled: Set[UUID], given_up: Set[UUID]
 ) -> PaymentResult:
     payment, answer = answered.attempt.payment, answered.answer
     if payment.id in given_up:
@@ -306,14 +306,14 @@ def _settled_result(
 
 
 def _partial_error(payment: Payment, answer: GatewayOutcome) -> str | None:
-    if not isinstance(answer, PartiallyCharged):
+    if not isinstance(answer, PartlyApproved):
         return None
     return (
-        f"the gateway approved {answer.charged_minor} of {payment.amount_minor} minor units of {payment.currency}: "
-        f"give back {answer.charged_minor}"
+        f"the gateway approved {answer.approved_minor} of {payment.amount_minor} minor units of {payment.currency}: "
+        f"give back {answer.approved_minor}"
     )
 
 
-def _result(answered: AnsweredCharge, outcome: PaymentOutcome, error: str | None = None) -> PaymentResult:
+def _result(answered: AnsweredAttempt, outcome: PaymentOutcome, error: str | None = None) -> PaymentResult:
     payment = answered.attempt.payment
     return PaymentResult(payment.id, payment.correlation_id, outcome, error)

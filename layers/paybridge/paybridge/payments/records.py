@@ -18,7 +18,7 @@ from paybridge.payments.ports import PaymentGateway
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChargeServices:
+class EngineServices:
     """What charging needs.
 
     `lease_seconds` is how long a started attempt belongs to the process that started it: longer than any gateway call
@@ -37,7 +37,7 @@ class ChargeServices:
 
 
 @dataclass(frozen=True, slots=True)
-class ChargeOrder:
+class OperationOrder:
     """A request, from a message, to charge this payment as the attempt of this number (1 for a new payment).
 
     With `ask` above 0 it is a request to go on with that attempt.
@@ -49,7 +49,7 @@ class ChargeOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class ChargeAttempt:
+class Attempt:
     """A started attempt, committed before the gateway is called, and its payment as it is then: processing.
 
     `ask_first`: an earlier call may have charged, so look the charge up before asking for it. `ask` counts how often
@@ -71,10 +71,10 @@ class ChargeAttempt:
 
 
 @dataclass(frozen=True, slots=True)
-class AnsweredCharge:
+class AnsweredAttempt:
     """An attempt and the gateway's answer to it."""
 
-    attempt: ChargeAttempt
+    attempt: Attempt
     answer: GatewayOutcome
 
 
@@ -111,5 +111,5 @@ class PaymentResult:
 class BatchStart:
     """The attempts to make now, and the results of payments that need none."""
 
-    attempts: list[ChargeAttempt]
+    attempts: list[Attempt]
     results: list[PaymentResult]

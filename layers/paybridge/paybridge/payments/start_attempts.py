@@ -12,25 +12,25 @@ from paybridge.core.events import PAYMENT_PROCESSING
 from paybridge.core.isolation import LOCKED_RETRY_SECONDS, run_isolating_bad_items
 from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Transaction
 from paybridge.outbox import store as outbox
-from paybridge.payments.domain.charging import ChargeStep, Defer, Start, next_step
+from paybridge.payments.domain.charging import AttemptStep, Defer, Start, next_step
 from paybridge.payments.domain.events import payment_event, process_payment_command, retry_command
 from paybridge.payments.domain.payment import Payment, Status, begin_processing
 from paybridge.payments.gateway_watch import GatewayWatch, hold_back
 from paybridge.payments.records import (
+    Attempt,
     BatchStart,
-    ChargeAttempt,
-    ChargeOrder,
-    ChargeServices,
+    EngineServices,
+    OperationOrder,
     PaymentOutcome,
     PaymentResult,
 )
 from paybridge.payments.store import attempts
 from paybridge.payments.store.attempts import AttemptStart
 
-PlannedPayment = tuple[Payment, ChargeStep]
+PlannedPayment = tuple[Payment, AttemptStep]
 
 
-def start_attempts(services: ChargeServices, orders: Sequence[ChargeOrder], watch: GatewayWatch) -> BatchStart:
+def start_attempts(services: EngineServices, orders: Sequence[OperationOrder], watch: GatewayWatch) -> BatchStart:
     """Start an attempt for every order that still needs one; each order is for another payment.
 
     While a circuit is open, orders return to the outbox until it may be tried again; that uses up no attempt. A payment
@@ -38,9 +38,9 @@ def start_attempts(services: ChargeServices, orders: Sequence[ChargeOrder], watc
     reported and left as it was. Raises DatabaseUnavailable and LockTimeout.
     """
     refused: list[PaymentResult] = []
-    locked: list[ChargeOrder] = []
+    locked: list[OperationOrder] = []
 
-    def on_bad_order(order: ChargeOrder, error: Exception) -> None:
+    def on_bad_order(order: OperationOrder, error: Exception) -> None:
         if isinstance(error, LockTimeout):
             locked.append(order)
         else:
@@ -56,7 +56,7 @@ def start_attempts(services: ChargeServices, orders: Sequence[ChargeOrder], watc
     )
 
 
-def _start_together(services: ChargeServices, watch: GatewayWatch, orders: Sequence[ChargeOrder]) -> BatchStart:
+def _start_together(services: EngineServices, watch: GatewayWatch, orders: Sequence[OperationOrder]) -> BatchStart:
     asked = {order.payment_id: (order.number, order.ask) for order in orders}
     with services.database.transaction(BATCH_LOCK_SECONDS_MAX) as transaction:
         chargeable = attempts.lock_chargeable(transaction, list(asked))
@@ -76,7 +76,7 @@ def _start_together(services: ChargeServices, watch: GatewayWatch, orders: Seque
 
 
 def _hold_back(
-    services: ChargeServices,
+    services: EngineServices,
     watch: GatewayWatch,
     transaction: Transaction,
     planned: list[PlannedPayment],
@@ -96,10 +96,10 @@ def _hold_back(
 
 
 def _start(
-    services: ChargeServices, transaction: Transaction, planned: Sequence[PlannedPayment], now: datetime
-) -> list[ChargeAttempt]:
+    services: EngineServices, transaction: Transaction, planned: Sequence[PlannedPayment], now: datetime
+) -> list[Attempt]:
     """Record the attempts to start, and an event for each payment that becomes processing."""
-    started: list[ChargeAttempt] = []
+    started: list[Attempt] = []
     events = []
     for payment, step in planned:
         if not isinstance(step, Start):
@@ -108,7 +108,7 @@ def _start(
         if payment.status is Status.PENDING:
             current = begin_processing(payment, now)
             events.append(payment_event(services.ids.new(), PAYMENT_PROCESSING, current, now))
-        started.append(ChargeAttempt(current, step.number, step.ask_first, step.ask, step.was_pending, step.begun_at))
+        started.append(Attempt(current, step.number, step.ask_first, step.ask, step.was_pending, step.begun_at))
     if started:
         rows = [AttemptStart(each.payment.id, each.number, each.payment.last_sequence, each.ask) for each in started]
         attempts.start(transaction, rows, now)
@@ -117,7 +117,7 @@ def _start(
 
 
 def _defer(
-    services: ChargeServices, transaction: Transaction, planned: Sequence[PlannedPayment], now: datetime
+    services: EngineServices, transaction: Transaction, planned: Sequence[PlannedPayment], now: datetime
 ) -> list[PaymentResult]:
     """Put a delayed command in the outbox for each deferred payment."""
     deferred = [(payment, step) for payment, step in planned if isinstance(step, Defer)]
@@ -130,7 +130,7 @@ def _defer(
 
 
 def put_off(
-    services: ChargeServices, transaction: Transaction, asked: Mapping[UUID, tuple[int, int]]
+    services: EngineServices, transaction: Transaction, asked: Mapping[UUID, tuple[int, int]]
 ) -> list[PaymentResult]:
     """Put a command in the outbox for each payment that another transaction holds; report those that do not exist.
 

@@ -14,10 +14,10 @@ from paybridge.core.events import FIND_LATE_CHARGE, PAYMENT_CREATED, PROCESS_PAY
 from paybridge.database import counters
 from paybridge.observability.logging import logger
 from paybridge.observability.metrics import Metric, emit, emit_counts
-from paybridge.payments.charge import charge_payments
 from paybridge.payments.find_late_charges import find_late_charges
 from paybridge.payments.gateway_watch import GatewayWatch
-from paybridge.payments.records import ChargeOrder, PaymentOutcome, PaymentResult
+from paybridge.payments.records import OperationOrder, PaymentOutcome, PaymentResult
+from paybridge.payments.run_operations import run_operations
 from paybridge.runners.batch import log_results, run_batch
 from paybridge.wiring import payments
 
@@ -56,7 +56,7 @@ def _count_consumed(messages: int) -> None:
 def prepare() -> None:
     """Read every setting and login that a batch needs. Raises SettingsInvalid and SecretUnavailable."""
     wiring.environment().ensure_valid("consumer")
-    payments.charge_services()
+    payments.engine_services()
 
 
 async def close() -> None:
@@ -65,12 +65,12 @@ async def close() -> None:
 
 
 async def _charge(batch: Batch) -> dict[str, int]:
-    services, watch = payments.charge_services(), GatewayWatch()
+    services, watch = payments.engine_services(), GatewayWatch()
     events = [received.event for received in batch.events]
     orders = [_order(event) for event in events if event.type != FIND_LATE_CHARGE]
     late = [event.payment_id for event in events if event.type == FIND_LATE_CHARGE]
     try:
-        await charge_payments(services, orders, watch)
+        await run_operations(services, orders, watch)
         watch.outcomes += await find_late_charges(services, late)
     finally:
         # The next try finds what is committed done, and has no result of it.
@@ -119,10 +119,10 @@ def _logged(result: PaymentResult) -> dict[str, object]:
     }
 
 
-def _order(event: Event) -> ChargeOrder:
+def _order(event: Event) -> OperationOrder:
     if event.type != PROCESS_PAYMENT:
-        return ChargeOrder(event.payment_id, 1)
-    return ChargeOrder(event.payment_id, _count(event.data.get("attempt"), 1), _count(event.data.get("ask"), 0))
+        return OperationOrder(event.payment_id, 1)
+    return OperationOrder(event.payment_id, _count(event.data.get("attempt"), 1), _count(event.data.get("ask"), 0))
 
 
 def _count(value: object, default: int) -> int:

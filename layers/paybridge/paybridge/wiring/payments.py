@@ -9,7 +9,7 @@ from paybridge.payments.domain.charging import Schedule
 from paybridge.payments.domain.circuit import CircuitPolicy
 from paybridge.payments.domain.pace import HORIZON_SECONDS
 from paybridge.payments.gateways.http import HttpGateway
-from paybridge.payments.records import ChargeServices
+from paybridge.payments.records import EngineServices
 
 # On top of the gateway's deadline: the wait that a pace asks for, and the look-ups before and after the call. An older
 # attempt's process is dead.
@@ -23,10 +23,10 @@ def gateway() -> HttpGateway:
     return HttpGateway(settings.GATEWAY_URL, settings.GATEWAY_TIMEOUT_SECONDS)
 
 
-def charge_services() -> ChargeServices:
+def engine_services() -> EngineServices:
     """Return what charging a batch needs. Opens no connection. Raises SettingsInvalid and SecretUnavailable."""
     settings = wiring.environment()
-    return ChargeServices(
+    return EngineServices(
         database=wiring.database(),
         gateway=gateway(),
         clock=wiring.clock(),

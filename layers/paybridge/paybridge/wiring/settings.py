@@ -20,7 +20,7 @@ Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
-class Kind(Generic[Value]):
+class SettingKind(Generic[Value]):
     """The type of a setting. `parse` raises ValueError for text that is not `noun`."""
 
     noun: str
@@ -35,7 +35,7 @@ class Setting(Generic[Value]):
     name: str
 
     def __init__(
-        self, kind: Kind[Value], default: str | None, unit: str, readers: frozenset[str], meaning: str
+        self, kind: SettingKind[Value], default: str | None, unit: str, readers: frozenset[str], meaning: str
     ) -> None:
         self.kind = kind
         self.default = default
@@ -102,20 +102,20 @@ def _parts(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-TEXT = Kind("text", str)
-COUNT = Kind("a whole number above 0", _whole)
-SECONDS = Kind("a number above 0", _positive)
-SECONDS_LIST = Kind(
+TEXT = SettingKind("text", str)
+COUNT = SettingKind("a whole number above 0", _whole)
+SECONDS = SettingKind("a number above 0", _positive)
+SECONDS_LIST = SettingKind(
     "numbers above 0, separated by commas", lambda text: tuple(map(_positive, _parts(text))), takes_empty=True
 )
-NETWORKS: Kind[tuple[IpNetwork, ...]] = Kind(
+NETWORKS: SettingKind[tuple[IpNetwork, ...]] = SettingKind(
     "networks separated by commas", lambda text: tuple(map(ip_network, _parts(text))), takes_empty=True
 )
-URL = Kind("a URL", lambda text: text.rstrip("/"))
+URL = SettingKind("a URL", lambda text: text.rstrip("/"))
 # The queue mappings take the virtual host from a parameter too, and a second place could contradict it.
-BROKER = Kind("a URL that ends with the port (BROKER_VIRTUAL_HOST names the virtual host)", _broker_url)
-ROOT_PATH = Kind("a path such as /payments/v1", _root_path)
-TLS_MODE = Kind("verify-full or disable", _tls_mode)
+BROKER = SettingKind("a URL that ends with the port (BROKER_VIRTUAL_HOST names the virtual host)", _broker_url)
+ROOT_PATH = SettingKind("a path such as /payments/v1", _root_path)
+TLS_MODE = SettingKind("verify-full or disable", _tls_mode)
 
 # Who reads a setting, by folder in `functions/`.
 EVERY = frozenset({"every function"})

@@ -11,22 +11,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from uuid import UUID
 
 from paybridge.core.retry import RetryIn, after_failure, backoff_seconds
 from paybridge.payments.domain.gateway_answers import (
     REJECTED,
-    Charged,
     Declined,
     GatewayOutcome,
-    PartiallyCharged,
+    PartlyApproved,
     RateLimited,
+    Succeeded,
     UnderWay,
     Unknown,
 )
 from paybridge.payments.domain.payment import Status
 
-OPERATION = "charge"
 # Attempts at one charge. The last one is gone on with. The constraint payment_attempts_number_is_bounded repeats this.
 ATTEMPTS_MAX = 1000
 # Once the schedule is used up, waits double from its last delay up to this.
@@ -104,12 +102,12 @@ class Skip:
     """Do nothing: the message was handled before."""
 
 
-ChargeStep = Start | Defer | Skip
+AttemptStep = Start | Defer | Skip
 
 
 def next_step(
     status: Status, last: LastAttempt | None, asked: tuple[int, int], now: datetime, lease_seconds: float
-) -> ChargeStep:
+) -> AttemptStep:
     """Decide what to do with a message that asks for the attempt and ask `asked` ((1, 0) for a new payment).
 
     Messages arrive twice and late, so the recorded attempts decide, not the message:
@@ -154,11 +152,6 @@ def _next_ask(last: LastAttempt) -> Start:
     return Start(last.number, ask_first, last.ask + 1, last.was_pending, last.begun_at)
 
 
-def gateway_key(payment_id: UUID, operation: str = OPERATION) -> str:
-    """Return the gateway's idempotency key: one per payment and operation, the same on every attempt."""
-    return f"{payment_id}:{operation}"
-
-
 @dataclass(frozen=True, slots=True)
 class Settle:
     """The payment reaches `status`; a failure has a code and a message.
@@ -173,7 +166,7 @@ class Settle:
 
 
 @dataclass(frozen=True, slots=True)
-class RetryCharge:
+class Retry:
     """Go on with the charge after `seconds`: as the attempt `number`, or with that attempt if `ask` is above 0."""
 
     number: int
@@ -203,17 +196,17 @@ class AttemptPlace:
     age_seconds: float = 0.0
 
 
-def after_answer(place: AttemptPlace, answer: GatewayOutcome, schedule: Schedule) -> Settle | RetryCharge:
+def after_answer(place: AttemptPlace, answer: GatewayOutcome, schedule: Schedule) -> Settle | Retry:
     """Decide what follows an answer: the payment settles, or the gateway is asked again."""
     match answer:
-        case Charged():
-            decision: Settle | RetryCharge = Settle(Status.SUCCEEDED)
-        case PartiallyCharged():
+        case Succeeded():
+            decision: Settle | Retry = Settle(Status.SUCCEEDED)
+        case PartlyApproved():
             decision = Settle(Status.FAILED, PARTIAL_APPROVAL, "The gateway approved only a part, which is given back.")
         case Declined(failure_code, message):
             decision = Settle(Status.FAILED, failure_code, message)
         case RateLimited():
-            decision = RetryCharge(place.number, _rate_limit_wait(place, answer), place.ask + 1)
+            decision = Retry(place.number, _rate_limit_wait(place, answer), place.ask + 1)
         case UnderWay() if _is_refused_for_good(place, answer):
             decision = Settle(Status.FAILED, REJECTED, "The gateway does not accept this charge.", gave_up=True)
         case Unknown() if not place.was_pending:
@@ -223,7 +216,7 @@ def after_answer(place: AttemptPlace, answer: GatewayOutcome, schedule: Schedule
     return decision
 
 
-def _after_unknown(place: AttemptPlace, answer: Unknown, schedule: Schedule) -> Settle | RetryCharge:
+def _after_unknown(place: AttemptPlace, answer: Unknown, schedule: Schedule) -> Settle | Retry:
     """Decide what follows an attempt with an unknown outcome: another attempt, or after the last one a failure.
 
     The payment fails only if the gateway, asked after that attempt, knows of no charge (`never_arrived`). While the
@@ -231,7 +224,7 @@ def _after_unknown(place: AttemptPlace, answer: Unknown, schedule: Schedule) -> 
     """
     follow_up = after_failure(place.number, schedule.retry_delays)
     if isinstance(follow_up, RetryIn) and place.number < ATTEMPTS_MAX:
-        return RetryCharge(place.number + 1, follow_up.seconds)
+        return Retry(place.number + 1, follow_up.seconds)
     if answer.never_arrived:
         return Settle(Status.FAILED, answer.failure_code, "The gateway gave no clear answer to any try.", gave_up=True)
     if place.number >= ATTEMPTS_MAX:
@@ -239,11 +232,11 @@ def _after_unknown(place: AttemptPlace, answer: Unknown, schedule: Schedule) -> 
     last_seconds = schedule.retry_delays[-1] if schedule.retry_delays else LAST_WAIT_SECONDS
     beyond = place.number - len(schedule.retry_delays)
     most_seconds = max(last_seconds, LATER_WAIT_SECONDS_MAX)
-    return RetryCharge(place.number + 1, backoff_seconds(beyond, last_seconds, most_seconds))
+    return Retry(place.number + 1, backoff_seconds(beyond, last_seconds, most_seconds))
 
 
-def _ask_again(place: AttemptPlace, schedule: Schedule) -> RetryCharge:
-    return RetryCharge(place.number, pending_delay(place.ask, schedule), place.ask + 1)
+def _ask_again(place: AttemptPlace, schedule: Schedule) -> Retry:
+    return Retry(place.number, pending_delay(place.ask, schedule), place.ask + 1)
 
 
 def pending_delay(ask: int, schedule: Schedule) -> float:

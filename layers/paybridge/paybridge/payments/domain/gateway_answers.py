@@ -1,9 +1,9 @@
-"""What a gateway can say about a charge.
+"""What a gateway can say about an operation.
 
-    Charged              it took the money that was asked for
-    PartiallyCharged     it took less
-    Declined             it decided against the charge
-    Pending              it has the charge and will decide later
+    Succeeded            it did what was asked for
+    PartlyApproved       it took less money
+    Declined             it decided against it
+    Pending              it has the operation and will decide later
     UnderWay             it refuses a second request while the first may be at work
     NotFound             it has never heard of our reference
     RateLimited          it takes no more requests now
@@ -11,12 +11,13 @@
     Contradictory        it took money, but not what was asked for: only a person can tell
     Unknown              no answer, or none that says anything about the charge
 
-Only the first three settle a payment.
+Only the first three settle an operation.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 
 REJECTED = "gateway_rejected"
@@ -40,23 +41,24 @@ class Fault(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Charged:
-    """The gateway took the money; `gateway_id` is its proof."""
+class Succeeded:
+    """The gateway did it; `gateway_id` is its proof. `expires_at` is when the hold of an authorization ends."""
 
     gateway_id: str
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class PartiallyCharged:
-    """The gateway took `charged_minor`, in the payment's currency, which is less than was asked for."""
+class PartlyApproved:
+    """The gateway took `approved_minor`, in the payment's currency, which is less than was asked for."""
 
     gateway_id: str
-    charged_minor: int
+    approved_minor: int
 
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """The gateway declined the charge for good. `gateway_code` is its own code, safe to store and to show."""
+    """The gateway declined the operation for good. `gateway_code` is its own code, safe to store and to show."""
 
     failure_code: str
     message: str
@@ -65,7 +67,9 @@ class Declined:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """The gateway has the charge and has not decided yet. That may take days and is no failure."""
+    """The gateway has the operation and has not decided yet. That may take days and is no failure."""
+
+    gateway_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,20 +134,20 @@ class Unknown:
         return "gateway_timeout" if self.fault is Fault.NO_ANSWER else "gateway_error"
 
 
-LookUpAnswer = Charged | PartiallyCharged | Declined | Pending | NotFound | RateLimited | Contradictory | Unknown
-ChargeAnswer = (
-    Charged | PartiallyCharged | Declined | Pending | UnderWay | RateLimited | RefusedRequest | Contradictory | Unknown
+LookUpAnswer = Succeeded | PartlyApproved | Declined | Pending | NotFound | RateLimited | Contradictory | Unknown
+GatewayAnswer = (
+    Succeeded | PartlyApproved | Declined | Pending | UnderWay | RateLimited | RefusedRequest | Contradictory | Unknown
 )
 # What an attempt ends with, once the charge was looked up where its answer was unclear.
-GatewayOutcome = Charged | PartiallyCharged | Declined | Pending | UnderWay | RateLimited | Contradictory | Unknown
+GatewayOutcome = Succeeded | PartlyApproved | Declined | Pending | UnderWay | RateLimited | Contradictory | Unknown
 
 
-def conclude(answer: ChargeAnswer, found: LookUpAnswer, is_repeated: bool) -> GatewayOutcome:
+def conclude(answer: GatewayAnswer, found: LookUpAnswer, is_repeated: bool) -> GatewayOutcome:
     """Return what an unclear answer means, given what the gateway knows when it is asked afterwards.
 
     `is_repeated`: an earlier request for the same charge may be at work. Then a refusal is no decision.
     """
-    if isinstance(found, Charged | PartiallyCharged | Declined | Pending | Contradictory):
+    if isinstance(found, Succeeded | PartlyApproved | Declined | Pending | Contradictory):
         return found
     is_not_found = isinstance(found, NotFound)
     if isinstance(answer, Unknown):

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from paybridge.payments.domain.gateway_answers import (
-    Charged,
     Declined,
     LookUpAnswer,
     NotFound,
-    PartiallyCharged,
+    PartlyApproved,
+    Succeeded,
 )
 
 # After the last age an answer that says nothing is asked for again, so often apart, up to as many times the last age.
@@ -46,10 +46,10 @@ def after_look_up(
     A charge that the gateway does not know yet may still come. Only after the last age its absence is final.
     """
     match answer:
-        case Charged(gateway_id):
+        case Succeeded(gateway_id):
             return ChargedLate(gateway_id, asked_minor)
-        case PartiallyCharged(gateway_id, charged_minor):
-            return ChargedLate(gateway_id, charged_minor)
+        case PartlyApproved(gateway_id, approved_minor):
+            return ChargedLate(gateway_id, approved_minor)
         case Declined():
             return LookNoMore()
     wait_seconds = next_look_up(age_seconds, ages_seconds)

@@ -16,9 +16,9 @@ from pyreqwest.exceptions import PyreqwestError
 from pyreqwest.http import Url
 from pyreqwest.request import RequestBuilder
 
-from paybridge.payments.domain.gateway_answers import ChargeAnswer, Fault, LookUpAnswer, Unknown
+from paybridge.payments.domain.gateway_answers import Fault, GatewayAnswer, LookUpAnswer, Unknown
 from paybridge.payments.gateways.reading import TOO_MANY_REQUESTS, read_charge_answer, read_look_up_answer
-from paybridge.payments.ports import ChargeRequest
+from paybridge.payments.ports import GatewayRequest
 
 # As many calls as the largest batch of the event source mapping that one environment takes at a time.
 CONNECTIONS_MAX = 1000
@@ -58,11 +58,11 @@ class HttpGateway:
         self._authority_pem = authority_pem
         self._pool: Client | None = None
 
-    async def charge(self, request: ChargeRequest) -> ChargeAnswer:
+    async def send(self, request: GatewayRequest) -> GatewayAnswer:
         """Ask for the charge; see `paybridge.payments.ports.PaymentGateway`."""
         return await _never_raising(self._post_charge(request))
 
-    async def find_charge(self, request: ChargeRequest) -> LookUpAnswer:
+    async def find(self, request: GatewayRequest) -> LookUpAnswer:
         """Look the charge up by our reference; see `paybridge.payments.ports.PaymentGateway`."""
         return await _never_raising(self._get_charge(request))
 
@@ -72,7 +72,7 @@ class HttpGateway:
         if pool is not None:
             await pool.close()
 
-    async def _post_charge(self, request: ChargeRequest) -> ChargeAnswer:
+    async def _post_charge(self, request: GatewayRequest) -> GatewayAnswer:
         body = {
             "reference": str(request.payment_id),
             "amount_minor": request.amount_minor,
@@ -83,7 +83,7 @@ class HttpGateway:
         post = self._client().post(self._charges_url).headers(headers).body_bytes(orjson.dumps(body))
         return read_charge_answer(request, *await _send(post))
 
-    async def _get_charge(self, request: ChargeRequest) -> LookUpAnswer:
+    async def _get_charge(self, request: GatewayRequest) -> LookUpAnswer:
         get = self._client().get(self._charges_url).query({"reference": str(request.payment_id)})
         return read_look_up_answer(request, *await _send(get.timeout(LOOKUP_TIMEOUT)))
 

@@ -22,21 +22,21 @@ from paybridge.payments.domain.decline_codes import (
     shown_code,
 )
 from paybridge.payments.domain.gateway_answers import (
-    ChargeAnswer,
-    Charged,
     Contradictory,
     Declined,
     Fault,
+    GatewayAnswer,
     LookUpAnswer,
     NotFound,
-    PartiallyCharged,
+    PartlyApproved,
     Pending,
     RateLimited,
     RefusedRequest,
+    Succeeded,
     UnderWay,
     Unknown,
 )
-from paybridge.payments.ports import ChargeRequest
+from paybridge.payments.ports import GatewayRequest
 
 CREATED = frozenset({200, 201})
 ACCEPTED = 202
@@ -55,14 +55,14 @@ DECLINED_STATUSES = frozenset({"declined", "failed", "canceled", "cancelled"})
 _GATEWAY_ID = re.compile(r"[!-~]{1,255}")
 
 # A successful charge outweighs all other records. One that is unclear or pending outweighs a decline.
-_BY_WEIGHT = (Charged, PartiallyCharged, Contradictory, Unknown, Pending, Declined)
+_BY_WEIGHT = (Succeeded, PartlyApproved, Contradictory, Unknown, Pending, Declined)
 
-Record = Charged | PartiallyCharged | Declined | Pending | Contradictory | Unknown
+Record = Succeeded | PartlyApproved | Declined | Pending | Contradictory | Unknown
 
 
 def read_charge_answer(
-    request: ChargeRequest, status: int, body: bytes, retry_after: str | None, now: datetime
-) -> ChargeAnswer:
+    request: GatewayRequest, status: int, body: bytes, retry_after: str | None, now: datetime
+) -> GatewayAnswer:
     """Return what the answer to a request to charge says. Raises ValueError, KeyError or TypeError for nonsense."""
     if status in CREATED:
         return _read_record(request, orjson.loads(body))
@@ -76,7 +76,7 @@ def read_charge_answer(
 
 
 def read_look_up_answer(
-    request: ChargeRequest, status: int, body: bytes, retry_after: str | None, now: datetime
+    request: GatewayRequest, status: int, body: bytes, retry_after: str | None, now: datetime
 ) -> LookUpAnswer:
     """Return what the answer to a look-up of our reference says. Raises like `read_charge_answer`.
 
@@ -105,7 +105,7 @@ def _without_decision(status: int, retry_after: str | None, now: datetime) -> Ra
     return Unknown(Fault.NOT_SERVED, error)
 
 
-def _read_accepted(request: ChargeRequest, body: bytes) -> Record:
+def _read_accepted(request: GatewayRequest, body: bytes) -> Record:
     """202 says that the gateway has the charge, whatever its body says."""
     try:
         read = _read_record(request, orjson.loads(body))
@@ -114,7 +114,7 @@ def _read_accepted(request: ChargeRequest, body: bytes) -> Record:
     return Pending() if isinstance(read, Unknown) else read
 
 
-def _read_refusal(request: ChargeRequest, status: int, body: bytes) -> Record | RefusedRequest | UnderWay:
+def _read_refusal(request: GatewayRequest, status: int, body: bytes) -> Record | RefusedRequest | UnderWay:
     error = f"the gateway answered {status}"
     try:
         answer = orjson.loads(body)
@@ -134,7 +134,7 @@ def _read_refusal(request: ChargeRequest, status: int, body: bytes) -> Record | 
     return _declined(known) if known is not None else RefusedRequest(error, shown_code(next(iter(codes), None)))
 
 
-def _read_record(request: ChargeRequest, charge: Mapping[str, Any]) -> Record:
+def _read_record(request: GatewayRequest, charge: Mapping[str, Any]) -> Record:
     """Return what a charge on the gateway's record says; Unknown unless it is clear and about our reference."""
     if charge["reference"] != str(request.payment_id):
         return Unknown(Fault.UNREADABLE, "an answer about another charge")
@@ -148,7 +148,7 @@ def _read_record(request: ChargeRequest, charge: Mapping[str, Any]) -> Record:
     return _read_success(request, charge)
 
 
-def _read_success(request: ChargeRequest, charge: Mapping[str, Any]) -> Record:
+def _read_success(request: GatewayRequest, charge: Mapping[str, Any]) -> Record:
     gateway_id, amount_minor = charge.get("id"), charge.get("amount_minor")
     if not isinstance(gateway_id, str) or not _GATEWAY_ID.fullmatch(gateway_id):
         return Contradictory("the gateway charged and gave no usable id")
@@ -161,8 +161,8 @@ def _read_success(request: ChargeRequest, charge: Mapping[str, Any]) -> Record:
     if amount_minor > request.amount_minor:
         return Contradictory("the gateway charged more than was asked for", gateway_id)
     if amount_minor < request.amount_minor:
-        return PartiallyCharged(gateway_id, amount_minor)
-    return Charged(gateway_id)
+        return PartlyApproved(gateway_id, amount_minor)
+    return Succeeded(gateway_id)
 
 
 def _declined(code: str | None) -> Declined:
@@ -188,5 +188,5 @@ def _has_decline_member(answer: Mapping[str, Any]) -> bool:
     return any(holder.get(name) for holder in holders for name in ("failure_code", "decline_code"))
 
 
-def _is_about_another(request: ChargeRequest, answer: Mapping[str, Any]) -> bool:
+def _is_about_another(request: GatewayRequest, answer: Mapping[str, Any]) -> bool:
     return bool(answer.get("reference", str(request.payment_id)) != str(request.payment_id))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from paybridge.core.events import Event
+from paybridge.core.events import PAYMENT_SUBJECT, Event
 from paybridge.database.database import Database, Statement
 from paybridge.outbox.routes import route
 from paybridge.outbox.wake_up import IS_RELAY_BUSY, wake_relay
@@ -22,10 +22,11 @@ _ACCEPT = Statement(f"""
     ), payment AS (
         INSERT INTO payments ({INSERTED_COLUMNS}) SELECT {INSERTED_VALUES} FROM key
     )
-    INSERT INTO outbox (id, payment_id, merchant_id, sequence, type, exchange, routing_key, body, correlation_id,
-                        created_at)
-    SELECT :event_id::uuid, key.resource_id, :merchant_id::uuid, :sequence::integer, :event_type::text,
-           :exchange::text, :routing_key::text, :event_body::text, :correlation_id::text, :created_at::timestamptz
+    INSERT INTO outbox (id, payment_id, merchant_id, subject_type, subject_id, sequence, type, exchange, routing_key,
+                        body, correlation_id, created_at)
+    SELECT :event_id::uuid, key.resource_id, :merchant_id::uuid, '{PAYMENT_SUBJECT}', key.resource_id,
+           :sequence::integer, :event_type::text, :exchange::text, :routing_key::text, :event_body::text,
+           :correlation_id::text, :created_at::timestamptz
     FROM key
     RETURNING {IS_RELAY_BUSY}
 """)

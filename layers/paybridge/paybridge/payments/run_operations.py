@@ -19,20 +19,20 @@ from paybridge.core.errors import PaybridgeError
 from paybridge.core.groups import AnswerGroups
 from paybridge.payments.call_gateway import call_gateway
 from paybridge.payments.domain.gateway_answers import (
-    Charged,
     Contradictory,
     Declined,
     GatewayOutcome,
-    PartiallyCharged,
+    PartlyApproved,
     Pending,
     RateLimited,
+    Succeeded,
     UnderWay,
     Unknown,
 )
 from paybridge.payments.gateway_watch import GatewayWatch
 from paybridge.payments.ports import PaymentGateway
 from paybridge.payments.record_answers import record_answers
-from paybridge.payments.records import AnsweredCharge, ChargeAttempt, ChargeOrder, ChargeServices, PaymentResult
+from paybridge.payments.records import AnsweredAttempt, Attempt, EngineServices, OperationOrder, PaymentResult
 from paybridge.payments.start_attempts import start_attempts
 
 # Answers that come this close together are recorded in one transaction.
@@ -41,8 +41,8 @@ GROUP_SECONDS = 0.02
 PART_ORDERS = 500
 
 _RESULTS: Mapping[type[GatewayOutcome], str] = {
-    Charged: "charged",
-    PartiallyCharged: "partially_charged",
+    Succeeded: "charged",
+    PartlyApproved: "partially_charged",
     Declined: "declined",
     Pending: "pending",
     UnderWay: "under_way",
@@ -52,8 +52,8 @@ _RESULTS: Mapping[type[GatewayOutcome], str] = {
 }
 
 
-async def charge_payments(
-    services: ChargeServices, orders: Sequence[ChargeOrder], watch: GatewayWatch | None = None
+async def run_operations(
+    services: EngineServices, orders: Sequence[OperationOrder], watch: GatewayWatch | None = None
 ) -> list[PaymentResult]:
     """Charge the orders and return the result of every payment that was still open.
 
@@ -63,7 +63,7 @@ async def charge_payments(
     """
     watch = watch or GatewayWatch()
     failure: PaybridgeError | None = None
-    async with AnswerGroups[AnsweredCharge](GROUP_SECONDS) as calls:
+    async with AnswerGroups[AnsweredAttempt](GROUP_SECONDS) as calls:
         for part in _parts(orders):
             try:
                 batch = await asyncio.to_thread(start_attempts, services, part, watch)
@@ -79,7 +79,7 @@ async def charge_payments(
     return watch.outcomes
 
 
-async def _call_when_due(gateway: PaymentGateway, attempt: ChargeAttempt, watch: GatewayWatch) -> AnsweredCharge:
+async def _call_when_due(gateway: PaymentGateway, attempt: Attempt, watch: GatewayWatch) -> AnsweredAttempt:
     """Make the attempt as soon as the merchant's pace allows."""
     if watch.due_seconds:
         await asyncio.sleep(watch.due_seconds.get(attempt.payment.id, 0.0))
@@ -90,9 +90,9 @@ async def _call_when_due(gateway: PaymentGateway, attempt: ChargeAttempt, watch:
     return answered
 
 
-def _parts(orders: Sequence[ChargeOrder]) -> list[list[ChargeOrder]]:
+def _parts(orders: Sequence[OperationOrder]) -> list[list[OperationOrder]]:
     """Split the orders into parts, with one order for each payment: the one for its latest attempt."""
-    latest: dict[UUID, ChargeOrder] = {}
+    latest: dict[UUID, OperationOrder] = {}
     for order in orders:
         known = latest.get(order.payment_id)
         if known is None or (known.number, known.ask) < (order.number, order.ask):

@@ -1,0 +1,105 @@
+"""An operation: one thing that is asked of a gateway, with an id of its own, and its state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+
+class Kind(StrEnum):
+    """What is asked of the gateway. A refund_reversal is its own doing and is only recorded."""
+
+    CHARGE = "charge"
+    AUTHORIZATION = "authorization"
+    CAPTURE = "capture"
+    VOID = "void"
+    REFUND = "refund"
+    REFUND_REVERSAL = "refund_reversal"
+
+
+# The first operation of a payment, whose id is the payment's.
+FIRST_KINDS = frozenset({Kind.CHARGE, Kind.AUTHORIZATION})
+
+
+class Cause(StrEnum):
+    """Why there is an operation: a merchant asked for it, or something has to be undone."""
+
+    MERCHANT = "merchant"
+    # The authorization was not captured in time.
+    EXPIRY = "expiry"
+    # The gateway approved only a part.
+    PARTIAL_APPROVAL = "partial_approval"
+    CAPTURE_FAILED = "capture_failed"
+    # The gateway charged a payment that had been given up.
+    CHARGED_LATE = "charged_late"
+    # The gateway did it, and we record it.
+    GATEWAY = "gateway"
+
+
+class OperationStatus(StrEnum):
+    """The state of an operation, which is that of its newest attempt once there is one."""
+
+    # Nothing was asked yet.
+    ACCEPTED = "accepted"
+    # An attempt is committed, and its call may be under way.
+    STARTED = "started"
+    # The gateway has the operation and will decide later.
+    PENDING = "pending"
+    # Every call of this attempt was turned away, so nothing can have happened.
+    RATE_LIMITED = "rate_limited"
+    UNKNOWN = "unknown"
+    SUCCEEDED = "succeeded"
+    # Less than the amount was approved.
+    PARTIAL = "partial"
+    DECLINED = "declined"
+    # A refund that had succeeded, and that the gateway took back.
+    REVERSED = "reversed"
+
+
+# After these the gateway is asked again.
+OPEN_STATUSES = frozenset({OperationStatus.PENDING, OperationStatus.RATE_LIMITED, OperationStatus.UNKNOWN})
+# Its outcome is not known yet.
+UNSETTLED_STATUSES = OPEN_STATUSES | {OperationStatus.ACCEPTED, OperationStatus.STARTED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One operation as the database holds it; amounts are minor units of the payment's currency.
+
+    `number` counts the attempts, `asks` how often the gateway was asked again about the newest one. `gateway_id` is the
+    gateway's name for this operation, and `target_gateway_id` that of the charge or authorization it is about, where
+    that is not the payment's. `last_sequence` numbers the events about a refund; other operations have none.
+    """
+
+    id: UUID
+    payment_id: UUID
+    merchant_id: UUID
+    kind: Kind
+    cause: Cause
+    gateway: str
+    amount_minor: int
+    status: OperationStatus
+    correlation_id: str
+    created_at: datetime
+    updated_at: datetime
+    number: int = 0
+    asks: int = 0
+    started_at: datetime | None = None
+    asked_at: datetime | None = None
+    pending_at: datetime | None = None
+    finished_at: datetime | None = None
+    gateway_id: str | None = None
+    target_gateway_id: str | None = None
+    failure_code: str | None = None
+    failure_message: str | None = None
+    approved_minor: int | None = None
+    reason: str | None = None
+    metadata: dict[str, str] | None = None
+    last_sequence: int = 0
+
+
+def gateway_key(operation_id: UUID, kind: Kind) -> str:
+    """Return the gateway's idempotency key: one for each operation, the same on every attempt."""
+    return f"{operation_id}:{kind}"
