@@ -1,4 +1,4 @@
-"""The gateway itself, without HTTP: idempotent charges and refunds over the charge log."""
+"""The gateway itself, without HTTP: idempotent operations over the log."""
 
 from __future__ import annotations
 
@@ -7,33 +7,57 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from local.gateway.behaviour import Behaviour, Verdict, judge
-from local.gateway.log import ChargeLog, Record
+from local.gateway.behaviour import Behaviour, Fault, Verdict, judge, judge_later
+from local.gateway.books import (
+    as_of,
+    epoch,
+    is_reversed,
+    refundable_minor,
+    standing,
+    state_of,
+    target_of,
+    was_charged,
+    written,
+)
+from local.gateway.deadlines import Deadlines
+from local.gateway.log import OperationLog, Record
+from local.gateway.orders import read_order
 
 # The fields of a record that a repeated idempotency key must repeat as well.
-_PARAMETERS = ("kind", "reference", "amount_minor", "currency", "payment_method")
+_PARAMETERS = ("kind", "reference", "currency", "payment_method")
+_ID_PREFIXES = {
+    "charge": "ch",
+    "authorization": "au",
+    "capture": "ca",
+    "void": "vo",
+    "refund": "re",
+    "refund_reversal": "rr",
+}
 
-AMOUNT_MINOR_MAX = 2**63 - 1
-TEXT_LENGTH_MAX = 255
-
-
-class BadRequest(Exception):
-    """The gateway does not understand the request."""
+Notify = Callable[[str, Record], None]
 
 
 class KeyReused(Exception):
     """The idempotency key was used before with other parameters."""
 
 
+class Conflict(Exception):
+    """The gateway refuses the operation for what happened before; `code` says what."""
+
+    def __init__(self, code: str, status: int = 409) -> None:
+        super().__init__(code)
+        self.code = code
+        self.status = status
+
+
 class Unanswered(Exception):
-    """The client waits forever. What had to be charged is charged."""
+    """The client waits forever. What had to be done is done."""
 
 
 class Unavailable(Exception):
-    """The gateway answers with an error and does nothing."""
+    """The gateway answers with an error. Unless a fault says otherwise it does nothing."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"simulated error {status}")
@@ -49,41 +73,69 @@ class Answer:
 
 
 class Gateway:
-    """A simulated bank: decide, wait, record, and answer the same key with the same record."""
+    """A simulated bank: decide, wait, record, and answer the same key with the same record.
 
-    def __init__(self, log: ChargeLog, behaviour: Behaviour) -> None:
+    `notify` is called with the type of a notice and a record for everything that the gateway decides later.
+    """
+
+    def __init__(self, log: OperationLog, behaviour: Behaviour, notify: Notify | None = None) -> None:
         self.log = log
-        self.behaviour = behaviour
+        self._behaviour = behaviour
+        self._notify = notify or (lambda _type, _record: None)
         self._in_flight: dict[str, tuple[Record, asyncio.Future[Record]]] = {}
         self._flaky_tries: dict[str, int] = {}
+        self._deadlines = Deadlines(self.now, self._decide_due)
+        for record in log.all():
+            self._remember_deadlines(record, after=self.now())
 
-    async def charge(self, idempotency_key: str, body: Any) -> Answer:
-        """Charge once per key. Raises BadRequest, KeyReused, Unavailable or Unanswered."""
-        wanted = _charge_of(idempotency_key, body)
-        return await self._once(wanted, self._charge_now)
+    @property
+    def behaviour(self) -> Behaviour:
+        return self._behaviour
 
-    async def refund(self, idempotency_key: str, body: Any) -> Answer:
-        """Refund at most what was charged, and decline a refund beyond that. Raises like `charge`."""
-        wanted = _refund_of(idempotency_key, body)
-        return await self._once(wanted, self._refund_now)
+    @behaviour.setter
+    def behaviour(self, behaviour: Behaviour) -> None:
+        self._behaviour = behaviour
+        self._deadlines.settle()
 
-    async def _once(self, wanted: Record, act: Callable[[Record], Awaitable[Record]]) -> Answer:
-        key = wanted["idempotency_key"]
-        if (earlier := self.log.of_key(key)) is not None:
-            _require_same_parameters(earlier, wanted)
-            return Answer(as_of_now(earlier), replayed=True)
+    def now(self) -> float:
+        """Return the gateway's time, in seconds since 1970."""
+        return time.time() + self._behaviour.ahead_seconds
+
+    async def run(self) -> None:
+        """Decide what is due, for ever."""
+        await self._deadlines.run()
+
+    async def operate(self, kind: str, idempotency_key: str, body: Any) -> Answer:
+        """Do the operation once per key.
+
+        Raises BadRequest, KeyReused, Conflict, Unavailable or Unanswered.
+        """
+        order = read_order(kind, idempotency_key, body)
+        act = self._take_now if kind in ("charge", "authorization") else self._follow_now
+        return await self._once(order, act)
+
+    async def _once(self, order: Record, act: Callable[[Record], Awaitable[Record]]) -> Answer:
+        key = order["idempotency_key"]
+        if (earlier := self.log.of_key(key)) is not None and not self._is_forgotten(earlier):
+            _require_same_parameters(earlier, order)
+            return Answer(as_of(earlier, self.now()), replayed=True)
         if key in self._in_flight:
             started, answer = self._in_flight[key]
-            _require_same_parameters(started, wanted)
+            _require_same_parameters(started, order)
+            if self._behaviour.busy_status:
+                raise Conflict("request_in_progress", self._behaviour.busy_status)
             return Answer(await asyncio.shield(answer), replayed=True)
-        return Answer(await self._first(key, wanted, act), replayed=False)
+        return Answer(await self._first(key, order, act), replayed=False)
 
-    async def _first(self, key: str, wanted: Record, act: Callable[[Record], Awaitable[Record]]) -> Record:
+    def _is_forgotten(self, earlier: Record) -> bool:
+        return epoch(earlier["created_at"]) + self._behaviour.key_seconds <= self.now()
+
+    async def _first(self, key: str, order: Record, act: Callable[[Record], Awaitable[Record]]) -> Record:
         answer: asyncio.Future[Record] = asyncio.get_running_loop().create_future()
-        self._in_flight[key] = (wanted, answer)
+        self._in_flight[key] = (order, answer)
         try:
-            record = await act(wanted)
-        except (Unavailable, Unanswered, OSError) as error:
+            record = await (self._struck(order, act) if self._behaviour.faults else act(order))
+        except (Conflict, Unavailable, Unanswered, OSError) as error:
             answer.set_exception(error)
             answer.exception()  # Marks it as retrieved: usually no other request waits for it.
             raise
@@ -94,116 +146,185 @@ class Gateway:
             del self._in_flight[key]
             answer.cancel()
 
-    async def _charge_now(self, wanted: Record) -> Record:
-        verdict = self._judge(wanted["payment_method"], wanted["reference"])
-        if verdict.latency_seconds:
-            await asyncio.sleep(verdict.latency_seconds)
-        if verdict.error_status is not None:
-            raise Unavailable(verdict.error_status)
+    async def _struck(self, order: Record, act: Callable[[Record], Awaitable[Record]]) -> Record:
+        """Do the operation as the next fault lets it happen."""
+        fault = self._behaviour.faults.pop(0)
+        if fault is Fault.LOST_REQUEST:
+            raise Unanswered
+        if fault is Fault.ERROR:
+            raise Unavailable(500)
+        if fault is Fault.RATE_LIMITED:
+            raise Unavailable(429)
+        if fault is Fault.LATE_ANSWER:
+            await asyncio.sleep(self._behaviour.late_seconds)
+        record = await act(order)
+        if fault is Fault.LOST_ANSWER:
+            raise Unanswered
+        if fault is Fault.ERROR_DONE:
+            raise Unavailable(500)
+        return record
+
+    async def _take_now(self, order: Record) -> Record:
+        """Charge or authorize."""
+        verdict = self._judge(order["payment_method"], order["reference"])
+        await _obey(verdict)
         # The benchmark compares the duration of a batch of charges with this.
-        wanted = {**wanted, "latency_ms": round(verdict.latency_seconds * 1000)}
-        record = self._record(self._approved(wanted, verdict), verdict.failure_code) if verdict.charges else wanted
+        order = {**order, "latency_ms": round(verdict.latency_seconds * 1000)}
+        record = self._record(self._approved(order, verdict), verdict.failure_code) if verdict.is_done else order
         if not verdict.answers:
             raise Unanswered
         return record
 
-    def _approved(self, wanted: Record, verdict: Verdict) -> Record:
-        """Return the charge as it is recorded: in part, or still to be decided."""
+    def _approved(self, order: Record, verdict: Verdict) -> Record:
+        """Return the order as it is recorded: in part, still to be decided, or good until it expires."""
         if verdict.approves != 1:
-            asked_minor = wanted["amount_minor"]
-            wanted = {
-                **wanted, "amount_minor": max(int(asked_minor * verdict.approves), 1), "asked_minor": asked_minor
-            }  # fmt: skip
+            asked_minor = order["amount_minor"]
+            order = {**order, "amount_minor": max(int(asked_minor * verdict.approves), 1), "asked_minor": asked_minor}
         if verdict.pends:
-            wanted = {**wanted, "decided_at": time.time() + self.behaviour.pending_seconds}
-        return wanted
+            order = {**order, "decided_at": self.now() + self._behaviour.pending_seconds}
+        if order["kind"] == "authorization" and verdict.failure_code is None:
+            good_seconds = verdict.good_seconds
+            if good_seconds is None:
+                good_seconds = self._behaviour.authorization_seconds
+            order = {**order, "expires_at": written(self.now() + good_seconds)}
+        return order
+
+    async def _follow_now(self, order: Record) -> Record:
+        """Capture, void or refund."""
+        target = target_of(order, self.of_reference(order["reference"]))
+        method = target["payment_method"] if target else "tok_success"
+        verdict = judge_later(self._behaviour, order["kind"], method)
+        await _obey(verdict)
+        # From here to the record there is no await. So of two operations that exclude each other one is the first.
+        record = self._follow(order, verdict) if verdict.is_done else order
+        if not verdict.answers:
+            raise Unanswered
+        return record
+
+    def _follow(self, order: Record, verdict: Verdict) -> Record:
+        records = self.of_reference(order["reference"])
+        target = target_of(order, records)
+        if target is None:
+            missing = "charge_not_found" if order["kind"] == "refund" else "authorization_not_found"
+            return self._record(order, missing)
+        if order["currency"] not in (None, target["currency"]):
+            return self._record(order, "currency_mismatch")
+        order = {**order, "currency": target["currency"], "target_id": target["id"]}
+        if order["kind"] == "refund":
+            return self._refund(order, target, records, verdict)
+        return self._end(order, target, records, verdict)
+
+    def _refund(self, order: Record, target: Record, records: list[Record], verdict: Verdict) -> Record:
+        """Refund at most what was charged or captured and is not refunded yet."""
+        if target["status"] == "pending" or not was_charged(target, records):
+            return self._record(order, "charge_not_found")
+        left_minor = refundable_minor(target, records)
+        if left_minor == 0:
+            raise Conflict("already_refunded")
+        if order["amount_minor"] > left_minor:
+            return self._record(order, "refund_exceeds_charge")
+        if verdict.is_reversed:
+            order = {**order, "reversed_at": self.now() + self._behaviour.reversal_seconds}
+        return self._record(order, verdict.failure_code)
+
+    def _end(self, order: Record, target: Record, records: list[Record], verdict: Verdict) -> Record:
+        """Capture or void the authorization, which happens to it once."""
+        kind, state = order["kind"], state_of(target, records, self.now())
+        if state == "pending":
+            raise Conflict("authorization_in_progress")
+        if (kind, state) == ("capture", "captured"):
+            raise Conflict("already_captured")
+        if kind == "void" and state in ("voided", "expired"):
+            raise Conflict(f"already_{state}")
+        if state != "open":
+            return self._record(order, f"authorization_{state}")
+        if kind == "void":
+            return self._record({**order, "amount_minor": target["amount_minor"]}, verdict.failure_code)
+        released_minor = target["amount_minor"] - order["amount_minor"]
+        if released_minor < 0:
+            return self._record(order, "capture_exceeds_authorization")
+        return self._record({**order, "released_minor": released_minor}, verdict.failure_code)
 
     def of_reference(self, reference: str) -> list[Record]:
         """Return every record of the reference, as it stands now."""
-        return [as_of_now(record) for record in self.log.of_reference(reference)]
+        self._deadlines.settle()
+        return standing(self.log.of_reference(reference), self.now())
 
     def of_day(self, day: str) -> list[Record]:
         """Return every record created on that UTC day, written YYYY-MM-DD, as it stands now."""
-        return [as_of_now(record) for record in self.log.of_day(day)]
-
-    async def _refund_now(self, wanted: Record) -> Record:
-        records = self.of_reference(wanted["reference"])
-        charges = [record for record in records if record["kind"] == "charge" and record["status"] == "succeeded"]
-        if not charges:
-            return self._record(wanted, "charge_not_found")
-        refunded = sum(r["amount_minor"] for r in records if r["kind"] == "refund" and r["status"] == "succeeded")
-        left = sum(charge["amount_minor"] for charge in charges) - refunded
-        wanted = {**wanted, "currency": charges[0]["currency"]}
-        return self._record(wanted, "refund_exceeds_charge" if wanted["amount_minor"] > left else None)
+        self._deadlines.settle()
+        return [as_of(record, self.now()) for record in self.log.of_day(day)]
 
     def _judge(self, payment_method: str | None, reference: str) -> Verdict:
         tries_before = 0
         if payment_method == "tok_flaky":
             tries_before = self._flaky_tries.get(reference, 0)
             self._flaky_tries[reference] = tries_before + 1
-        return judge(self.behaviour, payment_method, reference, tries_before)
+        return judge(self._behaviour, payment_method, reference, tries_before)
 
-    def _record(self, wanted: Record, failure_code: str | None) -> Record:
+    def _record(self, order: Record, failure_code: str | None) -> Record:
+        if failure_code is None and self._behaviour.pending_declines and "decided_at" in order:
+            failure_code = "card_declined"
+        now = self.now()
         record = {
-            "id": f"{wanted['kind'][:2]}_{uuid.uuid4().hex}",
-            **wanted,
+            "id": f"{_ID_PREFIXES[order['kind']]}_{uuid.uuid4().hex}",
+            **order,
             "status": "succeeded" if failure_code is None else "declined",
             "failure_code": failure_code,
-            "created_at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "created_at": written(now),
         }
         self.log.append(record)
-        return as_of_now(record)
+        self._remember_deadlines(record, after=now)
+        return as_of(record, now)
+
+    # --- what the gateway decides later
+
+    def _remember_deadlines(self, record: Record, after: float) -> None:
+        """Remember when more happens to what is recorded.
+
+        Notices of times up to `after` were sent before this process began. A reversal is never left out.
+        """
+        if record.get("decided_at", 0) > after:
+            self._deadlines.add(record["decided_at"], "decided", record)
+        if "expires_at" in record and (expires_at := epoch(record["expires_at"])) > after:
+            self._deadlines.add(expires_at, "expired", record)
+        if "reversed_at" in record:
+            self._deadlines.add(record["reversed_at"], "reversed", record)
+
+    def _decide_due(self, what: str, record: Record) -> None:
+        match what:
+            case "decided":
+                self._notify(f"{record['kind']}.{record['status']}", record)
+            case "expired":
+                records = standing(self.log.of_reference(record["reference"]), self.now())
+                if state_of(record, records, self.now()) == "expired":
+                    self._notify("authorization.expired", record)
+            case _:
+                self._take_back(record)
+
+    def _take_back(self, refund: Record) -> None:
+        if refund["status"] != "succeeded" or is_reversed(refund, self.log.of_reference(refund["reference"])):
+            return
+        names = ("reference", "operation_id", "amount_minor", "currency", "target_id")
+        order = {name: refund[name] for name in names}
+        order |= {"kind": "refund_reversal", "idempotency_key": f"{refund['id']}:reversal", "refund_id": refund["id"]}
+        self._notify("refund.reversed", self._record(order, None))
 
 
-def as_of_now(record: Record) -> Record:
-    """Return the record with the status that it has now: a charge is pending until the gateway decides on it."""
-    return {**record, "status": "pending"} if record.get("decided_at", 0) > time.time() else record
+async def _obey(verdict: Verdict) -> None:
+    """Take the time that the verdict says. Raises Unavailable if it is an error."""
+    if verdict.latency_seconds:
+        await asyncio.sleep(verdict.latency_seconds)
+    if verdict.error_status is not None:
+        raise Unavailable(verdict.error_status)
 
 
-def _require_same_parameters(earlier: Record, wanted: Record) -> None:
-    compared = _PARAMETERS if wanted["kind"] == "charge" else ("kind", "reference", "amount_minor")
-    asked = {**earlier, "amount_minor": earlier.get("asked_minor", earlier["amount_minor"])}
-    if any(asked[name] != wanted[name] for name in compared):
+def _require_same_parameters(earlier: Record, order: Record) -> None:
+    is_first = order["kind"] in ("charge", "authorization")
+    compared = _PARAMETERS if is_first else ("kind", "reference")
+    if any(earlier.get(name) != order.get(name) for name in compared):
         raise KeyReused
-
-
-def _charge_of(idempotency_key: str, body: Any) -> Record:
-    _require_object(body, {"reference", "amount_minor", "currency", "payment_method"})
-    currency, payment_method = body.get("currency"), body.get("payment_method")
-    if not isinstance(currency, str) or not (len(currency) == 3 and currency.isascii() and currency.isupper()):
-        raise BadRequest("currency must be three capital letters")
-    if payment_method is not None:
-        _require_text("payment_method", payment_method)
-    return _wanted("charge", idempotency_key, body, currency, payment_method)
-
-
-def _refund_of(idempotency_key: str, body: Any) -> Record:
-    _require_object(body, {"reference", "amount_minor", "currency"})
-    return _wanted("refund", idempotency_key, body, None, None)
-
-
-def _wanted(kind: str, key: str, body: Any, currency: str | None, payment_method: str | None) -> Record:
-    amount_minor = body.get("amount_minor")
-    if type(amount_minor) is not int or not 0 < amount_minor <= AMOUNT_MINOR_MAX:
-        raise BadRequest("amount_minor must be a positive whole number")
-    return {
-        "reference": _require_text("reference", body.get("reference")),
-        "kind": kind,
-        "amount_minor": amount_minor,
-        "currency": currency,
-        "payment_method": payment_method,
-        "idempotency_key": _require_text("Idempotency-Key", key),
-    }
-
-
-def _require_object(body: Any, known: set[str]) -> None:
-    if not isinstance(body, dict):
-        raise BadRequest("the body must be a JSON object")
-    if unknown := set(body) - known:
-        raise BadRequest(f"unknown field {min(unknown)!r}")
-
-
-def _require_text(name: str, value: Any) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= TEXT_LENGTH_MAX:
-        raise BadRequest(f"{name} must be a text of 1 to {TEXT_LENGTH_MAX} characters")
-    return value
+    # A void releases the whole, whatever amount it names.
+    asked_minor = earlier.get("asked_minor", earlier["amount_minor"])
+    if order["kind"] != "void" and asked_minor != order["amount_minor"]:
+        raise KeyReused

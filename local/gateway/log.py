@@ -1,8 +1,9 @@
-"""The append-only log of everything the gateway did with money: the oracle for "never charged twice"."""
+"""The append-only log of everything the gateway did with money: the oracle for "never twice"."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import orjson
 Record = dict[str, Any]
 
 
-class ChargeLog:
+class OperationLog:
     """JSON lines in one file, held in memory as well, found again by reference, day and idempotency key.
 
     One write(2) passes a record to the operating system before `append` returns, so it survives the death of this
@@ -32,8 +33,12 @@ class ChargeLog:
         written = os.write(self._file, line)
         if written != len(line):
             os.ftruncate(self._file, os.fstat(self._file).st_size - written)
-            raise OSError("only part of a record was written to the charge log")
+            raise OSError("only part of a record was written to the log")
         self._index(record)
+
+    def all(self) -> Iterable[Record]:
+        """Return every record, those of one reference in the order in which they were written."""
+        return (record for records in self._by_reference.values() for record in records)
 
     def of_reference(self, reference: str) -> list[Record]:
         return self._by_reference.get(reference, [])
@@ -43,6 +48,7 @@ class ChargeLog:
         return self._by_day.get(day, [])
 
     def of_key(self, idempotency_key: str) -> Record | None:
+        """Return the newest record under the key. A key that the gateway has forgotten may have several."""
         return self._by_key.get(idempotency_key)
 
     def close(self) -> None:

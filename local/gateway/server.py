@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
-from local.gateway.gateway import BadRequest, Gateway, KeyReused, Unanswered, Unavailable
+from local.gateway.gateway import Conflict, Gateway, KeyReused, Unanswered, Unavailable
 from local.gateway.log import Record
+from local.gateway.orders import BadRequest
 from local.http.lean import Request, Response, json_response
 
 BODY_BYTES_MAX = 64 * 1024
 # Fields of a record that no answer shows.
-_PRIVATE = frozenset({"payment_method", "latency_ms", "asked_minor", "decided_at"})
+_PRIVATE = frozenset({"payment_method", "latency_ms", "asked_minor", "decided_at", "reversed_at"})
 _STATUSES = {"succeeded": 201, "pending": 202, "declined": 402}
+_KINDS = {
+    "/charges": "charge",
+    "/authorizations": "authorization",
+    "/captures": "capture",
+    "/voids": "void",
+    "/refunds": "refund",
+}
+_SENTENCES = {503: "the gateway is unavailable", 429: "too many requests"}
+_RETRY_AFTER = {"Retry-After": "1"}
 
 
 class GatewayServer:
@@ -29,10 +40,10 @@ class GatewayServer:
             return _error(400, str(error))
         except KeyReused:
             return _error(409, "this idempotency key was used with other parameters")
-        except Unavailable as error:
-            return _error(error.status, "the gateway is unavailable" if error.status == 503 else "internal error")
+        except (Conflict, Unavailable) as error:
+            return _refusal(error)
         except OSError as error:
-            return _error(500, f"the charge log cannot be written: {error.strerror}")
+            return _error(500, f"the log cannot be written: {error.strerror}")
         except Unanswered:
             return await _wait_forever(request)
 
@@ -42,23 +53,30 @@ class GatewayServer:
             return self._control(request)
         if self._gateway.behaviour.down:
             raise Unavailable(503)
+        if method == "POST" and path in _KINDS:
+            return await self._operate(_KINDS[path], request)
         match method, path:
-            case "POST", "/charges":
-                answer = await self._gateway.charge(_key(request), _body(request))
-            case "POST", "/refunds":
-                answer = await self._gateway.refund(_key(request), _body(request))
             case "GET", "/charges":
-                return json_response(
-                    200, [_public(r) for r in self._gateway.of_reference(_query(request, "reference"))]
-                )
+                return self._look_up(_query(request, "reference"), request.parameter("operation_id"))
             case "GET", "/statement":
-                return json_response(200, [_public(r) for r in self._gateway.of_day(_query(request, "date"))])
+                return json_response(200, [public(r) for r in self._gateway.of_day(_query(request, "date"))])
             case "GET", "/health":
                 return json_response(200, {"status": "ok"})
-            case _:
-                return _error(404, "there is nothing here")
+        return _error(404, "there is nothing here")
+
+    async def _operate(self, kind: str, request: Request) -> Response:
+        answer = await self._gateway.operate(kind, _key(request), _body(request))
         replayed = {"Idempotency-Replayed": "true"} if answer.replayed else None
-        return json_response(_STATUSES[answer.record["status"]], _public(answer.record), replayed)
+        return json_response(_STATUSES[answer.record["status"]], public(answer.record), replayed)
+
+    def _look_up(self, reference: str, operation_id: str | None) -> Response:
+        """List the records of the reference, or those alone that say what became of one operation."""
+        records = self._gateway.of_reference(reference)
+        if operation_id is not None:
+            records = [record for record in records if _concerns(record, operation_id)]
+        if not records and self._gateway.behaviour.unknown_status != 200:
+            return _error(self._gateway.behaviour.unknown_status, "no such reference")
+        return json_response(200, [public(record) for record in records])
 
     def _control(self, request: Request) -> Response:
         changes = _body(request)
@@ -70,6 +88,16 @@ class GatewayServer:
             raise BadRequest(str(error)) from error
         behaviour = self._gateway.behaviour
         return json_response(200, {name: getattr(behaviour, name) for name in behaviour.__slots__})
+
+
+def public(record: Record) -> Record:
+    """Return the record without the fields that no client sees."""
+    return {name: value for name, value in record.items() if name not in _PRIVATE}
+
+
+def _concerns(record: Record, operation_id: str) -> bool:
+    """Return whether the record is the operation's, of no named operation, or of an authorization."""
+    return record.get("operation_id") in (None, operation_id) or record["kind"] == "authorization"
 
 
 async def _wait_forever(request: Request) -> Response:
@@ -97,9 +125,12 @@ def _query(request: Request, name: str) -> str:
     return value
 
 
-def _public(record: Record) -> Record:
-    return {name: value for name, value in record.items() if name not in _PRIVATE}
+def _refusal(error: Conflict | Unavailable) -> Response:
+    if isinstance(error, Conflict):
+        return json_response(error.status, {"error": {"code": error.code}})
+    headers = _RETRY_AFTER if error.status == 429 else None
+    return _error(error.status, _SENTENCES.get(error.status, "internal error"), headers)
 
 
-def _error(status: int, detail: str) -> Response:
-    return json_response(status, {"error": detail})
+def _error(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    return json_response(status, {"error": detail}, headers)

@@ -104,7 +104,8 @@ def merchant(stack: Stack, api_key: str) -> Iterator[Merchant]:
 def charges(gateway_url: str, payment_id: str) -> list[dict[str, Any]]:
     """The charges of a payment that succeeded, in the gateway's own log: the oracle for "never charged twice"."""
     answer = httpx.get(f"{gateway_url}/charges", params={"reference": payment_id}, trust_env=False, timeout=20)
-    return [charge for charge in answer.raise_for_status().json() if charge["status"] == "succeeded"]
+    records = answer.raise_for_status().json()
+    return [record for record in records if (record["kind"], record["status"]) == ("charge", "succeeded")]
 
 
 def received(sink_url: str, payment_id: str) -> list[dict[str, Any]]:

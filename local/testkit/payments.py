@@ -85,8 +85,14 @@ def outbox_rows(database: Database, payment_id: uuid.UUID) -> list[dict[str, Any
 
 def charges(gateway_url: str, payment_id: uuid.UUID) -> list[dict[str, Any]]:
     """What the gateway's own log says was charged: the oracle."""
+    return gateway_records(gateway_url, payment_id, "charge")
+
+
+def gateway_records(gateway_url: str, payment_id: uuid.UUID, *kinds: str) -> list[dict[str, Any]]:
+    """What the gateway's own log says was done for the payment: every kind, or those named."""
     answer = httpx.get(f"{gateway_url}/charges", params={"reference": str(payment_id)}, trust_env=False)
-    return [charge for charge in answer.raise_for_status().json() if charge["status"] == "succeeded"]
+    done = [record for record in answer.raise_for_status().json() if record["status"] == "succeeded"]
+    return [record for record in done if not kinds or record["kind"] in kinds]
 
 
 def control_gateway(gateway_url: str, **changes: Any) -> None:

@@ -26,8 +26,8 @@ class TestJudge:
 
     def test_a_timeout_charges_only_when_its_name_says_so(self) -> None:
         lost, charged = (judge(Behaviour(), name, "p1", 0) for name in ("tok_timeout", "tok_timeout_charged"))
-        assert (lost.charges, lost.answers) == (False, False)
-        assert (charged.charges, charged.answers) == (True, False)
+        assert (lost.is_done, lost.answers) == (False, False)
+        assert (charged.is_done, charged.answers) == (True, False)
 
     def test_flaky_succeeds_at_the_third_try(self) -> None:
         statuses = [judge(Behaviour(), "tok_flaky", "p1", tries).error_status for tries in range(3)]
