@@ -12,9 +12,10 @@ from openapi_spec_validator import validate
 from api.openapi import introduction
 from api.request import rules
 from local.testkit.api import OPERATOR_KEY, ORDER, AbsentBroker, Answer, ApiClient, api_client
-from paybridge.core.events import PAYMENT_FAILED, PAYMENT_SUCCEEDED
+from paybridge.core.events import REFUND_CREATED
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database
+from paybridge.webhooks.domain.webhook import WEBHOOK_TYPES
 from paybridge.webhooks.domain.webhook_url import URL_CODES
 from tests.support.openapi import Contract
 
@@ -105,12 +106,13 @@ class TestDocument:
 
     def test_every_webhook_has_a_true_example(self, contract: Contract) -> None:
         webhooks = contract.document["webhooks"]
-        assert webhooks.keys() == {PAYMENT_SUCCEEDED, PAYMENT_FAILED}
+        assert webhooks.keys() == set(WEBHOOK_TYPES)
         for type_, item in webhooks.items():
             content = item["post"]["requestBody"]["content"]["application/json"]
             contract.check_schema(content["schema"], content["example"])
             assert content["example"]["type"] == type_
-            assert f"payment.{content['example']['data']['status']}" == type_
+            status = "created" if type_ == REFUND_CREATED else content["example"]["data"]["status"]
+            assert type_.endswith(f".{status}")
 
     def test_the_local_key_is_named_on_the_local_stack_only(self, contract: Contract) -> None:
         assert "secret-api-key" in contract.document["info"]["description"]

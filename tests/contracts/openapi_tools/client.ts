@@ -16,10 +16,18 @@ const largest: components["schemas"]["PaymentRequest"] = {
 const firstPage: operations["listPayments"]["parameters"]["query"] = {};
 const nextPage: operations["listPayments"]["parameters"]["query"] = { cursor: "abc", limit: 100, status: "failed" };
 
-function outcome(event: components["schemas"]["PaymentEvent"]): string {
+type PaymentEvent = components["schemas"]["PaymentSucceededEvent"] | components["schemas"]["PaymentFailedEvent"];
+type RefundEvent = components["schemas"]["RefundSucceededEvent"] | components["schemas"]["RefundFailedEvent"];
+
+function outcome(event: PaymentEvent): string {
   const payment: components["schemas"]["PaymentView"] = event.data;
   const sequence: number = event.data.sequence;
   return `${payment.payment_id} ${payment.status} ${payment.failure_code ?? ""} ${sequence}`;
 }
 
-export { firstPage, largest, nextPage, outcome, smallest };
+function given(event: RefundEvent): string {
+  const refund: components["schemas"]["RefundView"] = event.data;
+  return event.type === "refund.failed" ? `${event.data.failure_code}` : `${refund.amount} ${refund.currency}`;
+}
+
+export { firstPage, given, largest, nextPage, outcome, smallest };

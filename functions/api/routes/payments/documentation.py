@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -23,10 +22,9 @@ from api.request.headers import KEY_CHARACTERS_MAX, KEY_PATTERN, WAIT_SECONDS_MA
 from api.request.json_body import BODY_BYTES_MAX
 from api.request.rules import CODES
 from api.routes.payments.schemas import PaymentPageView, PaymentRequest, PaymentView, TimelineView
-from api.routes.payments.webhooks import event_schemas, payment_webhooks
-from paybridge.core.events import PAYMENT_FAILED, PAYMENT_SUCCEEDED
+from api.webhooks import event_schemas, webhooks
 from paybridge.core.money import to_minor
-from paybridge.payments.domain.payment import Payment, PaymentOrder, Status, new_payment, payment_view
+from paybridge.payments.domain.payment import Payment, PaymentOrder, new_payment, payment_view
 from paybridge.webhooks.domain.webhook_url import URL_CODES
 
 _EXAMPLE_ID = "019a9f3c-5b6d-7c3e-9f40-9f38f9a4d111"
@@ -56,22 +54,7 @@ def payment_schemas() -> dict[str, Schema]:
 
 def payment_events() -> dict[str, Any]:
     """Return the section `webhooks` of the document, with an example for each type of event."""
-    pending = _example_payment()
-    settled_at = _EXAMPLE_TIME + timedelta(seconds=3)
-    succeeded = replace(
-        pending, status=Status.SUCCEEDED, captured_minor=pending.amount_minor, updated_at=settled_at, last_sequence=3
-    )
-    failed = replace(
-        pending,
-        status=Status.FAILED,
-        failure_code="card_declined",
-        failure_message="The card was declined.",
-        updated_at=settled_at,
-        last_sequence=3,
-    )
-    return payment_webhooks(
-        {PAYMENT_SUCCEEDED: payment_view(succeeded), PAYMENT_FAILED: payment_view(failed)},
-    )
+    return webhooks(_example_payment())
 
 
 def _request_schema() -> Schema:
