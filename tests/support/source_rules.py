@@ -79,7 +79,10 @@ def impurities(tree: ast.AST) -> Iterator[Finding]:
 
 # The parts of the core that a domain may use; its clock and its source of identifiers are not among them.
 PURE_CORE = frozenset(
-    {f"paybridge.core.{name}" for name in ("errors", "events", "money", "raw_messages", "retry", "times")}
+    {
+        f"paybridge.core.{name}"
+        for name in ("errors", "events", "money", "raw_messages", "retry", "standard_webhooks", "times")
+    }
 )
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 
 from paybridge.core.events import Event
 from paybridge.core.groups import AnswerGroups
+from paybridge.core.standard_webhooks import InvalidSecret, parse_secret
 from paybridge.observability.logging import logger
 from paybridge.observability.stack import stack_frames
 from paybridge.webhooks.attempt_queue import AttemptQueue
@@ -26,7 +27,7 @@ from paybridge.webhooks.attempts import (
     StartingAttempt,
 )
 from paybridge.webhooks.begin import begin_deliveries
-from paybridge.webhooks.domain.webhook import INTERNAL_ERROR, InvalidSecret, SendResult, parse_secret, signed_headers
+from paybridge.webhooks.domain.webhook import INTERNAL_ERROR, SendResult, signed_headers
 from paybridge.webhooks.lanes import Lane
 from paybridge.webhooks.ports import WebhookServices
 from paybridge.webhooks.record import record_changes

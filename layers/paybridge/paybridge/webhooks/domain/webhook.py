@@ -1,11 +1,8 @@
-"""Webhooks as Standard Webhooks describes them: secrets, signatures, bodies, targets, and what follows an attempt."""
+"""Webhooks as Standard Webhooks describes them: signed headers, bodies, targets, and what follows an attempt."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
-import hmac
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +11,6 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from paybridge.core.errors import InvalidInput
 from paybridge.core.events import (
     PAYMENT_CANCELED,
     PAYMENT_FAILED,
@@ -28,6 +24,7 @@ from paybridge.core.events import (
     REFUND_SUCCEEDED,
 )
 from paybridge.core.retry import RETRY_AFTER_SECONDS_MAX, GiveUp, RetryIn, after_failure, parse_retry_after
+from paybridge.core.standard_webhooks import signature
 
 # The events that webhooks tell merchants about. infra/topology.json routes these to the queue `webhooks`.
 WEBHOOK_TYPES = (
@@ -42,24 +39,11 @@ WEBHOOK_TYPES = (
     REFUND_SUCCEEDED,
     REFUND_FAILED,
 )
-SECRET_PREFIX = "whsec_"  # noqa: S105 - what every secret begins with, not one of them
-SECRET_BYTES_MIN = 24
-SECRET_BYTES_MAX = 64
 PORTS_ALLOWED = (443, 8443)
 # The only error of an attempt that no later attempt can cure.
 URL_NOT_ALLOWED = "url_not_allowed"
 # The error of an attempt that failed by our own fault.
 INTERNAL_ERROR = "internal_error"
-
-
-class InvalidSecret(InvalidInput, ValueError):
-    """The webhook secret is not `whsec_` and the base64 of 24 to 64 bytes."""
-
-    def __init__(self) -> None:
-        detail = (
-            f"A webhook secret is {SECRET_PREFIX} and the base64 of {SECRET_BYTES_MIN} to {SECRET_BYTES_MAX} bytes."
-        )
-        super().__init__("invalid_webhook_secret", detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,29 +73,6 @@ class Gone:
 
 
 Decision = Delivered | RetryIn | GiveUp | Gone
-
-
-def parse_secret(text: str) -> bytes:
-    """Return the key inside a `whsec_` secret. Raises InvalidSecret if it is malformed, too short or too long."""
-    encoded = text.removeprefix(SECRET_PREFIX)
-    if encoded == text:
-        raise InvalidSecret
-    try:
-        key = base64.b64decode(encoded.rstrip("=") + "=" * (-len(encoded.rstrip("=")) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        raise InvalidSecret from None
-    if not SECRET_BYTES_MIN <= len(key) <= SECRET_BYTES_MAX:
-        raise InvalidSecret
-    return key
-
-
-def signature(keys: Sequence[bytes], message_id: str, timestamp_seconds: int, body: bytes) -> str:
-    """Return the `webhook-signature` header: one `v1,` signature per key, newest first (several during a rotation)."""
-    if not keys:
-        raise ValueError("a webhook cannot be signed without a key")
-    content = f"{message_id}.{timestamp_seconds}.".encode() + body
-    digests = (hmac.digest(key, content, hashlib.sha256) for key in keys)
-    return " ".join("v1," + base64.b64encode(digest).decode("ascii") for digest in digests)
 
 
 def signed_headers(keys: Sequence[bytes], message_id: str, now: datetime, body: bytes) -> dict[str, str]:
