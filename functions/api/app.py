@@ -14,6 +14,7 @@ from api.middleware import RequestEdge
 from api.openapi import build_document, introduction
 from api.routes.dead_letters import routes as dead_letters
 from api.routes.docs import routes as docs
+from api.routes.gateways import routes as gateways
 from api.routes.health import routes as health
 from api.routes.metrics import routes as metrics
 from api.routes.payments import routes as payments
@@ -42,7 +43,7 @@ def create_app(services: ApiServices, logger: Logger) -> FastAPI:
     )
     app.openapi = lambda: _document(app, services)  # type: ignore[method-assign]
     add_error_handlers(app)
-    for routes in (payments, dead_letters, metrics, health, docs):
+    for routes in (payments, dead_letters, gateways, metrics, health, docs):
         # include_router would look up the route of every request twice: in the app and in the router.
         app.router.routes.extend(routes.router.routes)
     app.add_middleware(RequestEdge, services=services, authenticator=authenticator, logger=logger)

@@ -15,7 +15,7 @@ from starlette.routing import Match
 from api.context import request_context
 from api.problems import FieldError, Problem, not_found, problem_response, unavailable
 from api.request.fields import invalid_parameters
-from paybridge.core.errors import DatabaseUnavailable, InvalidInput, LockTimeout
+from paybridge.core.errors import DatabaseUnavailable, InvalidInput, LockTimeout, SecretUnavailable
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -93,4 +93,5 @@ _PROBLEMS: Mapping[type[Any], Callable[[Any], Problem]] = {
     HTTPException: _unrouted,
     DatabaseUnavailable: _try_again,
     LockTimeout: _try_again,
+    SecretUnavailable: _try_again,
 }

@@ -17,6 +17,8 @@ from local.settings import AWS_REGION, LocalSettings
 
 DEMO_API_KEY = "secret-api-key"
 DEMO_WEBHOOK_SECRET = "whsec_cGF5YnJpZGdlLWxvY2FsLXdlYmhvb2stc2VjcmV0ISE="
+# With which the simulated gateway signs its notices.
+GATEWAY_NOTICES_SECRET = "whsec_cGF5YnJpZGdlLWxvY2FsLWdhdGV3YXktbm90aWNlcyE="
 OTHER_API_KEY = "secret-other-key"
 OPERATOR_API_KEY = "secret-operator-key"
 STAFF_API_KEYS = {
@@ -33,11 +35,12 @@ PARAMETER_PREFIX = "/paybridge/dev/"
 
 @dataclass(frozen=True, slots=True)
 class SecretIds:
-    """Names or ARNs of the secrets that hold logins."""
+    """Names or ARNs of the secrets."""
 
     database: str = "paybridge/local/database"
     broker: str = "paybridge/local/broker"
     broker_admin: str = "paybridge/local/broker-admin"
+    gateway_notices: str = "paybridge/local/gateway-notices"
 
 
 def write_aws(settings: LocalSettings, postgres_url: str, amqp_url: str) -> None:
@@ -51,6 +54,7 @@ def write_aws(settings: LocalSettings, postgres_url: str, amqp_url: str) -> None
         database=_put_secret(secrets, names.database, _credentials(postgres_url)),
         broker=_put_secret(secrets, names.broker, _credentials(amqp_url)),
         broker_admin=_put_secret(secrets, names.broker_admin, _credentials(administrator)),
+        gateway_notices=_put_secret(secrets, names.gateway_notices, GATEWAY_NOTICES_SECRET),
     )
     ssm = aws.client(settings, "ssm")
     for name, value in parameters(settings, postgres_url, amqp_url, arns).items():
@@ -76,6 +80,7 @@ def parameters(settings: LocalSettings, postgres_url: str, amqp_url: str, secret
         "broker/secret-id": secret_ids.broker,
         "broker/admin-secret-id": secret_ids.broker_admin,
         "gateway/url": settings.seen_by_functions(settings.gateway_url),
+        "gateway/notices-secret-id": secret_ids.gateway_notices,
         "network/subnet-ids": "subnet-local",
         "network/security-group-ids": "sg-local",
         "secrets/key-arn": key,
@@ -132,18 +137,17 @@ def _is_at(postgres_url: str, revision: str) -> bool:
         return bool(connection.run("SELECT version_num FROM alembic_version") == [[revision]])
 
 
-def _put_secret(client: Any, name: str, value: dict[str, str]) -> str:
+def _put_secret(client: Any, name: str, text: str) -> str:
     """Create or replace a secret and return its ARN."""
-    text = json.dumps(value)
     try:
         return str(client.create_secret(Name=name, SecretString=text)["ARN"])
     except client.exceptions.ResourceExistsException:
         return str(client.put_secret_value(SecretId=name, SecretString=text)["ARN"])
 
 
-def _credentials(url: str) -> dict[str, str]:
+def _credentials(url: str) -> str:
     parts = urlsplit(url)
-    return {"username": unquote(parts.username or ""), "password": unquote(parts.password or "")}
+    return json.dumps({"username": unquote(parts.username or ""), "password": unquote(parts.password or "")})
 
 
 def _place_of(url: str) -> str:

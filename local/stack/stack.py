@@ -319,7 +319,11 @@ class Stack:
         log.parent.mkdir(parents=True, exist_ok=True)
         with self.progress.step(f"simulated gateway on port {settings.gateway_port}"):
             arguments = ["--port", str(settings.gateway_port), "--log", str(log)]
-            child = self._start_module("gateway", "local.gateway", arguments)
+            notices = {
+                "GATEWAY_NOTICES_URL": f"{settings.api_url}/api/v1/gateways/default/notices",
+                "GATEWAY_NOTICES_SECRET": seed.GATEWAY_NOTICES_SECRET,
+            }
+            child = self._start_module("gateway", "local.gateway", arguments, notices)
             self._wait_until_healthy(child, settings.gateway_url)
 
     def _start_sink(self) -> None:

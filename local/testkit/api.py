@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,11 +23,13 @@ from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database
 from paybridge.webhooks.domain.address import LOOPBACK
 from paybridge.wiring.api import ApiServices
+from paybridge.wiring.notices import NoticeReader
 
 MERCHANT_KEY = "secret-api-key"
 OTHER_KEY = "secret-other-key"
 OPERATOR_KEY = "secret-operator-key"
 WEBHOOK_SECRET = "whsec_cGF5YnJpZGdlLWxvY2FsLXdlYmhvb2stc2VjcmV0ISE="
+NO_NOTICE_READERS: Mapping[str, NoticeReader] = {}
 ORDER = {"amount": "100.50", "currency": "RUB"}
 
 
@@ -142,7 +144,13 @@ def register_demo_merchants(database: Database) -> None:
     register_merchant(database, name="Operator", api_key=OPERATOR_KEY, role="operator")
 
 
-def api_services(database: Database, broker: Any = None, waits_max: int = 20, root_path: str = "") -> ApiServices:
+def api_services(
+    database: Database,
+    broker: Any = None,
+    waits_max: int = 20,
+    root_path: str = "",
+    notice_readers: Mapping[str, NoticeReader] = NO_NOTICE_READERS,
+) -> ApiServices:
     """The services of a local API over this database."""
     return ApiServices(
         database=database,
@@ -155,6 +163,7 @@ def api_services(database: Database, broker: Any = None, waits_max: int = 20, ro
         is_local=True,
         root_path=root_path,
         release="",
+        find_notice_reader=notice_readers.get,
     )
 
 
@@ -170,8 +179,15 @@ def event_loop() -> Iterator[None]:
         loop.close()
 
 
-def api_client(database: Database, *, broker: Any = None, waits_max: int = 20, root_path: str = "") -> ApiClient:
+def api_client(
+    database: Database,
+    *,
+    broker: Any = None,
+    waits_max: int = 20,
+    root_path: str = "",
+    notice_readers: Mapping[str, NoticeReader] = NO_NOTICE_READERS,
+) -> ApiClient:
     """A client of an API function of its own, over a connection that the caller closes."""
     logger = Logger(service="api", level="CRITICAL")
-    services = api_services(database, broker, waits_max, root_path)
+    services = api_services(database, broker, waits_max, root_path, notice_readers)
     return ApiClient(ApiHandler(create_app(services, logger), logger))

@@ -115,6 +115,7 @@ def rules(rows: SeededRows) -> dict[str, Rule]:
         **delivering(rows),
         **receivers(),
         **sweeping(),
+        **noticed(rows),
         **small(),
         **dead(rows),
         **counting(),
@@ -474,6 +475,40 @@ def sweeping() -> dict[str, Rule]:
             ("idempotency_keys_with_answer", "idempotency_keys_pkey"),
             sorts=1,
             rows_max={"idempotency_keys": 2 * LIMIT},
+        ),
+    }
+
+
+def noticed(rows: SeededRows) -> dict[str, Rule]:
+    """Notices of gateways: as many as payments, and each is found by its key."""
+    payments = rows.ids(PAYMENT, "n % 100 = 1")
+    keys = orjson.dumps([{"gateway": "default", "id": f"ntc_{100 * n}"} for n in range(1, 51)]).decode()
+    wanted = orjson.dumps(
+        [{"notice_id": f"ntc_{n}", "gateway": "default", "operation_id": id_} for n, id_ in enumerate(payments)]
+    ).decode()
+    finished = orjson.dumps(
+        [{"gateway": "default", "id": f"ntc_{100 * n}", "outcome": "asked", "work_at": None} for n in range(1, 51)]
+    ).decode()
+    new = {"gateway": "default", "id": "ntc_new", "type": "t", "claim": "other", "operation_id": None, "now": NOW}
+    return {
+        "payments.store.notices._STORE": Rule(new),
+        "payments.store.notices._FIND_DUE": Rule(
+            {"now": LATER, "limit": LIMIT}, ("gateway_notices_waiting",), rows_max={"gateway_notices": LIMIT + 1}
+        ),
+        "payments.store.notices._LOCK": Rule(
+            {"rows": keys, "now": LATER}, ("gateway_notices_pkey",), sorts=1, rows_max={"gateway_notices": 50}
+        ),
+        "payments.store.notices._FIND_OPERATIONS": Rule(
+            {"rows": wanted}, ("operations_pkey", "operations_by_payment"), every_month=frozenset({"operations"})
+        ),
+        "payments.store.notices._FINISH": Rule(
+            {"rows": finished}, ("gateway_notices_pkey",), rows_max={"gateway_notices": 50}
+        ),
+        "payments.store.notices._EXPIRE": Rule(
+            {"before": LATER, "limit": LIMIT},
+            ("gateway_notices_by_time", "gateway_notices_pkey"),
+            sorts=1,
+            rows_max={"gateway_notices": 3 * LIMIT},
         ),
     }
 

@@ -99,6 +99,11 @@ INSERT INTO dead_letter_actions (dead_letter_id, action, actor, note, at)
 SELECT seeded_id(0, n), 'discard', 'seed', 'seed', at FROM seeded;
 INSERT INTO counters (name, value) SELECT 'counter ' || n, n FROM generate_series(1, 20) AS n;
 
+INSERT INTO gateway_notices (gateway, id, type, claim, operation_id, outcome, received_at, work_at)
+SELECT 'default', 'ntc_' || n, 'charge.succeeded', 'done', id, CASE WHEN n % 100 = 0 THEN 'waiting' ELSE 'asked' END,
+       at, CASE WHEN n % 100 = 0 THEN at END
+FROM seeded;
+
 INSERT INTO circuits (name) VALUES ('gateway');
 """
 

@@ -16,7 +16,7 @@ from paybridge.runners.migrate import STATEMENT_SECONDS_MAX
 from paybridge.runners.relay import DrainLog
 from paybridge.secrets.ports import Login
 from paybridge.secrets.secrets_manager import SecretsManager
-from paybridge.wiring import api, broker, dead_letters, operations, outbox, payments, secrets, webhooks
+from paybridge.wiring import api, broker, dead_letters, notices, operations, outbox, payments, secrets, webhooks
 from paybridge.wiring.settings import EVERY, TABLE, Setting, Settings
 from tests.support.template import ROOT
 
@@ -62,6 +62,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> RecordingSettings:
         *((wiring, name) for name in ("database", "logins")),
         (payments, "gateway"),
         (webhooks, "sender"),
+        (notices, "notice_readers"),
     ]
     for module, name in kept:
         monkeypatch.setattr(module, name, getattr(module, name).__wrapped__)
@@ -70,7 +71,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> RecordingSettings:
 
 
 def use_api() -> None:
-    api.api_services()
+    api.api_services().find_notice_reader("default")
 
 
 async def use_consumer() -> None:

@@ -2,20 +2,21 @@
 
 locals {
   parameters = {
-    "database/host"            = module.database.host
-    "database/instance-host"   = module.database.instance_host
-    "database/port"            = tostring(module.database.port)
-    "database/name"            = module.database.database_name
-    "database/secret-id"       = module.secrets.database_arn
-    "database/admin-secret-id" = module.database.admin_secret_arn
-    "broker/url"               = module.broker.url
-    "broker/management-url"    = module.broker.management_url
-    "broker/arn"               = module.broker.arn
-    "broker/secret-id"         = module.secrets.broker_arn
-    "broker/admin-secret-id"   = module.secrets.broker_admin_arn
-    "gateway/url"              = var.gateway_url
-    "secrets/key-arn"          = module.encryption.key_arn
-    "alarms/topic-arn"         = module.topic.arn
+    "database/host"             = module.database.host
+    "database/instance-host"    = module.database.instance_host
+    "database/port"             = tostring(module.database.port)
+    "database/name"             = module.database.database_name
+    "database/secret-id"        = module.secrets.database_arn
+    "database/admin-secret-id"  = module.database.admin_secret_arn
+    "broker/url"                = module.broker.url
+    "broker/management-url"     = module.broker.management_url
+    "broker/arn"                = module.broker.arn
+    "broker/secret-id"          = module.secrets.broker_arn
+    "broker/admin-secret-id"    = module.secrets.broker_admin_arn
+    "gateway/url"               = var.gateway_url
+    "gateway/notices-secret-id" = module.secrets.gateway_notices_arn
+    "secrets/key-arn"           = module.encryption.key_arn
+    "alarms/topic-arn"          = module.topic.arn
   }
 
   list_parameters = {

@@ -18,7 +18,7 @@ run "writes_every_parameter_that_the_template_reads" {
       "database/host", "database/instance-host", "database/port", "database/name", "database/secret-id",
       "database/admin-secret-id",
       "broker/url", "broker/management-url", "broker/arn", "broker/secret-id", "broker/admin-secret-id",
-      "gateway/url", "secrets/key-arn", "alarms/topic-arn",
+      "gateway/url", "gateway/notices-secret-id", "secrets/key-arn", "alarms/topic-arn",
     ] : "/paybridge/prod/${name}"]))
     error_message = "The names of the parameters have changed."
   }

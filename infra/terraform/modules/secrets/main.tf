@@ -1,4 +1,4 @@
-# Logins of database and broker. Each run generates two passwords, and writes them only when their version changes, so
+# Logins of database and broker, and the secret of gateways' notices. Each run generates three values, and writes them only when their version changes, so
 # the state holds neither. The broker's administrator is the exception: Amazon MQ's resource has no write-only
 # password, so the state holds that one.
 
@@ -7,9 +7,10 @@ locals {
   admin    = "paybridge-admin"
 
   descriptions = {
-    database     = "The functions' role in PostgreSQL"
-    broker       = "The functions' user in RabbitMQ"
-    broker-admin = "RabbitMQ's administrator"
+    database        = "The functions' role in PostgreSQL"
+    broker          = "The functions' user in RabbitMQ"
+    broker-admin    = "RabbitMQ's administrator"
+    gateway-notices = "What the payment gateway signs its notices with"
   }
 
   # Only letters and digits: Amazon MQ forbids some characters, and a URL needs no quoting.
@@ -26,13 +27,19 @@ ephemeral "random_password" "broker" {
   special = false
 }
 
+# 32 bytes, the key of an HMAC with SHA-256.
+ephemeral "random_password" "gateway_notices" {
+  length  = 32
+  special = false
+}
+
 resource "random_password" "broker_admin" {
   length  = local.password_length
   special = false
 }
 
 resource "aws_secretsmanager_secret" "this" {
-  # checkov:skip=CKV2_AWS_57:template.yaml has the rotation schedules of database and broker. The administrator's password is changed by hand (docs/operators/platform.md).
+  # checkov:skip=CKV2_AWS_57:template.yaml has the rotation schedules of database and broker. The others are changed by hand (docs/operators/secrets.md).
   for_each = local.descriptions
 
   name                    = "${var.name}/${each.key}"
@@ -78,6 +85,18 @@ resource "aws_secretsmanager_secret_version" "broker_admin" {
     username = local.admin
     password = random_password.broker_admin.result
   })
+  secret_string_wo_version = 1
+  version_stages           = ["AWSCURRENT", "first"]
+
+  lifecycle {
+    ignore_changes = [version_stages]
+  }
+}
+
+# Tell the gateway this secret, or put the gateway's own in its place (docs/operators/secrets.md).
+resource "aws_secretsmanager_secret_version" "gateway_notices" {
+  secret_id                = aws_secretsmanager_secret.this["gateway-notices"].id
+  secret_string_wo         = "whsec_${base64encode(ephemeral.random_password.gateway_notices.result)}"
   secret_string_wo_version = 1
   version_stages           = ["AWSCURRENT", "first"]
 

@@ -24,3 +24,8 @@ output "broker_admin_password" {
   value       = random_password.broker_admin.result
   sensitive   = true
 }
+
+output "gateway_notices_arn" {
+  description = "ARN of the secret with which the gateway signs its notices."
+  value       = aws_secretsmanager_secret_version.gateway_notices.arn
+}

@@ -8,12 +8,12 @@ variables {
   kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"
 }
 
-run "keeps_three_logins_under_the_key" {
+run "keeps_every_secret_under_the_key" {
   command = plan
 
   assert {
     condition = toset([for one in aws_secretsmanager_secret.this : one.name]) == toset(
-      ["paybridge-test/database", "paybridge-test/broker", "paybridge-test/broker-admin"]
+      [for name in ["database", "broker", "broker-admin", "gateway-notices"] : "paybridge-test/${name}"]
     )
     error_message = "The secrets differ."
   }
@@ -31,6 +31,7 @@ run "writes_no_value_into_the_state" {
       aws_secretsmanager_secret_version.database,
       aws_secretsmanager_secret_version.broker,
       aws_secretsmanager_secret_version.broker_admin,
+      aws_secretsmanager_secret_version.gateway_notices,
     ] : one.secret_string == null && one.secret_binary == null && one.secret_string_wo_version == 1])
     error_message = "A secret's value would be in the state."
   }

@@ -67,7 +67,7 @@ async def close() -> None:
 async def _charge(batch: Batch) -> dict[str, int]:
     services, watch = payments.engine_services(), GatewayWatch()
     events = [received.event for received in batch.events]
-    orders = [_order(event) for event in events if event.type != FIND_LATE_CHARGE]
+    orders = [order_of(event) for event in events if event.type != FIND_LATE_CHARGE]
     late = [event.payment_id for event in events if event.type == FIND_LATE_CHARGE]
     try:
         await run_operations(services, orders, watch)
@@ -119,7 +119,8 @@ def _logged(result: PaymentResult) -> dict[str, object]:
     }
 
 
-def _order(event: Event) -> OperationOrder:
+def order_of(event: Event) -> OperationOrder:
+    """Return what a message asks for."""
     if event.type != PROCESS_PAYMENT:
         return OperationOrder(event.payment_id, 1)
     return OperationOrder(event.payment_id, _count(event.data.get("attempt"), 1), _count(event.data.get("ask"), 0))

@@ -16,9 +16,11 @@ from paybridge.operations.extend_partitions import extend_partitions
 from paybridge.operations.fold_counters import fold_counters
 from paybridge.operations.measure import measure_database, measure_queues
 from paybridge.outbox.queues import DEAD_LETTER_QUEUES
+from paybridge.payments.domain.notice import NoticeOutcome
 from paybridge.payments.expire_answers import expire_answers
 from paybridge.payments.review_circuits import review_circuits
 from paybridge.payments.sweep import sweep_late_charge_checks, sweep_stalled
+from paybridge.payments.work_on_notices import expire_notices, work_on_due_notices
 from paybridge.runners import dead_letters
 from paybridge.runners.batch import LOGGED_MAX
 from paybridge.webhooks.sweep import Swept, sweep_webhooks
@@ -42,8 +44,10 @@ def run_jobs() -> dict[str, int]:
         _measure_database,
         _sweep_payments,
         _sweep_late_charge_checks,
+        _work_on_notices,
         _sweep_webhooks,
         _expire_answers,
+        _expire_notices,
         _fold_counters,
         _review_circuits,
         _measure_queues,
@@ -152,6 +156,20 @@ def _sweep_late_charge_checks() -> dict[str, int]:
             extra={"payment_id": str(check.payment_id), "correlation_id": redact(check.correlation_id)},
         )
     return {"swept_late_charge_checks": len(swept)}
+
+
+def _work_on_notices() -> dict[str, int]:
+    worked = work_on_due_notices(wiring.database(), wiring.clock(), wiring.ids())
+    for key, outcome in worked.outcomes.items():
+        if outcome is NoticeOutcome.UNKNOWN:
+            log.warning("a gateway's notice names no operation of ours", extra=key._asdict())
+    for key, reason in worked.refused.items():
+        log.error("cannot work on a gateway's notice", extra={**key._asdict(), "reason": reason})
+    return {"notices": len(worked.outcomes)}
+
+
+def _expire_notices() -> dict[str, int]:
+    return {"expired_notices": expire_notices(wiring.database(), wiring.clock())}
 
 
 def _sweep_webhooks() -> dict[str, int]:

@@ -42,6 +42,13 @@ class SecretsManager:
             raise SettingsInvalid(f"The secret {secret_id} needs a username and a password.")
         return content
 
+    def read_text(self, secret_id: str) -> str:
+        """Return the text of the current version. Raises SettingsInvalid if it holds none."""
+        text = self.call("get_secret_value", secret_id).get("SecretString", "").strip()
+        if not text:
+            raise SettingsInvalid(f"The secret {secret_id} needs a text.")
+        return str(text)
+
     def call(self, operation: str, secret_id: str, **parameters: Any) -> dict[str, Any]:
         """Return the answer of an operation on the secret. Raises SecretMissing if there is no such thing."""
         from botocore.exceptions import BotoCoreError, ClientError

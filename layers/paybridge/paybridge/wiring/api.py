@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from paybridge import wiring
 from paybridge.core.clock import Clock
@@ -11,6 +13,9 @@ from paybridge.database.database import Database
 from paybridge.operations.readiness import BrokerProbe
 from paybridge.rabbitmq.probe import AmqpProbe
 from paybridge.webhooks.domain.address import IpNetwork
+
+if TYPE_CHECKING:
+    from paybridge.wiring.notices import NoticeReader
 
 # A caller waits for 29 s at most. A database that hangs must leave time for an honest 503.
 STATEMENT_SECONDS_MAX = 6.0
@@ -36,6 +41,8 @@ class ApiServices:
     root_path: str
     # The digest of the deployed code and configuration, empty unless `make deploy` made it.
     release: str
+    # Finds what verifies the notices of a gateway by its name, None if it sends none.
+    find_notice_reader: Callable[[str], NoticeReader | None]
 
 
 def api_services() -> ApiServices:
@@ -53,4 +60,12 @@ def api_services() -> ApiServices:
         is_local=settings.ENVIRONMENT_NAME == LOCAL,
         root_path=settings.API_ROOT_PATH,
         release=settings.RELEASE,
+        find_notice_reader=_find_notice_reader,
     )
+
+
+def _find_notice_reader(gateway: str) -> NoticeReader | None:
+    # Few environments ever get a notice, so a cold start does not load what reads them.
+    from paybridge.wiring.notices import notice_readers
+
+    return notice_readers().get(gateway)

@@ -184,6 +184,13 @@ class Settings:
         by("consumer"),
         "Ages of a payment that was given up at which the gateway is asked whether it charged late.",
     )
+    GATEWAY_NOTICES_SECRET_ID = Setting(
+        TEXT,
+        "",
+        "",
+        by("api"),
+        "Secret with which the gateway `default` signs its notices: `whsec_` and base64, several while it rotates.",
+    )
     CIRCUIT_FAILURE_THRESHOLD = Setting(
         COUNT, "20", "failures", by("consumer"), "Failures in a row that open the circuit."
     )

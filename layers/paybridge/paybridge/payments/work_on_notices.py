@@ -1,0 +1,130 @@
+"""Work on stored notices of gateways: ask the gateway about the operations that they name.
+
+A notice is believed nothing about money. It puts a command in the outbox that asks the gateway, the same command as the
+schedule's, only sooner. So a notice that comes twice, out of order, or before our own record changes nothing twice.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from paybridge.core.clock import Clock
+from paybridge.core.errors import LockTimeout, reason_of
+from paybridge.core.events import PROCESS_PAYMENT, Event
+from paybridge.core.ids import Ids
+from paybridge.core.isolation import run_isolating_bad_items
+from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Database
+from paybridge.outbox import store as outbox
+from paybridge.payments.domain.notice import (
+    WAIT_SECONDS,
+    WAITS_SECONDS_MAX,
+    AskNow,
+    NoticeOutcome,
+    NoticeStep,
+    WaitForRecord,
+    after_notice,
+)
+from paybridge.payments.store import notices
+from paybridge.payments.store.notices import FinishedNotice, NamedOperation, NoticeKey, TakenNotice
+
+SWEEP_ROWS_MAX = 500
+NOTICES_KEPT = timedelta(days=30)
+EXPIRED_ROWS_MAX = 5_000
+
+
+@dataclass(slots=True)
+class WorkedNotices:
+    """What a call did: the notices by their outcome, and those that the database refused, with the reason."""
+
+    outcomes: dict[NoticeKey, NoticeOutcome] = field(default_factory=dict)
+    refused: dict[NoticeKey, str] = field(default_factory=dict)
+
+
+def work_on_due_notices(database: Database, clock: Clock, ids: Ids) -> WorkedNotices:
+    """Work on the notices that are due, SWEEP_ROWS_MAX at most. Raises DatabaseUnavailable and LockTimeout."""
+    return work_on_notices(database, clock, ids, notices.find_due(database, clock.now(), SWEEP_ROWS_MAX))
+
+
+def work_on_notices(database: Database, clock: Clock, ids: Ids, keys: Sequence[NoticeKey]) -> WorkedNotices:
+    """Work on these notices, but for those that are done or in the hands of another process.
+
+    Raises DatabaseUnavailable, and LockTimeout if a whole table is locked.
+    """
+    worked = WorkedNotices()
+
+    def on_bad_notice(key: NoticeKey, error: Exception) -> None:
+        # It stays due.
+        if not isinstance(error, LockTimeout):
+            worked.refused[key] = reason_of(error)
+
+    def work_together(group: Sequence[NoticeKey]) -> None:
+        worked.outcomes |= _work_together(database, clock, ids, group)
+
+    if keys:
+        run_isolating_bad_items(work_together, keys, on_bad_notice)
+    return worked
+
+
+def expire_notices(database: Database, clock: Clock) -> int:
+    """Delete notices that no gateway sends again, and return how many. Raises DatabaseUnavailable."""
+    return notices.expire(database, clock.now() - NOTICES_KEPT, EXPIRED_ROWS_MAX)
+
+
+def _work_together(
+    database: Database, clock: Clock, ids: Ids, keys: Sequence[NoticeKey]
+) -> dict[NoticeKey, NoticeOutcome]:
+    now = clock.now()
+    with database.transaction(BATCH_LOCK_SECONDS_MAX) as transaction:
+        taken = notices.lock(transaction, keys, now)
+        if not taken:
+            return {}
+        named: defaultdict[NoticeKey, list[NamedOperation]] = defaultdict(list)
+        for key, operation in notices.find_operations(transaction, taken):
+            named[key].append(operation)
+        commands: list[Event] = []
+        finished: list[FinishedNotice] = []
+        for notice in taken:
+            steps = [(each, _step(notice, each)) for each in named[notice.key]]
+            commands += [_ask(ids, each, step, now) for each, step in steps if isinstance(step, AskNow)]
+            finished.append(_finished(notice, [step for _, step in steps], now))
+        outbox.add(transaction, commands)
+        notices.finish(transaction, finished)
+    return {NoticeKey(each.gateway, each.id): each.outcome for each in finished}
+
+
+def _step(notice: TakenNotice, operation: NamedOperation) -> NoticeStep:
+    return after_notice(notice.claim, operation.kind, operation.status, operation.number, operation.asks)
+
+
+def _ask(ids: Ids, operation: NamedOperation, step: AskNow, now: datetime) -> Event:
+    return Event(
+        id=ids.new(),
+        type=PROCESS_PAYMENT,
+        payment_id=operation.payment_id,
+        merchant_id=operation.merchant_id,
+        correlation_id=operation.correlation_id,
+        time=now,
+        data={
+            "payment_id": str(operation.payment_id),
+            "operation_id": str(operation.id),
+            "attempt": step.number,
+            "ask": step.ask,
+        },
+    )
+
+
+def _finished(notice: TakenNotice, steps: Sequence[NoticeStep], now: datetime) -> FinishedNotice:
+    may_wait = (now - notice.received_at).total_seconds() < WAITS_SECONDS_MAX
+    if any(isinstance(step, AskNow) for step in steps):
+        outcome = NoticeOutcome.ASKED
+    elif notice.operation_id is None or not (steps or may_wait):
+        outcome = NoticeOutcome.UNKNOWN
+    elif may_wait and (not steps or any(isinstance(step, WaitForRecord) for step in steps)):
+        outcome = NoticeOutcome.WAITING
+    else:
+        outcome = NoticeOutcome.KNOWN
+    work_at = now + timedelta(seconds=WAIT_SECONDS) if outcome is NoticeOutcome.WAITING else None
+    return FinishedNotice(notice.gateway, notice.id, outcome, work_at)

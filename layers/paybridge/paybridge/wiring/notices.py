@@ -1,0 +1,47 @@
+"""The part of the composition root that verifies gateways' notices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+
+from paybridge import wiring
+from paybridge.payments.domain.notice import GatewayNotice, NoticeRefused
+from paybridge.payments.gateways.notices import read_standard_notice
+from paybridge.secrets.signing_secrets import SigningSecrets
+
+ReadNotice = Callable[[Sequence[str], Mapping[str, str], bytes, datetime], GatewayNotice]
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeReader:
+    """Verifies the notices of one gateway by its signing secrets."""
+
+    secrets: SigningSecrets
+    read_notice: ReadNotice
+
+    def read(self, headers: Mapping[str, str], body: bytes, now: datetime) -> GatewayNotice:
+        """Return the notice in a request whose headers have lower-case names.
+
+        Raises NoticeRefused, NoticeMalformed, SettingsInvalid and SecretUnavailable.
+        """
+        try:
+            return self.read_notice(self.secrets.kept(), headers, body, now)
+        except NoticeRefused:
+            # The secret may have been replaced since it was read.
+            changed = self.secrets.changed()
+            if not changed:
+                raise
+        return self.read_notice(changed, headers, body, now)
+
+
+@cache
+def notice_readers() -> Mapping[str, NoticeReader]:
+    """Return the readers by the names of the gateways that send notices. Reads no secret yet."""
+    settings = wiring.environment()
+    sources: Mapping[str, tuple[str, ReadNotice]] = {
+        "default": (settings.GATEWAY_NOTICES_SECRET_ID, read_standard_notice),
+    }
+    return {name: NoticeReader(SigningSecrets(id_), read) for name, (id_, read) in sources.items() if id_}
