@@ -104,19 +104,22 @@ class Behaviour:
         for name, value in changes.items():
             if name not in values or name == "seed":
                 raise ValueError(f"unknown control {name!r}")
-            if not _is_of_type(values[name], value):
+            if not _is_of_type(getattr(_DEFAULTS, name), value):
                 raise ValueError(f"{name} has the wrong type")
             values[name] = value
         return Behaviour(**values)  # type: ignore[arg-type]
 
 
-def _is_of_type(current: object, value: object) -> bool:
-    """Return whether the value may replace the current one. A float may become a whole number, but never a bool."""
-    if isinstance(current, bool) or isinstance(value, bool):
-        return isinstance(current, bool) and isinstance(value, bool)
-    if isinstance(current, list):
+_DEFAULTS = Behaviour()
+
+
+def _is_of_type(default: object, value: object) -> bool:
+    """Return whether the value may replace the default. A float may become a whole number, but never a bool."""
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(default, bool) and isinstance(value, bool)
+    if isinstance(default, list):
         return isinstance(value, list) and all(isinstance(each, str) for each in value)
-    return isinstance(value, int if isinstance(current, int) else int | float)
+    return isinstance(value, int if isinstance(default, int) else int | float)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.gateway.behaviour import Behaviour, judge
+from local.gateway.behaviour import Behaviour, Verdict, judge, judge_later
 
 
 class TestJudge:
@@ -49,6 +49,28 @@ class TestJudge:
         assert 1 <= verdict.latency_seconds <= 2
 
 
+class TestJudgeLater:
+    @pytest.mark.parametrize(
+        ("kind", "payment_method", "verdict"),
+        [
+            ("capture", "tok_capture_declined", Verdict(failure_code="capture_declined")),
+            ("refund", "tok_capture_declined", Verdict()),
+            ("refund", "tok_refund_declined", Verdict(failure_code="refund_declined")),
+            ("capture", "tok_refund_declined", Verdict()),
+            ("refund", "tok_refund_timeout", Verdict(is_done=False, answers=False)),
+            ("refund", "tok_refund_timeout_done", Verdict(answers=False)),
+            ("refund", "tok_refund_reversed", Verdict(is_reversed=True)),
+            ("void", "tok_timeout_charged", Verdict()),
+        ],
+    )
+    def test_the_method_of_the_charge_decides(self, kind: str, payment_method: str, verdict: Verdict) -> None:
+        assert judge_later(Behaviour(), kind, payment_method) == verdict
+
+    def test_without_a_magic_method_it_takes_its_time_and_succeeds(self) -> None:
+        verdict = judge_later(Behaviour(success_rate=0, latency_seconds_min=1, latency_seconds_max=1), "refund", None)
+        assert verdict == Verdict(latency_seconds=1)
+
+
 class TestBehaviour:
     def test_reads_the_environment_and_keeps_the_documented_defaults(self) -> None:
         assert Behaviour.from_environment({}) == Behaviour(0.9, 2, 5, None, False)
@@ -64,8 +86,26 @@ class TestBehaviour:
             {"success_rate": True},
             {"seed": "x"},
             {"colour": "red"},
+            {"pending_declines": 1},
+            {"pending_seconds": -1},
+            {"key_seconds": float("inf")},
+            {"faults": "lost_answer"},
+            {"faults": ["no_such_fault"]},
+            {"faults": [1]},
+            {"busy_status": 200},
+            {"busy_status": 422.0},
+            {"unknown_status": 500},
         ],
     )
     def test_refuses_controls_that_make_no_sense(self, changes: dict[str, object]) -> None:
         with pytest.raises(ValueError, match=r"."):
             Behaviour().changed(changes)
+
+    def test_a_duration_may_be_whole_at_one_time_and_not_at_another(self) -> None:
+        assert Behaviour().changed({"pending_seconds": 2}).changed({"pending_seconds": 0.5}).pending_seconds == 0.5
+
+    def test_the_faults_of_one_gateway_are_not_anothers(self) -> None:
+        first = Behaviour().changed({"faults": ["error"]})
+        first.changed({"down": True}).faults.clear()
+        assert first.faults == ["error"]
+        assert Behaviour().faults == []

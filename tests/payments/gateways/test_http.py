@@ -207,7 +207,7 @@ class TestCharge:
         self, gateway: HttpGateway, answers: Answers, body: Any, status: int
     ) -> None:
         answers.charge = answering(body, status)
-        assert await gateway.send(REQUEST) == Pending()
+        assert await gateway.send(REQUEST) == Pending("ch_1")
 
     @pytest.mark.parametrize("body", [b"", b"accepted", b"{}"])
     async def test_accepted_is_pending_whatever_the_body(

@@ -23,7 +23,7 @@ from paybridge.payments.domain.gateway_answers import (
     Unknown,
 )
 from paybridge.payments.domain.operation import Kind
-from paybridge.payments.gateways.reading import read_charge_answer, read_look_up_answer
+from paybridge.payments.gateways.reading import read_answer, read_look_up_answer
 from paybridge.payments.ports import GatewayRequest
 
 REQUEST = GatewayRequest(
@@ -42,7 +42,7 @@ statuses = st.integers(100, 599)
 
 
 def charge_answer(status: int, body: Any) -> GatewayAnswer:
-    return read_charge_answer(REQUEST, status, orjson.dumps(body), None, NOW)
+    return read_answer(REQUEST, status, orjson.dumps(body), None, NOW)
 
 
 class TestRefusals:
@@ -107,7 +107,7 @@ class TestRecords:
 class TestEveryAnswer:
     @given(statuses, st.binary(max_size=50))
     def test_no_success_without_a_record_of_our_charge(self, status: int, body: bytes) -> None:
-        for read in (read_charge_answer, read_look_up_answer):
+        for read in (read_answer, read_look_up_answer):
             try:
                 answer = read(REQUEST, status, body, None, NOW)
             except (ValueError, KeyError, TypeError, AttributeError):

@@ -5,6 +5,11 @@ from __future__ import annotations
 import re
 
 CARD_DECLINED = "card_declined"
+AUTHORIZATION_EXPIRED = "authorization_expired"
+CAPTURE_DECLINED = "capture_declined"
+VOID_DECLINED = "void_declined"
+REFUND_DECLINED = "refund_declined"
+REFUND_REVERSED = "refund_reversed"
 GATEWAY_CODE_LENGTH_MAX = 64
 
 # Our code, and what gateways say for it. Case, blanks and punctuation make no difference. Numbers are of ISO 8583,
@@ -47,10 +52,21 @@ _SPELLINGS: dict[str, str] = {
     "issuer_unavailable": "issuer_unavailable issuer_not_available issuer_inoperative 91",
     "fraud_blocked": "fraud_blocked fraud fraudulent suspected_fraud fraud_suspected blocked_by_fraud_rules 59",
     "invalid_payment_method": "invalid_payment_method payment_method_invalid unknown_payment_method",
+    AUTHORIZATION_EXPIRED: (
+        "authorization_expired authorisation_expired auth_expired expired_authorization authorization_has_expired"
+        " capture_window_expired"
+    ),
+    CAPTURE_DECLINED: "capture_declined capture_failed capture_refused capture_rejected",
+    VOID_DECLINED: "void_declined void_failed void_refused void_rejected cancel_failed",
+    REFUND_DECLINED: "refund_declined refund_failed refund_refused refund_rejected",
+    REFUND_REVERSED: "refund_reversed refund_taken_back refund_returned",
 }
 
 # Words in a refusal that speak of the request and not of the card: an earlier one may be at work.
 _UNDER_WAY_WORDS = ("already", "duplicate", "idempoten", "inprogress", "inflight", "underway", "conflict")
+
+# A refusal with this word speaks of what is left of the money. An earlier request for the same may have taken it.
+_EXCESS_WORD = "exceed"
 
 _PUNCTUATION = re.compile(r"[^a-z0-9]")
 _UNSAFE = re.compile(r"[^ -~]")
@@ -81,9 +97,15 @@ def is_under_way_code(code: str) -> bool:
     return folded not in _OURS and any(word in folded for word in _UNDER_WAY_WORDS)
 
 
-def failure_code_of(code: str | None) -> str:
-    """Return our code for a gateway's, of whatever spelling; `card_declined` for one that is unknown or missing."""
-    return _OURS.get(_folded(code[:GATEWAY_CODE_LENGTH_MAX]), CARD_DECLINED) if code else CARD_DECLINED
+def is_excess_code(code: str) -> bool:
+    """Tell whether the code, or sentence, of a refusal speaks of an amount beyond what is left."""
+    folded = _folded(code)
+    return folded not in _OURS and _EXCESS_WORD in folded
+
+
+def failure_code_of(code: str | None, otherwise: str = CARD_DECLINED) -> str:
+    """Return our code for a gateway's, of whatever spelling, and `otherwise` for one that is unknown or missing."""
+    return _OURS.get(_folded(code[:GATEWAY_CODE_LENGTH_MAX]), otherwise) if code else otherwise
 
 
 def shown_code(code: str | None) -> str | None:

@@ -17,7 +17,8 @@ from pyreqwest.http import Url
 from pyreqwest.request import RequestBuilder
 
 from paybridge.payments.domain.gateway_answers import Fault, GatewayAnswer, LookUpAnswer, Unknown
-from paybridge.payments.gateways.reading import TOO_MANY_REQUESTS, read_charge_answer, read_look_up_answer
+from paybridge.payments.domain.operation import FIRST_KINDS, Kind
+from paybridge.payments.gateways.reading import TOO_MANY_REQUESTS, read_answer, read_look_up_answer
 from paybridge.payments.ports import GatewayRequest
 
 # As many calls as the largest batch of the event source mapping that one environment takes at a time.
@@ -28,6 +29,14 @@ LOOKUP_TIMEOUT = timedelta(seconds=2)
 KEEPALIVE = timedelta(seconds=15)
 ANSWER_BYTES_MAX = 64 * 1024
 USER_AGENT = "Paybridge"
+
+PATHS = {
+    Kind.CHARGE: "/charges",
+    Kind.AUTHORIZATION: "/authorizations",
+    Kind.CAPTURE: "/captures",
+    Kind.VOID: "/voids",
+    Kind.REFUND: "/refunds",
+}
 
 _Answer = TypeVar("_Answer")
 
@@ -48,23 +57,23 @@ class AnswerTooLarge(ValueError):
 class HttpGateway:
     """A PaymentGateway at `url` with one pool of connections, opened on first use.
 
-    A charge takes at most `timeout_seconds`, from connecting to the last byte of the answer. Certificates are verified
+    A request takes at most `timeout_seconds`, from connecting to the last byte of the answer. Certificates are verified
     against the system's authorities, and against `authority_pem` if given.
     """
 
     def __init__(self, url: str, timeout_seconds: float, authority_pem: bytes | None = None) -> None:
-        self._charges_url = Url(f"{url}/charges")
+        self._urls = {kind: Url(f"{url}{path}") for kind, path in PATHS.items()}
         self._timeout = timedelta(seconds=timeout_seconds)
         self._authority_pem = authority_pem
         self._pool: Client | None = None
 
     async def send(self, request: GatewayRequest) -> GatewayAnswer:
-        """Ask for the charge; see `paybridge.payments.ports.PaymentGateway`."""
-        return await _never_raising(self._post_charge(request))
+        """Ask for the operation; see `paybridge.payments.ports.PaymentGateway`."""
+        return await _never_raising(self._post(request))
 
     async def find(self, request: GatewayRequest) -> LookUpAnswer:
-        """Look the charge up by our reference; see `paybridge.payments.ports.PaymentGateway`."""
-        return await _never_raising(self._get_charge(request))
+        """Look the operation up by our ids; see `paybridge.payments.ports.PaymentGateway`."""
+        return await _never_raising(self._get(request))
 
     async def close(self) -> None:
         """Close the pool."""
@@ -72,19 +81,15 @@ class HttpGateway:
         if pool is not None:
             await pool.close()
 
-    async def _post_charge(self, request: GatewayRequest) -> GatewayAnswer:
-        body = {
-            "reference": str(request.payment_id),
-            "amount_minor": request.amount_minor,
-            "currency": request.currency,
-            "payment_method": request.payment_method,
-        }
+    async def _post(self, request: GatewayRequest) -> GatewayAnswer:
         headers = {"Content-Type": "application/json", "Idempotency-Key": request.idempotency_key}
-        post = self._client().post(self._charges_url).headers(headers).body_bytes(orjson.dumps(body))
-        return read_charge_answer(request, *await _send(post))
+        post = self._client().post(self._urls[request.kind]).headers(headers).body_bytes(orjson.dumps(_body(request)))
+        return read_answer(request, *await _send(post))
 
-    async def _get_charge(self, request: GatewayRequest) -> LookUpAnswer:
-        get = self._client().get(self._charges_url).query({"reference": str(request.payment_id)})
+    async def _get(self, request: GatewayRequest) -> LookUpAnswer:
+        # The operation narrows the list, which is long for a payment with many refunds.
+        query = {"reference": str(request.payment_id), "operation_id": str(request.operation_id)}
+        get = self._client().get(self._urls[Kind.CHARGE]).query(query)
         return read_look_up_answer(request, *await _send(get.timeout(LOOKUP_TIMEOUT)))
 
     def _client(self) -> Client:
@@ -110,6 +115,20 @@ class HttpGateway:
         if self._authority_pem is not None:
             builder = builder.add_root_certificate_pem(self._authority_pem)
         return builder.build()
+
+
+def _body(request: GatewayRequest) -> dict[str, Any]:
+    body = {
+        "reference": str(request.payment_id),
+        "operation_id": str(request.operation_id),
+        "amount_minor": request.amount_minor,
+        "currency": request.currency,
+    }
+    if request.kind in FIRST_KINDS:
+        body["payment_method"] = request.payment_method
+    elif request.target_gateway_id is not None:
+        body["target_id"] = request.target_gateway_id
+    return body
 
 
 async def _never_raising(call: Coroutine[Any, Any, _Answer]) -> _Answer | Unknown:

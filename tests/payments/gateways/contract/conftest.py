@@ -1,0 +1,30 @@
+"""The gateways that keep the contract. A new adapter is one more line."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+
+import pytest
+import pytest_asyncio
+
+from local.testkit.local_servers import running_gateway
+from tests.payments.gateways.contract.driver import Gateway
+from tests.payments.gateways.contract.simulated import simulated_gateway
+
+# How to put each gateway under test, from the URL where it runs.
+GATEWAYS: dict[str, Callable[[str], AbstractAsyncContextManager[Gateway]]] = {"simulated": simulated_gateway}
+
+
+@pytest.fixture(scope="module")
+def simulated_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The simulated gateway, running for the tests of a module."""
+    with running_gateway(tmp_path_factory.mktemp("gateway") / "log.jsonl") as url:
+        yield url
+
+
+@pytest_asyncio.fixture(params=list(GATEWAYS))
+async def gateway(request: pytest.FixtureRequest) -> AsyncIterator[Gateway]:
+    """Each gateway in turn, without faults. It runs at the fixture of its name, `<name>_url`."""
+    async with GATEWAYS[request.param](request.getfixturevalue(f"{request.param}_url")) as running:
+        yield running
