@@ -62,6 +62,22 @@ def new_payment(database: Database, merchant_id: uuid.UUID, **order: Any) -> uui
     return answer.resource_id
 
 
+# An attempt has a row of its own once it has ended. Until then it stands in its operation.
+_ATTEMPTS = """
+    SELECT json_build_object(
+        'number', n.number, 'status', CASE WHEN is_running THEN 'started' ELSE a.status END,
+        'gateway_id', a.gateway_id, 'failure_code', a.failure_code, 'gateway_code', a.gateway_code,
+        'approved_minor', a.approved_minor, 'error', a.error, 'asks', CASE WHEN o.number = n.number THEN o.asks END,
+        'asked_at', CASE WHEN o.number = n.number THEN o.asked_at END,
+        'started_at', coalesce(a.started_at, o.started_at),
+        'pending_at', a.pending_at, 'finished_at', CASE WHEN NOT is_running THEN a.finished_at END)
+    FROM operations o, LATERAL generate_series(1, o.number) AS n (number)
+    LEFT JOIN operation_attempts a ON a.operation_id = :id::uuid AND a.number = n.number,
+    LATERAL (SELECT o.status = 'started' AND o.number = n.number) AS running (is_running)
+    WHERE o.id = :id::uuid ORDER BY n.number
+"""
+
+
 def rows(database: Database, sql: str, **parameters: Any) -> list[dict[str, Any]]:
     """The rows of a query as dictionaries; it must name its columns in a JSON object called `row`."""
     return [found[0] for found in database.run(Statement(sql), **parameters)]
@@ -72,11 +88,12 @@ def payment_row(database: Database, payment_id: uuid.UUID) -> dict[str, Any]:
 
 
 def attempt_rows(database: Database, payment_id: uuid.UUID) -> list[dict[str, Any]]:
-    return rows(
-        database,
-        "SELECT to_json(a) FROM payment_attempts a WHERE payment_id = :id::uuid ORDER BY number",
-        id=payment_id,
-    )
+    """Return the attempts at the payment's charge or authorization. The newest may have no end yet."""
+    return rows(database, _ATTEMPTS, id=payment_id)
+
+
+def operation_rows(database: Database, payment_id: uuid.UUID) -> list[dict[str, Any]]:
+    return rows(database, "SELECT to_json(o) FROM operations o WHERE payment_id = :id::uuid ORDER BY id", id=payment_id)
 
 
 def outbox_rows(database: Database, payment_id: uuid.UUID) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from paybridge.dead_letters.ports import DeadLetterServices
 from paybridge.dead_letters.record import record_dead_letters
 from paybridge.dead_letters.store import recording
 from paybridge.dead_letters.store.recording import Arrival
-from paybridge.payments.domain.charging import AttemptStatus
+from paybridge.payments.domain.attempts import AttemptStatus
 from paybridge.payments.domain.circuit import merchant_circuit
 from paybridge.payments.domain.payment import Status
 from paybridge.payments.store import attempts as charge_attempts

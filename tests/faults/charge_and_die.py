@@ -12,7 +12,7 @@ from local.testkit.servers import address_of
 from paybridge.core.clock import SystemClock
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database
-from paybridge.payments.domain.charging import Schedule
+from paybridge.payments.domain.attempts import Schedule
 from paybridge.payments.domain.circuit import CircuitPolicy
 from paybridge.payments.domain.gateway_answers import GatewayAnswer
 from paybridge.payments.gateways.http import HttpGateway
@@ -33,13 +33,14 @@ class DeadlyGateway(HttpGateway):
 async def main(database_url: str, gateway_url: str, lease_seconds: float, payment_id: str) -> None:
     services = EngineServices(
         database=Database(address_of(database_url)),
-        gateway=DeadlyGateway(gateway_url, 5),
+        gateways={"default": DeadlyGateway(gateway_url, 5)},
         clock=SystemClock(),
         ids=Uuid7Ids(),
         schedule=Schedule((1, 2), (1, 2)),
         lease_seconds=lease_seconds,
         late_charge_ages_seconds=(60, 600),
         circuit_policy=CircuitPolicy(20, 5),
+        authorization_seconds=604800,
     )
     await run_operations(services, [OperationOrder(uuid.UUID(payment_id), 1)])
 

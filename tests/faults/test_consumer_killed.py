@@ -17,7 +17,7 @@ from local.testkit.servers import address_of
 from paybridge.core.clock import SystemClock
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database
-from paybridge.payments.domain.charging import Schedule
+from paybridge.payments.domain.attempts import Schedule
 from paybridge.payments.domain.circuit import CircuitPolicy
 from paybridge.payments.gateways.http import HttpGateway
 from paybridge.payments.records import EngineServices, OperationOrder
@@ -57,13 +57,14 @@ async def test_the_next_delivery_finds_the_charge_and_settles(database_url: str,
         gateway = HttpGateway(gateway_url, 5)
         services = EngineServices(
             database=database,
-            gateway=gateway,
+            gateways={"default": gateway},
             clock=SystemClock(),
             ids=Uuid7Ids(),
             schedule=Schedule((1, 2), (1, 2)),
             lease_seconds=LEASE_SECONDS,
             late_charge_ages_seconds=(60, 600),
             circuit_policy=CircuitPolicy(20, 5),
+            authorization_seconds=604800,
         )
         (result,) = await run_operations(services, [OperationOrder(payment_id, 1)])
         await gateway.close()

@@ -17,7 +17,7 @@ from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.payments import find_late_charges
-from paybridge.payments.domain.charging import Schedule
+from paybridge.payments.domain.attempts import Schedule
 from paybridge.payments.domain.circuit import CircuitPolicy
 from paybridge.payments.domain.gateway_answers import (
     Contradictory,
@@ -66,13 +66,14 @@ def payment_id(database: Database) -> uuid.UUID:
 def services(database: Database) -> EngineServices:
     return EngineServices(
         database=database,
-        gateway=HttpGateway("http://127.0.0.1:1", 1),
+        gateways={"default": HttpGateway("http://127.0.0.1:1", 1)},
         clock=MovableClock(),
         ids=Uuid7Ids(),
         schedule=Schedule((1,), (3,)),
         lease_seconds=10,
         late_charge_ages_seconds=(60, 600),
         circuit_policy=CircuitPolicy(1, 5),
+        authorization_seconds=604800,
     )
 
 

@@ -29,7 +29,7 @@ from paybridge.core.events import PROCESS_PAYMENT
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database, Statement
 from paybridge.payments import run_operations as running
-from paybridge.payments.domain.charging import Schedule
+from paybridge.payments.domain.attempts import Schedule
 from paybridge.payments.domain.circuit import CircuitPolicy
 from paybridge.payments.domain.gateway_answers import GatewayAnswer, LookUpAnswer, NotFound, RateLimited, Succeeded
 from paybridge.payments.gateway_watch import GatewayWatch
@@ -80,13 +80,14 @@ async def world(database: Database, gateway_url: str) -> AsyncIterator[ChargeWor
     control_gateway(gateway_url, down=False, latency_seconds_min=0, latency_seconds_max=0, success_rate=1.0)
     services = EngineServices(
         database=database,
-        gateway=gateway,
+        gateways={"default": gateway},
         clock=clock,
         ids=Uuid7Ids(),
         schedule=Schedule((1, 2), (1, 2)),
         lease_seconds=LEASE_SECONDS,
         late_charge_ages_seconds=(60, 600),
         circuit_policy=CircuitPolicy(failure_threshold=1000, cooldown_seconds=5),
+        authorization_seconds=604800,
     )
     yield ChargeWorld(services, database, gateway_url, clock, new_merchant(database))
     await gateway.close()
@@ -319,7 +320,7 @@ class TestCircuitBreaker:
         assert "gateway" not in open_circuits(world)
 
     async def test_a_defect_of_ours_opens_no_circuit(self, world: ChargeWorld) -> None:
-        world.services = replace(world.services, gateway=BreakingGateway())
+        world.services = replace(world.services, gateways={"default": BreakingGateway()})
         payments = [world.pay("tok_success") for _ in range(4)]
         assert (await world.watch(*payments)).changes == []
         assert {attempt_rows(world.database, id_)[0]["status"] for id_ in payments} == {"unknown"}
@@ -393,7 +394,7 @@ class TestRateLimits:
     def limit(self, world: ChargeWorld, takes: int, retry_after_seconds: float | None = None) -> LimitedGateway:
         gateway = LimitedGateway(takes, retry_after_seconds)
         policy = CircuitPolicy(failure_threshold=3, cooldown_seconds=30)
-        world.services = replace(world.services, gateway=gateway, circuit_policy=policy)
+        world.services = replace(world.services, gateways={"default": gateway}, circuit_policy=policy)
         return gateway
 
     async def test_refused_calls_come_again_one_by_one_and_nothing_fails(self, world: ChargeWorld) -> None:
@@ -451,7 +452,7 @@ class TestRateLimits:
     async def test_a_gateway_that_limits_is_alive(self, world: ChargeWorld) -> None:
         url_gateway = world.services.gateway
         self.limit(world, takes=0)
-        world.services = replace(world.services, gateway=url_gateway)
+        world.services = replace(world.services, gateways={"default": url_gateway})
         await world.charge(*(world.pay("tok_error") for _ in range(3)))
         assert "gateway" in open_circuits(world)
         self.limit(world, takes=0)

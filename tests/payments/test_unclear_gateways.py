@@ -18,7 +18,7 @@ from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.payments.diagnose import diagnose_payment
-from paybridge.payments.domain.charging import Schedule
+from paybridge.payments.domain.attempts import Schedule
 from paybridge.payments.domain.circuit import CircuitPolicy
 from paybridge.payments.domain.gateway_answers import (
     Contradictory,
@@ -96,13 +96,14 @@ def services(database_address: DatabaseAddress, gateway: ScriptedGateway) -> Ite
     with closing(Database(database_address)) as database:
         yield EngineServices(
             database=database,
-            gateway=gateway,
+            gateways={"default": gateway},
             clock=MovableClock(),
             ids=Uuid7Ids(),
             schedule=Schedule((1, 2), (3, 5, 7)),
             lease_seconds=10,
             late_charge_ages_seconds=(60, 600),
             circuit_policy=CircuitPolicy(1000, 5),
+            authorization_seconds=604800,
         )
 
 

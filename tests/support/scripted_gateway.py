@@ -7,7 +7,7 @@ import uuid
 from paybridge.core.clock import Clock, SystemClock
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database
-from paybridge.payments.domain.charging import Schedule
+from paybridge.payments.domain.attempts import Schedule
 from paybridge.payments.domain.circuit import CircuitPolicy
 from paybridge.payments.domain.gateway_answers import GatewayAnswer, LookUpAnswer, NotFound, Succeeded
 from paybridge.payments.ports import GatewayRequest, PaymentGateway
@@ -38,11 +38,12 @@ def engine_services(database: Database, gateway: PaymentGateway, clock: Clock | 
     """Return the services of a consumer over this database and this gateway."""
     return EngineServices(
         database=database,
-        gateway=gateway,
+        gateways={"default": gateway},
         clock=clock or SystemClock(),
         ids=Uuid7Ids(),
         schedule=Schedule(retry_delays=(1, 2), pending_delays=(1, 2)),
         lease_seconds=LEASE_SECONDS,
         late_charge_ages_seconds=(60, 600),
         circuit_policy=CircuitPolicy(failure_threshold=1000, cooldown_seconds=5),
+        authorization_seconds=604800,
     )

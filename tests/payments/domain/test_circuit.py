@@ -58,7 +58,7 @@ def decide(calls: list[Call], circuits: dict[str, Circuit], now: datetime = NOW)
 
 def allowed(calls: list[Call], circuits: dict[str, Circuit], now: datetime = NOW) -> list[Call]:
     held = decide(calls, circuits, now).held_seconds
-    return [each for each in calls if each.payment_id not in held]
+    return [each for each in calls if each.operation_id not in held]
 
 
 class TestAdmit:

@@ -1,10 +1,9 @@
-"""Second step of charging: ask the gateway, outside any transaction."""
+"""Second step of the engine: ask the gateway, outside any transaction."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import TypeVar
-from uuid import UUID
 
 from paybridge.payments.domain.gateway_answers import (
     Declined,
@@ -18,52 +17,53 @@ from paybridge.payments.domain.gateway_answers import (
     Unknown,
     conclude,
 )
-from paybridge.payments.domain.operation import Kind, gateway_key
+from paybridge.payments.domain.operation import Operation, gateway_key
+from paybridge.payments.domain.payment import Payment
 from paybridge.payments.ports import GatewayRequest, PaymentGateway
 from paybridge.payments.records import AnsweredAttempt, Attempt
 
 _Answer = TypeVar("_Answer")
 
 
-async def call_gateway(gateway: PaymentGateway, attempt: Attempt) -> AnsweredAttempt:
+async def call_gateway(gateways: Mapping[str, PaymentGateway], attempt: Attempt) -> AnsweredAttempt:
     """Make the attempt and return the gateway's answer. Raises nothing."""
-    payment = attempt.payment
-    request = gateway_request(
-        payment.id, payment.amount_minor, payment.currency, payment.currency_places, payment.payment_method
-    )
-    return AnsweredAttempt(attempt, await never_raising(_charge(gateway, request, attempt.ask_first)))
+    request = gateway_request(attempt.operation, attempt.payment)
+    gateway = gateways.get(attempt.operation.gateway)
+    if gateway is None:
+        return AnsweredAttempt(attempt, Unknown(Fault.NOT_SERVED, "no gateway of this name is configured"))
+    return AnsweredAttempt(attempt, await never_raising(_ask(gateway, request, attempt.ask_first)))
 
 
-def gateway_request(
-    payment_id: UUID, amount_minor: int, currency: str, currency_places: int, payment_method: str | None
-) -> GatewayRequest:
+def gateway_request(operation: Operation, payment: Payment) -> GatewayRequest:
     """Return what the gateway is asked for on every attempt: the same, under the same key."""
     return GatewayRequest(
-        operation_id=payment_id,
-        kind=Kind.CHARGE,
-        payment_id=payment_id,
-        amount_minor=amount_minor,
-        currency=currency,
-        currency_places=currency_places,
-        payment_method=payment_method,
-        idempotency_key=gateway_key(payment_id, Kind.CHARGE),
+        operation_id=operation.id,
+        kind=operation.kind,
+        payment_id=payment.id,
+        amount_minor=operation.amount_minor,
+        currency=payment.currency,
+        currency_places=payment.currency_places,
+        payment_method=payment.payment_method,
+        idempotency_key=gateway_key(operation.id, operation.kind),
+        gateway_id=operation.gateway_id,
+        target_gateway_id=operation.target_gateway_id or payment.gateway_id,
     )
 
 
 async def never_raising(call: Awaitable[_Answer]) -> _Answer | Unknown:
     """Return the answer; an unforeseen error is an Unknown."""
     # The one place that catches everything: an answer that breaks our code in an unforeseen way must not keep the
-    # answers to the other payments of the batch from being recorded.
+    # answers to the other operations of the batch from being recorded.
     try:
         return await call
-    except Exception as error:  # noqa: BLE001 - one charge never fails the batch
+    except Exception as error:  # noqa: BLE001 - one operation never fails the batch
         return Unknown(Fault.INTERNAL, f"unforeseen {type(error).__name__}")
 
 
-async def _charge(gateway: PaymentGateway, request: GatewayRequest, ask_first: bool) -> GatewayOutcome:
-    """Ask the gateway to charge. If its answer is unclear, look the charge up by our reference.
+async def _ask(gateway: PaymentGateway, request: GatewayRequest, ask_first: bool) -> GatewayOutcome:
+    """Ask the gateway for the operation. If its answer is unclear, look the operation up.
 
-    With `ask_first` an earlier attempt may have charged: the gateway is asked to charge only if it knows of no charge.
+    With `ask_first` an earlier attempt may have done it: the gateway is asked for it only if it knows of none.
     """
     if ask_first:
         known = await gateway.find(request)

@@ -64,9 +64,10 @@ class GatewayWatch:
     """One batch's view of the gateway.
 
     When the batch began at `began_at`, `known` were the circuits that had been written, and `paces` the paces of
-    merchants that held. `due_seconds` is for how long to wait before the call for a payment. Since then the gateway has
-    `answered` these payments, be it with a decline, and `refused` these for their rate. `changes` are the circuits that
-    the batch opened or closed, and `slowed` the merchants for which it set the first pace, in calls a second.
+    merchants that held. `due_seconds` is for how long to wait before the call for an operation. Since then the gateway
+    has `answered` these calls, be it with a decline, and `refused` these operations for their rate. `changes` are the
+    circuits that the batch opened or closed, and `slowed` the merchants for which it set the first pace, in calls a
+    second.
     `results` counts the calls by their results, and `call_milliseconds` is how long each took, look-ups included.
     `outcomes` are the results of payments that are committed, also if the batch fails after them.
     """
@@ -75,7 +76,7 @@ class GatewayWatch:
     known: dict[str, Circuit] = field(default_factory=dict)
     paces: dict[UUID, Pace] = field(default_factory=dict)
     due_seconds: dict[UUID, float] = field(default_factory=dict)
-    answered: list[Payment] = field(default_factory=list)
+    answered: list[Call] = field(default_factory=list)
     refused: dict[UUID, RefusedCall] = field(default_factory=dict)
     changes: list[CircuitChange] = field(default_factory=list)
     slowed: dict[UUID, float] = field(default_factory=dict)
@@ -85,19 +86,18 @@ class GatewayWatch:
 
 
 def hold_back(
-    watch: GatewayWatch, transaction: Transaction, payments: Sequence[Payment], policy: CircuitPolicy, now: datetime
+    watch: GatewayWatch, transaction: Transaction, calls: Sequence[Call], policy: CircuitPolicy, now: datetime
 ) -> dict[UUID, float]:
-    """Return the payments not to call the gateway for now, each with the seconds to wait.
+    """Return the operations not to call the gateway for now, each with the seconds to wait.
 
     The waits before the other calls are in `watch.due_seconds`.
     """
     watch.began_at = watch.began_at or now
-    merchants = {merchant_circuit(id_): id_ for id_ in {payment.merchant_id for payment in payments}}
+    merchants = {merchant_circuit(id_): id_ for id_ in {call.merchant_id for call in calls}}
     sources = circuits.read(transaction, [GATEWAY, *sorted(merchants)])
     if not sources:
         # Whatever fails or is limited has a merchant, and so a row of that merchant.
         return {}
-    calls = [_call(payment) for payment in payments]
     sources |= circuits.read(transaction, sorted({call.method for call in calls if call.merchant in sources}))
     # Locked, so that probes and paced calls of all environments together stay few.
     limiting = sorted(name for name, source in sources.items() if _limits(source, now))
@@ -108,7 +108,7 @@ def hold_back(
         circuits.save(transaction, admission.rearmed, now)
     watch.known |= known | admission.rearmed
     paces = {merchants[name]: source.pace for name, source in sources.items() if source.pace and name in merchants}
-    admitted = [call for call in calls if call.payment_id not in admission.held_seconds]
+    admitted = [call for call in calls if call.operation_id not in admission.held_seconds]
     return admission.held_seconds | _keep_pace(watch, transaction, admitted, paces, now)
 
 
@@ -124,10 +124,12 @@ def _keep_pace(
     for merchant_id, pace in paces.items():
         if not holds(pace, now):
             continue
-        waiting = sorted((call for call in calls if call.merchant_id == merchant_id), key=lambda call: call.payment_id)
+        waiting = sorted(
+            (call for call in calls if call.merchant_id == merchant_id), key=lambda call: call.operation_id
+        )
         due, watch.paces[merchant_id] = plan(pace, len(waiting), now)
         for call, seconds in zip(waiting, due, strict=True):
-            (watch.due_seconds if seconds <= HORIZON_SECONDS else held)[call.payment_id] = seconds
+            (watch.due_seconds if seconds <= HORIZON_SECONDS else held)[call.operation_id] = seconds
     planned = {merchant_circuit(id_): watch.paces[id_] for id_ in paces if id_ in watch.paces}
     if planned:
         circuits.save_paces(transaction, planned, now)
@@ -141,7 +143,7 @@ def paces_after(watch: GatewayWatch, now: datetime) -> dict[UUID, Pace]:
     merchants = refused.keys() | watch.paces.keys()
     if not merchants:
         return {}
-    answered = Counter(payment.merchant_id for payment in watch.answered if payment.id not in watch.refused)
+    answered = Counter(call.merchant_id for call in watch.answered if call.operation_id not in watch.refused)
     paces = {}
     for id_ in merchants:
         wishes = [call.retry_after_seconds for call in watch.refused.values() if call.merchant_id == id_]
@@ -153,31 +155,31 @@ def paces_after(watch: GatewayWatch, now: datetime) -> dict[UUID, Pace]:
 
 
 def seconds_until_next(
-    watch: GatewayWatch, payments: Sequence[UUID], paces: Mapping[UUID, Pace], now: datetime
+    watch: GatewayWatch, operations: Sequence[UUID], paces: Mapping[UUID, Pace], now: datetime
 ) -> dict[UUID, float]:
-    """Return when to call again for payments that the gateway refused: one by one, and not before it has asked for.
+    """Return when to call again for operations that the gateway refused: one by one, and not before it has asked for.
 
     Merchants that were refused together may share one limit: their calls take turns at the rate that the gateway took
     of all.
     """
-    if not payments:
+    if not operations:
         return {}
-    taken = sum(payment.id not in watch.refused for payment in watch.answered)
+    taken = sum(call.operation_id not in watch.refused for call in watch.answered)
     shared_rate = first_rate(taken, (now - (watch.began_at or now)).total_seconds())
     turns: Counter[UUID] = Counter()
     due: dict[UUID, float] = {}
-    for shared_turn, (payment_id, call) in enumerate(watch.refused.items()):
+    for shared_turn, (operation_id, call) in enumerate(watch.refused.items()):
         turn, wish_seconds = turns[call.merchant_id], call.retry_after_seconds
         own_seconds = turn_seconds(paces[call.merchant_id], turn, wish_seconds, now)
-        due[payment_id] = max(own_seconds, shared_turn / shared_rate)
+        due[operation_id] = max(own_seconds, shared_turn / shared_rate)
         turns[call.merchant_id] += 1
-    return {id_: due[id_] for id_ in payments}
+    return {id_: due[id_] for id_ in operations}
 
 
 def count_answers(
     watch: GatewayWatch,
     transaction: Transaction,
-    faults: Sequence[Payment],
+    faults: Sequence[Call],
     paces: Mapping[UUID, Pace],
     policy: CircuitPolicy,
     now: datetime,
@@ -189,22 +191,21 @@ def count_answers(
     """
     if not faults and not watch.known and not paces:
         return []
-    calls = [_call(payment) for payment in faults]
-    answered = {name for payment in watch.answered for name in _call(payment).circuits}
+    answered = {name for call in watch.answered for name in call.circuits}
     failing = {name for name, circuit in watch.known.items() if name in answered and circuit.has_failures}
     slowed = {merchant_circuit(id_): pace for id_, pace in paces.items()}
-    names = failing | {name for call in calls for name in call.circuits} | slowed.keys()
+    names = failing | {name for call in faults for name in call.circuits} | slowed.keys()
     if not names:
         return []
     before = {name: source.circuit for name, source in circuits.lock(transaction, sorted(names)).items()}
     if slowed:
         circuits.save_paces(transaction, slowed, now)
-    changed = after_calls(before, calls, answered, policy, now)
+    changed = after_calls(before, faults, answered, policy, now)
     if not changed:
         return []
     # A merchant's circuit is as new as those of its payment methods: old ones are forgotten.
     circuits.save(transaction, before | changed, now)
-    sources = {name: call for call in map(_call, [*watch.answered, *faults]) for name in call.circuits}
+    sources = {name: call for call in [*watch.answered, *faults] for name in call.circuits}
     return [
         _change(name, sources[name], before[name], circuit)
         for name, circuit in changed.items()
@@ -221,5 +222,6 @@ def _change(name: str, call: Call, before: Circuit, after: Circuit) -> CircuitCh
     )
 
 
-def _call(payment: Payment) -> Call:
-    return Call(payment.id, payment.merchant_id, payment.payment_method, payment.created_at)
+def call_of(payment: Payment, operation_id: UUID) -> Call:
+    """Return the call for an operation of the payment, by what its circuits depend on."""
+    return Call(operation_id, payment.merchant_id, payment.payment_method, payment.created_at)

@@ -1,4 +1,4 @@
-"""Last step of charging: commit how the attempts ended, the settled payments and their events, together."""
+"""Last step of the engine: commit how the attempts ended, the settled operations and their events, together."""
 
 from __future__ import annotations
 
@@ -8,12 +8,22 @@ from datetime import datetime
 from uuid import UUID
 
 from paybridge.core.errors import IllegalTransition, LockTimeout, reason_of
-from paybridge.core.events import PAYMENT_FAILED, PAYMENT_SUCCEEDED, Event
+from paybridge.core.events import (
+    PAYMENT_CANCELED,
+    PAYMENT_FAILED,
+    PAYMENT_PARTIALLY_REFUNDED,
+    PAYMENT_REFUNDED,
+    PAYMENT_REQUIRES_CAPTURE,
+    PAYMENT_SUCCEEDED,
+    REFUND_FAILED,
+    REFUND_SUCCEEDED,
+    Event,
+)
 from paybridge.core.isolation import run_isolating_bad_items
 from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Transaction
 from paybridge.outbox import store as outbox
-from paybridge.payments.domain.charging import AttemptStatus, Retry, Settle, after_answer
-from paybridge.payments.domain.events import find_late_charge_command, payment_event, retry_command
+from paybridge.payments.domain.attempts import Retry, Settle, after_answer
+from paybridge.payments.domain.events import find_late_charge_command, payment_event, run_operation_command
 from paybridge.payments.domain.gateway_answers import (
     Contradictory,
     Declined,
@@ -27,15 +37,32 @@ from paybridge.payments.domain.gateway_answers import (
     Unknown,
 )
 from paybridge.payments.domain.late_charges import next_look_up
+from paybridge.payments.domain.operation import FIRST_KINDS, Cause, Kind, Operation, OperationStatus
+from paybridge.payments.domain.outcome import AUTHORIZATION_EXPIRED, Effect, PaymentChange, payment_change
 from paybridge.payments.domain.pace import Pace
 from paybridge.payments.domain.payment import Payment, Status, ensure_transition
-from paybridge.payments.gateway_watch import GatewayWatch, RefusedCall, count_answers, paces_after, seconds_until_next
-from paybridge.payments.records import AnsweredAttempt, EngineServices, PaymentOutcome, PaymentResult
+from paybridge.payments.domain.refund import is_refund, refund_event
+from paybridge.payments.gateway_watch import (
+    GatewayWatch,
+    RefusedCall,
+    call_of,
+    count_answers,
+    paces_after,
+    seconds_until_next,
+)
+from paybridge.payments.give_back import give_back, undo, undo_operation
+from paybridge.payments.records import (
+    AnsweredAttempt,
+    EngineServices,
+    OperationOrder,
+    PaymentOutcome,
+    PaymentResult,
+)
 from paybridge.payments.start_attempts import put_off
-from paybridge.payments.store import attempts, charges_to_return, late_charge_checks
-from paybridge.payments.store.attempts import AttemptResult
+from paybridge.payments.store import late_charge_checks, operations
 from paybridge.payments.store.charges_to_return import ChargeToReturn, ReturnReason
 from paybridge.payments.store.late_charge_checks import PlannedCheck
+from paybridge.payments.store.operations import AttemptResult, Settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +72,33 @@ class Blocked:
     error: str
 
 
-Decision = Settle | Retry | Blocked
-DecidedAttempt = tuple[AnsweredAttempt, Decision]
+@dataclass(frozen=True, slots=True)
+class DecidedAttempt:
+    """An answer, what follows from it, and what that changes in the payment, if anything."""
+
+    answered: AnsweredAttempt
+    decision: Settle | Retry | Blocked
+    change: PaymentChange | None = None
+
+    @property
+    def operation(self) -> Operation:
+        """Return the operation that was asked for."""
+        return self.answered.attempt.operation
+
 
 GIVEN_UP = frozenset({Status.FAILED, Status.CANCELED})
-TOO_LATE_ERROR = "the gateway charged a payment that had been given up: give the money back"
+TOO_LATE_ERROR = "the gateway charged a payment that had been given up: the money is given back"
+HELD_ERROR = "the gateway does not release the authorization: find out why, and cancel again or capture"
 
 _ATTEMPT_STATUS = {
-    Succeeded: AttemptStatus.SUCCEEDED,
-    PartlyApproved: AttemptStatus.PARTIAL,
-    Declined: AttemptStatus.DECLINED,
-    Pending: AttemptStatus.PENDING,
-    UnderWay: AttemptStatus.UNKNOWN,
-    RateLimited: AttemptStatus.RATE_LIMITED,
-    Contradictory: AttemptStatus.UNKNOWN,
-    Unknown: AttemptStatus.UNKNOWN,
+    Succeeded: OperationStatus.SUCCEEDED,
+    PartlyApproved: OperationStatus.PARTIAL,
+    Declined: OperationStatus.DECLINED,
+    Pending: OperationStatus.PENDING,
+    UnderWay: OperationStatus.UNKNOWN,
+    RateLimited: OperationStatus.RATE_LIMITED,
+    Contradictory: OperationStatus.UNKNOWN,
+    Unknown: OperationStatus.UNKNOWN,
 }
 
 _OPEN_OUTCOMES: Mapping[type[GatewayOutcome], PaymentOutcome] = {
@@ -67,20 +106,29 @@ _OPEN_OUTCOMES: Mapping[type[GatewayOutcome], PaymentOutcome] = {
     RateLimited: PaymentOutcome.DEFERRED,
 }
 
+_EVENT_TYPES: Mapping[Status, str] = {
+    Status.SUCCEEDED: PAYMENT_SUCCEEDED,
+    Status.FAILED: PAYMENT_FAILED,
+    Status.CANCELED: PAYMENT_CANCELED,
+    Status.REQUIRES_CAPTURE: PAYMENT_REQUIRES_CAPTURE,
+    Status.PARTIALLY_REFUNDED: PAYMENT_PARTIALLY_REFUNDED,
+    Status.REFUNDED: PAYMENT_REFUNDED,
+}
+
 
 def record_answers(
     services: EngineServices, answers: Sequence[AnsweredAttempt], watch: GatewayWatch
 ) -> list[PaymentResult]:
-    """Commit what the gateway answered and return the result of each payment.
+    """Commit what the gateway answered and return the result of each operation.
 
-    `watch` is the batch's view of the gateway: without faults before and now, no circuit is written. A payment whose
-    outcome cannot be recorded stays processing, and the sweep retries it. One whose row another transaction holds is
-    put off: the next attempt asks the gateway for the charge. Raises DatabaseUnavailable and LockTimeout: then the
-    messages must be redelivered.
+    `watch` is the batch's view of the gateway: without faults before and now, no circuit is written. An operation whose
+    outcome cannot be recorded stays open, and the sweep retries it. One whose row another transaction holds is put off:
+    the next attempt asks the gateway for it. Raises DatabaseUnavailable and LockTimeout: then the messages must be
+    redelivered.
     """
     _note(watch, answers)
     refused: list[PaymentResult] = []
-    locked: dict[UUID, tuple[int, int]] = {}
+    locked: list[OperationOrder] = []
 
     def record_together(group: Sequence[AnsweredAttempt]) -> list[PaymentResult]:
         results = _record_together(services, group, watch)
@@ -89,7 +137,8 @@ def record_answers(
 
     def on_bad_answer(answered: AnsweredAttempt, error: Exception) -> None:
         if isinstance(error, LockTimeout):
-            locked[answered.attempt.payment.id] = (answered.attempt.number + 1, 0)
+            operation = answered.attempt.operation
+            locked.append(OperationOrder(operation.payment_id, answered.attempt.number + 1, 0, operation.id))
         else:
             refused.append(_result(answered, PaymentOutcome.REFUSED, reason_of(error)))
 
@@ -108,29 +157,33 @@ def _record_together(
     paces = paces_after(watch, now)
     decided = _decide_all(services, answers, watch, paces, now)
     with services.database.transaction(BATCH_LOCK_SECONDS_MAX) as transaction:
-        ended = [_attempt_result(answered, decision) for answered, decision in decided]
-        sequences = attempts.finish(transaction, ended, now)
-        events = _outcome_events(services, decided, sequences, now)
-        commands = _retry_commands(services, decided, now)
+        settled = operations.finish(transaction, [_attempt_result(each) for each in decided], now)
+        events = _outcome_events(services, transaction, decided, settled, now)
+        commands = _run_operation_commands(services, decided, now)
         outbox.add_delayed(transaction, [(event, 0.0) for event in events] + commands)
-        given_up = _given_up(transaction, answers, sequences.keys())
+        given_up = _given_up(transaction, answers, settled.keys())
         # A charge that is on record was reported before.
-        given_up &= charges_to_return.add(transaction, _charges_to_return(answers, given_up), now)
-        _plan_late_checks(services, transaction, decided, sequences.keys(), now)
-        faults = [answered.attempt.payment for answered in answers if _is_fault(answered)]
+        given_up &= give_back(services.ids, transaction, _charges_to_return(answers, given_up), now)
+        undo(services.ids, transaction, _undos(services, decided, settled.keys(), now))
+        _plan_late_checks(services, transaction, decided, settled.keys(), now)
+        faults = [call_of(each.attempt.payment, each.attempt.operation.id) for each in answers if _is_fault(each)]
         changes = count_answers(watch, transaction, faults, paces, services.circuit_policy, now)
     watch.changes += changes
     watch.slowed |= {id_: pace.calls_per_second for id_, pace in paces.items() if id_ not in watch.paces}
-    return [_settled_result(answered, decision, sequences.keys(), given_up) for answered, decision in decided]
+    return [_settled_result(each, settled.keys(), given_up) for each in decided]
 
 
 def _note(watch: GatewayWatch, answers: Sequence[AnsweredAttempt]) -> None:
-    """Add the answers to those of the batch. The rate of asking for pending charges is none of the pace's concern."""
-    watch.answered += [answered.attempt.payment for answered in answers if not isinstance(answered.answer, Unknown)]
+    """Add the answers to those of the batch. The rate of asking for what is pending is none of the pace's concern."""
+    watch.answered += [
+        call_of(answered.attempt.payment, answered.attempt.operation.id)
+        for answered in answers
+        if not isinstance(answered.answer, Unknown)
+    ]
     for answered in answers:
         if isinstance(answered.answer, RateLimited) and not answered.attempt.was_pending:
-            payment = answered.attempt.payment
-            watch.refused[payment.id] = RefusedCall(payment.merchant_id, answered.answer.retry_after_seconds)
+            operation = answered.attempt.operation
+            watch.refused[operation.id] = RefusedCall(operation.merchant_id, answered.answer.retry_after_seconds)
 
 
 def _decide_all(
@@ -141,53 +194,75 @@ def _decide_all(
     now: datetime,
 ) -> list[DecidedAttempt]:
     """Decide about each answer. A call that was refused for its rate comes again as the merchant's pace allows."""
+    decided = [_decide(services, answered, now) for answered in answers]
     if not watch.refused:
-        return [(answered, _decide(services, answered, now)) for answered in answers]
-    refused = [answered.attempt.payment.id for answered in answers if answered.attempt.payment.id in watch.refused]
+        return decided
+    refused = [each.operation.id for each in decided if each.operation.id in watch.refused]
     due_seconds = seconds_until_next(watch, refused, paces, now)
-    decided: list[DecidedAttempt] = []
-    for answered in answers:
-        decision = _decide(services, answered, now)
-        if isinstance(decision, Retry) and answered.attempt.payment.id in due_seconds:
-            decision = replace(decision, seconds=due_seconds[answered.attempt.payment.id])
-        decided.append((answered, decision))
-    return decided
+    return [
+        replace(each, decision=replace(each.decision, seconds=due_seconds[each.operation.id]))
+        if isinstance(each.decision, Retry) and each.operation.id in due_seconds
+        else each
+        for each in decided
+    ]
 
 
-def _decide(services: EngineServices, answered: AnsweredAttempt, now: datetime) -> Decision:
+def _decide(services: EngineServices, answered: AnsweredAttempt, now: datetime) -> DecidedAttempt:
     attempt = answered.attempt
-    decision = after_answer(attempt.place(now), answered.answer, services.schedule)
-    if isinstance(decision, Settle):
+    answer = answered.answer
+    if isinstance(answer, PartlyApproved) and attempt.operation.kind not in FIRST_KINDS:
+        answer = Contradictory("the gateway did a part of what was asked for", answer.gateway_id)
+        answered = replace(answered, answer=answer)
+    decision = after_answer(attempt.place(now), answer, services.schedule)
+    if not isinstance(decision, Settle):
+        return DecidedAttempt(answered, decision)
+    expires_at = answer.expires_at if isinstance(answer, Succeeded) else None
+    change = payment_change(attempt.operation, decision, now, services.authorization_seconds, expires_at)
+    if change is not None and change.effect is Effect.FIRST and change.status is not None:
         try:
-            ensure_transition(attempt.payment.status, decision.status)
+            ensure_transition(attempt.payment.status, change.status)
         except IllegalTransition as error:
             # What the gateway did is on record all the same: money may have moved.
-            return Blocked(str(error))
-    return decision
+            return DecidedAttempt(answered, Blocked(str(error)))
+    return DecidedAttempt(answered, decision, change)
 
 
-def _attempt_result(answered: AnsweredAttempt, decision: Decision) -> AttemptResult:
-    payment, answer = answered.attempt.payment, answered.answer
-    is_charged = isinstance(answer, Succeeded)
+def _attempt_result(decided: DecidedAttempt) -> AttemptResult:
+    attempt, answer, decision = decided.answered.attempt, decided.answered.answer, decided.decision
+    settle = decision if isinstance(decision, Settle) else None
+    change = decided.change
     return AttemptResult(
-        payment_id=payment.id,
-        number=answered.attempt.number,
-        attempt_status=_attempt_status(answered),
-        gateway_id=answer.gateway_id if isinstance(answer, Succeeded | PartlyApproved | Contradictory) else None,
+        id=decided.operation.id,
+        payment_id=attempt.payment.id,
+        number=attempt.number,
+        started_at=attempt.begun_at,
+        attempt_status=_attempt_status(decided.answered),
+        gateway_id=None if isinstance(answer, Declined | UnderWay | RateLimited | Unknown) else answer.gateway_id,
         gateway_code=answer.gateway_code if isinstance(answer, Declined) else None,
         approved_minor=answer.approved_minor if isinstance(answer, PartlyApproved) else None,
         error=answer.error if isinstance(answer, Unknown | UnderWay | Contradictory) else None,
-        status=decision.status if isinstance(decision, Settle) else None,
-        failure_code=decision.failure_code if isinstance(decision, Settle) else None,
-        failure_message=decision.failure_message if isinstance(decision, Settle) else None,
-        captured_minor=payment.amount_minor if is_charged else 0,
+        attempt_failure_code=settle.failure_code if settle else None,
+        outcome=settle.status if settle else None,
+        failure_code=settle.failure_code if settle else None,
+        failure_message=settle.failure_message if settle else None,
+        subject_events=1 if settle and is_refund(decided.operation) else 0,
+        effect=change.effect if change else None,
+        status=change.status if change else None,
+        payment_failure_code=change.failure_code if change else None,
+        payment_failure_message=change.failure_message if change else None,
+        authorized_minor=change.authorized_minor if change else None,
+        captured_minor=change.captured_minor if change else None,
+        refunded_minor=change.refunded_minor if change else 0,
+        reserved_minor=change.reserved_minor if change else 0,
+        capture_before=change.capture_before if change else None,
+        events=1 if change and change.has_event else 0,
     )
 
 
-def _attempt_status(answered: AnsweredAttempt) -> AttemptStatus:
+def _attempt_status(answered: AnsweredAttempt) -> OperationStatus:
     if isinstance(answered.answer, RateLimited) and answered.attempt.ask_first:
-        # A call before this one may have charged.
-        return AttemptStatus.UNKNOWN
+        # A call before this one may have done it.
+        return OperationStatus.UNKNOWN
     return _ATTEMPT_STATUS[type(answered.answer)]
 
 
@@ -195,58 +270,122 @@ def _charges_to_return(answers: Sequence[AnsweredAttempt], given_up: Set[UUID]) 
     """Return the charges that settle no payment: a part of the amount, or after the payment was given up."""
     found = []
     for answered in answers:
-        payment, answer = answered.attempt.payment, answered.answer
-        is_late = payment.id in given_up
+        operation, answer = answered.attempt.operation, answered.answer
+        if operation.kind not in FIRST_KINDS:
+            continue
+        is_late = operation.id in given_up
         if isinstance(answer, PartlyApproved):
             reason = ReturnReason.CHARGED_LATE if is_late else ReturnReason.PARTIAL_APPROVAL
             amount_minor = answer.approved_minor
         elif isinstance(answer, Succeeded) and is_late:
-            reason, amount_minor = ReturnReason.CHARGED_LATE, payment.amount_minor
+            reason, amount_minor = ReturnReason.CHARGED_LATE, operation.amount_minor
         else:
             continue
-        found.append(
-            ChargeToReturn(payment.id, payment.merchant_id, answer.gateway_id, reason, amount_minor, payment.currency)
-        )
+        currency = answered.attempt.payment.currency
+        found.append(ChargeToReturn(operation, answer.gateway_id, reason, amount_minor, currency))
     return found
 
 
-def _outcome_events(
-    services: EngineServices, decided: Sequence[DecidedAttempt], sequences: Mapping[UUID, int], now: datetime
-) -> list[Event]:
-    """Make an event for each payment that this call settled, numbered by `sequences`."""
+def _undos(
+    services: EngineServices, decided: Sequence[DecidedAttempt], settled: Set[UUID], now: datetime
+) -> list[Operation]:
+    """Release what captures that were declined leave held, unless the hold is gone anyway."""
     return [
-        _outcome_event(services, answered.attempt.payment, decision, sequences[answered.attempt.payment.id], now)
-        for answered, decision in decided
-        if isinstance(decision, Settle) and answered.attempt.payment.id in sequences
+        undo_operation(services.ids.new(), each.operation, each.decision.status, Cause.CAPTURE_FAILED, now)
+        for each in decided
+        if isinstance(each.decision, Settle)
+        and each.operation.kind is Kind.CAPTURE
+        and each.operation.id in settled
+        and each.decision.status is OperationStatus.DECLINED
+        and each.decision.failure_code != AUTHORIZATION_EXPIRED
     ]
 
 
-def _outcome_event(services: EngineServices, payment: Payment, settle: Settle, sequence: int, now: datetime) -> Event:
-    has_succeeded = settle.status is Status.SUCCEEDED
-    settled = replace(
+def _outcome_events(
+    services: EngineServices,
+    transaction: Transaction,
+    decided: Sequence[DecidedAttempt],
+    settled: Mapping[UUID, Settled],
+    now: datetime,
+) -> list[Event]:
+    """Make the events of the operations that this call settled, and of the payments that they changed."""
+    events: list[Event] = []
+    later: list[DecidedAttempt] = []
+    for each in decided:
+        if each.operation.id not in settled or not isinstance(each.decision, Settle):
+            continue
+        if each.change is None or each.change.effect is not Effect.FIRST:
+            later.append(each)
+            continue
+        payment = _changed(each.answered.attempt.payment, each.change, settled[each.operation.id], now)
+        events.append(payment_event(services.ids.new(), _EVENT_TYPES[payment.status], payment, now))
+    return events + _later_events(services, transaction, later, settled, now) if later else events
+
+
+def _changed(payment: Payment, change: PaymentChange, settled: Settled, now: datetime) -> Payment:
+    """Return the payment after its charge or authorization. Nothing else changes it while it is processing."""
+    return replace(
         payment,
-        status=settle.status,
-        captured_minor=payment.amount_minor if has_succeeded else 0,
-        failure_code=settle.failure_code,
-        failure_message=settle.failure_message,
-        last_sequence=sequence,
+        status=change.status or payment.status,
+        authorized_minor=change.authorized_minor or 0,
+        captured_minor=change.captured_minor or 0,
+        capture_before=change.capture_before,
+        failure_code=change.failure_code,
+        failure_message=change.failure_message,
+        last_sequence=settled.payment_sequence or payment.last_sequence,
         updated_at=now,
     )
-    type_ = PAYMENT_SUCCEEDED if has_succeeded else PAYMENT_FAILED
-    return payment_event(services.ids.new(), type_, settled, now)
 
 
-def _retry_commands(
+def _later_events(
+    services: EngineServices,
+    transaction: Transaction,
+    decided: Sequence[DecidedAttempt],
+    settled: Mapping[UUID, Settled],
+    now: datetime,
+) -> list[Event]:
+    """Make the events of refunds, and one for each payment that changed, as it is now."""
+    payments = operations.read_payments(transaction, (each.operation.payment_id for each in decided))
+    events = [
+        _refund_event(services, each, payments[each.operation.payment_id], settled[each.operation.id], now)
+        for each in decided
+        if is_refund(each.operation)
+    ]
+    changed = {each.operation.payment_id for each in decided if each.change is not None and each.change.has_event}
+    for payment_id in sorted(changed):
+        payment = payments[payment_id]
+        events.append(payment_event(services.ids.new(), _EVENT_TYPES[payment.status], payment, now))
+    return events
+
+
+def _refund_event(
+    services: EngineServices, decided: DecidedAttempt, payment: Payment, settled: Settled, now: datetime
+) -> Event:
+    settle = decided.decision
+    assert isinstance(settle, Settle)
+    refund = replace(
+        decided.operation,
+        status=settle.status,
+        failure_code=settle.failure_code,
+        failure_message=settle.failure_message,
+        last_sequence=settled.sequence,
+        updated_at=now,
+    )
+    type_ = REFUND_SUCCEEDED if settle.status is OperationStatus.SUCCEEDED else REFUND_FAILED
+    return refund_event(services.ids.new(), type_, refund, payment.currency, payment.currency_places, now)
+
+
+def _run_operation_commands(
     services: EngineServices, decided: Sequence[DecidedAttempt], now: datetime
 ) -> list[tuple[Event, float]]:
-    """Make a command for each charge to retry, with its delay in seconds."""
+    """Make a command for each operation to go on with, with its delay in seconds."""
     return [
         (
-            retry_command(services.ids.new(), answered.attempt.payment, now, decision.number, decision.ask),
-            decision.seconds,
+            run_operation_command(services.ids.new(), each.operation, now, each.decision.number, each.decision.ask),
+            each.decision.seconds,
         )
-        for answered, decision in decided
-        if isinstance(decision, Retry)
+        for each in decided
+        if isinstance(each.decision, Retry)
     ]
 
 
@@ -266,9 +405,12 @@ def _plan_late_checks(
     """Plan to ask for the charges of the payments that this call gave up: the gateway may still make them."""
     delay_seconds = next_look_up(0, services.late_charge_ages_seconds)
     given_up = [
-        answered.attempt.payment
-        for answered, decision in decided
-        if isinstance(decision, Settle) and decision.gave_up and answered.attempt.payment.id in settled
+        each.answered.attempt.payment
+        for each in decided
+        if isinstance(each.decision, Settle)
+        and each.decision.gave_up
+        and each.operation.kind in FIRST_KINDS
+        and each.operation.id in settled
     ]
     if delay_seconds is None or not given_up:
         return
@@ -284,36 +426,30 @@ def _plan_late_checks(
 def _given_up(transaction: Transaction, answers: Sequence[AnsweredAttempt], settled: Set[UUID]) -> set[UUID]:
     """Find the charged payments that had been settled before, and without the charge."""
     charged = {
-        answered.attempt.payment.id for answered in answers if isinstance(answered.answer, Succeeded | PartlyApproved)
+        answered.attempt.operation.id
+        for answered in answers
+        if isinstance(answered.answer, Succeeded | PartlyApproved) and answered.attempt.operation.kind in FIRST_KINDS
     }
-    statuses = attempts.statuses(transaction, list(charged - settled))
+    statuses = operations.statuses(transaction, list(charged - settled))
     return {id_ for id_, status in statuses.items() if status in GIVEN_UP}
 
 
-def _settled_result(
-    answered: AnsweredAttempt, decision: Decision, settled: Set[UUID], given_up: Set[UUID]
-) -> PaymentResult:
-    payment, answer = answered.attempt.payment, answered.answer
-    if payment.id in given_up:
+def _settled_result(decided: DecidedAttempt, settled: Set[UUID], given_up: Set[UUID]) -> PaymentResult:
+    answered, decision = decided.answered, decided.decision
+    operation, answer = decided.operation, answered.answer
+    if operation.id in given_up:
         return _result(answered, PaymentOutcome.CHARGED_TOO_LATE, TOO_LATE_ERROR)
     if isinstance(decision, Blocked):
         return _result(answered, PaymentOutcome.REFUSED, decision.error)
-    if isinstance(decision, Settle) and payment.id in settled:
-        return _result(answered, PaymentOutcome(decision.status), _partial_error(payment, answer))
+    if isinstance(decision, Settle) and operation.id in settled:
+        if decision.status is OperationStatus.SUCCEEDED:
+            return _result(answered, PaymentOutcome.SUCCEEDED)
+        return _result(answered, PaymentOutcome.FAILED, HELD_ERROR if operation.kind is Kind.VOID else None)
     if isinstance(answer, Contradictory):
         return _result(answered, PaymentOutcome.UNKNOWN, answer.error)
     return _result(answered, _OPEN_OUTCOMES.get(type(answer), PaymentOutcome.UNKNOWN))
 
 
-def _partial_error(payment: Payment, answer: GatewayOutcome) -> str | None:
-    if not isinstance(answer, PartlyApproved):
-        return None
-    return (
-        f"the gateway approved {answer.approved_minor} of {payment.amount_minor} minor units of {payment.currency}: "
-        f"give back {answer.approved_minor}"
-    )
-
-
 def _result(answered: AnsweredAttempt, outcome: PaymentOutcome, error: str | None = None) -> PaymentResult:
-    payment = answered.attempt.payment
-    return PaymentResult(payment.id, payment.correlation_id, outcome, error)
+    operation = answered.attempt.operation
+    return PaymentResult(operation.payment_id, operation.correlation_id, outcome, error, operation.kind)

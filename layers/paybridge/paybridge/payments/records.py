@@ -1,7 +1,8 @@
-"""The records that the steps of charging a batch pass on."""
+"""The records that the steps of the engine pass on."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -10,64 +11,76 @@ from uuid import UUID
 from paybridge.core.clock import Clock
 from paybridge.core.ids import Ids
 from paybridge.database.database import Database
-from paybridge.payments.domain.charging import AttemptPlace, Schedule
+from paybridge.payments.domain.attempts import AttemptPlace, Schedule
 from paybridge.payments.domain.circuit import CircuitPolicy
 from paybridge.payments.domain.gateway_answers import GatewayOutcome
+from paybridge.payments.domain.operation import Kind, Operation
 from paybridge.payments.domain.payment import Payment
+from paybridge.payments.domain.saga import SAGA
 from paybridge.payments.ports import PaymentGateway
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineServices:
-    """What charging needs.
+    """What the engine needs.
 
-    `lease_seconds` is how long a started attempt belongs to the process that started it: longer than any gateway call
-    may take. `schedule` says when the gateway is asked again, and `late_charge_ages_seconds` at what ages of a payment
-    that was given up.
+    `gateways` are by the names that merchants and payments have for them. `lease_seconds` is how long a started attempt
+    belongs to the process that started it: longer than any gateway call may take. `schedule` says when the gateway is
+    asked again, and `late_charge_ages_seconds` at what ages of a payment that was given up. An authorization can be
+    captured for `authorization_seconds`.
     """
 
     database: Database
-    gateway: PaymentGateway
+    gateways: Mapping[str, PaymentGateway]
     clock: Clock
     ids: Ids
     schedule: Schedule
     lease_seconds: float
     late_charge_ages_seconds: tuple[float, ...]
     circuit_policy: CircuitPolicy
+    authorization_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class OperationOrder:
-    """A request, from a message, to charge this payment as the attempt of this number (1 for a new payment).
+    """A request, from a message, to ask for an operation as the attempt of this number (1 for a new operation).
 
-    With `ask` above 0 it is a request to go on with that attempt.
+    With `ask` above 0 it is a request to go on with that attempt. Without `operation_id` the operation is the charge or
+    authorization of the payment.
     """
 
     payment_id: UUID
     number: int
     ask: int = 0
+    operation_id: UUID | None = None
+
+    @property
+    def id(self) -> UUID:
+        """Return the id of the operation."""
+        return self.operation_id or self.payment_id
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A started attempt, committed before the gateway is called, and its payment as it is then: processing.
+    """A started attempt, committed before the gateway is called, and its payment as it is then.
 
-    `ask_first`: an earlier call may have charged, so look the charge up before asking for it. `ask` counts how often
-    the attempt was gone on with. `was_pending`: the gateway has said that it has the charge. `begun_at`: when an
-    attempt that is gone on with started.
+    `begun_at` is when the attempt started. `ask_first`: an earlier call may have done it, so look the operation up
+    before asking for it. `ask` counts how often the attempt was gone on with. `was_pending`: the gateway has said that
+    it has the operation.
     """
 
     payment: Payment
+    operation: Operation
     number: int
+    begun_at: datetime
     ask_first: bool
     ask: int = 0
     was_pending: bool = False
-    begun_at: datetime | None = None
 
     def place(self, now: datetime) -> AttemptPlace:
         """Return where the attempt is in its schedule."""
-        age_seconds = 0.0 if self.begun_at is None else (now - self.begun_at).total_seconds()
-        return AttemptPlace(self.number, self.ask, self.was_pending, age_seconds)
+        age_seconds = (now - self.begun_at).total_seconds()
+        return AttemptPlace(self.number, self.ask, self.was_pending, age_seconds, SAGA[self.operation.kind].gives_up)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +92,7 @@ class AnsweredAttempt:
 
 
 class PaymentOutcome(StrEnum):
-    """What a batch did to a payment. The last three need a person."""
+    """What a batch did to an operation of a payment. The last three need a person."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -99,12 +112,13 @@ class PaymentOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PaymentResult:
-    """The outcome of a batch for one payment. `error` is set when a person has to look."""
+    """The outcome of a batch for one operation of a payment. `error` is set when a person has to look."""
 
     payment_id: UUID
     correlation_id: str
     outcome: PaymentOutcome
     error: str | None = None
+    kind: Kind = Kind.CHARGE
 
 
 @dataclass(frozen=True, slots=True)

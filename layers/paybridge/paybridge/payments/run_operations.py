@@ -1,11 +1,11 @@
-"""Charge the payments of a batch, each exactly once in effect.
+"""Ask the gateways for the operations of a batch, each exactly once in effect.
 
     start     decide, and commit the attempts                one transaction for each part of the batch
     call      call the gateway, for all attempts at once     no transaction
     record    commit outcomes and events as answers come     one transaction for each group of answers
 
-A process that dies at any point leaves no attempt, a started attempt, or a settled payment. The next delivery asks the
-gateway for the outcome of a started attempt, with the same idempotency key. So no payment is charged twice or lost.
+A process that dies at any point leaves no attempt, a started attempt, or a settled operation. The next delivery asks
+the gateway for the outcome of a started attempt, with the same idempotency key. So nothing is done twice or lost.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _RESULTS: Mapping[type[GatewayOutcome], str] = {
 async def run_operations(
     services: EngineServices, orders: Sequence[OperationOrder], watch: GatewayWatch | None = None
 ) -> list[PaymentResult]:
-    """Charge the orders and return the result of every payment that was still open.
+    """Ask for the operations of the orders and return the result of each that was still open.
 
     `watch` is filled with what the batch saw of the gateway, and with the results.
     The gateway works on one part of the orders while the next one starts. Raises DatabaseUnavailable or LockTimeout,
@@ -71,7 +71,7 @@ async def run_operations(
                 failure = error
                 break
             watch.outcomes += batch.results
-            calls.start(_call_when_due(services.gateway, attempt, watch) for attempt in batch.attempts)
+            calls.start(_call_when_due(services.gateways, attempt, watch) for attempt in batch.attempts)
         async for answers in calls:
             await asyncio.to_thread(record_answers, services, answers, watch)
     if failure is not None:
@@ -79,23 +79,25 @@ async def run_operations(
     return watch.outcomes
 
 
-async def _call_when_due(gateway: PaymentGateway, attempt: Attempt, watch: GatewayWatch) -> AnsweredAttempt:
+async def _call_when_due(
+    gateways: Mapping[str, PaymentGateway], attempt: Attempt, watch: GatewayWatch
+) -> AnsweredAttempt:
     """Make the attempt as soon as the merchant's pace allows."""
     if watch.due_seconds:
-        await asyncio.sleep(watch.due_seconds.get(attempt.payment.id, 0.0))
+        await asyncio.sleep(watch.due_seconds.get(attempt.operation.id, 0.0))
     started_at = time.perf_counter()
-    answered = await call_gateway(gateway, attempt)
+    answered = await call_gateway(gateways, attempt)
     watch.call_milliseconds.append((time.perf_counter() - started_at) * 1000)
     watch.results[_RESULTS[type(answered.answer)]] += 1
     return answered
 
 
 def _parts(orders: Sequence[OperationOrder]) -> list[list[OperationOrder]]:
-    """Split the orders into parts, with one order for each payment: the one for its latest attempt."""
+    """Split the orders into parts, with one order for each operation: the one for its latest attempt."""
     latest: dict[UUID, OperationOrder] = {}
     for order in orders:
-        known = latest.get(order.payment_id)
+        known = latest.get(order.id)
         if known is None or (known.number, known.ask) < (order.number, order.ask):
-            latest[order.payment_id] = order
+            latest[order.id] = order
     distinct = list(latest.values())
     return [distinct[start : start + PART_ORDERS] for start in range(0, len(distinct), PART_ORDERS)]

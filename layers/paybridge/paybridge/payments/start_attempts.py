@@ -1,4 +1,4 @@
-"""First step of charging: decide, and commit each attempt before the gateway is called."""
+"""First step of the engine: decide, and commit each attempt before the gateway is called."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from paybridge.core.events import PAYMENT_PROCESSING
 from paybridge.core.isolation import LOCKED_RETRY_SECONDS, run_isolating_bad_items
 from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Transaction
 from paybridge.outbox import store as outbox
-from paybridge.payments.domain.charging import AttemptStep, Defer, Start, next_step
-from paybridge.payments.domain.events import payment_event, process_payment_command, retry_command
+from paybridge.payments.domain.attempts import AttemptStep, Defer, Start, last_attempt, next_step
+from paybridge.payments.domain.events import payment_event, run_operation_command
+from paybridge.payments.domain.operation import DEFAULT_GATEWAY, Operation, OperationStatus, first_operation
 from paybridge.payments.domain.payment import Payment, Status, begin_processing
-from paybridge.payments.gateway_watch import GatewayWatch, hold_back
+from paybridge.payments.gateway_watch import GatewayWatch, call_of, hold_back
 from paybridge.payments.records import (
     Attempt,
     BatchStart,
@@ -24,17 +25,18 @@ from paybridge.payments.records import (
     PaymentOutcome,
     PaymentResult,
 )
-from paybridge.payments.store import attempts
-from paybridge.payments.store.attempts import AttemptStart
+from paybridge.payments.store import operations
+from paybridge.payments.store.operations import AttemptStart
 
-PlannedPayment = tuple[Payment, AttemptStep]
+# A payment, its operation as the database holds it or as it begins, and what to do.
+PlannedOperation = tuple[Payment, Operation, AttemptStep]
 
 
 def start_attempts(services: EngineServices, orders: Sequence[OperationOrder], watch: GatewayWatch) -> BatchStart:
-    """Start an attempt for every order that still needs one; each order is for another payment.
+    """Start an attempt for every order that still needs one; each order is for another operation.
 
-    While a circuit is open, orders return to the outbox until it may be tried again; that uses up no attempt. A payment
-    whose row another transaction holds is put off for LOCKED_RETRY_SECONDS. A payment that fails in another way is
+    While a circuit is open, orders return to the outbox until it may be tried again; that uses up no attempt. An
+    operation whose row another transaction holds is put off for LOCKED_RETRY_SECONDS. One that fails in another way is
     reported and left as it was. Raises DatabaseUnavailable and LockTimeout.
     """
     refused: list[PaymentResult] = []
@@ -49,7 +51,7 @@ def start_attempts(services: EngineServices, orders: Sequence[OperationOrder], w
     starts = run_isolating_bad_items(partial(_start_together, services, watch), orders, on_bad_order)
     if locked:
         with services.database.transaction() as transaction:
-            refused += put_off(services, transaction, {order.payment_id: (order.number, order.ask) for order in locked})
+            refused += put_off(services, transaction, locked)
     return BatchStart(
         attempts=[attempt for start in starts for attempt in start.attempts],
         results=[result for start in starts for result in start.results] + refused,
@@ -57,98 +59,145 @@ def start_attempts(services: EngineServices, orders: Sequence[OperationOrder], w
 
 
 def _start_together(services: EngineServices, watch: GatewayWatch, orders: Sequence[OperationOrder]) -> BatchStart:
-    asked = {order.payment_id: (order.number, order.ask) for order in orders}
     with services.database.transaction(BATCH_LOCK_SECONDS_MAX) as transaction:
-        chargeable = attempts.lock_chargeable(transaction, list(asked))
+        found = _lock(transaction, orders)
         # The clock is read once the rows are locked: a wait for the lock must not make a lease look alive.
         now = services.clock.now()
-        planned: list[PlannedPayment] = []
-        for payment, last in chargeable:
-            step = next_step(payment.status, last, asked[payment.id], now, services.lease_seconds)
-            planned.append((payment, step))
+        planned = _plan(services, transaction, orders, found, now)
         planned = _hold_back(services, watch, transaction, planned, now)
         started = _start(services, transaction, planned, now)
         results = _defer(services, transaction, planned, now)
-        for payment, _ in planned:
-            del asked[payment.id]
-        results += put_off(services, transaction, asked)
+        results += put_off(services, transaction, [order for order in orders if order.id not in found])
     return BatchStart(started, results)
+
+
+def _lock(transaction: Transaction, orders: Sequence[OperationOrder]) -> dict[UUID, tuple[Payment, Operation | None]]:
+    """Lock what the orders are about, and return it by the id of the operation; what others hold is left out."""
+    first = [order.id for order in orders if order.id == order.payment_id]
+    payments = operations.lock_payments(transaction, first)
+    # Only a payment that is processing has an operation: a batch of new payments need not ask.
+    begun = operations.find_first(transaction, [each.id for each in payments if each.status is not Status.PENDING])
+    found = {payment.id: (payment, begun.get(payment.id)) for payment in payments}
+    later = operations.lock_later(transaction, [order.id for order in orders if order.id != order.payment_id])
+    if later:
+        owners = operations.read_payments(transaction, (each.payment_id for each in later.values()))
+        found |= {each.id: (owners[each.payment_id], each) for each in later.values()}
+    return found
+
+
+def _plan(
+    services: EngineServices,
+    transaction: Transaction,
+    orders: Sequence[OperationOrder],
+    found: Mapping[UUID, tuple[Payment, Operation | None]],
+    now: datetime,
+) -> list[PlannedOperation]:
+    """Decide about each operation, and choose the gateway of those that begin."""
+    beginning = {payment.merchant_id for payment, _ in found.values() if payment.status is Status.PENDING}
+    gateways = operations.find_gateways(transaction, beginning) if beginning else {}
+    planned: list[PlannedOperation] = []
+    for order in orders:
+        if order.id not in found:
+            continue
+        payment, operation = found[order.id]
+        if operation is None and payment.status is Status.PENDING:
+            gateway = gateways.get(payment.merchant_id, DEFAULT_GATEWAY)
+            planned.append((payment, first_operation(payment, gateway, now), Start(1, ask_first=False)))
+        elif operation is not None:
+            is_new = operation.status is OperationStatus.ACCEPTED
+            asked = (order.number, order.ask)
+            step = next_step(is_new, last_attempt(operation), asked, now, services.lease_seconds)
+            planned.append((payment, operation, step))
+    return planned
 
 
 def _hold_back(
     services: EngineServices,
     watch: GatewayWatch,
     transaction: Transaction,
-    planned: list[PlannedPayment],
+    planned: list[PlannedOperation],
     now: datetime,
-) -> list[PlannedPayment]:
-    """Defer the starts that the circuits do not allow now. Asking for a pending charge is none of their concern."""
-    starting = [payment for payment, step in planned if isinstance(step, Start) and not step.was_pending]
-    held_seconds = hold_back(watch, transaction, starting, services.circuit_policy, now) if starting else {}
+) -> list[PlannedOperation]:
+    """Defer the starts that the circuits do not allow now. Asking for what is pending is none of their concern."""
+    calls = [
+        call_of(payment, operation.id)
+        for payment, operation, step in planned
+        if isinstance(step, Start) and not step.was_pending
+    ]
+    held_seconds = hold_back(watch, transaction, calls, services.circuit_policy, now) if calls else {}
     if not held_seconds:
         return planned
     return [
-        (payment, Defer(step.number, held_seconds[payment.id], step.ask))
-        if isinstance(step, Start) and payment.id in held_seconds
-        else (payment, step)
-        for payment, step in planned
+        (payment, operation, Defer(step.number, held_seconds[operation.id], step.ask))
+        if isinstance(step, Start) and operation.id in held_seconds
+        else (payment, operation, step)
+        for payment, operation, step in planned
     ]
 
 
 def _start(
-    services: EngineServices, transaction: Transaction, planned: Sequence[PlannedPayment], now: datetime
+    services: EngineServices, transaction: Transaction, planned: Sequence[PlannedOperation], now: datetime
 ) -> list[Attempt]:
     """Record the attempts to start, and an event for each payment that becomes processing."""
     started: list[Attempt] = []
+    begun: list[tuple[Payment, Operation]] = []
+    rows: list[AttemptStart] = []
     events = []
-    for payment, step in planned:
+    for payment, operation, step in planned:
         if not isinstance(step, Start):
             continue
         current = payment
         if payment.status is Status.PENDING:
-            current = begin_processing(payment, now)
+            current = begin_processing(payment, operation.gateway, now)
+            begun.append((current, operation))
             events.append(payment_event(services.ids.new(), PAYMENT_PROCESSING, current, now))
-        started.append(Attempt(current, step.number, step.ask_first, step.ask, step.was_pending, step.begun_at))
-    if started:
-        rows = [AttemptStart(each.payment.id, each.number, each.payment.last_sequence, each.ask) for each in started]
-        attempts.start(transaction, rows, now)
-        outbox.add(transaction, events)
+        else:
+            rows.append(AttemptStart(operation.id, step.number, step.ask))
+        begun_at = step.begun_at or now
+        started.append(Attempt(current, operation, step.number, begun_at, step.ask_first, step.ask, step.was_pending))
+    operations.begin(transaction, begun, now)
+    operations.start(transaction, rows, now)
+    outbox.add(transaction, events)
     return started
 
 
 def _defer(
-    services: EngineServices, transaction: Transaction, planned: Sequence[PlannedPayment], now: datetime
+    services: EngineServices, transaction: Transaction, planned: Sequence[PlannedOperation], now: datetime
 ) -> list[PaymentResult]:
-    """Put a delayed command in the outbox for each deferred payment."""
-    deferred = [(payment, step) for payment, step in planned if isinstance(step, Defer)]
+    """Put a delayed command in the outbox for each deferred operation."""
+    deferred = [(operation, step) for _, operation, step in planned if isinstance(step, Defer)]
     commands = [
-        (retry_command(services.ids.new(), payment, now, step.number, step.ask), step.seconds)
-        for payment, step in deferred
+        (run_operation_command(services.ids.new(), operation, now, step.number, step.ask), step.seconds)
+        for operation, step in deferred
     ]
     outbox.add_delayed(transaction, commands)
-    return [PaymentResult(payment.id, payment.correlation_id, PaymentOutcome.DEFERRED) for payment, _ in deferred]
+    return [
+        PaymentResult(each.payment_id, each.correlation_id, PaymentOutcome.DEFERRED, kind=each.kind)
+        for each, _ in deferred
+    ]
 
 
 def put_off(
-    services: EngineServices, transaction: Transaction, asked: Mapping[UUID, tuple[int, int]]
+    services: EngineServices, transaction: Transaction, orders: Sequence[OperationOrder]
 ) -> list[PaymentResult]:
-    """Put a command in the outbox for each payment that another transaction holds; report those that do not exist.
+    """Put a command in the outbox for each operation that another transaction holds; report those that do not exist.
 
-    `asked` are the numbers of the attempts and asks that were asked for, by the payment's id. Payments that are settled
-    are left out: their message came late.
+    Operations that are settled are left out: their message came late.
     """
-    found = attempts.find_skipped(transaction, asked)
+    asked = {order.id: order for order in orders}
+    found = operations.find_skipped(transaction, {order.id: order.payment_id for order in orders})
     now = services.clock.now()
-    locked = [payment for payment in found if payment.is_open]
+    locked = [operation for operation in found if operation.is_open]
     commands = [
-        process_payment_command(
-            services.ids.new(), payment.id, payment.merchant_id, payment.correlation_id, now, *asked[payment.id]
-        )
-        for payment in locked
+        run_operation_command(services.ids.new(), each, now, asked[each.id].number, asked[each.id].ask)
+        for each in locked
     ]
     outbox.add_delayed(transaction, [(command, LOCKED_RETRY_SECONDS) for command in commands])
-    absent = asked.keys() - {payment.id for payment in found}
+    absent = asked.keys() - {operation.id for operation in found}
     return [
-        *(PaymentResult(payment.id, payment.correlation_id, PaymentOutcome.DEFERRED) for payment in locked),
-        *(PaymentResult(id_, "", PaymentOutcome.MISSING, "there is no such payment") for id_ in absent),
+        *(PaymentResult(each.payment_id, each.correlation_id, PaymentOutcome.DEFERRED) for each in locked),
+        *(
+            PaymentResult(asked[id_].payment_id, "", PaymentOutcome.MISSING, "there is no such payment or operation")
+            for id_ in absent
+        ),
     ]

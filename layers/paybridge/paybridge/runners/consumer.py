@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from paybridge import wiring
 from paybridge.core.errors import PaybridgeError
@@ -14,6 +15,7 @@ from paybridge.core.events import FIND_LATE_CHARGE, PAYMENT_CREATED, PROCESS_PAY
 from paybridge.database import counters
 from paybridge.observability.logging import logger
 from paybridge.observability.metrics import Metric, emit, emit_counts
+from paybridge.payments.domain.operation import FIRST_KINDS
 from paybridge.payments.find_late_charges import find_late_charges
 from paybridge.payments.gateway_watch import GatewayWatch
 from paybridge.payments.records import OperationOrder, PaymentOutcome, PaymentResult
@@ -85,7 +87,9 @@ def _log_outcomes(results: Sequence[PaymentResult], messages: int) -> None:
     for result in results:
         if result.error is not None:
             log.error("a payment needs a person", extra={**asdict(result), "payment_id": str(result.payment_id)})
-    settled = Counter(str(result.outcome) for result in results if result.outcome in _SETTLED)
+    settled = Counter(
+        str(result.outcome) for result in results if result.outcome in _SETTLED and result.kind in FIRST_KINDS
+    )
     emit_counts(log, wiring.environment_name(), Metric.PAYMENTS_SETTLED, settled, "Outcome")
     late_charges = sum(result.outcome is PaymentOutcome.CHARGED_TOO_LATE for result in results)
     if late_charges:
@@ -116,6 +120,7 @@ def _logged(result: PaymentResult) -> dict[str, object]:
         "payment_id": str(result.payment_id),
         "correlation_id": result.correlation_id,
         "outcome": result.outcome,
+        "kind": result.kind,
     }
 
 
@@ -123,7 +128,16 @@ def order_of(event: Event) -> OperationOrder:
     """Return what a message asks for."""
     if event.type != PROCESS_PAYMENT:
         return OperationOrder(event.payment_id, 1)
-    return OperationOrder(event.payment_id, _count(event.data.get("attempt"), 1), _count(event.data.get("ask"), 0))
+    attempt, ask = _count(event.data.get("attempt"), 1), _count(event.data.get("ask"), 0)
+    return OperationOrder(event.payment_id, attempt, ask, _operation_id(event))
+
+
+def _operation_id(event: Event) -> UUID | None:
+    """Return the operation that the command names; None for the charge, which commands of before did not name."""
+    try:
+        return UUID(event.data.get("operation_id"))
+    except (ValueError, TypeError, AttributeError):
+        return None
 
 
 def _count(value: object, default: int) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import cache
 
 from paybridge import wiring
-from paybridge.payments.domain.charging import Schedule
+from paybridge.payments.domain.attempts import Schedule
 from paybridge.payments.domain.circuit import CircuitPolicy
+from paybridge.payments.domain.operation import DEFAULT_GATEWAY
 from paybridge.payments.domain.pace import HORIZON_SECONDS
 from paybridge.payments.gateways.http import HttpGateway
 from paybridge.payments.records import EngineServices
@@ -28,11 +29,12 @@ def engine_services() -> EngineServices:
     settings = wiring.environment()
     return EngineServices(
         database=wiring.database(),
-        gateway=gateway(),
+        gateways={DEFAULT_GATEWAY: gateway()},
         clock=wiring.clock(),
         ids=wiring.ids(),
         schedule=Schedule(settings.GATEWAY_RETRY_DELAYS_SECONDS, settings.GATEWAY_PENDING_DELAYS_SECONDS),
         late_charge_ages_seconds=settings.LATE_CHARGE_AGES_SECONDS,
         lease_seconds=settings.GATEWAY_TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS,
+        authorization_seconds=settings.AUTHORIZATION_SECONDS,
         circuit_policy=CircuitPolicy(settings.CIRCUIT_FAILURE_THRESHOLD, settings.CIRCUIT_COOLDOWN_SECONDS),
     )

@@ -191,6 +191,9 @@ class Settings:
         by("api"),
         "Secret with which the gateway `default` signs its notices: `whsec_` and base64, several while it rotates.",
     )
+    AUTHORIZATION_SECONDS = Setting(
+        SECONDS, "604800", "s", by("consumer"), "Time in which authorized money can be captured."
+    )
     CIRCUIT_FAILURE_THRESHOLD = Setting(
         COUNT, "20", "failures", by("consumer"), "Failures in a row that open the circuit."
     )

@@ -74,7 +74,7 @@ class CircuitPolicy:
 class Call:
     """A call to the gateway that a batch wants to make or has made, by what its circuits depend on."""
 
-    payment_id: UUID
+    operation_id: UUID
     merchant_id: UUID
     payment_method: str | None
     created_at: datetime
@@ -119,7 +119,7 @@ def admit(calls: Sequence[Call], circuits: Circuits, policy: CircuitPolicy, now:
     for call in calls:
         wait_seconds = max(seconds_until_half_open(_of(circuits, name), policy, now) for name in call.circuits[:2])
         if wait_seconds > 0:
-            held[call.payment_id] = _held_seconds(wait_seconds, call, now)
+            held[call.operation_id] = _held_seconds(wait_seconds, call, now)
         else:
             ready.append(call)
     probes = _probes(ready, circuits, policy, now)
@@ -144,7 +144,7 @@ def _probes(calls: Sequence[Call], circuits: Circuits, policy: CircuitPolicy, no
         return None
     is_half_open = seconds_until_half_open(gateway, policy, now) <= 0
     candidates = calls if is_half_open else [call for call in calls if _is_trial(call, circuits, policy)]
-    newest = sorted(candidates, key=lambda call: (call.created_at, call.payment_id), reverse=True)
+    newest = sorted(candidates, key=lambda call: (call.created_at, call.operation_id), reverse=True)
     return sorted(newest, key=lambda call: _failures(circuits, call))[:PROBES]
 
 
@@ -153,13 +153,13 @@ def _held_by_gateway(
 ) -> dict[UUID, float]:
     """Return for how many seconds to hold back the calls that are no probes."""
     wait_seconds = seconds_until_half_open(circuits[GATEWAY], policy, now)
-    allowed = {call.payment_id for call in probes}
+    allowed = {call.operation_id for call in probes}
     held = {}
     for call in calls:
-        if call.payment_id not in allowed:
+        if call.operation_id not in allowed:
             # The probes will soon show whether this call could have been made as well.
             is_next = bool(probes) and _is_trial(call, circuits, policy)
-            held[call.payment_id] = PROBED_SECONDS if is_next else _held_seconds(wait_seconds, call, now)
+            held[call.operation_id] = PROBED_SECONDS if is_next else _held_seconds(wait_seconds, call, now)
     return held
 
 

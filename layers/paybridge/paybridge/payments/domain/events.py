@@ -1,4 +1,4 @@
-"""The events of a payment, and the command to charge it."""
+"""The events of a payment, and the commands to ask the gateway for its operations."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from paybridge.core.events import FIND_LATE_CHARGE, PROCESS_PAYMENT, Event
+from paybridge.payments.domain.operation import OperationNames, OperationRef
 from paybridge.payments.domain.payment import Payment, payment_view
 
 
@@ -27,20 +28,28 @@ def process_payment_command(
     id_: UUID, payment_id: UUID, merchant_id: UUID, correlation_id: str, time: datetime, attempt: int, ask: int = 0
 ) -> Event:
     """Make the command to charge a payment as the attempt of that number, or to go on with it as that ask."""
+    first = OperationRef(payment_id, payment_id, merchant_id, correlation_id)
+    return run_operation_command(id_, first, time, attempt, ask)
+
+
+def run_operation_command(
+    id_: UUID, operation: OperationNames, time: datetime, attempt: int = 1, ask: int = 0
+) -> Event:
+    """Make the command to ask the gateway for an operation: as that attempt, or to go on with it as that ask."""
     return Event(
         id=id_,
         type=PROCESS_PAYMENT,
-        payment_id=payment_id,
-        merchant_id=merchant_id,
-        correlation_id=correlation_id,
+        payment_id=operation.payment_id,
+        merchant_id=operation.merchant_id,
+        correlation_id=operation.correlation_id,
         time=time,
-        data={"payment_id": str(payment_id), "attempt": attempt, "ask": ask},
+        data={
+            "payment_id": str(operation.payment_id),
+            "operation_id": str(operation.id),
+            "attempt": attempt,
+            "ask": ask,
+        },
     )
-
-
-def retry_command(id_: UUID, payment: Payment, time: datetime, attempt: int, ask: int) -> Event:
-    """Make the command to go on with the charge of the payment, as that attempt and ask."""
-    return process_payment_command(id_, payment.id, payment.merchant_id, payment.correlation_id, time, attempt, ask)
 
 
 def find_late_charge_command(

@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple, Protocol
 from uuid import UUID
+
+from paybridge.payments.domain.payment import Payment
+
+# The gateway of merchants that have chosen no other. The default of merchants.gateway repeats this.
+DEFAULT_GATEWAY = "default"
 
 
 class Kind(StrEnum):
@@ -64,6 +70,39 @@ OPEN_STATUSES = frozenset({OperationStatus.PENDING, OperationStatus.RATE_LIMITED
 UNSETTLED_STATUSES = OPEN_STATUSES | {OperationStatus.ACCEPTED, OperationStatus.STARTED}
 
 
+class OperationNames(Protocol):
+    """What a command says about the operation that it wants run."""
+
+    @property
+    def id(self) -> UUID:
+        """Return the id of the operation."""
+        ...
+
+    @property
+    def payment_id(self) -> UUID:
+        """Return the id of its payment."""
+        ...
+
+    @property
+    def merchant_id(self) -> UUID:
+        """Return the id of the merchant that the payment belongs to."""
+        ...
+
+    @property
+    def correlation_id(self) -> str:
+        """Return the id that connects everything one request has caused."""
+        ...
+
+
+class OperationRef(NamedTuple):
+    """An operation by its names alone."""
+
+    id: UUID
+    payment_id: UUID
+    merchant_id: UUID
+    correlation_id: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """One operation as the database holds it; amounts are minor units of the payment's currency.
@@ -98,6 +137,25 @@ class Operation:
     reason: str | None = None
     metadata: dict[str, str] | None = None
     last_sequence: int = 0
+
+
+def first_operation(payment: Payment, gateway: str, now: datetime) -> Operation:
+    """Return the charge or authorization that the payment begins with, as its first attempt starts."""
+    return Operation(
+        id=payment.id,
+        payment_id=payment.id,
+        merchant_id=payment.merchant_id,
+        kind=Kind.CHARGE if payment.capture == "automatic" else Kind.AUTHORIZATION,
+        cause=Cause.MERCHANT,
+        gateway=gateway,
+        amount_minor=payment.amount_minor,
+        status=OperationStatus.STARTED,
+        correlation_id=payment.correlation_id,
+        created_at=now,
+        updated_at=now,
+        number=1,
+        started_at=now,
+    )
 
 
 def gateway_key(operation_id: UUID, kind: Kind) -> str:

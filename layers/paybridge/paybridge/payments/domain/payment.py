@@ -125,12 +125,13 @@ def order_of(payment: Payment) -> PaymentOrder:
     return PaymentOrder(**{name: getattr(payment, name) for name in _ORDERED})
 
 
-def begin_processing(payment: Payment, now: datetime) -> Payment:
+def begin_processing(payment: Payment, gateway: str, now: datetime) -> Payment:
     """Return the payment as its first attempt starts, with the sequence of its event. Raises IllegalTransition."""
     ensure_transition(payment.status, Status.PROCESSING)
     return replace(
         payment,
         status=Status.PROCESSING,
+        gateway=gateway,
         version=payment.version + 1,
         last_sequence=payment.last_sequence + 1,
         updated_at=now,

@@ -1,4 +1,4 @@
-"""Charges that a gateway made and that settle no payment: a person gives the money back."""
+"""Charges that a gateway made and that settle no payment, and so are given back."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from uuid import UUID
 
 from paybridge.database.database import Statement, Transaction
 from paybridge.database.parameters import json_rows
+from paybridge.payments.domain.operation import Operation
 
 # A charge is found as often as the gateway is asked for it, and recorded once.
 _ADD = Statement("""
@@ -33,16 +34,33 @@ class ReturnReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChargeToReturn:
-    """A charge on the gateway's record; `amount_minor` is in minor units of `currency`."""
+    """A charge or authorization on the gateway's record; `amount_minor` is in minor units of `currency`."""
 
-    payment_id: UUID
-    merchant_id: UUID
+    operation: Operation
     gateway_id: str
     reason: ReturnReason
     amount_minor: int
     currency: str
 
+    @property
+    def payment_id(self) -> UUID:
+        """Return the id of the payment that it does not settle."""
+        return self.operation.payment_id
+
 
 def add(transaction: Transaction, charges: Sequence[ChargeToReturn], now: datetime) -> set[UUID]:
     """Record the charges, and return the payments of those that were not on record yet."""
-    return {row[0] for row in transaction.run(_ADD, rows=json_rows(charges), now=now)} if charges else set()
+    if not charges:
+        return set()
+    rows = [
+        {
+            "payment_id": charge.payment_id,
+            "gateway_id": charge.gateway_id,
+            "merchant_id": charge.operation.merchant_id,
+            "reason": charge.reason,
+            "amount_minor": charge.amount_minor,
+            "currency": charge.currency,
+        }
+        for charge in charges
+    ]
+    return {row[0] for row in transaction.run(_ADD, rows=json_rows(rows), now=now)}

@@ -29,9 +29,9 @@ _TAKE = Statement("""
         UPDATE late_charge_checks c SET ask_at = now() + make_interval(secs => :lease_seconds::double precision),
                asks = c.asks + 1
         FROM due WHERE c.payment_id = due.payment_id
-        RETURNING c.payment_id, c.merchant_id, c.correlation_id, c.given_up_at
+        RETURNING c.payment_id, c.given_up_at
     )
-    SELECT taken.*, p.amount_minor, p.currency, p.payment_method FROM taken JOIN payments p ON p.id = taken.payment_id
+    SELECT * FROM taken
 """)
 
 _POSTPONE = Statement("""
@@ -66,15 +66,10 @@ class PlannedCheck:
 
 
 class TakenCheck(NamedTuple):
-    """A check to make now, and what its payment asked for."""
+    """A check to make now, of a payment that was given up at that time."""
 
     payment_id: UUID
-    merchant_id: UUID
-    correlation_id: str
     given_up_at: datetime
-    amount_minor: int
-    currency: str
-    payment_method: str | None
 
 
 class OverdueCheck(NamedTuple):

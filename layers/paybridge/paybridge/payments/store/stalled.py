@@ -21,8 +21,7 @@ _HAS_STALLED = """
 
 _LOCK = Statement(f"""
     SELECT p.id, p.merchant_id, p.correlation_id, p.status,
-           coalesce((SELECT max(a.number) FROM payment_attempts a
-                     WHERE a.payment_id = p.id AND a.operation = 'charge'), 0)
+           coalesce((SELECT o.number FROM operations o WHERE o.id = p.id), 0)
     FROM payments p
     WHERE p.is_unsettled AND {_HAS_STALLED}
     ORDER BY p.id
@@ -39,8 +38,7 @@ _COUNT = Statement(f"""
         LIMIT :limit::integer) AS p
     WHERE {_HAS_STALLED} OR (
         p.id < uuid7_floor(:old_before::timestamptz) AND NOT EXISTS (
-            SELECT FROM payment_attempts a
-            WHERE a.payment_id = p.id AND a.operation = 'charge' AND a.pending_at IS NOT NULL))
+            SELECT FROM operations o WHERE o.id = p.id AND o.pending_at IS NOT NULL))
 """)
 
 

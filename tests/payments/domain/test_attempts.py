@@ -8,14 +8,12 @@ from uuid import uuid4
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paybridge.payments.domain.charging import (
+from paybridge.payments.domain.attempts import (
     ATTEMPTS_MAX,
     LATER_WAIT_SECONDS_MAX,
-    OPEN_STATUSES,
     RATE_LIMIT_WAIT_SECONDS_MAX,
     UNDER_WAY_SECONDS_MAX,
     AttemptPlace,
-    AttemptStatus,
     Defer,
     LastAttempt,
     Retry,
@@ -39,8 +37,7 @@ from paybridge.payments.domain.gateway_answers import (
     UnderWay,
     Unknown,
 )
-from paybridge.payments.domain.operation import Kind, gateway_key
-from paybridge.payments.domain.payment import SETTLED, Status
+from paybridge.payments.domain.operation import OPEN_STATUSES, UNSETTLED_STATUSES, Kind, OperationStatus, gateway_key
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 LEASE_SECONDS = 10.0
@@ -52,7 +49,10 @@ numbers = st.integers(1, ATTEMPTS_MAX)
 asks = st.integers(0, 50)
 asked = st.tuples(numbers, asks)
 ages = st.floats(0, 1000).map(lambda seconds: NOW - timedelta(seconds=seconds))
-attempts = st.builds(LastAttempt, numbers, st.sampled_from(AttemptStatus), ages, asks, st.booleans())
+asked_statuses = sorted(set(OperationStatus) - {OperationStatus.ACCEPTED})
+attempts = st.builds(LastAttempt, numbers, st.sampled_from(asked_statuses), ages, asks, st.booleans())
+settled_statuses = sorted(set(OperationStatus) - UNSETTLED_STATUSES)
+settled_attempts = st.builds(LastAttempt, numbers, st.sampled_from(settled_statuses), ages, asks, st.booleans())
 open_attempts = st.builds(LastAttempt, numbers, st.sampled_from(sorted(OPEN_STATUSES)), ages, asks, st.booleans())
 places = st.builds(AttemptPlace, numbers, asks, st.booleans(), st.floats(0, 7 * 86_400))
 delays = st.lists(st.floats(0.1, 100_000), max_size=10)
@@ -66,33 +66,35 @@ unsettling: st.SearchStrategy[GatewayOutcome] = st.one_of(
 
 class TestNextStep:
     def test_a_new_payment_is_charged_without_asking_first(self) -> None:
-        assert next_step(Status.PENDING, None, (1, 0), NOW, LEASE_SECONDS) == Start(1, ask_first=False)
+        assert next_step(True, None, (1, 0), NOW, LEASE_SECONDS) == Start(1, ask_first=False)
 
-    @given(st.sampled_from(sorted(SETTLED)), st.none() | attempts, asked)
-    def test_a_settled_payment_is_never_charged(
-        self, status: Status, last: LastAttempt | None, asked: tuple[int, int]
-    ) -> None:
-        assert next_step(status, last, asked, NOW, LEASE_SECONDS) == Skip()
+    @given(settled_attempts, asked)
+    def test_a_settled_operation_is_never_asked_for(self, last: LastAttempt, asked: tuple[int, int]) -> None:
+        assert next_step(False, last, asked, NOW, LEASE_SECONDS) == Skip()
+
+    @given(asked)
+    def test_what_may_not_begin_is_never_asked_for(self, asked: tuple[int, int]) -> None:
+        assert next_step(False, None, asked, NOW, LEASE_SECONDS) == Skip()
 
     @given(attempts, asked)
     def test_every_call_after_the_first_asks_the_gateway_first(self, last: LastAttempt, asked: tuple[int, int]) -> None:
-        step = next_step(Status.PROCESSING, last, asked, NOW, LEASE_SECONDS)
+        step = next_step(False, last, asked, NOW, LEASE_SECONDS)
         if isinstance(step, Start):
-            turned_away = last.number == 1 and last.status is AttemptStatus.RATE_LIMITED
+            turned_away = last.number == 1 and last.status is OperationStatus.RATE_LIMITED
             assert step.ask_first is not turned_away
 
     @given(attempts, asked)
     def test_an_attempt_is_followed_by_the_next_one_or_by_its_next_ask(
         self, last: LastAttempt, asked: tuple[int, int]
     ) -> None:
-        step = next_step(Status.PROCESSING, last, asked, NOW, LEASE_SECONDS)
+        step = next_step(False, last, asked, NOW, LEASE_SECONDS)
         if isinstance(step, Start):
             assert (step.number, step.ask) in {(last.number + 1, 0), (last.number, last.ask + 1)}
             assert step.number <= ATTEMPTS_MAX
 
     @given(attempts, st.integers(), st.integers())
     def test_no_message_makes_a_number_grow(self, last: LastAttempt, number: int, ask: int) -> None:
-        step = next_step(Status.PROCESSING, last, (number, ask), NOW, LEASE_SECONDS)
+        step = next_step(False, last, (number, ask), NOW, LEASE_SECONDS)
         if not isinstance(step, Skip):
             assert step.number <= last.number + 1
             assert step.ask <= last.ask + 1
@@ -101,34 +103,34 @@ class TestNextStep:
     def test_a_leased_attempt_is_never_started_again(
         self, number: int, age_seconds: float, asked: tuple[int, int]
     ) -> None:
-        last = LastAttempt(number, AttemptStatus.STARTED, NOW - timedelta(seconds=age_seconds))
-        step = next_step(Status.PROCESSING, last, asked, NOW, LEASE_SECONDS)
+        last = LastAttempt(number, OperationStatus.STARTED, NOW - timedelta(seconds=age_seconds))
+        step = next_step(False, last, asked, NOW, LEASE_SECONDS)
         assert isinstance(step, Defer)
         assert 0 < step.seconds <= LEASE_SECONDS
 
     @given(open_attempts, asked)
     def test_only_the_successor_follows_an_open_attempt(self, last: LastAttempt, asked: tuple[int, int]) -> None:
-        step = next_step(Status.PROCESSING, last, asked, NOW, LEASE_SECONDS)
+        step = next_step(False, last, asked, NOW, LEASE_SECONDS)
         assert isinstance(step, Start) == (asked in {(last.number + 1, 0), (last.number, last.ask + 1)})
 
     @given(numbers, asks, asked)
     def test_a_pending_charge_uses_up_no_attempt(self, number: int, ask: int, asked: tuple[int, int]) -> None:
-        last = LastAttempt(number, AttemptStatus.PENDING, NOW, ask, was_pending=True)
-        step = next_step(Status.PROCESSING, last, asked, NOW, LEASE_SECONDS)
+        last = LastAttempt(number, OperationStatus.PENDING, NOW, ask, was_pending=True)
+        step = next_step(False, last, asked, NOW, LEASE_SECONDS)
         assert step in (Skip(), Start(number, ask_first=True, ask=ask + 1, was_pending=True))
 
 
 class TestAfterAnswer:
     @given(places, schedules)
     def test_only_the_whole_amount_succeeds(self, place: AttemptPlace, schedule: Schedule) -> None:
-        assert after_answer(place, Succeeded("ch_1"), schedule) == Settle(Status.SUCCEEDED)
-        for answer, code in (
-            (PartlyApproved("ch_1", 8), "partial_approval"),
-            (Declined("expired_card", "Expired card.", "54"), "expired_card"),
+        assert after_answer(place, Succeeded("ch_1"), schedule) == Settle(OperationStatus.SUCCEEDED)
+        for answer, status, code in (
+            (PartlyApproved("ch_1", 8), OperationStatus.PARTIAL, "partial_approval"),
+            (Declined("expired_card", "Expired card.", "54"), OperationStatus.DECLINED, "expired_card"),
         ):
             settle = after_answer(place, answer, schedule)
             assert isinstance(settle, Settle)
-            assert (settle.status, settle.failure_code, settle.gave_up) == (Status.FAILED, code, False)
+            assert (settle.status, settle.failure_code, settle.gave_up) == (status, code, False)
 
     @given(places, unsettling, schedules)
     def test_a_payment_never_settles_while_the_money_may_have_moved(
@@ -160,7 +162,11 @@ class TestUnknownAnswers:
         steps = [after_answer(AttemptPlace(number), NOTHING_ARRIVED, SCHEDULE) for number in (1, 2, 3)]
         assert steps[:2] == [Retry(2, 1), Retry(3, 2)]
         assert isinstance(steps[2], Settle)
-        assert (steps[2].status, steps[2].failure_code, steps[2].gave_up) == (Status.FAILED, "gateway_timeout", True)
+        assert (steps[2].status, steps[2].failure_code, steps[2].gave_up) == (
+            OperationStatus.DECLINED,
+            "gateway_timeout",
+            True,
+        )
 
     @given(schedules, numbers)
     def test_it_ends_once_the_gateway_says_that_nothing_arrived(self, schedule: Schedule, number: int) -> None:

@@ -7,13 +7,13 @@ from dataclasses import replace
 from datetime import datetime
 
 import pytest
+from paybridge.payments.store.attempts import AttemptResult, AttemptStart
 
 from local.testkit.payments import MovableClock, attempt_rows, new_merchant, new_payment, payment_row
 from paybridge.database.database import Database
-from paybridge.payments.domain.charging import AttemptStatus
+from paybridge.payments.domain.attempts import AttemptStatus
 from paybridge.payments.domain.payment import Status
 from paybridge.payments.store import attempts
-from paybridge.payments.store.attempts import AttemptResult, AttemptStart
 
 pytestmark = pytest.mark.integration
 

@@ -1,8 +1,8 @@
-"""The rules of charging: what a message about a payment leads to, and what an answer of the gateway does.
+"""The rules of asking a gateway: what a message about an operation leads to, and what an answer does.
 
-An attempt is one request to charge, under the same idempotency key as every other. It is gone on with, as ask 1, 2 and
-so on, while the gateway has the charge and only has to be asked again: that costs no attempt. Only an answer that says
-nothing costs one.
+An attempt is one request for the operation, under the same idempotency key as every other. It is gone on with, as ask
+1, 2 and so on, while the gateway has the operation and only has to be asked again: that costs no attempt. Only an
+answer that says nothing costs one.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from paybridge.core.retry import RetryIn, after_failure, backoff_seconds
 from paybridge.payments.domain.gateway_answers import (
@@ -23,9 +22,9 @@ from paybridge.payments.domain.gateway_answers import (
     UnderWay,
     Unknown,
 )
-from paybridge.payments.domain.payment import Status
+from paybridge.payments.domain.operation import OPEN_STATUSES, Operation, OperationStatus
 
-# Attempts at one charge. The last one is gone on with. The constraint payment_attempts_number_is_bounded repeats this.
+# Attempts at one operation. The last one is gone on with. The constraint operations_number_is_bounded repeats this.
 ATTEMPTS_MAX = 1000
 # Once the schedule is used up, waits double from its last delay up to this.
 LATER_WAIT_SECONDS_MAX = 3600.0
@@ -39,37 +38,32 @@ RATE_LIMIT_WAIT_SECONDS_MAX = 30.0
 PARTIAL_APPROVAL = "partial_approval"
 
 
-class AttemptStatus(StrEnum):
-    """The state of an attempt at a charge."""
-
-    STARTED = "started"
-    # The gateway has the charge and will decide later.
-    PENDING = "pending"
-    # Every call of this attempt was turned away, so nothing can have been charged.
-    RATE_LIMITED = "rate_limited"
-    UNKNOWN = "unknown"
-    SUCCEEDED = "succeeded"
-    # Less than the amount was charged.
-    PARTIAL = "partial"
-    DECLINED = "declined"
-
-
-# After these the gateway is asked again.
-OPEN_STATUSES = frozenset({AttemptStatus.PENDING, AttemptStatus.RATE_LIMITED, AttemptStatus.UNKNOWN})
-
-
 @dataclass(frozen=True, slots=True)
 class LastAttempt:
-    """The newest attempt at charging a payment, the number of its last ask, and when that or the attempt started."""
+    """The newest attempt at an operation, the number of its last ask, and when that or the attempt started."""
 
     number: int
-    status: AttemptStatus
+    status: OperationStatus
     started_at: datetime
     ask: int = 0
-    # The gateway has said that it has the charge.
+    # The gateway has said that it has the operation.
     was_pending: bool = False
     # When the attempt itself started, before any ask.
     begun_at: datetime | None = None
+
+
+def last_attempt(operation: Operation) -> LastAttempt | None:
+    """Return the newest attempt at the operation; None before the first."""
+    if operation.started_at is None:
+        return None
+    return LastAttempt(
+        operation.number,
+        operation.status,
+        operation.asked_at or operation.started_at,
+        operation.asks,
+        operation.pending_at is not None,
+        operation.started_at,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,23 +100,23 @@ AttemptStep = Start | Defer | Skip
 
 
 def next_step(
-    status: Status, last: LastAttempt | None, asked: tuple[int, int], now: datetime, lease_seconds: float
+    is_new: bool, last: LastAttempt | None, asked: tuple[int, int], now: datetime, lease_seconds: float
 ) -> AttemptStep:
-    """Decide what to do with a message that asks for the attempt and ask `asked` ((1, 0) for a new payment).
+    """Decide what to do with a message that asks for the attempt and ask `asked` ((1, 0) for a new operation).
+
+    `is_new`: the operation may begin, and nothing was asked yet.
 
     Messages arrive twice and late, so the recorded attempts decide, not the message:
 
     * A `started` attempt belongs for `lease_seconds` to the process that started it. After that the process is dead,
-      and the next attempt begins by looking the charge up. A start that lies in the future was written by a clock that
-      was wrong: then the lease is counted from the first message on, and the next one finds it over.
+      and the next attempt begins by looking the operation up. A start that lies in the future was written by a clock
+      that was wrong: then the lease is counted from the first message on, and the next one finds it over.
     * An attempt that is open has its successor waiting in the outbox, and only that one may continue. The sweep, which
       knows of no ask, asks for the next attempt; it gets the ask that is due.
     """
-    if status is Status.PENDING and last is None:
-        return Start(1, ask_first=False)
-    if status is not Status.PROCESSING or last is None:
-        return Skip()
-    if last.status is AttemptStatus.STARTED:
+    if last is None:
+        return Start(1, ask_first=False) if is_new else Skip()
+    if last.status is OperationStatus.STARTED:
         age_seconds = (now - last.started_at).total_seconds()
         is_second_message = age_seconds < 0 and asked == (last.number + 1, 0)
         left_seconds = lease_seconds - max(age_seconds, 0.0)
@@ -137,7 +131,7 @@ def _successor(last: LastAttempt, asked: tuple[int, int]) -> Start | Skip:
         return _next_ask(last)
     if asked != (last.number + 1, 0):
         return Skip()
-    return _next_attempt(last) if last.status is AttemptStatus.UNKNOWN else _next_ask(last)
+    return _next_attempt(last) if last.status is OperationStatus.UNKNOWN else _next_ask(last)
 
 
 def _next_attempt(last: LastAttempt) -> Start:
@@ -148,18 +142,18 @@ def _next_attempt(last: LastAttempt) -> Start:
 
 def _next_ask(last: LastAttempt) -> Start:
     # A first attempt that was only ever turned away has charged nothing, so there is nothing to look up.
-    ask_first = last.number > 1 or last.status is not AttemptStatus.RATE_LIMITED
+    ask_first = last.number > 1 or last.status is not OperationStatus.RATE_LIMITED
     return Start(last.number, ask_first, last.ask + 1, last.was_pending, last.begun_at)
 
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """The payment reaches `status`; a failure has a code and a message.
+    """The operation ends as `status`: succeeded, partial or declined. A failure has a code and a message.
 
-    `gave_up`: the gateway knew of no charge when it was last asked, and never said that there will be none.
+    `gave_up`: the gateway knew of no such operation when it was last asked, and never said that there will be one.
     """
 
-    status: Status
+    status: OperationStatus
     failure_code: str | None = None
     failure_message: str | None = None
     gave_up: bool = False
@@ -167,7 +161,7 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Go on with the charge after `seconds`: as the attempt `number`, or with that attempt if `ask` is above 0."""
+    """Go on with the operation after `seconds`: as the attempt `number`, or with that attempt if `ask` is above 0."""
 
     number: int
     seconds: float
@@ -179,7 +173,7 @@ class Schedule:
     """When the gateway is asked again, in seconds.
 
     `retry_delays` are the waits between attempts whose outcome is unknown, `pending_delays` those between the asks for
-    a charge that the gateway has; the last of them repeats.
+    an operation that the gateway has; the last of them repeats.
     """
 
     retry_delays: Sequence[float]
@@ -188,27 +182,33 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class AttemptPlace:
-    """Which attempt an answer belongs to, which ask of it, and how long ago the attempt started, in seconds."""
+    """Which attempt an answer belongs to, which ask of it, and how long ago the attempt started, in seconds.
+
+    `gives_up`: after the schedule the operation may fail, if the gateway knows of none.
+    """
 
     number: int
     ask: int = 0
     was_pending: bool = False
     age_seconds: float = 0.0
+    gives_up: bool = True
 
 
 def after_answer(place: AttemptPlace, answer: GatewayOutcome, schedule: Schedule) -> Settle | Retry:
-    """Decide what follows an answer: the payment settles, or the gateway is asked again."""
+    """Decide what follows an answer: the operation settles, or the gateway is asked again."""
     match answer:
         case Succeeded():
-            decision: Settle | Retry = Settle(Status.SUCCEEDED)
+            decision: Settle | Retry = Settle(OperationStatus.SUCCEEDED)
         case PartlyApproved():
-            decision = Settle(Status.FAILED, PARTIAL_APPROVAL, "The gateway approved only a part, which is given back.")
+            message = "The gateway approved only a part, which is given back."
+            decision = Settle(OperationStatus.PARTIAL, PARTIAL_APPROVAL, message)
         case Declined(failure_code, message):
-            decision = Settle(Status.FAILED, failure_code, message)
+            decision = Settle(OperationStatus.DECLINED, failure_code, message)
         case RateLimited():
             decision = Retry(place.number, _rate_limit_wait(place, answer), place.ask + 1)
-        case UnderWay() if _is_refused_for_good(place, answer):
-            decision = Settle(Status.FAILED, REJECTED, "The gateway does not accept this charge.", gave_up=True)
+        case UnderWay() if place.gives_up and _is_refused_for_good(place, answer):
+            message = "The gateway does not accept this request."
+            decision = Settle(OperationStatus.DECLINED, REJECTED, message, gave_up=True)
         case Unknown() if not place.was_pending:
             decision = _after_unknown(place, answer, schedule)
         case _:
@@ -219,14 +219,15 @@ def after_answer(place: AttemptPlace, answer: GatewayOutcome, schedule: Schedule
 def _after_unknown(place: AttemptPlace, answer: Unknown, schedule: Schedule) -> Settle | Retry:
     """Decide what follows an attempt with an unknown outcome: another attempt, or after the last one a failure.
 
-    The payment fails only if the gateway, asked after that attempt, knows of no charge (`never_arrived`). While the
+    The operation fails only if the gateway, asked after that attempt, knows of none (`never_arrived`). While the
     gateway cannot say, the money may have moved.
     """
     follow_up = after_failure(place.number, schedule.retry_delays)
     if isinstance(follow_up, RetryIn) and place.number < ATTEMPTS_MAX:
         return Retry(place.number + 1, follow_up.seconds)
-    if answer.never_arrived:
-        return Settle(Status.FAILED, answer.failure_code, "The gateway gave no clear answer to any try.", gave_up=True)
+    if answer.never_arrived and place.gives_up:
+        message = "The gateway gave no clear answer to any try."
+        return Settle(OperationStatus.DECLINED, answer.failure_code, message, gave_up=True)
     if place.number >= ATTEMPTS_MAX:
         return _ask_again(place, schedule)
     last_seconds = schedule.retry_delays[-1] if schedule.retry_delays else LAST_WAIT_SECONDS

@@ -1,0 +1,403 @@
+"""Operations and the attempts at them, and the payments they change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from paybridge.database.database import Statement, Transaction
+from paybridge.database.parameters import json_rows, uuid_array
+from paybridge.database.wire import Row
+from paybridge.payments.domain.operation import Cause, Kind, Operation, OperationStatus
+from paybridge.payments.domain.outcome import Effect
+from paybridge.payments.domain.payment import Payment, Status
+from paybridge.payments.store.row import COLUMNS, payment_from_row
+
+# The columns of `operations` that make up an Operation, each named like its field, with their SQL types.
+OPERATION_COLUMN_TYPES: Mapping[str, str] = {
+    "id": "uuid",
+    "payment_id": "uuid",
+    "merchant_id": "uuid",
+    "kind": "text",
+    "cause": "text",
+    "gateway": "text",
+    "amount_minor": "bigint",
+    "status": "text",
+    "correlation_id": "text",
+    "created_at": "timestamptz",
+    "updated_at": "timestamptz",
+    "number": "smallint",
+    "asks": "integer",
+    "started_at": "timestamptz",
+    "asked_at": "timestamptz",
+    "pending_at": "timestamptz",
+    "finished_at": "timestamptz",
+    "gateway_id": "text",
+    "target_gateway_id": "text",
+    "failure_code": "text",
+    "failure_message": "text",
+    "approved_minor": "bigint",
+    "reason": "text",
+    "metadata": "json",
+    "last_sequence": "integer",
+}
+OPERATION_COLUMNS = ", ".join(f"o.{name}" for name in OPERATION_COLUMN_TYPES)
+
+_UNSETTLED = "('accepted', 'started', 'pending', 'rate_limited', 'unknown')"
+
+# Ids are joined and not compared with ANY(…): a join looks each id up in its month alone, an array in every month. The
+# row of a payment that another transaction holds is skipped, because the batch shall not wait for it.
+_LOCK_PAYMENTS = Statement(f"""
+    SELECT {COLUMNS} FROM unnest(:ids::uuid[]) AS wanted (id) JOIN payments p ON p.id = wanted.id
+    WHERE p.status IN ('pending', 'processing')
+    ORDER BY p.id
+    FOR UPDATE OF p SKIP LOCKED
+""")
+
+# A second statement, after the lock, sees what another batch has committed since the first one began.
+_FIND_FIRST = Statement(f"""
+    SELECT {OPERATION_COLUMNS} FROM unnest(:ids::uuid[]) AS wanted (id) JOIN operations o ON o.id = wanted.id
+""")
+
+# An operation that is not a payment's first changes nothing of the payment until it has an outcome, so its own row is
+# locked and the payment's is not.
+_LOCK_LATER = Statement(f"""
+    SELECT {OPERATION_COLUMNS} FROM unnest(:ids::uuid[]) AS wanted (id) JOIN operations o ON o.id = wanted.id
+    WHERE o.status IN {_UNSETTLED}
+    ORDER BY o.id
+    FOR UPDATE OF o SKIP LOCKED
+""")
+
+_READ_PAYMENTS = Statement(f"""
+    SELECT {COLUMNS} FROM unnest(:ids::uuid[]) AS wanted (id) JOIN payments p ON p.id = wanted.id
+""")
+
+_FIND_GATEWAYS = Statement("""
+    SELECT m.id, m.gateway FROM unnest(:ids::uuid[]) AS wanted (id) JOIN merchants m ON m.id = wanted.id
+    WHERE m.gateway <> 'default'
+""")
+
+# Two hints below make PostgreSQL look each row up by its key, whatever its statistics say: it may have planned when the
+# tables were empty. The limit is the number of rows and changes no result. It makes the planner expect a tenth of the
+# rows it expects from JSON, so that it begins with them and not with all rows of some status.
+_BEGIN = Statement("""
+    WITH begun AS MATERIALIZED (
+        SELECT * FROM json_to_recordset(:rows::json) AS row (id uuid, merchant_id uuid, kind text, gateway text,
+            amount_minor bigint, correlation_id text, version integer, sequence integer)
+        LIMIT :length::integer
+    ), moved AS (
+        UPDATE payments p
+        SET status = 'processing', gateway = begun.gateway, version = begun.version, last_sequence = begun.sequence,
+            updated_at = :now::timestamptz
+        FROM begun WHERE p.id = begun.id AND p.status = 'pending'
+    )
+    INSERT INTO operations (id, payment_id, merchant_id, kind, gateway, amount_minor, status, number, started_at,
+                            correlation_id, created_at, updated_at)
+    SELECT id, id, merchant_id, kind, gateway, amount_minor, 'started', 1, :now::timestamptz, correlation_id,
+           :now::timestamptz, :now::timestamptz
+    FROM begun
+""")
+
+# An attempt of a process that died has no end: its successor ends it.
+_START = Statement("""
+    WITH started AS MATERIALIZED (
+        SELECT * FROM json_to_recordset(:rows::json) AS row (id uuid, number smallint)
+        LIMIT :length::integer
+    ), orphans AS (
+        INSERT INTO operation_attempts AS a (operation_id, number, status, gateway_id, error, started_at, pending_at,
+                                             finished_at)
+        SELECT o.id, o.number, 'unknown', o.gateway_id, 'interrupted', o.started_at, o.pending_at, :now::timestamptz
+        FROM started JOIN operations o ON o.id = started.id
+        WHERE o.status = 'started' AND o.number = started.number - 1
+        ON CONFLICT (operation_id, number) DO UPDATE
+        SET status = 'unknown', error = 'interrupted', finished_at = excluded.finished_at
+        WHERE a.status IN ('pending', 'rate_limited', 'unknown')
+    )
+    UPDATE operations o
+    SET status = 'started', number = started.number, asks = 0, started_at = :now::timestamptz, asked_at = NULL,
+        finished_at = NULL, updated_at = :now::timestamptz
+    FROM started WHERE o.id = started.id
+""")
+
+# An attempt that is gone on with belongs to this process, for the lease, as a new one does.
+_ASK = Statement("""
+    WITH asked AS MATERIALIZED (
+        SELECT * FROM json_to_recordset(:rows::json) AS row (id uuid, ask integer)
+        LIMIT :length::integer
+    )
+    UPDATE operations o
+    SET status = 'started', asks = asked.ask, asked_at = :now::timestamptz, finished_at = NULL,
+        updated_at = :now::timestamptz
+    FROM asked WHERE o.id = asked.id
+""")
+
+# An operation settles once: the second outcome finds it settled and changes nothing. It settles only together with its
+# payment, which must be as the outcome needs it. Payments are locked first, in the order of their ids, as everywhere.
+# Several refunds of one payment may settle together, so their amounts are added up.
+_FINISH = Statement(f"""
+    WITH finished AS MATERIALIZED (
+        SELECT * FROM json_to_recordset(:rows::json) AS row (id uuid, payment_id uuid, number smallint,
+            attempt_status text, started_at timestamptz, gateway_id text, gateway_code text, approved_minor bigint,
+            error text, attempt_failure_code text, outcome text, failure_code text, failure_message text,
+            subject_events smallint, effect text, status text, payment_failure_code text,
+            payment_failure_message text, authorized_minor bigint, captured_minor bigint, refunded_minor bigint,
+            reserved_minor bigint, capture_before timestamptz, events smallint)
+        LIMIT :length::integer
+    ), attempts AS (
+        INSERT INTO operation_attempts AS a (operation_id, number, status, gateway_id, failure_code, gateway_code,
+                                             approved_minor, error, started_at, pending_at, finished_at)
+        SELECT id, number, attempt_status, gateway_id, attempt_failure_code, gateway_code, approved_minor, error,
+               started_at, CASE WHEN attempt_status = 'pending' THEN :now::timestamptz END, :now::timestamptz
+        FROM finished
+        ON CONFLICT (operation_id, number) DO UPDATE
+        SET status = excluded.status, gateway_id = excluded.gateway_id, failure_code = excluded.failure_code,
+            gateway_code = excluded.gateway_code, approved_minor = excluded.approved_minor, error = excluded.error,
+            pending_at = coalesce(a.pending_at, excluded.pending_at), finished_at = excluded.finished_at
+        WHERE a.status IN ('pending', 'rate_limited', 'unknown')
+    ), locked AS MATERIALIZED (
+        -- An UPDATE alone locks rows in the order of its plan. Two batches must lock in the same order.
+        SELECT p.id, p.status, p.pending_operation_id, p.refunding_minor
+        FROM (SELECT DISTINCT payment_id FROM finished WHERE effect IS NOT NULL) AS changed
+        JOIN payments p ON p.id = changed.payment_id
+        ORDER BY p.id FOR UPDATE OF p
+    ), settled AS (
+        UPDATE operations o
+        SET status = coalesce(finished.outcome, finished.attempt_status), updated_at = :now::timestamptz,
+            gateway_id = coalesce(finished.gateway_id, o.gateway_id),
+            failure_code = CASE WHEN finished.outcome = 'declined' THEN finished.failure_code END,
+            failure_message = CASE WHEN finished.outcome = 'declined' THEN finished.failure_message END,
+            approved_minor = CASE WHEN finished.outcome = 'partial' THEN finished.approved_minor END,
+            pending_at = CASE WHEN finished.attempt_status = 'pending' THEN coalesce(o.pending_at, :now::timestamptz)
+                              ELSE o.pending_at END,
+            last_sequence = o.last_sequence + coalesce(finished.subject_events, 0), finished_at = :now::timestamptz
+        FROM finished LEFT JOIN locked ON locked.id = finished.payment_id
+        WHERE o.id = finished.id AND o.status IN {_UNSETTLED}
+          AND CASE WHEN finished.outcome IS NULL THEN o.number = finished.number
+                   WHEN finished.effect IS NULL THEN true
+                   WHEN finished.effect = '{Effect.FIRST}' THEN locked.status = 'processing'
+                   WHEN finished.effect = '{Effect.HOLD}' THEN locked.pending_operation_id = finished.id
+                   ELSE locked.refunding_minor >= finished.reserved_minor END
+        RETURNING o.id, o.payment_id, finished.outcome, o.last_sequence, finished.effect, finished.status,
+                  finished.payment_failure_code, finished.payment_failure_message, finished.gateway_id,
+                  finished.authorized_minor, finished.captured_minor, finished.refunded_minor,
+                  finished.reserved_minor, finished.capture_before, finished.events
+    ), changes AS (
+        SELECT payment_id, max(effect) AS effect, max(status) AS status, max(payment_failure_code) AS failure_code,
+               max(payment_failure_message) AS failure_message, max(gateway_id) AS gateway_id,
+               max(authorized_minor) AS authorized_minor, max(captured_minor) AS captured_minor,
+               sum(refunded_minor)::bigint AS refunded_minor, sum(reserved_minor)::bigint AS reserved_minor,
+               max(capture_before) AS capture_before, max(events) AS events
+        FROM settled WHERE effect IS NOT NULL GROUP BY payment_id
+    ), moved AS (
+        UPDATE payments p
+        SET status = CASE
+                WHEN changes.effect <> '{Effect.REFUND}' THEN coalesce(changes.status, p.status)
+                WHEN p.refunded_minor + changes.refunded_minor = 0 THEN 'succeeded'
+                WHEN p.refunded_minor + changes.refunded_minor < p.captured_minor THEN 'partially_refunded'
+                ELSE 'refunded' END,
+            failure_code = coalesce(changes.failure_code, p.failure_code),
+            failure_message = coalesce(changes.failure_message, p.failure_message),
+            gateway_id = CASE WHEN changes.effect = '{Effect.FIRST}' THEN changes.gateway_id ELSE p.gateway_id END,
+            authorized_minor = coalesce(changes.authorized_minor, p.authorized_minor),
+            captured_minor = coalesce(changes.captured_minor, p.captured_minor),
+            refunded_minor = p.refunded_minor + changes.refunded_minor,
+            refunding_minor = p.refunding_minor - changes.reserved_minor,
+            capture_before = coalesce(changes.capture_before, p.capture_before),
+            capturing_minor = 0, pending_operation = NULL, pending_operation_id = NULL,
+            pending_operation_since = NULL, version = p.version + 1,
+            last_sequence = p.last_sequence + changes.events, updated_at = :now::timestamptz
+        FROM changes WHERE p.id = changes.payment_id
+        RETURNING p.id, p.last_sequence
+    )
+    SELECT settled.id, settled.last_sequence, moved.last_sequence
+    FROM settled LEFT JOIN moved ON moved.id = settled.payment_id
+    WHERE settled.outcome IS NOT NULL
+""")
+
+_STATUSES = Statement("""
+    SELECT p.id, p.status FROM unnest(:ids::uuid[]) AS wanted (id) JOIN payments p ON p.id = wanted.id
+""")
+
+_FIND_SKIPPED = Statement(f"""
+    SELECT wanted.id, p.id, p.merchant_id, p.correlation_id,
+           CASE WHEN wanted.id = p.id THEN p.status IN ('pending', 'processing') ELSE o.status IN {_UNSETTLED} END
+    FROM unnest(:ids::uuid[], :payment_ids::uuid[]) AS wanted (id, payment_id)
+    JOIN payments p ON p.id = wanted.payment_id LEFT JOIN operations o ON o.id = wanted.id
+    WHERE wanted.id = p.id OR o.id IS NOT NULL
+""")
+
+_ADD = Statement("""
+    INSERT INTO operations (id, payment_id, merchant_id, kind, cause, gateway, amount_minor, status, target_gateway_id,
+                            correlation_id, created_at, updated_at)
+    SELECT id, payment_id, merchant_id, kind, cause, gateway, amount_minor, 'accepted', target_gateway_id,
+           correlation_id, created_at, created_at
+    FROM json_to_recordset(:rows::json) AS row (id uuid, payment_id uuid, merchant_id uuid, kind text, cause text,
+        gateway text, amount_minor bigint, target_gateway_id text, correlation_id text, created_at timestamptz)
+""")
+
+
+class SkippedOperation(NamedTuple):
+    """An operation that was not locked: because it is settled, or because another transaction holds its row."""
+
+    id: UUID
+    payment_id: UUID
+    merchant_id: UUID
+    correlation_id: str
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStart:
+    """An attempt to record as started, or with `ask` above 0 as gone on with."""
+
+    id: UUID
+    number: int
+    ask: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptResult:
+    """How one attempt ended, what that makes of the operation `id`, and what it changes in the payment.
+
+    `outcome` is None if the operation stays open. `effect` is None if the payment does not change; the fields after it
+    are those of PaymentChange. `events` counts the events about the payment, `subject_events` those about the refund.
+    `gateway_code` is the gateway's own word for a decline.
+    """
+
+    id: UUID
+    payment_id: UUID
+    number: int
+    started_at: datetime
+    attempt_status: OperationStatus
+    gateway_id: str | None = None
+    gateway_code: str | None = None
+    approved_minor: int | None = None
+    error: str | None = None
+    attempt_failure_code: str | None = None
+    outcome: OperationStatus | None = None
+    failure_code: str | None = None
+    failure_message: str | None = None
+    subject_events: int = 0
+    effect: Effect | None = None
+    status: Status | None = None
+    payment_failure_code: str | None = None
+    payment_failure_message: str | None = None
+    authorized_minor: int | None = None
+    captured_minor: int | None = None
+    refunded_minor: int = 0
+    reserved_minor: int = 0
+    capture_before: datetime | None = None
+    events: int = 0
+
+
+class Settled(NamedTuple):
+    """The sequences of the last events about an operation that has settled and about its payment.
+
+    That of the payment is None if the payment did not change.
+    """
+
+    sequence: int
+    payment_sequence: int | None
+
+
+def operation_from_row(row: Sequence[Any]) -> Operation:
+    """Return the Operation in a row of OPERATION_COLUMNS."""
+    values = dict(zip(OPERATION_COLUMN_TYPES, row, strict=True))
+    values["kind"] = Kind(values["kind"])
+    values["cause"] = Cause(values["cause"])
+    values["status"] = OperationStatus(values["status"])
+    return Operation(**values)
+
+
+def lock_payments(transaction: Transaction, ids: Sequence[UUID]) -> list[Payment]:
+    """Lock the payments whose charge is not settled until the transaction ends, but for those another one holds."""
+    return [payment_from_row(row) for row in transaction.run(_LOCK_PAYMENTS, ids=uuid_array(ids))] if ids else []
+
+
+def find_first(transaction: Transaction, payment_ids: Sequence[UUID]) -> dict[UUID, Operation]:
+    """Return the charge or authorization of each of these payments that has begun."""
+    return _by_id(transaction.run(_FIND_FIRST, ids=uuid_array(payment_ids))) if payment_ids else {}
+
+
+def lock_later(transaction: Transaction, ids: Sequence[UUID]) -> dict[UUID, Operation]:
+    """Lock these operations if they are not settled until the transaction ends, but for those another one holds."""
+    return _by_id(transaction.run(_LOCK_LATER, ids=uuid_array(ids))) if ids else {}
+
+
+def read_payments(transaction: Transaction, ids: Iterable[UUID]) -> dict[UUID, Payment]:
+    """Return the payments as they are now, by their ids."""
+    rows = transaction.run(_READ_PAYMENTS, ids=uuid_array(sorted(set(ids))))
+    return {payment.id: payment for payment in map(payment_from_row, rows)}
+
+
+def find_gateways(transaction: Transaction, merchant_ids: Iterable[UUID]) -> dict[UUID, str]:
+    """Return the names of the gateways of those merchants that have another than the default one."""
+    return {row[0]: row[1] for row in transaction.run(_FIND_GATEWAYS, ids=uuid_array(sorted(set(merchant_ids))))}
+
+
+def find_skipped(transaction: Transaction, operations: Mapping[UUID, UUID]) -> list[SkippedOperation]:
+    """Return those that exist among the operations that were not locked; `operations` maps them to their payments."""
+    if not operations:
+        return []
+    ids, payment_ids = uuid_array(list(operations)), uuid_array(list(operations.values()))
+    return [SkippedOperation(*row) for row in transaction.run(_FIND_SKIPPED, ids=ids, payment_ids=payment_ids)]
+
+
+def begin(transaction: Transaction, payments: Sequence[tuple[Payment, Operation]], now: datetime) -> None:
+    """Record the first attempt at the charge or authorization of each payment, which is processing now."""
+    if not payments:
+        return
+    rows = [
+        {
+            "id": payment.id,
+            "merchant_id": payment.merchant_id,
+            "kind": operation.kind,
+            "gateway": operation.gateway,
+            "amount_minor": operation.amount_minor,
+            "correlation_id": payment.correlation_id,
+            "version": payment.version,
+            "sequence": payment.last_sequence,
+        }
+        for payment, operation in payments
+    ]
+    transaction.run(_BEGIN, rows=json_rows(rows), length=len(rows), now=now)
+
+
+def start(transaction: Transaction, starts: Sequence[AttemptStart], now: datetime) -> None:
+    """Record attempts at operations that exist as started.
+
+    The attempt before each new one, if its process died, is ended as unknown.
+    """
+    asked = [each for each in starts if each.ask]
+    if asked:
+        transaction.run(_ASK, rows=json_rows(asked), length=len(asked), now=now)
+    new = [each for each in starts if not each.ask]
+    if new:
+        transaction.run(_START, rows=json_rows(new), length=len(new), now=now)
+
+
+def finish(transaction: Transaction, results: Sequence[AttemptResult], now: datetime) -> dict[UUID, Settled]:
+    """Record how attempts ended, settle their operations, and change their payments.
+
+    Return the operations that this call settled. Those that were settled before are left out.
+    """
+    rows = transaction.run(_FINISH, rows=json_rows(results), length=len(results), now=now)
+    return {row[0]: Settled(row[1], row[2]) for row in rows}
+
+
+def add(transaction: Transaction, operations: Sequence[Operation]) -> None:
+    """Add operations of which nothing was asked yet."""
+    if operations:
+        transaction.run(_ADD, rows=json_rows(operations))
+
+
+def statuses(transaction: Transaction, ids: Sequence[UUID]) -> dict[UUID, Status]:
+    """Return the present statuses of the payments that exist."""
+    return {row[0]: Status(row[1]) for row in transaction.run(_STATUSES, ids=uuid_array(ids))} if ids else {}
+
+
+def _by_id(rows: Iterable[Row]) -> dict[UUID, Operation]:
+    return {operation.id: operation for operation in map(operation_from_row, rows)}
