@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
-import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -267,7 +267,7 @@ class Gateway:
             failure_code = "card_declined"
         now = self.now()
         record = {
-            "id": f"{_ID_PREFIXES[order['kind']]}_{uuid.uuid4().hex}",
+            "id": f"{_ID_PREFIXES[order['kind']]}_{os.urandom(16).hex()}",
             **order,
             "status": "succeeded" if failure_code is None else "declined",
             "failure_code": failure_code,

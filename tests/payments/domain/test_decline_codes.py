@@ -55,6 +55,11 @@ class TestFailureCodeOf:
         assert failure_code_of(f" {cased} ") == ours
         assert is_decline_code(cased)
 
+    def test_a_code_without_a_meaning_is_what_the_caller_says(self) -> None:
+        assert failure_code_of("never_heard_of", "refund_declined") == "refund_declined"
+        assert failure_code_of(None, "refund_declined") == "refund_declined"
+        assert failure_code_of("NSF", "refund_declined") == "insufficient_funds"
+
     @given(st.text())
     def test_every_text_has_one_of_our_codes(self, code: str) -> None:
         assert failure_code_of(code) in FAILURE_CODES

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 import pytest_asyncio
 from aiohttp import web
@@ -61,8 +63,13 @@ class Answers:
         self.charge: Callable[[], web.StreamResponse] = lambda: web.json_response(a_charge(), status=201)
         self.found: Any = []
         self.found_status = 200
+        # The path, query, key and body of each request.
+        self.asked: list[tuple[str, dict[str, str], str | None, Any]] = []
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        body = await request.read()
+        key = request.headers.get("Idempotency-Key")
+        self.asked.append((request.path, dict(request.query), key, orjson.loads(body) if body else None))
         if request.path == "/elsewhere":
             return web.json_response(a_charge())
         if request.method == "POST":
@@ -229,6 +236,54 @@ class TestCharge:
         nowhere = HttpGateway("http://127.0.0.1:1", 1)
         assert isinstance(await nowhere.send(REQUEST), Unknown)
         await nowhere.close()
+
+
+class TestRequests:
+    """What the gateway is sent, for each kind of operation."""
+
+    @pytest.mark.parametrize(("kind", "path"), [(Kind.CHARGE, "/charges"), (Kind.AUTHORIZATION, "/authorizations")])
+    async def test_the_first_operation_names_the_payment_method(
+        self, gateway: HttpGateway, answers: Answers, kind: Kind, path: str
+    ) -> None:
+        await gateway.send(replace(REQUEST, kind=kind, target_gateway_id="ch_0"))
+        body = {
+            "reference": str(REQUEST.payment_id),
+            "operation_id": str(REQUEST.operation_id),
+            "amount_minor": 10050,
+            "currency": "RUB",
+            "payment_method": "tok_success",
+        }
+        assert answers.asked == [(path, {}, "7:charge", body)]
+
+    @pytest.mark.parametrize(
+        ("kind", "path"), [(Kind.CAPTURE, "/captures"), (Kind.VOID, "/voids"), (Kind.REFUND, "/refunds")]
+    )
+    @pytest.mark.parametrize("target", [None, "au_1"])
+    async def test_a_later_one_names_what_it_is_about(
+        self, gateway: HttpGateway, answers: Answers, kind: Kind, path: str, target: str | None
+    ) -> None:
+        operation_id = uuid.UUID(int=8)
+        request = replace(REQUEST, kind=kind, operation_id=operation_id, target_gateway_id=target)
+        await gateway.send(request)
+        body = {
+            "reference": str(REQUEST.payment_id),
+            "operation_id": str(operation_id),
+            "amount_minor": 10050,
+            "currency": "RUB",
+        }
+        assert answers.asked == [(path, {}, "7:charge", body | ({"target_id": target} if target else {}))]
+
+    async def test_a_look_up_names_the_payment_and_the_operation(self, gateway: HttpGateway, answers: Answers) -> None:
+        await gateway.find(replace(REQUEST, kind=Kind.REFUND, operation_id=uuid.UUID(int=8)))
+        query = {"reference": str(REQUEST.payment_id), "operation_id": str(uuid.UUID(int=8))}
+        assert answers.asked == [("/charges", query, None, None)]
+
+    async def test_a_payment_with_very_many_refunds_is_still_looked_up(
+        self, gateway: HttpGateway, answers: Answers
+    ) -> None:
+        refund = replace(REQUEST, kind=Kind.REFUND, operation_id=uuid.UUID(int=8))
+        answers.found = [a_charge(kind="refund", operation_id=str(uuid.UUID(int=n)), id=f"re_{n}") for n in range(200)]
+        assert await gateway.find(refund) == Succeeded("re_8")
 
 
 class TestFindCharge:

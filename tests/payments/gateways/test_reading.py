@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,8 +14,10 @@ from hypothesis import strategies as st
 
 from paybridge.payments.domain.decline_codes import failure_message_of
 from paybridge.payments.domain.gateway_answers import (
+    Contradictory,
     Declined,
     GatewayAnswer,
+    LookUpAnswer,
     NotFound,
     PartlyApproved,
     RefusedRequest,
@@ -122,3 +125,224 @@ class TestEveryAnswer:
     def test_only_some_statuses_can_decide(self, status: int) -> None:
         record = {"reference": str(REQUEST.payment_id), "status": "declined", "failure_code": "expired_card"}
         assert not isinstance(charge_answer(status, record), Declined | Succeeded)
+
+
+OPERATION_ID = uuid.UUID(int=8)
+KINDS = [Kind.CHARGE, Kind.AUTHORIZATION, Kind.CAPTURE, Kind.VOID, Kind.REFUND]
+LATER = [Kind.CAPTURE, Kind.VOID, Kind.REFUND]
+
+
+def a_request(kind: Kind, **changes: Any) -> GatewayRequest:
+    is_first = kind in (Kind.CHARGE, Kind.AUTHORIZATION)
+    operation_id = REQUEST.operation_id if is_first else OPERATION_ID
+    return replace(REQUEST, kind=kind, operation_id=operation_id, **changes)
+
+
+def a_record(request: GatewayRequest, **changes: Any) -> dict[str, Any]:
+    return {
+        "id": "gw_1",
+        "reference": str(request.payment_id),
+        "operation_id": str(request.operation_id),
+        "kind": str(request.kind),
+        "amount_minor": request.amount_minor,
+        "currency": request.currency,
+        "status": "succeeded",
+        **changes,
+    }
+
+
+def hold(state: str, id_: str = "au_1") -> dict[str, Any]:
+    return a_record(a_request(Kind.AUTHORIZATION), id=id_, state=state)
+
+
+def found(request: GatewayRequest, *records: dict[str, Any]) -> LookUpAnswer:
+    return read_look_up_answer(request, 200, orjson.dumps(records), None, NOW)
+
+
+class TestOwnRecords:
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_the_record_of_another_operation_is_not_ours(self, kind: Kind) -> None:
+        request = a_request(kind)
+        other = a_record(request, operation_id=str(uuid.UUID(int=9)))
+        assert found(request, other) == NotFound()
+        assert isinstance(read_answer(request, 201, orjson.dumps(other), None, NOW), Unknown)
+        refusal = {"operation_id": str(uuid.UUID(int=9)), "failure_code": "expired_card"}
+        assert isinstance(read_answer(request, 402, orjson.dumps(refusal), None, NOW), Unknown)
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_the_record_of_another_kind_is_not_ours(self, kind: Kind) -> None:
+        request = a_request(kind)
+        for other in set(KINDS) - {kind}:
+            record = a_record(request, kind=str(other))
+            assert not isinstance(found(request, record), Succeeded)
+            assert isinstance(read_answer(request, 201, orjson.dumps(record), None, NOW), Unknown)
+
+    def test_only_a_charge_may_name_no_operation(self) -> None:
+        for kind in KINDS:
+            request = a_request(kind)
+            expected = Succeeded("gw_1") if kind is Kind.CHARGE else NotFound()
+            assert found(request, a_record(request, operation_id=None)) == expected
+
+    @given(
+        st.sampled_from(KINDS),
+        st.lists(
+            st.fixed_dictionaries(
+                {
+                    "kind": st.sampled_from([*KINDS, Kind.REFUND_REVERSAL]),
+                    "operation_id": st.sampled_from([str(REQUEST.operation_id), str(OPERATION_ID), "x", None]),
+                    "status": st.sampled_from(["succeeded", "declined", "pending"]),
+                    "amount_minor": st.integers(1, 20_000),
+                    "state": st.sampled_from(["open", "captured", "voided", "expired"]),
+                }
+            ),
+            max_size=6,
+        ),
+    )
+    def test_a_success_has_a_record_of_the_operation_or_a_hold_that_is_over(
+        self, kind: Kind, changes: list[dict[str, Any]]
+    ) -> None:
+        request = a_request(kind)
+        records = [a_record(request, **each) for each in changes]
+        if not isinstance(found(request, *records), Succeeded):
+            return
+        is_done = any(
+            record["kind"] == kind
+            and record["status"] == "succeeded"
+            and record["operation_id"] in (str(request.operation_id), None if kind is Kind.CHARGE else "")
+            for record in records
+        )
+        is_over = kind is Kind.VOID and any(record["kind"] == Kind.AUTHORIZATION for record in records)
+        assert is_done or is_over
+
+
+class TestAuthorizations:
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("2026-11-28T12:00:00.000Z", datetime(2026, 11, 28, 12, 0, tzinfo=UTC)),
+            ("2026-11-28T12:00:00+00:00", datetime(2026, 11, 28, 12, 0, tzinfo=UTC)),
+            ("2026-11-28T12:00:00", None),
+            ("soon", None),
+            (17, None),
+            (None, None),
+        ],
+    )
+    def test_the_end_of_the_hold_is_read_if_it_is_clear(self, text: Any, expected: datetime | None) -> None:
+        request = a_request(Kind.AUTHORIZATION)
+        assert found(request, a_record(request, expires_at=text)) == Succeeded("gw_1", expected)
+
+    def test_one_that_has_ended_was_still_given(self) -> None:
+        for state in ("captured", "voided", "expired"):
+            assert isinstance(found(a_request(Kind.AUTHORIZATION), hold(state)), Succeeded)
+
+
+class TestEndOfHold:
+    @pytest.mark.parametrize("state", ["voided", "expired"])
+    def test_a_hold_that_is_over_needs_no_void(self, state: str) -> None:
+        request = a_request(Kind.VOID)
+        assert found(request, hold(state)) == Succeeded("au_1")
+        assert found(request, hold(state), a_record(request, status="declined")) == Succeeded("au_1")
+        assert found(request, hold(state, "")) == NotFound()
+
+    @pytest.mark.parametrize("state", ["open", "captured", "pending", "declined", None])
+    def test_another_hold_is_not_voided_yet(self, state: str | None) -> None:
+        request = a_request(Kind.VOID)
+        assert found(request, hold(str(state))) == NotFound()
+        assert found(request, {**hold(""), "state": state}) == NotFound()
+
+    def test_only_the_hold_that_is_meant_counts(self) -> None:
+        for target, expected in (("au_1", NotFound()), ("au_2", Succeeded("au_2"))):
+            request = a_request(Kind.VOID, target_gateway_id=target)
+            assert found(request, hold("open"), hold("expired", "au_2")) == expected
+
+    def test_a_capture_by_another_operation_is_for_a_person(self) -> None:
+        request = a_request(Kind.CAPTURE)
+        assert isinstance(found(request, hold("captured")), Contradictory)
+        assert found(request, hold("captured"), a_record(request)) == Succeeded("gw_1")
+
+    @pytest.mark.parametrize("state", ["open", "voided", "expired"])
+    def test_a_capture_that_was_not_done_is_not_found(self, state: str) -> None:
+        assert found(a_request(Kind.CAPTURE), hold(state)) == NotFound()
+
+    @pytest.mark.parametrize("state", ["captured", "voided"])
+    def test_an_end_says_nothing_about_a_refund(self, state: str) -> None:
+        assert found(a_request(Kind.REFUND), hold(state)) == NotFound()
+
+
+class TestReversals:
+    def test_a_refund_that_was_taken_back_failed(self) -> None:
+        request = a_request(Kind.REFUND)
+        reversal = a_record(request, kind="refund_reversal", id="rr_1")
+        taken_back = found(request, a_record(request), reversal)
+        assert isinstance(taken_back, Declined)
+        assert taken_back.failure_code == "refund_reversed"
+
+    def test_the_reversal_of_another_refund_is_none_of_ours(self) -> None:
+        request = a_request(Kind.REFUND)
+        reversal = a_record(request, kind="refund_reversal", operation_id=str(uuid.UUID(int=9)))
+        assert found(request, a_record(request), reversal) == Succeeded("gw_1")
+
+    def test_a_reversal_says_nothing_about_the_charge(self) -> None:
+        request = a_request(Kind.CHARGE)
+        reversal = a_record(request, kind="refund_reversal", operation_id=str(OPERATION_ID))
+        assert found(request, a_record(request), reversal) == Succeeded("gw_1")
+
+
+class TestRefusalsOfLaterOperations:
+    @pytest.mark.parametrize("kind", LATER)
+    @pytest.mark.parametrize("code", ["refund_exceeds_charge", "amount exceeds what is left", "EXCEEDED"])
+    def test_a_word_about_what_is_left_is_no_decision(self, kind: Kind, code: str) -> None:
+        for body in (
+            {"failure_code": code, "status": "declined"},
+            {"error": {"code": code}},
+        ):
+            answer = read_answer(a_request(kind), 402, orjson.dumps(body), None, NOW)
+            assert isinstance(answer, RefusedRequest)
+            assert answer.gateway_code == code
+
+    def test_a_limit_of_the_card_is_a_decision(self) -> None:
+        body = orjson.dumps({"failure_code": "exceeds_withdrawal_limit"})
+        for kind in KINDS:
+            answer = read_answer(a_request(kind), 402, body, None, NOW)
+            assert isinstance(answer, Declined)
+            assert answer.failure_code == "limit_exceeded"
+
+    @pytest.mark.parametrize(
+        ("kind", "code", "ours"),
+        [
+            (Kind.CHARGE, "k-17", "card_declined"),
+            (Kind.AUTHORIZATION, "k-17", "card_declined"),
+            (Kind.CAPTURE, "k-17", "capture_declined"),
+            (Kind.CAPTURE, "AUTHORISATION-EXPIRED", "authorization_expired"),
+            (Kind.CAPTURE, "authorization_voided", "capture_declined"),
+            (Kind.VOID, "authorization_captured", "void_declined"),
+            (Kind.REFUND, "k-17", "refund_declined"),
+            (Kind.REFUND, "insufficient_funds", "insufficient_funds"),
+        ],
+    )
+    def test_an_unexplained_decline_is_named_by_its_kind(self, kind: Kind, code: str, ours: str) -> None:
+        request = a_request(kind)
+        body = orjson.dumps(a_record(request, status="declined", failure_code=code))
+        answer = read_answer(request, 402, body, None, NOW)
+        assert isinstance(answer, Declined)
+        assert (answer.failure_code, answer.gateway_code) == (ours, code)
+
+    @pytest.mark.parametrize("kind", LATER)
+    def test_done_already_is_no_decision(self, kind: Kind) -> None:
+        for status in (400, 402, 409, 422):
+            body = orjson.dumps({"error": {"code": "already_captured"}})
+            assert isinstance(read_answer(a_request(kind), status, body, None, NOW), UnderWay)
+
+
+class TestAmounts:
+    @pytest.mark.parametrize("kind", [Kind.CHARGE, Kind.AUTHORIZATION, Kind.CAPTURE, Kind.REFUND])
+    def test_less_is_a_part_and_more_a_contradiction(self, kind: Kind) -> None:
+        request = a_request(kind)
+        assert found(request, a_record(request, amount_minor=1)) == PartlyApproved("gw_1", 1)
+        assert isinstance(found(request, a_record(request, amount_minor=10051)), Contradictory)
+        assert isinstance(found(request, a_record(request, currency="EUR")), Contradictory)
+
+    @pytest.mark.parametrize("amount_minor", [1, 10051, None])
+    def test_a_void_releases_the_whole(self, amount_minor: int | None) -> None:
+        request = a_request(Kind.VOID)
+        assert found(request, a_record(request, amount_minor=amount_minor)) == Succeeded("gw_1")

@@ -118,9 +118,9 @@ class HttpGateway:
 
 
 def _body(request: GatewayRequest) -> dict[str, Any]:
-    body = {
-        "reference": str(request.payment_id),
-        "operation_id": str(request.operation_id),
+    body: dict[str, Any] = {
+        "reference": request.payment_id,
+        "operation_id": request.operation_id,
         "amount_minor": request.amount_minor,
         "currency": request.currency,
     }
