@@ -36,7 +36,10 @@ NOW = datetime.now(UTC)
 LATER = NOW + timedelta(days=60)
 BATCH = 300
 LIMIT = 50
-PARTITIONED = frozenset({"payments", "payment_attempts", "outbox", "webhook_deliveries", "webhook_attempts"})
+PARTITIONED = frozenset({
+    "payments", "payment_attempts", "operations", "operation_attempts", "outbox", "webhook_deliveries",
+    "webhook_attempts",
+})  # fmt: skip
 # One more row than asked for is fetched from each partition at most, to know which of them comes next.
 PARTITIONS = 6
 # Who asks for a payment as its merchant may find it by either; which is cheaper depends on the merchants' sizes.
@@ -180,15 +183,23 @@ def reading(rows: SeededRows) -> dict[str, Rule]:
             (
                 OF_MERCHANT,
                 "outbox_by_payment",
-                "payment_attempts_pkey",
+                "operations_pkey",
+                "operations_by_payment",
+                "operation_attempts_pkey",
                 "charges_to_return_pkey",
                 "webhook_deliveries_by_payment",
                 "webhook_attempts_pkey",
             ),
-            every_month=by_payment,
+            every_month=by_payment | {"operations"},
         ),
         "payments.store.diagnosis._FIND": Rule({"id": middle}, ("payments_pkey",), rows_max={"payments": 1}),
-        "payments.store.diagnosis._ERRORS": Rule({"id": middle}, ("payment_attempts_pkey",), sorts=1),
+        "payments.store.diagnosis._OPERATIONS": Rule(
+            {"id": middle},
+            ("operations_pkey", "operations_by_payment"),
+            sorts=1,
+            every_month=frozenset({"operations"}),
+            rows_max={"operations": 5},
+        ),
         "payments.store.diagnosis._WAITING": Rule(
             {"id": middle}, ("outbox_by_payment",), sorts=1, every_month=by_payment, rows_max={"outbox": 5}
         ),

@@ -392,18 +392,25 @@ class TestPartialApprovals:
             "gateway.attempt_partial",
             "payment.failed",
             "gateway.charge_to_return",
+            "operation.accepted",
         ]
         assert found.timeline[3].details["approved"] == "80.40"
-        assert found.timeline[-1].details == {
+        assert found.timeline[-2].details == {
             "gateway_id": "ch_1",
             "reason": "partial_approval",
             "amount": "80.40",
             "currency": "RUB",
         }
+        undo = found.timeline[-1].details
+        assert (undo["operation"], undo["cause"], undo["amount"]) == ("refund", "partial_approval", "80.40")
         services.database.run(_PUBLISH, id=payment_id)
         found = diagnose_payment(services.database, services.clock, payment_id)
         assert found is not None
-        assert "took 80.40 RUB all the same (partial_approval, charge ch_1): give it back" in found.explanation
+        taken = "took 80.40 RUB all the same (partial_approval, charge ch_1)"
+        assert f"{taken}: the refund {undo['operation_id']} gives it back." in found.explanation
+        [about_undo] = found.operations
+        named = f"Refund {undo['operation_id']} (80.40 RUB, partial_approval)"
+        assert about_undo.startswith(f"{named} is accepted, and the gateway was not asked yet.")
 
 
 class TestContradictions:

@@ -11,9 +11,9 @@ Finding = tuple[int, str]
 # reads a clock, uses randomness, or has had no use in the domain so far.
 PURE_MODULES = frozenset({
     "__future__", "abc", "base64", "binascii", "bisect", "collections", "collections.abc", "contextlib", "dataclasses",
-    "datetime", "decimal", "email.utils", "enum", "fractions", "functools", "graphlib", "hashlib", "hmac", "ipaddress",
-    "itertools", "json", "math", "operator", "re", "string", "struct", "types", "typing", "unicodedata", "urllib.parse",
-    "uuid",
+    "datetime", "decimal", "email.utils", "enum", "fractions", "functools", "graphlib", "hashlib", "heapq", "hmac",
+    "ipaddress", "itertools", "json", "math", "operator", "re", "string", "struct", "types", "typing", "unicodedata",
+    "urllib.parse", "uuid",
 })  # fmt: skip
 
 # Names in otherwise pure modules that read a clock, use randomness or do input and output.

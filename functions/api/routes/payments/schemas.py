@@ -178,13 +178,20 @@ class PaymentPageView(BaseModel):
 
 
 class TimelineEntryView(BaseModel):
-    """A step of a payment. `details` depends on the type and may gain fields."""
+    """A step of a payment. `details` depends on the type and may gain fields.
+
+    Steps at the gateway name their `operation` (charge, authorization, capture, void, refund or refund_reversal) and
+    its `operation_id`. Events of a refund have a `refund_id`.
+    """
 
     model_config = ConfigDict(title="TimelineEntry")
 
     type: Annotated[str, Field(examples=["payment.created", "event.relayed", "webhook.attempt_delivered"])]
     at: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-    sequence: Annotated[int | None, Field(description="The position among the payment's events. Null for other steps.")]
+    sequence: Annotated[
+        int | None,
+        Field(description="The position among the events of the payment, or of the refund. Null for other steps."),
+    ]
     details: dict[str, Any]
 
 

@@ -33,6 +33,9 @@ _GATEWAY_ENDS = (
     "gateway.attempt_partial",
     "gateway.attempt_rate_limited",
 )
+# The operation whose id is the payment's, so it needs no name.
+_FIRST_KINDS = ("charge", "authorization")
+_LIKE_DETAILS = ("error", "response_status", "delivery_id", "operation_id")
 # Long enough that it cannot be guessed. Standard Webhooks requires 24 to 64 bytes.
 SECRET_BYTES = 32
 # What PostgreSQL cannot store. Bytes of a terminal that are not UTF-8 arrive as surrogates.
@@ -173,18 +176,19 @@ def _rendered(found: Diagnosis) -> str:
         *_lines(found.timeline),
         "",
         found.explanation,
+        *found.operations,
     ]
     return "\n".join(lines)
 
 
 def _lines(timeline: Sequence[TimelineEntry]) -> list[str]:
     """Return the lines of a timeline. Of attempts in a row that ended alike, only the first and the last are shown."""
-    ended = {entry.details.get("number") for entry in timeline if entry.type.startswith(_GATEWAY_ENDS)}
+    ended = {_attempt(entry) for entry in timeline if entry.type.startswith(_GATEWAY_ENDS)}
     shown = [
         entry
         for entry in timeline
         # An attempt that has ended has a line about its end.
-        if entry.type != "gateway.attempt_started" or entry.details.get("number") not in ended
+        if entry.type != "gateway.attempt_started" or _attempt(entry) not in ended
     ]
     lines: list[str] = []
     for _, group in groupby(shown, key=_likeness):
@@ -196,11 +200,15 @@ def _lines(timeline: Sequence[TimelineEntry]) -> list[str]:
     return lines
 
 
+def _attempt(entry: TimelineEntry) -> tuple[object, object]:
+    return entry.details.get("operation_id"), entry.details.get("number")
+
+
 def _likeness(entry: TimelineEntry) -> tuple[object, ...]:
     """Return what entries that repeat each other have in common. No two events do."""
     if not entry.type.startswith(("gateway.attempt_", "webhook.attempt_")):
         return (id(entry),)
-    return (entry.type, *(entry.details.get(name) for name in ("error", "response_status", "delivery_id")))
+    return (entry.type, *(entry.details.get(name) for name in _LIKE_DETAILS))
 
 
 def _line(entry: TimelineEntry) -> str:
@@ -209,4 +217,15 @@ def _line(entry: TimelineEntry) -> str:
         for name, value in entry.details.items()
         if value is not None and not name.endswith("_id") and name != "operation"
     )
-    return f"  {entry.at:%Y-%m-%d %H:%M:%S.%f}  {entry.type:<26}{details}".rstrip()
+    described = ", ".join(part for part in (_operation(entry), details) if part)
+    return f"  {entry.at:%Y-%m-%d %H:%M:%S.%f}  {entry.type:<26}{described}".rstrip()
+
+
+def _operation(entry: TimelineEntry) -> str:
+    """Name the operation or refund that the entry is about; say nothing of the charge or authorization."""
+    match entry.details:
+        case {"operation": str(kind), "operation_id": id_} if kind not in _FIRST_KINDS:
+            return f"{kind} {id_}"
+        case {"refund_id": id_}:
+            return f"refund {id_}"
+    return ""

@@ -11,6 +11,7 @@ outbox = table_of(
         "type": "text",
         "exchange": "text",
         "routing_key": "text",
+        "body": "text",
         "available_at": "timestamptz",
         "published_at": "timestamptz",
         "attempts": "integer",

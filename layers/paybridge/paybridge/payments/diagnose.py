@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -11,6 +11,8 @@ from paybridge.core.clock import Clock
 from paybridge.core.events import FIND_LATE_CHARGE, WEBHOOK_EXHAUSTED
 from paybridge.database.database import Database
 from paybridge.payments.domain.circuit import Call
+from paybridge.payments.domain.explanation import WITH_THE_BROKER, explain_operation, explain_waiting
+from paybridge.payments.domain.operation import UNSETTLED_STATUSES, Cause, Kind, Operation
 from paybridge.payments.domain.pace import holds
 from paybridge.payments.domain.payment import SETTLED, Payment, Status
 from paybridge.payments.domain.query import TimelineEntry, WaitingMessage
@@ -26,16 +28,22 @@ _WEBHOOK_STATES = {
     WEBHOOK_EXHAUSTED: "was given up",
 }
 _NO_WEBHOOK = "No webhook was asked for, or its event is still on the way to the webhooks function."
+# What an operation undoes that took money for a payment which failed.
+_GIVING_BACK = frozenset({Cause.PARTIAL_APPROVAL, Cause.CHARGED_LATE})
 _WEBHOOK_ANSWERS = frozenset({"webhook.attempt_delivered", "webhook.attempt_failed"})
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """A payment, its timeline, and one sentence that explains where it is and why."""
+    """A payment, its timeline, one sentence that explains where it is and why, and one for each later operation.
+
+    Later operations are all but the charge or authorization, which the explanation is about.
+    """
 
     payment: Payment
     timeline: list[TimelineEntry]
     explanation: str
+    operations: list[str]
 
 
 def diagnose_payment(database: Database, clock: Clock, payment_id: UUID) -> Diagnosis | None:
@@ -49,25 +57,48 @@ def diagnose_payment(database: Database, clock: Clock, payment_id: UUID) -> Diag
     payment = diagnosis.find(database, payment_id)
     if payment is None:
         return None
-    errors = diagnosis.gateway_errors(database, payment_id)
-    timeline = [_with_error(entry, errors) for entry in timeline_of(database, payment)]
+    timeline = timeline_of(database, payment)
     waiting = diagnosis.waiting_messages(database, payment_id)
+    later = [operation for operation in diagnosis.operations(database, payment_id) if operation.id != payment_id]
     now = clock.now()
-    sentences = [_explain(payment, timeline, waiting, now)]
+    about_payment = [message for message in waiting if message.operation_id in (None, payment_id)]
+    sentences = [_explain(payment, timeline, about_payment, later, now)]
     if payment.status not in SETTLED:
-        sentences += [*_last_error(errors), *_limits(database, payment, now)]
-    return Diagnosis(payment, timeline, " ".join(sentences))
+        sentences += _last_error(payment_id, timeline)
+    if payment.status not in SETTLED or any(operation.status in UNSETTLED_STATUSES for operation in later):
+        sentences += _limits(database, payment, now)
+    operations = [_explain_later(operation, payment, timeline, waiting, now) for operation in later]
+    return Diagnosis(payment, timeline, " ".join(sentences), operations)
 
 
-def _with_error(entry: TimelineEntry, errors: Mapping[int, str]) -> TimelineEntry:
-    """Add why the gateway gave no clear answer to the entry of an attempt's end."""
-    is_end = entry.type.startswith("gateway.attempt_") and entry.type != ATTEMPT_STARTED
-    error = errors.get(entry.details.get("number", 0)) if is_end else None
-    return entry if error is None else replace(entry, details={**entry.details, "error": error})
+def _explain_later(
+    operation: Operation,
+    payment: Payment,
+    timeline: Sequence[TimelineEntry],
+    waiting: Sequence[WaitingMessage],
+    now: datetime,
+) -> str:
+    command = next((message for message in waiting if message.operation_id == operation.id), None)
+    unclear = _unclear_attempts(operation.id, timeline)
+    error = unclear[-1].details["error"] if unclear else None
+    return explain_operation(operation, payment.currency, payment.currency_places, command, error, now)
 
 
-def _last_error(errors: Mapping[int, str]) -> list[str]:
-    return [f"The gateway gave no clear answer to attempt {number}: {errors[number]}." for number in [*errors][-1:]]
+def _last_error(payment_id: UUID, timeline: Sequence[TimelineEntry]) -> list[str]:
+    return [
+        f"The gateway gave no clear answer to attempt {entry.details['number']}: {entry.details['error']}."
+        for entry in _unclear_attempts(payment_id, timeline)[-1:]
+    ]
+
+
+def _unclear_attempts(operation_id: UUID, timeline: Sequence[TimelineEntry]) -> list[TimelineEntry]:
+    return [
+        entry
+        for entry in timeline
+        if entry.type.startswith("gateway.attempt_")
+        and entry.details["operation_id"] == str(operation_id)
+        and entry.details.get("error")
+    ]
 
 
 def _limits(database: Database, payment: Payment, now: datetime) -> list[str]:
@@ -90,46 +121,69 @@ def _limits(database: Database, payment: Payment, now: datetime) -> list[str]:
 
 
 def _explain(
-    payment: Payment, timeline: Sequence[TimelineEntry], waiting: Sequence[WaitingMessage], now: datetime
+    payment: Payment,
+    timeline: Sequence[TimelineEntry],
+    waiting: Sequence[WaitingMessage],
+    later: Sequence[Operation],
+    now: datetime,
 ) -> str:
     pressing = [message for message in waiting if message.type != FIND_LATE_CHARGE]
     if pressing:
-        return f"{_explain_waiting(payment, pressing[0], now)}{_explain_pending(timeline)}"
+        place = f"It is {payment.status}; {pressing[0].type} {explain_waiting(pressing[0], now)}"
+        return f"{place}{_explain_pending(payment, timeline)}"
     if payment.status is Status.FAILED:
-        sentences = [_explain_failure(payment, timeline), *_late_charge_checks(waiting, now)]
+        sentences = [_explain_failure(payment, timeline, later), *_late_charge_checks(waiting, now)]
         return " ".join([*sentences, *_last_webhook(timeline)])
     if payment.status in SETTLED:
-        return " ".join([f"Its status is {payment.status}.", *(_last_webhook(timeline) or [_NO_WEBHOOK])])
+        state = [f"Its status is {payment.status}.", *_hold(payment)]
+        return " ".join([*state, *(_last_webhook(timeline) or [_NO_WEBHOOK])])
+    return _explain_unsettled(payment, timeline)
+
+
+def _explain_unsettled(payment: Payment, timeline: Sequence[TimelineEntry]) -> str:
+    if payment.status is Status.REVIEW:
+        return " ".join([_explain_review(payment), *_last_webhook(timeline)])
     if payment.status is Status.PENDING:
-        return "Its message is with the broker, in the queue payments.new or with the consumer; nothing was charged."
+        return f"{WITH_THE_BROKER}; nothing was charged."
     if timeline and timeline[-1].type == ATTEMPT_STARTED:
         return "The gateway was asked for the charge and has not answered yet."
-    return "Its message is with the broker, in the queue payments.new or with the consumer."
+    return f"{WITH_THE_BROKER}."
 
 
-def _explain_waiting(payment: Payment, message: WaitingMessage, now: datetime) -> str:
-    place = f"It is {payment.status}; {message.type} waits in the outbox for {message.routing_key}"
-    if message.last_error is not None:
-        return f"{place}, refused {message.attempts} times: {message.last_error}."
-    due_seconds = (message.available_at - now).total_seconds()
-    if due_seconds > 0:
-        return f"{place} and is due in {due_seconds:.0f} s."
-    return f"{place} and has been due for {-due_seconds:.0f} s: is the relay running and the broker there?"
+def _explain_review(payment: Payment) -> str:
+    screening = payment.screening or {}
+    rules = ", ".join(screening.get("rules", ())) or "none"
+    return (
+        f"Screening holds it for a review: score {screening.get('score', 0)}, rules {rules}. Nothing was charged. It "
+        "waits until it is approved, rejected or canceled, or its review expires."
+    )
 
 
-def _explain_pending(timeline: Sequence[TimelineEntry]) -> str:
-    at_gateway = [entry.type for entry in timeline if entry.type.startswith("gateway.")]
+def _hold(payment: Payment) -> list[str]:
+    """Say until when authorized money waits, and for what."""
+    if payment.status is not Status.REQUIRES_CAPTURE or payment.capture_before is None:
+        return []
+    wanted = "a capture or a cancellation" if payment.pending_operation is None else f"its {payment.pending_operation}"
+    return [f"The money is authorized until {payment.capture_before:%Y-%m-%d %H:%M:%S} UTC and waits for {wanted}."]
+
+
+def _explain_pending(payment: Payment, timeline: Sequence[TimelineEntry]) -> str:
+    at_gateway = [entry.type for entry in timeline if entry.details.get("operation_id") == str(payment.id)]
     if at_gateway[-1:] != [ATTEMPT_PENDING]:
         return ""
     return " The gateway has the charge and has not decided yet; that may take days."
 
 
-def _explain_failure(payment: Payment, timeline: Sequence[TimelineEntry]) -> str:
-    gateway_codes = [code for entry in timeline if (code := entry.details.get("gateway_code"))]
+def _explain_failure(payment: Payment, timeline: Sequence[TimelineEntry], later: Sequence[Operation]) -> str:
+    gateway_codes = [code for entry in timeline if (code := entry.details.get("gateway_code")) and _takes_money(entry)]
     said = f" The gateway's own code is {gateway_codes[-1]}." if gateway_codes else ""
     return " ".join(
-        [f"It failed with {payment.failure_code}: {payment.failure_message}{said}", *_money_to_return(timeline)]
+        [f"It failed with {payment.failure_code}: {payment.failure_message}{said}", *_money_to_return(timeline, later)]
     )
+
+
+def _takes_money(entry: TimelineEntry) -> bool:
+    return entry.details["operation"] in (Kind.CHARGE, Kind.AUTHORIZATION, Kind.CAPTURE)
 
 
 def _late_charge_checks(waiting: Sequence[WaitingMessage], now: datetime) -> list[str]:
@@ -139,14 +193,20 @@ def _late_charge_checks(waiting: Sequence[WaitingMessage], now: datetime) -> lis
     ]
 
 
-def _money_to_return(timeline: Sequence[TimelineEntry]) -> list[str]:
-    """Say what the gateway took for a payment that failed, one sentence a charge."""
+def _money_to_return(timeline: Sequence[TimelineEntry], later: Sequence[Operation]) -> list[str]:
+    """Say what the gateway took for a payment that failed, one sentence a charge, and what gives it back."""
+    undoing = {operation.target_gateway_id: operation for operation in later if operation.cause in _GIVING_BACK}
     return [
         f"The gateway took {entry.details['amount']} {entry.details['currency']} all the same"
-        f" ({entry.details['reason']}, charge {entry.details['gateway_id']}): give it back."
+        f" ({entry.details['reason']}, charge {entry.details['gateway_id']}): "
+        + _given_back(undoing.get(entry.details["gateway_id"]))
         for entry in timeline
         if entry.type == CHARGE_TO_RETURN
     ]
+
+
+def _given_back(undo: Operation | None) -> str:
+    return "give it back." if undo is None else f"the {undo.kind} {undo.id} gives it back."
 
 
 def _last_webhook(timeline: Sequence[TimelineEntry]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from paybridge.core.times import format_time, parse_time
 from paybridge.payments.domain.payment import Payment, Status
@@ -50,10 +51,11 @@ def timeline_view(entry: TimelineEntry) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class WaitingMessage:
-    """A message about a payment that is still in the outbox."""
+    """A message about a payment that is still in the outbox. A command to ask the gateway names an operation."""
 
     type: str
     routing_key: str
     available_at: datetime
     attempts: int
     last_error: str | None
+    operation_id: UUID | None = None

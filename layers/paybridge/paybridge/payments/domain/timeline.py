@@ -2,49 +2,82 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 from typing import Any
 
-from paybridge.core.events import PAYMENT_CREATED, PAYMENT_PROCESSING, WEBHOOK_EXHAUSTED
+from paybridge.core.events import (
+    PAYMENT_CREATED,
+    PAYMENT_FAILED,
+    PAYMENT_PROCESSING,
+    PAYMENT_REVIEW,
+    REFUND_CREATED,
+    WEBHOOK_EXHAUSTED,
+)
+from paybridge.payments.domain.operation import FIRST_KINDS
 from paybridge.payments.domain.query import TimelineEntry
 
 RELAYED = "event.relayed"
+OPERATION_ACCEPTED = "operation.accepted"
 ATTEMPT_STARTED = "gateway.attempt_started"
 ATTEMPT_PENDING = "gateway.attempt_pending"
 CHARGE_TO_RETURN = "gateway.charge_to_return"
+REFUND_REVERSED = "gateway.refund_reversed"
 WEBHOOK_SCHEDULED = "webhook.scheduled"
 
-# What happens first at equal times, where no cause says so. One transaction ends an attempt and settles its payment.
+# What happens first at equal times, where no cause says so. One transaction ends an attempt and settles its payment,
+# and may begin to undo what the gateway has done.
 _STAGES = (
     PAYMENT_CREATED,
     PAYMENT_PROCESSING,
+    REFUND_CREATED,
     ATTEMPT_STARTED,
     ATTEMPT_PENDING,
     "gateway.attempt_",
+    REFUND_REVERSED,
+    "refund.",
     "payment.",
     CHARGE_TO_RETURN,
+    OPERATION_ACCEPTED,
     RELAYED,
     WEBHOOK_SCHEDULED,
     "webhook.attempt_",
     WEBHOOK_EXHAUSTED,
 )
 
-# What an entry is about: ("event", id), ("attempt started", number) and so on. It is unique in a timeline.
+# What an entry is about: ("event", id), ("attempt started", operation, number) and so on. It is unique in a timeline.
 Fact = tuple[Any, ...]
 
 # Which details make an entry of a type unique, and what its fact is called if not like its type.
 _FACTS: tuple[tuple[str, str | None, tuple[str, ...]], ...] = (
     (RELAYED, None, ("event_id",)),
-    (ATTEMPT_STARTED, None, ("number",)),
-    (ATTEMPT_PENDING, None, ("number",)),
-    ("gateway.attempt_", "attempt ended", ("number",)),
+    (OPERATION_ACCEPTED, None, ("operation_id",)),
+    (ATTEMPT_STARTED, None, ("operation_id", "number")),
+    (ATTEMPT_PENDING, None, ("operation_id", "number")),
+    ("gateway.attempt_", "attempt ended", ("operation_id", "number")),
     (CHARGE_TO_RETURN, None, ("gateway_id",)),
+    (REFUND_REVERSED, None, ("operation_id",)),
     (WEBHOOK_SCHEDULED, None, ("delivery_id",)),
     ("webhook.attempt_", "webhook attempt", ("delivery_id", "number")),
     ("", "event", ("event_id",)),
 )
+# The consumer makes these of a new payment. A cancellation does not wait for it.
+_FROM_THE_QUEUE = frozenset({PAYMENT_PROCESSING, PAYMENT_REVIEW, PAYMENT_FAILED})
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The facts of a timeline, and how to find those that are causes of many."""
+
+    facts: dict[Fact, TimelineEntry]
+    # By the refund they are about, None for the payment, and their sequence.
+    events: dict[tuple[str | None, int], Fact] = field(default_factory=dict)
+    # Of the payment, from its creation to the beginning of its charge or authorization.
+    beginnings: list[Fact] = field(default_factory=list)
+    # How the attempts at the charge or authorization ended that took money.
+    takings: list[Fact] = field(default_factory=list)
 
 
 def in_causal_order(entries: Iterable[TimelineEntry]) -> list[TimelineEntry]:
@@ -53,10 +86,26 @@ def in_causal_order(entries: Iterable[TimelineEntry]) -> list[TimelineEntry]:
     Clocks of different machines may disagree, and one transaction gives many entries the same time. The relay notes a
     publication after the consumer may have acted on it: such an entry has the time of its first effect.
     """
-    facts = {_fact(entry): entry for entry in entries}
-    causes = {fact: [cause for cause in _causes(fact, facts) if cause in facts] for fact in facts}
-    _date_publications(facts, causes)
-    return [facts[fact] for fact in _sorted(facts, causes)]
+    known = _known({_fact(entry): entry for entry in entries})
+    causes = {fact: [cause for cause in _causes(fact, known) if cause in known.facts] for fact in known.facts}
+    _date_publications(known.facts, causes)
+    return [known.facts[fact] for fact in _sorted(known.facts, causes)]
+
+
+def _known(facts: dict[Fact, TimelineEntry]) -> _Known:
+    known = _Known(facts)
+    for fact, entry in facts.items():
+        if fact[0] == "event" and entry.sequence is not None:
+            known.events[entry.details.get("refund_id"), entry.sequence] = fact
+            if entry.type in (PAYMENT_CREATED, PAYMENT_PROCESSING):
+                known.beginnings.append(fact)
+        if entry.type in ("gateway.attempt_succeeded", "gateway.attempt_partial") and _is_first(entry):
+            known.takings.append(fact)
+    return known
+
+
+def _is_first(entry: TimelineEntry) -> bool:
+    return entry.details["operation"] in FIRST_KINDS
 
 
 def _date_publications(facts: dict[Fact, TimelineEntry], causes: Mapping[Fact, Sequence[Fact]]) -> None:
@@ -69,15 +118,17 @@ def _date_publications(facts: dict[Fact, TimelineEntry], causes: Mapping[Fact, S
 
 def _sorted(facts: Mapping[Fact, TimelineEntry], causes: Mapping[Fact, Sequence[Fact]]) -> list[Fact]:
     """Sort topologically, and among what may come next take the oldest."""
+    keys = {fact: (*_key(entry), place) for place, (fact, entry) in enumerate(facts.items())}
     sorter = TopologicalSorter(causes)
     sorter.prepare()
     ordered: list[Fact] = []
-    ready: list[Fact] = []
+    ready: list[tuple[tuple[Any, ...], Fact]] = []
     while sorter.is_active():
-        ready += sorter.get_ready()
-        ready.sort(key=lambda fact: _key(facts[fact]), reverse=True)
-        ordered.append(ready.pop())
-        sorter.done(ordered[-1])
+        for fact in sorter.get_ready():
+            heapq.heappush(ready, (keys[fact], fact))
+        _, oldest = heapq.heappop(ready)
+        ordered.append(oldest)
+        sorter.done(oldest)
     return ordered
 
 
@@ -91,49 +142,61 @@ def _fact(entry: TimelineEntry) -> Fact:
     return kind or entry.type, *(entry.details[name] for name in names)
 
 
-def _causes(fact: Fact, facts: Mapping[Fact, TimelineEntry]) -> list[Fact]:
+def _causes(fact: Fact, known: _Known) -> list[Fact]:
     """Return what must have happened before, whether it is in the timeline or not."""
     match fact:
         case ("event", _):
-            return _earlier_event(fact, facts)
+            return _causes_of_event(known.facts[fact], known)
         case ("event.relayed", event_id):
             return [("event", event_id)]
         case ("webhook.scheduled", _):
-            event_id = facts[fact].details["event_id"]
+            event_id = known.facts[fact].details["event_id"]
             return [("event", event_id), (RELAYED, event_id)]
         case ("webhook attempt", delivery_id, number):
             return [(WEBHOOK_SCHEDULED, delivery_id), ("webhook attempt", delivery_id, number - 1)]
         case _:
-            return _causes_at_the_gateway(fact, facts)
+            return _causes_at_the_gateway(fact, known)
 
 
-def _causes_at_the_gateway(fact: Fact, facts: Mapping[Fact, TimelineEntry]) -> list[Fact]:
+def _causes_at_the_gateway(fact: Fact, known: _Known) -> list[Fact]:
     match fact:
-        case ("gateway.attempt_started", 1):
-            return [each for each, entry in facts.items() if entry.type in (PAYMENT_CREATED, PAYMENT_PROCESSING)] + [
-                (RELAYED, each[1]) for each, entry in facts.items() if entry.type == PAYMENT_CREATED
-            ]
-        case ("gateway.attempt_started", number):
+        case ("operation.accepted" | "gateway.refund_reversed" | "gateway.charge_to_return", _):
+            # What comes later than the charge is about its money.
+            return known.takings
+        case ("gateway.attempt_started", operation_id, 1):
+            return _causes_of_operation(operation_id, known.facts[fact], known)
+        case ("gateway.attempt_started", operation_id, number):
             # The one before may have ended later, when its answer came after all.
-            ended = facts.get(("attempt ended", number - 1))
-            has_ended = ended is not None and ended.at <= facts[fact].at
-            return [(ATTEMPT_STARTED, number - 1), *([("attempt ended", number - 1)] if has_ended else [])]
-        case ("gateway.attempt_pending", number):
-            return [(ATTEMPT_STARTED, number)]
-        case ("attempt ended", number):
-            return [(ATTEMPT_STARTED, number), (ATTEMPT_PENDING, number)]
+            ended = known.facts.get(("attempt ended", operation_id, number - 1))
+            has_ended = ended is not None and ended.at <= known.facts[fact].at
+            before = [("attempt ended", operation_id, number - 1)] if has_ended else []
+            return [(ATTEMPT_STARTED, operation_id, number - 1), *before]
+        case ("gateway.attempt_pending", operation_id, number):
+            return [(ATTEMPT_STARTED, operation_id, number)]
+        case ("attempt ended", operation_id, number):
+            return [(ATTEMPT_STARTED, operation_id, number), (ATTEMPT_PENDING, operation_id, number)]
         case _:
             return []
 
 
-def _earlier_event(fact: Fact, facts: Mapping[Fact, TimelineEntry]) -> list[Fact]:
-    """Return the event before this one, and for the first attempt's event the publication of the payment."""
-    entry = facts[fact]
-    earlier = [
-        each
-        for each, other in facts.items()
-        if each[0] == "event" and other.sequence is not None and other.sequence == (entry.sequence or 0) - 1
-    ]
-    if entry.type == PAYMENT_PROCESSING:
-        earlier += [(RELAYED, each[1]) for each in earlier]
-    return earlier
+def _causes_of_operation(operation_id: str, started: TimelineEntry, known: _Known) -> list[Fact]:
+    if not _is_first(started):
+        created = known.events.get((operation_id, 1))
+        return [(OPERATION_ACCEPTED, operation_id), *([created] if created is not None else [])]
+    created = known.events.get((None, 1))
+    return [*known.beginnings, *([(RELAYED, created[1])] if created is not None else [])]
+
+
+def _causes_of_event(entry: TimelineEntry, known: _Known) -> list[Fact]:
+    """Return the event before this one about the same thing.
+
+    For what the consumer makes of a new payment, return the publication of the payment as well, and for a new refund
+    what took its money.
+    """
+    if entry.type == REFUND_CREATED:
+        return known.takings
+    before = known.events.get((entry.details.get("refund_id"), (entry.sequence or 0) - 1))
+    if before is None:
+        return []
+    is_new = known.facts[before].type == PAYMENT_CREATED
+    return [before, *([(RELAYED, before[1])] if is_new and entry.type in _FROM_THE_QUEUE else [])]

@@ -12,30 +12,65 @@ from paybridge.payments.store.row import COLUMNS, payment_from_row
 _GET = Statement(f"SELECT {COLUMNS} FROM payments p WHERE p.id = :id::uuid AND p.merchant_id = :merchant_id::uuid")
 
 # Each table is read once. A row about two things makes two entries, the second only once it has happened. An entry
-# shows what was known at its time: how a delivery stands now is no part of its being scheduled.
+# shows what was known at its time: how a delivery stands now is no part of its being scheduled. The charge or
+# authorization is found by its id, which is the payment's, and the others by an index that holds nothing else. An
+# attempt has a row once it has ended, and until then stands in its operation alone.
 _TIMELINE = Statement("""
     WITH payment AS MATERIALIZED (
         SELECT id FROM payments WHERE id = :id::uuid AND merchant_id = :merchant_id::uuid
     ), deliveries AS MATERIALIZED (
         SELECT delivery.* FROM payment JOIN webhook_deliveries delivery ON delivery.payment_id = payment.id
+    ), asked AS MATERIALIZED (
+        SELECT first.* FROM payment JOIN operations first ON first.id = payment.id
+      UNION ALL
+        SELECT later.* FROM payment
+        JOIN operations later ON later.payment_id = payment.id AND later.id <> later.payment_id
+    ), ended AS MATERIALIZED (
+        SELECT asked.kind, attempt.* FROM asked JOIN operation_attempts attempt ON attempt.operation_id = asked.id
+    ), attempts AS (
+        SELECT kind, operation_id, number, status, failure_code, gateway_code, approved_minor, error, started_at,
+               pending_at, finished_at
+        FROM ended
+      UNION ALL
+        SELECT kind, id, number, status, failure_code, NULL, approved_minor, NULL, started_at, pending_at,
+               CASE WHEN status <> 'started' THEN finished_at END
+        FROM asked
+        WHERE number > 0 AND NOT EXISTS (
+            SELECT FROM ended WHERE ended.operation_id = asked.id AND ended.number = asked.number)
     )
     SELECT type, at, sequence, details FROM (
         SELECT entry.type, entry.at, event.sequence, entry.details
         FROM payment JOIN outbox event ON event.payment_id = payment.id, LATERAL (VALUES
-            (event.type, event.created_at, json_build_object('event_id', event.id)),
-            ('event.relayed', event.published_at, json_build_object('event_id', event.id, 'event_type', event.type))
+            (event.type, event.created_at,
+             CASE event.subject_type WHEN 'refund'
+                  THEN json_build_object('event_id', event.id, 'refund_id', event.subject_id)
+                  ELSE json_build_object('event_id', event.id) END),
+            ('event.relayed', event.published_at,
+             CASE event.subject_type WHEN 'refund'
+                  THEN json_build_object('event_id', event.id, 'event_type', event.type, 'refund_id', event.subject_id)
+                  ELSE json_build_object('event_id', event.id, 'event_type', event.type) END)
         ) AS entry (type, at, details)
         WHERE event.sequence IS NOT NULL
       UNION ALL
+        SELECT CASE kind WHEN 'refund_reversal' THEN 'gateway.refund_reversed' ELSE 'operation.accepted' END,
+               created_at, NULL,
+               json_build_object('operation', kind, 'operation_id', id, 'cause', cause, 'amount_minor', amount_minor)
+        FROM asked
+        -- A charge or authorization is accepted with its payment, and what the gateway does by itself is not asked for.
+        WHERE id <> payment_id AND (kind = 'refund_reversal' OR cause <> 'gateway')
+      UNION ALL
         SELECT entry.type, entry.at, NULL, entry.details
-        FROM payment JOIN payment_attempts attempt ON attempt.payment_id = payment.id, LATERAL (VALUES
+        FROM attempts attempt, LATERAL (VALUES
             ('gateway.attempt_started', attempt.started_at,
-             json_build_object('operation', attempt.operation, 'number', attempt.number)),
+             json_build_object('operation', attempt.kind, 'operation_id', attempt.operation_id,
+                               'number', attempt.number)),
             ('gateway.attempt_pending', attempt.pending_at,
-             json_build_object('operation', attempt.operation, 'number', attempt.number)),
+             json_build_object('operation', attempt.kind, 'operation_id', attempt.operation_id,
+                               'number', attempt.number)),
             ('gateway.attempt_' || attempt.status,
              CASE WHEN attempt.status <> 'pending' THEN attempt.finished_at END,
-             json_build_object('operation', attempt.operation, 'number', attempt.number, 'error', attempt.error,
+             json_build_object('operation', attempt.kind, 'operation_id', attempt.operation_id,
+                               'number', attempt.number, 'error', attempt.error,
                                'failure_code', attempt.failure_code, 'gateway_code', attempt.gateway_code,
                                'approved_minor', attempt.approved_minor))
         ) AS entry (type, at, details)

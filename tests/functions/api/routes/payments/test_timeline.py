@@ -9,14 +9,22 @@ from typing import Any
 import pytest
 
 from local.testkit.api import ORDER, ApiClient
+from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database, Statement
 
 # What relay, consumer and webhooks write, at fixed times.
 _STORY = [
     "UPDATE outbox SET published_at = created_at + interval '1 s' WHERE payment_id = :id::uuid AND sequence = 1",
     """
-    INSERT INTO payment_attempts (payment_id, operation, number, status, gateway_id, started_at, finished_at)
-    SELECT id, 'charge', 1, 'succeeded', 'ch_1', created_at + interval '2 s', created_at + interval '3 s'
+    INSERT INTO operations (id, payment_id, merchant_id, kind, gateway, amount_minor, status, number, started_at,
+                            finished_at, gateway_id, correlation_id, created_at, updated_at)
+    SELECT id, id, merchant_id, 'charge', 'default', amount_minor, 'succeeded', 1, created_at + interval '2 s',
+           created_at + interval '3 s', 'ch_1', correlation_id, created_at, created_at
+    FROM payments WHERE id = :id::uuid
+    """,
+    """
+    INSERT INTO operation_attempts (operation_id, number, status, gateway_id, started_at, finished_at)
+    SELECT id, 1, 'succeeded', 'ch_1', created_at + interval '2 s', created_at + interval '3 s'
     FROM payments WHERE id = :id::uuid
     """,
     """
@@ -46,6 +54,46 @@ _STORY = [
     """,
 ]
 
+# Two refunds: one that the gateway has given and taken back, and one whose attempt is under way.
+_REFUNDS = [
+    """
+    INSERT INTO operations (id, payment_id, merchant_id, kind, cause, gateway, amount_minor, status, number,
+                            started_at, finished_at, gateway_id, failure_code, correlation_id, last_sequence,
+                            created_at, updated_at)
+    SELECT refund.id, payment.id, merchant_id, kind, cause, 'default', 3000, refund.status, number,
+           at + interval '1 s', CASE WHEN refund.status <> 'started' THEN at + interval '2 s' END, refund.gateway_id,
+           refund.failure_code, correlation_id, 1, at, at
+    FROM payments payment, LATERAL (VALUES
+        (:first::uuid, 'refund', 'merchant', 'reversed', 2, payment.created_at + interval '10 s', 're_1', 'returned'),
+        (:reversal::uuid, 'refund_reversal', 'gateway', 'succeeded', 0, payment.created_at + interval '30 s', 're_1',
+         NULL),
+        (:second::uuid, 'refund', 'merchant', 'started', 1, payment.created_at + interval '20 s', NULL, NULL)
+    ) AS refund (id, kind, cause, status, number, at, gateway_id, failure_code)
+    WHERE payment.id = :id::uuid
+    """,
+    """
+    INSERT INTO operation_attempts (operation_id, number, status, gateway_id, error, started_at, finished_at)
+    SELECT :first::uuid, number, attempt.status, attempt.gateway_id, error,
+           created_at + make_interval(secs => 10 + number),
+           created_at + make_interval(secs => 10.5 + number)
+    FROM payments, LATERAL (VALUES
+        (1, 'unknown', NULL, 'no answer before the deadline'), (2, 'succeeded', 're_1', NULL)
+    ) AS attempt (number, status, gateway_id, error)
+    WHERE id = :id::uuid
+    """,
+    """
+    INSERT INTO outbox (id, payment_id, merchant_id, subject_type, subject_id, sequence, type, exchange, routing_key,
+                        body, correlation_id, created_at)
+    SELECT gen_random_uuid(), id, merchant_id, 'refund', refund_id, sequence, type, 'payments.events', type, '{}',
+           correlation_id, created_at + make_interval(secs => at)
+    FROM payments, LATERAL (VALUES
+        (:first::uuid, 1, 'refund.created', 10), (:first::uuid, 2, 'refund.succeeded', 12.5),
+        (:second::uuid, 1, 'refund.created', 20), (:first::uuid, 3, 'refund.failed', 30)
+    ) AS event (refund_id, sequence, type, at)
+    WHERE id = :id::uuid
+    """,
+]
+
 
 # As a payment that was made in the first microsecond of a second.
 _WHOLE_SECONDS = """
@@ -69,8 +117,7 @@ class TestTimeline:
     ) -> None:
         created = client.create(ORDER)
         path = created.headers["location"] + "/events"
-        for sql in _STORY[:3]:
-            database.run(Statement(sql), id=created.json()["payment_id"])
+        write(database, _STORY[:4], id=created.json()["payment_id"])
         whole = client.get(path).json()
         assert (whole["has_more"], whole["next_cursor"]) == (False, None)
         monkeypatch.setattr("api.routes.payments.routes.count_fitting", lambda items: min(len(items), 2))
@@ -91,9 +138,7 @@ class TestTimeline:
         created = client.create(ORDER)
         delivery = uuid.uuid4()
         database.run(Statement(_WHOLE_SECONDS), id=created.json()["payment_id"])
-        for sql in _STORY:
-            parameters: dict[str, Any] = {"id": created.json()["payment_id"], "delivery": delivery}
-            database.run(Statement(sql), **{name: value for name, value in parameters.items() if f":{name}::" in sql})
+        write(database, _STORY, id=created.json()["payment_id"], delivery=delivery)
         payment = client.get(created.headers["location"]).body.decode()
         timeline = client.get(created.headers["location"] + "/events").body.decode()
         times = re.findall(r'"([a-z_]*at)":"([^"]*)"', payment + timeline)
@@ -104,10 +149,7 @@ class TestTimeline:
     def test_lists_every_step_from_request_to_webhook_in_order(self, client: ApiClient, database: Database) -> None:
         created = client.create(ORDER)
         delivery = uuid.uuid4()
-        for sql in _STORY:
-            parameters: dict[str, Any] = {"id": created.json()["payment_id"], "delivery": delivery}
-            names = {name: value for name, value in parameters.items() if f":{name}::" in sql}
-            database.run(Statement(sql), **names)
+        write(database, _STORY, id=created.json()["payment_id"], delivery=delivery)
         entries = client.get(created.headers["location"] + "/events").json()["data"]
         assert [(entry["type"], entry["sequence"]) for entry in entries] == [
             ("payment.created", 1),
@@ -128,3 +170,45 @@ class TestTimeline:
             "error": None,
             "latency_ms": 12,
         }
+
+    def test_every_operation_has_its_attempts_and_every_refund_its_own_sequence(
+        self, client: ApiClient, database: Database
+    ) -> None:
+        created = client.create(ORDER)
+        ids = {name: Uuid7Ids().new() for name in ("first", "second", "reversal")}
+        write(database, [*_STORY[:4], *_REFUNDS], id=created.json()["payment_id"], **ids)
+        entries = client.get(created.headers["location"] + "/events").json()["data"]
+        assert [
+            (entry["type"], entry["sequence"], entry["details"].get("operation"), entry["details"].get("number"))
+            for entry in entries[6:]
+        ] == [
+            ("refund.created", 1, None, None),
+            ("operation.accepted", None, "refund", None),
+            ("gateway.attempt_started", None, "refund", 1),
+            ("gateway.attempt_unknown", None, "refund", 1),
+            ("gateway.attempt_started", None, "refund", 2),
+            ("gateway.attempt_succeeded", None, "refund", 2),
+            ("refund.succeeded", 2, None, None),
+            ("refund.created", 1, None, None),
+            ("operation.accepted", None, "refund", None),
+            ("gateway.attempt_started", None, "refund", 1),
+            ("gateway.refund_reversed", None, "refund_reversal", None),
+            ("refund.failed", 3, None, None),
+        ]
+        details = [entry["details"] for entry in entries[6:]]
+        assert details[0]["refund_id"] == details[1]["operation_id"] == details[2]["operation_id"] == str(ids["first"])
+        assert details[1] == {
+            "operation": "refund",
+            "operation_id": str(ids["first"]),
+            "cause": "merchant",
+            "amount": "30.00",
+        }
+        assert details[9] == {"operation": "refund", "operation_id": str(ids["second"]), "number": 1}
+        assert [entry["details"]["operation_id"] for entry in entries[2:4]] == [created.json()["payment_id"]] * 2
+
+
+def write(database: Database, statements: list[str], **parameters: Any) -> None:
+    """Run the statements, each with those of the parameters that it names."""
+    for sql in statements:
+        names = {name: value for name, value in parameters.items() if f":{name}::" in sql}
+        database.run(Statement(sql), **names)
