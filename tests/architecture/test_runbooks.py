@@ -128,6 +128,7 @@ class TestMetrics:
             "CircuitOpen",
             "DeadLetters",
             "LateCharges",
+            "OpenOperations",
             "OutboxAge",
             "PaymentsAccepted",
             "PartitionDaysLeft",

@@ -117,7 +117,7 @@ def rules(rows: SeededRows) -> dict[str, Rule]:
         **relaying(rows),
         **delivering(rows),
         **receivers(),
-        **sweeping(),
+        **sweeping(rows),
         **noticed(rows),
         **small(),
         **dead(rows),
@@ -456,7 +456,8 @@ def receivers() -> dict[str, Rule]:
     }
 
 
-def sweeping() -> dict[str, Rule]:
+def sweeping(rows: SeededRows) -> dict[str, Rule]:
+    payments = rows.ids(PAYMENT, "n % 100 = 1")
     sweep = {"before": LATER, "limit": LIMIT}
     window = {"oldest": NOW - timedelta(hours=2), "newest": NOW - timedelta(hours=1), "before": LATER, "limit": LIMIT}
     return {
@@ -470,6 +471,26 @@ def sweeping() -> dict[str, Rule]:
             ("payments_unsettled", "outbox_by_payment", "payment_attempts_pkey"),
             every_month=frozenset({"payments", "outbox"}),
             rows_max={"payments": LIMIT + PARTITIONS},
+        ),
+        "payments.store.open_operations._LOCK_STALLED": Rule(
+            sweep, ("operations_unsettled", "outbox_by_payment"), every_month=frozenset({"operations", "outbox"})
+        ),
+        "payments.store.open_operations._OLD": Rule(
+            {"before": LATER, "pending_before": NOW, "limit": LIMIT},
+            ("operations_unsettled",),
+            every_month=frozenset({"operations"}),
+        ),
+        "payments.store.expired_authorizations._RELEASE": Rule(
+            {
+                "rows": orjson.dumps([{"payment_id": id_, "operation_id": fresh(id_)} for id_ in payments]).decode(),
+                "length": len(payments),
+                "now": NOW,
+            },
+            ("payments_pkey",),
+            rows_max={"payments": len(payments)},
+        ),
+        "payments.store.expired_authorizations._LOCK": Rule(
+            {"now": LATER, "limit": LIMIT}, ("payments_to_capture",), every_month=frozenset({"payments"})
         ),
         "webhooks.store.stalled._STALLED_DELIVERIES": Rule(
             sweep,

@@ -15,7 +15,15 @@ from tests.support.prometheus import parse
 
 pytestmark = pytest.mark.e2e
 
-OF_JOBS = ("CircuitOpen", "DeadLetters", "OutboxAge", "OutboxDue", "PartitionDaysLeft", "StuckPayments")
+OF_JOBS = (
+    "CircuitOpen",
+    "DeadLetters",
+    "OpenOperations",
+    "OutboxAge",
+    "OutboxDue",
+    "PartitionDaysLeft",
+    "StuckPayments",
+)
 
 
 def emitted_by_jobs(stack: Stack) -> set[tuple[str, frozenset[tuple[str, str]]]]:

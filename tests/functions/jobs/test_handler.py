@@ -85,6 +85,7 @@ class TestMetrics:
             ("OutboxDue", of("test")): [1.0],
             # Old, although its message is in flight.
             ("StuckPayments", of("test")): [1.0],
+            ("OpenOperations", of("test")): [0.0],
             ("DeadLetters", of("test")): [2.0],
             ("QueueDepth", of("test", Queue="payments.new")): [0.0],
             ("QueueDepth", of("test", Queue="webhooks")): [0.0],
@@ -119,6 +120,7 @@ class TestMetrics:
             "OutboxAge",
             "OutboxDue",
             "StuckPayments",
+            "OpenOperations",
             "DeadLetters",
             "PartitionDaysLeft",
             "CircuitOpen",

@@ -33,6 +33,7 @@ run "each_function_queue_and_server_has_its_alarms" {
       "paybridge-test-gateway-failing-circuit",
       "paybridge-test-metrics-silent",
       "paybridge-test-no-payments",
+      "paybridge-test-open-operations",
       "paybridge-test-outbox-age",
       "paybridge-test-partitions-missing",
       "paybridge-test-queue-depth-payments.dead",
@@ -111,7 +112,7 @@ run "missing_data_raises_only_the_alarms_about_silence" {
   }
 
   assert {
-    condition = alltrue([for kind in ["dead-letters", "outbox-age", "stuck-payments", "queue-depth-webhooks"] :
+    condition = alltrue([for kind in ["dead-letters", "open-operations", "outbox-age", "stuck-payments", "queue-depth-webhooks"] :
       aws_cloudwatch_metric_alarm.this[kind].treat_missing_data == "ignore"
     ])
     error_message = "Alarms on the metrics of the jobs function must not end because metrics are missing."

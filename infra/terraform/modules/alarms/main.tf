@@ -49,6 +49,13 @@ locals {
       periods_looked_at = 1
       missing           = "notBreaching"
     }
+    open-operations = merge(local.emitted_by_jobs, {
+      kind        = "open-operations"
+      description = "Captures, cancellations or refunds have had no outcome for more than a day."
+      metric      = "OpenOperations"
+      dimensions  = local.in_environment
+      threshold   = 0
+    })
     outbox-age = merge(local.emitted_by_jobs, {
       kind        = "outbox-age"
       description = "A message in the outbox is not published. Payments are accepted but not charged."

@@ -42,6 +42,7 @@ locals {
       ] },
       { title = "Payments that do not settle, dead letters, and days until a partition is missing", stat = "Maximum", metrics = [
         concat(["Paybridge", "StuckPayments"], local.own),
+        concat(["Paybridge", "OpenOperations"], local.own),
         concat(["Paybridge", "DeadLetters"], local.own),
         concat(["Paybridge", "LateCharges"], local.own, [{ stat = "Sum" }]),
         concat(["Paybridge", "PartitionDaysLeft"], local.own, [{ stat = "Minimum", yAxis = "right" }]),

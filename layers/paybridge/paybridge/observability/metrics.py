@@ -23,6 +23,7 @@ class Metric(Enum):
     OUTBOX_AGE = "OutboxAge", MetricUnit.Seconds
     OUTBOX_DUE = "OutboxDue", MetricUnit.Count
     STUCK_PAYMENTS = "StuckPayments", MetricUnit.Count
+    OPEN_OPERATIONS = "OpenOperations", MetricUnit.Count
     DEAD_LETTERS = "DeadLetters", MetricUnit.Count
     QUEUE_DEPTH = "QueueDepth", MetricUnit.Count
     RELAY_LAG = "RelayLag", MetricUnit.Seconds

@@ -1,4 +1,4 @@
-"""Re-queue payments and checks whose message was lost."""
+"""Re-queue payments, operations and checks whose message was lost."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ from paybridge.core.events import Event
 from paybridge.core.ids import Ids
 from paybridge.database.database import Database
 from paybridge.outbox import store as outbox
-from paybridge.payments.domain.events import find_late_charge_command, process_payment_command
+from paybridge.payments.domain.events import (
+    find_late_charge_command,
+    process_payment_command,
+    run_operation_command,
+)
 from paybridge.payments.store.late_charge_checks import OverdueCheck, lock_overdue
+from paybridge.payments.store.open_operations import OpenOperation, lock_stalled_operations
 from paybridge.payments.store.stalled import StalledPayment, lock_stalled
 
 SWEEP_ROWS_MAX = 500
@@ -27,6 +32,21 @@ def sweep_stalled(database: Database, clock: Clock, ids: Ids, stalled_after_seco
     with database.transaction() as transaction:
         stalled = lock_stalled(transaction, now, timedelta(seconds=stalled_after_seconds), SWEEP_ROWS_MAX)
         outbox.add(transaction, [_next_attempt(ids, payment, now) for payment in stalled])
+    return stalled
+
+
+def sweep_stalled_operations(
+    database: Database, clock: Clock, ids: Ids, stalled_after_seconds: float
+) -> list[OpenOperation]:
+    """Write a command for every capture, void and refund that stalled for so long; return the operations.
+
+    At most SWEEP_ROWS_MAX are taken at a time. Raises DatabaseUnavailable.
+    """
+    now = clock.now()
+    with database.transaction() as transaction:
+        before = now - timedelta(seconds=stalled_after_seconds)
+        stalled = lock_stalled_operations(transaction, before, SWEEP_ROWS_MAX)
+        outbox.add(transaction, [run_operation_command(ids.new(), each, now, each.number + 1) for each in stalled])
     return stalled
 
 

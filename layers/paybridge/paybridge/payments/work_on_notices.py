@@ -13,11 +13,12 @@ from datetime import datetime, timedelta
 
 from paybridge.core.clock import Clock
 from paybridge.core.errors import LockTimeout, reason_of
-from paybridge.core.events import PROCESS_PAYMENT, Event
+from paybridge.core.events import Event
 from paybridge.core.ids import Ids
 from paybridge.core.isolation import run_isolating_bad_items
 from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Database
 from paybridge.outbox import store as outbox
+from paybridge.payments.domain.events import run_operation_command
 from paybridge.payments.domain.notice import (
     WAIT_SECONDS,
     WAITS_SECONDS_MAX,
@@ -88,7 +89,11 @@ def _work_together(
         finished: list[FinishedNotice] = []
         for notice in taken:
             steps = [(each, _step(notice, each)) for each in named[notice.key]]
-            commands += [_ask(ids, each, step, now) for each, step in steps if isinstance(step, AskNow)]
+            commands += [
+                run_operation_command(ids.new(), each, now, step.number, step.ask)
+                for each, step in steps
+                if isinstance(step, AskNow)
+            ]
             finished.append(_finished(notice, [step for _, step in steps], now))
         outbox.add(transaction, commands)
         notices.finish(transaction, finished)
@@ -97,23 +102,6 @@ def _work_together(
 
 def _step(notice: TakenNotice, operation: NamedOperation) -> NoticeStep:
     return after_notice(notice.claim, operation.kind, operation.status, operation.number, operation.asks)
-
-
-def _ask(ids: Ids, operation: NamedOperation, step: AskNow, now: datetime) -> Event:
-    return Event(
-        id=ids.new(),
-        type=PROCESS_PAYMENT,
-        payment_id=operation.payment_id,
-        merchant_id=operation.merchant_id,
-        correlation_id=operation.correlation_id,
-        time=now,
-        data={
-            "payment_id": str(operation.payment_id),
-            "operation_id": str(operation.id),
-            "attempt": step.number,
-            "ask": step.ask,
-        },
-    )
 
 
 def _finished(notice: TakenNotice, steps: Sequence[NoticeStep], now: datetime) -> FinishedNotice:

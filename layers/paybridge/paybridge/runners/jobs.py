@@ -18,8 +18,10 @@ from paybridge.operations.measure import measure_database, measure_queues
 from paybridge.outbox.queues import DEAD_LETTER_QUEUES
 from paybridge.payments.domain.notice import NoticeOutcome
 from paybridge.payments.expire_answers import expire_answers
+from paybridge.payments.expire_authorizations import expire_authorizations
 from paybridge.payments.review_circuits import review_circuits
-from paybridge.payments.sweep import sweep_late_charge_checks, sweep_stalled
+from paybridge.payments.store.open_operations import OpenOperation
+from paybridge.payments.sweep import sweep_late_charge_checks, sweep_stalled, sweep_stalled_operations
 from paybridge.payments.work_on_notices import expire_notices, work_on_due_notices
 from paybridge.runners import dead_letters
 from paybridge.runners.batch import LOGGED_MAX
@@ -43,6 +45,8 @@ def run_jobs() -> dict[str, int]:
         _extend_partitions,
         _measure_database,
         _sweep_payments,
+        _sweep_operations,
+        _expire_authorizations,
         _sweep_late_charge_checks,
         _work_on_notices,
         _sweep_webhooks,
@@ -93,12 +97,14 @@ def _measure_database() -> dict[str, int]:
         Metric.OUTBOX_DUE: figures.outbox_due,
         Metric.STUCK_PAYMENTS: figures.stalled_payments,
         Metric.DEAD_LETTERS: figures.dead_letters,
+        Metric.OPEN_OPERATIONS: len(figures.old_operations),
     }
     emit(log, wiring.environment_name(), values)
     return {
         "outbox_due": figures.outbox_due,
         "stuck_payments": figures.stalled_payments,
         "dead_letters": figures.dead_letters,
+        "open_operations": len(figures.old_operations),
     }
 
 
@@ -145,6 +151,29 @@ def _sweep_payments() -> dict[str, int]:
             },
         )
     return {"swept": len(swept)}
+
+
+def _sweep_operations() -> dict[str, int]:
+    seconds = operations.stalled_after_seconds()
+    swept = sweep_stalled_operations(wiring.database(), wiring.clock(), wiring.ids(), seconds)
+    for operation in swept:
+        log.warning("re-queued a stalled operation", extra=_logged(operation))
+    return {"swept_operations": len(swept)}
+
+
+def _logged(operation: OpenOperation) -> dict[str, object]:
+    return {
+        "payment_id": str(operation.payment_id),
+        "operation_id": str(operation.id),
+        "kind": operation.kind,
+        "status": operation.status,
+        "attempts": operation.number,
+        "correlation_id": redact(operation.correlation_id),
+    }
+
+
+def _expire_authorizations() -> dict[str, int]:
+    return {"expired_authorizations": len(expire_authorizations(wiring.database(), wiring.clock(), wiring.ids()))}
 
 
 def _sweep_late_charge_checks() -> dict[str, int]:

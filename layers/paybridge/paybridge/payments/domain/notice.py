@@ -12,7 +12,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from paybridge.core.errors import PaybridgeError
-from paybridge.payments.domain.operation import Kind, OperationStatus
+from paybridge.payments.domain.operation import OPEN_STATUSES, UNSETTLED_STATUSES, Kind, OperationStatus
 
 # A notice signed longer ago, or this far in the future, is refused: it may be a recording.
 NOTICE_AGE_SECONDS_MAX = 300
@@ -21,10 +21,8 @@ WAIT_SECONDS = 15.0
 # By then every call that was under way has been recorded or has been taken up again by the sweep.
 WAITS_SECONDS_MAX = 3600.0
 
-# The gateway may still change its answer to these: it is asked now instead of when the schedule says so.
-_OPEN = frozenset({OperationStatus.PENDING, OperationStatus.RATE_LIMITED, OperationStatus.UNKNOWN})
 # The answer to the call that is under way is not recorded yet.
-_UNDER_WAY = frozenset({OperationStatus.ACCEPTED, OperationStatus.STARTED})
+_UNDER_WAY = UNSETTLED_STATUSES - OPEN_STATUSES
 _MAY_CHANGE = frozenset({Kind.CHARGE, Kind.AUTHORIZATION, Kind.REFUND})
 
 
@@ -102,7 +100,7 @@ def after_notice(claim: Claim, kind: Kind, status: OperationStatus, number: int,
     """Decide what a notice about an operation leads to, given the operation's newest attempt and number of asks."""
     if status in _UNDER_WAY:
         return WaitForRecord()
-    if status in _OPEN:
+    if status in OPEN_STATUSES:
         return AskNow(number, asks + 1)
     if kind not in _MAY_CHANGE:
         return NothingNew()
