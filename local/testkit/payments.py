@@ -67,7 +67,8 @@ _ATTEMPTS = """
     SELECT json_build_object(
         'number', n.number, 'status', CASE WHEN is_running THEN 'started' ELSE a.status END,
         'gateway_id', a.gateway_id, 'failure_code', a.failure_code, 'gateway_code', a.gateway_code,
-        'approved_minor', a.approved_minor, 'error', a.error, 'asks', CASE WHEN o.number = n.number THEN o.asks END,
+        'approved_minor', a.approved_minor, 'error', a.error,
+        'asks', CASE WHEN o.number = n.number THEN o.asks ELSE 0 END,
         'asked_at', CASE WHEN o.number = n.number THEN o.asked_at END,
         'started_at', coalesce(a.started_at, o.started_at),
         'pending_at', a.pending_at, 'finished_at', CASE WHEN NOT is_running THEN a.finished_at END)

@@ -21,11 +21,11 @@ from paybridge.dead_letters.ports import DeadLetterServices
 from paybridge.dead_letters.record import record_dead_letters
 from paybridge.dead_letters.store import recording
 from paybridge.dead_letters.store.recording import Arrival
-from paybridge.payments.domain.attempts import AttemptStatus
 from paybridge.payments.domain.circuit import merchant_circuit
+from paybridge.payments.domain.operation import OperationStatus
+from paybridge.payments.domain.outcome import Effect
 from paybridge.payments.domain.payment import Status
-from paybridge.payments.store import attempts as charge_attempts
-from paybridge.payments.store import circuits
+from paybridge.payments.store import circuits, operations
 from paybridge.webhooks.store import attempts as webhook_attempts
 from paybridge.webhooks.store import deliveries, payments
 from paybridge.webhooks.store.attempts import AttemptKey
@@ -46,7 +46,7 @@ PROCESSING = Statement("UPDATE payments SET status = 'processing' WHERE id = ANY
 # What locks one row, or a key, has no order.
 OF_ONE_ROW = frozenset({"dead_letters.store.changing._LOCK_ONE"})
 TRIED = frozenset({
-    "payments.store.attempts._FINISH",
+    "payments.store.operations._FINISH",
     "webhooks.store.attempts._START",
     "webhooks.store.deliveries._END_GONE",
     "webhooks.store.payments._TAKE_SEQUENCES",
@@ -91,26 +91,26 @@ def ensure_locked_in_order(
         acting.result()
 
 
-def result(payment_id: uuid.UUID) -> charge_attempts.AttemptResult:
-    return charge_attempts.AttemptResult(
+def result(payment_id: uuid.UUID) -> operations.AttemptResult:
+    return operations.AttemptResult(
+        id=payment_id,
         payment_id=payment_id,
         number=1,
-        attempt_status=AttemptStatus.DECLINED,
-        gateway_id=None,
-        gateway_code=None,
-        approved_minor=None,
-        error=None,
-        status=Status.FAILED,
+        started_at=MovableClock().now(),
+        attempt_status=OperationStatus.DECLINED,
+        outcome=OperationStatus.DECLINED,
         failure_code="card_declined",
-        failure_message="No.",
-        captured_minor=0,
+        effect=Effect.FIRST,
+        status=Status.FAILED,
+        payment_failure_code="card_declined",
+        events=1,
     )
 
 
 ACTS: dict[str, tuple[str, Callable[[Transaction, Ids], object]]] = {
     "outcomes": (
         "payments",
-        lambda transaction, ids: charge_attempts.finish(transaction, list(map(result, ids)), MovableClock().now()),
+        lambda transaction, ids: operations.finish(transaction, list(map(result, ids)), MovableClock().now()),
     ),
     "sequences": (
         "payments",

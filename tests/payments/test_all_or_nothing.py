@@ -38,12 +38,11 @@ from paybridge.payments.gateways.http import HttpGateway
 from paybridge.payments.record_answers import record_answers
 from paybridge.payments.records import AnsweredAttempt, EngineServices, OperationOrder
 from paybridge.payments.start_attempts import start_attempts
-from paybridge.payments.store import late_charge_checks
 from paybridge.payments.sweep import sweep_late_charge_checks, sweep_stalled
 
 pytestmark = pytest.mark.integration
 
-TABLES = ("payment_attempts", "outbox", "charges_to_return", "late_charge_checks")
+TABLES = ("operations", "outbox", "charges_to_return", "late_charge_checks")
 _PUBLISH = Statement("UPDATE outbox SET published_at = now() WHERE payment_id = :id::uuid")
 _LOSE_CHECK = Statement("UPDATE late_charge_checks SET ask_at = now() - interval '1 hour' WHERE payment_id = :id::uuid")
 _FAIL = Statement("UPDATE payments SET status = 'failed', failure_code = 'x' WHERE id = :id::uuid")
@@ -81,6 +80,10 @@ def services(database: Database) -> EngineServices:
 def look(database: Database, payment_id: uuid.UUID) -> Callable[[], list[str]]:
     """Everything on record about the payment."""
     queries = [f"SELECT to_json(t) FROM {table} t WHERE payment_id = :id::uuid" for table in TABLES]  # noqa: S608
+    queries.append(
+        "SELECT to_json(t) FROM operation_attempts t JOIN operations o ON o.id = operation_id"
+        " WHERE payment_id = :id::uuid"
+    )
     queries.append("SELECT to_json(t) FROM payments t WHERE id = :id::uuid")
     circuits = "SELECT to_json(t) FROM circuits t WHERE name LIKE '%' || :merchant::text || '%'"
 
@@ -206,8 +209,7 @@ class TestFindLateCharges:
         given_up = AnsweredAttempt(replace(attempt, number=2), NEVER_ARRIVED)
         record_answers(services, [given_up], GatewayWatch())
         services.database.run(_LOSE_CHECK, id=payment_id)
-        with services.database.transaction() as transaction:
-            (check,) = late_charge_checks.take(transaction, [payment_id], 10)
+        (check,) = find_late_charges.take(services, [payment_id])
 
         def act(database: Database) -> None:
             find_late_charges.record(replace(services, database=database), [(check, found)])

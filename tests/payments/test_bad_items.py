@@ -21,7 +21,7 @@ from paybridge.payments.list_payments import list_payments, render
 from paybridge.payments.read import read_payment
 from paybridge.payments.records import EngineServices, OperationOrder
 from paybridge.payments.run_operations import run_operations
-from paybridge.payments.store import attempts as attempt_store
+from paybridge.payments.store import operations as operation_store
 from tests.support.item_errors import ITEM_ERRORS, name_of
 from tests.support.scripted_gateway import RecordingGateway, engine_services
 
@@ -78,7 +78,7 @@ class TestCharge:
     @pytest.mark.parametrize(
         ("module", "name"),
         [
-            (attempt_store, "payment_from_row"),
+            (operation_store, "payment_from_row"),
             (start_attempts, "begin_processing"),
             (start_attempts, "payment_event"),
             (record_answers, "payment_event"),

@@ -450,7 +450,7 @@ class TestRateLimits:
         assert set((await world.charge(*good)).values()) == {"succeeded"}
 
     async def test_a_gateway_that_limits_is_alive(self, world: ChargeWorld) -> None:
-        url_gateway = world.services.gateway
+        url_gateway = world.services.gateways["default"]
         self.limit(world, takes=0)
         world.services = replace(world.services, gateways={"default": url_gateway})
         await world.charge(*(world.pay("tok_error") for _ in range(3)))

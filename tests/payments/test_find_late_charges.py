@@ -140,7 +140,7 @@ class TestFindLateCharges:
         services.database.run(_DUE, id=payment_id)
         gateway.found = found
         (result,) = await find_late_charges(services, [payment_id])
-        assert (result.outcome, f"give back {minor} minor units of RUB" in str(result.error)) == (
+        assert (result.outcome, f"{minor} minor units of RUB are given back" in str(result.error)) == (
             "charged_too_late",
             True,
         )

@@ -26,16 +26,15 @@ from paybridge.payments.ports import GatewayRequest
 from paybridge.payments.records import EngineServices, OperationOrder
 from paybridge.payments.run_operations import run_operations
 from paybridge.payments.start_attempts import start_attempts
-from paybridge.payments.store.attempts import AttemptStart
 from tests.support.scripted_gateway import RecordingGateway, engine_services
 
 pytestmark = pytest.mark.integration
 
 LOCK_PAYMENT = "SELECT 1 FROM payments WHERE id = :id::uuid FOR UPDATE"
-LOCK_ATTEMPT = "SELECT 1 FROM payment_attempts WHERE payment_id = :id::uuid FOR UPDATE"
+LOCK_OPERATION = "SELECT 1 FROM operations WHERE id = :id::uuid FOR UPDATE"
 LOCK_TABLE = "LOCK TABLE payments IN ACCESS EXCLUSIVE MODE"
 _SHORTEN_LEASE = Statement("""
-    UPDATE payment_attempts SET started_at = started_at - interval '1 hour' WHERE payment_id = :id::uuid
+    UPDATE operations SET started_at = started_at - interval '1 hour' WHERE id = :id::uuid
 """)
 
 
@@ -99,7 +98,7 @@ class TestLockedRows:
         locked = payment_ids[10]
         start_attempts(services, [OperationOrder(locked, 1)], GatewayWatch())
         services.database.run(_SHORTEN_LEASE, id=locked)
-        with held(database_address, LOCK_ATTEMPT, id=locked):
+        with held(database_address, LOCK_OPERATION, id=locked):
             began = time.monotonic()
             outcomes = await charge(services, payment_ids)
             assert time.monotonic() - began < 6
@@ -107,7 +106,7 @@ class TestLockedRows:
         assert set(outcomes.values()) == {"succeeded"}
         assert await charge(services, [locked]) == {locked: "succeeded"}
 
-    @pytest.mark.parametrize("lock", [LOCK_PAYMENT, LOCK_ATTEMPT], ids=["payment", "attempt"])
+    @pytest.mark.parametrize("lock", [LOCK_PAYMENT, LOCK_OPERATION], ids=["payment", "attempt"])
     async def test_a_row_locked_while_the_gateway_answers_holds_up_its_payment_alone(
         self, database: Database, database_address: DatabaseAddress, payment_ids: list[uuid.UUID], lock: str
     ) -> None:
@@ -168,22 +167,23 @@ class TestTwoBatches:
                 services.database.run(_SHORTEN_LEASE, id=id_)
             number = 2
         locked, go_on = threading.Event(), threading.Event()
-        start = starting.attempts.start
+        begin = starting.operations.begin
 
-        def hold(transaction: Any, starts: Sequence[AttemptStart], *rest: Any) -> None:
+        def hold(*given: Any) -> None:
             if not locked.is_set():
                 locked.set()
                 assert go_on.wait(10)
-            start(transaction, starts, *rest)
+            begin(*given)
 
-        monkeypatch.setattr(starting.attempts, "start", hold)
+        monkeypatch.setattr(starting.operations, "begin", hold)
         first_batch = asyncio.create_task(charge(services, payment_ids, number))
         await asyncio.to_thread(locked.wait, 10)
         second_outcomes = await charge(second, list(reversed(payment_ids)), number)
         go_on.set()
         assert await first_batch == dict.fromkeys(payment_ids, "succeeded")
         assert second_outcomes == dict.fromkeys(payment_ids, "deferred")
-        assert isinstance(services.gateway, RecordingGateway)
-        assert sorted(services.gateway.calls) == sorted(payment_ids)
+        gateway = services.gateways["default"]
+        assert isinstance(gateway, RecordingGateway)
+        assert sorted(gateway.calls) == sorted(payment_ids)
         for id_ in payment_ids:
             assert [row["number"] for row in attempt_rows(services.database, id_)] == list(range(1, number + 1))

@@ -14,9 +14,9 @@ from local.testkit.live import eventually
 from local.testkit.payments import MovableClock, new_merchant, new_payment
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
-from paybridge.payments.domain.circuit import GATEWAY, PROBES, Circuit, CircuitPolicy, merchant_circuit
+from paybridge.payments.domain.circuit import GATEWAY, PROBES, Call, Circuit, CircuitPolicy, merchant_circuit
 from paybridge.payments.domain.payment import Payment
-from paybridge.payments.gateway_watch import GatewayWatch, hold_back
+from paybridge.payments.gateway_watch import GatewayWatch, call_of, hold_back
 from paybridge.payments.store import circuits
 from paybridge.payments.store.queries import get
 
@@ -39,9 +39,13 @@ def new_payments(database: Database, count: int) -> list[Payment]:
     return [payment for payment in found if payment is not None]
 
 
+def calls(payments: list[Payment]) -> list[Call]:
+    return [call_of(payment, payment.id) for payment in payments]
+
+
 def hold(database: Database, payments: list[Payment]) -> dict[UUID, float]:
     with database.transaction() as transaction:
-        return hold_back(GatewayWatch(), transaction, payments, POLICY, NOW)
+        return hold_back(GatewayWatch(), transaction, calls(payments), POLICY, NOW)
 
 
 def test_the_second_batch_waits_for_the_probes_of_the_first(database: Database, other: Database) -> None:
@@ -54,7 +58,7 @@ def test_the_second_batch_waits_for_the_probes_of_the_first(database: Database, 
         circuits.save(transaction, {GATEWAY: Circuit(3, NOW - timedelta(seconds=1)), **failing}, NOW)
     with ThreadPoolExecutor() as threads:
         with database.transaction() as transaction:
-            held = hold_back(GatewayWatch(), transaction, ours, POLICY, NOW)
+            held = hold_back(GatewayWatch(), transaction, calls(ours), POLICY, NOW)
             second = threads.submit(hold, other, theirs)
             eventually(lambda: transaction.run(WAITING) == [[1]], "the second batch waits", seconds_max=5)
         assert len(held) == 2

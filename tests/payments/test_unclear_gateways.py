@@ -12,7 +12,16 @@ from typing import Any
 
 import pytest
 
-from local.testkit.payments import MovableClock, attempt_rows, new_merchant, new_payment, outbox_rows, payment_row, rows
+from local.testkit.payments import (
+    MovableClock,
+    attempt_rows,
+    new_merchant,
+    new_payment,
+    operation_rows,
+    outbox_rows,
+    payment_row,
+    rows,
+)
 from paybridge.core.errors import ConstraintViolated, DatabaseUnavailable
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
@@ -365,7 +374,7 @@ class TestPartialApprovals:
     ) -> None:
         gateway.charges = PartlyApproved("ch_1", 8040)
         result = await attempt(services, payment_id, 1)
-        assert (result.outcome, "give back 8040" in str(result.error)) == ("failed", True)
+        assert (result.outcome, result.error) == ("failed", None)
         payment = payment_row(services.database, payment_id)
         assert (payment["status"], payment["failure_code"], payment["captured_minor"]) == (
             "failed",
@@ -377,6 +386,25 @@ class TestPartialApprovals:
         (to_return,) = charges_to_return(services, payment_id)
         assert (to_return["reason"], to_return["amount_minor"]) == ("partial_approval", 8040)
         assert (to_return["currency"], to_return["gateway_id"]) == ("RUB", "ch_1")
+        charge, refund = operation_rows(services.database, payment_id)
+        assert (charge["kind"], charge["status"], charge["approved_minor"]) == ("charge", "partial", 8040)
+        assert (refund["kind"], refund["cause"], refund["status"]) == ("refund", "partial_approval", "accepted")
+        assert (refund["amount_minor"], refund["target_gateway_id"]) == (8040, "ch_1")
+
+    async def test_giving_it_back_changes_nothing_of_the_payment(
+        self, services: EngineServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+    ) -> None:
+        gateway.charges = PartlyApproved("ch_1", 8040)
+        await attempt(services, payment_id, 1)
+        before = payment_row(services.database, payment_id)
+        _, refund = operation_rows(services.database, payment_id)
+        gateway.charges = Succeeded("re_1")
+        order = OperationOrder(payment_id, 1, 0, uuid.UUID(refund["id"]))
+        (result,) = await run_operations(services, [order, order])
+        assert (result.outcome, result.kind) == ("succeeded", "refund")
+        assert operation_rows(services.database, payment_id)[1]["status"] == "succeeded"
+        assert payment_row(services.database, payment_id) == before
+        assert await run_operations(services, [order]) == []
 
     async def test_the_timeline_and_the_diagnosis_show_what_to_give_back(
         self, services: EngineServices, gateway: ScriptedGateway, payment_id: uuid.UUID
@@ -450,30 +478,60 @@ class TestInvariants:
     @pytest.mark.parametrize(
         ("change", "constraint"),
         [
-            ("number = 1001", "payment_attempts_number_is_bounded"),
-            ("asks = -1", "payment_attempts_asks_are_counted"),
-            ("asks = 1, asked_at = NULL", "payment_attempts_asks_are_counted"),
-            ("status = 'odd'", "payment_attempts_status_is_known"),
-            ("status = 'pending', pending_at = NULL", "payment_attempts_pending_has_a_time"),
-            ("status = 'partial', gateway_id = 'ch_1'", "payment_attempts_part_is_named"),
-            ("status = 'partial', gateway_id = 'ch_1', approved_minor = 0", "payment_attempts_part_is_named"),
-            ("approved_minor = 5", "payment_attempts_part_is_named"),
-            ("status = 'partial', gateway_id = NULL, approved_minor = 5", "payment_attempts_part_has_proof"),
-            ("gateway_code = repeat('x', 65)", "payment_attempts_code_is_short"),
-            ("gateway_code = ''", "payment_attempts_code_is_short"),
+            ("number = 1001", "operations_number_is_bounded"),
+            ("asks = -1", "operations_asks_are_counted"),
+            ("asks = 1, asked_at = NULL", "operations_asks_are_counted"),
+            ("status = 'odd'", "operations_status_is_known"),
+            ("status = 'accepted'", "operations_transition_is_legal"),
+            ("number = 0", "operations_accepted_is_unasked"),
+            ("started_at = NULL", "operations_attempt_has_a_time"),
+            ("status = 'pending', pending_at = NULL", "operations_pending_has_a_time"),
+            ("status = 'succeeded', gateway_id = NULL", "operations_success_has_proof"),
+            ("status = 'declined'", "operations_failure_has_a_code"),
+            ("status = 'partial', gateway_id = 'ch_1'", "operations_part_is_named"),
+            ("status = 'partial', gateway_id = 'ch_1', approved_minor = 0", "operations_part_is_named"),
+            ("status = 'partial', gateway_id = 'ch_1', approved_minor = amount_minor", "operations_part_is_named"),
+            ("approved_minor = 5", "operations_part_is_named"),
+            ("status = 'reversed', gateway_id = 'ch_1', failure_code = 'x'", "operations_only_refunds_are_reversed"),
+            ("kind = 'refund'", "operations_first_has_the_payments_id"),
+            ("kind = 'theft'", "operations_kind_is_known"),
+            ("cause = 'theft'", "operations_cause_is_known"),
+            ("amount_minor = 0", "operations_amount_is_positive"),
+        ],
+    )
+    async def test_an_operation(
+        self, services: EngineServices, payment_id: uuid.UUID, change: str, constraint: str
+    ) -> None:
+        await attempt(services, payment_id, 1)
+        with pytest.raises(ConstraintViolated) as caught:
+            update = f"UPDATE operations SET {change} WHERE id = :id::uuid"  # noqa: S608 - the test's own
+            services.database.run(Statement(update), id=payment_id)
+        assert caught.value.constraint == constraint
+
+    @pytest.mark.parametrize(
+        ("change", "constraint"),
+        [
+            ("number = 1001", "operation_attempts_number_check"),
+            ("status = 'started'", "operation_attempts_status_is_known"),
+            ("status = 'succeeded'", "operation_attempts_success_has_proof"),
+            ("status = 'partial', gateway_id = 'ch_1'", "operation_attempts_part_is_named"),
+            ("approved_minor = 5", "operation_attempts_part_is_named"),
+            ("gateway_code = repeat('x', 65)", "operation_attempts_gateway_code_check"),
+            ("gateway_code = ''", "operation_attempts_gateway_code_check"),
         ],
     )
     async def test_an_attempt(
         self, services: EngineServices, payment_id: uuid.UUID, change: str, constraint: str
     ) -> None:
         await attempt(services, payment_id, 1)
-        with pytest.raises(ConstraintViolated, match=constraint):
-            update = f"UPDATE payment_attempts SET {change} WHERE payment_id = :id::uuid"  # noqa: S608 - the test's own
+        with pytest.raises(ConstraintViolated) as caught:
+            update = f"UPDATE operation_attempts SET {change} WHERE operation_id = :id::uuid"  # noqa: S608 - the test's
             services.database.run(Statement(update), id=payment_id)
+        assert caught.value.constraint == constraint
 
     def test_nothing_is_given_back_that_is_no_amount(self, services: EngineServices, payment_id: uuid.UUID) -> None:
-        merchant_id = payment_row(services.database, payment_id)["merchant_id"]
-        nothing = ChargeToReturn(payment_id, merchant_id, "ch_1", ReturnReason.CHARGED_LATE, 0, "RUB")
+        (started,) = start_attempts(services, [OperationOrder(payment_id, 1)], GatewayWatch()).attempts
+        nothing = ChargeToReturn(started.operation, "ch_1", ReturnReason.CHARGED_LATE, 0, "RUB")
         with (
             pytest.raises(ConstraintViolated, match="charges_to_return_amount_is_positive"),
             services.database.transaction() as transaction,
@@ -499,7 +557,7 @@ class TestChargedTooLate:
         late = AnsweredAttempt(batch.attempts[0], answer)
         (result,) = record_answers(services, [late], watch)
         assert result.outcome == "charged_too_late"
-        assert "give the money back" in str(result.error)
+        assert "the money is given back" in str(result.error)
         (to_return,) = charges_to_return(services, payment_id)
         assert (to_return["reason"], to_return["amount_minor"]) == ("charged_late", minor)
         (again,) = record_answers(services, [late], watch)

@@ -38,6 +38,13 @@ pytestmark = [pytest.mark.integration, pytest.mark.broker]
 _GIVE_UP = (
     Statement("UPDATE payments SET status = 'failed', failure_code = 'gateway_timeout' WHERE id = :id::uuid"),
     Statement("""
+        INSERT INTO operations (id, payment_id, merchant_id, kind, gateway, amount_minor, status, number, started_at,
+                                finished_at, failure_code, correlation_id, created_at, updated_at)
+        SELECT id, id, merchant_id, 'charge', 'default', amount_minor, 'declined', 1, now(), now(), 'gateway_timeout',
+               correlation_id, now(), now()
+        FROM payments WHERE id = :id::uuid
+    """),
+    Statement("""
         INSERT INTO late_charge_checks (payment_id, merchant_id, correlation_id, given_up_at, ask_at)
         SELECT id, merchant_id, correlation_id, now(), now() FROM payments WHERE id = :id::uuid
     """),
@@ -187,7 +194,7 @@ class TestHandler:
         assert call(rmq_event("payments.new", [again.body]))["processed"] == 1
         assert payment_row(database, payment_id)["status"] == "succeeded"
 
-    @pytest.mark.parametrize("table", ["payments", "payment_attempts", "outbox"])
+    @pytest.mark.parametrize("table", ["payments", "operations", "outbox"])
     def test_a_locked_table_hands_the_batch_back_and_it_is_charged_later(
         self,
         database: Database,
@@ -237,7 +244,7 @@ class TestHandler:
         (line,) = [vars(record) for record in caplog.records if record.message == "processed payments"]
         correlation_id = payment_row(database, payment_id)["correlation_id"]
         assert line["payments"] == [
-            {"payment_id": str(payment_id), "correlation_id": correlation_id, "outcome": "succeeded"}
+            {"payment_id": str(payment_id), "correlation_id": correlation_id, "outcome": "succeeded", "kind": "charge"}
         ]
         assert "tok_success" not in str(line)
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
-from paybridge.payments.store.attempts import AttemptResult, AttemptStart
 
 from local.testkit.payments import MovableClock, attempt_rows, new_merchant, new_payment, payment_row
+from paybridge.core.errors import ConstraintViolated
 from paybridge.database.database import Database
-from paybridge.payments.domain.attempts import AttemptStatus
-from paybridge.payments.domain.payment import Status
-from paybridge.payments.store import attempts
+from paybridge.payments.domain.attempts import last_attempt
+from paybridge.payments.domain.operation import DEFAULT_GATEWAY, OperationStatus, first_operation
+from paybridge.payments.domain.outcome import Effect
+from paybridge.payments.domain.payment import Status, begin_processing
+from paybridge.payments.store import operations
+from paybridge.payments.store.operations import AttemptResult, AttemptStart
 
 pytestmark = pytest.mark.integration
 
@@ -27,56 +30,68 @@ def clock() -> MovableClock:
 def payment_id(database: Database, clock: MovableClock) -> uuid.UUID:
     """A payment whose first attempt has started."""
     payment_id = new_payment(database, new_merchant(database))
-    start(database, clock, payment_id, 1)
+    begin(database, clock, payment_id)
     return payment_id
+
+
+def begin(database: Database, clock: MovableClock, payment_id: uuid.UUID) -> None:
+    with database.transaction() as transaction:
+        (payment,) = operations.lock_payments(transaction, [payment_id])
+        payment = begin_processing(payment, DEFAULT_GATEWAY, clock.now())
+        operations.begin(transaction, [(payment, first_operation(payment, DEFAULT_GATEWAY, clock.now()))], clock.now())
 
 
 def start(database: Database, clock: MovableClock, payment_id: uuid.UUID, number: int, ask: int = 0) -> None:
     with database.transaction() as transaction:
-        attempts.start(transaction, [AttemptStart(payment_id, number, 2, ask)], clock.now())
+        operations.start(transaction, [AttemptStart(payment_id, number, ask)], clock.now())
 
 
-def finish(database: Database, clock: MovableClock, result: AttemptResult) -> dict[uuid.UUID, int]:
+def finish(database: Database, clock: MovableClock, result: AttemptResult) -> dict[uuid.UUID, int | None]:
+    """Return the sequences of the payments that settled."""
     with database.transaction() as transaction:
-        return attempts.finish(transaction, [result], clock.now())
+        settled = operations.finish(transaction, [replace(result, started_at=clock.now())], clock.now())
+    return {id_: each.payment_sequence for id_, each in settled.items()}
 
 
 def succeeded(payment_id: uuid.UUID) -> AttemptResult:
     return AttemptResult(
+        id=payment_id,
         payment_id=payment_id,
         number=1,
-        attempt_status=AttemptStatus.SUCCEEDED,
+        started_at=datetime.now(UTC),
+        attempt_status=OperationStatus.SUCCEEDED,
         gateway_id="ch_1",
-        gateway_code=None,
-        approved_minor=None,
-        error=None,
+        outcome=OperationStatus.SUCCEEDED,
+        effect=Effect.FIRST,
         status=Status.SUCCEEDED,
-        failure_code=None,
-        failure_message=None,
         captured_minor=10050,
+        events=1,
     )
 
 
 def declined(payment_id: uuid.UUID) -> AttemptResult:
     return replace(
         succeeded(payment_id),
-        attempt_status=AttemptStatus.DECLINED,
+        attempt_status=OperationStatus.DECLINED,
         gateway_id=None,
-        status=Status.FAILED,
+        outcome=OperationStatus.DECLINED,
         failure_code="card_declined",
         failure_message="No.",
-        captured_minor=0,
+        status=Status.FAILED,
+        payment_failure_code="card_declined",
+        payment_failure_message="No.",
+        captured_minor=None,
     )
 
 
-def unclear(payment_id: uuid.UUID, status: AttemptStatus) -> AttemptResult:
-    return replace(
-        succeeded(payment_id),
+def unclear(payment_id: uuid.UUID, status: OperationStatus) -> AttemptResult:
+    return AttemptResult(
+        id=payment_id,
+        payment_id=payment_id,
+        number=1,
+        started_at=datetime.now(UTC),
         attempt_status=status,
-        gateway_id=None,
-        error="500" if status is AttemptStatus.UNKNOWN else None,
-        status=None,
-        captured_minor=0,
+        error="500" if status is OperationStatus.UNKNOWN else None,
     )
 
 
@@ -95,27 +110,28 @@ def test_a_second_outcome_changes_nothing(
 
 
 @pytest.mark.parametrize("is_charged", [True, False])
-def test_an_attempt_does_not_reopen_a_settled_payment(
+def test_a_settled_operation_is_not_started_again(
     database: Database, clock: MovableClock, payment_id: uuid.UUID, is_charged: bool
 ) -> None:
     finish(database, clock, succeeded(payment_id) if is_charged else declined(payment_id))
     before = payment_row(database, payment_id)
+    with pytest.raises(ConstraintViolated) as caught:
+        start(database, clock, payment_id, 2)
+    assert caught.value.constraint == "operations_transition_is_legal"
+    assert payment_row(database, payment_id) == before
+    with database.transaction() as transaction:
+        assert operations.lock_payments(transaction, [payment_id]) == []
+
+
+def test_a_later_attempt_changes_no_payment(database: Database, clock: MovableClock, payment_id: uuid.UUID) -> None:
+    before = payment_row(database, payment_id)
     start(database, clock, payment_id, 2)
     assert payment_row(database, payment_id) == before
-    with database.transaction() as transaction:
-        assert attempts.lock_chargeable(transaction, [payment_id]) == []
 
 
-def test_a_later_attempt_counts_no_event(database: Database, clock: MovableClock, payment_id: uuid.UUID) -> None:
-    before = payment_row(database, payment_id)
-    with database.transaction() as transaction:
-        attempts.start(transaction, [AttemptStart(payment_id, 2, 9)], clock.now())
-    assert payment_row(database, payment_id) == before
-
-
-@pytest.mark.parametrize("status", [AttemptStatus.UNKNOWN, AttemptStatus.RATE_LIMITED, AttemptStatus.PENDING])
+@pytest.mark.parametrize("status", [OperationStatus.UNKNOWN, OperationStatus.RATE_LIMITED, OperationStatus.PENDING])
 def test_the_next_attempt_leaves_an_answered_one_as_it_is(
-    database: Database, clock: MovableClock, payment_id: uuid.UUID, status: AttemptStatus
+    database: Database, clock: MovableClock, payment_id: uuid.UUID, status: OperationStatus
 ) -> None:
     finish(database, clock, unclear(payment_id, status))
     before = attempt_rows(database, payment_id)
@@ -124,7 +140,7 @@ def test_the_next_attempt_leaves_an_answered_one_as_it_is(
 
 
 def test_asking_again_goes_on_with_the_attempt(database: Database, clock: MovableClock, payment_id: uuid.UUID) -> None:
-    finish(database, clock, unclear(payment_id, AttemptStatus.PENDING))
+    finish(database, clock, unclear(payment_id, OperationStatus.PENDING))
     (pending,) = attempt_rows(database, payment_id)
     clock.move(60)
     start(database, clock, payment_id, 1, ask=1)
@@ -132,7 +148,7 @@ def test_asking_again_goes_on_with_the_attempt(database: Database, clock: Movabl
     assert (asked["status"], asked["asks"], asked["finished_at"]) == ("started", 1, None)
     assert asked["started_at"] == pending["started_at"] < asked["asked_at"]
     with database.transaction() as transaction:
-        ((_, last),) = attempts.lock_chargeable(transaction, [payment_id])
+        last = last_attempt(operations.find_first(transaction, [payment_id])[payment_id])
     assert last is not None
     assert (last.number, last.ask, last.was_pending) == (1, 1, True)
     assert last.started_at == datetime.fromisoformat(asked["asked_at"])
@@ -141,9 +157,9 @@ def test_asking_again_goes_on_with_the_attempt(database: Database, clock: Movabl
 def test_an_attempt_has_been_pending_since_the_first_time(
     database: Database, clock: MovableClock, payment_id: uuid.UUID
 ) -> None:
-    finish(database, clock, unclear(payment_id, AttemptStatus.PENDING))
+    finish(database, clock, unclear(payment_id, OperationStatus.PENDING))
     first = attempt_rows(database, payment_id)[0]["pending_at"]
     clock.move(60)
     start(database, clock, payment_id, 1, ask=1)
-    finish(database, clock, unclear(payment_id, AttemptStatus.PENDING))
+    finish(database, clock, unclear(payment_id, OperationStatus.PENDING))
     assert attempt_rows(database, payment_id)[0]["pending_at"] == first

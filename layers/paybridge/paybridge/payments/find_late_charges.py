@@ -51,12 +51,13 @@ async def find_late_charges(services: EngineServices, payment_ids: Sequence[UUID
     """
     if not payment_ids:
         return []
-    checks = await asyncio.to_thread(_take, services, payment_ids)
+    checks = await asyncio.to_thread(take, services, payment_ids)
     answers = await asyncio.gather(*(_look_up(services, check) for check in checks))
     return await asyncio.to_thread(record, services, list(zip(checks, answers, strict=True)))
 
 
-def _take(services: EngineServices, payment_ids: Sequence[UUID]) -> list[LateCheck]:
+def take(services: EngineServices, payment_ids: Sequence[UUID]) -> list[LateCheck]:
+    """Take the checks among these payments that are due. Raises DatabaseUnavailable and LockTimeout."""
     with services.database.transaction() as transaction:
         taken = late_charge_checks.take(transaction, payment_ids, services.lease_seconds)
         ids = [check.payment_id for check in taken]
