@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import logging
 from collections.abc import Callable
+from contextlib import suppress
 
 from local.gateway.log import Record
 
 # The gateway's clock may be moved while the task sleeps.
 _LOOK_SECONDS_MAX = 60.0
+_DISK_RETRY_SECONDS = 1.0
+
+logger = logging.getLogger(__name__)
 
 
 class Deadlines:
@@ -31,19 +36,30 @@ class Deadlines:
             self._changed.set()
 
     def settle(self) -> None:
-        """Decide everything that is due."""
+        """Decide everything that is due. Raises OSError when the log cannot be written, and then it stays due."""
         while self._heap and self._heap[0][0] <= self._now():
-            _, _, what, record = heapq.heappop(self._heap)
-            self._decide(what, record)
+            deadline = heapq.heappop(self._heap)
+            try:
+                self._decide(deadline[2], deadline[3])
+            except OSError:
+                heapq.heappush(self._heap, deadline)
+                raise
 
     async def run(self) -> None:
         """Decide everything when it is due, until this task is cancelled."""
         self._changed = asyncio.Event()
         while True:
-            self.settle()
             self._changed.clear()
-            wait_seconds = min(self._heap[0][0] - self._now(), _LOOK_SECONDS_MAX) if self._heap else _LOOK_SECONDS_MAX
-            try:
-                await asyncio.wait_for(self._changed.wait(), max(wait_seconds, 0))
-            except TimeoutError:
-                continue
+            wait_seconds = self._settle_and_return_wait()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), wait_seconds)
+
+    def _settle_and_return_wait(self) -> float:
+        try:
+            self.settle()
+        except OSError:
+            logger.exception("The log cannot be written.")
+            return _DISK_RETRY_SECONDS
+        if not self._heap:
+            return _LOOK_SECONDS_MAX
+        return max(min(self._heap[0][0] - self._now(), _LOOK_SECONDS_MAX), 0)

@@ -31,7 +31,7 @@ async def call_gateway(gateways: Mapping[str, PaymentGateway], attempt: Attempt)
     gateway = gateways.get(attempt.operation.gateway)
     if gateway is None:
         return AnsweredAttempt(attempt, Unknown(Fault.NOT_SERVED, "no gateway of this name is configured"))
-    return AnsweredAttempt(attempt, await never_raising(_ask(gateway, request, attempt.ask_first)))
+    return AnsweredAttempt(attempt, await never_raising(ask(gateway, request, attempt.ask_first)))
 
 
 def gateway_request(operation: Operation, payment: Payment) -> GatewayRequest:
@@ -60,7 +60,7 @@ async def never_raising(call: Awaitable[_Answer]) -> _Answer | Unknown:
         return Unknown(Fault.INTERNAL, f"unforeseen {type(error).__name__}")
 
 
-async def _ask(gateway: PaymentGateway, request: GatewayRequest, ask_first: bool) -> GatewayOutcome:
+async def ask(gateway: PaymentGateway, request: GatewayRequest, ask_first: bool) -> GatewayOutcome:
     """Ask the gateway for the operation. If its answer is unclear, look the operation up.
 
     With `ask_first` an earlier attempt may have done it: the gateway is asked for it only if it knows of none.

@@ -6,16 +6,8 @@ import uuid
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from paybridge.payments.domain.gateway_answers import (
-    Declined,
-    GatewayOutcome,
-    NotFound,
-    PartlyApproved,
-    Pending,
-    RateLimited,
-    Succeeded,
-    conclude,
-)
+from paybridge.payments import call_gateway
+from paybridge.payments.domain.gateway_answers import GatewayOutcome, PartlyApproved, Succeeded
 from paybridge.payments.domain.operation import Kind, gateway_key
 from paybridge.payments.ports import GatewayRequest, PaymentGateway
 from tests.payments.gateways.contract.driver import Gateway, Money
@@ -80,10 +72,5 @@ async def a_payment(gateway: Gateway, money: Money = Money.GOOD, **changes: Any)
 
 
 async def ask(adapter: PaymentGateway, request: GatewayRequest, ask_first: bool = False) -> GatewayOutcome:
-    """Ask as the engine does: look first where an earlier attempt may be at work, and later where it is unclear."""
-    if ask_first and not isinstance(known := await adapter.find(request), NotFound):
-        return known
-    answer = await adapter.send(request)
-    if isinstance(answer, Succeeded | PartlyApproved | Declined | Pending | RateLimited):
-        return answer
-    return conclude(answer, await adapter.find(request), is_repeated=ask_first)
+    """Ask as the engine asks."""
+    return await call_gateway.ask(adapter, request, ask_first)

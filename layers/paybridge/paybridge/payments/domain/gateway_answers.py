@@ -159,4 +159,4 @@ def conclude(answer: GatewayAnswer, found: LookUpAnswer, is_repeated: bool) -> G
         return answer
     if is_repeated or not is_not_found:
         return UnderWay(answer.error, is_not_found)
-    return Declined(REJECTED, "The gateway does not accept this charge.", answer.gateway_code)
+    return Declined(REJECTED, "The gateway does not accept the request.", answer.gateway_code)
