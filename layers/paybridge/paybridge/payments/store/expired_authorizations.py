@@ -11,7 +11,8 @@ from paybridge.database.database import Statement, Transaction
 from paybridge.database.parameters import json_rows
 from paybridge.payments.domain.operation import OperationRef
 
-# What another transaction holds is skipped: the next job finds it, unless a capture or a cancellation got it.
+# The condition is that of every capture and cancellation, so exactly one of them gets the payment. What another
+# transaction holds is skipped: the next job finds it, unless a capture or a cancellation got it.
 _LOCK = Statement("""
     SELECT p.id, p.merchant_id, p.correlation_id FROM payments p
     WHERE p.status = 'requires_capture' AND p.capture_before <= :now::timestamptz AND p.pending_operation IS NULL
@@ -20,7 +21,7 @@ _LOCK = Statement("""
     FOR UPDATE OF p SKIP LOCKED
 """)
 
-# The condition is that of every capture and cancellation, so exactly one of them gets the payment.
+# The payments are locked, and still as `_LOCK` has found them.
 _RELEASE = Statement("""
     WITH wanted AS MATERIALIZED (
         SELECT * FROM json_to_recordset(:rows::json) AS row (payment_id uuid, operation_id uuid)
@@ -29,8 +30,7 @@ _RELEASE = Statement("""
         UPDATE payments p
         SET pending_operation = 'cancel', pending_operation_id = wanted.operation_id,
             pending_operation_since = :now::timestamptz, version = p.version + 1, updated_at = :now::timestamptz
-        FROM wanted
-        WHERE p.id = wanted.payment_id AND p.status = 'requires_capture' AND p.pending_operation IS NULL
+        FROM wanted WHERE p.id = wanted.payment_id
         RETURNING wanted.operation_id, p.id, p.merchant_id, p.gateway, p.authorized_minor, p.correlation_id
     )
     INSERT INTO operations (id, payment_id, merchant_id, kind, cause, gateway, amount_minor, status, correlation_id,
@@ -56,6 +56,6 @@ def lock(transaction: Transaction, now: datetime, limit: int) -> list[ExpiredAut
 
 
 def release(transaction: Transaction, voids: Sequence[tuple[UUID, UUID]], now: datetime) -> list[OperationRef]:
-    """Add an operation that releases the authorization of each payment, given as (payment, new operation)."""
+    """Add an operation that releases the authorization of each locked payment, given as (payment, new operation)."""
     rows = json_rows({"payment_id": payment_id, "operation_id": id_} for payment_id, id_ in voids)
     return [OperationRef(*row) for row in transaction.run(_RELEASE, rows=rows, length=len(voids), now=now)]
