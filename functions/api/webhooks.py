@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -23,9 +24,9 @@ from paybridge.core.events import (
     REFUND_FAILED,
     REFUND_SUCCEEDED,
 )
-from paybridge.core.money import format_places
-from paybridge.core.times import format_time
+from paybridge.payments.domain.operation import Cause, Kind, Operation, OperationStatus
 from paybridge.payments.domain.payment import Payment, Status, payment_view
+from paybridge.payments.domain.refund import refund_view
 from paybridge.webhooks.domain.webhook import WEBHOOK_TYPES, build_body
 
 _HEADERS = [
@@ -64,6 +65,7 @@ _ANSWERS = {
 
 # How answers show what the data of an event is made of.
 _VIEWS = {"payment": REF.format(model="PaymentView"), "refund": REF.format(model="RefundView")}
+_REFUND_ID = UUID("019a9f74-4a8c-7f10-9d2e-6b1c5e0f8a23")
 _REFUNDED_MINOR = 3000
 
 
@@ -122,24 +124,31 @@ def _payment_examples(payment: Payment) -> dict[str, _Example]:
 
 def _refund_examples(payment: Payment) -> dict[str, _Example]:
     created_at = payment.created_at + timedelta(hours=1)
-    ended_at = created_at + timedelta(seconds=2)
-    created = {
-        "refund_id": "019a9f74-4a8c-7f10-9d2e-6b1c5e0f8a23",
-        "payment_id": str(payment.id),
-        "status": "pending",
-        "amount": format_places(_REFUNDED_MINOR, payment.currency_places),
-        "currency": payment.currency,
-        "reason": "returned",
-        "metadata": {"return_id": "R-7"},
-        "failure_code": None,
-        "created_at": format_time(created_at),
-        "updated_at": format_time(created_at),
+    created = Operation(
+        id=_REFUND_ID,
+        payment_id=payment.id,
+        merchant_id=payment.merchant_id,
+        kind=Kind.REFUND,
+        cause=Cause.MERCHANT,
+        gateway="default",
+        amount_minor=_REFUNDED_MINOR,
+        status=OperationStatus.ACCEPTED,
+        reason="returned",
+        metadata={"return_id": "R-7"},
+        correlation_id="",
+        last_sequence=1,
+        created_at=created_at,
+        updated_at=created_at,
+    )
+    ended = replace(created, updated_at=created_at + timedelta(seconds=2), last_sequence=2)
+    states = {
+        REFUND_CREATED: created,
+        REFUND_SUCCEEDED: replace(ended, status=OperationStatus.SUCCEEDED),
+        REFUND_FAILED: replace(ended, status=OperationStatus.DECLINED, failure_code="refund_declined"),
     }
-    ended = {**created, "updated_at": format_time(ended_at)}
     return {
-        REFUND_CREATED: _Example(created, 1),
-        REFUND_SUCCEEDED: _Example({**ended, "status": "succeeded"}, 2),
-        REFUND_FAILED: _Example({**ended, "status": "failed", "failure_code": "refund_declined"}, 2),
+        type_: _Example(refund_view(state, payment.currency, payment.currency_places), state.last_sequence)
+        for type_, state in states.items()
     }
 
 

@@ -8,14 +8,16 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from jsonschema import ValidationError  # type: ignore[import-untyped]
 
 from paybridge.core.event_schemas import read_schema
-from paybridge.core.events import Event
+from paybridge.core.events import REFUND_CREATED, Event
 from paybridge.payments.domain.events import payment_event
+from paybridge.payments.domain.operation import Cause, Kind, Operation, OperationStatus
 from paybridge.payments.domain.payment import Payment, Status
+from paybridge.payments.domain.refund import REFUND_STATUSES, RefundStatus, refund_event
 from paybridge.webhooks.domain.webhook import WEBHOOK_TYPES
 from tests.support.event_schemas import check_event
 from tests.support.openapi import Contract
@@ -23,6 +25,7 @@ from tests.support.openapi import Contract
 START = datetime(2026, 1, 1, tzinfo=UTC)
 TIMES = st.integers(0, 2**27).map(lambda seconds: START + timedelta(seconds=seconds, microseconds=seconds))
 TEXTS = st.none() | st.text(max_size=20)
+METADATA = st.none() | st.dictionaries(st.text(max_size=9), st.text(max_size=9), max_size=3)
 AMOUNT_MINOR = 10050
 SCREENINGS = st.none() | st.fixed_dictionaries({
     "decision": st.sampled_from(["allow", "review", "block"]),
@@ -62,7 +65,7 @@ def payment_events(draw: st.DrawFn) -> Event:
         updated_at=created_at + timedelta(seconds=draw(st.integers(0, 10**6))),
         correlation_id="c",
         description=draw(TEXTS),
-        metadata=draw(st.none() | st.dictionaries(st.text(max_size=9), st.text(max_size=9), max_size=3)),
+        metadata=draw(METADATA),
         webhook_url=draw(TEXTS),
         customer=draw(TEXTS),
         payment_method=draw(TEXTS),
@@ -81,17 +84,49 @@ def payment_events(draw: st.DrawFn) -> Event:
     return payment_event(UUID(int=1), type_, payment, payment.updated_at)
 
 
+@st.composite
+def refund_events(draw: st.DrawFn) -> Event:
+    status = draw(st.sampled_from(OperationStatus))
+    created_at = draw(TIMES)
+    is_failed = REFUND_STATUSES[status] is RefundStatus.FAILED
+    operation = Operation(
+        id=draw(st.uuids()),
+        payment_id=draw(st.uuids()),
+        merchant_id=draw(st.uuids()),
+        kind=Kind.REFUND,
+        cause=Cause.MERCHANT,
+        gateway="default",
+        amount_minor=draw(st.integers(1, 2**63 - 1)),
+        status=status,
+        correlation_id="c",
+        created_at=created_at,
+        updated_at=created_at,
+        failure_code=draw(st.text(min_size=1, max_size=20)) if is_failed else None,
+        reason=draw(TEXTS),
+        metadata=draw(METADATA),
+        last_sequence=draw(st.integers(1, 2**31 - 1)),
+    )
+    type_ = REFUND_CREATED if status is OperationStatus.ACCEPTED else f"refund.{REFUND_STATUSES[status]}"
+    assume(type_ in WEBHOOK_TYPES)
+    return refund_event(UUID(int=1), type_, operation, "RUB", draw(st.integers(0, 4)), created_at)
+
+
 class TestEmittedEvents:
     @given(payment_events())
     def test_an_event_of_a_payment_is_as_its_file_says(self, event: Event) -> None:
         check_event(event)
 
-    @given(payment_events(), st.sampled_from(["fee", "status_2"]))
+    @given(refund_events())
+    def test_an_event_of_a_refund_is_as_its_file_says(self, event: Event) -> None:
+        check_event(event)
+        assert (event.subject_type, str(event.subject_id)) == ("refund", event.data["refund_id"])
+
+    @given(payment_events() | refund_events(), st.sampled_from(["fee", "status_2"]))
     def test_a_member_that_no_file_names_is_noticed(self, event: Event, name: str) -> None:
         with pytest.raises(ValidationError):
             check_event(replace(event, data={**event.data, name: "1.00"}))
 
-    @given(payment_events(), st.data())
+    @given(payment_events() | refund_events(), st.data())
     def test_a_member_that_is_lost_is_noticed(self, event: Event, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from(sorted(event.data)))
         with pytest.raises(ValidationError):
