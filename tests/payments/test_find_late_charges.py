@@ -163,9 +163,15 @@ class TestFindLateCharges:
         await find_late_charges(services, [payment_id])
         found = diagnose_payment(services.database, services.clock, payment_id)
         assert found is not None
-        assert found.timeline[-1].type == "gateway.charge_to_return"
-        assert found.timeline[-1].details["amount"] == "100.50"
-        assert "took 100.50 RUB all the same (charged_late, charge ch_9): give it back" in found.explanation
+        to_return, undo = found.timeline[-2:]
+        assert (to_return.type, to_return.details["amount"]) == ("gateway.charge_to_return", "100.50")
+        assert (undo.type, undo.details["operation"], undo.details["cause"]) == (
+            "operation.accepted",
+            "refund",
+            "charged_late",
+        )
+        taken = "took 100.50 RUB all the same (charged_late, charge ch_9)"
+        assert f"{taken}: the refund {undo.details['operation_id']} gives it back." in found.explanation
 
     async def test_it_is_asked_again_at_the_next_age_and_then_no_more(self, services: EngineServices) -> None:
         payment_id = await given_up(services)

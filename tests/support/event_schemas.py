@@ -12,8 +12,9 @@ from typing import Any
 from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
 
 from paybridge.core.event_schemas import NEWEST_VERSION, Schema, event_schema
-from paybridge.core.events import Event
+from paybridge.core.events import Event, parse_envelope
 from paybridge.core.times import format_time
+from paybridge.database.database import Database, Statement
 from paybridge.webhooks.domain.webhook import build_body
 
 FOLDER = Path(str(files("paybridge.core").joinpath("schemas")))
@@ -74,3 +75,22 @@ def changed_files(published: Mapping[str, str], folder: Path = FOLDER) -> set[st
     """The files that differ from what was published, are gone, or were never recorded as published."""
     found = digests(folder)
     return {path for path in found.keys() | published.keys() if found.get(path) != published.get(path)}
+
+
+# Some of each type, the newest ones. Tests that write rows themselves give them no envelope.
+_EMITTED = Statement("""
+    SELECT body FROM (
+        SELECT body, row_number() OVER (PARTITION BY type ORDER BY id DESC) AS place
+        FROM outbox WHERE sequence IS NOT NULL AND body LIKE '{"specversion"%'
+    ) AS emitted
+    WHERE place <= :each_max::integer
+""")
+EACH_MAX = 20
+
+
+def check_emitted(database: Database) -> set[str]:
+    """Assert that the events in the outbox are as their files say; return their types."""
+    events = [parse_envelope(json.loads(body)) for (body,) in database.run(_EMITTED, each_max=EACH_MAX)]
+    for event in events:
+        check_event(event)
+    return {event.type for event in events}
