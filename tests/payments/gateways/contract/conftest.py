@@ -11,9 +11,13 @@ import pytest_asyncio
 from local.testkit.local_servers import running_gateway
 from tests.payments.gateways.contract.driver import Gateway
 from tests.payments.gateways.contract.simulated import simulated_gateway
+from tests.payments.gateways.contract.stripe import stripe_gateway
 
-# How to put each gateway under test, from the URL where it runs.
-GATEWAYS: dict[str, Callable[[str], AbstractAsyncContextManager[Gateway]]] = {"simulated": simulated_gateway}
+# How to put each gateway under test.
+GATEWAYS: dict[str, Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[Gateway]]] = {
+    "simulated": lambda request: simulated_gateway(request.getfixturevalue("simulated_url")),
+    "stripe": lambda _: stripe_gateway(),
+}
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +29,6 @@ def simulated_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest_asyncio.fixture(params=list(GATEWAYS))
 async def gateway(request: pytest.FixtureRequest) -> AsyncIterator[Gateway]:
-    """Each gateway in turn, without faults. It runs at the fixture of its name, `<name>_url`."""
-    async with GATEWAYS[request.param](request.getfixturevalue(f"{request.param}_url")) as running:
+    """Each gateway in turn, without faults."""
+    async with GATEWAYS[request.param](request) as running:
         yield running

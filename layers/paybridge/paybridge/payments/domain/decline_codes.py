@@ -18,7 +18,7 @@ _SPELLINGS: dict[str, str] = {
     CARD_DECLINED: "card_declined declined decline generic_decline refused payment_declined transaction_declined",
     "insufficient_funds": "insufficient_funds insufficient_fund not_sufficient_funds no_sufficient_funds nsf 51 116",
     "do_not_honor": "do_not_honor do_not_honour dont_honor dont_honour honor_denied 05",
-    "expired_card": "expired_card card_expired expired 54 101",
+    "expired_card": "expired_card card_expired expired expired_or_canceled_card 54 101",
     "invalid_card": (
         "invalid_card invalid_number incorrect_number invalid_card_number incorrect_card_number card_number_invalid"
         " invalid_pan no_such_card 14 111"
@@ -32,7 +32,7 @@ _SPELLINGS: dict[str, str] = {
         "invalid_expiry invalid_expiry_date invalid_expiry_month invalid_expiry_year invalid_expiration_date"
         " incorrect_expiry"
     ),
-    "lost_card": "lost_card card_lost 41",
+    "lost_card": "lost_card card_lost lost_or_stolen_card 41",
     "stolen_card": "stolen_card card_stolen 43",
     "pickup_card": "pickup_card pick_up_card pick_up 04 07",
     "restricted_card": "restricted_card card_restricted 36 62",
@@ -47,7 +47,7 @@ _SPELLINGS: dict[str, str] = {
     ),
     "authentication_required": (
         "authentication_required authentication_failed sca_required soft_decline 3ds_required three_d_secure_required"
-        " 1a"
+        " payment_intent_authentication_failure 1a"
     ),
     "issuer_unavailable": "issuer_unavailable issuer_not_available issuer_inoperative 91",
     "fraud_blocked": "fraud_blocked fraud fraudulent suspected_fraud fraud_suspected blocked_by_fraud_rules 59",
