@@ -17,7 +17,7 @@ _MONTHS = Statement("""
            extract(epoch FROM month - now())::float8 / 86400,
            to_regclass(parent || '_' || to_char(month AT TIME ZONE 'UTC', 'YYYY_MM')) IS NOT NULL
     FROM unnest(ARRAY['payments', 'payment_attempts', 'operations', 'operation_attempts', 'outbox',
-                      'webhook_deliveries', 'webhook_attempts']) AS parent,
+                      'webhook_deliveries', 'webhook_attempts', 'fraud_decisions']) AS parent,
          generate_series(-1, :months_ahead::integer + 1) AS ahead,
          LATERAL (SELECT (date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => ahead))
                          AT TIME ZONE 'UTC' AS month) AS first_moment

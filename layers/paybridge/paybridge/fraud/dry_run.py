@@ -152,9 +152,7 @@ def _decide(
     rule_set = RuleSet(0, read_stored_rules(dry_run.rules))
     pers = {window.per for window in rule_set.windows} | ({Per.CUSTOMER} if rule_set.asks_first_seen else set())
     keyed = [(candidate, keys_of(dry_run.id, candidate, pers)) for candidate in candidates]
-    counts, seen = count_all(
-        transaction, keyed, {dry_run.merchant_id: rule_set.windows}, now + 2 * UNFINISHED_KEPT
-    )
+    counts, seen = count_all(transaction, keyed, {dry_run.merchant_id: rule_set.windows}, now + 2 * UNFINISHED_KEPT)
     asking = candidates if rule_set.asks_first_seen else []
     before = {each.payment_id: each.payment_id for each in asking}
     new = new_customers(transaction, asking, seen, services.history, before)

@@ -16,7 +16,10 @@ TRIES_MAX = 10
 
 
 def read_fraud_rules(database: Database, merchant_id: UUID, version: int | None = None) -> StoredRules | None:
-    """Return the merchant's present rules, or those of a version; None if there are none. Raises DatabaseUnavailable."""
+    """Return the merchant's present rules, or those of a version, None if there are none.
+
+    Raises DatabaseUnavailable.
+    """
     found = rule_sets.find(database, merchant_id, VERSION_MAX if version is None else version)
     return None if found is not None and version not in (None, found.version) else found
 

@@ -147,7 +147,5 @@ def _row(judged: Judged, version: int) -> dict[str, Any]:
         "decision": judged.screening.decision,
         "score": judged.screening.score,
         "rules": judged.screening.rules,
-        "facts": judged.facts.members(),
+        "facts": judged.facts.members(judged.candidate.currency_places),
     }
-
-

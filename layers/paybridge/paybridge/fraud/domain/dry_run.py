@@ -15,6 +15,8 @@ from paybridge.fraud.domain.rules import Action, Candidate, Screening, Window
 
 # Payments shown for each decision other than allow.
 SAMPLES_MAX = 20
+# Below every id.
+NO_ID = UUID(int=0)
 RANGE_MAX = timedelta(days=366)
 
 
@@ -48,7 +50,7 @@ class DryRun:
     total: int
     read: int = 0
     checked: int = 0
-    position: UUID = UUID(int=0)
+    position: UUID = NO_ID
     position_at: datetime | None = None
     decisions: Mapping[str, int] = field(default_factory=dict)
     fired: Mapping[str, int] = field(default_factory=dict)
@@ -95,7 +97,12 @@ def in_order_of_time(candidates: Iterable[Candidate], position_at: datetime | No
 
 
 def after_slice(
-    dry_run: DryRun, read: list[Candidate], decided: Iterable[tuple[Candidate, Screening]], *, is_last: bool, now: datetime
+    dry_run: DryRun,
+    read: list[Candidate],
+    decided: Iterable[tuple[Candidate, Screening]],
+    *,
+    is_last: bool,
+    now: datetime,
 ) -> DryRun:
     """Return the dry run after one more slice of payments, those of `read`, of which some were decided about."""
     decisions, fired = Counter(dry_run.decisions), Counter(dry_run.fired)

@@ -55,7 +55,7 @@ def _is_reached(velocity: Velocity, facts: Facts, scale: int) -> bool:
     if velocity.window not in facts.counts:
         # The payment names no customer or no method, so there is nothing to count.
         return False
-    count, amount_minor = facts.counts[velocity.window]
-    return (velocity.count_gte is None or count >= velocity.count_gte) and (
+    number, amount_minor = facts.counts[velocity.window]
+    return (velocity.count_gte is None or number >= velocity.count_gte) and (
         velocity.amount_gte is None or amount_minor * scale >= velocity.amount_gte
     )

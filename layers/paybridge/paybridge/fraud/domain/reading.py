@@ -190,9 +190,10 @@ class _Reader:
 
     def _whole(self, least: int, most: int) -> Callable[[Any, str], int]:
         def read(value: Any, path: str) -> int:
-            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-                raise self.fault(path, "number_invalid", f"Send a whole number from {least} to {most}.")
-            return value
+            if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
+                number: int = value
+                return number
+            raise self.fault(path, "number_invalid", f"Send a whole number from {least} to {most}.")
 
         return read
 

@@ -10,6 +10,8 @@ from functools import cached_property
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from paybridge.core.money import format_places
+
 # Amounts in rules are compared in this many decimal places, the most that any currency has.
 AMOUNT_PLACES = 4
 
@@ -121,7 +123,7 @@ class Candidate:
 class Count(NamedTuple):
     """How many payments were screened before in a window, and the sum of those in the candidate's currency."""
 
-    count: int
+    number: int
     amount_minor: int
 
 
@@ -136,11 +138,16 @@ class Facts:
     counts: Mapping[Window, Count]
     first_seen_customer: bool | None = None
 
-    def members(self) -> dict[str, Any]:
-        """Return the facts as they are stored with a decision, JSON-ready."""
+    def members(self, currency_places: int) -> dict[str, Any]:
+        """Return the facts as they are stored with a decision, JSON-ready, amounts as decimal strings."""
         velocities = [
-            {"per": window.per, "window_seconds": window.seconds, "count": count, "amount_minor": amount_minor}
-            for window, (count, amount_minor) in self.counts.items()
+            {
+                "per": window.per,
+                "window_seconds": window.seconds,
+                "count": number,
+                "amount": format_places(amount_minor, currency_places),
+            }
+            for window, (number, amount_minor) in self.counts.items()
         ]
         first_seen = {} if self.first_seen_customer is None else {"first_seen_customer": self.first_seen_customer}
         return {**first_seen, "velocities": velocities}

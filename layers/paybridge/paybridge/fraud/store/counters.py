@@ -128,7 +128,9 @@ def read(
     return tallies, points
 
 
-def write(transaction: Transaction, tallies: Mapping[Key, Tally], existing: Collection[Key], kept_until: datetime) -> None:
+def write(
+    transaction: Transaction, tallies: Mapping[Key, Tally], existing: Collection[Key], kept_until: datetime
+) -> None:
     """Write the counters that exist already, and the points of all."""
     counters = [_counter(key, tallies[key], kept_until) for key in existing]
     points = [

@@ -45,9 +45,7 @@ _EXPIRED = Statement("""
 """)
 
 
-def add(
-    transaction: Transaction, rows: Sequence[dict[str, Any]], now: datetime, review_expires_at: datetime
-) -> None:
+def add(transaction: Transaction, rows: Sequence[dict[str, Any]], now: datetime, review_expires_at: datetime) -> None:
     """Store decisions. A payment is screened once: the database refuses a second decision."""
     transaction.run(_ADD, rows=json_rows(rows), now=now, review_expires_at=review_expires_at)
 
