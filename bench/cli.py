@@ -22,6 +22,7 @@ from bench import (
     relay,
     relay_kept,
     report,
+    screen,
     shards,
 )
 from bench.results import Measure, Say
@@ -38,6 +39,7 @@ MEASURES: dict[str, Callable[[Servers], Measure]] = {
     "consume": consume.measure,
     "consume_slow": consume_slow.measure,
     "cold": cold.measure,
+    "screen": screen.measure,
     "growth": growth.measure,
     "latency": latency.measure,
     "end_to_end": end_to_end.measure,

@@ -151,7 +151,8 @@ def _decide(
     """Decide about the candidates as screening would have, in their order."""
     rule_set = RuleSet(0, read_stored_rules(dry_run.rules))
     pers = {window.per for window in rule_set.windows} | ({Per.CUSTOMER} if rule_set.asks_first_seen else set())
-    keyed = [(candidate, keys_of(dry_run.id, candidate, pers)) for candidate in candidates]
+    owner_id = str(dry_run.id)
+    keyed = [(candidate, keys_of(owner_id, candidate, pers)) for candidate in candidates]
     counts, seen = count_all(transaction, keyed, {dry_run.merchant_id: rule_set.windows}, now + 2 * UNFINISHED_KEPT)
     asking = candidates if rule_set.asks_first_seen else []
     before = {each.payment_id: each.payment_id for each in asking}

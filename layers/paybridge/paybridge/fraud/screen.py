@@ -53,7 +53,8 @@ def screen_payments(
         return {}
     sets = _rule_sets(transaction, versions)
     screened = [candidate for candidate in candidates if candidate.merchant_id in sets]
-    keyed = [(candidate, keys_of(candidate.merchant_id, candidate, Per)) for candidate in screened]
+    owners = {merchant_id: str(merchant_id) for merchant_id in sets}
+    keyed = [(candidate, keys_of(owners[candidate.merchant_id], candidate, Per)) for candidate in screened]
     windows = {merchant_id: rule_set.windows for merchant_id, rule_set in sets.items()}
     counts, seen = count_all(transaction, keyed, windows, now + COUNTERS_KEPT)
     asking = [each for each in screened if sets[each.merchant_id].asks_first_seen]

@@ -21,9 +21,12 @@ Sums = Mapping[str, int]
 
 
 class Key(NamedTuple):
-    """A counter's key. `owner_id` is the merchant, or the dry run that counts for itself; `digest` names the rest."""
+    """A counter's key. `owner_id` is the merchant, or the dry run that counts for itself; `digest` names the rest.
 
-    owner_id: UUID
+    Both are UUIDs as text, because a batch looks keys up often and Python hashes a text once.
+    """
+
+    owner_id: str
     digest: str
 
 
@@ -68,12 +71,12 @@ class Tally:
         self.last_at = at
 
 
-def key_of(owner_id: UUID, per: Per, value: str) -> Key:
+def key_of(owner_id: str, per: Per, value: str) -> Key:
     """Return the key of a value. Its digest keeps rows short, and customers' names out of them."""
     return Key(owner_id, blake2b(f"{per}\0{value}".encode(), digest_size=16).hexdigest())
 
 
-def keys_of(owner_id: UUID, candidate: Candidate, pers: Iterable[Per]) -> dict[Per, Key]:
+def keys_of(owner_id: str, candidate: Candidate, pers: Iterable[Per]) -> dict[Per, Key]:
     """Return the keys under which the candidate counts."""
     values = ((per, candidate.key(per)) for per in pers)
     return {per: key_of(owner_id, per, value) for per, value in values if value is not None}

@@ -30,7 +30,7 @@ _RULE_ID = re.compile(RULE_ID_PATTERN.strip("^$"))
 _AMOUNT = re.compile(AMOUNT_PATTERN.strip("^$"))
 _PAYMENT_METHOD = re.compile(PAYMENT_METHOD_PATTERN.strip("^$"))
 _NAME = re.compile(r"[a-z_]{1,40}")
-_UNITS = 10**AMOUNT_PLACES
+_UNITS: int = 10**AMOUNT_PLACES
 
 # Every code that a fault can have.
 CODES = (

@@ -22,7 +22,7 @@ _LOCK = Statement("""
         last_at timestamptz, kept_until timestamptz)
     ORDER BY owner_id, digest
     ON CONFLICT (owner_id, digest) DO UPDATE SET count = counter.count WHERE false
-    RETURNING owner_id, digest
+    RETURNING owner_id::text, digest::text
 """)
 
 # A statement after the lock, so that it sees what the batch before has committed. The limit is the number of rows, and
@@ -86,13 +86,16 @@ _DELETE_OLD = Statement("""
 """)
 
 
+_ORJSON_END = 2**63
+
+
 def lock(transaction: Transaction, totals: Mapping[Key, Tally], kept_until: datetime) -> set[Key]:
     """Lock the counters until the transaction ends, and return those that exist already.
 
     Those that are new are written as `totals` has them.
     """
     rows = [_counter(key, tally, kept_until) for key, tally in totals.items()]
-    made = {Key(owner_id, digest.hex) for owner_id, digest in transaction.run(_LOCK, rows=json_rows(rows))}
+    made = {Key(owner_id, digest.replace("-", "")) for owner_id, digest in transaction.run(_LOCK, rows=json_rows(rows))}
     return totals.keys() - made
 
 
@@ -164,6 +167,6 @@ def _counter(key: Key, tally: Tally, kept_until: datetime) -> dict[str, Any]:
     }
 
 
-def _sums(sums: Sums) -> orjson.Fragment:
-    # orjson stops at 64 bits, and a sum that is never reset may pass them.
-    return orjson.Fragment(json.dumps(sums))
+def _sums(sums: Sums) -> Sums | orjson.Fragment:
+    # orjson stops at 64 bits, and a sum that only grows may pass them.
+    return sums if max(sums.values(), default=0) < _ORJSON_END else orjson.Fragment(json.dumps(sums))
