@@ -14,6 +14,8 @@ from api.middleware import RequestEdge
 from api.openapi import build_document, introduction
 from api.routes.dead_letters import routes as dead_letters
 from api.routes.docs import routes as docs
+from api.routes.fraud import routes as fraud
+from api.routes.fraud.documentation import fraud_schemas
 from api.routes.gateways import routes as gateways
 from api.routes.health import routes as health
 from api.routes.metrics import routes as metrics
@@ -43,7 +45,7 @@ def create_app(services: ApiServices, logger: Logger) -> FastAPI:
     )
     app.openapi = lambda: _document(app, services)  # type: ignore[method-assign]
     add_error_handlers(app)
-    for routes in (payments, dead_letters, gateways, metrics, health, docs):
+    for routes in (payments, fraud, dead_letters, gateways, metrics, health, docs):
         # include_router would look up the route of every request twice: in the app and in the router.
         app.router.routes.extend(routes.router.routes)
     app.add_middleware(RequestEdge, services=services, authenticator=authenticator, logger=logger)
@@ -53,5 +55,7 @@ def create_app(services: ApiServices, logger: Logger) -> FastAPI:
 def _document(app: FastAPI, services: ApiServices) -> dict[str, Any]:
     if app.openapi_schema is None:
         app.description = introduction(is_local=services.is_local)
-        app.openapi_schema = build_document(app, payment_schemas(), payment_events(), root_path=services.root_path)
+        app.openapi_schema = build_document(
+            app, payment_schemas() | fraud_schemas(), payment_events(), root_path=services.root_path
+        )
     return app.openapi_schema

@@ -26,6 +26,7 @@ FIELD_CODES = "x-field-codes"
 
 TAGS = [
     {"name": "payments", "description": "Create, read and list payments."},
+    {"name": "fraud rules", "description": "Screen payments before they are charged."},
     {"name": "health", "description": "For load balancers and monitoring. Needs no key."},
 ]
 CONTACT = {"name": "Your operator's support. Quote `request_id`."}

@@ -11,8 +11,12 @@ from paybridge.database.database import Database
 from paybridge.fraud.store import rule_sets
 from paybridge.fraud.store.rule_sets import VERSION_MAX, StoredRules
 
+__all__ = ["NO_RULES", "VERSION_MAX", "StoredRules", "read_fraud_rules", "replace_fraud_rules"]
+
 # Each try loses only if another request added a version in the meantime.
 TRIES_MAX = 10
+# What a merchant has that never had any.
+NO_RULES = StoredRules(0, [], None)
 
 
 def read_fraud_rules(database: Database, merchant_id: UUID, version: int | None = None) -> StoredRules | None:

@@ -17,7 +17,6 @@ from paybridge.fraud.domain.rules import Action, Candidate, Screening, Window
 SAMPLES_MAX = 20
 # Below every id.
 NO_ID = UUID(int=0)
-RANGE_MAX = timedelta(days=366)
 
 
 class State(StrEnum):

@@ -48,11 +48,11 @@ VERSION_MAX = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class StoredRules:
-    """One version of a merchant's rules, as JSON members."""
+    """One version of a merchant's rules, as JSON members. Version 0, of no time, stands for none."""
 
     version: int
     rules: list[dict[str, Any]]
-    created_at: datetime
+    created_at: datetime | None
 
 
 def present_versions(transaction: Transaction, merchant_ids: Collection[UUID]) -> dict[UUID, int]:

@@ -1,0 +1,1 @@
+"""Fraud rules, and dry runs of them."""

@@ -1,0 +1,152 @@
+"""How the OpenAPI document describes the routes of fraud rules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from api.openapi import API_KEY_ONLY, FOR_MERCHANTS, REF, Responses, Schema, problem, text_header, without_defaults
+from api.request.json_body import BODY_BYTES_MAX
+from paybridge.fraud.domain.reading import CODES
+
+_EXAMPLE_ID = "019a9f3c-5b6d-7c3e-9f40-9f38f9a4d122"
+_EXAMPLE_RULES: list[dict[str, Any]] = [
+    {"id": "own-tests", "action": "allow", "when": {"customer_in": ["customer-test"]}},
+    {"id": "large", "action": "review", "score": 40, "when": {"amount_gte": "1000.00", "currency_in": ["EUR", "USD"]}},
+    {
+        "id": "card-testing",
+        "action": "block",
+        "score": 100,
+        "when": {"velocity": {"per": "payment_method", "window_seconds": 3600, "count_gte": 10}},
+    },
+]
+_EXAMPLE_RANGE = {"from": "2026-04-01T00:00:00Z", "to": "2026-04-08T00:00:00Z"}
+_EXAMPLE_DRY_RUN: dict[str, Any] = {
+    "dry_run_id": _EXAMPLE_ID,
+    "state": "finished",
+    "from": "2026-04-01T00:00:00.000000Z",
+    "to": "2026-04-08T00:00:00.000000Z",
+    "progress": 1.0,
+    "checked": 1200,
+    "total": 1200,
+    "decisions": {"allow": 1180, "review": 18, "block": 2},
+    "rules": {"own-tests": 5, "large": 18, "card-testing": 2},
+    "samples": [
+        {
+            "payment_id": "019a9f3c-5b6d-7c3e-9f40-9f38f9a4d111",
+            "decision": "block",
+            "score": 100,
+            "rules": ["card-testing"],
+        }
+    ],
+    "created_at": "2026-04-17T12:00:00.123456Z",
+    "finished_at": "2026-04-17T12:00:00.623456Z",
+}
+_FIELD_CODES = (*CODES, "range_invalid", "time_invalid")
+
+
+def fraud_schemas() -> dict[str, Schema]:
+    """Return the schemas of bodies and answers, which FastAPI does not find."""
+    # Only the document needs these models, and no cold start.
+    from api.routes.fraud.schemas import MODELS
+
+    schemas: dict[str, Schema] = {}
+    for model in MODELS:
+        schema = model.model_json_schema(ref_template=REF)
+        schemas |= {name: _without_defaults(found) for name, found in schema.pop("$defs", {}).items()}
+        schemas[model.__name__] = _without_defaults(schema)
+    version = {"rules": _EXAMPLE_RULES, "version": 3, "created_at": "2026-04-17T12:00:00.123456Z"}
+    schemas["FraudRulesView"]["examples"] = [version]
+    schemas["DryRunView"]["examples"] = [_EXAMPLE_DRY_RUN]
+    return schemas
+
+
+def _without_defaults(schema: Schema) -> Schema:
+    properties = {name: without_defaults(member) for name, member in schema["properties"].items()}
+    return {**schema, "properties": properties}
+
+
+def _answer(model: str, description: str, headers: dict[str, Any] | None = None) -> dict[str, Any]:
+    content = {"application/json": {"schema": {"$ref": REF.format(model=model)}}}
+    return {"description": description, "headers": headers or {}, "content": content}
+
+
+def _body(model: str, example: dict[str, Any]) -> dict[str, Any]:
+    schema = {"$ref": REF.format(model=model)}
+    return {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}
+
+
+_BODY_PROBLEMS: Responses = {
+    400: problem(
+        "The request cannot be parsed.",
+        "header_repeated",
+        "json_invalid",
+        "json_duplicate_key",
+        "json_too_deep",
+        "json_text_unstorable",
+        "request_malformed",
+    ),
+    413: problem(f"The body has more than {BODY_BYTES_MAX} bytes.", "body_too_large"),
+    415: problem("The body is not JSON in UTF-8.", "content_type_unsupported", "content_encoding_unsupported"),
+    422: problem(
+        "The request breaks a rule. `errors` names every field that does.",
+        "json_not_an_object",
+        "validation_failed",
+        field_codes=_FIELD_CODES,
+    ),
+}
+
+READ_RULES: dict[str, Any] = {
+    "operation_id": "readFraudRules",
+    "summary": "Read the fraud rules",
+    "responses": {
+        200: _answer("FraudRulesView", "The rules."),
+        400: problem("The request cannot be parsed.", "query_malformed", "header_repeated"),
+        404: problem("The rules have no such version.", "fraud_rules_not_found"),
+        422: problem("The version is not a number.", "validation_failed", field_codes=("number_invalid", "repeated")),
+        **FOR_MERCHANTS,
+    },
+    "openapi_extra": {"security": API_KEY_ONLY},
+}
+
+REPLACE_RULES: dict[str, Any] = {
+    "operation_id": "replaceFraudRules",
+    "summary": "Replace the fraud rules",
+    "responses": {
+        200: _answer("FraudRulesView", "The rules with their new version."),
+        **_BODY_PROBLEMS,
+        **FOR_MERCHANTS,
+    },
+    "openapi_extra": {
+        "security": API_KEY_ONLY,
+        "requestBody": _body("FraudRulesRequest", {"rules": _EXAMPLE_RULES}),
+    },
+}
+
+_LOCATION = {"Location": text_header("The path of the dry run.", f"/api/v1/fraud-rules/dry-run/{_EXAMPLE_ID}")}
+
+START_DRY_RUN: dict[str, Any] = {
+    "operation_id": "startFraudDryRun",
+    "summary": "Try rules on past payments",
+    "responses": {
+        200: _answer("DryRunView", "The dry run, finished.", _LOCATION),
+        202: _answer("DryRunView", "The dry run, not finished yet.", _LOCATION),
+        **_BODY_PROBLEMS,
+        **FOR_MERCHANTS,
+    },
+    "openapi_extra": {
+        "security": API_KEY_ONLY,
+        "requestBody": _body("DryRunRequest", {"rules": _EXAMPLE_RULES, **_EXAMPLE_RANGE}),
+    },
+}
+
+READ_DRY_RUN: dict[str, Any] = {
+    "operation_id": "readFraudDryRun",
+    "summary": "Read a dry run",
+    "responses": {
+        200: _answer("DryRunView", "The dry run."),
+        400: problem("The request cannot be parsed.", "header_repeated"),
+        404: problem("The merchant has no such dry run.", "dry_run_not_found"),
+        **FOR_MERCHANTS,
+    },
+    "openapi_extra": {"security": API_KEY_ONLY},
+}

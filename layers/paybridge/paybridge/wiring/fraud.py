@@ -1,0 +1,20 @@
+"""The part of the composition root for fraud rules."""
+
+from __future__ import annotations
+
+from paybridge import wiring
+from paybridge.core.clock import Clock
+from paybridge.core.ids import Ids
+from paybridge.database.database import Database
+from paybridge.fraud.ports import FraudServices
+from paybridge.payments.store.history import StoredHistory
+
+
+def services_over(database: Database, clock: Clock, ids: Ids) -> FraudServices:
+    """Return what the use cases need, over these adapters."""
+    return FraudServices(database, clock, ids, StoredHistory())
+
+
+def services() -> FraudServices:
+    """Return what the use cases need. Opens no connection. Raises SettingsInvalid and SecretUnavailable."""
+    return services_over(wiring.database(), wiring.clock(), wiring.ids())
