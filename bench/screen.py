@@ -14,7 +14,7 @@ from local.testkit.payments import new_merchant
 from paybridge.core.clock import SystemClock
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database
-from paybridge.fraud.domain.rules import Candidate
+from paybridge.fraud.domain.rules import ScreenedPayment
 from paybridge.fraud.rules import replace_fraud_rules
 from paybridge.fraud.screen import screen_payments
 from paybridge.payments.store.history import StoredHistory
@@ -92,8 +92,8 @@ def _screens(database: Database, merchant_id: uuid.UUID, rule_count: int) -> Cal
     return run
 
 
-def _candidate(payment_id: uuid.UUID, merchant_id: uuid.UUID, number: int, now: datetime) -> Candidate:
-    return Candidate(
+def _candidate(payment_id: uuid.UUID, merchant_id: uuid.UUID, number: int, now: datetime) -> ScreenedPayment:
+    return ScreenedPayment(
         payment_id=payment_id,
         merchant_id=merchant_id,
         at=now,

@@ -17,7 +17,7 @@ from paybridge.core.ids import Uuid7Ids
 from paybridge.core.money import format_places
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database
-from paybridge.fraud.domain.rules import Action, Candidate, Screening
+from paybridge.fraud.domain.rules import ScreenedPayment, Screening, Verdict
 from paybridge.fraud.rules import replace_fraud_rules
 from paybridge.fraud.screen import screen_payments
 from paybridge.payments.store.history import StoredHistory
@@ -39,7 +39,7 @@ def velocity(action: str = "block", per: str = "customer", seconds: int = 3600, 
     }
 
 
-def candidate(merchant_id: uuid.UUID, at: datetime = NOW, **changes: Any) -> Candidate:
+def candidate(merchant_id: uuid.UUID, at: datetime = NOW, **changes: Any) -> ScreenedPayment:
     values: dict[str, Any] = {
         "payment_id": IDS.new(),
         "amount_minor": 1000,
@@ -49,15 +49,15 @@ def candidate(merchant_id: uuid.UUID, at: datetime = NOW, **changes: Any) -> Can
         "payment_method": "tok_1",
         **changes,
     }
-    return Candidate(merchant_id=merchant_id, at=at, **values)
+    return ScreenedPayment(merchant_id=merchant_id, at=at, **values)
 
 
-def screen(database: Database, candidates: list[Candidate], now: datetime = NOW) -> dict[uuid.UUID, Screening]:
+def screen(database: Database, candidates: list[ScreenedPayment], now: datetime = NOW) -> dict[uuid.UUID, Screening]:
     with database.transaction() as transaction:
         return screen_payments(transaction, candidates, now, history=StoredHistory(), review_expiry_seconds=86400)
 
 
-def decisions(database: Database, candidates: list[Candidate], now: datetime = NOW) -> list[str]:
+def decisions(database: Database, candidates: list[ScreenedPayment], now: datetime = NOW) -> list[str]:
     screened = screen(database, candidates, now)
     return [str(screened[each.payment_id].decision) for each in candidates]
 
@@ -234,7 +234,7 @@ class TestDecisions:
         )
         batch = [candidate(merchant_id), candidate(merchant_id)]
         screened = screen(database, batch)
-        assert screened[batch[1].payment_id] == Screening(Action.REVIEW, 20, ("customer-3600", "customer-60"))
+        assert screened[batch[1].payment_id] == Screening(Verdict.REVIEW, 20, ("customer-3600", "customer-60"))
         first, second = stored(database, merchant_id)
         assert (first["decision"], first["review_expires_at"]) == ("allow", None)
         assert second["rule_set_version"] == version == 2

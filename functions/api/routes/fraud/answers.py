@@ -15,7 +15,7 @@ from api.request.json_body import check_content_type
 from api.request.query import check_query_string
 from api.routes.fraud.requests import parse_dry_run, parse_rules, parse_version
 from paybridge.core.times import format_time
-from paybridge.fraud.domain.dry_run import DryRun, State
+from paybridge.fraud.domain.dry_run import DryRun, DryRunState
 from paybridge.fraud.dry_run import read_dry_run as read
 from paybridge.fraud.dry_run import start_dry_run as start
 from paybridge.fraud.ports import FraudServices
@@ -54,7 +54,7 @@ async def start_dry_run(request: Request) -> Response:
     check_content_type(request.headers.get("content-type"), request.headers.get("content-encoding"))
     order = parse_dry_run(await request.body())
     dry_run = start(_services(context), calling_merchant(request), order.rules, order.begin_at, order.end_at)
-    is_running = dry_run.state is State.RUNNING
+    is_running = dry_run.state is DryRunState.RUNNING
     location = {"Location": public_path(request, f"{DRY_RUNS}/{dry_run.id}")}
     return _json(dry_run.view(), 202 if is_running else 200, location)
 

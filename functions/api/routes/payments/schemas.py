@@ -110,7 +110,7 @@ class PendingOperation(BaseModel):
     created_at: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
 
-class Screening(BaseModel):
+class ScreeningView(BaseModel):
     """The decision on a payment before it was charged. `rules` are the ids of the rules that fired."""
 
     decision: Literal["allow", "review", "block"]

@@ -16,9 +16,9 @@ from uuid import UUID
 from paybridge.core.errors import LockTimeout
 from paybridge.database.database import Transaction
 from paybridge.fraud.domain.counting import keys_of
-from paybridge.fraud.domain.dry_run import DryRun, State, after_slice, counted_from, in_order_of_time
+from paybridge.fraud.domain.dry_run import DryRun, DryRunState, after_slice, counted_from, in_order_of_time
 from paybridge.fraud.domain.reading import read_stored_rules
-from paybridge.fraud.domain.rules import Candidate, Per, RuleSet, Screening
+from paybridge.fraud.domain.rules import Per, RuleSet, ScreenedPayment, Screening
 from paybridge.fraud.ports import FraudServices
 from paybridge.fraud.screen import count_all, judge, new_customers
 from paybridge.fraud.store import counters, dry_runs
@@ -65,7 +65,7 @@ def start_dry_run(
                 counted_from=since,
                 begin_at=begin_at,
                 end_at=end_at,
-                state=State.RUNNING,
+                state=DryRunState.RUNNING,
                 created_at=now,
                 warm_up=counts.earlier,
                 total=counts.wanted,
@@ -79,7 +79,7 @@ def start_dry_run(
 def read_dry_run(services: FraudServices, merchant_id: UUID, dry_run_id: UUID) -> DryRun | None:
     """Return the merchant's dry run after some more work on it; None if there is none. Raises DatabaseUnavailable."""
     dry_run = dry_runs.find(services.database, merchant_id, dry_run_id)
-    if dry_run is None or dry_run.state is not State.RUNNING:
+    if dry_run is None or dry_run.state is not DryRunState.RUNNING:
         return dry_run
     return work_on(services, dry_run_id, REQUEST_SECONDS_MAX) or dry_runs.find(
         services.database, merchant_id, dry_run_id
@@ -95,7 +95,7 @@ def work_on_dry_runs(services: FraudServices) -> int:
         if seconds_left <= 0:
             break
         worked = work_on(services, dry_run_id, seconds_left)
-        finished += worked is not None and worked.state is State.FINISHED
+        finished += worked is not None and worked.state is DryRunState.FINISHED
     return finished
 
 
@@ -129,7 +129,7 @@ def work_on(
                 return worked
             worked = _do_slice(services, transaction, dry_run)
             dry_runs.save(transaction, worked)
-        if worked.state is not State.RUNNING or monotonic() >= ends_at:
+        if worked.state is not DryRunState.RUNNING or monotonic() >= ends_at:
             return worked
 
 
@@ -146,8 +146,8 @@ def _do_slice(services: FraudServices, transaction: Transaction, dry_run: DryRun
 
 
 def _decide(
-    services: FraudServices, transaction: Transaction, dry_run: DryRun, candidates: list[Candidate], now: datetime
-) -> list[tuple[Candidate, Screening]]:
+    services: FraudServices, transaction: Transaction, dry_run: DryRun, candidates: list[ScreenedPayment], now: datetime
+) -> list[tuple[ScreenedPayment, Screening]]:
     """Decide about the candidates as screening would have, in their order."""
     rule_set = RuleSet(0, read_stored_rules(dry_run.rules))
     pers = {window.per for window in rule_set.windows} | ({Per.CUSTOMER} if rule_set.asks_first_seen else set())

@@ -11,7 +11,7 @@ from uuid import UUID
 from paybridge.core.clock import Clock
 from paybridge.core.ids import Ids
 from paybridge.database.database import Database, Transaction
-from paybridge.fraud.domain.rules import Candidate
+from paybridge.fraud.domain.rules import ScreenedPayment
 
 
 class CustomerLook(NamedTuple):
@@ -44,7 +44,7 @@ class PaymentHistory(Protocol):
 
     def read(
         self, transaction: Transaction, merchant_id: UUID, after: UUID, since: datetime, end: datetime, limit: int
-    ) -> list[Candidate]:
+    ) -> list[ScreenedPayment]:
         """Return up to `limit` payments created from `since` to before `end`, with ids above `after`, in their order.
 
         Their `at` is when they were created.

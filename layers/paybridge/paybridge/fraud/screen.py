@@ -11,13 +11,13 @@ from paybridge.database.database import Transaction
 from paybridge.fraud.domain.counting import Key, Tally, count, keys_of, looks_of, totals_of
 from paybridge.fraud.domain.evaluation import evaluate
 from paybridge.fraud.domain.reading import WINDOW_SECONDS_MAX, read_stored_rules
-from paybridge.fraud.domain.rules import Candidate, Count, Facts, Per, RuleSet, Screening, Window
+from paybridge.fraud.domain.rules import Count, Facts, Per, RuleSet, ScreenedPayment, Screening, Window
 from paybridge.fraud.ports import CustomerLook, PaymentHistory
 from paybridge.fraud.store import counters, decisions, rule_sets
 
 # A day longer than the longest window, for clocks that are wrong.
 COUNTERS_KEPT = timedelta(seconds=WINDOW_SECONDS_MAX) + timedelta(days=1)
-# Rule sets that are kept in memory. A version never changes.
+# FraudRule sets that are kept in memory. A version never changes.
 RULE_SETS_MAX = 1024
 # Above every id.
 _ANY_ID = UUID(int=2**128 - 1)
@@ -28,14 +28,14 @@ _known: dict[tuple[UUID, int], RuleSet] = {}
 class Judged(NamedTuple):
     """A candidate, what was known about it, and the decision."""
 
-    candidate: Candidate
+    candidate: ScreenedPayment
     facts: Facts
     screening: Screening
 
 
 def screen_payments(
     transaction: Transaction,
-    candidates: Sequence[Candidate],
+    candidates: Sequence[ScreenedPayment],
     now: datetime,
     *,
     history: PaymentHistory,
@@ -67,7 +67,7 @@ def screen_payments(
 
 def count_all(
     transaction: Transaction,
-    keyed: Sequence[tuple[Candidate, Mapping[Per, Key]]],
+    keyed: Sequence[tuple[ScreenedPayment, Mapping[Per, Key]]],
     windows: Mapping[UUID, Sequence[Window]],
     kept_until: datetime,
 ) -> tuple[list[dict[Window, Count]], set[UUID]]:
@@ -93,7 +93,7 @@ def count_all(
 
 def new_customers(
     transaction: Transaction,
-    candidates: Sequence[Candidate],
+    candidates: Sequence[ScreenedPayment],
     seen: Collection[UUID],
     history: PaymentHistory,
     before: Mapping[UUID, UUID],
@@ -117,7 +117,7 @@ def new_customers(
 
 
 def judge(
-    candidates: Sequence[Candidate],
+    candidates: Sequence[ScreenedPayment],
     counts: Sequence[Mapping[Window, Count]],
     new: Mapping[UUID, bool],
     sets: Mapping[UUID, RuleSet],

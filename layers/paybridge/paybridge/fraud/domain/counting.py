@@ -15,7 +15,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 from uuid import UUID
 
-from paybridge.fraud.domain.rules import Candidate, Count, Per, Window
+from paybridge.fraud.domain.rules import Count, Per, ScreenedPayment, Window
 
 Sums = Mapping[str, int]
 
@@ -76,13 +76,13 @@ def key_of(owner_id: str, per: Per, value: str) -> Key:
     return Key(owner_id, blake2b(f"{per}\0{value}".encode(), digest_size=16).hexdigest())
 
 
-def keys_of(owner_id: str, candidate: Candidate, pers: Iterable[Per]) -> dict[Per, Key]:
+def keys_of(owner_id: str, candidate: ScreenedPayment, pers: Iterable[Per]) -> dict[Per, Key]:
     """Return the keys under which the candidate counts."""
     values = ((per, candidate.key(per)) for per in pers)
     return {per: key_of(owner_id, per, value) for per, value in values if value is not None}
 
 
-def totals_of(candidates: Iterable[tuple[Candidate, Mapping[Per, Key]]]) -> dict[Key, Tally]:
+def totals_of(candidates: Iterable[tuple[ScreenedPayment, Mapping[Per, Key]]]) -> dict[Key, Tally]:
     """Return the counters that these candidates alone would make."""
     tallies: dict[Key, Tally] = {}
     for candidate, keys in candidates:
@@ -100,7 +100,7 @@ class Look(NamedTuple):
 
 
 def looks_of(
-    candidates: Sequence[tuple[Candidate, Mapping[Per, Key]]], windows: Mapping[UUID, Sequence[Window]]
+    candidates: Sequence[tuple[ScreenedPayment, Mapping[Per, Key]]], windows: Mapping[UUID, Sequence[Window]]
 ) -> list[Look]:
     """Return the windows to look up for the candidates, each once; `windows` are those of each merchant."""
     looks = (
@@ -113,7 +113,7 @@ def looks_of(
 
 
 def count(
-    candidate: Candidate,
+    candidate: ScreenedPayment,
     keys: Mapping[Per, Key],
     windows: Sequence[Window],
     tallies: Mapping[Key, Tally],

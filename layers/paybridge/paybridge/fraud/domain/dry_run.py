@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from paybridge.core.times import format_time
-from paybridge.fraud.domain.rules import Action, Candidate, Screening, Window
+from paybridge.fraud.domain.rules import ScreenedPayment, Screening, Verdict, Window
 
 # Payments shown for each decision other than allow.
 SAMPLES_MAX = 20
@@ -19,7 +19,7 @@ SAMPLES_MAX = 20
 NO_ID = UUID(int=0)
 
 
-class State(StrEnum):
+class DryRunState(StrEnum):
     """The state of a dry run."""
 
     RUNNING = "running"
@@ -43,7 +43,7 @@ class DryRun:
     counted_from: datetime
     begin_at: datetime
     end_at: datetime
-    state: State
+    state: DryRunState
     created_at: datetime
     warm_up: int
     total: int
@@ -66,7 +66,7 @@ class DryRun:
             "progress": self.progress,
             "checked": self.checked,
             "total": self.total,
-            "decisions": {str(action): self.decisions.get(action, 0) for action in Action},
+            "decisions": {str(action): self.decisions.get(action, 0) for action in Verdict},
             "rules": {rule["id"]: self.fired.get(rule["id"], 0) for rule in self.rules},
             "samples": self.samples,
             "created_at": format_time(self.created_at),
@@ -76,7 +76,7 @@ class DryRun:
     @property
     def progress(self) -> float:
         """Return which part of the payments has been read, from 0 to 1."""
-        if self.state is State.FINISHED:
+        if self.state is DryRunState.FINISHED:
             return 1.0
         return round(min(self.read / max(self.warm_up + self.total, 1), 1.0), 4)
 
@@ -86,7 +86,7 @@ def counted_from(begin_at: datetime, windows: Iterable[Window]) -> datetime:
     return begin_at - timedelta(seconds=max((window.seconds for window in windows), default=0))
 
 
-def in_order_of_time(candidates: Iterable[Candidate], position_at: datetime | None) -> list[Candidate]:
+def in_order_of_time(candidates: Iterable[ScreenedPayment], position_at: datetime | None) -> list[ScreenedPayment]:
     """Return the candidates with times that never fall. Ids and times are made moments apart, in either order."""
     ordered = []
     for candidate in candidates:
@@ -97,8 +97,8 @@ def in_order_of_time(candidates: Iterable[Candidate], position_at: datetime | No
 
 def after_slice(
     dry_run: DryRun,
-    read: list[Candidate],
-    decided: Iterable[tuple[Candidate, Screening]],
+    read: list[ScreenedPayment],
+    decided: Iterable[tuple[ScreenedPayment, Screening]],
     *,
     is_last: bool,
     now: datetime,
@@ -111,7 +111,7 @@ def after_slice(
         checked += 1
         decisions[str(screening.decision)] += 1
         fired.update(screening.rules)
-        if screening.decision is not Action.ALLOW and shown[str(screening.decision)] < SAMPLES_MAX:
+        if screening.decision is not Verdict.ALLOW and shown[str(screening.decision)] < SAMPLES_MAX:
             shown[str(screening.decision)] += 1
             samples.append({"payment_id": str(candidate.payment_id), **screening.view()})
     after = replace(
@@ -125,4 +125,4 @@ def after_slice(
     if read:
         after = replace(after, position=read[-1].payment_id, position_at=read[-1].at)
     # What was counted at first may differ from what was read, if payments were archived in the meantime.
-    return replace(after, state=State.FINISHED, finished_at=now, total=checked) if is_last else after
+    return replace(after, state=DryRunState.FINISHED, finished_at=now, total=checked) if is_last else after

@@ -6,19 +6,19 @@ from collections.abc import Sequence
 
 from paybridge.fraud.domain.rules import (
     AMOUNT_PLACES,
-    Action,
-    Candidate,
     Conditions,
     Facts,
-    Rule,
+    FraudRule,
+    ScreenedPayment,
     Screening,
     Velocity,
+    Verdict,
 )
 
-_SEVERITY = {action: position for position, action in enumerate(Action)}
+_SEVERITY = {action: position for position, action in enumerate(Verdict)}
 
 
-def evaluate(rules: Sequence[Rule], candidate: Candidate, facts: Facts) -> Screening:
+def evaluate(rules: Sequence[FraudRule], candidate: ScreenedPayment, facts: Facts) -> Screening:
     """Return the decision for a payment.
 
     Rules are evaluated in order. An `allow` that fires ends the evaluation and decides, whatever fired before it. If
@@ -26,21 +26,21 @@ def evaluate(rules: Sequence[Rule], candidate: Candidate, facts: Facts) -> Scree
     of the rules that fired.
     """
     scale = 10 ** (AMOUNT_PLACES - candidate.currency_places)
-    decision, score, fired = Action.ALLOW, 0, []
+    decision, score, fired = Verdict.ALLOW, 0, []
     for rule in rules:
         if not _fires(rule.when, candidate, facts, scale):
             continue
         fired.append(rule.id)
         score += rule.score
-        if rule.action is Action.ALLOW:
-            decision = Action.ALLOW
+        if rule.action is Verdict.ALLOW:
+            decision = Verdict.ALLOW
             break
         if _SEVERITY[rule.action] > _SEVERITY[decision]:
             decision = rule.action
     return Screening(decision, score, tuple(fired))
 
 
-def _fires(when: Conditions, candidate: Candidate, facts: Facts, scale: int) -> bool:
+def _fires(when: Conditions, candidate: ScreenedPayment, facts: Facts, scale: int) -> bool:
     return (
         (when.amount_gte is None or candidate.amount_minor * scale >= when.amount_gte)
         and (when.currency_in is None or candidate.currency in when.currency_in)

@@ -9,7 +9,7 @@ from typing import Any
 
 from paybridge.core.errors import InvalidInput
 from paybridge.core.money import exponent
-from paybridge.fraud.domain.rules import AMOUNT_PLACES, Action, Conditions, Per, Rule, Velocity, Window
+from paybridge.fraud.domain.rules import AMOUNT_PLACES, Conditions, FraudRule, Per, Velocity, Verdict, Window
 
 RULES_MAX = 100
 # Each costs a look at a counter for every payment.
@@ -83,7 +83,7 @@ class _Reader:
         self.faults.append(RuleFault(path, code, detail))
         return _Faulty()
 
-    def rules(self, value: Any, path: str) -> tuple[Rule, ...]:
+    def rules(self, value: Any, path: str) -> tuple[FraudRule, ...]:
         if not isinstance(value, list):
             raise self.fault(path, "not_an_array", "Send an array of rules. An empty one screens nothing.")
         if len(value) > RULES_MAX:
@@ -112,15 +112,15 @@ class _Reader:
             elif isinstance(id_, str):
                 seen.add(id_)
 
-    def _rule(self, value: Any, path: str) -> Rule:
+    def _rule(self, value: Any, path: str) -> FraudRule:
         members = self._object(value, path, ("id", "action", "score", "when"))
         id_ = self._required(members, "id", self._rule_id, path)
-        action = self._required(members, "action", self._option(Action), path)
+        action = self._required(members, "action", self._option(Verdict), path)
         score = self._optional(members, "score", self._whole(0, SCORE_MAX), path)
         when = self._required(members, "when", self._conditions, path)
         if id_ is None or action is None or when is None:
             raise _Faulty
-        return Rule(id_, action, score or 0, when)
+        return FraudRule(id_, action, score or 0, when)
 
     def _conditions(self, value: Any, path: str) -> Conditions:
         readers: Mapping[str, Callable[[Any, str], Any]] = {
@@ -180,8 +180,8 @@ class _Reader:
             raise self.fault(path, "not_a_boolean", "Send true or false.")
         return value
 
-    def _option(self, options: type[Action] | type[Per]) -> Callable[[Any, str], Action | Per]:
-        def read(value: Any, path: str) -> Action | Per:
+    def _option(self, options: type[Verdict] | type[Per]) -> Callable[[Any, str], Verdict | Per]:
+        def read(value: Any, path: str) -> Verdict | Per:
             if not isinstance(value, str) or value not in list(options):
                 raise self.fault(path, "not_an_option", f"Send one of {', '.join(options)}.")
             return options(value)
@@ -252,7 +252,7 @@ class _Reader:
         return units
 
 
-def read_rules(value: Any, path: str = "rules") -> tuple[tuple[Rule, ...], list[RuleFault]]:
+def read_rules(value: Any, path: str = "rules") -> tuple[tuple[FraudRule, ...], list[RuleFault]]:
     """Return the rules in a JSON array of members, and every fault; rules with faults are left out.
 
     Numbers must be of type int. A member that is null counts as absent.
@@ -265,7 +265,7 @@ def read_rules(value: Any, path: str = "rules") -> tuple[tuple[Rule, ...], list[
     return rules, reader.faults
 
 
-def read_stored_rules(value: Any) -> tuple[Rule, ...]:
+def read_stored_rules(value: Any) -> tuple[FraudRule, ...]:
     """Return rules that were accepted before. Raises InvalidInput if they cannot be read as they are."""
     reader = _Reader(is_stored=True)
     try:

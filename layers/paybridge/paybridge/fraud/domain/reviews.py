@@ -15,7 +15,7 @@ NOTE_CHARACTERS_MAX = 500
 EXPIRY_ACTOR = "expiry"
 
 
-class Answer(StrEnum):
+class ReviewAnswer(StrEnum):
     """How a review ended."""
 
     APPROVED = "approved"

@@ -16,7 +16,7 @@ from paybridge.core.money import format_places
 AMOUNT_PLACES = 4
 
 
-class Action(StrEnum):
+class Verdict(StrEnum):
     """What a rule that fires asks for, and what screening decides. A later one is more severe."""
 
     ALLOW = "allow"
@@ -68,11 +68,11 @@ class Conditions:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class FraudRule:
     """One rule of a merchant."""
 
     id: str
-    action: Action
+    action: Verdict
     score: int
     when: Conditions
 
@@ -82,7 +82,7 @@ class RuleSet:
     """One version of a merchant's rules, in the order in which they are evaluated."""
 
     version: int
-    rules: tuple[Rule, ...]
+    rules: tuple[FraudRule, ...]
 
     @cached_property
     def windows(self) -> tuple[Window, ...]:
@@ -97,7 +97,7 @@ class RuleSet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class ScreenedPayment:
     """A payment to screen. `at` is when it is screened, or in a dry run when it was created."""
 
     payment_id: UUID
@@ -157,7 +157,7 @@ class Facts:
 class Screening:
     """What screening decided about a payment. `rules` are the ids of those that fired, in order."""
 
-    decision: Action
+    decision: Verdict
     score: int
     rules: tuple[str, ...]
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from paybridge.database.database import Database, Statement, Transaction
 from paybridge.database.parameters import json_rows, uuid_array
-from paybridge.fraud.domain.reviews import Answer, Decision
+from paybridge.fraud.domain.reviews import Decision, ReviewAnswer
 
 _ADD = Statement("""
     INSERT INTO fraud_decisions (payment_id, merchant_id, rule_set_version, decision, score, rules, facts, screened_at,
@@ -56,7 +56,12 @@ def find(database: Database, payment_ids: Collection[UUID]) -> dict[UUID, Decisi
 
 
 def answer(
-    transaction: Transaction, payment_ids: Sequence[UUID], answered: Answer, actor: str, note: str | None, now: datetime
+    transaction: Transaction,
+    payment_ids: Sequence[UUID],
+    answered: ReviewAnswer,
+    actor: str,
+    note: str | None,
+    now: datetime,
 ) -> None:
     """Note the answer to reviews that have none."""
     transaction.run(

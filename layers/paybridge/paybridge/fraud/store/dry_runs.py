@@ -9,7 +9,7 @@ import orjson
 
 from paybridge.database.database import Database, Statement, Transaction
 from paybridge.database.wire import Row
-from paybridge.fraud.domain.dry_run import DryRun, State
+from paybridge.fraud.domain.dry_run import DryRun, DryRunState
 
 _COLUMNS = """
     id, merchant_id, rules, counted_from, begin_at, end_at, state, created_at, warm_up, total, read, checked, position,
@@ -122,4 +122,4 @@ def expire(database: Database, now: datetime, *, unfinished_before: datetime, ke
 
 def _from_row(row: Row) -> DryRun:
     values = dict(zip((name.strip() for name in _COLUMNS.split(",")), row, strict=True))
-    return DryRun(**values | {"state": State(values["state"])})
+    return DryRun(**values | {"state": DryRunState(values["state"])})

@@ -1,4 +1,4 @@
-"""Rule sets: a row for each version, which is never changed."""
+"""FraudRule sets: a row for each version, which is never changed."""
 
 from __future__ import annotations
 

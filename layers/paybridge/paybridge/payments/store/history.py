@@ -9,7 +9,7 @@ from uuid import UUID
 from paybridge.core.money import stored_places
 from paybridge.database.database import Statement, Transaction
 from paybridge.database.parameters import json_rows
-from paybridge.fraud.domain.rules import Candidate
+from paybridge.fraud.domain.rules import ScreenedPayment
 from paybridge.fraud.ports import CustomerLook, PaymentCounts
 
 # A payment that is pending has not begun, and one that was canceled may never have.
@@ -67,11 +67,11 @@ class StoredHistory:
 
     def read(
         self, transaction: Transaction, merchant_id: UUID, after: UUID, since: datetime, end: datetime, limit: int
-    ) -> list[Candidate]:
+    ) -> list[ScreenedPayment]:
         """Return up to `limit` payments created from `since` to before `end`, with ids above `after`, by their ids."""
         rows = transaction.run(_READ, merchant_id=merchant_id, after=after, since=since, end=end, limit=limit)
         return [
-            Candidate(
+            ScreenedPayment(
                 payment_id=id_,
                 merchant_id=owner_id,
                 at=created_at,
