@@ -144,7 +144,7 @@ class PaymentState(BaseModel):
         PendingOperation | None, Field(description="The capture or cancellation under way. Null without one.")
     ]
     screening: Annotated[
-        Screening | None, Field(description="What screening decided. Null for a merchant without fraud rules.")
+        ScreeningView | None, Field(description="What screening decided. Null for a merchant without fraud rules.")
     ]
     failure_code: Annotated[
         str | None,
