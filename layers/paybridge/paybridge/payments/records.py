@@ -19,6 +19,9 @@ from paybridge.payments.domain.payment import Payment
 from paybridge.payments.domain.saga import SAGA
 from paybridge.payments.ports import PaymentGateway
 
+# How long a payment waits for a review, unless the settings say otherwise.
+REVIEW_EXPIRY_SECONDS = 86400.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineServices:
@@ -27,7 +30,7 @@ class EngineServices:
     `gateways` are by the names that merchants and payments have for them. `lease_seconds` is how long a started attempt
     belongs to the process that started it: longer than any gateway call may take. `schedule` says when the gateway is
     asked again, and `late_charge_ages_seconds` at what ages of a payment that was given up. An authorization can be
-    captured for `authorization_seconds`.
+    captured for `authorization_seconds`, and a review answered for `review_expiry_seconds`.
     """
 
     database: Database
@@ -39,6 +42,7 @@ class EngineServices:
     late_charge_ages_seconds: tuple[float, ...]
     circuit_policy: CircuitPolicy
     authorization_seconds: float
+    review_expiry_seconds: float = REVIEW_EXPIRY_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,8 @@ class PaymentOutcome(StrEnum):
     PENDING = "pending"
     # The gateway gave no clear answer; the payment is retried later.
     UNKNOWN = "unknown"
+    # Screening holds the payment back until a person has looked.
+    REVIEW = "review"
     # Not tried yet: another process holds the lease, a circuit is open, or the gateway limits the rate.
     DEFERRED = "deferred"
     # The database refused the payment's change.

@@ -17,6 +17,7 @@ from paybridge.payments.domain.events import payment_event, run_operation_comman
 from paybridge.payments.domain.operation import DEFAULT_GATEWAY, Operation, OperationStatus, first_operation
 from paybridge.payments.domain.payment import Payment, Status, begin_processing
 from paybridge.payments.gateway_watch import GatewayWatch, call_of, hold_back
+from paybridge.payments.hold_suspects import hold_suspects
 from paybridge.payments.records import (
     Attempt,
     BatchStart,
@@ -65,8 +66,9 @@ def _start_together(services: EngineServices, watch: GatewayWatch, orders: Seque
         now = services.clock.now()
         planned = _plan(services, transaction, orders, found, now)
         planned = _hold_back(services, watch, transaction, planned, now)
+        planned, held = _screen(services, transaction, planned, now)
         started = _start(services, transaction, planned, now)
-        results = _defer(services, transaction, planned, now)
+        results = held + _defer(services, transaction, planned, now)
         results += put_off(services, transaction, [order for order in orders if order.id not in found])
     return BatchStart(started, results)
 
@@ -133,6 +135,26 @@ def _hold_back(
         else (payment, operation, step)
         for payment, operation, step in planned
     ]
+
+
+def _screen(
+    services: EngineServices, transaction: Transaction, planned: list[PlannedOperation], now: datetime
+) -> tuple[list[PlannedOperation], list[PaymentResult]]:
+    """Return what may go on after the payments that begin are screened, and the results of those that may not."""
+    beginning = [
+        payment for payment, _, step in planned if payment.status is Status.PENDING and isinstance(step, Start)
+    ]
+    if not beginning:
+        return planned, []
+    screened, held = hold_suspects(services, transaction, beginning, now)
+    if not screened:
+        return planned, held
+    after = {payment.id: payment for payment in screened}
+    return [
+        (after.get(payment.id, payment), operation, step)
+        for payment, operation, step in planned
+        if payment.id not in after or after[payment.id].status is Status.PENDING
+    ], held
 
 
 def _start(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple, Protocol
@@ -156,6 +156,15 @@ def first_operation(payment: Payment, gateway: str, now: datetime) -> Operation:
         number=1,
         started_at=now,
     )
+
+
+def accepted_first_operation(payment: Payment, now: datetime) -> Operation:
+    """Return the charge or authorization that the payment begins with, before its first attempt.
+
+    The payment is processing, at the gateway that is chosen for it.
+    """
+    first = first_operation(payment, payment.gateway or DEFAULT_GATEWAY, now)
+    return replace(first, status=OperationStatus.ACCEPTED, number=0, started_at=None)
 
 
 def gateway_key(operation_id: UUID, kind: Kind) -> str:

@@ -86,12 +86,12 @@ _FIND_GATEWAYS = Statement("""
 _BEGIN = Statement("""
     WITH begun AS MATERIALIZED (
         SELECT * FROM json_to_recordset(:rows::json) AS row (id uuid, merchant_id uuid, kind text, gateway text,
-            amount_minor bigint, correlation_id text, version integer, sequence integer)
+            amount_minor bigint, correlation_id text, version integer, sequence integer, screening json)
         LIMIT :length::integer
     ), moved AS (
         UPDATE payments p
-        SET status = 'processing', gateway = begun.gateway, version = begun.version, last_sequence = begun.sequence,
-            updated_at = :now::timestamptz
+        SET status = 'processing', gateway = begun.gateway, screening = begun.screening, version = begun.version,
+            last_sequence = begun.sequence, updated_at = :now::timestamptz
         FROM begun WHERE p.id = begun.id AND p.status = 'pending'
     )
     INSERT INTO operations (id, payment_id, merchant_id, kind, gateway, amount_minor, status, number, started_at,
@@ -360,6 +360,7 @@ def begin(transaction: Transaction, payments: Sequence[tuple[Payment, Operation]
             "correlation_id": payment.correlation_id,
             "version": payment.version,
             "sequence": payment.last_sequence,
+            "screening": payment.screening,
         }
         for payment, operation in payments
     ]
