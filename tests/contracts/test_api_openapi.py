@@ -21,6 +21,7 @@ from tests.support.openapi import Contract
 
 PAYMENTS = "/api/v1/payments"
 ONE_PAYMENT = "/api/v1/payments/{payment_id}"
+FRAUD_RULES = "/api/v1/fraud-rules"
 TIMELINE = "/api/v1/payments/{payment_id}/events"
 
 
@@ -34,6 +35,10 @@ class TestDocument:
             ("GET", PAYMENTS),
             ("GET", ONE_PAYMENT),
             ("GET", TIMELINE),
+            ("GET", FRAUD_RULES),
+            ("PUT", FRAUD_RULES),
+            ("POST", f"{FRAUD_RULES}/dry-run"),
+            ("GET", f"{FRAUD_RULES}/dry-run/{{dry_run_id}}"),
             ("GET", "/health"),
             ("GET", "/health/ready"),
         }

@@ -46,7 +46,7 @@ class Reviewer:
 
 
 @dataclass(frozen=True, slots=True)
-class NotFound:
+class NoSuchPayment:
     """There is no such payment, or it is another merchant's."""
 
 
@@ -57,7 +57,7 @@ class NotInReview:
     status: Status
 
 
-ReviewOutcome = KeyedOutcome | NotFound | NotInReview
+ReviewOutcome = KeyedOutcome | NoSuchPayment | NotInReview
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def answer_review(
         with services.database.transaction() as transaction:
             payment = reviews.lock_one(transaction, payment_id, reviewer.merchant_id)
             if payment is None:
-                return NotFound()
+                return NoSuchPayment()
             keyed = Keyed(payment.merchant_id, _operation(answer, reviewer), request)
             if payment.status is Status.REVIEW:
                 now = services.clock.now()
