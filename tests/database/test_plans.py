@@ -27,7 +27,7 @@ from paybridge.payments.domain.query import PaymentFilters
 from paybridge.payments.store import listing
 from paybridge.payments.store.row import COLUMN_TYPES
 from tests.support.plans import Plan, Planner, builders, statements
-from tests.support.seeded_rows import CREATED, DELIVERY, MERCHANT, PAYMENT, SUCCEEDED, SeededRows
+from tests.support.seeded_rows import CREATED, DELIVERY, MERCHANT, PAYMENT, REFUND, SUCCEEDED, SeededRows
 
 pytestmark = pytest.mark.integration
 
@@ -73,8 +73,8 @@ def array(ids: list[str]) -> str:
     return "{" + ",".join(ids) + "}"
 
 
-def records(ids: list[str], name: str, **columns: Any) -> str:
-    return orjson.dumps([{name: id_, **columns} for id_ in ids]).decode()
+def records(ids: list[str], *names: str, **columns: Any) -> str:
+    return orjson.dumps([{**dict.fromkeys(names, id_), **columns} for id_ in ids]).decode()
 
 
 def fresh(id_: str) -> str:
@@ -266,36 +266,91 @@ TO_RETURN = {
 }
 
 
+BEGINNING = {
+    "merchant_id": MERCHANT,
+    "kind": "charge",
+    "gateway": "default",
+    "amount_minor": 10050,
+    "correlation_id": "c",
+    "version": 2,
+    "sequence": 2,
+}
+ENDED = {
+    "number": 1,
+    "started_at": NOW.isoformat(),
+    "attempt_status": "succeeded",
+    "gateway_id": "ch",
+    "outcome": "succeeded",
+    "effect": "first",
+    "status": "succeeded",
+    "captured_minor": 10050,
+    "refunded_minor": 0,
+    "reserved_minor": 0,
+    "events": 1,
+}
+UNDO = {
+    "merchant_id": MERCHANT,
+    "kind": "refund",
+    "cause": "charged_late",
+    "gateway": "default",
+    "amount_minor": 1,
+    "correlation_id": "c",
+    "created_at": NOW.isoformat(),
+}
+
+
 def charging(rows: SeededRows) -> dict[str, Rule]:
     processing = rows.ids(PAYMENT, "n % 200 = 100")
     pending = rows.ids(PAYMENT, "n % 200 = 0")
     ids = {"ids": array(processing)}
-    starts = {
-        "rows": records(pending, "payment_id", number=1, sequence=2),
+    refunds = rows.ids(REFUND, "n % 1000 = 3")
+    begins = {
+        "rows": records(pending, "id", **BEGINNING),
         "length": len(pending),
         "now": NOW,
     }
-    ends = {
-        "attempt_status": "succeeded",
-        "gateway_id": "ch",
-        "status": "succeeded",
-        "captured_minor": 10050,
-    }
     finishes = {
-        "rows": records(processing, "payment_id", number=1, **ends),
+        "rows": records(processing, "payment_id", "id", **ENDED),
         "length": len(processing),
         "now": NOW,
     }
+    skipped = {"ids": array(refunds), "payment_ids": array(processing[: len(refunds)])}
     return {
-        "payments.store.attempts._LOCK": Rule(ids, ("payments_pkey",), sorts=1, rows_max={"payments": len(processing)}),
-        "payments.store.attempts._LAST": Rule(ids, ("payment_attempts_pkey",), sorts=1),
-        "payments.store.attempts._FIND_SKIPPED": Rule(ids, ("payments_pkey",), rows_max={"payments": len(processing)}),
-        "payments.store.attempts._STATUSES": Rule(ids, ("payments_pkey",), rows_max={"payments": len(processing)}),
-        "payments.store.attempts._START": Rule(starts, ("payments_pkey",), rows_max={"payments": len(pending)}),
-        "payments.store.attempts._ASK": Rule(
-            {"rows": records(processing, "payment_id", number=1, ask=1), "length": len(processing), "now": NOW},
-            ("payment_attempts_pkey",),
-            rows_max={"payment_attempts": len(processing)},
+        "payments.store.operations._LOCK_PAYMENTS": Rule(
+            ids, ("payments_pkey",), sorts=1, rows_max={"payments": len(processing)}
+        ),
+        "payments.store.operations._READ_PAYMENTS": Rule(
+            ids, ("payments_pkey",), rows_max={"payments": len(processing)}
+        ),
+        "payments.store.operations._FIND_FIRST": Rule(
+            ids, ("operations_pkey",), rows_max={"operations": len(processing)}
+        ),
+        "payments.store.operations._LOCK_LATER": Rule(
+            {"ids": array(refunds)}, ("operations_pkey",), sorts=1, rows_max={"operations": len(refunds)}
+        ),
+        "payments.store.operations._FIND_GATEWAYS": Rule({"ids": array([MERCHANT])}, ("merchants_pkey",)),
+        "payments.store.operations._FIND_SKIPPED": Rule(skipped, ("payments_pkey", "operations_pkey")),
+        "payments.store.operations._STATUSES": Rule(ids, ("payments_pkey",), rows_max={"payments": len(processing)}),
+        "payments.store.operations._BEGIN": Rule(begins, ("payments_pkey",), rows_max={"payments": len(pending)}),
+        "payments.store.operations._START": Rule(
+            {"rows": records(processing, "id", number=2), "length": len(processing), "now": NOW},
+            ("operations_pkey", "operations_pkey"),
+            rows_max={"operations": 2 * len(processing)},
+        ),
+        "payments.store.operations._ASK": Rule(
+            {"rows": records(processing, "id", ask=1), "length": len(processing), "now": NOW},
+            ("operations_pkey",),
+            rows_max={"operations": len(processing)},
+        ),
+        "payments.store.operations._FINISH": Rule(
+            finishes,
+            # Once to lock in the order of the ids, once to change.
+            ("operations_pkey", "payments_pkey", "payments_pkey"),
+            sorts=2,
+            rows_max={"payments": 2 * len(processing), "operations": len(processing)},
+        ),
+        "payments.store.operations._ADD": Rule(
+            {"rows": records([fresh(id_) for id_ in processing], "id", payment_id=MERCHANT, **UNDO)}
         ),
         "payments.store.charges_to_return._ADD": Rule(
             {"rows": records(processing, "payment_id", **TO_RETURN), "now": NOW}
@@ -306,7 +361,7 @@ def charging(rows: SeededRows) -> dict[str, Rule]:
         "payments.store.late_charge_checks._TAKE": Rule(
             # Once to lock in the order of the ids, once to change.
             {**ids, "lease_seconds": 10},
-            ("late_charge_checks_pkey", "late_charge_checks_pkey", "payments_pkey"),
+            ("late_charge_checks_pkey", "late_charge_checks_pkey"),
             sorts=1,
         ),
         "payments.store.late_charge_checks._POSTPONE": Rule(
@@ -315,18 +370,6 @@ def charging(rows: SeededRows) -> dict[str, Rule]:
         "payments.store.late_charge_checks._END": Rule(ids, ("late_charge_checks_pkey",)),
         "payments.store.late_charge_checks._LOCK_OVERDUE": Rule(
             {"overdue_seconds": 300, "limit": BATCH}, ("late_charge_checks_due", "late_charge_checks_pkey"), sorts=1
-        ),
-        "payments.store.attempts._CLOSE_ORPHANS": Rule(
-            {"rows": records(processing, "payment_id", number=2), "length": len(processing), "now": NOW},
-            ("payment_attempts_pkey",),
-            rows_max={"payment_attempts": len(processing)},
-        ),
-        "payments.store.attempts._FINISH": Rule(
-            finishes,
-            # Once to lock in the order of the ids, once to change.
-            ("payment_attempts_pkey", "payments_pkey", "payments_pkey"),
-            sorts=1,
-            rows_max={"payments": 2 * len(processing), "payment_attempts": len(processing)},
         ),
     }
 
@@ -463,12 +506,12 @@ def sweeping(rows: SeededRows) -> dict[str, Rule]:
     return {
         "payments.store.stalled._LOCK": Rule(
             sweep,
-            ("payments_unsettled", "outbox_by_payment", "payment_attempts_pkey"),
-            every_month=frozenset({"payments", "outbox", "payment_attempts"}),
+            ("payments_unsettled", "outbox_by_payment", "operations_pkey"),
+            every_month=frozenset({"payments", "outbox"}),
         ),
         "payments.store.stalled._COUNT": Rule(
             {**sweep, "old_before": NOW - timedelta(days=60)},
-            ("payments_unsettled", "outbox_by_payment", "payment_attempts_pkey"),
+            ("payments_unsettled", "outbox_by_payment", "operations_pkey"),
             every_month=frozenset({"payments", "outbox"}),
             rows_max={"payments": LIMIT + PARTITIONS},
         ),

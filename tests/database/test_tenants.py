@@ -28,6 +28,8 @@ WRITERS = frozenset({
     "payments.store.accepted_payments._ACCEPT",
     "payments.store.charges_to_return._ADD",
     "payments.store.late_charge_checks._PLAN",
+    "payments.store.operations._ADD",
+    "payments.store.operations._BEGIN",
     "webhooks.store.deliveries._INSERT",
     "webhooks.store.receivers._NOTE_FAULTS",
 })  # fmt: skip

@@ -494,7 +494,6 @@ class TestInvariants:
             ("approved_minor = 5", "operations_part_is_named"),
             ("status = 'reversed', gateway_id = 'ch_1', failure_code = 'x'", "operations_only_refunds_are_reversed"),
             ("kind = 'refund'", "operations_first_has_the_payments_id"),
-            ("kind = 'theft'", "operations_kind_is_known"),
             ("cause = 'theft'", "operations_cause_is_known"),
             ("amount_minor = 0", "operations_amount_is_positive"),
         ],

@@ -13,7 +13,7 @@ from pg8000.core import CoreConnection
 
 PAYMENTS = 24_000
 MERCHANT = "00000000-0000-4000-8000-000000000001"
-PAYMENT, CREATED, SUCCEEDED, DELIVERY = range(4)
+PAYMENT, CREATED, SUCCEEDED, DELIVERY, REFUND = range(5)
 """The kinds of ids: of a payment, of its two events, and of the webhook about the second."""
 
 _FUNCTIONS = f"""
@@ -56,10 +56,21 @@ SELECT merchant_id, 'create_payment', 'key-' || n, sha256(n::text::bytea), id, 2
        CASE WHEN n > {PAYMENTS} * 0.9 THEN '{{}}' END, at
 FROM seeded;
 
-INSERT INTO payment_attempts (payment_id, operation, number, status, gateway_id, started_at, finished_at)
-SELECT id, 'charge', 1, CASE WHEN unsettled THEN 'started' ELSE 'succeeded' END,
-       CASE WHEN NOT unsettled THEN 'ch_' || n END, at, CASE WHEN NOT unsettled THEN at END
+INSERT INTO operations (id, payment_id, merchant_id, kind, gateway, amount_minor, status, number, gateway_id,
+                        started_at, finished_at, correlation_id, created_at, updated_at)
+SELECT id, id, merchant_id, 'charge', 'default', 10050, CASE WHEN unsettled THEN 'started' ELSE 'succeeded' END, 1,
+       CASE WHEN NOT unsettled THEN 'ch_' || n END, at, CASE WHEN NOT unsettled THEN at END, 'c-' || n, at, at
 FROM seeded WHERE n % 200 <> 0;
+
+INSERT INTO operation_attempts (operation_id, number, status, gateway_id, started_at, finished_at)
+SELECT id, 1, 'succeeded', 'ch_' || n, at, at FROM seeded WHERE n % 200 <> 0 AND NOT unsettled;
+
+INSERT INTO operations (id, payment_id, merchant_id, kind, gateway, amount_minor, status, number, gateway_id,
+                        started_at, finished_at, correlation_id, created_at, updated_at)
+SELECT seeded_id(4, n), id, merchant_id, 'refund', 'default', 1,
+       CASE WHEN n % 1000 = 3 THEN 'started' ELSE 'succeeded' END, 1, CASE WHEN n % 1000 <> 3 THEN 're_' || n END, at,
+       CASE WHEN n % 1000 <> 3 THEN at END, 'c-' || n, at, at
+FROM seeded WHERE n % 20 = 3 AND NOT unsettled;
 
 INSERT INTO outbox (id, payment_id, merchant_id, sequence, type, exchange, routing_key, body, correlation_id,
                     created_at, available_at, published_at)
