@@ -59,6 +59,9 @@ VARIABLES = {
     "gateway_latency_seconds_min": "GATEWAY_LATENCY_SECONDS_MIN",
     "gateway_latency_seconds_max": "GATEWAY_LATENCY_SECONDS_MAX",
     "gateway_pending_seconds": "GATEWAY_PENDING_SECONDS",
+    "stripe_api_key": "PAYBRIDGE_LOCAL_STRIPE_API_KEY",
+    "stripe_webhook_secret": "PAYBRIDGE_LOCAL_STRIPE_WEBHOOK_SECRET",
+    "stripe_url": "PAYBRIDGE_LOCAL_STRIPE_URL",
 }
 
 
@@ -98,6 +101,10 @@ class LocalSettings:
     gateway_latency_seconds_min: float = 2.0
     gateway_latency_seconds_max: float = 5.0
     gateway_pending_seconds: float = 3.0
+    # A secret key of Stripe's test mode. Empty: the stack has no gateway `stripe`.
+    stripe_api_key: str = ""
+    stripe_webhook_secret: str = ""
+    stripe_url: str = "https://api.stripe.com"
 
     @classmethod
     def load(cls, environment: Mapping[str, str] | None = None, env_file: Path = PROJECT / ".env") -> Self:

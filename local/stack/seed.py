@@ -41,6 +41,7 @@ class SecretIds:
     broker: str = "paybridge/local/broker"
     broker_admin: str = "paybridge/local/broker-admin"
     gateway_notices: str = "paybridge/local/gateway-notices"
+    stripe: str = "paybridge/local/stripe"
 
 
 def write_aws(settings: LocalSettings, postgres_url: str, amqp_url: str) -> None:
@@ -56,6 +57,9 @@ def write_aws(settings: LocalSettings, postgres_url: str, amqp_url: str) -> None
         broker_admin=_put_secret(secrets, names.broker_admin, _credentials(administrator)),
         gateway_notices=_put_secret(secrets, names.gateway_notices, GATEWAY_NOTICES_SECRET),
     )
+    if settings.stripe_api_key:
+        keys = {"api_key": settings.stripe_api_key, "webhook_secret": settings.stripe_webhook_secret}
+        _put_secret(secrets, names.stripe, json.dumps(keys))
     ssm = aws.client(settings, "ssm")
     for name, value in parameters(settings, postgres_url, amqp_url, arns).items():
         ssm.put_parameter(Name=f"{PARAMETER_PREFIX}{name}", Value=value, Type="String", Overwrite=True)

@@ -122,6 +122,8 @@ class Stack:
         if self.settings.container_host:
             networks += f",{self.settings.container_host}/32"
         own = {"PaymentShards": str(shards), "BrokerVirtualHost": self._vhost, "WebhookLocalNetworks": networks}
+        if self.settings.stripe_api_key:
+            own |= {"StripeUrl": self.settings.stripe_url, "StripeSecretId": seed.SecretIds().stripe}
         return {**PARAMETERS, **own}
 
     def start(self) -> None:

@@ -61,6 +61,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> RecordingSettings:
     kept: list[tuple[Any, str]] = [
         *((wiring, name) for name in ("database", "logins")),
         (payments, "gateway"),
+        (payments, "stripe_gateway"),
         (webhooks, "sender"),
         (notices, "notice_readers"),
     ]

@@ -49,6 +49,17 @@ class SecretsManager:
             raise SettingsInvalid(f"The secret {secret_id} needs a text.")
         return str(text)
 
+    def read_member(self, secret_id: str, member: str) -> str:
+        """Return a text in the JSON of the current version. Raises SettingsInvalid if it holds none."""
+        try:
+            content = orjson.loads(self.read_text(secret_id))
+        except orjson.JSONDecodeError:
+            content = None
+        text = content.get(member) if isinstance(content, dict) else None
+        if not isinstance(text, str) or not text.strip():
+            raise SettingsInvalid(f"The secret {secret_id} needs JSON with the text {member}.")
+        return text.strip()
+
     def call(self, operation: str, secret_id: str, **parameters: Any) -> dict[str, Any]:
         """Return the answer of an operation on the secret. Raises SecretMissing if there is no such thing."""
         from botocore.exceptions import BotoCoreError, ClientError

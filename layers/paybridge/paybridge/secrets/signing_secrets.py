@@ -14,11 +14,14 @@ READ_AGAIN_SECONDS_MIN = 30.0
 class SigningSecrets:
     """The signing secrets in one secret of Secrets Manager, separated by white space: several while they rotate.
 
-    `monotonic` is a clock in seconds.
+    They are its whole text, or the `member` of its JSON. `monotonic` is a clock in seconds.
     """
 
-    def __init__(self, secret_id: str, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, secret_id: str, monotonic: Callable[[], float] = time.monotonic, member: str | None = None
+    ) -> None:
         self._secret_id = secret_id
+        self._member = member
         self._monotonic = monotonic
         self._secrets = SecretsManager()
         self._kept: tuple[str, ...] = ()
@@ -40,5 +43,10 @@ class SigningSecrets:
 
     def _read(self) -> tuple[str, ...]:
         self._read_at = self._monotonic()
-        self._kept = tuple(self._secrets.read_text(self._secret_id).split())
+        text = (
+            self._secrets.read_text(self._secret_id)
+            if self._member is None
+            else self._secrets.read_member(self._secret_id, self._member)
+        )
+        self._kept = tuple(text.split())
         return self._kept

@@ -9,6 +9,7 @@ from functools import cache
 
 from paybridge import wiring
 from paybridge.payments.domain.notice import GatewayNotice, NoticeRefused
+from paybridge.payments.domain.operation import DEFAULT_GATEWAY, STRIPE_GATEWAY
 from paybridge.payments.gateways.notices import read_standard_notice
 from paybridge.secrets.signing_secrets import SigningSecrets
 
@@ -41,7 +42,13 @@ class NoticeReader:
 def notice_readers() -> Mapping[str, NoticeReader]:
     """Return the readers by the names of the gateways that send notices. Reads no secret yet."""
     settings = wiring.environment()
-    sources: Mapping[str, tuple[str, ReadNotice]] = {
-        "default": (settings.GATEWAY_NOTICES_SECRET_ID, read_standard_notice),
-    }
-    return {name: NoticeReader(SigningSecrets(id_), read) for name, (id_, read) in sources.items() if id_}
+    readers = {}
+    if settings.GATEWAY_NOTICES_SECRET_ID:
+        secrets = SigningSecrets(settings.GATEWAY_NOTICES_SECRET_ID)
+        readers[DEFAULT_GATEWAY] = NoticeReader(secrets, read_standard_notice)
+    if settings.STRIPE_SECRET_ID:
+        from paybridge.payments.gateways.stripe_notices import read_stripe_notice
+
+        secrets = SigningSecrets(settings.STRIPE_SECRET_ID, member="webhook_secret")
+        readers[STRIPE_GATEWAY] = NoticeReader(secrets, read_stripe_notice)
+    return readers

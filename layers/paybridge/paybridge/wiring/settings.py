@@ -194,6 +194,14 @@ class Settings:
     AUTHORIZATION_SECONDS = Setting(
         SECONDS, "604800", "s", by("consumer"), "Time in which authorized money can be captured."
     )
+    STRIPE_URL = Setting(URL, "https://api.stripe.com", "", by("consumer"), "Base URL of Stripe's API.")
+    STRIPE_SECRET_ID = Setting(
+        TEXT,
+        "",
+        "",
+        by("api", "consumer"),
+        "Secret of the gateway `stripe`: JSON with `api_key` and `webhook_secret`. Empty: there is no such gateway.",
+    )
     CIRCUIT_FAILURE_THRESHOLD = Setting(
         COUNT, "20", "failures", by("consumer"), "Failures in a row that open the circuit."
     )

@@ -12,6 +12,7 @@ from paybridge.payments.domain.payment import Payment
 
 # The gateway of merchants that have chosen no other. The default of merchants.gateway repeats this.
 DEFAULT_GATEWAY = "default"
+STRIPE_GATEWAY = "stripe"
 
 
 class Kind(StrEnum):
