@@ -13,6 +13,7 @@ from api.errors import add_error_handlers
 from api.middleware import RequestEdge
 from api.openapi import build_document, introduction
 from api.routes.dead_letters import routes as dead_letters
+from api.routes.diagnosis import routes as diagnosis
 from api.routes.docs import routes as docs
 from api.routes.fraud import routes as fraud
 from api.routes.fraud.documentation import fraud_schemas
@@ -45,7 +46,7 @@ def create_app(services: ApiServices, logger: Logger) -> FastAPI:
     )
     app.openapi = lambda: _document(app, services)  # type: ignore[method-assign]
     add_error_handlers(app)
-    for routes in (payments, fraud, dead_letters, gateways, metrics, health, docs):
+    for routes in (payments, fraud, dead_letters, diagnosis, gateways, metrics, health, docs):
         # include_router would look up the route of every request twice: in the app and in the router.
         app.router.routes.extend(routes.router.routes)
     app.add_middleware(RequestEdge, services=services, authenticator=authenticator, logger=logger)

@@ -207,8 +207,8 @@ class TestOperations:
             database.run(_REFUND_ATTEMPT, operation=operation_id)
         found = diagnose_payment(database, SystemClock(), payment_id)
         assert found is not None
-        [sentence] = found.operations
-        assert sentence.startswith(f"Refund {operation_id} (30.00 RUB) {said}")
+        [refund] = found.operations
+        assert refund.explanation.startswith(f"Refund {operation_id} (30.00 RUB) {said}")
         assert "Its status is succeeded" in found.explanation
 
     def test_when_the_gateway_is_asked_again(self, database: Database) -> None:
@@ -219,7 +219,7 @@ class TestOperations:
         add_command(database, payment_id, waiting, delay_seconds=600)
         found = diagnose_payment(database, SystemClock(), payment_id)
         assert found is not None
-        first, second = found.operations
+        first, second = (each.explanation for each in found.operations)
         assert "Its next command waits in the outbox for payments.new and is due in 600 s." in first
         assert "Its message is with the broker" in second
         assert "waits in the outbox" not in found.explanation

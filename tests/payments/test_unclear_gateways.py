@@ -436,7 +436,7 @@ class TestPartialApprovals:
         assert found is not None
         taken = "took 80.40 RUB all the same (partial_approval, charge ch_1)"
         assert f"{taken}: the refund {undo['operation_id']} gives it back." in found.explanation
-        [about_undo] = found.operations
+        _, about_undo = (each.explanation for each in found.operations)
         named = f"Refund {undo['operation_id']} (80.40 RUB, partial_approval)"
         assert about_undo.startswith(f"{named} is accepted, and the gateway was not asked yet.")
 

@@ -176,7 +176,8 @@ def _rendered(found: Diagnosis) -> str:
         *_lines(found.timeline),
         "",
         found.explanation,
-        *found.operations,
+        # The explanation of the payment is about its charge or authorization.
+        *(each.explanation for each in found.operations if each.operation.id != payment.id),
     ]
     return "\n".join(lines)
 

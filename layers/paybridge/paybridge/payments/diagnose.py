@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from paybridge.core.clock import Clock
 from paybridge.core.events import FIND_LATE_CHARGE, WEBHOOK_EXHAUSTED
 from paybridge.database.database import Database
 from paybridge.payments.domain.circuit import Call
-from paybridge.payments.domain.explanation import WITH_THE_BROKER, explain_operation, explain_waiting
+from paybridge.payments.domain.explanation import WITH_THE_BROKER, explain_operation, explain_waiting, operation_view
 from paybridge.payments.domain.operation import UNSETTLED_STATUSES, Cause, Kind, Operation
 from paybridge.payments.domain.pace import holds
-from paybridge.payments.domain.payment import SETTLED, Payment, Status
+from paybridge.payments.domain.payment import SETTLED, Payment, Status, payment_view
 from paybridge.payments.domain.query import TimelineEntry, WaitingMessage
 from paybridge.payments.domain.timeline import ATTEMPT_PENDING, ATTEMPT_STARTED, CHARGE_TO_RETURN, WEBHOOK_SCHEDULED
 from paybridge.payments.store import circuits
@@ -34,16 +35,24 @@ _WEBHOOK_ANSWERS = frozenset({"webhook.attempt_delivered", "webhook.attempt_fail
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """A payment, its timeline, one sentence that explains where it is and why, and one for each later operation.
+class ExplainedOperation:
+    """What was asked of the gateway, and a sentence or two that say where it is and why."""
 
-    Later operations are all but the charge or authorization, which the explanation is about.
+    operation: Operation
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """A payment, its timeline, an explanation of where it is and why, and one of each of its operations.
+
+    The first operation is the charge or authorization, once it has begun.
     """
 
     payment: Payment
     timeline: list[TimelineEntry]
     explanation: str
-    operations: list[str]
+    operations: list[ExplainedOperation]
 
 
 def diagnose_payment(database: Database, clock: Clock, payment_id: UUID) -> Diagnosis | None:
@@ -59,7 +68,8 @@ def diagnose_payment(database: Database, clock: Clock, payment_id: UUID) -> Diag
         return None
     timeline = timeline_of(database, payment)
     waiting = diagnosis.waiting_messages(database, payment_id)
-    later = [operation for operation in diagnosis.operations(database, payment_id) if operation.id != payment_id]
+    operations = diagnosis.operations(database, payment_id)
+    later = [operation for operation in operations if operation.id != payment_id]
     now = clock.now()
     about_payment = [message for message in waiting if message.operation_id in (None, payment_id)]
     sentences = [_explain(payment, timeline, about_payment, later, now)]
@@ -67,11 +77,32 @@ def diagnose_payment(database: Database, clock: Clock, payment_id: UUID) -> Diag
         sentences += _last_error(payment_id, timeline)
     if payment.status not in SETTLED or any(operation.status in UNSETTLED_STATUSES for operation in later):
         sentences += _limits(database, payment, now)
-    operations = [_explain_later(operation, payment, timeline, waiting, now) for operation in later]
-    return Diagnosis(payment, timeline, " ".join(sentences), operations)
+    explained = [
+        ExplainedOperation(operation, _explain_one(operation, payment, timeline, waiting, now))
+        for operation in operations
+    ]
+    return Diagnosis(payment, timeline, " ".join(sentences), explained)
 
 
-def _explain_later(
+def diagnosis_view(found: Diagnosis) -> dict[str, Any]:
+    """Return the diagnosis as operators' answers show it, JSON-ready, without the timeline."""
+    payment = found.payment
+    return {
+        **payment_view(payment),
+        "merchant_id": str(payment.merchant_id),
+        "correlation_id": payment.correlation_id,
+        "gateway": payment.gateway,
+        "gateway_id": payment.gateway_id,
+        "version": payment.version,
+        "explanation": found.explanation,
+        "operations": [
+            {**operation_view(each.operation, payment.currency_places), "explanation": each.explanation}
+            for each in found.operations
+        ],
+    }
+
+
+def _explain_one(
     operation: Operation,
     payment: Payment,
     timeline: Sequence[TimelineEntry],

@@ -1,10 +1,12 @@
-"""Where an operation is and why, in a sentence for an operator."""
+"""What operators read about an operation: its members, and where it is and why, in a sentence."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from paybridge.core.money import format_places
+from paybridge.core.times import format_time
 from paybridge.payments.domain.operation import UNSETTLED_STATUSES, Cause, Operation, OperationStatus
 from paybridge.payments.domain.query import WaitingMessage
 
@@ -30,6 +32,24 @@ def explain_operation(
     if operation.status in UNSETTLED_STATUSES:
         sentences += _next(operation, waiting, now)
     return " ".join(sentences)
+
+
+def operation_view(operation: Operation, currency_places: int) -> dict[str, Any]:
+    """Return the operation as operators' answers show it, JSON-ready, the amount as a decimal string."""
+    return {
+        "operation_id": str(operation.id),
+        "kind": str(operation.kind),
+        "cause": str(operation.cause),
+        "status": str(operation.status),
+        "amount": format_places(operation.amount_minor, currency_places),
+        "gateway": operation.gateway,
+        "gateway_id": operation.gateway_id,
+        "attempts": operation.number,
+        "asks": operation.asks,
+        "failure_code": operation.failure_code,
+        "created_at": format_time(operation.created_at),
+        "updated_at": format_time(operation.updated_at),
+    }
 
 
 def explain_waiting(message: WaitingMessage, now: datetime) -> str:

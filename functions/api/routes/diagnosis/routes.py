@@ -1,0 +1,21 @@
+"""Say where a payment is and why.
+
+Few environments of the API are ever asked for this, so the first request loads what answers it, and not each cold
+start.
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+# Operators' routes stay out of the merchants' document: docs/operators/operations.md describes this one.
+router = APIRouter(prefix="/api/v1/ops/payments", include_in_schema=False)
+
+
+@router.get("/{payment_id}")
+async def show(request: Request, payment_id: str) -> Response:
+    """Show any merchant's payment, what was asked of the gateway, why it is where it is, and its timeline."""
+    from api.routes.diagnosis import answers
+
+    return answers.show(request, payment_id)
