@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-import orjson
-
-from paybridge.core.events import PAYMENT_PROCESSING, REDRIVE, Event
-from paybridge.database.counters import ADD_COUNTS, counts_of
+from paybridge.core.events import REDRIVE, Event
+from paybridge.database.counters import ADD_COUNTS
 from paybridge.database.database import Statement, Transaction
 from paybridge.database.parameters import json_rows, uuid_array
 from paybridge.database.wire import Row
 from paybridge.outbox.ports import Message
-from paybridge.outbox.routes import NEW_PAYMENTS_KEY, REDRIVE_EXCHANGE, SHARD_HEADER, route
+from paybridge.outbox.routes import NEW_PAYMENTS_KEY, REDRIVE_EXCHANGE, SHARD_HEADER
+from paybridge.outbox.rows import INSERT_ROWS, counts_of_types, row_of
 from paybridge.outbox.wake_up import IS_RELAY_BUSY, wake_relay_after_commit
-
-# Each payment has one, and no metric is about it. The other types are counted, under their names.
-UNCOUNTED_TYPES = frozenset({PAYMENT_PROCESSING})
 
 # An event that is only recorded needs no relay.
 _INSERT = Statement(f"""
-    WITH counted AS ({ADD_COUNTS}), added AS (
-        INSERT INTO outbox (id, payment_id, merchant_id, subject_type, subject_id, sequence, type, exchange,
-                            routing_key, body, correlation_id, created_at, available_at)
-        SELECT id, payment_id, merchant_id, subject_type, subject_id, sequence, type, exchange, routing_key, body,
-               correlation_id, time, now() + make_interval(secs => delay_seconds)
-        FROM json_to_recordset(:rows::json) AS new (id uuid, payment_id uuid, merchant_id uuid, subject_type text,
-            subject_id uuid, sequence integer, type text, exchange text, routing_key text, body text,
-            correlation_id text, time timestamptz, delay_seconds double precision)
-    )
+    WITH counted AS ({ADD_COUNTS}), added AS ({INSERT_ROWS})
     SELECT CASE WHEN :is_published::boolean THEN {IS_RELAY_BUSY} ELSE true END
 """)
 
@@ -90,9 +77,9 @@ def add_delayed(
     """
     if not events:
         return
-    rows = [_row_of(event, delay_seconds, routing_key) for event, delay_seconds in events]
+    rows = [row_of(event, delay_seconds, routing_key) for event, delay_seconds in events]
     is_published = any(row["exchange"] is not None for row in rows)
-    counts = counts_of(Counter(event.type for event, _ in events if event.type not in UNCOUNTED_TYPES))
+    counts = counts_of_types(event.type for event, _ in events)
     ((is_relay_busy,),) = transaction.run(_INSERT, rows=json_rows(rows), is_published=is_published, counts=counts)
     if not is_relay_busy:
         wake_relay_after_commit(transaction)
@@ -139,22 +126,3 @@ def mark_refused(
         delay_seconds_max=delay_seconds_max,
     )
     return {id_: attempts for id_, attempts in rows}  # noqa: C416 -- rows are lists to the type checker.
-
-
-def _row_of(event: Event, delay_seconds: float, routing_key: str | None) -> dict[str, object]:
-    exchange, key_of_type = route(event.type)
-    return {
-        "id": event.id,
-        "payment_id": event.payment_id,
-        "merchant_id": event.merchant_id,
-        "subject_type": event.subject_type,
-        "subject_id": event.subject_id or event.payment_id,
-        "sequence": event.sequence,
-        "type": event.type,
-        "exchange": exchange,
-        "routing_key": routing_key or key_of_type,
-        "body": orjson.dumps(event.envelope()).decode(),
-        "correlation_id": event.correlation_id,
-        "time": event.time,
-        "delay_seconds": delay_seconds,
-    }
