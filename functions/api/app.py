@@ -20,8 +20,11 @@ from api.routes.fraud.documentation import fraud_schemas
 from api.routes.gateways import routes as gateways
 from api.routes.health import routes as health
 from api.routes.metrics import routes as metrics
+from api.routes.payments import commands as payment_commands
 from api.routes.payments import routes as payments
 from api.routes.payments.documentation import payment_events, payment_schemas
+from api.routes.refunds import routes as refunds
+from api.routes.refunds.documentation import refund_schemas
 from paybridge.access.identify import identify_key
 from paybridge.wiring.api import ApiServices
 
@@ -46,7 +49,18 @@ def create_app(services: ApiServices, logger: Logger) -> FastAPI:
     )
     app.openapi = lambda: _document(app, services)  # type: ignore[method-assign]
     add_error_handlers(app)
-    for routes in (payments, fraud, dead_letters, diagnosis, gateways, metrics, health, docs):
+    for routes in (
+        payments,
+        payment_commands,
+        refunds,
+        fraud,
+        dead_letters,
+        diagnosis,
+        gateways,
+        metrics,
+        health,
+        docs,
+    ):
         # include_router would look up the route of every request twice: in the app and in the router.
         app.router.routes.extend(routes.router.routes)
     app.add_middleware(RequestEdge, services=services, authenticator=authenticator, logger=logger)
@@ -56,7 +70,6 @@ def create_app(services: ApiServices, logger: Logger) -> FastAPI:
 def _document(app: FastAPI, services: ApiServices) -> dict[str, Any]:
     if app.openapi_schema is None:
         app.description = introduction(is_local=services.is_local)
-        app.openapi_schema = build_document(
-            app, payment_schemas() | fraud_schemas(), payment_events(), root_path=services.root_path
-        )
+        schemas = payment_schemas() | refund_schemas() | fraud_schemas()
+        app.openapi_schema = build_document(app, schemas, payment_events(), root_path=services.root_path)
     return app.openapi_schema

@@ -25,7 +25,8 @@ CODES = "x-codes"
 FIELD_CODES = "x-field-codes"
 
 TAGS = [
-    {"name": "payments", "description": "Create, read and list payments."},
+    {"name": "payments", "description": "Create, capture, cancel, read and list payments."},
+    {"name": "refunds", "description": "Give money back, and read and list refunds."},
     {"name": "fraud rules", "description": "Screen payments before they are charged."},
     {"name": "health", "description": "For load balancers and monitoring. Needs no key."},
 ]

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from starlette.responses import Response
 
 # The rest is for the headers, and for what stands around the items.
 PAGE_BYTES_MAX = 5 * 1024 * 1024
@@ -25,3 +29,14 @@ def count_fitting(items: Sequence[bytes], bytes_max: int = PAGE_BYTES_MAX) -> in
         if total > bytes_max and count > 0:
             return count
     return len(items)
+
+
+def page_response(items: Sequence[bytes], next_cursor: str | None) -> Response:
+    """Return the answer with a page of a list. The items are JSON texts."""
+    data = [orjson.Fragment(item) for item in items]
+    return json_response({"data": data, "has_more": next_cursor is not None, "next_cursor": next_cursor})
+
+
+def json_response(value: Any, headers: dict[str, str] | None = None) -> Response:
+    """Return the answer 200 with this value."""
+    return Response(orjson.dumps(value), 200, headers, "application/json")

@@ -16,6 +16,8 @@ from aws_lambda_powertools import Logger
 
 from api.app import create_app
 from api.handler import ApiHandler
+from paybridge.access.domain import key_hash
+from paybridge.access.identify import identify_key
 from paybridge.access.register import register_merchant
 from paybridge.core.clock import SystemClock
 from paybridge.core.errors import BrokerUnavailable
@@ -100,6 +102,12 @@ class ApiClient:
         """Sends a GET."""
         return self.request("GET", path, **options)
 
+    def order(self, path: str, members: Any = None, *, key: str | None = None, **options: Any) -> Answer:
+        """Posts to `/api/v1/payments/<path>`, by default with a new idempotency key and no body."""
+        body = members if isinstance(members, bytes | None) else json.dumps(members).encode()
+        headers = {"idempotency-key": key or str(uuid.uuid4()), **options.pop("headers", {})}
+        return self.request("POST", f"/api/v1/payments/{path}", headers=headers, body=body, **options)
+
     def create(self, order: Any = ORDER, *, key: str | None = None, **options: Any) -> Answer:
         """Posts a payment, by default with a new idempotency key; `order` may be raw bytes."""
         body = order if isinstance(order, bytes) else json.dumps(order).encode()
@@ -142,6 +150,14 @@ def register_demo_merchants(database: Database) -> None:
     register_merchant(database, name="Demo", api_key=MERCHANT_KEY, webhook_secret=WEBHOOK_SECRET)
     register_merchant(database, name="Other", api_key=OTHER_KEY, webhook_secret=WEBHOOK_SECRET)
     register_merchant(database, name="Operator", api_key=OPERATOR_KEY, role="operator")
+
+
+def demo_merchant_id(database: Database) -> uuid.UUID:
+    """The id of the merchant with MERCHANT_KEY."""
+    principal = identify_key(database, key_hash(MERCHANT_KEY))
+    assert principal is not None
+    assert principal.merchant_id is not None
+    return principal.merchant_id
 
 
 def api_services(

@@ -79,6 +79,34 @@ _ATTEMPTS = """
 """
 
 
+def captured_payment(database: Database, merchant_id: uuid.UUID, **order: Any) -> uuid.UUID:
+    """A payment of 100.00 EUR, unless `order` differs, whose money was taken."""
+    payment_id = new_payment(database, merchant_id, **{"amount_minor": 10_000, "currency": "EUR", **order})
+    _change(database, payment_id, "status = 'processing', gateway = 'default'")
+    _change(database, payment_id, "status = 'succeeded', gateway_id = 'ch_1', captured_minor = amount_minor")
+    return payment_id
+
+
+def authorized_payment(
+    database: Database, merchant_id: uuid.UUID, *, capture_seconds: float = 604_800, **order: Any
+) -> uuid.UUID:
+    """A payment of 100.00 EUR, unless `order` differs, that waits for its capture, which may come for so long."""
+    values = {"amount_minor": 10_000, "currency": "EUR", "capture": "manual", **order}
+    payment_id = new_payment(database, merchant_id, **values)
+    _change(database, payment_id, "status = 'processing', gateway = 'default'")
+    _change(
+        database,
+        payment_id,
+        "status = 'requires_capture', gateway_id = 'auth_1', authorized_minor = amount_minor, "
+        f"capture_before = now() + make_interval(secs => {capture_seconds})",
+    )
+    return payment_id
+
+
+def _change(database: Database, payment_id: uuid.UUID, changes: str) -> None:
+    database.run(Statement(f"UPDATE payments SET {changes} WHERE id = :id::uuid"), id=payment_id)  # noqa: S608
+
+
 def rows(database: Database, sql: str, **parameters: Any) -> list[dict[str, Any]]:
     """The rows of a query as dictionaries; it must name its columns in a JSON object called `row`."""
     return [found[0] for found in database.run(Statement(sql), **parameters)]

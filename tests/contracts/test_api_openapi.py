@@ -11,7 +11,8 @@ from openapi_spec_validator import validate
 
 from api.openapi import introduction
 from api.request import rules
-from local.testkit.api import OPERATOR_KEY, ORDER, AbsentBroker, Answer, ApiClient, api_client
+from local.testkit.api import OPERATOR_KEY, ORDER, AbsentBroker, Answer, ApiClient, api_client, demo_merchant_id
+from local.testkit.payments import authorized_payment, captured_payment, new_payment
 from paybridge.core.events import REFUND_CREATED
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database
@@ -23,6 +24,11 @@ PAYMENTS = "/api/v1/payments"
 ONE_PAYMENT = "/api/v1/payments/{payment_id}"
 FRAUD_RULES = "/api/v1/fraud-rules"
 TIMELINE = "/api/v1/payments/{payment_id}/events"
+CAPTURE = "/api/v1/payments/{payment_id}/capture"
+CANCEL = "/api/v1/payments/{payment_id}/cancel"
+REFUNDS_OF_PAYMENT = "/api/v1/payments/{payment_id}/refunds"
+REFUNDS = "/api/v1/refunds"
+ONE_REFUND = "/api/v1/refunds/{refund_id}"
 
 
 class TestDocument:
@@ -39,6 +45,12 @@ class TestDocument:
             ("PUT", FRAUD_RULES),
             ("POST", f"{FRAUD_RULES}/dry-run"),
             ("GET", f"{FRAUD_RULES}/dry-run/{{dry_run_id}}"),
+            ("POST", CAPTURE),
+            ("POST", CANCEL),
+            ("POST", REFUNDS_OF_PAYMENT),
+            ("GET", REFUNDS_OF_PAYMENT),
+            ("GET", REFUNDS),
+            ("GET", ONE_REFUND),
             ("GET", "/health"),
             ("GET", "/health/ready"),
         }
@@ -49,6 +61,13 @@ class TestDocument:
         for path, item in contract.document["paths"].items():
             for operation in item.values():
                 assert operation["security"] == ([{"ApiKey": []}] if path.startswith("/api/") else [])
+
+    @pytest.mark.parametrize("template", [CAPTURE, CANCEL, REFUNDS_OF_PAYMENT])
+    def test_the_examples_of_commands_fit_their_schemas(self, contract: Contract, template: str) -> None:
+        body = contract.document["paths"][template]["post"]["requestBody"]
+        assert body["required"] is False
+        content = body["content"]["application/json"]
+        contract.check_schema(content["schema"], content["example"])
 
     def test_the_examples_are_true(self, contract: Contract, client: ApiClient) -> None:
         operation = contract.document["paths"][PAYMENTS]["post"]
@@ -180,6 +199,62 @@ class TestAnswers:
         contract.check("GET", TIMELINE, client.get(f"{path}/events"))
         contract.check("GET", TIMELINE, client.get(f"{PAYMENTS}/{uuid.uuid4()}/events"))
 
+    def test_capture_and_cancel(self, client: ApiClient, contract: Contract, database: Database) -> None:
+        held = [authorized_payment(database, demo_merchant_id(database)) for _ in range(2)]
+        for command, payment_id, template, other in (
+            ("capture", held[0], CAPTURE, {"amount": "1.00"}),
+            ("cancel", held[1], CANCEL, {"reason": "x"}),
+        ):
+            path = f"{payment_id}/{command}"
+            for answer, status in (
+                (client.order(path, {"amount": "100.01"} if command == "capture" else {"reason": ""}), 422),
+                (client.order(path, key="contract"), 202),
+                (client.order(path, key="contract"), 202),
+                (client.order(path, other, key="contract"), 422),
+                (client.order(path), 409),
+                (client.order(path, b"{"), 400),
+                (client.order(path, b"[]"), 422),
+                (client.order(path, b" " * 300_000), 413),
+                (client.order(path, {"x": 1}), 422),
+                (client.order(path, {}, headers={"content-type": "text/plain"}), 415),
+                (client.order(f"{uuid.uuid4()}/{command}"), 404),
+                (client.order(path, api_key="wrong"), 401),
+                (client.order(path, api_key=OPERATOR_KEY), 403),
+            ):
+                assert answer.status == status, answer.body
+                contract.check("POST", template, answer)
+
+    def test_refunds(self, client: ApiClient, contract: Contract, database: Database) -> None:
+        merchant_id = demo_merchant_id(database)
+        payment_id, pending = captured_payment(database, merchant_id), new_payment(database, merchant_id)
+        path = f"{payment_id}/refunds"
+        created = client.order(path, {"amount": "60.00"}, key="contract")
+        for answer, status in (
+            (created, 202),
+            (client.order(path, {"amount": "60.00"}, key="contract"), 202),
+            (client.order(path, {"amount": "60.01"}, key="contract"), 422),
+            (client.order(path, {"amount": "60.00"}), 422),
+            (client.order(path, {"amount": "60"}), 422),
+            (client.order(f"{pending}/refunds"), 409),
+            (client.order(path, b"{"), 400),
+            (client.order(f"{uuid.uuid4()}/refunds"), 404),
+            (client.order(path, api_key=""), 401),
+        ):
+            assert answer.status == status, answer.body
+            contract.check("POST", REFUNDS_OF_PAYMENT, answer)
+        for answer, template in (
+            (client.get(f"{PAYMENTS}/{path}", query={"limit": "1"}), REFUNDS_OF_PAYMENT),
+            (client.get(f"{PAYMENTS}/{path}", query={"limit": "0"}), REFUNDS_OF_PAYMENT),
+            (client.get(f"{PAYMENTS}/{uuid.uuid4()}/refunds"), REFUNDS_OF_PAYMENT),
+            (client.get(REFUNDS, query={"payment_id": str(payment_id)}), REFUNDS),
+            (client.get(REFUNDS, query={"payment_id": "x"}), REFUNDS),
+            (client.get(REFUNDS, query={"cursor": "x"}), REFUNDS),
+            (client.get(created.headers["location"], headers={"prefer": "wait=0"}), ONE_REFUND),
+            (client.get(f"{REFUNDS}/{uuid.uuid4()}"), ONE_REFUND),
+            (client.get(created.headers["location"], api_key=OPERATOR_KEY), ONE_REFUND),
+        ):
+            contract.check("GET", template, answer)
+
     def test_health(self, client: ApiClient, contract: Contract, database_address: DatabaseAddress) -> None:
         contract.check("GET", "/health", client.get("/health"))
         ready = client.get("/health/ready")
@@ -296,6 +371,9 @@ class TestAuthenticationComesFirst:
             f"{PAYMENTS}?cursor=x",
             f"{PAYMENTS}/not-an-id",
             f"{PAYMENTS}/not-an-id/events",
+            f"{PAYMENTS}/not-an-id/refunds?limit=0",
+            f"{REFUNDS}?limit=0",
+            f"{REFUNDS}/not-an-id",
         ],
     )
     def test_before_queries_and_ids(self, client: ApiClient, method: str, path: str) -> None:
@@ -318,6 +396,9 @@ class TestAuthenticationComesFirst:
     def test_before_headers_and_bodies(self, client: ApiClient, headers: dict[str, str], body: bytes) -> None:
         for api_key, status in (("", 401), ("wrong", 401), (OPERATOR_KEY, 403)):
             assert client.create(body, headers=headers, api_key=api_key).status == status
+            for command in ("capture", "cancel", "refunds"):
+                answer = client.order(f"not-an-id/{command}", body, headers=headers, api_key=api_key)
+                assert answer.status == status
 
 
 class TestRootPath:

@@ -19,6 +19,7 @@ import orjson
 import pytest
 
 from local.testkit.servers import Postgres, address_of
+from paybridge.database import pages
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.dead_letters.store import changing
@@ -26,6 +27,8 @@ from paybridge.dead_letters.store import reading as reading_store
 from paybridge.payments.domain.query import PaymentFilters
 from paybridge.payments.store import listing
 from paybridge.payments.store.row import COLUMN_TYPES
+from paybridge.refunds.domain import RefundFilters
+from paybridge.refunds.store import listing as refund_listing
 from tests.support.plans import Plan, Planner, builders, statements
 from tests.support.seeded_rows import CREATED, DELIVERY, MERCHANT, PAYMENT, REFUND, SUCCEEDED, SeededRows
 
@@ -111,6 +114,8 @@ def rules(rows: SeededRows) -> dict[str, Rule]:
     """The rule of every statement, by its name; a statement with several uses has one for each."""
     return {
         **accepting(rows),
+        **ordering(rows),
+        **refunds(rows),
         **accounts(),
         **reading(rows),
         **charging(rows),
@@ -123,6 +128,19 @@ def rules(rows: SeededRows) -> dict[str, Rule]:
         **dead(rows),
         **counting(),
     }
+
+
+NEW_EVENT = {
+    "sequence": 3,
+    "merchant_id": MERCHANT,
+    "type": "payment.failed",
+    "exchange": "payments.events",
+    "routing_key": "payment.failed",
+    "body": "{}",
+    "correlation_id": "c",
+    "time": NOW,
+    "delay_seconds": 0,
+}
 
 
 def accepting(rows: SeededRows) -> dict[str, Rule]:
@@ -158,6 +176,100 @@ def accepting(rows: SeededRows) -> dict[str, Rule]:
             key, ("idempotency_keys_pkey",), rows_max={"idempotency_keys": 1}
         ),
     }
+
+
+def ordering(rows: SeededRows) -> dict[str, Rule]:
+    """What merchants order for a payment: one statement changes it and writes all that goes with that."""
+    (held,), (pending,) = rows.ids(PAYMENT, "n % 400 = 201", 1), rows.ids(PAYMENT, "n % 200 = 0", 1)
+    (captured,) = rows.ids(PAYMENT, "n % 400 = 202", 1)
+    (event_id,) = rows.ids(CREATED, limit=1)
+    order = {
+        "merchant_id": MERCHANT,
+        "operation": "create_refund",
+        "key": "a new key",
+        "fingerprint": bytes(32),
+        "resource_id": fresh(captured),
+        "response_status": 202,
+        "response_body": "{}",
+        "created_at": NOW,
+        "operation_id": fresh(captured),
+        "kind": "refund",
+        "gateway": "default",
+        "amount_minor": 50,
+        "reason": None,
+        "metadata": None,
+        "correlation_id": "c",
+        "last_sequence": 1,
+        "rows": records([fresh(event_id)], "id", **NEW_EVENT, payment_id=captured),
+        "counts": '{"refund.created": 1}',
+        "held": "requires_capture",
+        "version": 1,
+        "sequence": 3,
+        "takes_the_rest": False,
+    }
+    reads, rows_max = (OF_MERCHANT, "idempotency_keys_pkey"), {"payments": 1, "idempotency_keys": 0}
+
+    def rule(payment_id: str, **changes: object) -> Rule:
+        return Rule({**order, "payment_id": payment_id, **changes}, reads, rows_max=rows_max)
+
+    return {
+        "refunds.store.reserving._RESERVE": rule(captured),
+        "payments.store.holding._CAPTURE": rule(held, kind="capture"),
+        "payments.store.holding._CANCEL": rule(held, kind="void"),
+        "payments.store.holding._CANCEL_UNCHARGED": rule(pending),
+    }
+
+
+def refunds(rows: SeededRows) -> dict[str, Rule]:
+    (refund_id,), (payment_id,) = (rows.ids(kind, "n % 20 = 3", 1) for kind in (REFUND, PAYMENT))
+    return {
+        "refunds.store.queries._GET": Rule(
+            {"id": refund_id, "merchant_id": MERCHANT},
+            ("operations_refunds", "payments_pkey"),
+            rows_max={"operations": 1, "payments": 1},
+        ),
+        **{
+            f"refunds.store.listing.page before {before} of {', '.join(wanted)}": refunds_page(
+                {**wanted, **({"payment_id": payment_id} if "payment_id" in wanted else {})},
+                {"before": before} if before else {},
+            )
+            for wanted in wanted_refunds()
+            for before in (refund_id, "")
+        },
+    }
+
+
+def wanted_refunds() -> Iterator[dict[str, Any]]:
+    """The values of every set of filters that a page of refunds can have."""
+    values = {
+        "payment_id": "",
+        "statuses": "{succeeded}",
+        "created_from": NOW - timedelta(days=40),
+        "created_to": NOW - timedelta(days=20),
+    }
+    assert len(values) == len(fields(RefundFilters))
+    for names in itertools.chain.from_iterable(itertools.combinations(values, size) for size in range(len(values) + 1)):
+        yield {name: values[name] for name in names}
+
+
+def refunds_page(wanted: dict[str, Any], before: dict[str, Any]) -> Rule:
+    """The rule of a page of refunds: those of a payment are few, the others come in the order of their index."""
+    of_payment = "payment_id" in wanted
+    rows_max = {"operations": 1} if of_payment else {"operations": 2 * LIMIT}
+    return Rule(
+        {
+            **{name: pages.ID_BOUNDS[name] for name in pages.id_bounds(wanted)},
+            **before,
+            **wanted,
+            "merchant_id": MERCHANT,
+            "limit": LIMIT,
+        },
+        ("operations_by_payment" if of_payment else "operations_refunds", "payments_pkey"),
+        sorts=1 if of_payment else 0,
+        every_month=frozenset({"operations", "payments"}),
+        rows_max=rows_max,
+        statement=refund_listing.page(frozenset(wanted)),
+    )
 
 
 def accounts() -> dict[str, Rule]:
@@ -243,7 +355,7 @@ def page(wanted: dict[str, Any], before: dict[str, Any]) -> Rule:
         rows_max = {"payments": 2 * LIMIT}
     return Rule(
         {
-            **{name: listing.ID_BOUNDS[name] for name in listing.id_bounds(wanted)},
+            **{name: pages.ID_BOUNDS[name] for name in pages.id_bounds(wanted)},
             **before,
             **wanted,
             "merchant_id": MERCHANT,
@@ -376,18 +488,7 @@ def charging(rows: SeededRows) -> dict[str, Rule]:
 
 def relaying(rows: SeededRows) -> dict[str, Rule]:
     events = rows.ids(CREATED)
-    new = {
-        "sequence": 3,
-        "payment_id": events[0],
-        "merchant_id": MERCHANT,
-        "type": "payment.failed",
-        "exchange": "payments.events",
-        "routing_key": "payment.failed",
-        "body": "{}",
-        "correlation_id": "c",
-        "time": NOW,
-        "delay_seconds": 0,
-    }
+    new = {**NEW_EVENT, "payment_id": events[0]}
     by_id = {"reads": ("outbox_pkey",), "rows_max": {"outbox": BATCH}}
     every_month = frozenset({"outbox"})
     return {

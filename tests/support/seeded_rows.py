@@ -14,7 +14,7 @@ from pg8000.core import CoreConnection
 PAYMENTS = 24_000
 MERCHANT = "00000000-0000-4000-8000-000000000001"
 PAYMENT, CREATED, SUCCEEDED, DELIVERY, REFUND = range(5)
-"""The kinds of ids: of a payment, of its two events, and of the webhook about the second."""
+"""The kinds of ids: of a payment, of its two events, of the webhook about the second, and of its refund."""
 
 _FUNCTIONS = f"""
 CREATE FUNCTION seeded_moment(n integer) RETURNS timestamptz LANGUAGE sql AS $$
@@ -44,11 +44,14 @@ SELECT n, seeded_moment(n) AS at, seeded_id(0, n) AS id, n % 100 = 0 AS unsettle
 FROM generate_series(1, {PAYMENTS}) AS n;
 
 INSERT INTO payments (id, merchant_id, amount_minor, captured_minor, currency, status, webhook_url, customer,
-                      correlation_id, last_sequence, created_at, updated_at)
-SELECT id, merchant_id, 10050, CASE WHEN unsettled THEN 0 ELSE 10050 END, 'RUB',
-       CASE WHEN n % 200 = 0 THEN 'pending' WHEN unsettled THEN 'processing' ELSE 'succeeded' END,
-       'http://127.0.0.1/ok', 'customer ' || n % 500, 'c-' || n, 3, at, at
-FROM seeded;
+                      correlation_id, last_sequence, created_at, updated_at, capture, authorized_minor, capture_before)
+SELECT id, merchant_id, 10050, CASE WHEN unsettled OR held THEN 0 ELSE 10050 END, 'RUB',
+       CASE WHEN n % 200 = 0 THEN 'pending' WHEN unsettled THEN 'processing' WHEN held THEN 'requires_capture'
+            ELSE 'succeeded' END,
+       'http://127.0.0.1/ok', 'customer ' || n % 500, 'c-' || n, 3, at, at,
+       CASE WHEN held THEN 'manual' ELSE 'automatic' END, CASE WHEN held THEN 10050 ELSE 0 END,
+       CASE WHEN held THEN now() + interval '7 days' END
+FROM seeded, LATERAL (SELECT n % 400 = 201 AS held) AS holding;
 
 INSERT INTO idempotency_keys (merchant_id, operation, key, fingerprint, resource_id, response_status, response_body,
                               created_at)

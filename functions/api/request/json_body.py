@@ -7,10 +7,14 @@ that passes here can be stored and comes back as it was sent.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
+
+import orjson
 
 from api.problems import Problem
 from api.request.headers import header_repeated
@@ -69,6 +73,12 @@ def parse_object(body: bytes) -> dict[str, Any]:
     if "\\u" in text:
         _check_storable(value)
     return value
+
+
+def fingerprint(members: Mapping[str, Any]) -> bytes:
+    """Return a SHA-256 that equal members have, whatever their order; a member that is null equals one left out."""
+    present = {name: value for name, value in members.items() if value is not None}
+    return hashlib.sha256(orjson.dumps(present, option=orjson.OPT_SORT_KEYS)).digest()
 
 
 def _decode(body: bytes) -> str:

@@ -5,20 +5,16 @@ A field that merchants set is one line in PaymentDetails, one that Paybridge set
 
 from __future__ import annotations
 
-import re
-from datetime import datetime
 from typing import Annotated, Any, Literal, get_type_hints
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, create_model
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
-from paybridge.core.times import parse_time
+from api.request.parameters import PageCursor, PageSize, Time, refuse_nul
 from paybridge.payments.domain.payment import Status
 
 METADATA_KEYS_MAX = 50
 
 _PAYMENT_METHOD = r"^[A-Za-z0-9_.\-]{1,64}$"
-_PAGE_SIZE = re.compile(r"[1-9][0-9]?|100")
 
 AmountText = Annotated[
     str,
@@ -91,6 +87,32 @@ class RequestedAmount(BaseModel):
 # Fields of the last base come first, in the document and in the list of errors.
 class PaymentRequest(PaymentDetails, RequestedAmount):
     """A payment to create. Unknown fields are refused, so that a misspelled one is noticed."""
+
+
+class CommandRequest(BaseModel):
+    """The body of a request about a payment. Every field may be left out."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, regex_engine="rust-regex")
+
+
+Reason = Annotated[
+    str | None,
+    Field(min_length=1, max_length=500, description="Your own words, for people.", examples=["Out of stock"]),
+]
+
+
+class CaptureRequest(CommandRequest):
+    """How much to capture."""
+
+    amount: Annotated[
+        AmountText | None, Field(description="At most `amount_capturable`, which is meant if absent.")
+    ] = None
+
+
+class CancelRequest(CommandRequest):
+    """Why the payment is canceled."""
+
+    reason: Reason = None
 
 
 _DETAILS = tuple(PaymentDetails.model_fields)
@@ -208,38 +230,6 @@ class TimelineView(BaseModel):
     ]
 
 
-def _parse_time(value: Any) -> datetime:
-    # A plus sign that was not percent-encoded arrives as a space. Nothing else can stand there.
-    try:
-        return parse_time(str(value).replace(" ", "+"))
-    except ValueError:
-        raise _broken("time_invalid") from None
-
-
-def _parse_page_size(value: Any) -> int:
-    if not _PAGE_SIZE.fullmatch(str(value)):
-        raise _broken("limit_invalid")
-    return int(value)
-
-
-def _refuse_nul(value: str) -> str:
-    if "\x00" in value:
-        raise _broken("text_unstorable")
-    return value
-
-
-def _none_if_empty(value: Any) -> Any:
-    return value or None
-
-
-def _broken(rule: str) -> PydanticCustomError:
-    """Return the error for a rule of our own. The sentence is in the table of rules."""
-    return PydanticCustomError(rule, "broken")
-
-
-Time = Annotated[AwareDatetime, BeforeValidator(_parse_time)]
-
-
 class PaymentListQuery(BaseModel):
     """Which payments to list. Unknown parameters are refused."""
 
@@ -252,7 +242,7 @@ class PaymentListQuery(BaseModel):
     customer: Annotated[
         str | None,
         Field(min_length=1, max_length=255, description="Only payments of this customer."),
-        AfterValidator(_refuse_nul),
+        AfterValidator(refuse_nul),
     ] = None
     created_from: Annotated[
         Time | None,
@@ -263,15 +253,5 @@ class PaymentListQuery(BaseModel):
         ),
     ] = None
     created_to: Annotated[Time | None, Field(description="Created before this RFC 3339 time.")] = None
-    limit: Annotated[
-        int, Field(ge=1, le=100, description="The size of a page, 20 if absent."), BeforeValidator(_parse_page_size)
-    ] = 20
-    cursor: Annotated[
-        str | None,
-        Field(
-            max_length=64,
-            description="The `next_cursor` of the previous page. Empty means the first page.",
-            json_schema_extra={"pattern": "^[A-Za-z0-9_-]*$"},
-        ),
-        BeforeValidator(_none_if_empty),
-    ] = None
+    limit: PageSize = 20
+    cursor: PageCursor = None

@@ -76,7 +76,14 @@ def to_minor(amount: str, currency: str) -> int:
     leading zeros, and is above zero and at most MINOR_UNITS_MAX. Raises InvalidInput with the code
     `amount_malformed`, `amount_places`, `amount_not_positive`, `amount_too_large` or `currency_unsupported`.
     """
-    places = exponent(currency)
+    return places_to_minor(amount, exponent(currency))
+
+
+def places_to_minor(amount: str, places: int) -> int:
+    """Convert a decimal string with exactly so many places to minor units; see `to_minor` for its form.
+
+    Raises InvalidInput with the code `amount_malformed`, `amount_places`, `amount_not_positive` or `amount_too_large`.
+    """
     whole, fraction = _digits(amount, places)
     if len(fraction) != places:
         raise _invalid(

@@ -168,6 +168,32 @@ def accepted_first_operation(payment: Payment, now: datetime) -> Operation:
     return replace(first, status=OperationStatus.ACCEPTED, number=0, started_at=None)
 
 
+def new_operation(
+    kind: Kind,
+    payment: Payment,
+    amount_minor: int,
+    *,
+    id_: UUID,
+    correlation_id: str,
+    now: datetime,
+) -> Operation:
+    """Return an operation that a merchant orders for a payment whose charge or authorization has succeeded."""
+    return Operation(
+        id=id_,
+        payment_id=payment.id,
+        merchant_id=payment.merchant_id,
+        kind=kind,
+        cause=Cause.MERCHANT,
+        gateway=payment.gateway or DEFAULT_GATEWAY,
+        amount_minor=amount_minor,
+        status=OperationStatus.ACCEPTED,
+        correlation_id=correlation_id,
+        created_at=now,
+        updated_at=now,
+        last_sequence=1 if kind is Kind.REFUND else 0,
+    )
+
+
 def gateway_key(operation_id: UUID, kind: Kind) -> str:
     """Return the gateway's idempotency key: one for each operation, the same on every attempt."""
     return f"{operation_id}:{kind}"
