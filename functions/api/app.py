@@ -25,6 +25,8 @@ from api.routes.payments import routes as payments
 from api.routes.payments.documentation import payment_events, payment_schemas
 from api.routes.refunds import routes as refunds
 from api.routes.refunds.documentation import refund_schemas
+from api.routes.reviews import routes as reviews
+from api.routes.reviews.documentation import review_schemas
 from paybridge.access.identify import identify_key
 from paybridge.wiring.api import ApiServices
 
@@ -53,6 +55,7 @@ def create_app(services: ApiServices, logger: Logger) -> FastAPI:
         payments,
         payment_commands,
         refunds,
+        reviews,
         fraud,
         dead_letters,
         diagnosis,
@@ -70,6 +73,6 @@ def create_app(services: ApiServices, logger: Logger) -> FastAPI:
 def _document(app: FastAPI, services: ApiServices) -> dict[str, Any]:
     if app.openapi_schema is None:
         app.description = introduction(is_local=services.is_local)
-        schemas = payment_schemas() | refund_schemas() | fraud_schemas()
+        schemas = payment_schemas() | refund_schemas() | review_schemas() | fraud_schemas()
         app.openapi_schema = build_document(app, schemas, payment_events(), root_path=services.root_path)
     return app.openapi_schema

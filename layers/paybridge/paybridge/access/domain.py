@@ -30,6 +30,8 @@ class Principal:
     key_id: UUID | None = field(default=None, compare=False)
 
 
+# Everyone on the staff may read what merchants' payments are like.
+MAY_READ_PAYMENTS = frozenset({Role.SUPPORT, Role.OPERATOR, Role.ADMIN, Role.AUDITOR})
 # What staff may do beyond their own role's routes. Support and merchants have no part in operations.
 MAY_READ_OPERATIONS = frozenset({Role.OPERATOR, Role.ADMIN, Role.AUDITOR})
 MAY_CHANGE_OPERATIONS = frozenset({Role.OPERATOR, Role.ADMIN})

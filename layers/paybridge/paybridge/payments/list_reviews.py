@@ -49,3 +49,11 @@ def list_reviews(database: Database, *, cursor: str | None, limit: int) -> Revie
     decisions = fraud_reviews.find(database, [payment.id for payment in payments])
     page = [PaymentInReview(payment, decisions.get(payment.id)) for payment in payments]
     return ReviewPage(page, encode_cursor(payments[-1].id, _SCOPE) if len(found) > limit else None)
+
+
+def shorten(page: ReviewPage, count: int) -> ReviewPage:
+    """Return the first `count` payments of the page, with the cursor that continues after them."""
+    if count >= len(page.reviews):
+        return page
+    shown = page.reviews[:count]
+    return ReviewPage(shown, encode_cursor(shown[-1].payment.id, _SCOPE))

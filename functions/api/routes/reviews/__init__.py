@@ -1,0 +1,1 @@
+"""Payments in review: list, approve and reject them."""
