@@ -41,6 +41,8 @@ class TestDocument:
             ("GET", PAYMENTS),
             ("GET", ONE_PAYMENT),
             ("GET", TIMELINE),
+            ("POST", f"{ONE_PAYMENT}/approve"),
+            ("POST", f"{ONE_PAYMENT}/reject"),
             ("GET", FRAUD_RULES),
             ("PUT", FRAUD_RULES),
             ("POST", f"{FRAUD_RULES}/dry-run"),

@@ -9,6 +9,7 @@ from paybridge import wiring
 from paybridge.core.errors import PaybridgeError, QueueMissing, reason_of
 from paybridge.database import health
 from paybridge.database.partitions import Month
+from paybridge.fraud.dry_run import clean_up, work_on_dry_runs
 from paybridge.observability.logging import logger
 from paybridge.observability.metrics import Metric, emit
 from paybridge.observability.redaction import redact
@@ -16,6 +17,7 @@ from paybridge.operations.extend_partitions import extend_partitions
 from paybridge.operations.fold_counters import fold_counters
 from paybridge.operations.measure import measure_database, measure_queues
 from paybridge.outbox.queues import DEAD_LETTER_QUEUES
+from paybridge.payments.answer_reviews import expire_reviews
 from paybridge.payments.domain.notice import NoticeOutcome
 from paybridge.payments.expire_answers import expire_answers
 from paybridge.payments.expire_authorizations import expire_authorizations
@@ -26,7 +28,7 @@ from paybridge.payments.work_on_notices import expire_notices, work_on_due_notic
 from paybridge.runners import dead_letters
 from paybridge.runners.batch import LOGGED_MAX
 from paybridge.webhooks.sweep import Swept, sweep_webhooks
-from paybridge.wiring import broker, operations
+from paybridge.wiring import broker, fraud, operations
 
 # A month is time enough to find and end what keeps a partition out. The alarm partitions-missing has the same limit.
 PARTITION_DAYS_MIN = 31
@@ -51,6 +53,9 @@ def run_jobs() -> dict[str, int]:
         _work_on_notices,
         _sweep_webhooks,
         _expire_answers,
+        _expire_reviews,
+        _clean_up_fraud,
+        _work_on_dry_runs,
         _expire_notices,
         _fold_counters,
         _review_circuits,
@@ -130,6 +135,18 @@ def _fold_counters() -> dict[str, int]:
 
 def _expire_answers() -> dict[str, int]:
     return {"expired_answers": expire_answers(wiring.database(), wiring.clock())}
+
+
+def _expire_reviews() -> dict[str, int]:
+    return {"expired_reviews": expire_reviews(fraud.review_services(), fraud.expiry_answer())}
+
+
+def _clean_up_fraud() -> dict[str, int]:
+    return {"deleted_counter_points": clean_up(fraud.services())}
+
+
+def _work_on_dry_runs() -> dict[str, int]:
+    return {"finished_dry_runs": work_on_dry_runs(fraud.services())}
 
 
 def _review_circuits() -> dict[str, int]:

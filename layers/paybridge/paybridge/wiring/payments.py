@@ -69,5 +69,6 @@ def engine_services() -> EngineServices:
         late_charge_ages_seconds=settings.LATE_CHARGE_AGES_SECONDS,
         lease_seconds=settings.GATEWAY_TIMEOUT_SECONDS + margin_seconds,
         authorization_seconds=settings.AUTHORIZATION_SECONDS,
+        review_expiry_seconds=settings.REVIEW_EXPIRY_SECONDS,
         circuit_policy=CircuitPolicy(settings.CIRCUIT_FAILURE_THRESHOLD, settings.CIRCUIT_COOLDOWN_SECONDS),
     )

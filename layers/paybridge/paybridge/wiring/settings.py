@@ -98,6 +98,12 @@ def _tls_mode(text: str) -> str:
     return text
 
 
+def _review_decision(text: str) -> str:
+    if text not in {"reject", "approve"}:
+        raise ValueError(text)
+    return text
+
+
 def _parts(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
@@ -115,6 +121,7 @@ URL = SettingKind("a URL", lambda text: text.rstrip("/"))
 # The queue mappings take the virtual host from a parameter too, and a second place could contradict it.
 BROKER = SettingKind("a URL that ends with the port (BROKER_VIRTUAL_HOST names the virtual host)", _broker_url)
 ROOT_PATH = SettingKind("a path such as /payments/v1", _root_path)
+REVIEW_DECISION = SettingKind("reject or approve", _review_decision)
 TLS_MODE = SettingKind("verify-full or disable", _tls_mode)
 
 # Who reads a setting, by folder in `functions/`.
@@ -234,6 +241,12 @@ class Settings:
 
     STUCK_AFTER_SECONDS = Setting(
         SECONDS, "300", "s", by("jobs"), "Time after which an open payment counts as stalled."
+    )
+    REVIEW_EXPIRY_SECONDS = Setting(
+        SECONDS, "86400", "s", by("consumer"), "Time for which a payment in review waits for an answer."
+    )
+    REVIEW_EXPIRY_DECISION = Setting(
+        REVIEW_DECISION, "reject", "", by("jobs"), "Answer to a review that expires: reject or approve."
     )
     API_WAITS_MAX = Setting(
         COUNT, "20", "requests", by("api"), "Requests that may wait for an outcome at the same time."

@@ -25,12 +25,15 @@ ATTEMPT_STARTED = "gateway.attempt_started"
 ATTEMPT_PENDING = "gateway.attempt_pending"
 CHARGE_TO_RETURN = "gateway.charge_to_return"
 REFUND_REVERSED = "gateway.refund_reversed"
+SCREENED = "screening.decided"
 WEBHOOK_SCHEDULED = "webhook.scheduled"
 
 # What happens first at equal times, where no cause says so. One transaction ends an attempt and settles its payment,
 # and may begin to undo what the gateway has done.
 _STAGES = (
     PAYMENT_CREATED,
+    SCREENED,
+    "review.",
     PAYMENT_PROCESSING,
     REFUND_CREATED,
     ATTEMPT_STARTED,
@@ -61,6 +64,8 @@ _FACTS: tuple[tuple[str, str | None, tuple[str, ...]], ...] = (
     (REFUND_REVERSED, None, ("operation_id",)),
     (WEBHOOK_SCHEDULED, None, ("delivery_id",)),
     ("webhook.attempt_", "webhook attempt", ("delivery_id", "number")),
+    (SCREENED, None, ()),
+    ("review.", "review answered", ()),
     ("", "event", ("event_id",)),
 )
 # The consumer makes these of a new payment. A cancellation does not wait for it.
@@ -152,10 +157,19 @@ def _causes(fact: Fact, known: _Known) -> list[Fact]:
         case ("webhook.scheduled", _):
             event_id = known.facts[fact].details["event_id"]
             return [("event", event_id), (RELAYED, event_id)]
+        case ("screening.decided" | "review answered",):
+            return _causes_in_screening(fact, known)
         case ("webhook attempt", delivery_id, number):
             return [(WEBHOOK_SCHEDULED, delivery_id), ("webhook attempt", delivery_id, number - 1)]
         case _:
             return _causes_at_the_gateway(fact, known)
+
+
+def _causes_in_screening(fact: Fact, known: _Known) -> list[Fact]:
+    if fact != (SCREENED,):
+        return [(SCREENED,)]
+    created = known.events.get((None, 1))
+    return [created] if created is not None else []
 
 
 def _causes_at_the_gateway(fact: Fact, known: _Known) -> list[Fact]:

@@ -80,6 +80,15 @@ _TIMELINE = Statement("""
                                  'currency', currency)
         FROM payment JOIN charges_to_return charge ON charge.payment_id = payment.id
       UNION ALL
+        SELECT entry.type, entry.at, NULL, entry.details
+        FROM payment JOIN fraud_decisions decision ON decision.payment_id = payment.id, LATERAL (VALUES
+            ('screening.decided', decision.screened_at,
+             json_build_object('decision', decision.decision, 'score', decision.score, 'rules', decision.rules,
+                               'rule_set_version', decision.rule_set_version, 'facts', decision.facts)),
+            ('review.' || decision.answer, decision.answered_at,
+             json_build_object('actor', decision.actor, 'note', decision.note))
+        ) AS entry (type, at, details)
+      UNION ALL
         SELECT 'webhook.scheduled', created_at, NULL,
                json_build_object('delivery_id', id, 'event_id', event_id, 'event_type', event_type)
         FROM deliveries
