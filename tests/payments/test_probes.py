@@ -15,6 +15,7 @@ from local.testkit.payments import MovableClock, new_merchant, new_payment
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.payments.domain.circuit import GATEWAY, PROBES, Call, Circuit, CircuitPolicy, merchant_circuit
+from paybridge.payments.domain.operation import DEFAULT_GATEWAY, first_operation
 from paybridge.payments.domain.payment import Payment
 from paybridge.payments.gateway_watch import GatewayWatch, call_of, hold_back
 from paybridge.payments.store import circuits
@@ -40,7 +41,7 @@ def new_payments(database: Database, count: int) -> list[Payment]:
 
 
 def calls(payments: list[Payment]) -> list[Call]:
-    return [call_of(payment, payment.id) for payment in payments]
+    return [call_of(payment, first_operation(payment, DEFAULT_GATEWAY, NOW)) for payment in payments]
 
 
 def hold(database: Database, payments: list[Payment]) -> dict[UUID, float]:

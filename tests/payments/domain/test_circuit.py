@@ -22,6 +22,8 @@ from paybridge.payments.domain.circuit import (
     CircuitPolicy,
     admit,
     after_calls,
+    gateway_circuit,
+    merchant_circuit,
     seconds_until_half_open,
 )
 
@@ -31,8 +33,10 @@ OPEN_UNTIL = NOW + timedelta(seconds=20)
 ONE, TWO, THREE = (uuid.UUID(int=number) for number in (1, 2, 3))
 
 
-def call(merchant: uuid.UUID = ONE, method: str | None = "tok_bad", age_seconds: float = 0.0) -> Call:
-    return Call(uuid.uuid4(), merchant, method, NOW - timedelta(seconds=age_seconds))
+def call(
+    merchant: uuid.UUID = ONE, method: str | None = "tok_bad", age_seconds: float = 0.0, gateway: str = "default"
+) -> Call:
+    return Call(uuid.uuid4(), merchant, method, NOW - timedelta(seconds=age_seconds), gateway)
 
 
 def after(circuits: dict[str, Circuit], faults: Iterable[Call], answered: Iterable[Call] = ()) -> dict[str, Circuit]:
@@ -197,3 +201,60 @@ class TestAfterCalls:
             circuits |= after_calls(circuits, [call()], set(), policy, NOW)
         assert is_open(circuits, GATEWAY)
         assert admit([call() for _ in range(50)], circuits, policy, NOW).held_seconds
+
+
+GATEWAYS = st.sampled_from(["default", "stripe", "other"])
+CALLS = st.builds(call, st.sampled_from([ONE, TWO]), st.sampled_from([None, "tok_1", "a/b"]), gateway=GATEWAYS)
+
+
+class TestGateways:
+    def test_the_names_of_default_are_those_of_before(self) -> None:
+        assert call().circuits == (f"merchant/{ONE}/tok_bad", f"merchant/{ONE}", "gateway")
+
+    def test_every_other_gateway_has_names_of_its_own(self) -> None:
+        assert gateway_circuit("stripe") == "gateway/stripe"
+        assert merchant_circuit(ONE, "stripe") == f"gateway/stripe/merchant/{ONE}"
+        assert call(gateway="stripe").method == f"gateway/stripe/merchant/{ONE}/tok_bad"
+
+    @given(st.lists(st.tuples(st.lists(CALLS, max_size=30), st.lists(CALLS, max_size=3)), max_size=8), GATEWAYS)
+    def test_each_gateway_is_as_if_it_were_the_only_one(
+        self, batches: list[tuple[list[Call], list[Call]]], gateway: str
+    ) -> None:
+        together: dict[str, Circuit] = {}
+        alone: dict[str, Circuit] = {}
+        for faults, answered in batches:
+            together = after(together, faults, answered)
+            alone = after(alone, _at(gateway, faults), _at(gateway, answered))
+        names = {
+            name for each in (faults for faults, _ in batches) for one in _at(gateway, each) for name in one.circuits
+        }
+        assert {name: circuit for name, circuit in together.items() if name in names} == alone
+        calls = [one for faults, _ in batches for one in faults]
+        for seconds in (0, 31):
+            now = NOW + timedelta(seconds=seconds)
+            decided, decided_alone = decide(calls, together, now), decide(_at(gateway, calls), alone, now)
+            its = {one.operation_id for one in _at(gateway, calls)}
+            held = {id_: wait for id_, wait in decided.held_seconds.items() if id_ in its}
+            assert held == decided_alone.held_seconds
+            assert {name: one for name, one in decided.rearmed.items() if name in names} == decided_alone.rearmed
+
+    def test_one_that_is_down_holds_no_call_to_another(self) -> None:
+        circuits = failed(*(call(ONE, f"tok_{number}", gateway="stripe") for number in range(30)))
+        assert is_open(circuits, "gateway/stripe")
+        ours = [call(ONE, f"tok_{number}") for number in range(30)]
+        theirs = [call(ONE, f"tok_{number}", gateway="stripe") for number in range(30)]
+        assert allowed([*ours, *theirs], circuits) == ours
+
+    @pytest.mark.parametrize("gateway", ["default", "stripe"])
+    def test_one_merchants_bad_method_opens_no_gateway(self, gateway: str) -> None:
+        circuits: dict[str, Circuit] = {}
+        for _ in range(200):
+            circuits = after(circuits, [call(ONE, gateway=gateway)])
+            circuits = after(circuits, [], [call(TWO, "tok_good", gateway=gateway)])
+        assert is_open(circuits, call(ONE, gateway=gateway).method)
+        assert not is_open(circuits, gateway_circuit(gateway))
+        assert not is_open(circuits, merchant_circuit(ONE, gateway))
+
+
+def _at(gateway: str, calls: Iterable[Call]) -> list[Call]:
+    return [each for each in calls if each.gateway == gateway]

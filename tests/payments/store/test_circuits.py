@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 
 from local.testkit.payments import MovableClock
+from paybridge.core.errors import ConstraintViolated
 from paybridge.database.database import Database
-from paybridge.payments.domain.circuit import Circuit, merchant_circuit
+from paybridge.payments.domain.circuit import Call, Circuit, merchant_circuit
 from paybridge.payments.domain.pace import Pace
 from paybridge.payments.store import circuits
 
@@ -38,3 +39,21 @@ def test_each_source_is_changed_alone(database: Database) -> None:
         changed: circuits.Source(Circuit(3, now), Pace(5.0, now, now)),
         other: circuits.Source(Circuit(), None),
     }
+
+
+def test_every_gateway_has_rows_of_its_own(database: Database) -> None:
+    now = MovableClock().now()
+    merchant_id = uuid.uuid4()
+    calls = [Call(uuid.uuid4(), merchant_id, "pm/1 x", now, gateway) for gateway in ("default", "stripe", "g2_b")]
+    names = sorted({name for call in calls for name in call.circuits})
+    with database.transaction() as transaction:
+        assert circuits.lock(transaction, names).keys() == set(names)
+    assert len(names) == 9
+
+
+@pytest.mark.parametrize(
+    "name", ["", "gateway/", "gateway/Stripe", "gateway/a/b", "merchant/1", "gateway/stripe/merchant/", "x/merchant/1"]
+)
+def test_a_name_of_nothing_is_refused(database: Database, name: str) -> None:
+    with pytest.raises(ConstraintViolated), database.transaction() as transaction:
+        circuits.lock(transaction, [name])

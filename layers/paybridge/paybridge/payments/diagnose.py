@@ -13,7 +13,7 @@ from paybridge.core.events import FIND_LATE_CHARGE, WEBHOOK_EXHAUSTED
 from paybridge.database.database import Database
 from paybridge.payments.domain.circuit import Call
 from paybridge.payments.domain.explanation import WITH_THE_BROKER, explain_operation, explain_waiting, operation_view
-from paybridge.payments.domain.operation import UNSETTLED_STATUSES, Cause, Kind, Operation
+from paybridge.payments.domain.operation import DEFAULT_GATEWAY, UNSETTLED_STATUSES, Cause, Kind, Operation
 from paybridge.payments.domain.pace import holds
 from paybridge.payments.domain.payment import SETTLED, Payment, Status, payment_view
 from paybridge.payments.domain.query import TimelineEntry, WaitingMessage
@@ -134,7 +134,8 @@ def _unclear_attempts(operation_id: UUID, timeline: Sequence[TimelineEntry]) -> 
 
 def _limits(database: Database, payment: Payment, now: datetime) -> list[str]:
     """Say which circuits hold the payment's calls back, and how fast calls for its merchant are."""
-    call = Call(payment.id, payment.merchant_id, payment.payment_method, payment.created_at)
+    gateway = payment.gateway or DEFAULT_GATEWAY
+    call = Call(payment.id, payment.merchant_id, payment.payment_method, payment.created_at, gateway)
     scopes = dict(zip(call.circuits, ("the payment method", "the merchant", "the gateway"), strict=True))
     sources = circuits.read(database, call.circuits)
     sentences = [

@@ -1,4 +1,4 @@
-"""The gateway as one batch sees it: its circuits when the batch began, its answers since, and what changed."""
+"""The gateways as one batch sees them: their circuits when it began, their answers since, and what changed."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from uuid import UUID
 
 from paybridge.database.database import Transaction
 from paybridge.payments.domain.circuit import (
-    GATEWAY,
     Call,
     Circuit,
     CircuitPolicy,
+    MerchantAt,
     admit,
     after_calls,
-    merchant_circuit,
+    gateway_circuit,
 )
+from paybridge.payments.domain.operation import Operation
 from paybridge.payments.domain.pace import (
     HORIZON_SECONDS,
     Pace,
@@ -39,6 +40,7 @@ class CircuitChange:
     """A circuit that a batch opened or closed after `failures` in a row. Without a merchant it is the gateway's."""
 
     is_open: bool
+    gateway: str
     merchant_id: UUID | None
     of_method: bool
     failures: int
@@ -53,33 +55,32 @@ class CircuitChange:
 
 @dataclass(frozen=True, slots=True)
 class RefusedCall:
-    """A call that the gateway refused for its rate: for which merchant, and the wait that it asked for, if any."""
+    """A call that a gateway refused for its rate: for which merchant, and the wait that it asked for, if any."""
 
-    merchant_id: UUID
+    source: MerchantAt
     retry_after_seconds: float | None
 
 
 @dataclass(slots=True)
 class GatewayWatch:
-    """One batch's view of the gateway.
+    """One batch's view of the gateways.
 
     When the batch began at `began_at`, `known` were the circuits that had been written, and `paces` the paces of
-    merchants that held. `due_seconds` is for how long to wait before the call for an operation. Since then the gateway
+    merchants that held. `due_seconds` is for how long to wait before the call for an operation. Since then a gateway
     has `answered` these calls, be it with a decline, and `refused` these operations for their rate. `changes` are the
     circuits that the batch opened or closed, and `slowed` the merchants for which it set the first pace, in calls a
-    second.
-    `results` counts the calls by their results, and `call_milliseconds` is how long each took, look-ups included.
-    `outcomes` are the results of payments that are committed, also if the batch fails after them.
+    second. `results` counts the calls by their results, and `call_milliseconds` is how long each took, with its
+    look-ups. `outcomes` are the results of payments that are committed, also if the batch fails after them.
     """
 
     began_at: datetime | None = None
     known: dict[str, Circuit] = field(default_factory=dict)
-    paces: dict[UUID, Pace] = field(default_factory=dict)
+    paces: dict[MerchantAt, Pace] = field(default_factory=dict)
     due_seconds: dict[UUID, float] = field(default_factory=dict)
     answered: list[Call] = field(default_factory=list)
     refused: dict[UUID, RefusedCall] = field(default_factory=dict)
     changes: list[CircuitChange] = field(default_factory=list)
-    slowed: dict[UUID, float] = field(default_factory=dict)
+    slowed: dict[MerchantAt, float] = field(default_factory=dict)
     results: Counter[str] = field(default_factory=Counter)
     call_milliseconds: list[float] = field(default_factory=list)
     outcomes: list[PaymentResult] = field(default_factory=list)
@@ -88,13 +89,14 @@ class GatewayWatch:
 def hold_back(
     watch: GatewayWatch, transaction: Transaction, calls: Sequence[Call], policy: CircuitPolicy, now: datetime
 ) -> dict[UUID, float]:
-    """Return the operations not to call the gateway for now, each with the seconds to wait.
+    """Return the operations not to call their gateway for now, each with the seconds to wait.
 
     The waits before the other calls are in `watch.due_seconds`.
     """
     watch.began_at = watch.began_at or now
-    merchants = {merchant_circuit(id_): id_ for id_ in {call.merchant_id for call in calls}}
-    sources = circuits.read(transaction, [GATEWAY, *sorted(merchants)])
+    merchants = {source.circuit: source for source in {call.source for call in calls}}
+    gateways = {gateway_circuit(source.gateway) for source in merchants.values()}
+    sources = circuits.read(transaction, sorted(gateways | merchants.keys()))
     if not sources:
         # Whatever fails or is limited has a merchant, and so a row of that merchant.
         return {}
@@ -117,62 +119,67 @@ def _limits(source: Source, now: datetime) -> bool:
 
 
 def _keep_pace(
-    watch: GatewayWatch, transaction: Transaction, calls: Sequence[Call], paces: Mapping[UUID, Pace], now: datetime
+    watch: GatewayWatch,
+    transaction: Transaction,
+    calls: Sequence[Call],
+    paces: Mapping[MerchantAt, Pace],
+    now: datetime,
 ) -> dict[UUID, float]:
     """Space the calls of merchants whose pace holds, the oldest first; return those that are due in later batches."""
     held: dict[UUID, float] = {}
-    for merchant_id, pace in paces.items():
+    for source, pace in paces.items():
         if not holds(pace, now):
             continue
-        waiting = sorted(
-            (call for call in calls if call.merchant_id == merchant_id), key=lambda call: call.operation_id
-        )
-        due, watch.paces[merchant_id] = plan(pace, len(waiting), now)
+        waiting = sorted((call for call in calls if call.source == source), key=lambda call: call.operation_id)
+        due, watch.paces[source] = plan(pace, len(waiting), now)
         for call, seconds in zip(waiting, due, strict=True):
             (watch.due_seconds if seconds <= HORIZON_SECONDS else held)[call.operation_id] = seconds
-    planned = {merchant_circuit(id_): watch.paces[id_] for id_ in paces if id_ in watch.paces}
+    planned = {source.circuit: watch.paces[source] for source in paces if source in watch.paces}
     if planned:
         circuits.save_paces(transaction, planned, now)
     return held
 
 
-def paces_after(watch: GatewayWatch, now: datetime) -> dict[UUID, Pace]:
+def paces_after(watch: GatewayWatch, now: datetime) -> dict[MerchantAt, Pace]:
     """Return the paces that follow from all answers of the batch so far, of the merchants that have one."""
     seconds = (now - (watch.began_at or now)).total_seconds()
-    refused = Counter(call.merchant_id for call in watch.refused.values())
+    refused = Counter(call.source for call in watch.refused.values())
     merchants = refused.keys() | watch.paces.keys()
     if not merchants:
         return {}
-    answered = Counter(call.merchant_id for call in watch.answered if call.operation_id not in watch.refused)
+    answered = Counter(call.source for call in watch.answered if call.operation_id not in watch.refused)
     paces = {}
-    for id_ in merchants:
-        wishes = [call.retry_after_seconds for call in watch.refused.values() if call.merchant_id == id_]
+    for source in merchants:
+        wishes = [call.retry_after_seconds for call in watch.refused.values() if call.source == source]
         wish = max((wish for wish in wishes if wish is not None), default=None)
-        pace = after_answers(watch.paces.get(id_), Refusals(answered[id_], refused[id_], seconds, wish), now)
+        refusals = Refusals(answered[source], refused[source], seconds, wish)
+        pace = after_answers(watch.paces.get(source), refusals, now)
         if pace is not None:
-            paces[id_] = pace
+            paces[source] = pace
     return paces
 
 
 def seconds_until_next(
-    watch: GatewayWatch, operations: Sequence[UUID], paces: Mapping[UUID, Pace], now: datetime
+    watch: GatewayWatch, operations: Sequence[UUID], paces: Mapping[MerchantAt, Pace], now: datetime
 ) -> dict[UUID, float]:
-    """Return when to call again for operations that the gateway refused: one by one, and not before it has asked for.
+    """Return when to call again for operations that a gateway refused: one by one, and not before it has asked for.
 
     Merchants that were refused together may share one limit: their calls take turns at the rate that the gateway took
     of all.
     """
     if not operations:
         return {}
-    taken = sum(call.operation_id not in watch.refused for call in watch.answered)
-    shared_rate = first_rate(taken, (now - (watch.began_at or now)).total_seconds())
-    turns: Counter[UUID] = Counter()
+    seconds = (now - (watch.began_at or now)).total_seconds()
+    taken = Counter(call.gateway for call in watch.answered if call.operation_id not in watch.refused)
+    turns: Counter[MerchantAt] = Counter()
+    shared_turns: Counter[str] = Counter()
     due: dict[UUID, float] = {}
-    for shared_turn, (operation_id, call) in enumerate(watch.refused.items()):
-        turn, wish_seconds = turns[call.merchant_id], call.retry_after_seconds
-        own_seconds = turn_seconds(paces[call.merchant_id], turn, wish_seconds, now)
-        due[operation_id] = max(own_seconds, shared_turn / shared_rate)
-        turns[call.merchant_id] += 1
+    for operation_id, call in watch.refused.items():
+        source, gateway = call.source, call.source.gateway
+        own_seconds = turn_seconds(paces[source], turns[source], call.retry_after_seconds, now)
+        due[operation_id] = max(own_seconds, shared_turns[gateway] / first_rate(taken[gateway], seconds))
+        turns[source] += 1
+        shared_turns[gateway] += 1
     return {id_: due[id_] for id_ in operations}
 
 
@@ -180,7 +187,7 @@ def count_answers(
     watch: GatewayWatch,
     transaction: Transaction,
     faults: Sequence[Call],
-    paces: Mapping[UUID, Pace],
+    paces: Mapping[MerchantAt, Pace],
     policy: CircuitPolicy,
     now: datetime,
 ) -> list[CircuitChange]:
@@ -193,7 +200,7 @@ def count_answers(
         return []
     answered = {name for call in watch.answered for name in call.circuits}
     failing = {name for name, circuit in watch.known.items() if name in answered and circuit.has_failures}
-    slowed = {merchant_circuit(id_): pace for id_, pace in paces.items()}
+    slowed = {source.circuit: pace for source, pace in paces.items()}
     names = failing | {name for call in faults for name in call.circuits} | slowed.keys()
     if not names:
         return []
@@ -216,12 +223,13 @@ def count_answers(
 def _change(name: str, call: Call, before: Circuit, after: Circuit) -> CircuitChange:
     return CircuitChange(
         is_open=after.open_until is not None,
-        merchant_id=None if name == GATEWAY else call.merchant_id,
+        gateway=call.gateway,
+        merchant_id=None if name == gateway_circuit(call.gateway) else call.merchant_id,
         of_method=name == call.method,
         failures=max(before.consecutive_failures, after.consecutive_failures),
     )
 
 
-def call_of(payment: Payment, operation_id: UUID) -> Call:
+def call_of(payment: Payment, operation: Operation) -> Call:
     """Return the call for an operation of the payment, by what its circuits depend on."""
-    return Call(operation_id, payment.merchant_id, payment.payment_method, payment.created_at)
+    return Call(operation.id, payment.merchant_id, payment.payment_method, payment.created_at, operation.gateway)

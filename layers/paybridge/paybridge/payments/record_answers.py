@@ -23,6 +23,7 @@ from paybridge.core.isolation import run_isolating_bad_items
 from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Transaction
 from paybridge.outbox import store as outbox
 from paybridge.payments.domain.attempts import Retry, Settle, after_answer
+from paybridge.payments.domain.circuit import MerchantAt
 from paybridge.payments.domain.events import find_late_charge_command, payment_event, run_operation_command
 from paybridge.payments.domain.gateway_answers import (
     Contradictory,
@@ -166,31 +167,32 @@ def _record_together(
         given_up &= give_back(services.ids, transaction, _charges_to_return(answers, given_up), now)
         undo(services.ids, transaction, _undos(services, decided, settled.keys(), now))
         _plan_late_checks(services, transaction, decided, settled.keys(), now)
-        faults = [call_of(each.attempt.payment, each.attempt.operation.id) for each in answers if _is_fault(each)]
+        faults = [call_of(each.attempt.payment, each.attempt.operation) for each in answers if _is_fault(each)]
         changes = count_answers(watch, transaction, faults, paces, services.circuit_policy, now)
     watch.changes += changes
-    watch.slowed |= {id_: pace.calls_per_second for id_, pace in paces.items() if id_ not in watch.paces}
+    watch.slowed |= {source: pace.calls_per_second for source, pace in paces.items() if source not in watch.paces}
     return [_settled_result(each, settled.keys(), given_up) for each in decided]
 
 
 def _note(watch: GatewayWatch, answers: Sequence[AnsweredAttempt]) -> None:
     """Add the answers to those of the batch. The rate of asking for what is pending is none of the pace's concern."""
     watch.answered += [
-        call_of(answered.attempt.payment, answered.attempt.operation.id)
+        call_of(answered.attempt.payment, answered.attempt.operation)
         for answered in answers
         if not isinstance(answered.answer, Unknown)
     ]
     for answered in answers:
         if isinstance(answered.answer, RateLimited) and not answered.attempt.was_pending:
             operation = answered.attempt.operation
-            watch.refused[operation.id] = RefusedCall(operation.merchant_id, answered.answer.retry_after_seconds)
+            source = MerchantAt(operation.gateway, operation.merchant_id)
+            watch.refused[operation.id] = RefusedCall(source, answered.answer.retry_after_seconds)
 
 
 def _decide_all(
     services: EngineServices,
     answers: Sequence[AnsweredAttempt],
     watch: GatewayWatch,
-    paces: Mapping[UUID, Pace],
+    paces: Mapping[MerchantAt, Pace],
     now: datetime,
 ) -> list[DecidedAttempt]:
     """Decide about each answer. A call that was refused for its rate comes again as the merchant's pace allows."""

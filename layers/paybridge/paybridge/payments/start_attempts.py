@@ -122,7 +122,7 @@ def _hold_back(
 ) -> list[PlannedOperation]:
     """Defer the starts that the circuits do not allow now. Asking for what is pending is none of their concern."""
     calls = [
-        call_of(payment, operation.id)
+        call_of(payment, operation)
         for payment, operation, step in planned
         if isinstance(step, Start) and not step.was_pending
     ]

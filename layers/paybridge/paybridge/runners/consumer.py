@@ -105,13 +105,22 @@ def _emit_calls(watch: GatewayWatch) -> None:
 def _log_gateway(watch: GatewayWatch, cooldown_seconds: float) -> None:
     for change in watch.changes:
         merchant_id = None if change.merchant_id is None else str(change.merchant_id)
-        found = {"scope": change.scope, "merchant_id": merchant_id, "failures": change.failures}
+        found = {
+            "scope": change.scope,
+            "gateway": change.gateway,
+            "merchant_id": merchant_id,
+            "failures": change.failures,
+        }
         if change.is_open:
             log.warning("the gateway fails: circuit opened", extra={**found, "cooldown_seconds": cooldown_seconds})
         else:
             log.info("the gateway answers: circuit closed", extra=found)
-    for id_, calls_per_second in watch.slowed.items():
-        slowed = {"merchant_id": str(id_), "calls_per_second": round(calls_per_second, 1)}
+    for source, calls_per_second in watch.slowed.items():
+        slowed = {
+            "gateway": source.gateway,
+            "merchant_id": str(source.merchant_id),
+            "calls_per_second": round(calls_per_second, 1),
+        }
         log.warning("the gateway limits the rate of calls: slowed down", extra=slowed)
 
 

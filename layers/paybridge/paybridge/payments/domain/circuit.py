@@ -1,7 +1,8 @@
 """Circuit breakers as values: after too many faults in a row, calls to the gateway pause for a while.
 
-The gateway has a circuit. So has each source of calls while they fail: a merchant, and a merchant's payment method. A
-fault counts from the bottom up: for its method, then for the merchant, then for the gateway.
+Each gateway has a circuit. So has each source of calls to it while they fail: a merchant, and a merchant's payment
+method. A fault counts from the bottom up: for its method, then for the merchant, then for the gateway. Nothing counts
+for another gateway.
 
 * Of one method, only the first faults count for the merchant, and of one merchant for the gateway. What goes on failing
   alone, while others are charged, stops counting as a fault of the gateway.
@@ -19,11 +20,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
+
+from paybridge.payments.domain.operation import DEFAULT_GATEWAY
 
 # One call could hit the one bad node behind a healthy gateway. A handful shows more and does as little harm.
 PROBES = 3
-# The name of the circuit of the whole gateway.
+# The name of the circuit of the whole gateway `default`, and the beginning of the names of all others'.
 GATEWAY = "gateway"
 # A call that is held back comes again so soon if probes are under way. Most answers come faster.
 PROBED_SECONDS = 1.0
@@ -70,19 +74,37 @@ class CircuitPolicy:
         return min(PROBES, self.failure_threshold)
 
 
+class MerchantAt(NamedTuple):
+    """A merchant at one of the gateways: what has a circuit and a pace."""
+
+    gateway: str
+    merchant_id: UUID
+
+    @property
+    def circuit(self) -> str:
+        """Return the name of the circuit."""
+        return merchant_circuit(self.merchant_id, self.gateway)
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call to the gateway that a batch wants to make or has made, by what its circuits depend on."""
+    """A call to a gateway that a batch wants to make or has made, by what its circuits depend on."""
 
     operation_id: UUID
     merchant_id: UUID
     payment_method: str | None
     created_at: datetime
+    gateway: str = DEFAULT_GATEWAY
+
+    @property
+    def source(self) -> MerchantAt:
+        """Return the merchant at this gateway."""
+        return MerchantAt(self.gateway, self.merchant_id)
 
     @property
     def merchant(self) -> str:
         """Return the name of the merchant's circuit."""
-        return merchant_circuit(self.merchant_id)
+        return merchant_circuit(self.merchant_id, self.gateway)
 
     @property
     def method(self) -> str:
@@ -92,12 +114,18 @@ class Call:
     @property
     def circuits(self) -> tuple[str, str, str]:
         """Return the names of the call's circuits, from the narrowest to the gateway's."""
-        return (self.method, self.merchant, GATEWAY)
+        return (self.method, self.merchant, gateway_circuit(self.gateway))
 
 
-def merchant_circuit(merchant_id: UUID) -> str:
-    """Return the name of a merchant's circuit."""
-    return f"merchant/{merchant_id}"
+def gateway_circuit(gateway: str) -> str:
+    """Return the name of a gateway's circuit."""
+    return GATEWAY if gateway == DEFAULT_GATEWAY else f"{GATEWAY}/{gateway}"
+
+
+def merchant_circuit(merchant_id: UUID, gateway: str = DEFAULT_GATEWAY) -> str:
+    """Return the name of a merchant's circuit at a gateway."""
+    merchant = f"merchant/{merchant_id}"
+    return merchant if gateway == DEFAULT_GATEWAY else f"{gateway_circuit(gateway)}/{merchant}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +141,18 @@ class Admission:
 
 def admit(calls: Sequence[Call], circuits: Circuits, policy: CircuitPolicy, now: datetime) -> Admission:
     """Decide which of the calls the circuits allow now."""
+    admission = Admission({}, {})
+    for gateway in {call.gateway for call in calls}:
+        its_calls = [call for call in calls if call.gateway == gateway]
+        its = _admit_to(gateway_circuit(gateway), its_calls, circuits, policy, now)
+        admission = Admission(admission.held_seconds | its.held_seconds, admission.rearmed | its.rearmed)
+    return admission
+
+
+def _admit_to(
+    gateway: str, calls: Sequence[Call], circuits: Circuits, policy: CircuitPolicy, now: datetime
+) -> Admission:
+    """Decide about the calls to the gateway whose circuit has this name."""
     held: dict[UUID, float] = {}
     rearmed: dict[str, Circuit] = {}
     ready = []
@@ -122,24 +162,25 @@ def admit(calls: Sequence[Call], circuits: Circuits, policy: CircuitPolicy, now:
             held[call.operation_id] = _held_seconds(wait_seconds, call, now)
         else:
             ready.append(call)
-    probes = _probes(ready, circuits, policy, now)
+    probes = _probes(ready, _of(circuits, gateway), circuits, policy, now)
     if probes is not None:
-        held |= _held_by_gateway(ready, probes, circuits, policy, now)
+        held |= _held_by_gateway(ready, probes, _of(circuits, gateway), circuits, policy, now)
         ready = probes
-        if probes and seconds_until_half_open(circuits[GATEWAY], policy, now) <= 0:
-            rearmed[GATEWAY] = _rearmed(circuits[GATEWAY], policy, now)
+        if probes and seconds_until_half_open(circuits[gateway], policy, now) <= 0:
+            rearmed[gateway] = _rearmed(circuits[gateway], policy, now)
     for name in {name for call in ready for name in call.circuits[:2]}:
         if _of(circuits, name).open_until is not None:
             rearmed[name] = _rearmed(circuits[name], policy, now)
     return Admission(held, rearmed)
 
 
-def _probes(calls: Sequence[Call], circuits: Circuits, policy: CircuitPolicy, now: datetime) -> list[Call] | None:
+def _probes(
+    calls: Sequence[Call], gateway: Circuit, circuits: Circuits, policy: CircuitPolicy, now: datetime
+) -> list[Call] | None:
     """Choose the calls to make although the gateway's circuit is open: of the most reliable sources, the newest.
 
     Return None if the circuit is closed.
     """
-    gateway = _of(circuits, GATEWAY)
     if gateway.open_until is None:
         return None
     is_half_open = seconds_until_half_open(gateway, policy, now) <= 0
@@ -149,10 +190,15 @@ def _probes(calls: Sequence[Call], circuits: Circuits, policy: CircuitPolicy, no
 
 
 def _held_by_gateway(
-    calls: Sequence[Call], probes: Sequence[Call], circuits: Circuits, policy: CircuitPolicy, now: datetime
+    calls: Sequence[Call],
+    probes: Sequence[Call],
+    gateway: Circuit,
+    circuits: Circuits,
+    policy: CircuitPolicy,
+    now: datetime,
 ) -> dict[UUID, float]:
     """Return for how many seconds to hold back the calls that are no probes."""
-    wait_seconds = seconds_until_half_open(circuits[GATEWAY], policy, now)
+    wait_seconds = seconds_until_half_open(gateway, policy, now)
     allowed = {call.operation_id for call in probes}
     held = {}
     for call in calls:
@@ -226,7 +272,7 @@ def _counting(call: Call, before: Circuits, policy: CircuitPolicy) -> set[str]:
     if method_failures < policy.method_faults_max:
         counting.add(call.merchant)
     if method_failures < policy.failure_threshold and merchant_failures < policy.failure_threshold:
-        counting.add(GATEWAY)
+        counting.add(gateway_circuit(call.gateway))
     return counting
 
 

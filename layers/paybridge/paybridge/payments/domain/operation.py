@@ -13,6 +13,7 @@ from paybridge.payments.domain.payment import Payment
 # The gateway of merchants that have chosen no other. The default of merchants.gateway repeats this.
 DEFAULT_GATEWAY = "default"
 STRIPE_GATEWAY = "stripe"
+GATEWAYS = (DEFAULT_GATEWAY, STRIPE_GATEWAY)
 
 
 class Kind(StrEnum):
