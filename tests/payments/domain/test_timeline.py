@@ -64,6 +64,23 @@ PARTIAL_STORY: list[Step] = [
     ("gateway.attempt_started", None, {**UNDO, "number": 1}),
     ("gateway.attempt_succeeded", None, {**UNDO, "number": 1}),
 ]
+# A payment that screening holds and a merchant approves before the relay has published the review.
+REVIEW_STORY: list[Step] = [
+    ("payment.created", 1, {"event_id": "e1"}),
+    ("event.relayed", 1, {"event_id": "e1"}),
+    ("screening.decided", None, {"decision": "review"}),
+    ("payment.review", 2, {"event_id": "e2"}),
+    ("review.approved", None, {"by": "merchant"}),
+    ("payment.processing", 3, {"event_id": "e3"}),
+    ("gateway.attempt_started", None, {**CHARGE, "number": 1}),
+    ("gateway.attempt_succeeded", None, {**CHARGE, "number": 1}),
+    ("payment.succeeded", 4, {"event_id": "e4"}),
+]
+BLOCKED_STORY: list[Step] = [
+    *REVIEW_STORY[:2],
+    ("screening.decided", None, {"decision": "block"}),
+    ("payment.failed", 2, {"event_id": "e2"}),
+]
 
 
 def told(*seconds: float, story: list[Step] = STORY) -> list[TimelineEntry]:
@@ -190,3 +207,26 @@ class TestInCausalOrder:
         assert kinds(in_causal_order(reversed(entries))) == steps
         # Quadratic work would take minutes.
         assert time.process_time() - began < 5
+
+    @given(st.permutations(told(*[0] * len(REVIEW_STORY), story=REVIEW_STORY)))
+    def test_a_review_comes_between_the_screening_and_the_charge(self, entries: list[TimelineEntry]) -> None:
+        assert kinds(in_causal_order(entries)) == REVIEW_STORY
+
+    @given(st.permutations(told(*[0] * len(BLOCKED_STORY), story=BLOCKED_STORY)))
+    def test_a_blocked_payment_is_screened_before_it_fails(self, entries: list[TimelineEntry]) -> None:
+        assert kinds(in_causal_order(entries)) == BLOCKED_STORY
+
+    @given(st.lists(st.integers(-3600, 3600), min_size=len(REVIEW_STORY), max_size=len(REVIEW_STORY)))
+    def test_no_clock_puts_a_review_out_of_its_place(self, seconds: list[int]) -> None:
+        places = places_in(in_causal_order(told(*seconds, story=REVIEW_STORY)), REVIEW_STORY)
+        for chain in ((0, 1, 2, 3, 4, 5, 6, 7), (5, 8)):
+            assert [places[step] for step in chain] == sorted(places[step] for step in chain)
+
+    def test_a_review_that_is_closed_later_does_not_move_its_cancellation(self) -> None:
+        steps = [
+            *REVIEW_STORY[:4],
+            ("payment.canceled", 3, {"event_id": "e3"}),
+            ("review.closed", None, {"by": "expiry"}),
+        ]
+        entries = told(*range(len(steps)), story=steps)
+        assert in_causal_order(reversed(entries)) == entries

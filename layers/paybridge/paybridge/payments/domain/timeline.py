@@ -56,6 +56,8 @@ Fact = tuple[Any, ...]
 # Which details make an entry of a type unique, and what its fact is called if not like its type.
 _FACTS: tuple[tuple[str, str | None, tuple[str, ...]], ...] = (
     (RELAYED, None, ("event_id",)),
+    (SCREENED, None, ()),
+    ("review.", "review ended", ()),
     (OPERATION_ACCEPTED, None, ("operation_id",)),
     (ATTEMPT_STARTED, None, ("operation_id", "number")),
     (ATTEMPT_PENDING, None, ("operation_id", "number")),
@@ -64,10 +66,10 @@ _FACTS: tuple[tuple[str, str | None, tuple[str, ...]], ...] = (
     (REFUND_REVERSED, None, ("operation_id",)),
     (WEBHOOK_SCHEDULED, None, ("delivery_id",)),
     ("webhook.attempt_", "webhook attempt", ("delivery_id", "number")),
-    (SCREENED, None, ()),
-    ("review.", "review answered", ()),
     ("", "event", ("event_id",)),
 )
+# What approving or rejecting makes of a payment in review. A cancellation is no answer to the review.
+_FROM_THE_REVIEW = frozenset({PAYMENT_PROCESSING, PAYMENT_FAILED})
 # The consumer makes these of a new payment. A cancellation does not wait for it.
 _FROM_THE_QUEUE = frozenset({PAYMENT_PROCESSING, PAYMENT_REVIEW, PAYMENT_FAILED})
 
@@ -154,22 +156,21 @@ def _causes(fact: Fact, known: _Known) -> list[Fact]:
             return _causes_of_event(known.facts[fact], known)
         case ("event.relayed", event_id):
             return [("event", event_id)]
+        case ("screening.decided",) | ("review ended",):
+            return _causes_of_decision(fact, known)
         case ("webhook.scheduled", _):
             event_id = known.facts[fact].details["event_id"]
             return [("event", event_id), (RELAYED, event_id)]
-        case ("screening.decided" | "review answered",):
-            return _causes_in_screening(fact, known)
         case ("webhook attempt", delivery_id, number):
             return [(WEBHOOK_SCHEDULED, delivery_id), ("webhook attempt", delivery_id, number - 1)]
         case _:
             return _causes_at_the_gateway(fact, known)
 
 
-def _causes_in_screening(fact: Fact, known: _Known) -> list[Fact]:
-    if fact != (SCREENED,):
-        return [(SCREENED,)]
-    created = known.events.get((None, 1))
-    return [created] if created is not None else []
+def _causes_of_decision(fact: Fact, known: _Known) -> list[Fact]:
+    if fact == (SCREENED,):
+        return _publication(known)
+    return [other for other in known.events.values() if known.facts[other].type == PAYMENT_REVIEW]
 
 
 def _causes_at_the_gateway(fact: Fact, known: _Known) -> list[Fact]:
@@ -197,20 +198,30 @@ def _causes_of_operation(operation_id: str, started: TimelineEntry, known: _Know
     if not _is_first(started):
         created = known.events.get((operation_id, 1))
         return [(OPERATION_ACCEPTED, operation_id), *([created] if created is not None else [])]
+    return [*known.beginnings, *_publication(known)]
+
+
+def _publication(known: _Known) -> list[Fact]:
+    """Return the publication of the payment, which leads it to the consumer."""
     created = known.events.get((None, 1))
-    return [*known.beginnings, *([(RELAYED, created[1])] if created is not None else [])]
+    return [(RELAYED, created[1])] if created is not None else []
 
 
 def _causes_of_event(entry: TimelineEntry, known: _Known) -> list[Fact]:
     """Return the event before this one about the same thing.
 
-    For what the consumer makes of a new payment, return the publication of the payment as well, and for a new refund
-    what took its money.
+    For what the consumer makes of a new payment, return the publication of the payment and its screening as well, for
+    what follows a review its answer, and for a new refund what took its money.
     """
     if entry.type == REFUND_CREATED:
         return known.takings
     before = known.events.get((entry.details.get("refund_id"), (entry.sequence or 0) - 1))
     if before is None:
         return []
-    is_new = known.facts[before].type == PAYMENT_CREATED
-    return [before, *([(RELAYED, before[1])] if is_new and entry.type in _FROM_THE_QUEUE else [])]
+    match known.facts[before].type:
+        case "payment.created" if entry.type in _FROM_THE_QUEUE:
+            return [before, *_publication(known), (SCREENED,)]
+        case "payment.review" if entry.type in _FROM_THE_REVIEW:
+            return [before, ("review ended",)]
+        case _:
+            return [before]

@@ -54,7 +54,13 @@ _TIMELINE = Statement("""
       UNION ALL
         SELECT CASE kind WHEN 'refund_reversal' THEN 'gateway.refund_reversed' ELSE 'operation.accepted' END,
                created_at, NULL,
-               json_build_object('operation', kind, 'operation_id', id, 'cause', cause, 'amount_minor', amount_minor)
+               CASE kind WHEN 'refund_reversal'
+                    THEN json_build_object('operation', kind, 'operation_id', id, 'amount_minor', amount_minor,
+                        'refund_id', (SELECT refund.id FROM asked refund
+                                      WHERE refund.status = 'reversed' AND refund.gateway_id = asked.target_gateway_id
+                                      LIMIT 1))
+                    ELSE json_build_object('operation', kind, 'operation_id', id, 'cause', cause,
+                                           'amount_minor', amount_minor) END
         FROM asked
         -- A charge or authorization is accepted with its payment, and what the gateway does by itself is not asked for.
         WHERE id <> payment_id AND (kind = 'refund_reversal' OR cause <> 'gateway')

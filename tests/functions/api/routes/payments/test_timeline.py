@@ -58,11 +58,11 @@ _STORY = [
 _REFUNDS = [
     """
     INSERT INTO operations (id, payment_id, merchant_id, kind, cause, gateway, amount_minor, status, number,
-                            started_at, finished_at, gateway_id, failure_code, correlation_id, last_sequence,
-                            created_at, updated_at)
+                            started_at, finished_at, gateway_id, target_gateway_id, failure_code, correlation_id,
+                            last_sequence, created_at, updated_at)
     SELECT refund.id, payment.id, merchant_id, kind, cause, 'default', 3000, refund.status, number,
            at + interval '1 s', CASE WHEN refund.status <> 'started' THEN at + interval '2 s' END, refund.gateway_id,
-           refund.failure_code, correlation_id, 1, at, at
+           CASE WHEN kind = 'refund_reversal' THEN refund.gateway_id END, refund.failure_code, correlation_id, 1, at, at
     FROM payments payment, LATERAL (VALUES
         (:first::uuid, 'refund', 'merchant', 'reversed', 2, payment.created_at + interval '10 s', 're_1', 'returned'),
         (:reversal::uuid, 'refund_reversal', 'gateway', 'succeeded', 0, payment.created_at + interval '30 s', 're_1',
@@ -90,6 +90,29 @@ _REFUNDS = [
         (:first::uuid, 1, 'refund.created', 10), (:first::uuid, 2, 'refund.succeeded', 12.5),
         (:second::uuid, 1, 'refund.created', 20), (:first::uuid, 3, 'refund.failed', 30)
     ) AS event (refund_id, sequence, type, at)
+    WHERE id = :id::uuid
+    """,
+]
+
+_REVIEW = [
+    _STORY[0],
+    """
+    UPDATE payments SET status = 'review', screening = '{"decision": "review", "score": 60, "rules": ["large"]}'
+    WHERE id = :id::uuid
+    """,
+    """
+    INSERT INTO fraud_decisions (payment_id, merchant_id, rule_set_version, decision, score, rules, facts, screened_at,
+                                 review_expires_at, answer, actor, note, answered_at)
+    SELECT id, merchant_id, 3, 'review', 60, '["large"]', '{}', created_at + interval '2 s', '2026-12-02 12:00:00+00',
+           'rejected', 'operator key 7', 'Stolen card.', created_at + interval '9 s'
+    FROM payments WHERE id = :id::uuid
+    """,
+    """
+    INSERT INTO outbox (id, payment_id, merchant_id, subject_type, subject_id, sequence, type, exchange, routing_key,
+                        body, correlation_id, created_at)
+    SELECT gen_random_uuid(), id, merchant_id, 'payment', id, sequence, type, 'payments.events', type, '{}',
+           correlation_id, created_at + make_interval(secs => at)
+    FROM payments, LATERAL (VALUES (2, 'payment.review', 2), (3, 'payment.failed', 9)) AS event (sequence, type, at)
     WHERE id = :id::uuid
     """,
 ]
@@ -197,6 +220,7 @@ class TestTimeline:
         ]
         details = [entry["details"] for entry in entries[6:]]
         assert details[0]["refund_id"] == details[1]["operation_id"] == details[2]["operation_id"] == str(ids["first"])
+        assert details[-2]["refund_id"] == details[-1]["refund_id"] == str(ids["first"])
         assert details[1] == {
             "operation": "refund",
             "operation_id": str(ids["first"]),
@@ -205,6 +229,27 @@ class TestTimeline:
         }
         assert details[9] == {"operation": "refund", "operation_id": str(ids["second"]), "number": 1}
         assert [entry["details"]["operation_id"] for entry in entries[2:4]] == [created.json()["payment_id"]] * 2
+
+    def test_screening_and_the_answer_to_its_review_are_steps(self, client: ApiClient, database: Database) -> None:
+        created = client.create(ORDER)
+        write(database, _REVIEW, id=created.json()["payment_id"])
+        entries = client.get(created.headers["location"] + "/events").json()["data"]
+        assert [entry["type"] for entry in entries] == [
+            "payment.created",
+            "event.relayed",
+            "screening.decided",
+            "payment.review",
+            "review.rejected",
+            "payment.failed",
+        ]
+        assert entries[2]["details"] == {
+            "decision": "review",
+            "score": 60,
+            "rules": ["large"],
+            "rule_set_version": 3,
+            "facts": {},
+        }
+        assert entries[4]["details"] == {"actor": "operator key 7", "note": "Stolen card."}
 
 
 def write(database: Database, statements: list[str], **parameters: Any) -> None:
