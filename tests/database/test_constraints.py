@@ -37,6 +37,8 @@ _COMPANIONS: dict[Status, dict[str, Any]] = {
     },
 }
 
+CAPTURING = "pending_operation = 'capture', pending_operation_id = gen_random_uuid(), pending_operation_since = now()"
+
 
 @pytest.fixture
 def database(database_address: DatabaseAddress) -> Iterator[Database]:
@@ -106,6 +108,64 @@ class TestAmounts:
     ) -> None:
         with pytest.raises(ConstraintViolated) as caught:
             force(database, status, **changes)
+        assert caught.value.constraint == constraint
+
+
+class TestReservations:
+    @pytest.mark.parametrize(
+        ("status", "changes", "constraint"),
+        [
+            ("succeeded", "refunding_minor = 101", "payments_refunding_within_captured"),
+            ("succeeded", "refunding_minor = -1", "payments_refunding_within_captured"),
+            ("partially_refunded", "refunding_minor = 61", "payments_refunding_within_captured"),
+            ("refunded", "refunding_minor = 1", "payments_refunding_within_captured"),
+            ("requires_capture", "refunding_minor = 1", "payments_refunding_within_captured"),
+            ("requires_capture", f"capturing_minor = 101, {CAPTURING}", "payments_capturing_within_authorized"),
+            ("requires_capture", f"capturing_minor = 0, {CAPTURING}", "payments_capturing_has_an_operation"),
+            ("requires_capture", "capturing_minor = 1", "payments_capturing_has_an_operation"),
+            ("requires_capture", "pending_operation = 'cancel'", "payments_pending_operation_is_whole"),
+            ("requires_capture", "authorized_minor = 0", "payments_authorized_when_said"),
+            ("requires_capture", "capture_before = NULL", "payments_authorized_when_said"),
+            ("succeeded", f"capturing_minor = 1, {CAPTURING}", "payments_capturing_within_authorized"),
+            ("pending", f"{CAPTURING.replace('capture', 'cancel', 1)}", "payments_pending_operation_holds_money"),
+        ],
+    )
+    def test_more_than_there_is_cannot_be_reserved(
+        self, database: Database, status: str, changes: str, constraint: str
+    ) -> None:
+        id_ = force(database, status)
+        with pytest.raises(ConstraintViolated) as caught:
+            database.run(Statement(f"UPDATE payments SET {changes} WHERE id = :id::uuid"), id=id_)  # noqa: S608
+        assert caught.value.constraint == constraint
+
+    @pytest.mark.parametrize(("status", "left"), [("succeeded", 100), ("partially_refunded", 60)])
+    def test_all_that_is_left_can(self, database: Database, status: str, left: int) -> None:
+        reserve = "UPDATE payments SET refunding_minor = :left::bigint WHERE id = :id::uuid"
+        database.run(Statement(reserve), id=force(database, status), left=left)
+
+    @pytest.mark.parametrize(
+        ("changes", "constraint"),
+        [
+            ({"amount_minor": 0}, "operations_amount_is_positive"),
+            ({"kind": "charge"}, "operations_first_has_the_payments_id"),
+            ({"kind": "gift"}, "operations_kind_is_known"),
+            ({"status": "started"}, "operations_accepted_is_unasked"),
+        ],
+    )
+    def test_an_impossible_operation_is_refused(
+        self, database: Database, changes: dict[str, Any], constraint: str
+    ) -> None:
+        values = {"kind": "refund", "status": "accepted", "amount_minor": 1, **changes}
+        with pytest.raises(ConstraintViolated) as caught:
+            database.run(
+                Statement("""
+                    INSERT INTO operations (id, payment_id, merchant_id, kind, gateway, amount_minor, status,
+                                            correlation_id, created_at, updated_at)
+                    VALUES (gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), :kind::text, 'default',
+                            :amount_minor::bigint, :status::text, 'c', now(), now())
+                """),
+                **values,
+            )
         assert caught.value.constraint == constraint
 
 

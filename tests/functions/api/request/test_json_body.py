@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.problems import Problem
-from api.request.json_body import BODY_BYTES_MAX, NESTING_MAX, JsonNumber, check_content_type, parse_object
+from api.request.json_body import (
+    BODY_BYTES_MAX,
+    NESTING_MAX,
+    JsonNumber,
+    check_content_type,
+    fingerprint,
+    parse_object,
+)
 
 # Every JSON value without numbers that PostgreSQL can store.
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"))
@@ -138,3 +145,22 @@ class TestCheckContentType:
         check_content_type("application/json", "identity")
         with pytest.raises(Problem, match="content encoding"):
             check_content_type("application/json", "gzip")
+
+
+class TestFingerprint:
+    @given(members=st.dictionaries(TEXT, VALUES, max_size=5), data=st.data())
+    def test_is_of_the_members_whatever_their_order(self, members: dict[str, Any], data: st.DataObject) -> None:
+        shuffled = dict(data.draw(st.permutations(list(members.items()))))
+        assert fingerprint(shuffled) == fingerprint(members)
+        assert fingerprint({**members, "absent": None}) == fingerprint(members)
+        assert fingerprint({**members, "other": "value"}) != fingerprint(members) or members.get("other") == "value"
+
+    @pytest.mark.parametrize(
+        "other", [b"{}", b'{"a":"2"}', b'{"a":1}', b'{"b":"1"}', b'{"a":["1"]}', b'{"a":"1","m":{"n":null}}']
+    )
+    def test_differs_for_other_values(self, other: bytes) -> None:
+        assert fingerprint(parse_object(other)) != fingerprint(parse_object(b'{"a":"1"}'))
+
+    def test_numbers_are_what_was_written(self) -> None:
+        one, other = (fingerprint(parse_object(body)) for body in (b'{"a": 1.0}', b'{"a": 1.00}'))
+        assert one != other

@@ -103,7 +103,7 @@ def _after_void(operation: Operation, settle: Settle) -> PaymentChange:
         return PaymentChange(effect=Effect.HOLD, has_event=False)
     if operation.cause is Cause.EXPIRY:
         return _expired()
-    return PaymentChange(effect=Effect.HOLD, status=Status.CANCELED)
+    return PaymentChange(effect=Effect.HOLD, status=Status.CANCELED, failure_message=operation.reason)
 
 
 def _expired() -> PaymentChange:
