@@ -108,6 +108,22 @@ class TestErrorAfterTheDeed:
         assert len(await payment.deeds(kind)) == 1
 
 
+class TestFaultAfterFault:
+    @pytest.mark.parametrize("kind", KINDS)
+    async def test_it_is_done_once_in_the_end(self, gateway: Gateway, kind: Kind) -> None:
+        payment = await a_payment(gateway)
+        request = await payment.prepared(kind)
+        faults = [gateway.limit_rate, gateway.lose_request, gateway.limit_rate, gateway.fail_after_the_deed]
+        outcomes = []
+        for number, provoke in enumerate(faults):
+            await provoke()
+            outcomes.append(await ask(gateway.adapter, request, ask_first=number > 0))
+            assert len(await payment.deeds(kind)) == (provoke == gateway.fail_after_the_deed)
+        assert not any(isinstance(outcome, Succeeded | Declined) for outcome in outcomes[:-1])
+        assert isinstance(outcomes[-1], Succeeded)
+        assert await ask(gateway.adapter, request, ask_first=True) == outcomes[-1]
+
+
 class TestLateAnswer:
     @pytest.mark.parametrize("kind", KINDS)
     async def test_a_request_in_progress_is_neither_refused_nor_repeated(self, gateway: Gateway, kind: Kind) -> None:
