@@ -62,8 +62,9 @@ def prepare() -> None:
 
 
 async def close() -> None:
-    """Close the connections to the gateway after the last batch."""
-    await payments.gateway().close()
+    """Close the connections to the gateways after the last batch."""
+    for gateway in payments.gateways().values():
+        await gateway.close()
 
 
 async def _charge(batch: Batch) -> dict[str, int]:
