@@ -35,6 +35,7 @@ PAYMENT = Statement("""
 DELIVERIES = Statement("""
     SELECT status, attempts FROM webhook_deliveries WHERE payment_id = :id::uuid ORDER BY id
 """)
+BODIES = Statement("SELECT body FROM webhook_deliveries WHERE payment_id = :id::uuid ORDER BY id")
 ATTEMPTS = Statement("""
     SELECT a.number, a.status, a.response_status, a.error FROM webhook_attempts a
     JOIN webhook_deliveries d ON d.id = a.delivery_id WHERE d.payment_id = :id::uuid ORDER BY d.id, a.number
@@ -133,6 +134,10 @@ class DeliveryWorld:
     def deliveries(self, event: Event) -> list[Row]:
         """Return status and number of attempts of each delivery about the event's payment."""
         return self.database.run(DELIVERIES, id=event.payment_id)
+
+    def bodies(self, event: Event) -> list[str]:
+        """Return what is sent about the event's payment."""
+        return [body for (body,) in self.database.run(BODIES, id=event.payment_id)]
 
     def attempts(self, event: Event) -> list[Row]:
         """Return number, status, response status and error of each attempt about the event's payment."""

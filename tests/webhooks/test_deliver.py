@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import uuid
+
 import pytest
 
 from local.testkit.payments import WEBHOOK_SECRET
 from local.testkit.webhooks import SLOW, DeliveryWorld
-from paybridge.core.events import DELIVER_WEBHOOK
+from paybridge.core.events import DELIVER_WEBHOOK, REFUND_SUBJECT
+from paybridge.outbox import store as outbox
 from paybridge.webhooks.domain.webhook import delivery_id
 from paybridge.webhooks.lanes import fast_lane
+from tests.support.event_schemas import check_event
 from tests.support.webhook_senders import StubSender, answered
 
 pytestmark = pytest.mark.integration
@@ -37,6 +42,35 @@ class TestDelivery:
         merchant_id = world.merchant()
         event = world.event(merchant_id, "/ok", type="refund.succeeded", data={})
         await world.deliver(event)
+        assert world.deliveries(event) == [["delivered", 1]]
+
+    async def test_the_events_of_a_refund_have_its_sequence(self, world: DeliveryWorld) -> None:
+        refund_id = uuid.uuid4()
+        event = world.event(
+            world.merchant(),
+            "/ok",
+            type="refund.succeeded",
+            subject_type=REFUND_SUBJECT,
+            subject_id=refund_id,
+            sequence=2,
+            data={"refund_id": str(refund_id), "amount": "30.00"},
+        )
+        await world.deliver(event)
+        assert world.deliveries(event) == [["delivered", 1]]
+        body = json.loads(world.bodies(event)[0])
+        assert body["data"] == {"refund_id": str(refund_id), "amount": "30.00", "sequence": 2}
+
+    async def test_a_refund_event_that_never_became_a_delivery_is_made_up_for(self, world: DeliveryWorld) -> None:
+        """The jobs function names it by its id alone, and the rest is read from the outbox."""
+        event = world.event(
+            world.merchant(), "/ok", type="refund.failed", subject_type=REFUND_SUBJECT, subject_id=uuid.uuid4(), data={}
+        )
+        with world.database.transaction() as transaction:
+            outbox.add(transaction, [event])
+        command = world.fact(
+            event.payment_id, event.merchant_id, type=DELIVER_WEBHOOK, sequence=None, data={"event_id": str(event.id)}
+        )
+        await world.deliver(command)
         assert world.deliveries(event) == [["delivered", 1]]
 
     async def test_the_url_of_another_merchants_payment_is_not_used(self, world: DeliveryWorld) -> None:
@@ -102,6 +136,7 @@ class TestRetries:
         assert (fact.type, entry.exchange, fact.sequence) == ("webhook.exhausted", None, 2)
         assert fact.data["event_id"] == str(event.id)
         assert fact.data["attempts"] == 1
+        check_event(fact)
 
     async def test_two_give_ups_of_one_payment_have_different_sequence_numbers(self, world: DeliveryWorld) -> None:
         event = world.event(world.merchant(), "/status/500")
