@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -21,6 +22,9 @@ from paybridge.dead_letters.ports import DeadLetterServices
 from paybridge.dead_letters.record import record_dead_letters
 from paybridge.dead_letters.store import recording
 from paybridge.dead_letters.store.recording import Arrival
+from paybridge.fraud.domain.counting import Key, Tally, key_of
+from paybridge.fraud.domain.rules import Per
+from paybridge.fraud.store import counters
 from paybridge.payments.domain.circuit import merchant_circuit
 from paybridge.payments.domain.operation import OperationStatus
 from paybridge.payments.domain.outcome import Effect
@@ -44,7 +48,7 @@ DELIVERY = Statement("""
 PROCESSING = Statement("UPDATE payments SET status = 'processing' WHERE id = ANY (:ids::uuid[])")
 
 # What locks one row, or a key, has no order.
-OF_ONE_ROW = frozenset({"dead_letters.store.changing._LOCK_ONE"})
+OF_ONE_ROW = frozenset({"dead_letters.store.changing._LOCK_ONE", "payments.store.reviews._LOCK_ONE"})
 TRIED = frozenset({
     "payments.store.operations._FINISH",
     "webhooks.store.attempts._START",
@@ -148,6 +152,36 @@ def test_circuits(database: Database, other: Database) -> None:
     ensure_locked_in_order(
         database, other, lock, names, lambda transaction: circuits.lock(transaction, list(reversed(names)))
     )
+
+
+def test_counters_of_screening(database: Database, other: Database) -> None:
+    owner_id, now = str(uuid.uuid4()), MovableClock().now()
+    keys = sorted(key_of(owner_id, Per.CUSTOMER, f"customer {number}") for number in range(2))
+    totals = {key: Tally(1, {"RUB": 1}, now) for key in reversed(keys)}
+    with database.transaction() as transaction:
+        assert counters.lock(transaction, totals, now) == set()
+    ensure_locked_in_order(
+        database,
+        other,
+        "SELECT 1 FROM fraud_counters WHERE digest = :key::uuid FOR UPDATE",
+        [key.digest for key in keys],
+        lambda transaction: counters.lock(transaction, totals, now),
+    )
+
+
+def test_new_counters_of_screening(database: Database, other: Database) -> None:
+    """Two batches that meet the same new keys, in any order, count one after the other."""
+    for _ in range(20):
+        owner_id, now = str(uuid.uuid4()), MovableClock().now()
+        keys = [key_of(owner_id, Per.CUSTOMER, f"customer {number}") for number in range(50)]
+
+        def lock(one: Database, order: list[Key], now: datetime = now) -> int:
+            with one.transaction() as transaction:
+                return len(counters.lock(transaction, {key: Tally(1, {"RUB": 1}, now) for key in order}, now))
+
+        with ThreadPoolExecutor() as threads:
+            found = list(threads.map(lock, (database, other), (keys, list(reversed(keys)))))
+        assert sorted(found) == [0, 50]
 
 
 def test_dead_letters(database: Database, other: Database) -> None:

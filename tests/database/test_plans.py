@@ -7,6 +7,7 @@ fetched than are asked for. A new statement needs a rule here.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import orjson
 import pytest
@@ -41,7 +43,7 @@ BATCH = 300
 LIMIT = 50
 PARTITIONED = frozenset({
     "payments", "payment_attempts", "operations", "operation_attempts", "outbox", "webhook_deliveries",
-    "webhook_attempts",
+    "webhook_attempts", "fraud_decisions",
 })  # fmt: skip
 # One more row than asked for is fetched from each partition at most, to know which of them comes next.
 PARTITIONS = 6
@@ -127,6 +129,9 @@ def rules(rows: SeededRows) -> dict[str, Rule]:
         **small(),
         **dead(rows),
         **counting(),
+        **screening(rows),
+        **reviewing(rows),
+        **trying(rows),
     }
 
 
@@ -298,6 +303,7 @@ def reading(rows: SeededRows) -> dict[str, Rule]:
                 "operations_pkey",
                 "operations_by_payment",
                 "operation_attempts_pkey",
+                "fraud_decisions_pkey",
                 "charges_to_return_pkey",
                 "webhook_deliveries_by_payment",
                 "webhook_attempts_pkey",
@@ -835,6 +841,210 @@ def selecting(ids: str) -> dict[str, Rule]:
             for wanted in ways
             for name in wanted
         },
+    }
+
+
+def screening(rows: SeededRows) -> dict[str, Rule]:
+    """What screening a batch reads and writes. Its cost must not grow with what is kept."""
+    ids = rows.ids(PAYMENT)
+    digests = [hashlib.md5(str(n).encode(), usedforsecurity=False).hexdigest() for n in range(1, 24_001, 40)]
+    kept = {"count": 3, "sums": {"RUB": 1}, "last_at": LATER, "kept_until": LATER}
+    windows = {"owner_id": MERCHANT, "at": NOW, "window_seconds": 3600, "place": 0}
+    decided = {"merchant_id": MERCHANT, "rule_set_version": 1, "decision": "review", "score": 1, "rules": ["a"]}
+    module = "fraud.store"
+    return {
+        f"{module}.rule_sets._PRESENT": Rule(
+            {"merchant_ids": array([MERCHANT])}, ("fraud_rule_sets_pkey",), rows_max={"fraud_rule_sets": 1}
+        ),
+        f"{module}.rule_sets._RULES": Rule(
+            {"rows": records([MERCHANT], "merchant_id", version=7)},
+            ("fraud_rule_sets_pkey",),
+            rows_max={"fraud_rule_sets": 1},
+        ),
+        f"{module}.rule_sets._LATEST": Rule(
+            {"merchant_id": MERCHANT, "version": 40}, ("fraud_rule_sets_pkey",), rows_max={"fraud_rule_sets": 1}
+        ),
+        f"{module}.rule_sets._ADD": Rule(
+            {"merchant_id": MERCHANT, "rules": "[]", "rule_count": 0, "actor": "a", "now": NOW},
+            ("fraud_rule_sets_pkey",),
+            rows_max={"fraud_rule_sets": 1},
+        ),
+        f"{module}.counters._LOCK": Rule({"rows": records(digests, "digest", owner_id=MERCHANT, **kept)}, sorts=1),
+        f"{module}.counters._READ": Rule(
+            {"rows": records(digests, "digest", **windows), "length": len(digests)},
+            ("fraud_counters_pkey", "fraud_counter_points_pkey"),
+            rows_max={"fraud_counters": len(digests), "fraud_counter_points": 2 * len(digests)},
+        ),
+        f"{module}.counters._WRITE": Rule(
+            {
+                "counters": records(digests, "digest", owner_id=MERCHANT, **kept),
+                "length": len(digests),
+                "points": records(
+                    digests, "digest", owner_id=MERCHANT, at=LATER, count_before=2, sums_before={}, kept_until=LATER
+                ),
+            },
+            ("fraud_counters_pkey",),
+            rows_max={"fraud_counters": len(digests)},
+        ),
+        f"{module}.counters._DELETE_OLD": Rule(
+            {"now": LATER, "limit": LIMIT},
+            (
+                "fraud_counter_points_to_delete",
+                "fraud_counter_points_pkey",
+                "fraud_counters_pkey",
+                "fraud_counters_pkey",
+            ),
+            sorts=1,
+            rows_max={"fraud_counter_points": 2 * LIMIT, "fraud_counters": 2 * LIMIT},
+        ),
+        f"{module}.decisions._ADD": Rule(
+            {
+                "rows": records([fresh(id_) for id_ in ids], "payment_id", facts={}, **decided),
+                "now": NOW,
+                "review_expires_at": LATER,
+            }
+        ),
+        "payments.store.reviews._HOLD": Rule(
+            {
+                "rows": records(
+                    rows.ids(PAYMENT, "n % 200 = 0"),
+                    "id",
+                    status="review",
+                    screening={},
+                    version=2,
+                    last_sequence=4,
+                    updated_at=NOW,
+                ),
+                "length": 60,
+            },
+            ("payments_pkey",),
+            rows_max={"payments": 60},
+        ),
+        "payments.store.history._KNOWN_CUSTOMERS": Rule(
+            {
+                "rows": records(
+                    ["customer 40"], "customer", place=0, merchant_id=MERCHANT, before=str(UUID(int=2**128 - 1))
+                ),
+                "length": 1,
+            },
+            ("payments_by_customer",),
+            every_month=frozenset({"payments"}),
+            rows_max={"payments": PARTITIONS},
+        ),
+    }
+
+
+def reviewing(rows: SeededRows) -> dict[str, Rule]:
+    ids = rows.ids(PAYMENT, "n % 100 = 51")
+    one = {"id": ids[0], "merchant_id": MERCHANT}
+    some = {"payment_ids": array(ids), "length": len(ids)}
+    return {
+        "fraud.store.decisions._FIND": Rule(
+            {"payment_ids": array(ids)}, ("fraud_decisions_pkey",), rows_max={"fraud_decisions": len(ids)}
+        ),
+        "fraud.store.decisions._ANSWER": Rule(
+            {**some, "answer": "approved", "actor": "a", "note": None, "now": NOW},
+            ("fraud_decisions_pkey",),
+            rows_max={"fraud_decisions": len(ids)},
+        ),
+        "fraud.store.decisions._EXPIRED": Rule(
+            {"now": LATER, "limit": LIMIT},
+            ("fraud_decisions_in_review",),
+            every_month=frozenset({"fraud_decisions"}),
+            rows_max={"fraud_decisions": LIMIT + PARTITIONS},
+        ),
+        "payments.store.reviews._LOCK_ONE": Rule(one, ("payments_pkey",), rows_max={"payments": 1}),
+        "payments.store.reviews._LOCK_ALL": Rule(
+            {"ids": array(ids)}, ("payments_pkey",), sorts=1, rows_max={"payments": len(ids)}
+        ),
+        "payments.store.reviews._ANSWER": Rule(
+            {
+                "rows": records(ids, "id", status="succeeded", version=2, last_sequence=4, updated_at=NOW),
+                "length": len(ids),
+            },
+            ("payments_pkey",),
+            rows_max={"payments": len(ids)},
+        ),
+        "payments.store.reviews._TAKE_KEY": Rule(
+            {
+                "merchant_id": MERCHANT,
+                "operation": "approve_payment",
+                "key": "k",
+                "fingerprint": bytes(32),
+                "resource_id": ids[0],
+                "response_status": 202,
+                "response_body": "{}",
+                "created_at": NOW,
+            }
+        ),
+        "payments.store.reviews._LIST": Rule(
+            {"after": str(UUID(int=0)), "limit": LIMIT},
+            ("payments_in_review",),
+            every_month=frozenset({"payments"}),
+            rows_max={"payments": LIMIT + PARTITIONS},
+        ),
+    }
+
+
+def trying(rows: SeededRows) -> dict[str, Rule]:
+    """Dry runs: each slice of past payments costs the same, wherever it is."""
+    running = rows.running_dry_run()
+    one = {"id": running, "merchant_id": MERCHANT}
+    times = {"since": NOW - timedelta(days=40), "end": NOW - timedelta(days=20), "merchant_id": MERCHANT}
+    module = "fraud.store.dry_runs"
+    return {
+        f"{module}._FIND": Rule(one, ("fraud_dry_runs_pkey",), rows_max={"fraud_dry_runs": 1}),
+        f"{module}._LOCK": Rule({"id": running}, ("fraud_dry_runs_pkey",), rows_max={"fraud_dry_runs": 1}),
+        f"{module}._RUNNING": Rule({"limit": LIMIT}, ("fraud_dry_runs_running",), sorts=1),
+        f"{module}._CANCEL": Rule(
+            {"merchant_id": MERCHANT, "now": NOW}, ("fraud_dry_runs_running",), rows_max={"fraud_dry_runs": 1}
+        ),
+        f"{module}._ADD": Rule(
+            {
+                "id": str(UUID(int=7)),
+                "merchant_id": MERCHANT,
+                "rules": "[]",
+                "counted_from": NOW,
+                "begin_at": NOW,
+                "end_at": NOW,
+                "created_at": NOW,
+                "warm_up": 0,
+                "total": 0,
+            }
+        ),
+        f"{module}._SAVE": Rule(
+            {
+                "id": running,
+                "state": "running",
+                "total": 1,
+                "read": 1,
+                "checked": 1,
+                "position": running,
+                "position_at": NOW,
+                "decisions": "{}",
+                "fired": "{}",
+                "samples": "[]",
+                "finished_at": None,
+            },
+            ("fraud_dry_runs_pkey",),
+            rows_max={"fraud_dry_runs": 1},
+        ),
+        f"{module}._EXPIRE": Rule(
+            {"now": NOW, "unfinished_before": NOW - timedelta(days=1), "kept_from": NOW - timedelta(days=30)},
+            ("fraud_dry_runs_running", "fraud_dry_runs_by_age"),
+        ),
+        "payments.store.history._COUNT": Rule(
+            {**times, "begin": NOW - timedelta(days=30)},
+            ("payments_by_merchant",),
+            every_month=frozenset({"payments"}),
+            rows_max={"payments": 1000},
+        ),
+        "payments.store.history._READ": Rule(
+            {**times, "after": str(UUID(int=0)), "limit": LIMIT},
+            ("payments_by_merchant",),
+            every_month=frozenset({"payments"}),
+            rows_max={"payments": LIMIT + PARTITIONS},
+        ),
     }
 
 

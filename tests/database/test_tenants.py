@@ -24,12 +24,17 @@ pytestmark = pytest.mark.integration
 # These store the id that they are given, and are asked by no merchant.
 WRITERS = frozenset({
     "access.store._INSERT_KEY",
+    "fraud.store.counters._LOCK",
+    "fraud.store.decisions._ADD",
+    "fraud.store.dry_runs._ADD",
+    "fraud.store.rule_sets._ADD",
     "outbox.store._INSERT",
     "payments.store.accepted_payments._ACCEPT",
     "payments.store.charges_to_return._ADD",
     "payments.store.late_charge_checks._PLAN",
     "payments.store.operations._ADD",
     "payments.store.operations._BEGIN",
+    "payments.store.reviews._TAKE_KEY",
     "webhooks.store.deliveries._INSERT",
     "webhooks.store.receivers._NOTE_FAULTS",
 })  # fmt: skip

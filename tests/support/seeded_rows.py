@@ -119,6 +119,26 @@ SELECT 'default', 'ntc_' || n, 'charge.succeeded', 'done', id, CASE WHEN n % 100
 FROM seeded;
 
 INSERT INTO circuits (name) VALUES ('gateway');
+
+INSERT INTO fraud_rule_sets (merchant_id, version, rules, rule_count, actor, created_at)
+SELECT DISTINCT ON (merchant_id, version) merchant_id, version, '[{{}}]', 1, 'seed', now()
+FROM seeded, generate_series(1, 50) AS version;
+INSERT INTO fraud_counters (owner_id, digest, count, sums, last_at, kept_until)
+SELECT merchant_id, md5(n::text)::uuid, 2, '{{"RUB": 20100}}', at, at + interval '31 days' FROM seeded;
+INSERT INTO fraud_counter_points (owner_id, digest, at, count_before, sums_before, kept_until)
+SELECT merchant_id, md5(n::text)::uuid, at - point * interval '1 minute', 1 - point, '{{}}', at + interval '31 days'
+FROM seeded, generate_series(0, 1) AS point;
+INSERT INTO fraud_decisions (payment_id, merchant_id, rule_set_version, decision, score, rules, facts, screened_at,
+                             review_expires_at, answer, actor, answered_at)
+SELECT id, merchant_id, 1, CASE WHEN n % 50 = 1 THEN 'review' ELSE 'allow' END, 0, '[]', '{{}}', at,
+       CASE WHEN n % 50 = 1 THEN at + interval '1 day' END, CASE WHEN n % 100 = 1 THEN 'approved' END,
+       CASE WHEN n % 100 = 1 THEN 'seed' END, CASE WHEN n % 100 = 1 THEN at END
+FROM seeded;
+INSERT INTO fraud_dry_runs (id, merchant_id, rules, counted_from, begin_at, end_at, state, created_at, warm_up, total,
+                            finished_at)
+SELECT id, merchant_id, '[]', at, at, at, CASE WHEN n <= 40 THEN 'running' ELSE 'finished' END, at, 0, 0,
+       CASE WHEN n > 40 THEN at END
+FROM seeded WHERE n % 5 = 0 OR n <= 40;
 """
 
 
@@ -153,3 +173,8 @@ class SeededRows:
             f" WHERE {of} LIMIT {limit}"
         )
         return [id_ for (id_,) in found.rows]
+
+    def running_dry_run(self) -> str:
+        """The id of the dry run of MERCHANT that is not finished."""
+        id_: str = self._connection.execute_simple("SELECT seeded_id(0, 40)::text").rows[0][0]
+        return id_

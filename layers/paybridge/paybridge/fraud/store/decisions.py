@@ -34,7 +34,7 @@ _ANSWER = Statement("""
     UPDATE fraud_decisions decision
     SET answer = :answer::text, actor = :actor::text, note = :note::text, answered_at = :now::timestamptz
     FROM answered
-    WHERE decision.payment_id = answered.id AND decision.review_expires_at IS NOT NULL AND decision.answer IS NULL
+    WHERE decision.payment_id = answered.id AND decision.decision = 'review' AND decision.answer IS NULL
 """)
 
 _EXPIRED = Statement("""

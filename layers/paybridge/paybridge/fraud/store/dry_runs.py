@@ -22,7 +22,7 @@ _FIND = Statement(f"""
 
 # One request or job at a time works on a dry run.
 _LOCK = Statement(f"""
-    SELECT {_COLUMNS} FROM fraud_dry_runs WHERE id = :id::uuid AND state = 'running' FOR UPDATE SKIP LOCKED
+    SELECT {_COLUMNS} FROM fraud_dry_runs WHERE id = :id::uuid FOR UPDATE SKIP LOCKED
 """)
 
 _RUNNING = Statement("""
@@ -50,7 +50,7 @@ _SAVE = Statement("""
     SET state = :state::text, total = :total::bigint, read = :read::bigint, checked = :checked::bigint,
         position = :position::uuid, position_at = :position_at::timestamptz, decisions = :decisions::json,
         fired = :fired::json, samples = :samples::json, finished_at = :finished_at::timestamptz
-    WHERE id = :id::uuid AND state = 'running'
+    WHERE id = :id::uuid
 """)
 
 _EXPIRE = Statement("""
@@ -71,7 +71,8 @@ def find(database: Database, merchant_id: UUID, dry_run_id: UUID) -> DryRun | No
 def lock(transaction: Transaction, dry_run_id: UUID) -> DryRun | None:
     """Lock a dry run that is running; None if it is not, or another transaction works on it."""
     rows = transaction.run(_LOCK, id=dry_run_id)
-    return _from_row(rows[0]) if rows else None
+    dry_run = _from_row(rows[0]) if rows else None
+    return dry_run if dry_run is not None and dry_run.state is DryRunState.RUNNING else None
 
 
 def running(database: Database, limit: int) -> list[UUID]:

@@ -30,15 +30,15 @@ _KNOWN_CUSTOMERS = Statement("""
 _CREATED_BETWEEN = """
     (p.merchant_id, p.id) >= (:merchant_id::uuid, uuid7_floor(:since::timestamptz - interval '1 minute'))
     AND (p.merchant_id, p.id) < (:merchant_id::uuid, uuid7_floor(:end::timestamptz + interval '1 minute'))
-    AND p.id >= uuid7_floor(:since::timestamptz - interval '1 minute')
-    AND p.id < uuid7_floor(:end::timestamptz + interval '1 minute')
     AND p.created_at >= :since::timestamptz AND p.created_at < :end::timestamptz
 """
 
+# Bounds of the ids alone would have PostgreSQL read the payments of all merchants.
 _COUNT = Statement(f"""
     SELECT count(*) FILTER (WHERE p.created_at < :begin::timestamptz),
            count(*) FILTER (WHERE p.created_at >= :begin::timestamptz)
     FROM payments p WHERE {_CREATED_BETWEEN}
+    HAVING count(*) > 0
 """)
 
 _READ = Statement(f"""
@@ -46,6 +46,8 @@ _READ = Statement(f"""
            p.payment_method
     FROM payments p
     WHERE {_CREATED_BETWEEN} AND (p.merchant_id, p.id) > (:merchant_id::uuid, :after::uuid) AND p.id > :after::uuid
+      AND p.id >= uuid7_floor(:since::timestamptz - interval '1 minute')
+      AND p.id < uuid7_floor(:end::timestamptz + interval '1 minute')
     ORDER BY p.merchant_id, p.id
     LIMIT :limit::integer
 """)
@@ -63,7 +65,8 @@ class StoredHistory:
         self, transaction: Transaction, merchant_id: UUID, since: datetime, begin: datetime, end: datetime
     ) -> PaymentCounts:
         """Count the merchant's payments created between the three moments."""
-        return PaymentCounts(*transaction.run(_COUNT, merchant_id=merchant_id, since=since, begin=begin, end=end)[0])
+        rows = transaction.run(_COUNT, merchant_id=merchant_id, since=since, begin=begin, end=end)
+        return PaymentCounts(*rows[0]) if rows else PaymentCounts(0, 0)
 
     def read(
         self, transaction: Transaction, merchant_id: UUID, after: UUID, since: datetime, end: datetime, limit: int
