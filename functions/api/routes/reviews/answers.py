@@ -73,7 +73,7 @@ async def _answer(request: Request, payment_id: str, answer: ReviewAnswer) -> Re
             raise _not_found()
         case NotInReview(status):
             detail = f"The payment is {status} and does not wait for a review. Nothing was changed. Read the payment."
-            raise Problem(409, "payment_not_in_review", detail, extensions={"status": str(status)})
+            raise Problem(409, "payment_not_in_review", detail, extensions={"payment_status": str(status)})
         case _:
             return keyed_response(request, outcome, KeyedResource(_PAYMENTS, "payment_id", "payment", _DID[answer]))
 
