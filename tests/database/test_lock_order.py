@@ -29,7 +29,7 @@ from paybridge.payments.domain.circuit import merchant_circuit
 from paybridge.payments.domain.operation import OperationStatus
 from paybridge.payments.domain.outcome import Effect
 from paybridge.payments.domain.payment import Status
-from paybridge.payments.store import circuits, operations
+from paybridge.payments.store import circuits, operations, refund_corrections
 from paybridge.webhooks.store import attempts as webhook_attempts
 from paybridge.webhooks.store import deliveries, payments
 from paybridge.webhooks.store.attempts import AttemptKey
@@ -51,6 +51,7 @@ PROCESSING = Statement("UPDATE payments SET status = 'processing' WHERE id = ANY
 OF_ONE_ROW = frozenset({"dead_letters.store.changing._LOCK_ONE", "payments.store.reviews._LOCK_ONE"})
 TRIED = frozenset({
     "payments.store.operations._FINISH",
+    "payments.store.refund_corrections._LOCK_PAYMENTS",
     "webhooks.store.attempts._START",
     "webhooks.store.deliveries._END_GONE",
     "webhooks.store.payments._TAKE_SEQUENCES",
@@ -115,6 +116,10 @@ ACTS: dict[str, tuple[str, Callable[[Transaction, Ids], object]]] = {
     "outcomes": (
         "payments",
         lambda transaction, ids: operations.finish(transaction, list(map(result, ids)), MovableClock().now()),
+    ),
+    "payments to correct": (
+        "payments",
+        lambda transaction, ids: refund_corrections.lock_payments(transaction, ids),
     ),
     "sequences": (
         "payments",

@@ -473,21 +473,53 @@ def charging(rows: SeededRows) -> dict[str, Rule]:
         "payments.store.charges_to_return._ADD": Rule(
             {"rows": records(processing, "payment_id", **TO_RETURN), "now": NOW}
         ),
-        "payments.store.late_charge_checks._PLAN": Rule(
-            {"rows": records(processing, "payment_id", **CHECK), "now": NOW}
+        "payments.store.late_checks._PLAN": Rule(
+            {"rows": records(processing, "operation_id", **CHECK, payment_id=processing[0]), "now": NOW}
         ),
-        "payments.store.late_charge_checks._TAKE": Rule(
-            # Once to lock in the order of the ids, once to change.
-            {**ids, "lease_seconds": 10},
-            ("late_charge_checks_pkey", "late_charge_checks_pkey"),
+        "payments.store.late_checks._SEND_NOW": Rule(ids, ("operations_pkey",), sorts=1),
+        "payments.store.late_checks._SEND_DUE": Rule(
+            {"limit": BATCH}, ("late_checks_due", "late_checks_pkey"), sorts=1
+        ),
+        # Once to lock in the order of the ids, once to change.
+        "payments.store.late_checks._TAKE": Rule(
+            {**ids, "lease_seconds": 10}, ("late_checks_pkey", "late_checks_pkey"), sorts=1
+        ),
+        "payments.store.late_checks._POSTPONE": Rule(
+            {"rows": records(processing, "operation_id", delay_seconds=60)}, ("late_checks_pkey",)
+        ),
+        "payments.store.late_checks._END": Rule(ids, ("late_checks_pkey",)),
+        "payments.store.diagnosis._CHECKS": Rule({"id": processing[0]}, ("late_checks_by_payment",)),
+        "payments.store.refund_corrections._LOCK_PAYMENTS": Rule(
+            ids, ("payments_pkey",), sorts=1, rows_max={"payments": len(processing)}
+        ),
+        "payments.store.refund_corrections._TAKE_BACK": Rule(
+            {
+                "rows": records(processing, "id", reversal_id=fresh(processing[0])),
+                "length": len(processing),
+                "failure_code": "refund_reversed",
+                "failure_message": "No.",
+                "now": NOW,
+            },
+            ("operations_pkey", "payments_pkey"),
             sorts=1,
+            rows_max={"operations": len(processing), "payments": 0},
         ),
-        "payments.store.late_charge_checks._POSTPONE": Rule(
-            {"rows": records(processing, "payment_id", delay_seconds=60)}, ("late_charge_checks_pkey",)
+        "payments.store.refund_corrections._IS_RECORDED": Rule(
+            {"payment_id": processing[0], "gateway_id": "re_1"},
+            ("operations_by_payment",),
+            every_month=frozenset({"operations"}),
         ),
-        "payments.store.late_charge_checks._END": Rule(ids, ("late_charge_checks_pkey",)),
-        "payments.store.late_charge_checks._LOCK_OVERDUE": Rule(
-            {"overdue_seconds": 300, "limit": BATCH}, ("late_charge_checks_due", "late_charge_checks_pkey"), sorts=1
+        "payments.store.refund_corrections._ADD_REFUND": Rule(
+            {
+                "id": fresh(processing[0]),
+                "payment_id": processing[0],
+                "given_up_id": processing[0],
+                "gateway_id": "re_1",
+                "amount_minor": 50,
+                "now": NOW,
+            },
+            ("payments_pkey", "operations_pkey"),
+            rows_max={"payments": 1, "operations": 1},
         ),
     }
 

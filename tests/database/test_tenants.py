@@ -31,7 +31,7 @@ WRITERS = frozenset({
     "outbox.store._INSERT",
     "payments.store.accepted_payments._ACCEPT",
     "payments.store.charges_to_return._ADD",
-    "payments.store.late_charge_checks._PLAN",
+    "payments.store.late_checks._PLAN",
     "payments.store.operations._ADD",
     "payments.store.operations._BEGIN",
     "payments.store.reviews._TAKE_KEY",

@@ -16,7 +16,7 @@ from local.testkit.payments import MovableClock, new_merchant, new_payment, rows
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
-from paybridge.payments import find_late_charges
+from paybridge.payments import find_late_changes
 from paybridge.payments.domain.attempts import Schedule
 from paybridge.payments.domain.circuit import CircuitPolicy
 from paybridge.payments.domain.gateway_answers import (
@@ -38,13 +38,13 @@ from paybridge.payments.gateways.http import HttpGateway
 from paybridge.payments.record_answers import record_answers
 from paybridge.payments.records import AnsweredAttempt, EngineServices, OperationOrder
 from paybridge.payments.start_attempts import start_attempts
-from paybridge.payments.sweep import sweep_late_charge_checks, sweep_stalled
+from paybridge.payments.sweep import send_late_checks, sweep_stalled
 
 pytestmark = pytest.mark.integration
 
-TABLES = ("operations", "outbox", "charges_to_return", "late_charge_checks")
+TABLES = ("operations", "outbox", "charges_to_return", "late_checks")
 _PUBLISH = Statement("UPDATE outbox SET published_at = now() WHERE payment_id = :id::uuid")
-_LOSE_CHECK = Statement("UPDATE late_charge_checks SET ask_at = now() - interval '1 hour' WHERE payment_id = :id::uuid")
+_SEND_CHECK = Statement("UPDATE late_checks SET ask_at = now(), is_sent = true WHERE payment_id = :id::uuid")
 _FAIL = Statement("UPDATE payments SET status = 'failed', failure_code = 'x' WHERE id = :id::uuid")
 
 NEVER_ARRIVED = Unknown(Fault.NO_ANSWER, "no answer", never_arrived=True)
@@ -195,7 +195,7 @@ class TestRecordAnswers:
         assert die_at_every_step(database_address, act, look) >= 3
 
 
-class TestFindLateCharges:
+class TestFindLateChanges:
     @pytest.mark.parametrize("found", [Succeeded("ch_9"), NotFound(), Declined("card_declined", "No.")])
     def test_what_was_found_and_the_next_check(
         self,
@@ -208,11 +208,11 @@ class TestFindLateCharges:
         attempt = start_attempts(services, [OperationOrder(payment_id, 1)], GatewayWatch()).attempts[0]
         given_up = AnsweredAttempt(replace(attempt, number=2), NEVER_ARRIVED)
         record_answers(services, [given_up], GatewayWatch())
-        services.database.run(_LOSE_CHECK, id=payment_id)
-        (check,) = find_late_charges.take(services, [payment_id])
+        services.database.run(_SEND_CHECK, id=payment_id)
+        (check,) = find_late_changes.take(services, [payment_id])
 
         def act(database: Database) -> None:
-            find_late_charges.record(replace(services, database=database), [(check, found)])
+            find_late_changes.record(replace(services, database=database), [(check, found)])
 
         assert die_at_every_step(database_address, act, look) >= 2
 
@@ -234,7 +234,7 @@ class TestSweeps:
 
         assert die_at_every_step(database_address, act, look) >= 3
 
-    def test_an_overdue_check(
+    def test_a_check_that_is_due(
         self,
         services: EngineServices,
         database_address: DatabaseAddress,
@@ -243,9 +243,9 @@ class TestSweeps:
     ) -> None:
         attempt = start_attempts(services, [OperationOrder(payment_id, 1)], GatewayWatch()).attempts[0]
         record_answers(services, [AnsweredAttempt(replace(attempt, number=2), NEVER_ARRIVED)], GatewayWatch())
-        services.database.run(_LOSE_CHECK, id=payment_id)
+        services.database.run(_SEND_CHECK, id=payment_id)
 
         def act(database: Database) -> None:
-            sweep_late_charge_checks(database, services.clock, services.ids, 300)
+            send_late_checks(database, services.clock, services.ids)
 
         assert die_at_every_step(database_address, act, look) >= 3

@@ -26,7 +26,8 @@ from paybridge.core.errors import MalformedMessage
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.observability.metrics import VALUES_MAX
-from paybridge.payments.domain.events import find_late_charge_command
+from paybridge.payments.domain.events import find_late_change_command
+from paybridge.payments.domain.operation import OperationRef
 from paybridge.payments.gateways.http import HttpGateway
 from paybridge.wiring import broker as broker_wiring
 from paybridge.wiring import payments as payments_wiring
@@ -45,8 +46,8 @@ _GIVE_UP = (
         FROM payments WHERE id = :id::uuid
     """),
     Statement("""
-        INSERT INTO late_charge_checks (payment_id, merchant_id, correlation_id, given_up_at, ask_at)
-        SELECT id, merchant_id, correlation_id, now(), now() FROM payments WHERE id = :id::uuid
+        INSERT INTO late_checks (operation_id, payment_id, merchant_id, correlation_id, ended_at, ask_at, is_sent)
+        SELECT id, id, merchant_id, correlation_id, now(), now(), true FROM payments WHERE id = :id::uuid
     """),
 )
 
@@ -134,9 +135,8 @@ class TestHandler:
         charge = {"reference": str(payment_id), "amount_minor": 10050, "currency": "RUB"}
         key = {"Idempotency-Key": f"{payment_id}:charge"}
         httpx.post(f"{gateway_url}/charges", json=charge, headers=key, trust_env=False).raise_for_status()
-        command = find_late_charge_command(
-            uuid.uuid4(), payment_id, uuid.UUID(payment["merchant_id"]), "c", datetime.now(UTC)
-        )
+        charged = OperationRef(payment_id, payment_id, uuid.UUID(payment["merchant_id"]), "c")
+        command = find_late_change_command(uuid.uuid4(), charged, datetime.now(UTC))
         answer = call(rmq_event("payments.new", [json.dumps(command.envelope()).encode()]))
         assert answer == {"messages": 1, "processed": 1, "poison": 0}
         (line,) = [vars(record) for record in caplog.records if record.message == "a payment needs a person"]
@@ -224,10 +224,11 @@ class TestHandler:
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         payment_id = new_payment(database, new_merchant(database))
-        late = find_late_charge_command(uuid.uuid4(), payment_id, uuid.uuid4(), "c", datetime.now(UTC))
+        charged = OperationRef(payment_id, payment_id, uuid.uuid4(), "c")
+        late = find_late_change_command(uuid.uuid4(), charged, datetime.now(UTC))
         bodies = [*created(database, payment_id), json.dumps(late.envelope()).encode()]
         monkeypatch.setattr(consumer, "DATABASE_PATIENCE_SECONDS", 0.5)
-        with held(database_address, "LOCK TABLE late_charge_checks IN ACCESS EXCLUSIVE MODE"):
+        with held(database_address, "LOCK TABLE late_checks IN ACCESS EXCLUSIVE MODE"):
             answer = call(rmq_event("payments.new", bodies))
         assert answer == {"messages": 2, "handed_back": 2, "poison": 0}
         assert metrics_of(caplog.records)["PaymentsSettled", of("test", Outcome="succeeded")] == [1]

@@ -31,7 +31,7 @@ JOBS = {
     "swept_operations",
     "expired_authorizations",
     "open_operations",
-    "swept_late_charge_checks",
+    "late_checks",
     "notices",
     "swept_deliveries",
     "swept_events",

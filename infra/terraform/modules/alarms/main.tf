@@ -38,13 +38,13 @@ locals {
     })
     late-charges = {
       kind        = "late-charges"
-      description = "The gateway charged payments that had been given up. Give the money back."
+      description = "The gateway charged payments that had been given up. The money is given back."
       namespace   = "Paybridge"
       metric      = "LateCharges"
       dimensions  = local.in_environment
       statistic   = "Sum"
       threshold   = 0
-      # Each is found once. The alarm is OK again a minute later, and the money is still to be given back.
+      # Each is found once. The alarm is OK again a minute later, and the money may be on its way back for longer.
       periods_bad       = 1
       periods_looked_at = 1
       missing           = "notBreaching"

@@ -28,7 +28,8 @@ REFUND_SUCCEEDED = "refund.succeeded"
 REFUND_FAILED = "refund.failed"
 WEBHOOK_EXHAUSTED = "webhook.exhausted"
 PROCESS_PAYMENT = "command.process_payment"
-FIND_LATE_CHARGE = "command.find_late_charge"
+# The name is that of the time when only charges could come late: code of two releases shares a queue.
+FIND_LATE_CHANGE = "command.find_late_charge"
 DELIVER_WEBHOOK = "command.deliver_webhook"
 REDRIVE = "command.redrive"
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from paybridge.core.clock import Clock
-from paybridge.core.events import FIND_LATE_CHARGE, WEBHOOK_EXHAUSTED
+from paybridge.core.events import FIND_LATE_CHANGE, WEBHOOK_EXHAUSTED
 from paybridge.database.database import Database
 from paybridge.payments.domain.circuit import Call
 from paybridge.payments.domain.explanation import WITH_THE_BROKER, explain_operation, explain_waiting, operation_view
-from paybridge.payments.domain.operation import DEFAULT_GATEWAY, UNSETTLED_STATUSES, Cause, Kind, Operation
+from paybridge.payments.domain.operation import (
+    DEFAULT_GATEWAY,
+    UNSETTLED_STATUSES,
+    Cause,
+    Kind,
+    Operation,
+    OperationStatus,
+)
 from paybridge.payments.domain.pace import holds
 from paybridge.payments.domain.payment import SETTLED, Payment, Status, payment_view
 from paybridge.payments.domain.query import TimelineEntry, WaitingMessage
@@ -71,14 +78,17 @@ def diagnose_payment(database: Database, clock: Clock, payment_id: UUID) -> Diag
     operations = diagnosis.operations(database, payment_id)
     later = [operation for operation in operations if operation.id != payment_id]
     now = clock.now()
+    checks = diagnosis.next_checks(database, payment_id)
     about_payment = [message for message in waiting if message.operation_id in (None, payment_id)]
     sentences = [_explain(payment, timeline, about_payment, later, now)]
+    if payment_id in checks:
+        sentences.append(_next_check(checks[payment_id], now, "it charged late"))
     if payment.status not in SETTLED:
         sentences += _last_error(payment_id, timeline)
     if payment.status not in SETTLED or any(operation.status in UNSETTLED_STATUSES for operation in later):
         sentences += _limits(database, payment, now)
     explained = [
-        ExplainedOperation(operation, _explain_one(operation, payment, timeline, waiting, now))
+        ExplainedOperation(operation, _explain_one(operation, payment, timeline, waiting, checks, now))
         for operation in operations
     ]
     return Diagnosis(payment, timeline, " ".join(sentences), explained)
@@ -107,12 +117,17 @@ def _explain_one(
     payment: Payment,
     timeline: Sequence[TimelineEntry],
     waiting: Sequence[WaitingMessage],
+    checks: Mapping[UUID, datetime],
     now: datetime,
 ) -> str:
     command = next((message for message in waiting if message.operation_id == operation.id), None)
     unclear = _unclear_attempts(operation.id, timeline)
     error = unclear[-1].details["error"] if unclear else None
-    return explain_operation(operation, payment.currency, payment.currency_places, command, error, now)
+    explained = explain_operation(operation, payment.currency, payment.currency_places, command, error, now)
+    if operation.id not in checks:
+        return explained
+    question = "that stands" if operation.status is OperationStatus.SUCCEEDED else "it made it late"
+    return f"{explained} {_next_check(checks[operation.id], now, question)}"
 
 
 def _last_error(payment_id: UUID, timeline: Sequence[TimelineEntry]) -> list[str]:
@@ -159,13 +174,12 @@ def _explain(
     later: Sequence[Operation],
     now: datetime,
 ) -> str:
-    pressing = [message for message in waiting if message.type != FIND_LATE_CHARGE]
+    pressing = [message for message in waiting if message.type != FIND_LATE_CHANGE]
     if pressing:
         place = f"It is {payment.status}; {pressing[0].type} {explain_waiting(pressing[0], now)}"
         return f"{place}{_explain_pending(payment, timeline)}"
     if payment.status is Status.FAILED:
-        sentences = [_explain_failure(payment, timeline, later), *_late_charge_checks(waiting, now)]
-        return " ".join([*sentences, *_last_webhook(timeline)])
+        return " ".join([_explain_failure(payment, timeline, later), *_last_webhook(timeline)])
     if payment.status in SETTLED:
         state = [f"Its status is {payment.status}.", *_hold(payment)]
         return " ".join([*state, *(_last_webhook(timeline) or [_NO_WEBHOOK])])
@@ -218,11 +232,8 @@ def _takes_money(entry: TimelineEntry) -> bool:
     return entry.details["operation"] in (Kind.CHARGE, Kind.AUTHORIZATION, Kind.CAPTURE)
 
 
-def _late_charge_checks(waiting: Sequence[WaitingMessage], now: datetime) -> list[str]:
-    return [
-        f"The gateway is asked in {max((message.available_at - now).total_seconds(), 0):.0f} s whether it charged late."
-        for message in waiting[:1]
-    ]
+def _next_check(ask_at: datetime, now: datetime, question: str) -> str:
+    return f"The gateway is asked in {max((ask_at - now).total_seconds(), 0):.0f} s whether {question}."
 
 
 def _money_to_return(timeline: Sequence[TimelineEntry], later: Sequence[Operation]) -> list[str]:

@@ -9,12 +9,6 @@ from uuid import UUID
 
 from paybridge.core.errors import IllegalTransition, LockTimeout, reason_of
 from paybridge.core.events import (
-    PAYMENT_CANCELED,
-    PAYMENT_FAILED,
-    PAYMENT_PARTIALLY_REFUNDED,
-    PAYMENT_REFUNDED,
-    PAYMENT_REQUIRES_CAPTURE,
-    PAYMENT_SUCCEEDED,
     REFUND_FAILED,
     REFUND_SUCCEEDED,
     Event,
@@ -24,7 +18,7 @@ from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Transaction
 from paybridge.outbox import store as outbox
 from paybridge.payments.domain.attempts import Retry, Settle, after_answer
 from paybridge.payments.domain.circuit import MerchantAt
-from paybridge.payments.domain.events import find_late_charge_command, payment_event, run_operation_command
+from paybridge.payments.domain.events import EVENT_TYPES, payment_event, run_operation_command
 from paybridge.payments.domain.gateway_answers import (
     Contradictory,
     Declined,
@@ -37,7 +31,6 @@ from paybridge.payments.domain.gateway_answers import (
     UnderWay,
     Unknown,
 )
-from paybridge.payments.domain.late_charges import next_look_up
 from paybridge.payments.domain.operation import FIRST_KINDS, Cause, Kind, Operation, OperationStatus
 from paybridge.payments.domain.outcome import AUTHORIZATION_EXPIRED, Effect, PaymentChange, payment_change
 from paybridge.payments.domain.pace import Pace
@@ -52,6 +45,7 @@ from paybridge.payments.gateway_watch import (
     seconds_until_next,
 )
 from paybridge.payments.give_back import give_back, undo, undo_operation
+from paybridge.payments.plan_late_checks import EndedOperation, plan_late_checks
 from paybridge.payments.records import (
     AnsweredAttempt,
     EngineServices,
@@ -60,9 +54,8 @@ from paybridge.payments.records import (
     PaymentResult,
 )
 from paybridge.payments.start_attempts import put_off
-from paybridge.payments.store import late_charge_checks, operations
+from paybridge.payments.store import operations
 from paybridge.payments.store.charges_to_return import ChargeToReturn, ReturnReason
-from paybridge.payments.store.late_charge_checks import PlannedCheck
 from paybridge.payments.store.operations import AttemptResult, Settled
 
 
@@ -105,15 +98,6 @@ _ATTEMPT_STATUS = {
 _OPEN_OUTCOMES: Mapping[type[GatewayOutcome], PaymentOutcome] = {
     Pending: PaymentOutcome.PENDING,
     RateLimited: PaymentOutcome.DEFERRED,
-}
-
-_EVENT_TYPES: Mapping[Status, str] = {
-    Status.SUCCEEDED: PAYMENT_SUCCEEDED,
-    Status.FAILED: PAYMENT_FAILED,
-    Status.CANCELED: PAYMENT_CANCELED,
-    Status.REQUIRES_CAPTURE: PAYMENT_REQUIRES_CAPTURE,
-    Status.PARTIALLY_REFUNDED: PAYMENT_PARTIALLY_REFUNDED,
-    Status.REFUNDED: PAYMENT_REFUNDED,
 }
 
 
@@ -166,7 +150,7 @@ def _record_together(
         # A charge that is on record was reported before.
         given_up &= give_back(services.ids, transaction, _charges_to_return(answers, given_up), now)
         undo(services.ids, transaction, _undos(services, decided, settled.keys(), now))
-        _plan_late_checks(services, transaction, decided, settled.keys(), now)
+        plan_late_checks(transaction, _ended(decided, settled.keys()), services.late_check_ages, now)
         faults = [call_of(each.attempt.payment, each.attempt.operation) for each in answers if _is_fault(each)]
         changes = count_answers(watch, transaction, faults, paces, services.circuit_policy, now)
     watch.changes += changes
@@ -320,7 +304,7 @@ def _outcome_events(
             later.append(each)
             continue
         payment = _changed(each.answered.attempt.payment, each.change, settled[each.operation.id], now)
-        events.append(payment_event(services.ids.new(), _EVENT_TYPES[payment.status], payment, now))
+        events.append(payment_event(services.ids.new(), EVENT_TYPES[payment.status], payment, now))
     return events + _later_events(services, transaction, later, settled, now) if later else events
 
 
@@ -356,7 +340,7 @@ def _later_events(
     changed = {each.operation.payment_id for each in decided if each.change is not None and each.change.has_event}
     for payment_id in sorted(changed):
         payment = payments[payment_id]
-        events.append(payment_event(services.ids.new(), _EVENT_TYPES[payment.status], payment, now))
+        events.append(payment_event(services.ids.new(), EVENT_TYPES[payment.status], payment, now))
     return events
 
 
@@ -397,32 +381,18 @@ def _is_fault(answered: AnsweredAttempt) -> bool:
     return isinstance(answer, Unknown) and answer.fault is not Fault.INTERNAL and not answered.attempt.was_pending
 
 
-def _plan_late_checks(
-    services: EngineServices,
-    transaction: Transaction,
-    decided: Sequence[DecidedAttempt],
-    settled: Set[UUID],
-    now: datetime,
-) -> None:
-    """Plan to ask for the charges of the payments that this call gave up: the gateway may still make them."""
-    delay_seconds = next_look_up(0, services.late_charge_ages_seconds)
-    given_up = [
-        each.answered.attempt.payment
+def _ended(decided: Sequence[DecidedAttempt], settled: Set[UUID]) -> list[EndedOperation]:
+    """Return the operations that this call settled. The gateway may still do what was given up, or take back a refund.
+
+    Most of them are charges that end for good, and are left out.
+    """
+    return [
+        EndedOperation(each.operation, each.decision.status, each.decision.gave_up)
         for each in decided
         if isinstance(each.decision, Settle)
-        and each.decision.gave_up
-        and each.operation.kind in FIRST_KINDS
+        and (each.decision.gave_up or each.operation.kind is Kind.REFUND)
         and each.operation.id in settled
     ]
-    if delay_seconds is None or not given_up:
-        return
-    planned = [PlannedCheck(each.id, each.merchant_id, each.correlation_id, delay_seconds) for each in given_up]
-    late_charge_checks.plan(transaction, planned, now)
-    commands = [
-        find_late_charge_command(services.ids.new(), each.id, each.merchant_id, each.correlation_id, now)
-        for each in given_up
-    ]
-    outbox.add_delayed(transaction, [(command, delay_seconds) for command in commands])
 
 
 def _given_up(transaction: Transaction, answers: Sequence[AnsweredAttempt], settled: Set[UUID]) -> set[UUID]:

@@ -14,7 +14,8 @@ from paybridge.database.database import Database
 from paybridge.payments.domain.attempts import AttemptPlace, Schedule
 from paybridge.payments.domain.circuit import CircuitPolicy
 from paybridge.payments.domain.gateway_answers import GatewayOutcome
-from paybridge.payments.domain.operation import Kind, Operation
+from paybridge.payments.domain.late_changes import CheckAges
+from paybridge.payments.domain.operation import Cause, Kind, Operation
 from paybridge.payments.domain.payment import Payment
 from paybridge.payments.domain.saga import SAGA
 from paybridge.payments.ports import PaymentGateway
@@ -29,8 +30,9 @@ class EngineServices:
 
     `gateways` are by the names that merchants and payments have for them. `lease_seconds` is how long a started attempt
     belongs to the process that started it: longer than any gateway call may take. `schedule` says when the gateway is
-    asked again, and `late_charge_ages_seconds` at what ages of a payment that was given up. An authorization can be
-    captured for `authorization_seconds`, and a review answered for `review_expiry_seconds`.
+    asked again. `late_charge_ages_seconds` are the ages of an operation that was given up at which it is asked again,
+    `refund_check_ages_seconds` those of a refund that succeeded. An authorization can be captured for
+    `authorization_seconds`, and a review answered for `review_expiry_seconds`.
     """
 
     database: Database
@@ -43,6 +45,12 @@ class EngineServices:
     circuit_policy: CircuitPolicy
     authorization_seconds: float
     review_expiry_seconds: float = REVIEW_EXPIRY_SECONDS
+    refund_check_ages_seconds: tuple[float, ...] = ()
+
+    @property
+    def late_check_ages(self) -> CheckAges:
+        """Return when to ask again about an operation that has ended."""
+        return CheckAges(self.late_charge_ages_seconds, self.refund_check_ages_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +92,9 @@ class Attempt:
     def place(self, now: datetime) -> AttemptPlace:
         """Return where the attempt is in its schedule."""
         age_seconds = (now - self.begun_at).total_seconds()
-        return AttemptPlace(self.number, self.ask, self.was_pending, age_seconds, SAGA[self.operation.kind].gives_up)
+        # What undoes a step is never given up: the customer's money would stay with the gateway.
+        gives_up = SAGA[self.operation.kind].gives_up and self.operation.cause is Cause.MERCHANT
+        return AttemptPlace(self.number, self.ask, self.was_pending, age_seconds, gives_up)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +120,10 @@ class PaymentOutcome(StrEnum):
     DEFERRED = "deferred"
     # The database refused the payment's change.
     REFUSED = "refused"
+    # The gateway took a refund back that had succeeded.
+    REFUND_TAKEN_BACK = "refund_taken_back"
+    # The gateway made a refund that had been given up.
+    REFUNDED_TOO_LATE = "refunded_too_late"
     # The gateway charged a payment that had been given up.
     CHARGED_TOO_LATE = "charged_too_late"
     # There is no such payment.

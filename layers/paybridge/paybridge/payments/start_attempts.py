@@ -78,7 +78,7 @@ def _lock(transaction: Transaction, orders: Sequence[OperationOrder]) -> dict[UU
     first = [order.id for order in orders if order.id == order.payment_id]
     payments = operations.lock_payments(transaction, first)
     # Only a payment that is processing has an operation: a batch of new payments need not ask.
-    begun = operations.find_first(transaction, [each.id for each in payments if each.status is not Status.PENDING])
+    begun = operations.find(transaction, [each.id for each in payments if each.status is not Status.PENDING])
     found = {payment.id: (payment, begun.get(payment.id)) for payment in payments}
     later = operations.lock_later(transaction, [order.id for order in orders if order.id != order.payment_id])
     if later:

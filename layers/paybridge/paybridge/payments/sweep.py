@@ -1,4 +1,4 @@
-"""Re-queue payments, operations and checks whose message was lost."""
+"""Re-queue payments and operations whose message was lost, and send the checks of those that have ended."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from paybridge.core.ids import Ids
 from paybridge.database.database import Database
 from paybridge.outbox import store as outbox
 from paybridge.payments.domain.events import (
-    find_late_charge_command,
+    find_late_change_command,
     process_payment_command,
     run_operation_command,
 )
-from paybridge.payments.store.late_charge_checks import OverdueCheck, lock_overdue
+from paybridge.payments.domain.operation import OperationRef
+from paybridge.payments.store import late_checks
 from paybridge.payments.store.open_operations import OpenOperation, lock_stalled_operations
 from paybridge.payments.store.stalled import StalledPayment, lock_stalled
 
 SWEEP_ROWS_MAX = 500
+# Every refund is asked about several times in its first weeks, so there are more of these than of what stalls.
+CHECKS_MAX = 20_000
 
 
 def sweep_stalled(database: Database, clock: Clock, ids: Ids, stalled_after_seconds: float) -> list[StalledPayment]:
@@ -50,22 +53,22 @@ def sweep_stalled_operations(
     return stalled
 
 
-def sweep_late_charge_checks(
-    database: Database, clock: Clock, ids: Ids, overdue_after_seconds: float
-) -> list[OverdueCheck]:
-    """Write a command for every check for a late charge that is overdue for so long; return the checks.
+def send_late_checks(database: Database, clock: Clock, ids: Ids) -> list[OperationRef]:
+    """Write a command for every check that is due of an operation that has ended; return the operations.
 
-    At most SWEEP_ROWS_MAX are taken at a time. Raises DatabaseUnavailable.
+    One whose message is lost is due again soon. At most CHECKS_MAX are sent at a time, in batches. Raises
+    DatabaseUnavailable.
     """
-    now = clock.now()
-    with database.transaction() as transaction:
-        overdue = lock_overdue(transaction, overdue_after_seconds, SWEEP_ROWS_MAX)
-        commands = [
-            find_late_charge_command(ids.new(), check.payment_id, check.merchant_id, check.correlation_id, now)
-            for check in overdue
-        ]
-        outbox.add(transaction, commands)
-    return overdue
+    sent: list[OperationRef] = []
+    while len(sent) < CHECKS_MAX:
+        with database.transaction() as transaction:
+            batch = late_checks.send_due(transaction, SWEEP_ROWS_MAX)
+            now = clock.now()
+            outbox.add(transaction, [find_late_change_command(ids.new(), each, now) for each in batch])
+        sent += batch
+        if len(batch) < SWEEP_ROWS_MAX:
+            break
+    return sent
 
 
 def _next_attempt(ids: Ids, payment: StalledPayment, now: datetime) -> Event:

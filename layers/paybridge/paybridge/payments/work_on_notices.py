@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from paybridge.core.clock import Clock
 from paybridge.core.errors import LockTimeout, reason_of
@@ -18,17 +19,18 @@ from paybridge.core.ids import Ids
 from paybridge.core.isolation import run_isolating_bad_items
 from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Database
 from paybridge.outbox import store as outbox
-from paybridge.payments.domain.events import run_operation_command
+from paybridge.payments.domain.events import find_late_change_command, run_operation_command
 from paybridge.payments.domain.notice import (
     WAIT_SECONDS,
     WAITS_SECONDS_MAX,
     AskNow,
+    LookAgainNow,
     NoticeOutcome,
     NoticeStep,
     WaitForRecord,
     after_notice,
 )
-from paybridge.payments.store import notices
+from paybridge.payments.store import late_checks, notices
 from paybridge.payments.store.notices import FinishedNotice, NamedOperation, NoticeKey, TakenNotice
 
 SWEEP_ROWS_MAX = 500
@@ -86,6 +88,7 @@ def _work_together(
         for key, operation in notices.find_operations(transaction, taken):
             named[key].append(operation)
         commands: list[Event] = []
+        looked_up: list[UUID] = []
         finished: list[FinishedNotice] = []
         for notice in taken:
             steps = [(each, _step(notice, each)) for each in named[notice.key]]
@@ -94,7 +97,11 @@ def _work_together(
                 for each, step in steps
                 if isinstance(step, AskNow)
             ]
+            ended = [each for each, step in steps if isinstance(step, LookAgainNow)]
+            commands += [find_late_change_command(ids.new(), each, now) for each in ended]
+            looked_up += [each.id for each in ended]
             finished.append(_finished(notice, [step for _, step in steps], now))
+        late_checks.send_now(transaction, looked_up)
         outbox.add(transaction, commands)
         notices.finish(transaction, finished)
     return {NoticeKey(each.gateway, each.id): each.outcome for each in finished}
@@ -106,7 +113,7 @@ def _step(notice: TakenNotice, operation: NamedOperation) -> NoticeStep:
 
 def _finished(notice: TakenNotice, steps: Sequence[NoticeStep], now: datetime) -> FinishedNotice:
     may_wait = (now - notice.received_at).total_seconds() < WAITS_SECONDS_MAX
-    if any(isinstance(step, AskNow) for step in steps):
+    if any(isinstance(step, AskNow | LookAgainNow) for step in steps):
         outcome = NoticeOutcome.ASKED
     elif notice.operation_id is None or not (steps or may_wait):
         outcome = NoticeOutcome.UNKNOWN

@@ -11,12 +11,12 @@ from uuid import UUID
 
 from paybridge import wiring
 from paybridge.core.errors import PaybridgeError
-from paybridge.core.events import FIND_LATE_CHARGE, PAYMENT_CREATED, PROCESS_PAYMENT, Event
+from paybridge.core.events import FIND_LATE_CHANGE, PAYMENT_CREATED, PROCESS_PAYMENT, Event
 from paybridge.database import counters
 from paybridge.observability.logging import logger
 from paybridge.observability.metrics import Metric, emit, emit_counts
 from paybridge.payments.domain.operation import FIRST_KINDS
-from paybridge.payments.find_late_charges import find_late_charges
+from paybridge.payments.find_late_changes import find_late_changes
 from paybridge.payments.gateway_watch import GatewayWatch
 from paybridge.payments.records import OperationOrder, PaymentOutcome, PaymentResult
 from paybridge.payments.run_operations import run_operations
@@ -26,7 +26,7 @@ from paybridge.wiring import payments
 if TYPE_CHECKING:
     from paybridge.rabbitmq.batch import Batch
 
-HANDLED_TYPES = frozenset({PAYMENT_CREATED, PROCESS_PAYMENT, FIND_LATE_CHARGE})
+HANDLED_TYPES = frozenset({PAYMENT_CREATED, PROCESS_PAYMENT, FIND_LATE_CHANGE})
 
 # The largest batch to take. The function's mapping in template.yaml has the same number.
 BATCH_MESSAGES = 1_000
@@ -70,11 +70,11 @@ async def close() -> None:
 async def _charge(batch: Batch) -> dict[str, int]:
     services, watch = payments.engine_services(), GatewayWatch()
     events = [received.event for received in batch.events]
-    orders = [order_of(event) for event in events if event.type != FIND_LATE_CHARGE]
-    late = [event.payment_id for event in events if event.type == FIND_LATE_CHARGE]
+    orders = [order_of(event) for event in events if event.type != FIND_LATE_CHANGE]
+    ended = [_operation_id(event) or event.payment_id for event in events if event.type == FIND_LATE_CHANGE]
     try:
         await run_operations(services, orders, watch)
-        watch.outcomes += await find_late_charges(services, late)
+        watch.outcomes += await find_late_changes(services, ended)
     finally:
         # The next try finds what is committed done, and has no result of it.
         _log_gateway(watch, services.circuit_policy.cooldown_seconds)

@@ -23,7 +23,7 @@ from paybridge.payments.expire_answers import expire_answers
 from paybridge.payments.expire_authorizations import expire_authorizations
 from paybridge.payments.review_circuits import review_circuits
 from paybridge.payments.store.open_operations import OpenOperation
-from paybridge.payments.sweep import sweep_late_charge_checks, sweep_stalled, sweep_stalled_operations
+from paybridge.payments.sweep import send_late_checks, sweep_stalled, sweep_stalled_operations
 from paybridge.payments.work_on_notices import expire_notices, work_on_due_notices
 from paybridge.runners import dead_letters
 from paybridge.runners.batch import LOGGED_MAX
@@ -49,7 +49,7 @@ def run_jobs() -> dict[str, int]:
         _sweep_payments,
         _sweep_operations,
         _expire_authorizations,
-        _sweep_late_charge_checks,
+        _send_late_checks,
         _work_on_notices,
         _sweep_webhooks,
         _expire_answers,
@@ -193,15 +193,8 @@ def _expire_authorizations() -> dict[str, int]:
     return {"expired_authorizations": len(expire_authorizations(wiring.database(), wiring.clock(), wiring.ids()))}
 
 
-def _sweep_late_charge_checks() -> dict[str, int]:
-    seconds = operations.stalled_after_seconds()
-    swept = sweep_late_charge_checks(wiring.database(), wiring.clock(), wiring.ids(), seconds)
-    for check in swept:
-        log.warning(
-            "re-queued a check for a late charge",
-            extra={"payment_id": str(check.payment_id), "correlation_id": redact(check.correlation_id)},
-        )
-    return {"swept_late_charge_checks": len(swept)}
+def _send_late_checks() -> dict[str, int]:
+    return {"late_checks": len(send_late_checks(wiring.database(), wiring.clock(), wiring.ids()))}
 
 
 def _work_on_notices() -> dict[str, int]:

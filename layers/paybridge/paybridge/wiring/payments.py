@@ -67,6 +67,7 @@ def engine_services() -> EngineServices:
         ids=wiring.ids(),
         schedule=Schedule(settings.GATEWAY_RETRY_DELAYS_SECONDS, settings.GATEWAY_PENDING_DELAYS_SECONDS),
         late_charge_ages_seconds=settings.LATE_CHARGE_AGES_SECONDS,
+        refund_check_ages_seconds=settings.REFUND_CHECK_AGES_SECONDS,
         lease_seconds=settings.GATEWAY_TIMEOUT_SECONDS + margin_seconds,
         authorization_seconds=settings.AUTHORIZATION_SECONDS,
         review_expiry_seconds=settings.REVIEW_EXPIRY_SECONDS,

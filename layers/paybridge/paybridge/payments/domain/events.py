@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
-from paybridge.core.events import FIND_LATE_CHARGE, PROCESS_PAYMENT, Event
+from paybridge.core.events import (
+    FIND_LATE_CHANGE,
+    PAYMENT_CANCELED,
+    PAYMENT_FAILED,
+    PAYMENT_PARTIALLY_REFUNDED,
+    PAYMENT_REFUNDED,
+    PAYMENT_REQUIRES_CAPTURE,
+    PAYMENT_SUCCEEDED,
+    PROCESS_PAYMENT,
+    Event,
+)
 from paybridge.payments.domain.operation import OperationNames, OperationRef
-from paybridge.payments.domain.payment import Payment, payment_view
+from paybridge.payments.domain.payment import Payment, Status, payment_view
+
+# The events of the states that outcomes lead to.
+EVENT_TYPES: Mapping[Status, str] = {
+    Status.SUCCEEDED: PAYMENT_SUCCEEDED,
+    Status.FAILED: PAYMENT_FAILED,
+    Status.CANCELED: PAYMENT_CANCELED,
+    Status.REQUIRES_CAPTURE: PAYMENT_REQUIRES_CAPTURE,
+    Status.PARTIALLY_REFUNDED: PAYMENT_PARTIALLY_REFUNDED,
+    Status.REFUNDED: PAYMENT_REFUNDED,
+}
 
 
 def payment_event(id_: UUID, type_: str, payment: Payment, time: datetime) -> Event:
@@ -52,16 +73,14 @@ def run_operation_command(
     )
 
 
-def find_late_charge_command(
-    id_: UUID, payment_id: UUID, merchant_id: UUID, correlation_id: str, time: datetime
-) -> Event:
-    """Make the command to ask the gateway for the charge of a payment that was given up."""
+def find_late_change_command(id_: UUID, operation: OperationNames, time: datetime) -> Event:
+    """Make the command to ask the gateway about an operation that has ended."""
     return Event(
         id=id_,
-        type=FIND_LATE_CHARGE,
-        payment_id=payment_id,
-        merchant_id=merchant_id,
-        correlation_id=correlation_id,
+        type=FIND_LATE_CHANGE,
+        payment_id=operation.payment_id,
+        merchant_id=operation.merchant_id,
+        correlation_id=operation.correlation_id,
         time=time,
-        data={"payment_id": str(payment_id)},
+        data={"payment_id": str(operation.payment_id), "operation_id": str(operation.id)},
     )

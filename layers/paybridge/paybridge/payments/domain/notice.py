@@ -23,7 +23,8 @@ WAITS_SECONDS_MAX = 3600.0
 
 # The answer to the call that is under way is not recorded yet.
 _UNDER_WAY = UNSETTLED_STATUSES - OPEN_STATUSES
-_MAY_CHANGE = frozenset({Kind.CHARGE, Kind.AUTHORIZATION, Kind.REFUND})
+# The gateway may do these although they were given up.
+_GIVEN_UP = frozenset({Kind.CHARGE, Kind.AUTHORIZATION, Kind.REFUND})
 
 
 class NoticeRefused(PaybridgeError):
@@ -102,12 +103,11 @@ def after_notice(claim: Claim, kind: Kind, status: OperationStatus, number: int,
         return WaitForRecord()
     if status in OPEN_STATUSES:
         return AskNow(number, asks + 1)
-    if kind not in _MAY_CHANGE:
-        return NothingNew()
-    is_done = status in {OperationStatus.SUCCEEDED, OperationStatus.PARTIAL}
-    if is_done and kind is not Kind.REFUND:
-        return NothingNew()
-    return NothingNew() if claim is (Claim.DONE if is_done else Claim.FAILED) else LookAgainNow()
+    if status is OperationStatus.DECLINED and kind in _GIVEN_UP:
+        return NothingNew() if claim is Claim.FAILED else LookAgainNow()
+    if status is OperationStatus.SUCCEEDED and kind is Kind.REFUND:
+        return NothingNew() if claim is Claim.DONE else LookAgainNow()
+    return NothingNew()
 
 
 def is_recent(signed_at_seconds: int, now: datetime) -> bool:

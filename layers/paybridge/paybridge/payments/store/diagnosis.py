@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 import orjson
@@ -29,6 +30,8 @@ _OPERATIONS = Statement(f"""
     ) AS o
     ORDER BY o.created_at, o.id
 """)
+
+_CHECKS = Statement("SELECT operation_id, ask_at FROM late_checks WHERE payment_id = :id::uuid")
 
 _FIND = compiled(select(*PAYMENT_COLUMNS).where(payments.c.id == _ID))
 
@@ -70,6 +73,11 @@ def find(database: Database, payment_id: UUID) -> Payment | None:
 def operations(database: Database, payment_id: UUID) -> list[Operation]:
     """Return what was asked of the gateway about the payment, in the order in which it was wanted."""
     return [operation_from_row(row) for row in database.run(_OPERATIONS, id=payment_id)]
+
+
+def next_checks(database: Database, payment_id: UUID) -> dict[UUID, datetime]:
+    """Return when the gateway is asked next about operations that have ended, by their ids."""
+    return {row[0]: row[1] for row in database.run(_CHECKS, id=payment_id)}
 
 
 def waiting_messages(database: Database, payment_id: UUID) -> list[WaitingMessage]:

@@ -58,7 +58,7 @@ _LOCK_PAYMENTS = Statement(f"""
 """)
 
 # A second statement, after the lock, sees what another batch has committed since the first one began.
-_FIND_FIRST = Statement(f"""
+_FIND = Statement(f"""
     SELECT {OPERATION_COLUMNS} FROM unnest(:ids::uuid[]) AS wanted (id) JOIN operations o ON o.id = wanted.id
 """)
 
@@ -317,9 +317,9 @@ def lock_payments(transaction: Transaction, ids: Sequence[UUID]) -> list[Payment
     return [payment_from_row(row) for row in transaction.run(_LOCK_PAYMENTS, ids=uuid_array(ids))] if ids else []
 
 
-def find_first(transaction: Transaction, payment_ids: Sequence[UUID]) -> dict[UUID, Operation]:
-    """Return the charge or authorization of each of these payments that has begun."""
-    return _by_id(transaction.run(_FIND_FIRST, ids=uuid_array(payment_ids))) if payment_ids else {}
+def find(transaction: Transaction, ids: Sequence[UUID]) -> dict[UUID, Operation]:
+    """Return those of the operations that exist. A payment's charge or authorization has its id."""
+    return _by_id(transaction.run(_FIND, ids=uuid_array(ids))) if ids else {}
 
 
 def lock_later(transaction: Transaction, ids: Sequence[UUID]) -> dict[UUID, Operation]:

@@ -1,0 +1,218 @@
+"""Ask the gateway about operations that have ended, and record what it did since.
+
+    take      the checks that were sent                      one transaction
+    ask       the gateway, for all of them at once           no transaction
+    record    what was found, and when to ask next           one transaction
+
+A payment or a refund that was given up stays failed: its merchant has been told. What the gateway charged all the same
+is given back, and what it gave back all the same is recorded as a refund of its own. A refund that succeeded and was
+taken back fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence, Set
+from typing import NamedTuple
+from uuid import UUID
+
+from paybridge.core.errors import LockTimeout, reason_of
+from paybridge.core.isolation import run_isolating_bad_items
+from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Transaction
+from paybridge.payments.call_gateway import gateway_request, never_raising
+from paybridge.payments.correct_refunds import add_late_refund, take_back
+from paybridge.payments.domain.gateway_answers import Contradictory, Fault, LookUpAnswer, Unknown
+from paybridge.payments.domain.late_changes import (
+    ChargedLate,
+    LateStep,
+    LookAgain,
+    RefundedLate,
+    TakenBack,
+    after_look_up,
+)
+from paybridge.payments.domain.operation import Operation
+from paybridge.payments.domain.payment import Payment
+from paybridge.payments.domain.refund import is_refund
+from paybridge.payments.give_back import give_back
+from paybridge.payments.plan_late_checks import EndedOperation, plan_late_checks
+from paybridge.payments.records import EngineServices, PaymentOutcome, PaymentResult
+from paybridge.payments.store import late_checks, operations, refund_corrections
+from paybridge.payments.store.charges_to_return import ChargeToReturn, ReturnReason
+from paybridge.payments.store.late_checks import TakenCheck
+
+
+class LateCheck(NamedTuple):
+    """A check to make now, and the operation that has ended with its payment."""
+
+    taken: TakenCheck
+    operation: Operation
+    payment: Payment
+
+
+class DecidedCheck(NamedTuple):
+    """A check, and what follows from the gateway's answer."""
+
+    check: LateCheck
+    step: LateStep
+
+    @property
+    def operation(self) -> Operation:
+        """Return the operation that was asked about."""
+        return self.check.operation
+
+
+Answer = tuple[LateCheck, LookUpAnswer]
+
+
+async def find_late_changes(services: EngineServices, operation_ids: Sequence[UUID]) -> list[PaymentResult]:
+    """Ask about these operations where a check was sent, and return the results of those that have changed.
+
+    Raises DatabaseUnavailable and LockTimeout: then the messages must be redelivered.
+    """
+    if not operation_ids:
+        return []
+    checks = await asyncio.to_thread(take, services, operation_ids)
+    answers = await asyncio.gather(*(_look_up(services, check) for check in checks))
+    return await asyncio.to_thread(record, services, list(zip(checks, answers, strict=True)))
+
+
+def take(services: EngineServices, operation_ids: Sequence[UUID]) -> list[LateCheck]:
+    """Take the checks of these operations that were sent, for the lease. Raises DatabaseUnavailable and LockTimeout."""
+    with services.database.transaction() as transaction:
+        taken = late_checks.take(transaction, operation_ids, services.lease_seconds)
+        found = operations.find(transaction, [check.operation_id for check in taken])
+        payments = operations.read_payments(transaction, (each.payment_id for each in found.values()))
+    return [
+        LateCheck(check, operation, payments[operation.payment_id])
+        for check in taken
+        if (operation := found.get(check.operation_id)) is not None
+    ]
+
+
+async def _look_up(services: EngineServices, check: LateCheck) -> LookUpAnswer:
+    gateway = services.gateways.get(check.operation.gateway)
+    if gateway is None:
+        return Unknown(Fault.NOT_SERVED, "no gateway of this name is configured")
+    return await never_raising(gateway.find(gateway_request(check.operation, check.payment)))
+
+
+def record(services: EngineServices, answers: Sequence[Answer]) -> list[PaymentResult]:
+    """Commit what was found and when to ask next, together; return the results of what has changed.
+
+    Raises DatabaseUnavailable and LockTimeout.
+    """
+    if not answers:
+        return []
+    refused: list[PaymentResult] = []
+
+    def on_bad_answer(answer: Answer, error: Exception) -> None:
+        # The check is due again after its lease.
+        if not isinstance(error, LockTimeout):
+            refused.append(_result(answer[0].operation, PaymentOutcome.REFUSED, reason_of(error)))
+
+    def record_together(group: Sequence[Answer]) -> list[PaymentResult]:
+        return _record_together(services, group)
+
+    recorded = run_isolating_bad_items(record_together, answers, on_bad_answer)
+    return [result for results in recorded for result in results] + refused
+
+
+def _record_together(services: EngineServices, answers: Sequence[Answer]) -> list[PaymentResult]:
+    now = services.clock.now()
+    decided = [
+        DecidedCheck(
+            check,
+            after_look_up(
+                check.operation, answer, (now - check.taken.ended_at).total_seconds(), services.late_check_ages
+            ),
+        )
+        for check, answer in answers
+    ]
+    with services.database.transaction(BATCH_LOCK_SECONDS_MAX) as transaction:
+        changing = [each for each in decided if isinstance(each.step, RefundedLate | TakenBack)]
+        refund_corrections.lock_payments(transaction, [each.operation.payment_id for each in changing])
+        # A check that another process has ended since its lease is not acted on twice.
+        ended = late_checks.end(
+            transaction, [each.operation.id for each in decided if not isinstance(each.step, LookAgain)]
+        )
+        late_checks.postpone(
+            transaction,
+            [(each.operation.id, each.step.seconds) for each in decided if isinstance(each.step, LookAgain)],
+        )
+        results = [
+            *_give_back(services, transaction, decided),
+            *_take_back(services, transaction, decided, ended),
+            *_add_refunds(services, transaction, decided, ended),
+        ]
+    return results + [
+        _result(check.operation, PaymentOutcome.UNKNOWN, answer.error)
+        for check, answer in answers
+        if isinstance(answer, Contradictory)
+    ]
+
+
+def _give_back(
+    services: EngineServices, transaction: Transaction, decided: Sequence[DecidedCheck]
+) -> list[PaymentResult]:
+    """Give back what was charged late, once."""
+    found = [
+        ChargeToReturn(
+            each.operation, step.gateway_id, ReturnReason.CHARGED_LATE, step.amount_minor, each.check.payment.currency
+        )
+        for each in decided
+        if isinstance(step := each.step, ChargedLate)
+    ]
+    new = give_back(services.ids, transaction, found, services.clock.now())
+    return [
+        _result(
+            charge.operation,
+            PaymentOutcome.CHARGED_TOO_LATE,
+            f"the gateway charged a payment that had been given up: {charge.amount_minor} minor units of "
+            f"{charge.currency} are given back",
+        )
+        for charge in found
+        if charge.payment_id in new
+    ]
+
+
+def _take_back(
+    services: EngineServices, transaction: Transaction, decided: Sequence[DecidedCheck], ended: Set[UUID]
+) -> list[PaymentResult]:
+    refunds = [each.operation for each in decided if isinstance(each.step, TakenBack) and each.operation.id in ended]
+    return [
+        _result(
+            refund,
+            PaymentOutcome.REFUND_TAKEN_BACK,
+            None if is_refund(refund) else "the gateway took back money that had been given back: give it back again",
+        )
+        for refund in take_back(services.ids, transaction, refunds, services.clock.now())
+    ]
+
+
+def _add_refunds(
+    services: EngineServices, transaction: Transaction, decided: Sequence[DecidedCheck], ended: Set[UUID]
+) -> list[PaymentResult]:
+    """Record what was refunded late, once, and plan to ask whether that stands."""
+    results: list[PaymentResult] = []
+    now = services.clock.now()
+    for each in decided:
+        operation, step = each.operation, each.step
+        if not isinstance(step, RefundedLate) or operation.id not in ended:
+            continue
+        if refund_corrections.is_recorded(transaction, operation.payment_id, step.gateway_id):
+            continue
+        refund = add_late_refund(services.ids, transaction, operation, step, now)
+        error = None
+        if refund is None:
+            error = (
+                f"the gateway made a refund that had been given up, and the payment has no room for it: "
+                f"{step.amount_minor} minor units of {each.check.payment.currency} too much were given back"
+            )
+        else:
+            plan_late_checks(transaction, [EndedOperation(refund, refund.status)], services.late_check_ages, now)
+        results.append(_result(operation, PaymentOutcome.REFUNDED_TOO_LATE, error))
+    return results
+
+
+def _result(operation: Operation, outcome: PaymentOutcome, error: str | None) -> PaymentResult:
+    return PaymentResult(operation.payment_id, operation.correlation_id, outcome, error, operation.kind)
