@@ -62,20 +62,22 @@ def new_payment(database: Database, merchant_id: uuid.UUID, **order: Any) -> uui
     return answer.resource_id
 
 
-# An attempt has a row of its own once it has ended. Until then it stands in its operation.
+# The newest attempt stands in the operation, and those before it have rows.
 _ATTEMPTS = """
     SELECT json_build_object(
-        'number', n.number, 'status', CASE WHEN is_running THEN 'started' ELSE a.status END,
-        'gateway_id', a.gateway_id, 'failure_code', a.failure_code, 'gateway_code', a.gateway_code,
-        'approved_minor', a.approved_minor, 'error', a.error,
-        'asks', CASE WHEN o.number = n.number THEN o.asks ELSE 0 END,
-        'asked_at', CASE WHEN o.number = n.number THEN o.asked_at END,
-        'started_at', coalesce(a.started_at, o.started_at),
-        'pending_at', a.pending_at, 'finished_at', CASE WHEN NOT is_running THEN a.finished_at END)
-    FROM operations o, LATERAL generate_series(1, o.number) AS n (number)
-    LEFT JOIN operation_attempts a ON a.operation_id = :id::uuid AND a.number = n.number,
-    LATERAL (SELECT o.status = 'started' AND o.number = n.number) AS running (is_running)
-    WHERE o.id = :id::uuid ORDER BY n.number
+        'number', number, 'status', status, 'gateway_id', gateway_id, 'failure_code', failure_code,
+        'gateway_code', gateway_code, 'approved_minor', approved_minor, 'error', error, 'asks', asks,
+        'asked_at', asked_at, 'started_at', started_at, 'pending_at', pending_at, 'finished_at', finished_at)
+    FROM (
+        SELECT number, status, gateway_id, failure_code, gateway_code, approved_minor, error, 0 AS asks,
+               NULL::timestamptz AS asked_at, started_at, pending_at, finished_at
+        FROM operation_attempts WHERE operation_id = :id::uuid
+      UNION ALL
+        SELECT number, CASE WHEN status = 'started' THEN status ELSE attempt_status END, gateway_id, failure_code,
+               gateway_code, approved_minor, error, asks, asked_at, started_at, pending_at, finished_at
+        FROM operations WHERE id = :id::uuid AND number > 0
+    ) AS attempts
+    ORDER BY number
 """
 
 

@@ -305,6 +305,7 @@ def reading(rows: SeededRows) -> dict[str, Rule]:
                 "operation_attempts_pkey",
                 "fraud_decisions_pkey",
                 "charges_to_return_pkey",
+                "fraud_decisions_pkey",
                 "webhook_deliveries_by_payment",
                 "webhook_attempts_pkey",
             ),
@@ -466,6 +467,10 @@ def charging(rows: SeededRows) -> dict[str, Rule]:
             ("operations_pkey", "payments_pkey", "payments_pkey"),
             sorts=2,
             rows_max={"payments": 2 * len(processing), "operations": len(processing)},
+        ),
+        "payments.store.operations._NOTE": Rule(
+            {"rows": records(processing, "id", number=1, attempt_status="unknown"), "now": NOW},
+            ("operation_attempts_pkey",),
         ),
         "payments.store.operations._ADD": Rule(
             {"rows": records([fresh(id_) for id_ in processing], "id", payment_id=MERCHANT, **UNDO)}

@@ -523,6 +523,7 @@ class TestInvariants:
         self, services: EngineServices, payment_id: uuid.UUID, change: str, constraint: str
     ) -> None:
         await attempt(services, payment_id, 1)
+        await attempt(services, payment_id, 2)
         with pytest.raises(ConstraintViolated) as caught:
             update = f"UPDATE operation_attempts SET {change} WHERE operation_id = :id::uuid"  # noqa: S608 - the test's
             services.database.run(Statement(update), id=payment_id)

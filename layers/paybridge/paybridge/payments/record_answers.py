@@ -227,7 +227,6 @@ def _attempt_result(decided: DecidedAttempt) -> AttemptResult:
         gateway_code=answer.gateway_code if isinstance(answer, Declined) else None,
         approved_minor=answer.approved_minor if isinstance(answer, PartlyApproved) else None,
         error=answer.error if isinstance(answer, Unknown | UnderWay | Contradictory) else None,
-        attempt_failure_code=settle.failure_code if settle else None,
         outcome=settle.status if settle else None,
         failure_code=settle.failure_code if settle else None,
         failure_message=settle.failure_message if settle else None,

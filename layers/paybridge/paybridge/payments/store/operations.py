@@ -101,24 +101,26 @@ _BEGIN = Statement("""
     FROM begun
 """)
 
-# An attempt of a process that died has no end: its successor ends it.
+# The newest attempt stands in the operation. When another one follows, it gets a row. That of a process that died has
+# no end, and ends as unknown.
 _START = Statement("""
     WITH started AS MATERIALIZED (
         SELECT * FROM json_to_recordset(:rows::json) AS row (id uuid, number smallint)
         LIMIT :length::integer
-    ), orphans AS (
-        INSERT INTO operation_attempts AS a (operation_id, number, status, gateway_id, error, started_at, pending_at,
-                                             finished_at)
-        SELECT o.id, o.number, 'unknown', o.gateway_id, 'interrupted', o.started_at, o.pending_at, :now::timestamptz
+    ), earlier AS (
+        INSERT INTO operation_attempts (operation_id, number, status, gateway_id, failure_code, gateway_code,
+                                        approved_minor, error, started_at, pending_at, finished_at)
+        SELECT o.id, o.number, CASE WHEN o.status = 'started' THEN 'unknown' ELSE o.attempt_status END,
+               o.gateway_id, o.failure_code, o.gateway_code,
+               o.approved_minor, CASE WHEN o.status = 'started' THEN 'interrupted' ELSE o.error END, o.started_at,
+               o.pending_at, coalesce(o.finished_at, :now::timestamptz)
         FROM started JOIN operations o ON o.id = started.id
-        WHERE o.status = 'started' AND o.number = started.number - 1
-        ON CONFLICT (operation_id, number) DO UPDATE
-        SET status = 'unknown', error = 'interrupted', finished_at = excluded.finished_at
-        WHERE a.status IN ('pending', 'rate_limited', 'unknown')
+        WHERE o.number = started.number - 1 AND o.number > 0
+        ON CONFLICT (operation_id, number) DO NOTHING
     )
     UPDATE operations o
     SET status = 'started', number = started.number, asks = 0, started_at = :now::timestamptz, asked_at = NULL,
-        finished_at = NULL, updated_at = :now::timestamptz
+        finished_at = NULL, attempt_status = NULL, error = NULL, updated_at = :now::timestamptz
     FROM started WHERE o.id = started.id
 """)
 
@@ -141,22 +143,11 @@ _FINISH = Statement(f"""
     WITH finished AS MATERIALIZED (
         SELECT * FROM json_to_recordset(:rows::json) AS row (id uuid, payment_id uuid, number smallint,
             attempt_status text, started_at timestamptz, gateway_id text, gateway_code text, approved_minor bigint,
-            error text, attempt_failure_code text, outcome text, failure_code text, failure_message text,
+            error text, outcome text, failure_code text, failure_message text,
             subject_events smallint, effect text, status text, payment_failure_code text,
             payment_failure_message text, authorized_minor bigint, captured_minor bigint, refunded_minor bigint,
             reserved_minor bigint, capture_before timestamptz, events smallint)
         LIMIT :length::integer
-    ), attempts AS (
-        INSERT INTO operation_attempts AS a (operation_id, number, status, gateway_id, failure_code, gateway_code,
-                                             approved_minor, error, started_at, pending_at, finished_at)
-        SELECT id, number, attempt_status, gateway_id, attempt_failure_code, gateway_code, approved_minor, error,
-               started_at, CASE WHEN attempt_status = 'pending' THEN :now::timestamptz END, :now::timestamptz
-        FROM finished
-        ON CONFLICT (operation_id, number) DO UPDATE
-        SET status = excluded.status, gateway_id = excluded.gateway_id, failure_code = excluded.failure_code,
-            gateway_code = excluded.gateway_code, approved_minor = excluded.approved_minor, error = excluded.error,
-            pending_at = coalesce(a.pending_at, excluded.pending_at), finished_at = excluded.finished_at
-        WHERE a.status IN ('pending', 'rate_limited', 'unknown')
     ), locked AS MATERIALIZED (
         -- An UPDATE alone locks rows in the order of its plan. Two batches must lock in the same order.
         SELECT p.id, p.status, p.pending_operation_id, p.refunding_minor
@@ -172,6 +163,7 @@ _FINISH = Statement(f"""
             approved_minor = CASE WHEN finished.outcome = 'partial' THEN finished.approved_minor END,
             pending_at = CASE WHEN finished.attempt_status = 'pending' THEN coalesce(o.pending_at, :now::timestamptz)
                               ELSE o.pending_at END,
+            attempt_status = finished.attempt_status, gateway_code = finished.gateway_code, error = finished.error,
             last_sequence = o.last_sequence + coalesce(finished.subject_events, 0), finished_at = :now::timestamptz
         FROM finished LEFT JOIN locked ON locked.id = finished.payment_id
         WHERE o.id = finished.id AND o.status IN {_UNSETTLED}
@@ -180,7 +172,7 @@ _FINISH = Statement(f"""
                    WHEN finished.effect = '{Effect.FIRST}' THEN locked.status = 'processing'
                    WHEN finished.effect = '{Effect.HOLD}' THEN locked.pending_operation_id = finished.id
                    ELSE locked.refunding_minor >= finished.reserved_minor END
-        RETURNING o.id, o.payment_id, finished.outcome, o.last_sequence, finished.effect, finished.status,
+        RETURNING o.id, o.payment_id, o.number, finished.outcome, o.last_sequence, finished.effect, finished.status,
                   finished.payment_failure_code, finished.payment_failure_message, finished.gateway_id,
                   finished.authorized_minor, finished.captured_minor, finished.refunded_minor,
                   finished.reserved_minor, finished.capture_before, finished.events
@@ -188,8 +180,9 @@ _FINISH = Statement(f"""
         SELECT payment_id, max(effect) AS effect, max(status) AS status, max(payment_failure_code) AS failure_code,
                max(payment_failure_message) AS failure_message, max(gateway_id) AS gateway_id,
                max(authorized_minor) AS authorized_minor, max(captured_minor) AS captured_minor,
-               sum(refunded_minor)::bigint AS refunded_minor, sum(reserved_minor)::bigint AS reserved_minor,
-               max(capture_before) AS capture_before, max(events) AS events
+               coalesce(sum(refunded_minor), 0)::bigint AS refunded_minor,
+               coalesce(sum(reserved_minor), 0)::bigint AS reserved_minor,
+               max(capture_before) AS capture_before, coalesce(max(events), 0) AS events
         FROM settled WHERE effect IS NOT NULL GROUP BY payment_id
     ), moved AS (
         UPDATE payments p
@@ -212,9 +205,21 @@ _FINISH = Statement(f"""
         FROM changes WHERE p.id = changes.payment_id
         RETURNING p.id, p.last_sequence
     )
-    SELECT settled.id, settled.last_sequence, moved.last_sequence
+    SELECT settled.id, settled.number, settled.outcome IS NOT NULL, settled.last_sequence, moved.last_sequence
     FROM settled LEFT JOIN moved ON moved.id = settled.payment_id
-    WHERE settled.outcome IS NOT NULL
+""")
+
+# The answer to an attempt that another one followed, or of an operation that settled before.
+_NOTE = Statement("""
+    UPDATE operation_attempts a
+    SET status = row.attempt_status, gateway_id = row.gateway_id, failure_code = row.failure_code,
+        gateway_code = row.gateway_code, approved_minor = row.approved_minor, error = row.error,
+        pending_at = CASE WHEN row.attempt_status = 'pending' THEN coalesce(a.pending_at, :now::timestamptz)
+                          ELSE a.pending_at END,
+        finished_at = :now::timestamptz
+    FROM json_to_recordset(:rows::json) AS row (id uuid, number smallint, attempt_status text, gateway_id text,
+        failure_code text, gateway_code text, approved_minor bigint, error text)
+    WHERE a.operation_id = row.id AND a.number = row.number AND a.status IN ('pending', 'rate_limited', 'unknown')
 """)
 
 _STATUSES = Statement("""
@@ -276,7 +281,6 @@ class AttemptResult:
     gateway_code: str | None = None
     approved_minor: int | None = None
     error: str | None = None
-    attempt_failure_code: str | None = None
     outcome: OperationStatus | None = None
     failure_code: str | None = None
     failure_message: str | None = None
@@ -386,7 +390,11 @@ def finish(transaction: Transaction, results: Sequence[AttemptResult], now: date
     Return the operations that this call settled. Those that were settled before are left out.
     """
     rows = transaction.run(_FINISH, rows=json_rows(results), length=len(results), now=now)
-    return {row[0]: Settled(row[1], row[2]) for row in rows}
+    newest = {id_: number for id_, number, *_ in rows}
+    late = [result for result in results if newest.get(result.id) != result.number]
+    if late:
+        transaction.run(_NOTE, rows=json_rows(late), now=now)
+    return {row[0]: Settled(row[3], row[4]) for row in rows if row[2]}
 
 
 def add(transaction: Transaction, operations: Sequence[Operation]) -> None:

@@ -108,7 +108,8 @@ CREATE TABLE operations (
     -- accepted: nothing was asked yet. started: an attempt is committed and its call may run.
     status            text NOT NULL CONSTRAINT operations_status_is_known CHECK (status IN (
         'accepted', 'started', 'pending', 'rate_limited', 'unknown', 'succeeded', 'partial', 'declined', 'reversed')),
-    -- The newest attempt: its number, when it began, how often the gateway was asked again about it, and when last.
+    -- The newest attempt: its number, when it began, how often the gateway was asked again about it, and when last. Its
+    -- end and its result follow. A charge that is answered at once needs no row of attempts.
     number            smallint NOT NULL DEFAULT 0 CONSTRAINT operations_number_is_bounded CHECK (
         number BETWEEN 0 AND 1000),
     asks              integer NOT NULL DEFAULT 0,
@@ -116,8 +117,13 @@ CREATE TABLE operations (
     asked_at          timestamptz,
     -- When the gateway first said that it has the operation and will decide later.
     pending_at        timestamptz,
-    -- When the newest attempt ended.
     finished_at       timestamptz,
+    attempt_status    text CONSTRAINT operations_attempt_status_is_known CHECK (attempt_status IN (
+        'pending', 'rate_limited', 'unknown', 'succeeded', 'partial', 'declined')),
+    -- The gateway's own word for a decline.
+    gateway_code      text CONSTRAINT operations_gateway_code_is_short CHECK (length(gateway_code) BETWEEN 1 AND 64),
+    -- Why the newest attempt has no clear answer.
+    error             text,
     gateway_id        text CHECK (length(gateway_id) BETWEEN 1 AND 255),
     -- The charge or authorization at the gateway that this is about, where that is not the payment's.
     target_gateway_id text CHECK (length(target_gateway_id) BETWEEN 1 AND 255),
@@ -172,7 +178,7 @@ CREATE TRIGGER operations_transition_is_legal BEFORE UPDATE ON operations FOR EA
           AND (OLD.status IN ('succeeded', 'partial', 'declined', 'reversed') OR NEW.status = 'accepted'))
     EXECUTE FUNCTION operations_check_transition();
 
--- One row for each attempt that has ended. That of a process which died is ended by the next one, as unknown.
+-- One row for each attempt that another one followed. That of a process which died is ended by the next, as unknown.
 CREATE TABLE operation_attempts (
     operation_id   uuid NOT NULL,
     number         smallint NOT NULL CHECK (number BETWEEN 1 AND 1000),
@@ -222,34 +228,44 @@ CREATE TABLE operation_attempts_default PARTITION OF operation_attempts DEFAULT;
 SELECT ensure_partitions(3);
 """
 
-# The newest attempt stands in the operation, and those that have ended have rows below it.
+# The newest attempt stands in the operation, and those that another one followed have rows below it.
 COPY = """
 CREATE FUNCTION payment_attempts_copy() RETURNS trigger LANGUAGE plpgsql AS $body$
 BEGIN
+    IF EXISTS (SELECT FROM operations WHERE id = NEW.payment_id AND number > NEW.number) THEN
+        INSERT INTO operation_attempts AS a (operation_id, number, status, gateway_id, failure_code, gateway_code,
+            approved_minor, error, started_at, pending_at, finished_at)
+        SELECT NEW.payment_id, NEW.number, NEW.status, NEW.gateway_id, NEW.failure_code, NEW.gateway_code,
+               NEW.approved_minor, NEW.error, NEW.started_at, NEW.pending_at, NEW.finished_at
+        WHERE NEW.status <> 'started'
+        ON CONFLICT (operation_id, number) DO UPDATE
+        SET status = excluded.status, gateway_id = excluded.gateway_id, failure_code = excluded.failure_code,
+            gateway_code = excluded.gateway_code, approved_minor = excluded.approved_minor, error = excluded.error,
+            pending_at = excluded.pending_at, finished_at = excluded.finished_at;
+        RETURN NULL;
+    END IF;
+    INSERT INTO operation_attempts (operation_id, number, status, gateway_id, failure_code, gateway_code,
+        approved_minor, error, started_at, pending_at, finished_at)
+    SELECT id, number, coalesce(attempt_status, 'unknown'), gateway_id, failure_code, gateway_code, approved_minor,
+           error, started_at, pending_at, coalesce(finished_at, NEW.started_at)
+    FROM operations WHERE id = NEW.payment_id AND number < NEW.number
+    ON CONFLICT (operation_id, number) DO NOTHING;
     INSERT INTO operations AS o (id, payment_id, merchant_id, kind, gateway, amount_minor, status, number, asks,
-        started_at, asked_at, pending_at, finished_at, gateway_id, failure_code, approved_minor, correlation_id,
-        created_at, updated_at)
+        started_at, asked_at, pending_at, finished_at, attempt_status, gateway_code, error, gateway_id, failure_code,
+        approved_minor, correlation_id, created_at, updated_at)
     SELECT p.id, p.id, p.merchant_id, 'charge', 'default', p.amount_minor, NEW.status, NEW.number, NEW.asks,
-           NEW.started_at, NEW.asked_at, NEW.pending_at, NEW.finished_at, NEW.gateway_id,
+           NEW.started_at, NEW.asked_at, NEW.pending_at, NEW.finished_at, nullif(NEW.status, 'started'),
+           NEW.gateway_code, NEW.error, NEW.gateway_id,
            CASE WHEN NEW.status = 'declined' THEN coalesce(NEW.failure_code, 'card_declined') END,
            NEW.approved_minor, p.correlation_id, NEW.started_at, coalesce(NEW.finished_at, NEW.started_at)
     FROM payments p WHERE p.id = NEW.payment_id
     ON CONFLICT (id) DO UPDATE
     SET status = excluded.status, number = excluded.number, asks = excluded.asks, started_at = excluded.started_at,
         asked_at = excluded.asked_at, pending_at = excluded.pending_at, finished_at = excluded.finished_at,
+        attempt_status = excluded.attempt_status, gateway_code = excluded.gateway_code, error = excluded.error,
         gateway_id = excluded.gateway_id, failure_code = excluded.failure_code,
         approved_minor = excluded.approved_minor, updated_at = excluded.updated_at
-    WHERE o.number <= excluded.number AND o.status NOT IN ('succeeded', 'partial', 'declined');
-    IF NEW.status <> 'started' THEN
-        INSERT INTO operation_attempts AS a (operation_id, number, status, gateway_id, failure_code, gateway_code,
-            approved_minor, error, started_at, pending_at, finished_at)
-        VALUES (NEW.payment_id, NEW.number, NEW.status, NEW.gateway_id, NEW.failure_code, NEW.gateway_code,
-            NEW.approved_minor, NEW.error, NEW.started_at, NEW.pending_at, NEW.finished_at)
-        ON CONFLICT (operation_id, number) DO UPDATE
-        SET status = excluded.status, gateway_id = excluded.gateway_id, failure_code = excluded.failure_code,
-            gateway_code = excluded.gateway_code, approved_minor = excluded.approved_minor, error = excluded.error,
-            pending_at = excluded.pending_at, finished_at = excluded.finished_at;
-    END IF;
+    WHERE o.status NOT IN ('succeeded', 'partial', 'declined');
     RETURN NULL;
 END
 $body$;
@@ -258,19 +274,21 @@ CREATE TRIGGER payment_attempts_are_copied AFTER INSERT OR UPDATE ON payment_att
 
 -- What was written before the trigger. What it copies in the meantime is as new or newer.
 INSERT INTO operations (id, payment_id, merchant_id, kind, gateway, amount_minor, status, number, asks, started_at,
-    asked_at, pending_at, finished_at, gateway_id, failure_code, approved_minor, correlation_id, created_at, updated_at)
+    asked_at, pending_at, finished_at, attempt_status, gateway_code, error, gateway_id, failure_code, approved_minor,
+    correlation_id, created_at, updated_at)
 SELECT DISTINCT ON (a.payment_id) p.id, p.id, p.merchant_id, 'charge', 'default', p.amount_minor, a.status, a.number,
-       a.asks, a.started_at, a.asked_at, a.pending_at, a.finished_at, a.gateway_id,
-       CASE WHEN a.status = 'declined' THEN coalesce(a.failure_code, 'card_declined') END, a.approved_minor,
-       p.correlation_id, a.started_at, coalesce(a.finished_at, a.started_at)
+       a.asks, a.started_at, a.asked_at, a.pending_at, a.finished_at, nullif(a.status, 'started'), a.gateway_code,
+       a.error, a.gateway_id, CASE WHEN a.status = 'declined' THEN coalesce(a.failure_code, 'card_declined') END,
+       a.approved_minor, p.correlation_id, a.started_at, coalesce(a.finished_at, a.started_at)
 FROM payment_attempts a JOIN payments p ON p.id = a.payment_id
 ORDER BY a.payment_id, a.number DESC
 ON CONFLICT (id) DO NOTHING;
 INSERT INTO operation_attempts (operation_id, number, status, gateway_id, failure_code, gateway_code, approved_minor,
     error, started_at, pending_at, finished_at)
-SELECT payment_id, number, status, gateway_id, failure_code, gateway_code, approved_minor, error, started_at,
-       pending_at, finished_at
-FROM payment_attempts WHERE status <> 'started'
+SELECT a.payment_id, a.number, a.status, a.gateway_id, a.failure_code, a.gateway_code, a.approved_minor, a.error,
+       a.started_at, a.pending_at, a.finished_at
+FROM payment_attempts a JOIN operations o ON o.id = a.payment_id
+WHERE a.status <> 'started' AND a.number < o.number
 ON CONFLICT (operation_id, number) DO NOTHING;
 UPDATE payments SET gateway = 'default' WHERE is_unsettled AND status <> 'pending' AND gateway IS NULL;
 """
