@@ -12,6 +12,7 @@ import pytest
 
 from local.testkit.payments import new_merchant, new_payment, outbox_rows
 from paybridge.core.events import (
+    PAYMENT_PROCESSING,
     PAYMENT_SUCCEEDED,
     PROCESS_PAYMENT,
     REFUND_SUBJECT,
@@ -19,6 +20,7 @@ from paybridge.core.events import (
     Event,
     parse_envelope,
 )
+from paybridge.database import counters
 from paybridge.database.database import Database
 from paybridge.outbox import store as outbox
 
@@ -68,6 +70,28 @@ class TestAdd:
         assert subject_of(row) == ("refund", str(refund_id))
         assert row["payment_id"] == str(event.payment_id)
         assert parse_envelope(orjson.loads(row["body"])) == event
+
+
+class TestCounts:
+    @pytest.mark.parametrize(
+        ("changes", "counted"),
+        [
+            ({"type": PAYMENT_SUCCEEDED}, 1),
+            ({"type": REFUND_SUCCEEDED}, 1),
+            ({"type": PAYMENT_PROCESSING}, 0),
+            ({"type": PROCESS_PAYMENT, "sequence": None, "data": {"attempt": 1, "ask": 0}}, 0),
+            ({"type": PROCESS_PAYMENT, "sequence": None, "data": {"attempt": 2, "ask": 0}}, 1),
+            ({"type": PROCESS_PAYMENT, "sequence": None, "data": {"attempt": 1, "ask": 1}}, 1),
+        ],
+        ids=["an outcome", "of a refund", "too frequent", "a first command", "a retry", "asking again"],
+    )
+    def test_events_are_counted_by_type_and_commands_as_retries(
+        self, database: Database, changes: dict[str, Any], counted: int
+    ) -> None:
+        event = an_event(**changes)
+        before = counters.read(database).get(event.type, 0)
+        added(database, event)
+        assert counters.read(database).get(event.type, 0) - before == counted
 
 
 class TestAcceptedPayment:

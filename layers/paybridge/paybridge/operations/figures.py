@@ -15,6 +15,8 @@ from paybridge.core.events import (
     PAYMENT_FAILED,
     PAYMENT_SUCCEEDED,
     PROCESS_PAYMENT,
+    REFUND_FAILED,
+    REFUND_SUCCEEDED,
 )
 from paybridge.database import counters
 from paybridge.database.database import Database
@@ -83,6 +85,7 @@ def _processor(counted: Mapping[str, int]) -> list[Family]:
 def _payments(database: Database, clock: Clock, counted: Mapping[str, int]) -> list[Family]:
     unsettled = count_unsettled(database, COUNTED_MAX)
     settled = {"succeeded": PAYMENT_SUCCEEDED, "failed": PAYMENT_FAILED, "canceled": PAYMENT_CANCELED}
+    refunds = {"succeeded": REFUND_SUCCEEDED, "failed": REFUND_FAILED}
     return [
         Family(
             "paybridge_payments_unsettled",
@@ -95,6 +98,12 @@ def _payments(database: Database, clock: Clock, counted: Mapping[str, int]) -> l
             COUNTER,
             "Payments by the outcome that they have reached.",
             [Sample(counted.get(event_type, 0), {"status": status}) for status, event_type in settled.items()],
+        ),
+        Family(
+            "paybridge_refunds_finished_total",
+            COUNTER,
+            "Refunds by their outcome. One that the gateway takes back after it has succeeded counts as both.",
+            [Sample(counted.get(event_type, 0), {"status": status}) for status, event_type in refunds.items()],
         ),
         _gauge(
             "paybridge_gateway_circuits_open",

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import orjson
 
-from paybridge.core.events import PAYMENT_PROCESSING, Event
+from paybridge.core.events import PAYMENT_PROCESSING, PROCESS_PAYMENT, Event
 from paybridge.database.counters import counts_of
 from paybridge.outbox.routes import route
 
@@ -47,6 +47,13 @@ def row_of(event: Event, delay_seconds: float = 0.0, routing_key: str | None = N
     }
 
 
-def counts_of_types(types: Iterable[str]) -> str:
-    """Return the parameter `counts` of `counters.ADD_COUNTS`: how many of these types are counted."""
-    return counts_of(Counter(type_ for type_ in types if type_ not in UNCOUNTED_TYPES))
+def counts_of_events(events: Iterable[Event]) -> str:
+    """Return the parameter `counts` of `counters.ADD_COUNTS`: how many events of each type are counted."""
+    return counts_of(Counter(event.type for event in events if _is_counted(event)))
+
+
+def _is_counted(event: Event) -> bool:
+    # The commands to ask the gateway are counted as retries, so the one that begins an operation is not.
+    if event.type == PROCESS_PAYMENT:
+        return (event.data.get("attempt"), event.data.get("ask")) != (1, 0)
+    return event.type not in UNCOUNTED_TYPES

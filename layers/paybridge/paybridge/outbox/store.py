@@ -12,7 +12,7 @@ from paybridge.database.parameters import json_rows, uuid_array
 from paybridge.database.wire import Row
 from paybridge.outbox.ports import Message
 from paybridge.outbox.routes import NEW_PAYMENTS_KEY, REDRIVE_EXCHANGE, SHARD_HEADER
-from paybridge.outbox.rows import INSERT_ROWS, counts_of_types, row_of
+from paybridge.outbox.rows import INSERT_ROWS, counts_of_events, row_of
 from paybridge.outbox.wake_up import IS_RELAY_BUSY, wake_relay_after_commit
 
 # An event that is only recorded needs no relay.
@@ -79,7 +79,7 @@ def add_delayed(
         return
     rows = [row_of(event, delay_seconds, routing_key) for event, delay_seconds in events]
     is_published = any(row["exchange"] is not None for row in rows)
-    counts = counts_of_types(event.type for event, _ in events)
+    counts = counts_of_events(event for event, _ in events)
     ((is_relay_busy,),) = transaction.run(_INSERT, rows=json_rows(rows), is_published=is_published, counts=counts)
     if not is_relay_busy:
         wake_relay_after_commit(transaction)

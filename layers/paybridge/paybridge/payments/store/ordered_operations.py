@@ -18,7 +18,7 @@ from paybridge.core.events import Event
 from paybridge.database.counters import ADD_COUNTS
 from paybridge.database.database import Database, Statement
 from paybridge.database.parameters import json_rows
-from paybridge.outbox.rows import INSERT_ROWS, counts_of_types, row_of
+from paybridge.outbox.rows import INSERT_ROWS, counts_of_events, row_of
 from paybridge.outbox.wake_up import IS_RELAY_BUSY, wake_relay
 from paybridge.payments.domain.operation import Operation
 from paybridge.payments.domain.payment import Payment
@@ -84,7 +84,7 @@ def write(database: Database, statement: Statement, order: Order, **parameters: 
             **(parameters | operation | key_values(order.claim)),
             payment_id=order.payment.id,
             rows=json_rows(row_of(event) for event in order.events),
-            counts=counts_of_types(event.type for event in order.events if event.sequence is not None),
+            counts=counts_of_events(order.events),
         )
     except ConstraintViolated as error:
         # Another request took the key while this one waited for the payment.

@@ -55,6 +55,7 @@ class TestMetrics:
         }
         assert labels["paybridge_payments_unsettled"] == {"pending", "processing"}
         assert labels["paybridge_payments_settled_total"] == {"succeeded", "failed", "canceled"}
+        assert labels["paybridge_refunds_finished_total"] == {"succeeded", "failed"}
         assert labels["paybridge_webhook_deliveries_finished_total"] == {"delivered", "failed", "gone"}
         assert labels["paybridge_dead_letters"] == {"dead", "redriving", "redriven", "discarded"}
         assert found["paybridge_payments_unsettled"].samples[frozenset({("status", "pending")})] >= 1
