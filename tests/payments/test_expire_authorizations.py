@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import uuid
 from collections.abc import Iterator
@@ -20,9 +19,12 @@ from paybridge.core.events import PROCESS_PAYMENT, parse_envelope
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database
+from paybridge.payments.capture import capture_operation, capture_payment
 from paybridge.payments.domain.gateway_answers import Declined, GatewayAnswer, LookUpAnswer, NotFound, Succeeded
 from paybridge.payments.domain.operation import Kind
+from paybridge.payments.domain.refusal import OrderRefusal
 from paybridge.payments.expire_authorizations import expire_authorizations
+from paybridge.payments.idempotency import Answered, IdempotentRequest, Keyed
 from paybridge.payments.ports import GatewayRequest
 from paybridge.payments.records import EngineServices
 from paybridge.payments.run_operations import run_operations
@@ -183,6 +185,62 @@ class TestExpireAuthorizations:
         with ThreadPoolExecutor(THREADS) as threads:
             got = [future.result() for future in [threads.submit(job) for _ in range(THREADS)]]
         assert got.count(True) == 1
-        await asyncio.gather(run(services, commands(services, payment_id) * 2))
+        await run(services, commands(services, payment_id) * 2)
         assert len(voids(services, payment_id)) == 1
         assert list(gateway.done.values()).count(Kind.VOID) == 1
+
+
+class TestCaptureRacesExpiry:
+    @pytest.mark.parametrize("round_", range(10))
+    async def test_exactly_one_gets_the_payment_and_the_gateway_agrees(
+        self, services: EngineServices, database_address: DatabaseAddress, gateway: HoldingGateway, round_: int
+    ) -> None:
+        payment_id = await authorized(services)
+        merchant_id = uuid.UUID(payment_row(services.database, payment_id)["merchant_id"])
+        early, late = MovableClock(), MovableClock()
+        late.move(services.authorization_seconds + 1)
+        barrier = threading.Barrier(THREADS)
+
+        def capture(number: int) -> bool:
+            request = IdempotentRequest(f"capture-{number}-{payment_id}", bytes(32))
+            keyed = Keyed(merchant_id, capture_operation(payment_id), request)
+            with closing(Database(database_address)) as database:
+                barrier.wait()
+                outcome = capture_payment(
+                    database, early, Uuid7Ids(), keyed=keyed, payment_id=payment_id, amount=None, correlation_id="c"
+                )
+            return isinstance(outcome, Answered)
+
+        def release(_: int) -> bool:
+            with closing(Database(database_address)) as database:
+                barrier.wait()
+                return payment_id in {each.payment_id for each in expire_authorizations(database, late, Uuid7Ids())}
+
+        acts = [capture if number % 2 == round_ % 2 else release for number in range(THREADS)]
+        with ThreadPoolExecutor(THREADS) as threads:
+            won = [future.result() for future in [threads.submit(act, n) for n, act in enumerate(acts)]]
+        assert won.count(True) == 1
+        has_captured = acts[won.index(True)] is capture
+        await run(services, commands(services, payment_id) * 2)
+        row = payment_row(services.database, payment_id)
+        assert row["status"] == ("succeeded" if has_captured else "canceled")
+        done = [kind for kind in gateway.done.values() if kind is not Kind.AUTHORIZATION]
+        assert done == [Kind.CAPTURE if has_captured else Kind.VOID]
+
+    async def test_a_capture_after_the_time_is_refused_before_the_job_comes(self, services: EngineServices) -> None:
+        payment_id = await authorized(services)
+        merchant_id = uuid.UUID(payment_row(services.database, payment_id)["merchant_id"])
+        let_it_expire(services)
+        keyed = Keyed(merchant_id, capture_operation(payment_id), IdempotentRequest(f"late-{payment_id}", bytes(32)))
+        outcome = capture_payment(
+            services.database,
+            services.clock,
+            services.ids,
+            keyed=keyed,
+            payment_id=payment_id,
+            amount=None,
+            correlation_id="c",
+        )
+        assert isinstance(outcome, OrderRefusal)
+        assert outcome.code == "payment_not_capturable"
+        assert payment_id in expire(services)
