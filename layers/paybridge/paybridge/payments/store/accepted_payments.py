@@ -9,7 +9,7 @@ from paybridge.database.database import Database, Statement
 from paybridge.outbox.routes import route
 from paybridge.outbox.wake_up import IS_RELAY_BUSY, wake_relay
 from paybridge.payments.domain.payment import Payment
-from paybridge.payments.store.idempotency_keys import KEY_COLUMNS, KEY_VALUES, KeyClaim, key_values
+from paybridge.payments.store.idempotency_keys import KEY_COLUMNS, KEY_VALUES, KeyClaim
 from paybridge.payments.store.row import INSERTED_COLUMNS, INSERTED_VALUES, inserted_values
 
 # One statement writes all three rows or none, in one round trip. A second request with the same key waits at the
@@ -40,7 +40,7 @@ def insert(database: Database, payment: Payment, event: Event, claim: KeyClaim) 
     exchange, routing_key = route(event.type)
     rows = database.run(
         _ACCEPT,
-        **(key_values(claim) | inserted_values(payment)),
+        **(claim._asdict() | inserted_values(payment)),
         event_id=event.id,
         sequence=event.sequence,
         event_type=event.type,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 from uuid import UUID
 
 from paybridge.core.errors import LockTimeout
@@ -30,8 +30,7 @@ _FIND = Statement("""
 """)
 
 
-@dataclass(frozen=True, slots=True)
-class KeyClaim:
+class KeyClaim(NamedTuple):
     """A key to take, the SHA-256 of the request, and the answer to keep under the key.
 
     `resource_id` is what the request made or changed. `operation` says what the key is for: a merchant may use the same
@@ -59,20 +58,6 @@ class KeyedAnswer:
     resource_id: UUID
     response_status: int
     response_body: str | None
-
-
-def key_values(claim: KeyClaim) -> dict[str, Any]:
-    """Return the parameters of KEY_VALUES."""
-    return {
-        "merchant_id": claim.merchant_id,
-        "operation": claim.operation,
-        "key": claim.key,
-        "fingerprint": claim.fingerprint,
-        "resource_id": claim.resource_id,
-        "response_status": claim.response_status,
-        "response_body": claim.response_body,
-        "created_at": claim.created_at,
-    }
 
 
 def find(database: Database, merchant_id: UUID, operation: str, key: str) -> KeyedAnswer | None:

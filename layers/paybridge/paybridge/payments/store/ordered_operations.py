@@ -22,7 +22,7 @@ from paybridge.outbox.rows import INSERT_ROWS, counts_of_events, row_of
 from paybridge.outbox.wake_up import IS_RELAY_BUSY, wake_relay
 from paybridge.payments.domain.operation import Operation
 from paybridge.payments.domain.payment import Payment
-from paybridge.payments.store.idempotency_keys import KEY_COLUMNS, KEY_VALUES, PRIMARY_KEY, KeyClaim, key_values
+from paybridge.payments.store.idempotency_keys import KEY_COLUMNS, KEY_VALUES, PRIMARY_KEY, KeyClaim
 
 _INSERT_OPERATION = """
     , operation AS (
@@ -81,7 +81,7 @@ def write(database: Database, statement: Statement, order: Order, **parameters: 
     try:
         rows = database.run(
             statement,
-            **(parameters | operation | key_values(order.claim)),
+            **(parameters | operation | order.claim._asdict()),
             payment_id=order.payment.id,
             rows=json_rows(row_of(event) for event in order.events),
             counts=counts_of_events(order.events),

@@ -9,7 +9,7 @@ from uuid import UUID
 from paybridge.database.database import Database, Statement, Transaction
 from paybridge.database.parameters import json_rows, uuid_array
 from paybridge.payments.domain.payment import Payment
-from paybridge.payments.store.idempotency_keys import KEY_COLUMNS, KEY_VALUES, KeyClaim, key_values
+from paybridge.payments.store.idempotency_keys import KEY_COLUMNS, KEY_VALUES, KeyClaim
 from paybridge.payments.store.row import COLUMNS, payment_from_row
 
 # The limit makes PostgreSQL look each payment up by its key.
@@ -90,7 +90,7 @@ def answer(transaction: Transaction, payments: Sequence[Payment]) -> None:
 
 def take_key(transaction: Transaction, claim: KeyClaim) -> bool:
     """Take an idempotency key with its answer; return False if the key is taken."""
-    return bool(transaction.run(_TAKE_KEY, **key_values(claim)))
+    return bool(transaction.run(_TAKE_KEY, **claim._asdict()))
 
 
 def in_review(database: Database, after: UUID, limit: int) -> list[Payment]:
