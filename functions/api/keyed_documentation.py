@@ -50,6 +50,8 @@ KEY_CONFLICT_TEXT = "A request with this key is in progress, or its answer is ol
 
 
 AMOUNT_CODES = ("amount_malformed", "amount_places", "amount_not_positive", "amount_too_large")
+# Of a part of a payment, whose gateway is known: it may be unable to express the amount.
+PART_CODES = (*AMOUNT_CODES, "amount_not_supported")
 
 
 def request_schema(model: type[BaseModel]) -> Schema:

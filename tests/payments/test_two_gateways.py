@@ -24,6 +24,7 @@ from local.testkit.payments import (
 )
 from local.testkit.stripe import account
 from local.testkit.stripe.server import API_KEY, WEBHOOK_SECRET, FakeStripe, Fault, fake_stripe, sign
+from paybridge.core.errors import InvalidInput
 from paybridge.core.events import parse_envelope
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
@@ -238,6 +239,34 @@ class TestWholeLife:
         codes = [payment_row(world.database, id_)["failure_code"] for id_ in (declined, inexpressible)]
         assert codes == ["insufficient_funds", "amount_not_supported"]
         assert world.movements() == []
+
+
+class TestInexpressibleAmounts:
+    async def test_a_capture_is_refused_before_it_costs_the_authorization(self, world: World) -> None:
+        payment_id = world.pay(amount_minor=5120, currency="KWD", capture="manual")
+        await world.run(payment_id)
+        with pytest.raises(InvalidInput, match="of which the last is 0") as refused:
+            world.capture(payment_id, "5.119")
+        assert (refused.value.code, refused.value.field) == ("amount_not_supported", "amount")
+        assert payment_row(world.database, payment_id)["pending_operation"] is None
+        world.capture(payment_id, "5.110")
+        await world.run(payment_id)
+        assert world.status(payment_id) == "succeeded"
+
+    async def test_so_is_a_refund(self, world: World) -> None:
+        payment_id = world.pay(amount_minor=100_00, currency="MGA")
+        await world.run(payment_id)
+        with pytest.raises(InvalidInput, match="whole units"):
+            world.refund(payment_id, "0.50")
+        assert payment_row(world.database, payment_id)["refunding_minor"] == 0
+
+    async def test_another_gateway_takes_them(self, world: World) -> None:
+        world.database.run(_SET_GATEWAY, id=world.stripes_merchant_id, gateway="default")
+        payment_id = world.pay(amount_minor=5124, currency="KWD")
+        await world.run(payment_id)
+        world.refund(payment_id, "0.001")
+        await world.run(payment_id)
+        assert payment_row(world.database, payment_id)["refunded_minor"] == 1
 
 
 class TestLostAnswers:

@@ -226,7 +226,7 @@ def _form_in(request: Request) -> Object:
             raise invalid_request("parameter_unknown", f"Received unknown parameter: {outer}", param=outer)
         if not inner:
             form[outer] = _value(outer, value)
-        elif inner == "]":
+        elif inner.removesuffix("]").isdigit() or inner == "]":
             form.setdefault(outer, []).append(value)
         else:
             form.setdefault(outer, {})[inner.removesuffix("]")] = value

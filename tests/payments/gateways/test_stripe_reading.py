@@ -181,6 +181,11 @@ class TestChargesAndAuthorizations:
             assert isinstance(answered, Unknown)
             assert answered.fault is Fault.UNREADABLE
 
+    def test_a_charge_that_does_not_say_what_was_approved_was_approved_whole(self) -> None:
+        released = with_charge(intent("canceled"))
+        released["latest_charge"]["payment_method_details"]["card"]["amount_authorized"] = None
+        assert isinstance(found(AUTHORIZATION, released), Succeeded)
+
     def test_an_unknown_status_says_nothing(self) -> None:
         assert isinstance(found(CHARGE, intent("requires_patience")), Unknown)
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from api.keyed_documentation import (
     AMOUNT_CODES,
+    PART_CODES,
     REPLAYED,
     UNREADABLE,
     WAITED,
@@ -169,7 +170,7 @@ CAPTURE_PAYMENT["responses"] |= {
         "json_not_an_object",
         "validation_failed",
         "amount_exceeds_capturable",
-        *AMOUNT_CODES,
+        *PART_CODES,
         field_codes=CODES,
         headers=_LOCATION,
     ),

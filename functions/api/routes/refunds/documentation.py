@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from api.keyed_documentation import (
-    AMOUNT_CODES,
+    PART_CODES,
     REPLAYED,
     UNREADABLE,
     WAITED,
@@ -67,7 +67,7 @@ CREATE_REFUND: dict[str, Any] = {
             "json_not_an_object",
             "validation_failed",
             "amount_exceeds_refundable",
-            *AMOUNT_CODES,
+            *PART_CODES,
             field_codes=CODES,
             headers=_LOCATION,
         ),

@@ -11,6 +11,7 @@ from paybridge.core.ids import Ids
 from paybridge.core.money import places_to_minor
 from paybridge.database.database import Database
 from paybridge.payments.domain.events import run_operation_command
+from paybridge.payments.domain.gateway_amounts import ensure_expressible
 from paybridge.payments.domain.holding import begin_capture
 from paybridge.payments.domain.operation import Kind, new_operation
 from paybridge.payments.domain.payment import Payment, payment_view
@@ -38,8 +39,8 @@ def capture_payment(
 ) -> KeyedOutcome | OrderRefusal | None:
     """Begin to capture this amount, or all that was authorized. What is not captured is released.
 
-    The answer is the payment with its `pending_operation`. Raises InvalidInput for an amount that the currency does not
-    allow; see `take_order` for the rest.
+    The answer is the payment with its `pending_operation`. Raises InvalidInput for an amount that the currency or the
+    gateway does not allow; see `take_order` for the rest.
     """
 
     def plan(payment: Payment) -> Plan | OrderRefusal:
@@ -48,6 +49,7 @@ def capture_payment(
         begun = begin_capture(payment, amount_minor, operation_id, now)
         if isinstance(begun, OrderRefusal):
             return begun
+        ensure_expressible(payment, begun.capturing_minor)
         operation = new_operation(
             Kind.CAPTURE, payment, begun.capturing_minor, id_=operation_id, correlation_id=correlation_id, now=now
         )

@@ -14,6 +14,7 @@ from paybridge.core.ids import Ids
 from paybridge.core.money import places_to_minor
 from paybridge.database.database import Database
 from paybridge.payments.domain.events import run_operation_command
+from paybridge.payments.domain.gateway_amounts import ensure_expressible
 from paybridge.payments.domain.operation import Kind, new_operation
 from paybridge.payments.domain.payment import Payment
 from paybridge.payments.domain.refund import refund_event
@@ -42,8 +43,8 @@ def create_refund(
 ) -> KeyedOutcome | OrderRefusal | None:
     """Reserve the amount in the payment and accept the refund, which the gateway is asked for afterwards.
 
-    The answer is the refund, pending. Raises InvalidInput for an amount that the currency does not allow; see
-    `take_order` for the rest.
+    The answer is the refund, pending. Raises InvalidInput for an amount that the currency or the gateway does not
+    allow; see `take_order` for the rest.
     """
 
     def plan(payment: Payment) -> Plan | OrderRefusal:
@@ -51,6 +52,7 @@ def create_refund(
         amount_minor = amount_to_refund(payment, asked_minor)
         if isinstance(amount_minor, OrderRefusal):
             return amount_minor
+        ensure_expressible(payment, amount_minor)
         now = clock.now()
         operation = new_operation(
             Kind.REFUND, payment, amount_minor, id_=ids.new(), correlation_id=correlation_id, now=now

@@ -31,7 +31,7 @@ from paybridge.payments.domain.gateway_answers import (
     Unknown,
 )
 from paybridge.payments.domain.operation import FIRST_KINDS, Kind
-from paybridge.payments.gateways.stripe_amounts import AmountRefused
+from paybridge.payments.domain.stripe_amounts import AmountRefused
 from paybridge.payments.gateways.stripe_http import ApiKey, StripeApi
 from paybridge.payments.gateways.stripe_reading import (
     INVALID_METHOD,

@@ -41,7 +41,7 @@ from paybridge.payments.domain.gateway_answers import (
     Unknown,
 )
 from paybridge.payments.domain.operation import Kind
-from paybridge.payments.gateways.stripe_amounts import from_stripe
+from paybridge.payments.domain.stripe_amounts import from_stripe
 from paybridge.payments.ports import GatewayRequest
 
 # Names in the metadata of Stripe's objects.
@@ -161,7 +161,8 @@ def _read_ended(request: GatewayRequest, intent: Mapping[str, Any], status: str)
         return NotFound()
     if request.kind is Kind.AUTHORIZATION and isinstance(charge, dict) and charge.get("status") == "succeeded":
         # That it was voided or has expired since is for its capture and its void.
-        return _with_amount(request, intent, _card_of(intent).get("amount_authorized"), _capture_before(intent))
+        held = _card_of(intent).get("amount_authorized") or charge.get("amount")
+        return _with_amount(request, intent, held, _capture_before(intent))
     return _declined(request.kind, intent.get("cancellation_reason"))
 
 

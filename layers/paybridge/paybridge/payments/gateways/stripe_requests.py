@@ -9,7 +9,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 from paybridge.payments.domain.operation import FIRST_KINDS, Kind
-from paybridge.payments.gateways.stripe_amounts import to_stripe
+from paybridge.payments.domain.stripe_amounts import to_stripe
 from paybridge.payments.gateways.stripe_reading import CAPTURE_ID, OPERATION_ID, PAYMENT_ID
 from paybridge.payments.ports import GatewayRequest
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paybridge.core.money import EXPONENTS, MINOR_UNITS_MAX
-from paybridge.payments.gateways.stripe_amounts import AmountRefused, from_stripe, to_stripe
+from paybridge.payments.domain.stripe_amounts import AmountRefused, from_stripe, to_stripe
 
 PLACES = {code: places for code, places in EXPONENTS.items() if places is not None}
 UNSUPPORTED = {"CLF", "IQD", "LYD", "UYW"}
