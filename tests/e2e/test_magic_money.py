@@ -141,3 +141,15 @@ class TestRefunds:
         payment = money.is_at("partially_refunded" if is_refunded else "succeeded")
         assert payment["amount_refunded"] == ("30.00" if is_refunded else "0.00")
         assert money.done() == [("charge", 10050), *([("refund", 3000)] if is_refunded else [])]
+
+    def test_a_refund_that_is_taken_back_fails_after_it_succeeded(self, stack: Stack, demo: Merchant) -> None:
+        money = Money(stack, demo, "tok_refund_reversed")
+        money.is_at("succeeded")
+        refund_id = money.command("refunds")["refund_id"]
+        money.refund_at(refund_id, "succeeded", "failed")
+        money.refund_at(refund_id, "failed")
+        payment = money.is_at("succeeded")
+        assert payment["amount_refunded"] == "0.00"
+        assert money.done() == [("charge", 10050), ("refund", 10050), ("refund_reversal", 10050)]
+        types = [entry["type"] for entry in demo.timeline(money.id)]
+        assert types.index("payment.refunded") < len(types) - 1 - types[::-1].index("payment.succeeded")
