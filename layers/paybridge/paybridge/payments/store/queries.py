@@ -13,8 +13,8 @@ _GET = Statement(f"SELECT {COLUMNS} FROM payments p WHERE p.id = :id::uuid AND p
 
 # Each table is read once. A row about two things makes two entries, the second only once it has happened. An entry
 # shows what was known at its time: how a delivery stands now is no part of its being scheduled. The charge or
-# authorization is found by its id, which is the payment's, and the others by an index that holds nothing else. An
-# attempt has a row once it has ended, and until then stands in its operation alone.
+# authorization is found by its id, which is the payment's, and the others by an index that holds nothing else. The
+# newest attempt stands in its operation, and has a row only once another one has followed.
 _TIMELINE = Statement("""
     WITH payment AS MATERIALIZED (
         SELECT id FROM payments WHERE id = :id::uuid AND merchant_id = :merchant_id::uuid

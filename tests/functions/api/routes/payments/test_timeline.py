@@ -17,14 +17,9 @@ _STORY = [
     "UPDATE outbox SET published_at = created_at + interval '1 s' WHERE payment_id = :id::uuid AND sequence = 1",
     """
     INSERT INTO operations (id, payment_id, merchant_id, kind, gateway, amount_minor, status, number, started_at,
-                            finished_at, gateway_id, correlation_id, created_at, updated_at)
+                            finished_at, attempt_status, gateway_id, correlation_id, created_at, updated_at)
     SELECT id, id, merchant_id, 'charge', 'default', amount_minor, 'succeeded', 1, created_at + interval '2 s',
-           created_at + interval '3 s', 'ch_1', correlation_id, created_at, created_at
-    FROM payments WHERE id = :id::uuid
-    """,
-    """
-    INSERT INTO operation_attempts (operation_id, number, status, gateway_id, started_at, finished_at)
-    SELECT id, 1, 'succeeded', 'ch_1', created_at + interval '2 s', created_at + interval '3 s'
+           created_at + interval '3 s', 'succeeded', 'ch_1', correlation_id, created_at, created_at
     FROM payments WHERE id = :id::uuid
     """,
     """
@@ -58,10 +53,12 @@ _STORY = [
 _REFUNDS = [
     """
     INSERT INTO operations (id, payment_id, merchant_id, kind, cause, gateway, amount_minor, status, number,
-                            started_at, finished_at, gateway_id, target_gateway_id, failure_code, correlation_id,
-                            last_sequence, created_at, updated_at)
+                            started_at, finished_at, attempt_status, gateway_id, target_gateway_id, failure_code,
+                            correlation_id, last_sequence, created_at, updated_at)
     SELECT refund.id, payment.id, merchant_id, kind, cause, 'default', 3000, refund.status, number,
-           at + interval '1 s', CASE WHEN refund.status <> 'started' THEN at + interval '2 s' END, refund.gateway_id,
+           at + make_interval(secs => number),
+           CASE WHEN refund.status <> 'started' THEN at + make_interval(secs => number + 0.5) END,
+           CASE WHEN refund.status <> 'started' THEN 'succeeded' END, refund.gateway_id,
            CASE WHEN kind = 'refund_reversal' THEN refund.gateway_id END, refund.failure_code, correlation_id, 1, at, at
     FROM payments payment, LATERAL (VALUES
         (:first::uuid, 'refund', 'merchant', 'reversed', 2, payment.created_at + interval '10 s', 're_1', 'returned'),
@@ -72,14 +69,10 @@ _REFUNDS = [
     WHERE payment.id = :id::uuid
     """,
     """
-    INSERT INTO operation_attempts (operation_id, number, status, gateway_id, error, started_at, finished_at)
-    SELECT :first::uuid, number, attempt.status, attempt.gateway_id, error,
-           created_at + make_interval(secs => 10 + number),
-           created_at + make_interval(secs => 10.5 + number)
-    FROM payments, LATERAL (VALUES
-        (1, 'unknown', NULL, 'no answer before the deadline'), (2, 'succeeded', 're_1', NULL)
-    ) AS attempt (number, status, gateway_id, error)
-    WHERE id = :id::uuid
+    INSERT INTO operation_attempts (operation_id, number, status, error, started_at, finished_at)
+    SELECT :first::uuid, 1, 'unknown', 'no answer before the deadline', created_at + interval '11 s',
+           created_at + interval '11.5 s'
+    FROM payments WHERE id = :id::uuid
     """,
     """
     INSERT INTO outbox (id, payment_id, merchant_id, subject_type, subject_id, sequence, type, exchange, routing_key,
@@ -140,7 +133,7 @@ class TestTimeline:
     ) -> None:
         created = client.create(ORDER)
         path = created.headers["location"] + "/events"
-        write(database, _STORY[:4], id=created.json()["payment_id"])
+        write(database, _STORY[:3], id=created.json()["payment_id"])
         whole = client.get(path).json()
         assert (whole["has_more"], whole["next_cursor"]) == (False, None)
         monkeypatch.setattr("api.routes.payments.routes.count_fitting", lambda items: min(len(items), 2))
@@ -199,7 +192,7 @@ class TestTimeline:
     ) -> None:
         created = client.create(ORDER)
         ids = {name: Uuid7Ids().new() for name in ("first", "second", "reversal")}
-        write(database, [*_STORY[:4], *_REFUNDS], id=created.json()["payment_id"], **ids)
+        write(database, [*_STORY[:3], *_REFUNDS], id=created.json()["payment_id"], **ids)
         entries = client.get(created.headers["location"] + "/events").json()["data"]
         assert [
             (entry["type"], entry["sequence"], entry["details"].get("operation"), entry["details"].get("number"))
