@@ -441,9 +441,7 @@ def charging(rows: SeededRows) -> dict[str, Rule]:
         "payments.store.operations._READ_PAYMENTS": Rule(
             ids, ("payments_pkey",), rows_max={"payments": len(processing)}
         ),
-        "payments.store.operations._FIND_FIRST": Rule(
-            ids, ("operations_pkey",), rows_max={"operations": len(processing)}
-        ),
+        "payments.store.operations._FIND": Rule(ids, ("operations_pkey",), rows_max={"operations": len(processing)}),
         "payments.store.operations._LOCK_LATER": Rule(
             {"ids": array(refunds)}, ("operations_pkey",), sorts=1, rows_max={"operations": len(refunds)}
         ),
@@ -501,6 +499,7 @@ def charging(rows: SeededRows) -> dict[str, Rule]:
             {
                 "rows": records(processing, "id", reversal_id=fresh(processing[0])),
                 "length": len(processing),
+                "kind": "refund",
                 "failure_code": "refund_reversed",
                 "failure_message": "No.",
                 "now": NOW,

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from paybridge.database.database import Statement, Transaction
 from paybridge.database.parameters import json_rows, uuid_array
+from paybridge.payments.domain.operation import Kind
 
 # Payments are locked first and in the order of their ids, as everywhere.
 _LOCK_PAYMENTS = Statement("""
@@ -17,8 +18,9 @@ _LOCK_PAYMENTS = Statement("""
     ORDER BY p.id FOR UPDATE OF p
 """)
 
-# A refund is taken back once. One that undoes a step of a failed payment has no part in the payment's amounts. Several
-# refunds of one payment may be taken back together, so their amounts are added up.
+# The kind is a parameter, or the plan would look for it among all refunds. A refund is taken back once. One that undoes
+# a step of a failed payment has no part in the payment's amounts. Several refunds of one payment may be taken back
+# together, so their amounts are added up.
 _TAKE_BACK = Statement("""
     WITH wanted AS MATERIALIZED (
         SELECT * FROM json_to_recordset(:rows::json) AS row (id uuid, reversal_id uuid) LIMIT :length::integer
@@ -27,7 +29,7 @@ _TAKE_BACK = Statement("""
         SET status = 'reversed', failure_code = :failure_code::text, failure_message = :failure_message::text,
             last_sequence = o.last_sequence + CASE WHEN o.cause IN ('merchant', 'gateway') THEN 1 ELSE 0 END,
             updated_at = :now::timestamptz
-        FROM wanted WHERE o.id = wanted.id AND o.kind = 'refund' AND o.status = 'succeeded'
+        FROM wanted WHERE o.id = wanted.id AND o.kind = :kind::text AND o.status = 'succeeded'
         RETURNING wanted.reversal_id, o.id, o.payment_id, o.merchant_id, o.gateway, o.cause, o.amount_minor,
                   o.gateway_id, o.correlation_id, o.last_sequence
     ), recorded AS (
@@ -113,6 +115,7 @@ def take_back(
         _TAKE_BACK,
         rows=json_rows(reversals),
         length=len(reversals),
+        kind=str(Kind.REFUND),
         failure_code=failure_code,
         failure_message=failure_message,
         now=now,
