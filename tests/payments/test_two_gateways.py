@@ -25,7 +25,7 @@ from local.testkit.payments import (
 from local.testkit.stripe import account
 from local.testkit.stripe.server import API_KEY, WEBHOOK_SECRET, FakeStripe, Fault, fake_stripe, sign
 from paybridge.core.errors import InvalidInput
-from paybridge.core.events import parse_envelope
+from paybridge.core.events import FIND_LATE_CHANGE, parse_envelope
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
@@ -34,6 +34,7 @@ from paybridge.payments.cancel import cancel_operation, cancel_payment
 from paybridge.payments.capture import capture_operation, capture_payment
 from paybridge.payments.diagnose import diagnose_payment
 from paybridge.payments.domain.circuit import CircuitPolicy
+from paybridge.payments.find_late_changes import find_late_changes
 from paybridge.payments.gateway_watch import GatewayWatch
 from paybridge.payments.gateways.stripe import StripeGateway
 from paybridge.payments.gateways.stripe_notices import read_stripe_notice
@@ -88,12 +89,12 @@ class World:
     async def run(self, *payment_ids: uuid.UUID) -> GatewayWatch:
         """Deliver the messages that wait, in one batch, however far in the future they are due."""
         waiting = [row for id_ in payment_ids for row in outbox_rows(self.database, id_) if row["id"] not in self._done]
-        orders = [
-            order_of(parse_envelope(orjson.loads(row["body"]))) for row in waiting if row["type"] in HANDLED_TYPES
-        ]
         self._done |= {row["id"] for row in waiting}
+        events = [parse_envelope(orjson.loads(row["body"])) for row in waiting if row["type"] in HANDLED_TYPES]
+        ended = [event for event in events if event.type == FIND_LATE_CHANGE]
         watch = GatewayWatch()
-        await run_operations(self.services, orders, watch)
+        await run_operations(self.services, [order_of(event) for event in events if event not in ended], watch)
+        await find_late_changes(self.services, [uuid.UUID(event.data["operation_id"]) for event in ended])
         return watch
 
     def keyed(self, operation: str) -> Keyed:
@@ -326,6 +327,18 @@ class TestNotices:
         await world.run(payment_id)
         assert world.status(payment_id) == "succeeded"
         assert len([row for row in outbox_rows(world.database, payment_id) if row["type"] == "payment.succeeded"]) == 1
+
+    async def test_a_refund_that_is_taken_back_later(self, world: World) -> None:
+        payment_id = world.pay(account.REFUND_FAILS)
+        await world.run(payment_id)
+        world.refund(payment_id, "100.50")
+        await world.run(payment_id)
+        assert world.status(payment_id) == "refunded"
+        world.stripe.account.let_time_pass()
+        world.notify()
+        await world.run(payment_id)
+        assert world.status(payment_id) == "succeeded"
+        assert payment_row(world.database, payment_id)["refunded_minor"] == 0
 
 
 class TestCircuits:
