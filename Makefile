@@ -41,7 +41,7 @@ local: $(DEV) $(COMMAND) ## Start everything, send a sample payment, follow the 
 	@$(LOCAL) run
 up: $(DEV) $(COMMAND) ## Start everything in the background (WORKERS=1: workers, COMPOSE=1: Docker)
 	@$(LOCAL) up
-demo: $(DEV) ## Send a sample payment through the running stack and print its timeline
+demo: $(DEV) ## Send a sample payment and a refund through the running stack and print their timelines
 	@$(LOCAL) demo
 payment: $(DEV) $(COMMAND) ## Show a payment's status and history: ID=..., on AWS with ENVIRONMENT=dev
 	@$(OPERATE) payment "$(ID)"

@@ -212,12 +212,19 @@ def outage(settings: LocalSettings) -> None:
     run(settings, os.environ.get("PART", ""), os.environ.get("SECONDS", ""))
 
 
-def demo(settings: LocalSettings, **api: str) -> None:
-    """Send a sample payment through a running stack. `api` names another address than the usual port."""
+def demo(settings: LocalSettings) -> None:
+    """Send a sample payment through a running stack, and refund a part of it."""
     # Its HTTP library takes long to load, and most commands do not need it.
     from local.commands.demo import run
 
-    run(settings.as_running(), **api)
+    run(settings.as_running())
+
+
+def sample_payment(settings: LocalSettings, **api: str) -> None:
+    """Send a sample payment through a running stack. `api` names another address than the usual port."""
+    from local.commands.demo import run_payment
+
+    run_payment(settings.as_running(), **api)
 
 
 def status(settings: LocalSettings) -> None:
@@ -242,7 +249,7 @@ def _run(
     with supervising(settings), supervision.recording_error(settings), stopping(stack):
         print(title, flush=True)
         stack.start()
-        demo(settings, **api())
+        sample_payment(settings, **api())
         print("", _addresses(settings), *_container_addresses(settings), *more_addresses, sep="\n")
         print("", "Following the logs. Ctrl-C stops everything.", sep="\n", flush=True)
         # Ctrl-C and `make down` are how these commands end, so neither is a failure from here on.
@@ -260,7 +267,7 @@ COMMANDS = {
     "down": (down, "stop everything and keep the data"),
     "logs": (logs, "follow the logs of a running stack, or print those of the last one (FUNCTION, PAYMENT)"),
     "outage": (outage, "stop a part of the running stack for a while (PART, SECONDS)"),
-    "demo": (demo, "send a sample payment through a running stack"),
+    "demo": (demo, "send a sample payment through a running stack and refund a part of it"),
     "status": (status, "show each part of the stack and what waits, or say why nothing runs"),
     "clean": (clean, "stop everything and delete data and logs"),
     "sam-local": (sam_local, "run the functions by sam local, send a sample payment, follow the logs until Ctrl-C"),

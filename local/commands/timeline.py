@@ -1,4 +1,4 @@
-"""One payment's way through the system, from its API timeline and from the records of the webhook sink."""
+"""The way of a payment and of a refund, from the payment's API timeline and from the records of the webhook sink."""
 
 from __future__ import annotations
 
@@ -30,7 +30,23 @@ def stages_of(events: Iterable[Entry], received: Iterable[Entry]) -> list[Stage]
         Stage("consumed", _first(entries, lambda entry: entry["type"] == "gateway.attempt_started")),
         Stage("charged by the gateway", _first(entries, lambda entry: entry["type"] == "gateway.attempt_succeeded")),
         Stage("event relayed", _first(entries, lambda entry: _is_relayed(entry, "payment.succeeded"))),
-        Stage("webhook delivered, signature verified", _first_verified(received)),
+        Stage("webhook delivered, signature verified", _first_verified(received, "payment.succeeded")),
+    ]
+
+
+def refund_stages_of(events: Iterable[Entry], received: Iterable[Entry], refund_id: str) -> list[Stage]:
+    """Return the five steps of a refund from acceptance to verified webhook, in order.
+
+    `events` and `received` are those of the refund's payment, as for `stages_of`.
+    """
+    entries = [entry for entry in events if refund_id in entry["details"].values()]
+    hooks = [entry for entry in received if entry["body"]["data"].get("refund_id") == refund_id]
+    return [
+        Stage("accepted", _first(entries, lambda entry: entry["type"] == "refund.created")),
+        Stage("consumed", _first(entries, lambda entry: entry["type"] == "gateway.attempt_started")),
+        Stage("given back by the gateway", _first(entries, lambda entry: entry["type"] == "gateway.attempt_succeeded")),
+        Stage("event relayed", _first(entries, lambda entry: _is_relayed(entry, "refund.succeeded"))),
+        Stage("webhook delivered, signature verified", _first_verified(hooks, "refund.succeeded")),
     ]
 
 
@@ -58,5 +74,12 @@ def _first(entries: list[Entry], is_wanted: Callable[[Entry], bool]) -> datetime
     return next((datetime.fromisoformat(entry["at"]) for entry in entries if is_wanted(entry)), None)
 
 
-def _first_verified(received: Iterable[Entry]) -> datetime | None:
-    return next((datetime.fromisoformat(entry["received_at"]) for entry in received if entry["verified"]), None)
+def _first_verified(received: Iterable[Entry], event_type: str) -> datetime | None:
+    return next(
+        (
+            datetime.fromisoformat(entry["received_at"])
+            for entry in received
+            if entry["verified"] and entry["body"]["type"] == event_type
+        ),
+        None,
+    )

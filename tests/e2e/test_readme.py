@@ -8,17 +8,19 @@ import shutil
 import subprocess
 import sys
 from itertools import pairwise
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from local.settings import PROJECT, PYTHON_PATH
 from local.stack.stack import Stack
-from local.testkit.live import received
+from local.testkit import live
 
 pytestmark = pytest.mark.e2e
 
 FIRST_LINE = "API=http://127.0.0.1:8000 SINK=http://127.0.0.1:8091 GATEWAY=http://127.0.0.1:8090"
+WEBHOOKS = {"payment.succeeded", "refund.created", "refund.succeeded", "payment.partially_refunded"}
 FOLLOWS = "make logs "
 STOPS_A_PART = "make outage "
 
@@ -52,6 +54,12 @@ def script(stack: Stack) -> str:
     return "\n".join([f"API={urls.api} SINK={urls.sink} GATEWAY={urls.gateway}", *commands, "echo; echo id $ID"])
 
 
+def all_received(stack: Stack, payment_id: str) -> list[dict[str, Any]]:
+    """Return the payment's webhooks once one of each type has come."""
+    webhooks = live.received(stack.urls.sink, payment_id)
+    return webhooks if {webhook["body"]["type"] for webhook in webhooks} == WEBHOOKS else []
+
+
 @pytest.mark.skipif(
     not (shutil.which("curl") and shutil.which("jq")), reason="curl or jq, which the README asks for, is not installed"
 )
@@ -73,10 +81,14 @@ def test_every_command_works_as_it_is_pasted(stack: Stack) -> None:
     assert ran.returncode == 0, ran.stderr
     payment_id = ran.stdout.split()[-1]
     assert '"status":"pending"' in ran.stdout
-    assert '"status": "succeeded"' in ran.stdout
+    assert '"status": "succeeded",\n  "created_at"' in ran.stdout
+    assert '"status": "succeeded",\n  "amount": "30.00"' in ran.stdout
     assert f"{payment_id}  100.50 RUB  succeeded" in ran.stdout
-    (webhook,) = received(stack.urls.sink, payment_id)
-    assert webhook["verified"]
+    status = '"status": "partially_refunded",\n  "amount_captured": "100.50",\n  "amount_refunded": "30.00"'
+    assert status in ran.stdout
+    assert '"kind": "refund"' in ran.stdout
+    webhooks = live.eventually(lambda: all_received(stack, payment_id), "a webhook for each of its events")
+    assert all(webhook["verified"] for webhook in webhooks)
 
 
 def test_it_names_commands_that_make_has() -> None:

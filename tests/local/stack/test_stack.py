@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -17,7 +18,9 @@ from local.commands import demo
 from local.servers import postgres
 from local.servers.processes import accepts_connections, is_alive, running
 from local.settings import PROJECT, LocalSettings
+from local.stack.seed import DEMO_API_KEY
 from local.stack.stack import Stack
+from local.testkit.live import merchant
 from local.testkit.servers import private_settings
 
 pytestmark = pytest.mark.e2e
@@ -67,7 +70,8 @@ class TestUp:
         assert "up already" in command(own, "up").stdout
         sample = command(own, "demo")
         assert (sample.returncode, sample.stderr) == (0, "")
-        assert [line.split()[0] for line in sample.stdout.strip().splitlines()[1:]] == ["✓"] * 6
+        firsts = [line.split()[0] for line in sample.stdout.splitlines() if line]
+        assert firsts == ["Sample", *["✓"] * 6, "Refund", *["✓"] * 5]
         assert "Stopped." in command(own, "down").stdout
         until_all_gone(children)
         assert not accepts_connections(own.api_port)
@@ -112,7 +116,13 @@ class TestDemo:
 
     def test_shows_every_step_against_the_running_stack(self, stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
         demo.run(stack.settings)
-        assert capsys.readouterr().out.count("✓") == 6
+        shown = capsys.readouterr().out
+        assert shown.count("✓") == 11
+        refund_id = re.findall(r"Refund (\S+): 30\.00 RUB", shown)[0]
+        with merchant(stack, DEMO_API_KEY) as own:
+            found = own.client.get(f"{own.api_url}/api/v1/refunds/{refund_id}", headers={"X-API-Key": own.api_key})
+        refund = found.raise_for_status().json()
+        assert (refund["status"], refund["amount"], refund["currency"]) == ("succeeded", "30.00", "RUB")
 
 
 class TestStatus:
