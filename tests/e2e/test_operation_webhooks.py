@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import httpx
@@ -135,3 +135,57 @@ def test_what_is_given_back_of_a_failed_payment_is_no_refund(stack: Stack, demo:
     live.eventually(is_given_back, "the partial approval is given back")
     [failed] = webhooks(stack, payment_id, "payment.failed")
     assert failed["data"]["failure_code"] == "partial_approval"
+
+
+def test_a_refund_that_the_gateway_takes_back(stack: Stack, demo: Merchant, ok: str) -> None:
+    payment_id = demo.pay(webhook_url=ok, payment_method="tok_refund_reversed")
+    webhooks(stack, payment_id, "payment.succeeded")
+    refund_id = post(demo, payment_id, "refunds")["refund_id"]
+    types = ["payment.succeeded", "refund.created", "refund.succeeded", "payment.refunded"]
+    bodies = webhooks(stack, payment_id, *types, "refund.failed", "payment.succeeded")
+    failed = of_type(bodies, "refund.failed")
+    assert (failed["refund_id"], failed["sequence"], failed["amount"]) == (refund_id, 3, "100.50")
+    # By its sequence a receiver knows that the newest state is the last one.
+    payments = [body["data"] for body in bodies if body["type"].startswith("payment.")]
+    newest = max(payments, key=lambda data: int(data["sequence"]))
+    assert (newest["status"], newest["amount_refunded"]) == ("succeeded", "0.00")
+    timeline = [entry["type"] for entry in demo.timeline(payment_id)]
+    steps = ["refund.created", "refund.succeeded", "payment.refunded", "gateway.refund_reversed", "refund.failed"]
+    assert [type_ for type_ in timeline if type_ in steps] == steps
+    reversal = next(entry for entry in demo.timeline(payment_id) if entry["type"] == "gateway.refund_reversed")
+    assert reversal["details"]["refund_id"] == refund_id
+
+
+def set_rules(merchant: Merchant, rules: list[dict[str, Any]]) -> None:
+    answer = merchant.client.put(
+        f"{merchant.api_url}/api/v1/fraud-rules", json={"rules": rules}, headers={"X-API-Key": merchant.api_key}
+    )
+    assert answer.status_code == httpx.codes.OK, answer.text
+
+
+@pytest.fixture
+def suspect(other: Merchant) -> Iterator[str]:
+    """A customer whose payments the other merchant wants to see before they are charged."""
+    customer = f"suspect-{uuid.uuid4()}"
+    set_rules(other, [{"id": "suspects", "action": "review", "score": 40, "when": {"customer_in": [customer]}}])
+    yield customer
+    set_rules(other, [])
+
+
+def test_a_payment_that_waits_for_a_review(stack: Stack, other: Merchant, ok: str, suspect: str) -> None:
+    payment_id = other.pay(webhook_url=ok, customer=suspect)
+    [held] = webhooks(stack, payment_id, "payment.review")
+    assert held["data"]["screening"] == {"decision": "review", "score": 40, "rules": ["suspects"]}
+    post(other, payment_id, "approve", note="Known to us.")
+    webhooks(stack, payment_id, "payment.review", "payment.succeeded")
+    entries = [entry for entry in other.timeline(payment_id) if not entry["type"].startswith(("event.", "webhook."))]
+    assert [entry["type"] for entry in entries] == [
+        "payment.created",
+        "screening.decided",
+        "payment.review",
+        "review.approved",
+        "payment.processing",
+        "gateway.attempt_started",
+        "gateway.attempt_succeeded",
+        "payment.succeeded",
+    ]
