@@ -9,8 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from local.testkit.api import ORDER, ApiClient
+from local.testkit.api import ORDER, ApiClient, demo_merchant_id
+from local.testkit.payments import captured_payment, new_merchant
 from paybridge.core.money import EXPONENTS, MINOR_UNITS_MAX, format_minor
+from paybridge.database.database import Database
 from tests.support.openapi import Contract
 
 MARK = "4242-hostile-mark"
@@ -171,6 +173,17 @@ class TestHostileBodies:
         contract.check("POST", "/api/v1/payments", answer)
         assert MARK.encode() not in answer.body.replace(b'"field":"' + MARK.encode(), b"")
 
+    @pytest.mark.parametrize("command", ["capture", "cancel", "refunds"])
+    def test_commands_answer_each_body_as_documented(
+        self, client: ApiClient, contract: Contract, database: Database, command: str
+    ) -> None:
+        path = f"{captured_payment(database, new_merchant(database))}/{command}"
+        for name, body in HOSTILE.items():
+            answer = client.order(path, body)
+            assert 400 <= answer.status < 500, name
+            contract.check("POST", f"/api/v1/payments/{{payment_id}}/{command}", answer)
+            assert MARK.encode() not in answer.body.replace(b'"field":"' + MARK.encode(), b""), name
+
     def test_no_body_creates_a_payment(self, client: ApiClient) -> None:
         for body in HOSTILE.values():
             client.create(body)
@@ -190,3 +203,19 @@ class TestAcceptedBodies:
     @given(body=st.binary(max_size=200) | st.text(max_size=100).map(lambda text: json.dumps(text).encode()))
     def test_any_bytes_are_answered_with_a_problem(self, client: ApiClient, body: bytes) -> None:
         assert 400 <= client.create(body).status < 500
+
+    @settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(
+        reason=st.none() | st.text(STORABLE, min_size=1, max_size=500),
+        metadata=st.none()
+        | st.dictionaries(st.text(STORABLE, min_size=1, max_size=40), st.text(STORABLE, max_size=500), max_size=8),
+    )
+    def test_what_a_refund_says_comes_back_equal(
+        self, client: ApiClient, database: Database, reason: str | None, metadata: dict[str, str] | None
+    ) -> None:
+        payment_id = captured_payment(database, demo_merchant_id(database))
+        body = {"amount": "0.01", "reason": reason, "metadata": metadata}
+        created = client.order(f"{payment_id}/refunds", body)
+        assert created.status == 202, created.body
+        assert {name: created.json()[name] for name in body} == body
+        assert client.get(created.headers["location"]).json() == created.json()

@@ -16,6 +16,12 @@ const largest: components["schemas"]["PaymentRequest"] = {
 const firstPage: operations["listPayments"]["parameters"]["query"] = {};
 const nextPage: operations["listPayments"]["parameters"]["query"] = { cursor: "abc", limit: 100, status: "failed" };
 
+const allThatIsLeft: components["schemas"]["RefundRequest"] = {};
+const part: components["schemas"]["RefundRequest"] = { amount: "30.00", metadata: { return_id: "R-7" }, reason: "Damaged" };
+const captured: components["schemas"]["CaptureRequest"] = { amount: "80.00" };
+const canceled: components["schemas"]["CancelRequest"] = { reason: null };
+const refundsOfPayment: operations["listRefunds"]["parameters"]["query"] = { payment_id: "abc", status: "failed" };
+
 type PaymentEvent = components["schemas"]["PaymentSucceededEvent"] | components["schemas"]["PaymentFailedEvent"];
 type RefundEvent = components["schemas"]["RefundSucceededEvent"] | components["schemas"]["RefundFailedEvent"];
 
@@ -30,4 +36,4 @@ function given(event: RefundEvent): string {
   return event.type === "refund.failed" ? `${event.data.failure_code}` : `${refund.amount} ${refund.currency}`;
 }
 
-export { firstPage, given, largest, nextPage, outcome, smallest };
+export { allThatIsLeft, canceled, captured, firstPage, given, largest, nextPage, outcome, part, refundsOfPayment, smallest };
