@@ -22,7 +22,8 @@ from paybridge.payments.domain.operation import Kind
 from tests.payments.gateways.contract.asking import AMOUNT_MINOR, Payment, a_payment, ask
 from tests.payments.gateways.contract.driver import DEADLINE_SECONDS, Gateway, Money
 
-pytestmark = pytest.mark.integration
+# Adapters wait for answers that never come.
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 KINDS = [Kind.CHARGE, Kind.AUTHORIZATION, Kind.CAPTURE, Kind.VOID, Kind.REFUND]
 # The gateway is still at work when the adapter gives up, and then needs this much longer.
