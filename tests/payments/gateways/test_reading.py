@@ -255,6 +255,11 @@ class TestEndOfHold:
             request = a_request(Kind.VOID, target_gateway_id=target)
             assert found(request, hold("open"), hold("expired", "au_2")) == expected
 
+    def test_the_newest_hold_counts_where_none_is_named(self) -> None:
+        request = a_request(Kind.VOID)
+        assert found(request, hold("open"), hold("expired", "au_2")) == Succeeded("au_2")
+        assert found(request, hold("expired"), hold("open", "au_2")) == NotFound()
+
     def test_a_capture_by_another_operation_is_for_a_person(self) -> None:
         request = a_request(Kind.CAPTURE)
         assert isinstance(found(request, hold("captured")), Contradictory)
@@ -299,6 +304,13 @@ class TestRefusalsOfLaterOperations:
             answer = read_answer(a_request(kind), 402, orjson.dumps(body), None, NOW)
             assert isinstance(answer, RefusedRequest)
             assert answer.gateway_code == code
+
+    @pytest.mark.parametrize("kind", [Kind.CHARGE, Kind.AUTHORIZATION])
+    def test_to_a_charge_it_speaks_of_the_card(self, kind: Kind) -> None:
+        body = orjson.dumps({"failure_code": "amount_exceeds_balance"})
+        answer = read_answer(a_request(kind), 402, body, None, NOW)
+        assert isinstance(answer, Declined)
+        assert answer.gateway_code == "amount_exceeds_balance"
 
     def test_a_limit_of_the_card_is_a_decision(self) -> None:
         body = orjson.dumps({"failure_code": "exceeds_withdrawal_limit"})

@@ -103,7 +103,7 @@ def read_look_up_answer(
     records = orjson.loads(body)
     if not isinstance(records, list):
         raise TypeError("a look-up answers with a list")
-    if request.kind is Kind.REFUND and _is_taken_back(request, records):
+    if _is_taken_back(request, records):
         return _declined(Kind.REFUND, REFUND_REVERSED)
     found = [_read_record(request, record) for record in records if _is_ours(request, record)]
     weightiest = next((each for kind in _BY_WEIGHT for each in found if isinstance(each, kind)), None)
