@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import copy
 import hmac
+import threading
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager
 from enum import Enum, auto
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -177,6 +179,26 @@ async def fake_stripe() -> AsyncIterator[FakeStripe]:
         yield stripe
     finally:
         await server.stop()
+
+
+@contextmanager
+def fake_stripe_in_a_thread() -> Iterator[FakeStripe]:
+    """Run a Stripe beside a test that has no event loop."""
+    started: Future[FakeStripe] = Future()
+    over = threading.Event()
+
+    async def serve() -> None:
+        async with fake_stripe() as stripe:
+            started.set_result(stripe)
+            await asyncio.to_thread(over.wait)
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    try:
+        yield started.result(timeout=10)
+    finally:
+        over.set()
+        thread.join()
 
 
 def sign(body: bytes, signed_at: int, *secrets: str, scheme: str = "v1") -> str:
