@@ -25,6 +25,7 @@ from local.testkit.payments import (
 from paybridge.core.errors import ConstraintViolated
 from paybridge.core.events import FIND_LATE_CHANGE, PROCESS_PAYMENT, Event, parse_envelope
 from paybridge.core.ids import Uuid7Ids
+from paybridge.database import counters
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.payments.accept_notice import accept_notice
@@ -470,7 +471,12 @@ class TestTakenBack:
     async def test_merchant_and_subscribers_are_told_once(self, services: EngineServices, gateway: LateGateway) -> None:
         payment_id, (refund_id,) = await refunded(services, gateway, [10050])
         before = len(event_types(services, payment_id))
+        counted = counters.read(services.database)
         await take_back(services, gateway, [refund_id])
+        now_counted = counters.read(services.database)
+        assert now_counted["refund.failed"] == counted.get("refund.failed", 0) + 1
+        # It settled once.
+        assert now_counted["payment.succeeded"] == counted["payment.succeeded"]
         failed, moved = events(services, payment_id)[before:]
         assert (failed["type"], failed["subject"], failed["data"]["status"], failed["data"]["failure_code"]) == (
             "refund.failed",

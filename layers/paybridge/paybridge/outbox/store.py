@@ -61,17 +61,22 @@ _MARK_REFUSED = Statement("""
 """)
 
 
-def add(transaction: Transaction, events: Iterable[Event]) -> None:
+def add(transaction: Transaction, events: Iterable[Event], *, is_counted: bool = True) -> None:
     """Add the events, due now."""
-    add_delayed(transaction, [(event, 0.0) for event in events])
+    add_delayed(transaction, [(event, 0.0) for event in events], is_counted=is_counted)
 
 
 def add_delayed(
-    transaction: Transaction, events: Sequence[tuple[Event, float]], *, routing_key: str | None = None
+    transaction: Transaction,
+    events: Sequence[tuple[Event, float]],
+    *,
+    routing_key: str | None = None,
+    is_counted: bool = True,
 ) -> None:
     """Add the events, each with its delay in seconds, and wake a waiting relay after the commit.
 
-    `routing_key` replaces that of their type, on the same exchange.
+    `routing_key` replaces that of their type, on the same exchange. Without `is_counted` the counters of their types
+    stay as they are.
 
     A delayed row wakes the relay as well: it chose how long to sleep before the row was there.
     """
@@ -79,7 +84,7 @@ def add_delayed(
         return
     rows = [row_of(event, delay_seconds, routing_key) for event, delay_seconds in events]
     is_published = any(row["exchange"] is not None for row in rows)
-    counts = counts_of_events(event for event, _ in events)
+    counts = counts_of_events(event for event, _ in events if is_counted)
     ((is_relay_busy,),) = transaction.run(_INSERT, rows=json_rows(rows), is_published=is_published, counts=counts)
     if not is_relay_busy:
         wake_relay_after_commit(transaction)

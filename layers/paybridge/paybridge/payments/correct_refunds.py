@@ -35,7 +35,9 @@ def take_back(ids: Ids, transaction: Transaction, refunds: Sequence[Operation], 
     shown = [each for each in changed if is_refund(each)]
     payments = operations.read_payments(transaction, (each.payment_id for each in shown))
     events = [_refund_event(ids, REFUND_FAILED, each, payments[each.payment_id], now) for each in shown]
-    outbox.add(transaction, events + [_payment_event(ids, payment, now) for payment in payments.values()])
+    outbox.add(transaction, events)
+    # The metrics count how often payments settle. This one had succeeded before.
+    outbox.add(transaction, [_payment_event(ids, each, now) for each in payments.values()], is_counted=False)
     return changed
 
 
