@@ -31,6 +31,7 @@ _CLAIMS = {
     "declined": Claim.FAILED,
     "failed": Claim.FAILED,
     "canceled": Claim.FAILED,
+    "expired": Claim.FAILED,
     "reversed": Claim.FAILED,
 }
 
