@@ -23,8 +23,8 @@ _EXAMPLE_RANGE = {"from": "2026-04-01T00:00:00Z", "to": "2026-04-08T00:00:00Z"}
 _EXAMPLE_DRY_RUN: dict[str, Any] = {
     "dry_run_id": _EXAMPLE_ID,
     "state": "finished",
-    "from": "2026-04-01T00:00:00.000000Z",
-    "to": "2026-04-08T00:00:00.000000Z",
+    "from": "2026-04-01T00:00:00.000000+00:00",
+    "to": "2026-04-08T00:00:00.000000+00:00",
     "progress": 1.0,
     "checked": 1200,
     "total": 1200,
@@ -38,8 +38,8 @@ _EXAMPLE_DRY_RUN: dict[str, Any] = {
             "rules": ["card-testing"],
         }
     ],
-    "created_at": "2026-04-17T12:00:00.123456Z",
-    "finished_at": "2026-04-17T12:00:00.623456Z",
+    "created_at": "2026-04-17T12:00:00.123456+00:00",
+    "finished_at": "2026-04-17T12:00:00.623456+00:00",
 }
 _FIELD_CODES = (*CODES, "range_invalid", "time_invalid")
 
@@ -54,7 +54,7 @@ def fraud_schemas() -> dict[str, Schema]:
         schema = model.model_json_schema(ref_template=REF)
         schemas |= {name: _without_defaults(found) for name, found in schema.pop("$defs", {}).items()}
         schemas[model.__name__] = _without_defaults(schema)
-    version = {"rules": _EXAMPLE_RULES, "version": 3, "created_at": "2026-04-17T12:00:00.123456Z"}
+    version = {"rules": _EXAMPLE_RULES, "version": 3, "created_at": "2026-04-17T12:00:00.123456+00:00"}
     schemas["FraudRulesView"]["examples"] = [version]
     schemas["DryRunView"]["examples"] = [_EXAMPLE_DRY_RUN]
     return schemas

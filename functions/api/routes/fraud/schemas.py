@@ -20,7 +20,10 @@ from paybridge.fraud.domain.reading import (
 
 Amount = Annotated[str, Field(pattern=AMOUNT_PATTERN, examples=["500.00"])]
 Customer = Annotated[str, Field(min_length=1, max_length=CUSTOMER_CHARACTERS_MAX)]
+Currency = Annotated[str, Field(description="An upper-case ISO 4217 code.", examples=["EUR"])]
 PaymentMethod = Annotated[str, Field(pattern=PAYMENT_METHOD_PATTERN)]
+
+_MEMBERS = Field(min_length=1, max_length=LIST_MEMBERS_MAX, json_schema_extra={"uniqueItems": True})
 
 
 class VelocityView(BaseModel):
@@ -38,10 +41,13 @@ class VelocityView(BaseModel):
         Field(description="Which payments count: those of the same customer, of the same method, or all."),
     ]
     window_seconds: Annotated[int, Field(ge=1, le=WINDOW_SECONDS_MAX, examples=[3600])]
-    count_gte: Annotated[int, Field(ge=1, le=COUNT_MAX, description="So many payments or more.", examples=[10])] = 1
+    count_gte: Annotated[
+        Annotated[int, Field(ge=1, le=COUNT_MAX)] | None,
+        Field(description="So many payments or more.", examples=[10]),
+    ] = None
     amount_gte: Annotated[
-        Amount, Field(description="So much money or more, among the payments in this payment's currency.")
-    ] = ""
+        Amount | None, Field(description="So much money or more, among the payments in this payment's currency.")
+    ] = None
 
 
 class ConditionsView(BaseModel):
@@ -50,25 +56,22 @@ class ConditionsView(BaseModel):
     model_config = ConfigDict(title="FraudConditions", extra="forbid")
 
     amount_gte: Annotated[
-        Amount,
+        Amount | None,
         Field(
             description="A decimal number that is compared with the payment's amount in its own currency, without any "
             "conversion. Name the currencies in `currency_in`, unless one number fits all of yours."
         ),
-    ] = ""
-    currency_in: Annotated[
-        list[Annotated[str, Field(description="An upper-case ISO 4217 code.", examples=["EUR"])]],
-        Field(min_length=1, max_length=LIST_MEMBERS_MAX),
-    ] = []
-    customer_in: Annotated[list[Customer], Field(min_length=1, max_length=LIST_MEMBERS_MAX)] = []
-    payment_method_in: Annotated[list[PaymentMethod], Field(min_length=1, max_length=LIST_MEMBERS_MAX)] = []
+    ] = None
+    currency_in: Annotated[list[Currency], _MEMBERS] | None = None
+    customer_in: Annotated[list[Customer], _MEMBERS] | None = None
+    payment_method_in: Annotated[list[PaymentMethod], _MEMBERS] | None = None
     first_seen_customer: Annotated[
-        bool,
+        bool | None,
         Field(
             description="Whether no earlier payment of the customer has begun. A payment without a customer fires "
             "neither `true` nor `false`."
         ),
-    ] = False
+    ] = None
     velocity: VelocityView | None = None
 
 
@@ -86,8 +89,9 @@ class FraudRuleView(BaseModel):
         ),
     ]
     score: Annotated[
-        int, Field(ge=0, le=SCORE_MAX, description="Added to the payment's score if the rule fires. 0 if absent.")
-    ] = 0
+        Annotated[int, Field(ge=0, le=SCORE_MAX)] | None,
+        Field(description="Added to the payment's score if the rule fires. 0 if absent."),
+    ] = None
     when: ConditionsView
 
 
