@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Callable
@@ -11,19 +12,20 @@ from typing import Any
 from bench.results import Figure, Goal, Measure, interleaved
 from bench.servers import Servers, open_database
 from local.testkit.payments import new_merchant
+from paybridge import wiring
 from paybridge.core.clock import SystemClock
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database
 from paybridge.fraud.domain.rules import ScreenedPayment
 from paybridge.fraud.rules import replace_fraud_rules
-from paybridge.fraud.screen import screen_payments
+from paybridge.fraud.screen import find_rules, screen_payments
 from paybridge.payments.store.history import StoredHistory
 
 BATCH_PAYMENTS = 500
 BATCHES = 10
 # Half of the payments are a customer's first.
 CUSTOMERS = BATCHES * BATCH_PAYMENTS // 2
-GOAL_MILLISECONDS = 0.15
+GOAL_MICROSECONDS = 150.0
 RULES, WITHOUT = "20 rules and 4 velocities", "no rules"
 
 _VELOCITIES: tuple[dict[str, Any], ...] = (
@@ -35,7 +37,9 @@ _VELOCITIES: tuple[dict[str, Any], ...] = (
 
 
 def measure(servers: Servers) -> Measure:
-    """Measure the milliseconds that screening adds to a payment, in batches of BATCH_PAYMENTS, with their commits."""
+    """Measure the microseconds that screening adds to a payment, in batches of BATCH_PAYMENTS, with their commits."""
+    # Python looks for garbage as seldom as in the consumer.
+    wiring.run(asyncio.sleep(0))
     url = servers.postgres.fresh_database()
     with open_database(url) as database:
         contenders: dict[str, Callable[[], float]] = {}
@@ -44,13 +48,13 @@ def measure(servers: Servers) -> Measure:
             replace_fraud_rules(database, SystemClock(), merchant_id, rules, "bench")
             contenders[name] = _screens(database, merchant_id, len(rules))
             contenders[name]()
-        values = interleaved(servers.say, contenders, "ms")
+        values = interleaved(servers.say, contenders, "µs a payment")
     servers.postgres.drop_database(url)
     return Measure(
         "screen",
         [
-            Figure(RULES, "ms a payment", values[RULES], Goal(GOAL_MILLISECONDS, at_most=True)),
-            Figure(WITHOUT, "ms a payment", values[WITHOUT]),
+            Figure(RULES, "µs a payment", values[RULES], Goal(GOAL_MICROSECONDS, at_most=True)),
+            Figure(WITHOUT, "µs a payment", values[WITHOUT]),
         ],
     )
 
@@ -83,11 +87,13 @@ def _screens(database: Database, merchant_id: uuid.UUID, rule_count: int) -> Cal
         started = time.perf_counter()
         for batch in batches:
             with database.transaction() as transaction:
-                found = screen_payments(transaction, batch, now, history=history, review_expiry_seconds=86400)
-            screened += len(found)
+                sets = find_rules(transaction, {merchant_id})
+                if sets:
+                    found = screen_payments(transaction, batch, sets, now, history=history, review_expiry_seconds=86400)
+                    screened += len(found)
         seconds = time.perf_counter() - started
         assert screened == (BATCHES * BATCH_PAYMENTS if rule_count else 0), f"{screened} payments were screened"
-        return seconds * 1000 / (BATCHES * BATCH_PAYMENTS)
+        return seconds * 1_000_000 / (BATCHES * BATCH_PAYMENTS)
 
     return run
 

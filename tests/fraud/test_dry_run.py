@@ -24,7 +24,7 @@ from paybridge.fraud.domain.rules import ScreenedPayment
 from paybridge.fraud.dry_run import clean_up, read_dry_run, start_dry_run, work_on, work_on_dry_runs
 from paybridge.fraud.ports import FraudServices
 from paybridge.fraud.rules import replace_fraud_rules
-from paybridge.fraud.screen import screen_payments
+from paybridge.fraud.screen import find_rules, screen_payments
 from paybridge.payments.store.history import StoredHistory
 
 pytestmark = pytest.mark.integration
@@ -122,7 +122,14 @@ def screen_one_by_one(database: Database, payments: list[ScreenedPayment]) -> li
         values = {name: getattr(payment, name) for name in payment.__slots__} | {"merchant_id": merchant_id}
         copy = ScreenedPayment(**values | {"payment_id": Uuid7Ids().new()})
         with database.transaction() as transaction:
-            screened = screen_payments(transaction, [copy], payment.at, history=NoHistory(), review_expiry_seconds=60)
+            screened = screen_payments(
+                transaction,
+                [copy],
+                find_rules(transaction, [merchant_id]),
+                payment.at,
+                history=NoHistory(),
+                review_expiry_seconds=60,
+            )
         screening = screened[copy.payment_id]
         found.append((str(screening.decision), screening.rules))
     return found
@@ -271,7 +278,14 @@ class TestCleanUp:
                 payment_method=None,
             )
             with database.transaction() as transaction:
-                found = screen_payments(transaction, [payment], at, history=services.history, review_expiry_seconds=60)
+                found = screen_payments(
+                    transaction,
+                    [payment],
+                    find_rules(transaction, [merchant_id]),
+                    at,
+                    history=services.history,
+                    review_expiry_seconds=60,
+                )
             return str(found[payment.payment_id].decision)
 
         now = clock.now()

@@ -17,9 +17,10 @@ from paybridge.core.ids import Uuid7Ids
 from paybridge.core.money import format_places
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database
+from paybridge.fraud import screen as module
 from paybridge.fraud.domain.rules import ScreenedPayment, Screening, Verdict
 from paybridge.fraud.rules import replace_fraud_rules
-from paybridge.fraud.screen import screen_payments
+from paybridge.fraud.screen import find_rules, screen_payments
 from paybridge.payments.store.history import StoredHistory
 
 pytestmark = pytest.mark.integration
@@ -54,7 +55,9 @@ def candidate(merchant_id: uuid.UUID, at: datetime = NOW, **changes: Any) -> Scr
 
 def screen(database: Database, candidates: list[ScreenedPayment], now: datetime = NOW) -> dict[uuid.UUID, Screening]:
     with database.transaction() as transaction:
-        return screen_payments(transaction, candidates, now, history=StoredHistory(), review_expiry_seconds=86400)
+        sets = find_rules(transaction, {each.merchant_id for each in candidates})
+        with_rules = [each for each in candidates if each.merchant_id in sets]
+        return screen_payments(transaction, with_rules, sets, now, history=StoredHistory(), review_expiry_seconds=86400)
 
 
 def decisions(database: Database, candidates: list[ScreenedPayment], now: datetime = NOW) -> list[str]:
@@ -87,6 +90,22 @@ class TestWithoutRules:
         put(database, merchant_id, velocity(count_gte=1))
         put(database, merchant_id)
         assert screen(database, [candidate(merchant_id)]) == {}
+
+
+class TestManyMerchants:
+    def test_rules_that_memory_has_no_room_for_are_read_again(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "RULE_SETS_MAX", 2)
+        merchants = [new_merchant(database) for _ in range(5)]
+        for place, one in enumerate(merchants):
+            put(database, one, {"id": f"r{place}", "action": "block", "when": {}})
+        for chosen in (merchants[:1], merchants[:3], merchants[2:], merchants):
+            batch = [candidate(one) for one in chosen]
+            screened = screen(database, batch)
+            assert [screened[each.payment_id].rules for each in batch] == [
+                (f"r{merchants.index(one)}",) for one in chosen
+            ]
 
 
 class TestCounts:
@@ -176,8 +195,9 @@ class TestCounts:
         twice = candidate(merchant_id)
         with pytest.raises(ConstraintViolated), database.transaction() as transaction:
             options: dict[str, Any] = {"history": StoredHistory(), "review_expiry_seconds": 1}
-            screen_payments(transaction, [twice], NOW, **options)
-            screen_payments(transaction, [twice], NOW, **options)
+            sets = find_rules(transaction, [merchant_id])
+            screen_payments(transaction, [twice], sets, NOW, **options)
+            screen_payments(transaction, [twice], sets, NOW, **options)
         assert decisions(database, [candidate(merchant_id)]) == ["allow"]
 
 

@@ -33,33 +33,34 @@ class Judged(NamedTuple):
     screening: Screening
 
 
+def find_rules(transaction: Transaction, merchant_ids: Collection[UUID]) -> dict[UUID, RuleSet]:
+    """Return the present rules of those merchants that have some: one query, and one more for rules not known yet."""
+    versions = rule_sets.present_versions(transaction, merchant_ids) if merchant_ids else {}
+    return _rule_sets(transaction, versions) if versions else {}
+
+
 def screen_payments(
     transaction: Transaction,
     candidates: Sequence[ScreenedPayment],
+    sets: Mapping[UUID, RuleSet],
     now: datetime,
     *,
     history: PaymentHistory,
     review_expiry_seconds: float,
 ) -> dict[UUID, Screening]:
-    """Decide about the payments of merchants that have rules, and store every decision; leave out the others.
+    """Decide about the payments by the rules of their merchants, and store every decision.
 
     Velocities count each payment in the order of `candidates`, those of this batch included. Their counters stay locked
     until the transaction ends, so two batches never count past each other. If the transaction is rolled back, nothing
     was counted.
     """
-    merchant_ids = {candidate.merchant_id for candidate in candidates}
-    versions = rule_sets.present_versions(transaction, merchant_ids) if merchant_ids else {}
-    if not versions:
-        return {}
-    sets = _rule_sets(transaction, versions)
-    screened = [candidate for candidate in candidates if candidate.merchant_id in sets]
     owners = {merchant_id: str(merchant_id) for merchant_id in sets}
-    keyed = [(candidate, keys_of(owners[candidate.merchant_id], candidate, Per)) for candidate in screened]
+    keyed = [(candidate, keys_of(owners[candidate.merchant_id], candidate, Per)) for candidate in candidates]
     windows = {merchant_id: rule_set.windows for merchant_id, rule_set in sets.items()}
     counts, seen = count_all(transaction, keyed, windows, now + COUNTERS_KEPT)
-    asking = [each for each in screened if sets[each.merchant_id].asks_first_seen]
+    asking = [each for each in candidates if sets[each.merchant_id].asks_first_seen]
     new = new_customers(transaction, asking, seen, history, {each.payment_id: _ANY_ID for each in asking})
-    judged = judge(screened, counts, new, sets)
+    judged = judge(candidates, counts, new, sets)
     rows = [_row(each, sets[each.candidate.merchant_id].version) for each in judged]
     decisions.add(transaction, rows, now, now + timedelta(seconds=review_expiry_seconds))
     return {each.candidate.payment_id: each.screening for each in judged}
@@ -131,13 +132,15 @@ def judge(
 
 
 def _rule_sets(transaction: Transaction, versions: Mapping[UUID, int]) -> dict[UUID, RuleSet]:
-    missing = [each for each in versions.items() if each not in _known]
+    found = {each: _known[each] for each in versions.items() if each in _known}
+    missing = [each for each in versions.items() if each not in found]
     if missing:
+        for (merchant_id, version), rules in rule_sets.rules_of(transaction, missing).items():
+            found[merchant_id, version] = RuleSet(version, read_stored_rules(rules))
         if len(_known) + len(missing) > RULE_SETS_MAX:
             _known.clear()
-        for (merchant_id, version), rules in rule_sets.rules_of(transaction, missing).items():
-            _known[merchant_id, version] = RuleSet(version, read_stored_rules(rules))
-    return {merchant_id: _known[merchant_id, version] for merchant_id, version in versions.items()}
+        _known.update(found)
+    return {merchant_id: found[merchant_id, version] for merchant_id, version in versions.items()}
 
 
 def _row(judged: Judged, version: int) -> dict[str, Any]:

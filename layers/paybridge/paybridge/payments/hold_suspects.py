@@ -7,7 +7,7 @@ from datetime import datetime
 
 from paybridge.core.events import PAYMENT_FAILED, PAYMENT_REVIEW, Event
 from paybridge.database.database import Transaction
-from paybridge.fraud.screen import screen_payments
+from paybridge.fraud.screen import find_rules, screen_payments
 from paybridge.outbox import store as outbox
 from paybridge.payments.domain.events import payment_event
 from paybridge.payments.domain.payment import Payment, Status
@@ -27,16 +27,19 @@ def hold_suspects(
     Return those that were screened, as they are now: one that may begin is still pending. Also return the results of
     those that are held back. A payment is screened once, because it does not stay pending.
     """
+    sets = find_rules(transaction, {payment.merchant_id for payment in beginning})
+    if not sets:
+        return [], []
+    suspects = [payment for payment in beginning if payment.merchant_id in sets]
     screenings = screen_payments(
         transaction,
-        [to_screen(payment, now) for payment in beginning],
+        [to_screen(payment, now) for payment in suspects],
+        sets,
         now,
         history=_HISTORY,
         review_expiry_seconds=services.review_expiry_seconds,
     )
-    screened = [
-        after_screening(payment, screenings[payment.id], now) for payment in beginning if payment.id in screenings
-    ]
+    screened = [after_screening(payment, screenings[payment.id], now) for payment in suspects]
     held = [payment for payment in screened if payment.status is not Status.PENDING]
     if held:
         reviews.hold(transaction, held)

@@ -33,7 +33,8 @@ _READ = Statement("""
             window_seconds integer)
         LIMIT :length::integer
     )
-    SELECT wanted.place, counter.count, counter.sums, counter.last_at, point.at, point.count_before, point.sums_before
+    SELECT wanted.place, counter.count, counter.sums::text, counter.last_at, point.at, point.count_before,
+           point.sums_before::text
     FROM wanted
     JOIN fraud_counters counter ON counter.owner_id = wanted.owner_id AND counter.digest = wanted.digest
     LEFT JOIN LATERAL (
@@ -86,7 +87,9 @@ _DELETE_OLD = Statement("""
 """)
 
 
+# orjson reads and writes integers of 64 bits, and a sum that only grows may pass them. JSON this short holds none.
 _ORJSON_END = 2**63
+_ORJSON_CHARACTERS = 25
 
 
 def lock(transaction: Transaction, totals: Mapping[Key, Tally], kept_until: datetime) -> set[Key]:
@@ -125,9 +128,10 @@ def read(
         _READ, rows=json_rows(rows), length=len(rows)
     ):
         look = wanted[place]
-        tallies.setdefault(look.key, Tally(count, sums, last_at))
+        if look.key not in tallies:
+            tallies[look.key] = Tally(count, _read_sums(sums), last_at)
         if at is not None:
-            points[look] = Point(at, count_before, sums_before)
+            points[look] = Point(at, count_before, _read_sums(sums_before))
     return tallies, points
 
 
@@ -168,5 +172,9 @@ def _counter(key: Key, tally: Tally, kept_until: datetime) -> dict[str, Any]:
 
 
 def _sums(sums: Sums) -> Sums | orjson.Fragment:
-    # orjson stops at 64 bits, and a sum that only grows may pass them.
     return sums if max(sums.values(), default=0) < _ORJSON_END else orjson.Fragment(json.dumps(sums))
+
+
+def _read_sums(text: str) -> dict[str, int]:
+    sums: dict[str, int] = orjson.loads(text) if len(text) <= _ORJSON_CHARACTERS else json.loads(text)
+    return sums
