@@ -303,7 +303,6 @@ def reading(rows: SeededRows) -> dict[str, Rule]:
                 "operations_pkey",
                 "operations_by_payment",
                 "operation_attempts_pkey",
-                "fraud_decisions_pkey",
                 "charges_to_return_pkey",
                 "fraud_decisions_pkey",
                 "webhook_deliveries_by_payment",
