@@ -19,10 +19,8 @@ from paybridge.core.events import PROCESS_PAYMENT, parse_envelope
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database
-from paybridge.payments.accept_notice import accept_notice
 from paybridge.payments.capture import capture_operation, capture_payment
 from paybridge.payments.domain.gateway_answers import Declined, GatewayAnswer, LookUpAnswer, NotFound, Succeeded
-from paybridge.payments.domain.notice import Claim, GatewayNotice
 from paybridge.payments.domain.operation import Kind
 from paybridge.payments.domain.refusal import OrderRefusal
 from paybridge.payments.expire_authorizations import expire_authorizations
@@ -190,21 +188,6 @@ class TestExpireAuthorizations:
         await run(services, commands(services, payment_id) * 2)
         assert len(voids(services, payment_id)) == 1
         assert list(gateway.done.values()).count(Kind.VOID) == 1
-
-
-class TestNotice:
-    @pytest.mark.parametrize("has_expired", [True, False])
-    async def test_a_notice_of_the_expiry_is_believed_only_if_the_time_has_passed(
-        self, services: EngineServices, has_expired: bool
-    ) -> None:
-        payment_id = await authorized(services)
-        if has_expired:
-            let_it_expire(services)
-        given = GatewayNotice(f"ntc_{payment_id}", "authorization.expired", payment_id, Claim.FAILED)
-        accept_notice(services.database, services.clock, services.ids, "default", given)
-        assert len(voids(services, payment_id)) == has_expired
-        row = payment_row(services.database, payment_id)
-        assert row["pending_operation"] == ("cancel" if has_expired else None)
 
 
 class TestCaptureRacesExpiry:

@@ -493,17 +493,6 @@ class TestTakenBack:
         assert await take_back(services, gateway, [refund_id]) == []
         assert len(event_types(services, payment_id)) == before + 2
 
-    async def test_the_timeline_shows_the_reversal_and_leaves_the_attempt_as_it_was(
-        self, services: EngineServices, gateway: LateGateway
-    ) -> None:
-        payment_id, (refund_id,) = await refunded(services, gateway, [50])
-        await take_back(services, gateway, [refund_id])
-        found = diagnose_payment(services.database, services.clock, payment_id)
-        assert found is not None
-        by_type = {entry.type: entry.details for entry in found.timeline if entry.type.startswith("gateway.")}
-        assert by_type["gateway.attempt_succeeded"].get("failure_code") is None
-        assert by_type["gateway.refund_reversed"]["refund_id"] == str(refund_id)
-
     async def test_two_refunds_of_a_payment_are_taken_back_together(
         self, services: EngineServices, gateway: LateGateway
     ) -> None:

@@ -12,7 +12,6 @@ from paybridge.payments.domain.notice import (
     NOTICE_AGE_SECONDS_MAX,
     AskNow,
     Claim,
-    ExpireNow,
     LookAgainNow,
     NothingNew,
     WaitForRecord,
@@ -50,11 +49,7 @@ class TestAfterNotice:
         steps = {claim: after_notice(claim, Kind.REFUND, OperationStatus.SUCCEEDED, 1, 0) for claim in Claim}
         assert steps == {Claim.DONE: NothingNew(), Claim.FAILED: LookAgainNow(), Claim.OTHER: LookAgainNow()}
 
-    def test_an_authorization_that_is_gone_may_have_expired(self) -> None:
-        steps = {claim: after_notice(claim, Kind.AUTHORIZATION, OperationStatus.SUCCEEDED, 1, 0) for claim in Claim}
-        assert steps == {Claim.DONE: NothingNew(), Claim.FAILED: ExpireNow(), Claim.OTHER: NothingNew()}
-
-    @given(st.sampled_from(Claim), st.sampled_from([Kind.CHARGE, Kind.CAPTURE, Kind.VOID]))
+    @given(st.sampled_from(Claim), st.sampled_from([Kind.CHARGE, Kind.AUTHORIZATION, Kind.CAPTURE, Kind.VOID]))
     def test_no_other_success_is_asked_about_again(self, claim: Claim, kind: Kind) -> None:
         assert after_notice(claim, kind, OperationStatus.SUCCEEDED, 1, 0) == NothingNew()
 

@@ -89,7 +89,7 @@ class TestContent:
             ("charge.succeeded", Claim.DONE),
             ("refund.declined", Claim.FAILED),
             ("refund.reversed", Claim.FAILED),
-            ("authorization.expired", Claim.FAILED),
+            ("authorization.expired", Claim.OTHER),
             ("ping", Claim.OTHER),
         ],
     )

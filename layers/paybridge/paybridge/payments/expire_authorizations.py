@@ -23,15 +23,14 @@ def expire_authorizations(database: Database, clock: Clock, ids: Ids) -> list[Op
     """
     released: list[OperationRef] = []
     for _ in range(BATCHES_MAX):
-        batch = expire_batch(database, clock, ids)
+        batch = _expire_batch(database, clock, ids)
         released += batch
         if len(batch) < BATCH_ROWS:
             break
     return released
 
 
-def expire_batch(database: Database, clock: Clock, ids: Ids) -> list[OperationRef]:
-    """Begin to release up to BATCH_ROWS of these authorizations. Raises DatabaseUnavailable and LockTimeout."""
+def _expire_batch(database: Database, clock: Clock, ids: Ids) -> list[OperationRef]:
     now = clock.now()
     with database.transaction(BATCH_LOCK_SECONDS_MAX) as transaction:
         expired = expired_authorizations.lock(transaction, now, BATCH_ROWS)

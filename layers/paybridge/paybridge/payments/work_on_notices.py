@@ -24,14 +24,12 @@ from paybridge.payments.domain.notice import (
     WAIT_SECONDS,
     WAITS_SECONDS_MAX,
     AskNow,
-    ExpireNow,
     LookAgainNow,
     NoticeOutcome,
     NoticeStep,
     WaitForRecord,
     after_notice,
 )
-from paybridge.payments.expire_authorizations import expire_batch
 from paybridge.payments.store import late_checks, notices
 from paybridge.payments.store.notices import FinishedNotice, NamedOperation, NoticeKey, TakenNotice
 
@@ -91,7 +89,6 @@ def _work_together(
             named[key].append(operation)
         commands: list[Event] = []
         looked_up: list[UUID] = []
-        may_expire = False
         finished: list[FinishedNotice] = []
         for notice in taken:
             steps = [(each, _step(notice, each)) for each in named[notice.key]]
@@ -103,14 +100,10 @@ def _work_together(
             ended = [each for each, step in steps if isinstance(step, LookAgainNow)]
             commands += [find_late_change_command(ids.new(), each, now) for each in ended]
             looked_up += [each.id for each in ended]
-            may_expire |= any(isinstance(step, ExpireNow) for _, step in steps)
             finished.append(_finished(notice, [step for _, step in steps], now))
         late_checks.send_now(transaction, looked_up)
         outbox.add(transaction, commands)
         notices.finish(transaction, finished)
-    if may_expire:
-        # It is the job's work, and the job would do it within a minute.
-        expire_batch(database, clock, ids)
     return {NoticeKey(each.gateway, each.id): each.outcome for each in finished}
 
 
@@ -120,7 +113,7 @@ def _step(notice: TakenNotice, operation: NamedOperation) -> NoticeStep:
 
 def _finished(notice: TakenNotice, steps: Sequence[NoticeStep], now: datetime) -> FinishedNotice:
     may_wait = (now - notice.received_at).total_seconds() < WAITS_SECONDS_MAX
-    if any(isinstance(step, AskNow | LookAgainNow | ExpireNow) for step in steps):
+    if any(isinstance(step, AskNow | LookAgainNow) for step in steps):
         outcome = NoticeOutcome.ASKED
     elif notice.operation_id is None or not (steps or may_wait):
         outcome = NoticeOutcome.UNKNOWN

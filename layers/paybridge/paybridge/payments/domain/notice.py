@@ -39,7 +39,7 @@ class Claim(StrEnum):
     """What a notice says of its operation."""
 
     DONE = "done"
-    # Declined, canceled, expired or taken back.
+    # Declined, canceled or taken back.
     FAILED = "failed"
     OTHER = "other"
 
@@ -85,11 +85,6 @@ class LookAgainNow:
 
 
 @dataclass(frozen=True, slots=True)
-class ExpireNow:
-    """Release the authorization now if its time to capture has passed by our own record."""
-
-
-@dataclass(frozen=True, slots=True)
 class WaitForRecord:
     """Our record of the operation, or of its call, is not there yet."""
 
@@ -99,7 +94,7 @@ class NothingNew:
     """The notice says what is recorded already."""
 
 
-NoticeStep = AskNow | LookAgainNow | ExpireNow | WaitForRecord | NothingNew
+NoticeStep = AskNow | LookAgainNow | WaitForRecord | NothingNew
 
 
 def after_notice(claim: Claim, kind: Kind, status: OperationStatus, number: int, asks: int) -> NoticeStep:
@@ -112,8 +107,6 @@ def after_notice(claim: Claim, kind: Kind, status: OperationStatus, number: int,
         return NothingNew() if claim is Claim.FAILED else LookAgainNow()
     if status is OperationStatus.SUCCEEDED and kind is Kind.REFUND:
         return NothingNew() if claim is Claim.DONE else LookAgainNow()
-    if status is OperationStatus.SUCCEEDED and kind is Kind.AUTHORIZATION and claim is Claim.FAILED:
-        return ExpireNow()
     return NothingNew()
 
 

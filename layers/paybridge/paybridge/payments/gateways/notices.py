@@ -31,7 +31,6 @@ _CLAIMS = {
     "declined": Claim.FAILED,
     "failed": Claim.FAILED,
     "canceled": Claim.FAILED,
-    "expired": Claim.FAILED,
     "reversed": Claim.FAILED,
 }
 

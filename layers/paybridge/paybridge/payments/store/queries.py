@@ -32,10 +32,9 @@ _TIMELINE = Statement("""
                pending_at, finished_at
         FROM ended
       UNION ALL
-        SELECT kind, id, number, CASE WHEN status = 'started' THEN status ELSE attempt_status END,
-               -- Of a refund that was taken back the code is not that of its attempt.
-               CASE WHEN status <> 'reversed' THEN failure_code END, gateway_code, approved_minor, error, started_at,
-               pending_at, CASE WHEN status <> 'started' THEN finished_at END
+        SELECT kind, id, number, CASE WHEN status = 'started' THEN status ELSE attempt_status END, failure_code,
+               gateway_code, approved_minor, error,
+               started_at, pending_at, CASE WHEN status <> 'started' THEN finished_at END
         FROM asked
         WHERE number > 0 AND NOT EXISTS (
             SELECT FROM ended WHERE ended.operation_id = asked.id AND ended.number = asked.number)
