@@ -63,7 +63,7 @@ run "each_function_queue_and_server_has_its_alarms" {
   }
 
   assert {
-    condition     = length(output.arns) == length(local.alarms) && length(output.kinds) == 20
+    condition     = length(output.arns) == length(local.alarms) && length(output.kinds) == 21
     error_message = "The outputs name every alarm and every kind."
   }
 }
