@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -45,15 +47,19 @@ from paybridge.payments.domain.gateway_answers import (
 )
 from paybridge.payments.domain.notice import Claim, GatewayNotice
 from paybridge.payments.find_late_changes import LateCheck, find_late_changes, record, take
+from paybridge.payments.idempotency import Answered, IdempotentRequest, Keyed
 from paybridge.payments.ports import GatewayRequest
 from paybridge.payments.records import EngineServices, OperationOrder, PaymentResult
 from paybridge.payments.run_operations import run_operations
 from paybridge.payments.store.late_checks import SENT_SECONDS
 from paybridge.payments.sweep import send_late_checks
+from paybridge.refunds.create import create_refund, refund_operation
+from paybridge.refunds.domain import RefundOrder
 from paybridge.runners.consumer import order_of
 
 pytestmark = pytest.mark.integration
 
+THREADS = 20
 AGES = (60.0, 600.0)
 REFUND_AGES = (3600.0, 86400.0)
 _DUE = Statement("UPDATE late_checks SET ask_at = now() WHERE payment_id = :id::uuid")
@@ -554,6 +560,72 @@ class TestTakenBack:
 
         assert die_at_every_step(database_address, act, lambda: look(services, payment_id)) >= 5
         assert payment_row(services.database, payment_id)["status"] == "succeeded"
+
+
+class TestAtOnce:
+    @pytest.mark.parametrize("round_", range(5))
+    async def test_a_reversal_races_new_refunds_and_itself(
+        self, services: EngineServices, gateway: LateGateway, database_address: DatabaseAddress, round_: int
+    ) -> None:
+        payment_id, (refund_id,) = await refunded(services, gateway, [10050])
+        merchant_id = uuid.UUID(payment_row(services.database, payment_id)["merchant_id"])
+        services.database.run(_SENT_OPERATION, id=refund_id)
+        (check,) = taken(services, refund_id)
+        barrier = threading.Barrier(THREADS)
+
+        def reverse(database: Database, _: int) -> int:
+            answer = check, Declined("refund_reversed", "Taken back.")
+            return sum(
+                result.outcome == "refund_taken_back"
+                for result in record(replace(services, database=database), [answer])
+            )
+
+        def order(database: Database, number: int) -> int:
+            request = IdempotentRequest(f"refund-{number}", bytes(32))
+            outcome = create_refund(
+                database,
+                services.clock,
+                Uuid7Ids(),
+                keyed=Keyed(merchant_id, refund_operation(payment_id), request),
+                payment_id=payment_id,
+                order=RefundOrder(amount="60.00"),
+                correlation_id="c",
+            )
+            return isinstance(outcome, Answered)
+
+        acts = [order if number % 2 == round_ % 2 else reverse for number in range(THREADS)]
+
+        def act(number: int) -> int:
+            with closing(Database(database_address)) as database:
+                barrier.wait()
+                return acts[number](database, number)
+
+        with ThreadPoolExecutor(THREADS) as threads:
+            done = list(threads.map(act, range(THREADS)))
+        reversed_count = sum(count for count, each in zip(done, acts, strict=True) if each is reverse)
+        ordered_count = sum(count for count, each in zip(done, acts, strict=True) if each is order)
+        assert reversed_count == 1
+        assert ordered_count <= 1
+        row = payment_row(services.database, payment_id)
+        assert (row["status"], row["refunded_minor"], row["refunding_minor"]) == ("succeeded", 0, 6000 * ordered_count)
+        assert event_types(services, payment_id).count("refund.failed") == 1
+
+    async def test_two_processes_that_find_a_late_refund_record_it_once(
+        self, services: EngineServices, gateway: LateGateway, database_address: DatabaseAddress
+    ) -> None:
+        payment_id, given_up_id = await refund_given_up(services, gateway, 50)
+        services.database.run(_SENT_OPERATION, id=given_up_id)
+        (check,) = taken(services, given_up_id)
+        barrier = threading.Barrier(THREADS)
+
+        def act(_: int) -> int:
+            with closing(Database(database_address)) as database:
+                barrier.wait()
+                return len(record(replace(services, database=database), [(check, Succeeded("re_late"))]))
+
+        with ThreadPoolExecutor(THREADS) as threads:
+            assert sum(threads.map(act, range(THREADS))) == 1
+        assert payment_row(services.database, payment_id)["refunded_minor"] == 50
 
 
 class TestRefundedLate:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import random
+import threading
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 from typing import Any
@@ -35,6 +37,8 @@ from paybridge.runners.consumer import order_of
 from tests.support.scripted_gateway import engine_services
 
 pytestmark = pytest.mark.integration
+
+THREADS = 20
 
 _numbers = itertools.count(1)
 
@@ -171,6 +175,48 @@ class TestOpenOperations:
         accept(services, given, "stripe")
         assert outcome_of(services, given) == "waiting"
         assert len(commands(services, payment_id)) == 1
+
+
+class TestAtOnce:
+    async def test_of_many_that_bring_the_same_notice_one_asks(
+        self, services: EngineServices, database_address: DatabaseAddress
+    ) -> None:
+        payment_id = await pending(services)
+        given, barrier = notice(payment_id), threading.Barrier(THREADS)
+
+        def bring() -> None:
+            with closing(Database(database_address)) as database:
+                barrier.wait()
+                accept_notice(database, services.clock, Uuid7Ids(), "default", given)
+
+        with ThreadPoolExecutor(THREADS) as threads:
+            for future in [threads.submit(bring) for _ in range(THREADS)]:
+                future.result()
+        assert outcome_of(services, given) == "asked"
+        assert asked(services, payment_id) == [(1, 1), (1, 1)]
+
+    async def test_notices_and_jobs_at_once_settle_once(
+        self, services: EngineServices, database_address: DatabaseAddress, gateway: DecidingGateway
+    ) -> None:
+        payment_id = await pending(services)
+        barrier = threading.Barrier(THREADS)
+
+        def bring(number: int) -> None:
+            with closing(Database(database_address)) as database:
+                given = notice(payment_id, list(Claim)[number % 3])
+                assert notices.store(database, "default", given, services.clock.now())
+                barrier.wait()
+                work_on_due_notices(database, services.clock, Uuid7Ids())
+
+        with ThreadPoolExecutor(THREADS) as threads:
+            for future in [threads.submit(bring, number) for number in range(THREADS)]:
+                future.result()
+        work_on_due(services)
+        gateway.found = Succeeded("ch_1")
+        await run(services, commands(services, payment_id))
+        assert len(commands(services, payment_id)) == THREADS + 1
+        assert (gateway.sent, gateway.look_ups) == (1, 1)
+        assert events(services, payment_id).count("payment.succeeded") == 1
 
 
 class TestWaiting:
