@@ -132,7 +132,7 @@ def judge(
 
 
 def _rule_sets(transaction: Transaction, versions: Mapping[UUID, int]) -> dict[UUID, RuleSet]:
-    found = {each: _known[each] for each in versions.items() if each in _known}
+    found = {each: known for each in versions.items() if (known := _known.get(each)) is not None}
     missing = [each for each in versions.items() if each not in found]
     if missing:
         for (merchant_id, version), rules in rule_sets.rules_of(transaction, missing).items():
