@@ -175,14 +175,14 @@ class Settings:
     GATEWAY_URL = Setting(URL, None, "", by("consumer"), "Base URL of the payment gateway.")
     GATEWAY_TIMEOUT_SECONDS = Setting(SECONDS, "6", "s", by("consumer"), "Time limit of a gateway call.")
     GATEWAY_RETRY_DELAYS_SECONDS = Setting(
-        SECONDS_LIST, "2,10,60,300", "s", by("consumer"), "Waits between the attempts of one charge."
+        SECONDS_LIST, "2,10,60,300", "s", by("consumer"), "Waits between the attempts at one operation."
     )
     GATEWAY_PENDING_DELAYS_SECONDS = Setting(
         SECONDS_LIST,
         "2,5,15,60,300,900,3600,21600,86400",
         "s",
         by("consumer"),
-        "Waits between questions about a charge that the gateway has not decided. The last one repeats.",
+        "Waits between questions about an operation that the gateway has not decided. The last one repeats.",
     )
     LATE_CHARGE_AGES_SECONDS = Setting(
         SECONDS_LIST,
@@ -247,7 +247,7 @@ class Settings:
     )
 
     STUCK_AFTER_SECONDS = Setting(
-        SECONDS, "300", "s", by("jobs"), "Time after which an open payment counts as stalled."
+        SECONDS, "300", "s", by("jobs"), "Time after which an open payment or operation counts as stalled."
     )
     REVIEW_EXPIRY_SECONDS = Setting(
         SECONDS, "86400", "s", by("consumer"), "Time for which a payment in review waits for an answer."
