@@ -71,6 +71,16 @@ class TestDocument:
         content = body["content"]["application/json"]
         contract.check_schema(content["schema"], content["example"])
 
+    def test_the_example_of_a_refund_is_true(self, contract: Contract, client: ApiClient, database: Database) -> None:
+        request = contract.document["paths"][REFUNDS_OF_PAYMENT]["post"]["requestBody"]["content"]["application/json"]
+        schema = contract.document["components"]["schemas"]["RefundView"]
+        [example] = schema["examples"]
+        contract.check_schema(schema, example)
+        payment_id = captured_payment(database, demo_merchant_id(database), currency=example["currency"])
+        answer = client.order(f"{payment_id}/refunds", request["example"])
+        own = ("refund_id", "payment_id", "created_at", "updated_at")
+        assert {**answer.json(), **dict.fromkeys(own)} == {**example, **dict.fromkeys(own)}
+
     def test_the_examples_are_true(self, contract: Contract, client: ApiClient) -> None:
         operation = contract.document["paths"][PAYMENTS]["post"]
         request = operation["requestBody"]["content"]["application/json"]

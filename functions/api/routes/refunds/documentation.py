@@ -18,8 +18,21 @@ from api.keyed_documentation import (
 from api.openapi import API_KEY_ONLY, FOR_MERCHANTS, REF, Responses, Schema, problem, text_header
 from api.request.rules import CODES
 from api.routes.refunds.schemas import RefundRequest
+from api.webhooks import event_schemas
 
 EXAMPLE_ID = "019a9f40-1c2d-7e3f-8a41-5b6c7d8e9f00"
+
+_EXAMPLE_ORDER = {"amount": "30.00", "reason": "Damaged in transit", "metadata": {"return_id": "R-7"}}
+_EXAMPLE = {
+    "refund_id": EXAMPLE_ID,
+    "payment_id": "019a9f3c-5b6d-7c3e-9f40-9f38f9a4d111",
+    "status": "pending",
+    "currency": "RUB",
+    **_EXAMPLE_ORDER,
+    "failure_code": None,
+    "created_at": "2026-04-17T12:05:00.123456+00:00",
+    "updated_at": "2026-04-17T12:05:00.123456+00:00",
+}
 
 _LOCATION = {"Location": text_header("The path of the refund.", f"/api/v1/refunds/{EXAMPLE_ID}")}
 _PAYMENT_NOT_FOUND: Responses = {404: problem("The merchant has no such payment.", "payment_not_found")}
@@ -27,8 +40,9 @@ _REFUND_NOT_FOUND: Responses = {404: problem("The merchant has no such refund.",
 
 
 def refund_schemas() -> dict[str, Schema]:
-    """Return the schemas that FastAPI does not find."""
+    """Return the schemas that FastAPI does not find, and the example that it would strip of its nulls."""
     return {
+        "RefundView": {**event_schemas()["RefundView"], "examples": [_EXAMPLE]},
         "RefundRequest": request_schema(RefundRequest),
         "RefundPage": {
             "title": "RefundPage",
@@ -78,7 +92,7 @@ CREATE_REFUND: dict[str, Any] = {
     "openapi_extra": {
         "security": API_KEY_ONLY,
         "parameters": [key_parameter("refund", "a second refund")],
-        "requestBody": optional_body("RefundRequest", {"amount": "30.00", "reason": "Damaged in transit"}),
+        "requestBody": optional_body("RefundRequest", _EXAMPLE_ORDER),
     },
 }
 
