@@ -45,7 +45,7 @@ def stacks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[Fak
     monkeypatch.setenv("PAYBRIDGE_LOCAL_STATE_DIR", str(tmp_path))
     monkeypatch.setattr("signal.signal", lambda *_: None)
     monkeypatch.setattr(cli, "Stack", make)
-    monkeypatch.setattr(cli, "demo", lambda *_, **__: None)
+    monkeypatch.setattr(cli, "sample_payment", lambda *_, **__: None)
     yield made
     assert [stack.stopped for stack in made] == [True]
 
