@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -33,9 +34,10 @@ from paybridge.payments.accept_notice import accept_notice
 from paybridge.payments.cancel import cancel_operation, cancel_payment
 from paybridge.payments.capture import capture_operation, capture_payment
 from paybridge.payments.diagnose import diagnose_payment
-from paybridge.payments.domain.circuit import CircuitPolicy
+from paybridge.payments.domain.circuit import Call, CircuitPolicy, MerchantAt
+from paybridge.payments.domain.pace import FIRST_CALLS_PER_SECOND, Pace
 from paybridge.payments.find_late_changes import find_late_changes
-from paybridge.payments.gateway_watch import GatewayWatch
+from paybridge.payments.gateway_watch import GatewayWatch, RefusedCall, seconds_until_next
 from paybridge.payments.gateways.stripe import StripeGateway
 from paybridge.payments.gateways.stripe_notices import read_stripe_notice
 from paybridge.payments.idempotency import Answered, IdempotentRequest, Keyed
@@ -392,3 +394,19 @@ class TestCircuits:
         found = diagnose_payment(world.database, world.clock, failing[0])
         assert found is not None
         assert "The circuit of the gateway is open" in found.explanation
+
+    def test_merchants_take_turns_with_those_at_the_same_gateway_alone(self) -> None:
+        """One gateway that takes a hundred calls a second lends no speed to another."""
+        now = MovableClock().now()
+        watch = GatewayWatch(began_at=now - timedelta(seconds=1))
+        slow, fast = (MerchantAt(gateway, uuid.uuid4()) for gateway in ("stripe", "default"))
+        watch.answered = [Call(uuid.uuid4(), fast.merchant_id, None, now) for _ in range(100)]
+        watch.answered.append(Call(uuid.uuid4(), slow.merchant_id, None, now, "stripe"))
+        refused = {source: [uuid.uuid4() for _ in range(101)] for source in (slow, fast)}
+        for source, ids in refused.items():
+            watch.refused |= {id_: RefusedCall(source, None) for id_ in ids}
+        # Paces so fast that the shared turns alone decide.
+        paces = {source: Pace(1e6, now, now + timedelta(seconds=60)) for source in refused}
+        due = seconds_until_next(watch, [id_ for ids in refused.values() for id_ in ids], paces, now)
+        assert due[refused[slow][100]] == pytest.approx(100 / FIRST_CALLS_PER_SECOND)
+        assert due[refused[fast][100]] == pytest.approx(1)

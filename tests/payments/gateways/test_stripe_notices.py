@@ -95,6 +95,12 @@ class TestSignature:
         with pytest.raises(NoticeRefused):
             read_stripe_notice([WEBHOOK_SECRET], {"stripe-signature": header}, event(), NOW)
 
+    def test_two_times_are_ambiguous(self) -> None:
+        header = signed(event())["stripe-signature"]
+        for both in (f"{header},t=1", f"t=1,{header}"):
+            with pytest.raises(NoticeRefused, match="is needed"):
+                read_stripe_notice([WEBHOOK_SECRET], {"stripe-signature": both}, event(), NOW)
+
     @given(st.text() | st.text().map("t=1,v1={}".format))
     def test_nonsense_is_refused(self, header: str) -> None:
         with pytest.raises(NoticeRefused):

@@ -186,6 +186,12 @@ class TestChargesAndAuthorizations:
         released["latest_charge"]["payment_method_details"]["card"]["amount_authorized"] = None
         assert isinstance(found(AUTHORIZATION, released), Succeeded)
 
+    @pytest.mark.parametrize("id_", [None, "", 7, "pi 1", "pi_\n", "p" * 256])
+    def test_an_id_that_cannot_be_stored_is_no_proof(self, id_: object) -> None:
+        for asked, about in ((CHARGE, intent("succeeded")), (REFUND, refund())):
+            with pytest.raises(ValueError, match="was expected"):
+                found(asked, about | {"id": id_})
+
     def test_an_unknown_status_says_nothing(self) -> None:
         assert isinstance(found(CHARGE, intent("requires_patience")), Unknown)
 
