@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from contextlib import closing
+from enum import StrEnum
 from typing import Any
 
 import pytest
@@ -16,6 +17,8 @@ from local.testkit.payments import authorized_payment, captured_payment, new_pay
 from paybridge.core.events import REFUND_CREATED
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database
+from paybridge.payments.domain.payment import Status
+from paybridge.payments.domain.refund import RefundStatus
 from paybridge.webhooks.domain.webhook import WEBHOOK_TYPES
 from paybridge.webhooks.domain.webhook_url import URL_CODES
 from tests.support.openapi import Contract
@@ -462,3 +465,15 @@ class TestDocs:
             assert asset.status == 200
             assert asset.body
         assert b"openapi.json" in client.get("/docs/start.js").body
+
+
+class TestStatuses:
+    @pytest.mark.parametrize(("path", "statuses"), [(PAYMENTS, Status), (REFUNDS, RefundStatus)])
+    def test_the_document_lists_the_states_of_the_state_machine(
+        self, contract: Contract, path: str, statuses: type[StrEnum]
+    ) -> None:
+        schemas = contract.document["components"]["schemas"]
+        parameters = contract.document["paths"][path]["get"]["parameters"]
+        (schema,) = (parameter["schema"] for parameter in parameters if parameter["name"] == "status")
+        named = schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+        assert named["enum"] == [str(status) for status in statuses]

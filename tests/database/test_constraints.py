@@ -6,6 +6,7 @@ import itertools
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from local.testkit.payments import new_merchant, new_payment
 from paybridge.core.errors import ConstraintViolated
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
+from paybridge.payments.domain.operation import UNSETTLED_STATUSES, OperationStatus
 from paybridge.payments.domain.payment import TRANSITIONS, Status
 
 pytestmark = pytest.mark.integration
@@ -45,6 +47,34 @@ def database(database_address: DatabaseAddress) -> Iterator[Database]:
     database = Database(database_address)
     yield database
     database.close()
+
+
+# What the other columns must say for the status of a refund to be believed.
+_FORCE_OPERATION = Statement("""
+    INSERT INTO operations (id, payment_id, merchant_id, kind, gateway, amount_minor, correlation_id, created_at,
+                            updated_at, status, number, started_at, pending_at, gateway_id, failure_code,
+                            approved_minor)
+    VALUES (:id::uuid, gen_random_uuid(), gen_random_uuid(), 'refund', 'default', 100, 'c', now(), now(),
+            :status::text, :number::smallint, :at::timestamptz, :at::timestamptz, :gateway_id::text,
+            :failure_code::text, :approved_minor::bigint)
+""")
+_MOVE_OPERATION = Statement("""
+    UPDATE operations SET status = :status::text, number = :number::smallint, started_at = :at::timestamptz,
+        pending_at = :at::timestamptz, gateway_id = :gateway_id::text, failure_code = :failure_code::text,
+        approved_minor = :approved_minor::bigint
+    WHERE id = :id::uuid
+""")
+
+
+def operation_companions(status: OperationStatus) -> dict[str, Any]:
+    return {
+        "status": status,
+        "number": 0 if status is OperationStatus.ACCEPTED else 1,
+        "at": datetime(2026, 1, 1, tzinfo=UTC),
+        "gateway_id": "gw_1",
+        "failure_code": "declined" if status in {OperationStatus.DECLINED, OperationStatus.REVERSED} else None,
+        "approved_minor": 60 if status is OperationStatus.PARTIAL else None,
+    }
 
 
 def companions(status: Status) -> dict[str, Any]:
@@ -167,6 +197,23 @@ class TestReservations:
                 **values,
             )
         assert caught.value.constraint == constraint
+
+
+class TestOperationTransitions:
+    @pytest.mark.parametrize(("current", "target"), list(itertools.permutations(OperationStatus, 2)))
+    def test_an_outcome_is_final_but_for_a_refund_that_is_taken_back(
+        self, database: Database, current: OperationStatus, target: OperationStatus
+    ) -> None:
+        id_ = uuid.uuid4()
+        database.run(_FORCE_OPERATION, id=id_, **operation_companions(current))
+        move = partial(database.run, _MOVE_OPERATION, id=id_, **operation_companions(target))
+        is_refund_taken_back = (current, target) == (OperationStatus.SUCCEEDED, OperationStatus.REVERSED)
+        if is_refund_taken_back or (current in UNSETTLED_STATUSES and target is not OperationStatus.ACCEPTED):
+            move()
+            return
+        with pytest.raises(ConstraintViolated) as caught:
+            move()
+        assert caught.value.constraint == "operations_transition_is_legal"
 
 
 class TestAttempts:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
-from typing import Any
+from functools import partial
 
 import pytest
 
 from local.testkit.dying_database import die_at_every_step
-from local.testkit.payments import MovableClock, new_merchant, new_payment, rows
+from local.testkit.payments import MovableClock, new_merchant, new_payment
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
@@ -39,10 +38,10 @@ from paybridge.payments.record_answers import record_answers
 from paybridge.payments.records import AnsweredAttempt, EngineServices, OperationOrder
 from paybridge.payments.start_attempts import start_attempts
 from paybridge.payments.sweep import send_late_checks, sweep_stalled
+from tests.support.payment_records import everything_about
 
 pytestmark = pytest.mark.integration
 
-TABLES = ("operations", "outbox", "charges_to_return", "late_checks")
 _PUBLISH = Statement("UPDATE outbox SET published_at = now() WHERE payment_id = :id::uuid")
 _SEND_CHECK = Statement("UPDATE late_checks SET ask_at = now(), is_sent = true WHERE payment_id = :id::uuid")
 _FAIL = Statement("UPDATE payments SET status = 'failed', failure_code = 'x' WHERE id = :id::uuid")
@@ -79,21 +78,7 @@ def services(database: Database) -> EngineServices:
 @pytest.fixture
 def look(database: Database, payment_id: uuid.UUID) -> Callable[[], list[str]]:
     """Everything on record about the payment."""
-    queries = [f"SELECT to_json(t) FROM {table} t WHERE payment_id = :id::uuid" for table in TABLES]  # noqa: S608
-    queries.append(
-        "SELECT to_json(t) FROM operation_attempts t JOIN operations o ON o.id = operation_id"
-        " WHERE payment_id = :id::uuid"
-    )
-    queries.append("SELECT to_json(t) FROM payments t WHERE id = :id::uuid")
-    circuits = "SELECT to_json(t) FROM circuits t WHERE name LIKE '%' || :merchant::text || '%'"
-
-    def look() -> list[str]:
-        found: list[dict[str, Any]] = [row for sql in queries for row in rows(database, sql, id=payment_id)]
-        merchant = str(next(row["merchant_id"] for row in found if "amount_minor" in row and "capture" in row))
-        found += rows(database, circuits, merchant=merchant)
-        return sorted(json.dumps(row, sort_keys=True) for row in found)
-
-    return look
+    return partial(everything_about, database, payment_id)
 
 
 class TestStartAttempts:

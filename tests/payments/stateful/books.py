@@ -13,6 +13,7 @@ import orjson
 from paybridge.database.database import Statement
 from paybridge.payments.domain.operation import FIRST_KINDS, UNSETTLED_STATUSES, Cause, Kind, OperationStatus
 from paybridge.payments.domain.payment import TRANSITIONS, Status
+from paybridge.payments.domain.refund import REFUND_STATUSES, REFUND_TRANSITIONS, RefundStatus
 from tests.payments.stateful.gateway_model import GatewayModel, Move, State
 from tests.payments.stateful.world import World
 
@@ -235,10 +236,18 @@ def _check_growth(before: Books, after: Books) -> None:
     for earlier in before.operations:
         later = operations[earlier["id"]]
         assert later["number"] >= earlier["number"]
+        if later["kind"] == Kind.REFUND:
+            statuses = [REFUND_STATUSES[OperationStatus(row["status"])] for row in (earlier, later)]
+            assert _is_reachable(*statuses), statuses
         if earlier["status"] not in _OPEN and later["status"] != earlier["status"]:
             assert (earlier["status"], later["status"]) == ("succeeded", "reversed"), "an outcome was changed"
         for name in ("kind", "cause", "amount_minor", "payment_id", "gateway"):
             assert later[name] == earlier[name], name
+
+
+def _is_reachable(current: RefundStatus, target: RefundStatus) -> bool:
+    """Tell whether a refund may go from one status to another, by way of others too."""
+    return current is target or any(_is_reachable(each, target) for each in REFUND_TRANSITIONS[current])
 
 
 def check_quiet(world: World, books: Books, *, has_expired: bool) -> None:

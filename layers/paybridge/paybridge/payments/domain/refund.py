@@ -39,6 +39,16 @@ REFUND_STATUSES: Mapping[OperationStatus, RefundStatus] = {
 }
 
 
+# The trigger operations_transition_is_legal keeps outcomes in the database; tests hold events and documentation equal.
+REFUND_TRANSITIONS: Mapping[RefundStatus, frozenset[RefundStatus]] = {
+    RefundStatus.PENDING: frozenset({RefundStatus.PROCESSING}),
+    RefundStatus.PROCESSING: frozenset({RefundStatus.SUCCEEDED, RefundStatus.FAILED}),
+    # The gateway takes the refund back.
+    RefundStatus.SUCCEEDED: frozenset({RefundStatus.FAILED}),
+    RefundStatus.FAILED: frozenset(),
+}
+
+
 def is_refund(operation: Operation) -> bool:
     """Tell whether merchants see the operation as a refund."""
     return operation.kind is Kind.REFUND and operation.cause in SHOWN_CAUSES
