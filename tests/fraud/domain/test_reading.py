@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from paybridge.core.errors import InvalidInput
 from paybridge.core.money import EXPONENTS
+from paybridge.fraud.domain.fault_codes import CODES
 from paybridge.fraud.domain.reading import (
-    CODES,
     COUNT_MAX,
     SCORE_MAX,
     WINDOW_SECONDS_MAX,

@@ -6,7 +6,7 @@ from typing import Any
 
 from api.openapi import API_KEY_ONLY, FOR_MERCHANTS, REF, Responses, Schema, problem, text_header, without_defaults
 from api.request.json_body import BODY_BYTES_MAX
-from paybridge.fraud.domain.reading import CODES
+from paybridge.fraud.domain.fault_codes import CODES
 
 _EXAMPLE_ID = "019a9f3c-5b6d-7c3e-9f40-9f38f9a4d122"
 _EXAMPLE_RULES: list[dict[str, Any]] = [

@@ -32,32 +32,6 @@ _PAYMENT_METHOD = re.compile(PAYMENT_METHOD_PATTERN.strip("^$"))
 _NAME = re.compile(r"[a-z_]{1,40}")
 _UNITS: int = 10**AMOUNT_PLACES
 
-# Every code that a fault can have.
-CODES = (
-    "amount_malformed",
-    "amount_not_a_string",
-    "amount_not_positive",
-    "amount_too_large",
-    "currency_unsupported",
-    "customer_invalid",
-    "duplicate_id",
-    "duplicate_member",
-    "not_a_boolean",
-    "not_a_string",
-    "not_an_array",
-    "not_an_object",
-    "not_an_option",
-    "number_invalid",
-    "payment_method_malformed",
-    "required",
-    "rule_id_invalid",
-    "too_few_members",
-    "too_many_members",
-    "too_many_windows",
-    "unknown_member",
-    "velocity_without_limit",
-)
-
 
 @dataclass(frozen=True, slots=True)
 class RuleFault:
