@@ -663,6 +663,16 @@ class TestRefundedLate:
         assert "no room for it: 10050 minor units of RUB too much" in str(result.error)
         assert payment_row(services.database, payment_id) == before
 
+    async def test_a_person_is_told_once(self, services: EngineServices, gateway: LateGateway) -> None:
+        payment_id, given_up_id = await refund_given_up(services, gateway, 10050)
+        await refund(services, gateway, payment_id, 10000)
+        services.database.run(_SENT_OPERATION, id=given_up_id)
+        (check,) = taken(services, given_up_id)
+        answer = check, Succeeded("re_late")
+        assert len(record(services, [answer])) == 1
+        # A second process had taken the check after the lease of the first.
+        assert record(services, [answer]) == []
+
     async def test_a_reservation_takes_up_room_too(self, services: EngineServices, gateway: LateGateway) -> None:
         payment_id, given_up_id = await refund_given_up(services, gateway, 10050)
         order_refund(services, payment_id, 1)
