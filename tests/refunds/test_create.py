@@ -7,7 +7,7 @@ import random
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
@@ -17,8 +17,8 @@ import pytest
 
 from local.testkit.payments import captured_payment, new_merchant, operation_rows, outbox_rows, payment_row
 from paybridge.core.clock import SystemClock
-from paybridge.core.errors import InvalidInput
-from paybridge.core.ids import Uuid7Ids
+from paybridge.core.errors import InvalidInput, LockTimeout
+from paybridge.core.ids import Ids, Uuid7Ids
 from paybridge.core.money import to_minor
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
@@ -46,6 +46,7 @@ _TAKE_KEY = Statement("""
     INSERT INTO idempotency_keys (merchant_id, operation, key, fingerprint, resource_id, response_status, created_at)
     VALUES (:merchant_id::uuid, :operation::text, 'taken', sha256('x'), gen_random_uuid(), 202, now())
 """)
+_LOCK = Statement("SELECT id FROM payments WHERE id = :id::uuid FOR UPDATE")
 _LOCK_TIMEOUT = Statement("SELECT set_config('lock_timeout', '100ms', false)")
 
 
@@ -69,6 +70,7 @@ def refund(
     *,
     key: str | None = None,
     fingerprint: bytes = bytes(32),
+    ids: Ids | None = None,
     **order: Any,
 ) -> KeyedOutcome | OrderRefusal | None:
     merchant_id, payment_id = payment
@@ -76,7 +78,7 @@ def refund(
     return create_refund(
         database,
         SystemClock(),
-        Uuid7Ids(),
+        ids or Uuid7Ids(),
         keyed=Keyed(merchant_id, refund_operation(payment_id), request),
         payment_id=payment_id,
         order=RefundOrder(amount=amount, **order),
@@ -233,6 +235,45 @@ class TestKeys:
                 connection.run(_LOCK_TIMEOUT)
                 assert refund(connection, payment, "30.00", key="taken") == KeyInFlight()
         assert amounts(database, payment) == (10_000, 0, 0)
+
+
+class InterferingIds(Uuid7Ids):
+    """Lets another refund come between each of the first tries: after the payment was read, before it is changed."""
+
+    def __init__(self, interfere: Callable[[], object], times: int) -> None:
+        self._interfere = interfere
+        self._left = times
+
+    def new(self) -> uuid.UUID:
+        if self._left > 0:
+            self._left -= 1
+            self._interfere()
+        return super().new()
+
+
+class TestTheRest:
+    def test_is_what_is_left_however_many_refunds_come_between(
+        self, database: Database, payment: tuple[uuid.UUID, uuid.UUID]
+    ) -> None:
+        others = 60
+        ids = InterferingIds(lambda: refund(database, payment, "0.01"), others)
+        assert body_of(refund(database, payment, ids=ids))["amount"] == "99.40"
+        assert amounts(database, payment) == (10_000, 0, 10_000)
+        assert len(operation_rows(database, payment[1])) == others + 1
+
+
+class TestALockedPayment:
+    def test_is_a_reason_to_try_again_with_the_same_key(
+        self, database: Database, database_address: DatabaseAddress, payment: tuple[uuid.UUID, uuid.UUID]
+    ) -> None:
+        with closing(Database(database_address)) as connection:
+            connection.run(_LOCK_TIMEOUT)
+            with closing(Database(database_address)) as other, other.transaction() as transaction:
+                transaction.run(_LOCK, id=payment[1])
+                with pytest.raises(LockTimeout):
+                    refund(connection, payment, "30.00", key="again")
+            assert body_of(refund(connection, payment, "30.00", key="again"))["amount"] == "30.00"
+        assert amounts(database, payment) == (10_000, 0, 3_000)
 
 
 class Environments:

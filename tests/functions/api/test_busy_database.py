@@ -42,7 +42,7 @@ class TestLockedTables:
                 assert_unavailable(client, key)
         assert client.create(ORDER, key=key).status == 202
 
-    @pytest.mark.parametrize("table", ["payments", "outbox", "payment_attempts", "webhook_deliveries"])
+    @pytest.mark.parametrize("table", ["payments", "outbox", "operations", "webhook_deliveries"])
     def test_a_timeline_is_a_503(self, client: ApiClient, database_address: DatabaseAddress, table: str) -> None:
         payment_id = client.create(ORDER).json()["payment_id"]
         with held(database_address, f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"):

@@ -18,8 +18,9 @@ from paybridge.payments.store import idempotency_keys
 from paybridge.payments.store import queries as payment_queries
 from paybridge.payments.store.ordered_operations import Order
 
-# Each try that fails means that another order was taken, so this is reached only by a payment that many change at once.
-TRIES_MAX = 10
+# Each try that fails means that another order was taken since the payment was read. Orders of one payment come one by
+# one, and those that come together are as many as there are environments of the API.
+TRIES_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
