@@ -150,32 +150,34 @@ _FINISH = Statement(f"""
         LIMIT :length::integer
     ), locked AS MATERIALIZED (
         -- An UPDATE alone locks rows in the order of its plan. Two batches must lock in the same order.
-        SELECT p.id, p.status, p.pending_operation_id, p.refunding_minor
-        FROM (SELECT DISTINCT payment_id FROM finished WHERE effect IS NOT NULL) AS changed
-        JOIN payments p ON p.id = changed.payment_id
+        SELECT finished.*, p.status AS payment_status, p.pending_operation_id, p.refunding_minor
+        FROM finished JOIN payments p ON p.id = finished.payment_id
+        WHERE finished.effect IS NOT NULL
         ORDER BY p.id FOR UPDATE OF p
+    ), due AS MATERIALIZED (
+        SELECT locked.* FROM locked
+        WHERE CASE locked.effect WHEN '{Effect.FIRST}' THEN locked.payment_status = 'processing'
+                                 WHEN '{Effect.HOLD}' THEN locked.pending_operation_id = locked.id
+                                 ELSE locked.refunding_minor >= locked.reserved_minor END
+      UNION ALL
+        SELECT finished.*, NULL, NULL, NULL FROM finished WHERE finished.effect IS NULL
     ), settled AS (
         UPDATE operations o
-        SET status = coalesce(finished.outcome, finished.attempt_status), updated_at = :now::timestamptz,
-            gateway_id = coalesce(finished.gateway_id, o.gateway_id),
-            failure_code = CASE WHEN finished.outcome = 'declined' THEN finished.failure_code END,
-            failure_message = CASE WHEN finished.outcome = 'declined' THEN finished.failure_message END,
-            approved_minor = CASE WHEN finished.outcome = 'partial' THEN finished.approved_minor END,
-            pending_at = CASE WHEN finished.attempt_status = 'pending' THEN coalesce(o.pending_at, :now::timestamptz)
+        SET status = coalesce(due.outcome, due.attempt_status), updated_at = :now::timestamptz,
+            gateway_id = coalesce(due.gateway_id, o.gateway_id),
+            failure_code = CASE WHEN due.outcome = 'declined' THEN due.failure_code END,
+            failure_message = CASE WHEN due.outcome = 'declined' THEN due.failure_message END,
+            approved_minor = CASE WHEN due.outcome = 'partial' THEN due.approved_minor END,
+            pending_at = CASE WHEN due.attempt_status = 'pending' THEN coalesce(o.pending_at, :now::timestamptz)
                               ELSE o.pending_at END,
-            attempt_status = finished.attempt_status, gateway_code = finished.gateway_code, error = finished.error,
-            last_sequence = o.last_sequence + coalesce(finished.subject_events, 0), finished_at = :now::timestamptz
-        FROM finished LEFT JOIN locked ON locked.id = finished.payment_id
-        WHERE o.id = finished.id AND o.status IN {_UNSETTLED}
-          AND CASE WHEN finished.outcome IS NULL THEN o.number = finished.number
-                   WHEN finished.effect IS NULL THEN true
-                   WHEN finished.effect = '{Effect.FIRST}' THEN locked.status = 'processing'
-                   WHEN finished.effect = '{Effect.HOLD}' THEN locked.pending_operation_id = finished.id
-                   ELSE locked.refunding_minor >= finished.reserved_minor END
-        RETURNING o.id, o.payment_id, o.number, finished.outcome, o.last_sequence, finished.effect, finished.status,
-                  finished.payment_failure_code, finished.payment_failure_message, finished.gateway_id,
-                  finished.authorized_minor, finished.captured_minor, finished.refunded_minor,
-                  finished.reserved_minor, finished.capture_before, finished.events
+            attempt_status = due.attempt_status, gateway_code = due.gateway_code, error = due.error,
+            last_sequence = o.last_sequence + coalesce(due.subject_events, 0), finished_at = :now::timestamptz
+        FROM due
+        WHERE o.id = due.id AND o.status IN {_UNSETTLED} AND (due.outcome IS NOT NULL OR o.number = due.number)
+        RETURNING o.id, o.payment_id, o.number, due.outcome, o.last_sequence, due.effect, due.status,
+                  due.payment_failure_code, due.payment_failure_message, due.gateway_id,
+                  due.authorized_minor, due.captured_minor, due.refunded_minor,
+                  due.reserved_minor, due.capture_before, due.events
     ), changes AS (
         SELECT payment_id, max(effect) AS effect, max(status) AS status, max(payment_failure_code) AS failure_code,
                max(payment_failure_message) AS failure_message, max(gateway_id) AS gateway_id,
@@ -205,8 +207,9 @@ _FINISH = Statement(f"""
         FROM changes WHERE p.id = changes.payment_id
         RETURNING p.id, p.last_sequence
     )
-    SELECT settled.id, settled.number, settled.outcome IS NOT NULL, settled.last_sequence, moved.last_sequence
-    FROM settled LEFT JOIN moved ON moved.id = settled.payment_id
+    SELECT id, number, outcome IS NOT NULL, last_sequence FROM settled
+    UNION ALL
+    SELECT id, NULL, true, last_sequence FROM moved
 """)
 
 # The answer to an attempt that another one followed, or of an operation that settled before.
@@ -390,11 +393,13 @@ def finish(transaction: Transaction, results: Sequence[AttemptResult], now: date
     Return the operations that this call settled. Those that were settled before are left out.
     """
     rows = transaction.run(_FINISH, rows=json_rows(results), length=len(results), now=now)
-    newest = {id_: number for id_, number, *_ in rows}
+    newest = {id_: number for id_, number, *_ in rows if number is not None}
     late = [result for result in results if newest.get(result.id) != result.number]
     if late:
         transaction.run(_NOTE, rows=json_rows(late), now=now)
-    return {row[0]: Settled(row[3], row[4]) for row in rows if row[2]}
+    payments = {row[0]: row[3] for row in rows if row[1] is None}
+    owners = {result.id: result.payment_id for result in results}
+    return {row[0]: Settled(row[3], payments.get(owners[row[0]])) for row in rows if row[1] is not None and row[2]}
 
 
 def add(transaction: Transaction, operations: Sequence[Operation]) -> None:
