@@ -17,7 +17,8 @@ MONEY = [PACKAGE / "core/money.py", PACKAGE / "payments/domain/payment.py"]
 
 # Beside the domains, the parts of the core that they use.
 PURE_CORE = [
-    PACKAGE / f"core/{name}.py" for name in ("errors", "events", "money", "retry", "standard_webhooks", "times")
+    PACKAGE / f"core/{name}.py"
+    for name in ("errors", "events", "money", "records", "retry", "standard_webhooks", "times")
 ]
 DOMAINS = [*sorted(PACKAGE.glob("*/domain.py")), *sorted(PACKAGE.glob("*/domain/*.py"))]
 

@@ -148,7 +148,7 @@ def test_asking_again_goes_on_with_the_attempt(database: Database, clock: Movabl
     assert (asked["status"], asked["asks"], asked["finished_at"]) == ("started", 1, None)
     assert asked["started_at"] == pending["started_at"] < asked["asked_at"]
     with database.transaction() as transaction:
-        last = last_attempt(operations.find_first(transaction, [payment_id])[payment_id])
+        last = last_attempt(operations.find(transaction, [payment_id])[payment_id])
     assert last is not None
     assert (last.number, last.ask, last.was_pending) == (1, 1, True)
     assert last.started_at == datetime.fromisoformat(asked["asked_at"])

@@ -30,7 +30,7 @@ from paybridge.payments.domain.pace import (
     turn_seconds,
 )
 from paybridge.payments.domain.payment import Payment
-from paybridge.payments.records import PaymentResult
+from paybridge.payments.records import Attempt, PaymentResult
 from paybridge.payments.store import circuits
 from paybridge.payments.store.circuits import Source
 
@@ -67,8 +67,8 @@ class GatewayWatch:
 
     When the batch began at `began_at`, `known` were the circuits that had been written, and `paces` the paces of
     merchants that held. `due_seconds` is for how long to wait before the call for an operation. Since then a gateway
-    has `answered` these calls, be it with a decline, and `refused` these operations for their rate. `changes` are the
-    circuits that the batch opened or closed, and `slowed` the merchants for which it set the first pace, in calls a
+    has `answered` these attempts, be it with a decline, and `refused` these operations for their rate. `changes` are
+    the circuits that the batch opened or closed, and `slowed` the merchants for which it set the first pace, in calls a
     second. `results` counts the calls by their results, and `call_milliseconds` is how long each took, with its
     look-ups. `outcomes` are the results of payments that are committed, also if the batch fails after them.
     """
@@ -77,7 +77,7 @@ class GatewayWatch:
     known: dict[str, Circuit] = field(default_factory=dict)
     paces: dict[MerchantAt, Pace] = field(default_factory=dict)
     due_seconds: dict[UUID, float] = field(default_factory=dict)
-    answered: list[Call] = field(default_factory=list)
+    answered: list[Attempt] = field(default_factory=list)
     refused: dict[UUID, RefusedCall] = field(default_factory=dict)
     changes: list[CircuitChange] = field(default_factory=list)
     slowed: dict[MerchantAt, float] = field(default_factory=dict)
@@ -147,7 +147,7 @@ def paces_after(watch: GatewayWatch, now: datetime) -> dict[MerchantAt, Pace]:
     merchants = refused.keys() | watch.paces.keys()
     if not merchants:
         return {}
-    answered = Counter(call.source for call in watch.answered if call.operation_id not in watch.refused)
+    answered = Counter(call.source for call in _answered_calls(watch) if call.operation_id not in watch.refused)
     paces = {}
     for source in merchants:
         wishes = [call.retry_after_seconds for call in watch.refused.values() if call.source == source]
@@ -170,7 +170,7 @@ def seconds_until_next(
     if not operations:
         return {}
     seconds = (now - (watch.began_at or now)).total_seconds()
-    taken = Counter(call.gateway for call in watch.answered if call.operation_id not in watch.refused)
+    taken = Counter(call.gateway for call in _answered_calls(watch) if call.operation_id not in watch.refused)
     turns: Counter[MerchantAt] = Counter()
     shared_turns: Counter[str] = Counter()
     due: dict[UUID, float] = {}
@@ -198,7 +198,7 @@ def count_answers(
     """
     if not faults and not watch.known and not paces:
         return []
-    answered = {name for call in watch.answered for name in call.circuits}
+    answered = {name for call in _answered_calls(watch) for name in call.circuits}
     failing = {name for name, circuit in watch.known.items() if name in answered and circuit.has_failures}
     slowed = {source.circuit: pace for source, pace in paces.items()}
     names = failing | {name for call in faults for name in call.circuits} | slowed.keys()
@@ -212,7 +212,7 @@ def count_answers(
         return []
     # A merchant's circuit is as new as those of its payment methods: old ones are forgotten.
     circuits.save(transaction, before | changed, now)
-    sources = {name: call for call in [*watch.answered, *faults] for name in call.circuits}
+    sources = {name: call for call in [*_answered_calls(watch), *faults] for name in call.circuits}
     return [
         _change(name, sources[name], before[name], circuit)
         for name, circuit in changed.items()
@@ -228,6 +228,10 @@ def _change(name: str, call: Call, before: Circuit, after: Circuit) -> CircuitCh
         of_method=name == call.method,
         failures=max(before.consecutive_failures, after.consecutive_failures),
     )
+
+
+def _answered_calls(watch: GatewayWatch) -> list[Call]:
+    return [call_of(attempt.payment, attempt.operation) for attempt in watch.answered]
 
 
 def call_of(payment: Payment, operation: Operation) -> Call:

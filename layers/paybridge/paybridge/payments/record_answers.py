@@ -14,6 +14,7 @@ from paybridge.core.events import (
     Event,
 )
 from paybridge.core.isolation import run_isolating_bad_items
+from paybridge.core.records import changed
 from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Transaction
 from paybridge.outbox import store as outbox
 from paybridge.payments.domain.attempts import Retry, Settle, after_answer
@@ -144,7 +145,7 @@ def _record_together(
     with services.database.transaction(BATCH_LOCK_SECONDS_MAX) as transaction:
         settled = operations.finish(transaction, [_attempt_result(each) for each in decided], now)
         events = _outcome_events(services, transaction, decided, settled, now)
-        commands = _run_operation_commands(services, decided, now)
+        commands = _retry_commands(services, decided, now)
         outbox.add_delayed(transaction, [(event, 0.0) for event in events] + commands)
         given_up = _given_up(transaction, answers, settled.keys())
         # A charge that is on record was reported before.
@@ -160,11 +161,7 @@ def _record_together(
 
 def _note(watch: GatewayWatch, answers: Sequence[AnsweredAttempt]) -> None:
     """Add the answers to those of the batch. The rate of asking for what is pending is none of the pace's concern."""
-    watch.answered += [
-        call_of(answered.attempt.payment, answered.attempt.operation)
-        for answered in answers
-        if not isinstance(answered.answer, Unknown)
-    ]
+    watch.answered += [answered.attempt for answered in answers if not isinstance(answered.answer, Unknown)]
     for answered in answers:
         if isinstance(answered.answer, RateLimited) and not answered.attempt.was_pending:
             operation = answered.attempt.operation
@@ -297,19 +294,20 @@ def _outcome_events(
     events: list[Event] = []
     later: list[DecidedAttempt] = []
     for each in decided:
-        if each.operation.id not in settled or not isinstance(each.decision, Settle):
+        ended = settled.get(each.operation.id)
+        if ended is None or not isinstance(each.decision, Settle):
             continue
         if each.change is None or each.change.effect is not Effect.FIRST:
             later.append(each)
             continue
-        payment = _changed(each.answered.attempt.payment, each.change, settled[each.operation.id], now)
+        payment = _changed(each.answered.attempt.payment, each.change, ended, now)
         events.append(payment_event(services.ids.new(), EVENT_TYPES[payment.status], payment, now))
     return events + _later_events(services, transaction, later, settled, now) if later else events
 
 
 def _changed(payment: Payment, change: PaymentChange, settled: Settled, now: datetime) -> Payment:
     """Return the payment after its charge or authorization. Nothing else changes it while it is processing."""
-    return replace(
+    return changed(
         payment,
         status=change.status or payment.status,
         authorized_minor=change.authorized_minor or 0,
@@ -360,7 +358,7 @@ def _refund_event(
     return refund_event(services.ids.new(), type_, refund, payment.currency, payment.currency_places, now)
 
 
-def _run_operation_commands(
+def _retry_commands(
     services: EngineServices, decided: Sequence[DecidedAttempt], now: datetime
 ) -> list[tuple[Event, float]]:
     """Make a command for each operation to go on with, with its delay in seconds."""
@@ -399,16 +397,18 @@ def _given_up(transaction: Transaction, answers: Sequence[AnsweredAttempt], sett
     charged = {
         answered.attempt.operation.id
         for answered in answers
-        if isinstance(answered.answer, Succeeded | PartlyApproved) and answered.attempt.operation.kind in FIRST_KINDS
+        if isinstance(answered.answer, Succeeded | PartlyApproved)
+        and answered.attempt.operation.kind in FIRST_KINDS
+        and answered.attempt.operation.id not in settled
     }
-    statuses = operations.statuses(transaction, list(charged - settled))
+    statuses = operations.statuses(transaction, list(charged))
     return {id_ for id_, status in statuses.items() if status in GIVEN_UP}
 
 
 def _settled_result(decided: DecidedAttempt, settled: Set[UUID], given_up: Set[UUID]) -> PaymentResult:
     answered, decision = decided.answered, decided.decision
     operation, answer = decided.operation, answered.answer
-    if operation.id in given_up:
+    if given_up and operation.id in given_up:
         return _result(answered, PaymentOutcome.CHARGED_TOO_LATE, TOO_LATE_ERROR)
     if isinstance(decision, Blocked):
         return _result(answered, PaymentOutcome.REFUSED, decision.error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -10,6 +10,7 @@ from uuid import UUID
 
 from paybridge.core.errors import IllegalTransition
 from paybridge.core.money import exponent, format_places
+from paybridge.core.records import changed
 from paybridge.core.times import format_time
 
 
@@ -53,7 +54,8 @@ def ensure_transition(current: Status, target: Status) -> None:
         raise IllegalTransition(f"A payment cannot go from {current} to {target}.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# These two have no slots, so that `core.records` can copy them fast.
+@dataclass(frozen=True, kw_only=True)
 class PaymentOrder:
     """What a merchant asks for, already validated; `amount_minor` is in minor units of `currency`."""
 
@@ -67,7 +69,7 @@ class PaymentOrder:
     capture: str = "automatic"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Payment(PaymentOrder):
     """One payment as the database holds it: the order and its state; amounts are minor units of `currency`.
 
@@ -128,7 +130,7 @@ def order_of(payment: Payment) -> PaymentOrder:
 def begin_processing(payment: Payment, gateway: str, now: datetime) -> Payment:
     """Return the payment as its first attempt starts, with the sequence of its event. Raises IllegalTransition."""
     ensure_transition(payment.status, Status.PROCESSING)
-    return replace(
+    return changed(
         payment,
         status=Status.PROCESSING,
         gateway=gateway,

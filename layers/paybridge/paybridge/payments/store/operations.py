@@ -184,7 +184,8 @@ _FINISH = Statement(f"""
                max(authorized_minor) AS authorized_minor, max(captured_minor) AS captured_minor,
                coalesce(sum(refunded_minor), 0)::bigint AS refunded_minor,
                coalesce(sum(reserved_minor), 0)::bigint AS reserved_minor,
-               max(capture_before) AS capture_before, coalesce(max(events), 0) AS events
+               max(capture_before) AS capture_before, coalesce(max(events), 0) AS events,
+               max(number) FILTER (WHERE effect = '{Effect.FIRST}') AS number
         FROM settled WHERE effect IS NOT NULL GROUP BY payment_id
     ), moved AS (
         UPDATE payments p
@@ -205,11 +206,13 @@ _FINISH = Statement(f"""
             pending_operation_since = NULL, version = p.version + 1,
             last_sequence = p.last_sequence + changes.events, updated_at = :now::timestamptz
         FROM changes WHERE p.id = changes.payment_id
-        RETURNING p.id, p.last_sequence
+        RETURNING p.id, changes.number, p.last_sequence
     )
-    SELECT id, number, outcome IS NOT NULL, last_sequence FROM settled
+    -- A first operation has the id of its payment, so one row speaks for both.
+    SELECT id, number, outcome IS NOT NULL, last_sequence, NULL
+    FROM settled WHERE effect IS DISTINCT FROM '{Effect.FIRST}'
     UNION ALL
-    SELECT id, NULL, true, last_sequence FROM moved
+    SELECT id, number, true, 0, last_sequence FROM moved
 """)
 
 # The answer to an attempt that another one followed, or of an operation that settled before.
@@ -392,14 +395,26 @@ def finish(transaction: Transaction, results: Sequence[AttemptResult], now: date
 
     Return the operations that this call settled. Those that were settled before are left out.
     """
-    rows = transaction.run(_FINISH, rows=json_rows(results), length=len(results), now=now)
-    newest = {id_: number for id_, number, *_ in rows if number is not None}
+    settled: dict[UUID, Settled] = {}
+    payments: dict[UUID, int] = {}
+    newest: dict[UUID, int] = {}
+    for id_, number, is_settled, sequence, payment_sequence in transaction.run(
+        _FINISH, rows=json_rows(results), length=len(results), now=now
+    ):
+        if number is None:
+            payments[id_] = payment_sequence
+            continue
+        newest[id_] = number
+        if is_settled:
+            settled[id_] = Settled(sequence, payment_sequence)
     late = [result for result in results if newest.get(result.id) != result.number]
     if late:
         transaction.run(_NOTE, rows=json_rows(late), now=now)
-    payments = {row[0]: row[3] for row in rows if row[1] is None}
-    owners = {result.id: result.payment_id for result in results}
-    return {row[0]: Settled(row[3], payments.get(owners[row[0]])) for row in rows if row[1] is not None and row[2]}
+    if payments:
+        for result in results:
+            if result.effect not in {None, Effect.FIRST} and result.id in settled:
+                settled[result.id] = Settled(settled[result.id].sequence, payments.get(result.payment_id))
+    return settled
 
 
 def add(transaction: Transaction, operations: Sequence[Operation]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from paybridge.core.money import stored_places
+from paybridge.core.records import record_of
 from paybridge.payments.domain.payment import Payment, Status
 
 # The columns of `payments` that make up a Payment, each named like its field, with their SQL types.
@@ -82,7 +83,7 @@ def payment_from_row(row: Sequence[Any]) -> Payment:
     if values["currency_places"] is None:
         # The row is older than the column.
         values["currency_places"] = stored_places(values["currency"])
-    return Payment(**values)
+    return record_of(Payment, values)
 
 
 def inserted_values(payment: Payment) -> dict[str, Any]:
