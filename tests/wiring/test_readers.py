@@ -16,7 +16,7 @@ from paybridge.runners.migrate import STATEMENT_SECONDS_MAX
 from paybridge.runners.relay import DrainLog
 from paybridge.secrets.ports import Login
 from paybridge.secrets.secrets_manager import SecretsManager
-from paybridge.wiring import api, broker, dead_letters, notices, operations, outbox, payments, secrets, webhooks
+from paybridge.wiring import api, broker, dead_letters, fraud, notices, operations, outbox, payments, secrets, webhooks
 from paybridge.wiring.settings import EVERY, TABLE, Setting, Settings
 from tests.support.template import ROOT
 
@@ -112,6 +112,7 @@ def use_jobs() -> None:
     wiring.database()
     wiring.environment_name()
     operations.stalled_after_seconds()
+    fraud.expiry_answer()
     broker.queue_depths()
     operations.queues()
 
