@@ -69,7 +69,7 @@ _WRITE = Statement("""
 _DELETE_OLD = Statement("""
     WITH old AS MATERIALIZED (
         SELECT owner_id, digest, at FROM fraud_counter_points WHERE kept_until < :now::timestamptz
-        ORDER BY kept_until LIMIT :limit::integer
+        ORDER BY kept_until LIMIT :limit::integer FOR UPDATE SKIP LOCKED
     ), points AS (
         DELETE FROM fraud_counter_points point USING old
         WHERE point.owner_id = old.owner_id AND point.digest = old.digest AND point.at = old.at
