@@ -42,10 +42,10 @@ _CORRELATION_ID = "'bench-' || head || tail"
 
 _PAYMENTS = Statement(f"""
     INSERT INTO payments (id, merchant_id, amount_minor, captured_minor, currency, status, failure_code, description,
-        metadata, webhook_url, gateway_id, correlation_id, last_sequence, created_at, updated_at)
+        metadata, webhook_url, gateway, gateway_id, correlation_id, last_sequence, created_at, updated_at)
     SELECT {_PAYMENT_ID}, {_MERCHANT}, 10050, CASE WHEN declined THEN 0 ELSE 10050 END, 'RUB',
            CASE WHEN declined THEN 'failed' ELSE 'succeeded' END, CASE WHEN declined THEN 'card_declined' END,
-           'Order #' || n, '{{"order_id": "123"}}', '{WEBHOOK_URL}', 'ch_' || head || tail,
+           'Order #' || n, '{{"order_id": "123"}}', '{WEBHOOK_URL}', 'default', 'ch_' || head || tail,
            {_CORRELATION_ID}, 3, at, at + interval '6 seconds'
     FROM ({_PAYMENTS_OF}) AS kept
 """)  # noqa: S608 -- as above.
@@ -54,13 +54,14 @@ _KEYS = Statement(f"""
     SELECT {_MERCHANT}, 'create_payment', gen_random_uuid()::text, sha256(''), {_PAYMENT_ID}, 202, at
     FROM ({_PAYMENTS_OF}) AS kept
 """)  # noqa: S608 -- as above.
-_ATTEMPTS = Statement(f"""
-    INSERT INTO payment_attempts (payment_id, operation, number, status, gateway_id, failure_code, started_at,
-        finished_at)
-    SELECT {_PAYMENT_ID}, 'charge', 1, CASE WHEN declined THEN 'declined' ELSE 'succeeded' END,
-           'ch_' || head || tail, CASE WHEN declined THEN 'card_declined' END, at + interval '3 seconds',
-           at + interval '6 seconds'
+_OPERATIONS = Statement(f"""
+    INSERT INTO operations (id, payment_id, merchant_id, kind, gateway, amount_minor, status, attempt_status, number,
+        gateway_id, failure_code, correlation_id, started_at, finished_at, created_at, updated_at)
+    SELECT {_PAYMENT_ID}, {_PAYMENT_ID}, {_MERCHANT}, 'charge', 'default', 10050, status, status, 1,
+           'ch_' || head || tail, CASE WHEN declined THEN 'card_declined' END, {_CORRELATION_ID},
+           at + interval '3 seconds', at + interval '6 seconds', at + interval '3 seconds', at + interval '6 seconds'
     FROM ({_PAYMENTS_OF}) AS kept
+    CROSS JOIN LATERAL (VALUES (CASE WHEN declined THEN 'declined' ELSE 'succeeded' END)) AS outcome (status)
 """)  # noqa: S608 -- as above.
 _OUTBOX = Statement(f"""
     INSERT INTO outbox (id, payment_id, merchant_id, sequence, type, exchange, routing_key, body, correlation_id,
@@ -116,7 +117,7 @@ _DUE = Statement("""
 _PUBLISH = Statement("UPDATE outbox SET published_at = now() WHERE payment_id = :id::uuid RETURNING body")
 _PREPARE_MONTHS = Statement(f"""
     SELECT ensure_partition(parent, month)
-    FROM unnest(ARRAY['payments', 'payment_attempts', 'outbox', 'webhook_deliveries', 'webhook_attempts']) AS parent,
+    FROM unnest(ARRAY['payments', 'operations', 'outbox', 'webhook_deliveries', 'webhook_attempts']) AS parent,
          generate_series(date_trunc('month', now(), 'UTC') - interval '{MONTHS} months', now(), '1 month') AS month
     WHERE to_regclass(parent || '_' || to_char(month AT TIME ZONE 'UTC', 'YYYY_MM')) IS NULL
 """)  # noqa: S608 -- as above.
@@ -143,7 +144,7 @@ def fill(url: str, merchant_id: UUID, count: int, body: str) -> Kept:
     _run(url, [_PREPARE_MONTHS], {})
     with ThreadPoolExecutor(2) as pool:
         # The outbox takes about as long as all other tables together.
-        others = [_PAYMENTS, _KEYS, _ATTEMPTS, _DELIVERIES, _WEBHOOK_ATTEMPTS]
+        others = [_PAYMENTS, _KEYS, _OPERATIONS, _DELIVERIES, _WEBHOOK_ATTEMPTS]
         for half in [pool.submit(_run, url, part, values) for part in ([_OUTBOX], others)]:
             half.result()
     settle(url)

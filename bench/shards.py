@@ -27,7 +27,7 @@ SETTLE_SECONDS_MAX = 60.0
 # The database's own timestamps leave out the start of the processes.
 _DONE = Statement("""
     SELECT count(*), extract(epoch FROM max(finished_at) - min(started_at))::float
-    FROM payment_attempts WHERE status IN ('succeeded', 'declined')
+    FROM operations WHERE status IN ('succeeded', 'declined')
 """)
 
 

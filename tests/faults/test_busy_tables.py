@@ -24,7 +24,7 @@ PAYMENTS = 20
 LOCKED_SECONDS = 32
 
 
-@pytest.mark.parametrize("table", ["payment_attempts", "webhook_deliveries"])
+@pytest.mark.parametrize("table", ["operations", "webhook_deliveries"])
 def test_what_waits_in_queues_settles_afterwards(stack: Stack, demo: Merchant, table: str) -> None:
     address = address_of(stack.urls.postgres)
     with closing(Database(address)) as database:
