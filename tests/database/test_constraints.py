@@ -26,6 +26,10 @@ _FORCE = """
     VALUES (:id::uuid, :merchant_id::uuid, :amount::bigint, 'EUR', :status::text, 'c', now(), now(), :captured::bigint,
             :refunded::bigint, :failure_code::text, :capture::text, :authorized::bigint, :capture_before::timestamptz)
 """
+# How code of before operations records the first attempt at a charge.
+_BEGIN_AS_BEFORE = Statement("""
+    INSERT INTO payment_attempts (payment_id, operation, number, status) VALUES (:id::uuid, 'charge', 1, 'started')
+""")
 # What the other columns must say for a status to be believed.
 _COMPANIONS: dict[Status, dict[str, Any]] = {
     Status.FAILED: {"failure_code": "card_declined"},
@@ -228,6 +232,25 @@ class TestAttempts:
                 id=payment_id,
             )
         assert caught.value.constraint == "payment_attempts_charged_has_proof"
+
+    @pytest.mark.parametrize(
+        ("capture", "gateway"), [("manual", "default"), ("automatic", "stripe"), ("manual", "stripe")]
+    )
+    def test_code_of_before_operations_begins_plain_charges_alone(
+        self, database: Database, capture: str, gateway: str
+    ) -> None:
+        merchant_id = new_merchant(database)
+        plain = new_payment(database, merchant_id)
+        other = new_payment(database, merchant_id, capture=capture)
+        database.run(_BEGIN_AS_BEFORE, id=plain)
+        database.run(
+            Statement("UPDATE merchants SET gateway = :gateway::text WHERE id = :id::uuid"),
+            gateway=gateway,
+            id=merchant_id,
+        )
+        with pytest.raises(ConstraintViolated) as caught:
+            database.run(_BEGIN_AS_BEFORE, id=other)
+        assert caught.value.constraint == "payment_attempts_only_plain_charges"
 
 
 class TestPartitions:
