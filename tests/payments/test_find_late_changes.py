@@ -673,12 +673,20 @@ class TestRefundedLate:
         # A second process had taken the check after the lease of the first.
         assert record(services, [answer]) == []
 
-    async def test_a_reservation_takes_up_room_too(self, services: EngineServices, gateway: LateGateway) -> None:
+    async def test_room_that_others_have_reserved_is_waited_for(
+        self, services: EngineServices, gateway: LateGateway
+    ) -> None:
         payment_id, given_up_id = await refund_given_up(services, gateway, 10050)
-        order_refund(services, payment_id, 1)
+        other_id = order_refund(services, payment_id, 1)
         (result,) = await find(services, gateway, given_up_id, Succeeded("re_late"))
-        assert result.error is not None
+        assert result.error is None
         assert payment_row(services.database, payment_id)["refunded_minor"] == 0
+        assert [check["due_seconds"] for check in checks(services, payment_id)] == [AGES[0]]
+        gateway.answer = Declined("amount_too_large", "No.")
+        await run_operations(services, [OperationOrder(payment_id, 1, operation_id=other_id)])
+        (result,) = await find(services, gateway, given_up_id, Succeeded("re_late"))
+        assert result.error is None
+        assert payment_row(services.database, payment_id)["status"] == "refunded"
 
     async def test_the_same_refund_at_the_gateway_is_recorded_once(
         self, services: EngineServices, gateway: LateGateway

@@ -23,6 +23,7 @@ from paybridge.payments.domain.gateway_answers import (
 )
 from paybridge.payments.domain.late_changes import (
     LAST_AGES_MAX,
+    LAST_WAIT_SECONDS,
     ChargedLate,
     CheckAges,
     LookAgain,
@@ -42,9 +43,10 @@ AGES = (60.0, 600.0, 3600.0)
 
 ages = st.lists(st.floats(1, 10**6), min_size=1, max_size=8)
 age_of_check = st.floats(0, 10**7)
-unclear = st.sampled_from([Pending(), RateLimited(3), Unknown(Fault.SERVER_ERROR, "500"), Contradictory("more")])
+unclear = st.sampled_from([RateLimited(3), Unknown(Fault.SERVER_ERROR, "500"), Contradictory("more")])
 given_up_kinds = st.sampled_from([Kind.CHARGE, Kind.AUTHORIZATION, Kind.REFUND])
-answers = st.sampled_from([Succeeded("g_1"), PartlyApproved("g_1", 7), Declined("no", "No."), NotFound()]) | unclear
+clear = [Succeeded("g_1"), PartlyApproved("g_1", 7), Declined("no", "No."), NotFound(), Pending()]
+answers = st.sampled_from(clear) | unclear
 
 
 def ended(kind: Kind, status: OperationStatus = OperationStatus.DECLINED) -> Operation:
@@ -107,6 +109,14 @@ class TestGivenUp:
     def test_a_decline_is_final(self, kind: Kind, ages_seconds: list[float], age: float) -> None:
         declined = Declined("card_declined", "No.")
         assert after_look_up(ended(kind), declined, age, CheckAges(ages_seconds, NEVER)) == LookNoMore()
+
+    @given(given_up_kinds, ages, age_of_check)
+    def test_what_is_pending_is_asked_about_until_it_is_decided(
+        self, kind: Kind, ages_seconds: list[float], age: float
+    ) -> None:
+        step = after_look_up(ended(kind), Pending(), age, CheckAges(ages_seconds, NEVER))
+        assert isinstance(step, LookAgain)
+        assert 0 < step.seconds <= max(LAST_WAIT_SECONDS, *ages_seconds)
 
     @given(given_up_kinds, ages, age_of_check, unclear)
     def test_an_answer_that_says_nothing_is_asked_for_again_within_a_bound(

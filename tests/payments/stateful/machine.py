@@ -216,8 +216,7 @@ class PaymentMachine(RuleBasedStateMachine):
         first = self.world.answer_review(payment_id, answer, key, death)
         again = self.world.answer_review(payment_id, answer, key)
         assert isinstance(again, Answered)
-        assert again.replayed
-        assert first is None or first == replace(again, replayed=False)
+        assert first is None or (first == replace(again, replayed=False) and again.replayed)
 
     @precondition(lambda self: self.given)
     @rule(pick=_pick)

@@ -202,16 +202,23 @@ def _add_refunds(
         if refund_corrections.is_recorded(transaction, operation.payment_id, step.gateway_id):
             continue
         refund = add_late_refund(services.ids, transaction, operation, step, now)
-        error = None
-        if refund is None:
-            error = (
-                f"the gateway made a refund that had been given up, and the payment has no room for it: "
-                f"{step.amount_minor} minor units of {each.check.payment.currency} too much were given back"
-            )
+        if refund is not None:
+            again, error = EndedOperation(refund, refund.status), None
+        elif operations.read_payments(transaction, [operation.payment_id])[operation.payment_id].refunding_minor:
+            # Other refunds have reserved the room. They may fail and leave it to this one, so it is looked up again.
+            again, error = EndedOperation(operation, operation.status, gave_up=True), None
         else:
-            plan_late_checks(transaction, [EndedOperation(refund, refund.status)], services.late_check_ages, now)
+            again, error = None, _no_room(step, each.check.payment.currency)
+        plan_late_checks(transaction, [again] if again else [], services.late_check_ages, now)
         results.append(_result(operation, PaymentOutcome.REFUNDED_TOO_LATE, error))
     return results
+
+
+def _no_room(found: RefundedLate, currency: str) -> str:
+    return (
+        f"the gateway made a refund that had been given up, and the payment has no room for it: "
+        f"{found.amount_minor} minor units of {currency} too much were given back"
+    )
 
 
 def _result(operation: Operation, outcome: PaymentOutcome, error: str | None) -> PaymentResult:

@@ -16,6 +16,7 @@ from paybridge.payments.domain.gateway_answers import (
     LookUpAnswer,
     NotFound,
     PartlyApproved,
+    Pending,
     Succeeded,
 )
 from paybridge.payments.domain.operation import FIRST_KINDS, Kind, Operation, OperationStatus
@@ -106,6 +107,9 @@ def _after_given_up(
             pass
         case Declined():
             return LookNoMore()
+        case Pending():
+            # The gateway has it. It may take days to decide, and money may move then.
+            return LookAgain(next_look_up(age_seconds, ages_seconds) or LAST_WAIT_SECONDS)
         case _:
             return _look_again(isinstance(answer, NotFound), age_seconds, ages_seconds)
     late = ChargedLate if operation.kind in FIRST_KINDS else RefundedLate
