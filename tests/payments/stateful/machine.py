@@ -148,17 +148,7 @@ class PaymentMachine(RuleBasedStateMachine):
         key = f"key-{self._keys}"
         answer = self.world.create(order, key, death) or self.world.create(order, key)
         assert isinstance(answer, Answered)
-        self.answers.append((order, key, answer))
-
-    @precondition(lambda self: self.answers)
-    @rule(pick=_pick)
-    def repeat_an_order(self, pick: int) -> None:
-        """A merchant repeats a request: the answer is the same, and nothing else happens."""
-        self.ran.steps["repeat_an_order"] += 1
-        order, key, first = self.answers[pick % len(self.answers)]
-        again = self.world.create(order, key)
-        assert (again.resource_id, again.status, again.body) == (first.resource_id, first.status, first.body)
-        assert again.replayed
+        self.answers.append((order, key, replace(answer, replayed=False)))
 
     @precondition(lambda self: self._payments_in(Status.REQUIRES_CAPTURE))
     @rule(pick=_pick, amount_minor=_amounts, death=_perhaps_deaths)
@@ -218,24 +208,18 @@ class PaymentMachine(RuleBasedStateMachine):
         assert isinstance(again, Answered)
         assert first is None or (first == replace(again, replayed=False) and again.replayed)
 
-    @precondition(lambda self: self.given)
-    @rule(pick=_pick)
-    def repeat_a_command(self, pick: int) -> None:
-        """A merchant repeats a command that was taken: the answer is the same, and nothing else happens."""
-        self.ran.steps["repeat_a_command"] += 1
+    @rule(pick=_pick, repeats_an_order=st.booleans())
+    def repeat_a_request(self, pick: int, repeats_an_order: bool) -> None:
+        """A merchant repeats what was accepted: the answer is the same. Something else under its key is refused."""
+        self.ran.steps["repeat_a_request"] += 1
+        if repeats_an_order or not self.given:
+            order, key, first = self.answers[pick % len(self.answers)]
+            assert self.world.create(order, key) == replace(first, replayed=True)
+            return
         command, first = self.given[pick % len(self.given)]
-        again = self.world.give(command)
-        assert again == replace(first, replayed=True)
-
-    @precondition(lambda self: self.given)
-    @rule(pick=_pick)
-    def reuse_a_key(self, pick: int) -> None:
-        """A merchant asks for something else under a key that is taken."""
-        self.ran.steps["reuse_a_key"] += 1
-        command, first = self.given[pick % len(self.given)]
-        other = 1 if command.amount_minor != 1 else 2
-        answer = self.world.give(command._replace(amount_minor=other))
-        assert answer == KeyReused(first.resource_id)
+        assert self.world.give(command) == replace(first, replayed=True)
+        other = command._replace(amount_minor=1 if command.amount_minor != 1 else 2)
+        assert self.world.give(other) == KeyReused(first.resource_id)
 
     # Messages.
 

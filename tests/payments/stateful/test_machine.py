@@ -19,7 +19,7 @@ from tests.payments.stateful.machine import PaymentMachine, Ran
 pytestmark = pytest.mark.integration
 
 LIVES_VARIABLE = "PAYBRIDGE_TEST_STATEFUL_LIVES"
-LIVES = 50
+LIVES = 35
 STEPS_OF_A_LIFE = 40
 # A machine whose rules hinder each other would find nothing.
 REACHED = {f"{kind} merchant succeeded" for kind in ("charge", "authorization", "capture", "void", "refund")}

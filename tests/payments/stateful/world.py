@@ -152,11 +152,15 @@ class World:
         return self._observer.run(statement, **parameters)
 
     def messages(self) -> list[Message]:
-        """Return all messages to the engine that were ever written, oldest first."""
-        return [
+        """Return all messages to the engine that were ever written, those about one operation together.
+
+        The engine writes those about several in any order. A life that is lived again must find them where they were.
+        """
+        messages = [
             Message(id_, parse_envelope(orjson.loads(body)), available_at, is_published)
             for id_, body, available_at, is_published in self.look(_MESSAGES)
         ]
+        return sorted(messages, key=lambda each: (each.event.payment_id, each.operation_id, each.id))
 
     def deliverable(self) -> list[Message]:
         """Return the messages that a broker would deliver now."""
