@@ -163,6 +163,21 @@ class TestTheLastTry:
         gateway.look_ups = [Succeeded("ch_1")]
         assert (await attempt(services, payment_id, LAST + 1)).outcome == "succeeded"
 
+    async def test_only_the_newest_call_gives_up(self, services: EngineServices, payment_id: uuid.UUID) -> None:
+        await use_up_tries(services, payment_id)
+        slow = start_attempts(services, [OperationOrder(payment_id, LAST)], watch := GatewayWatch())
+        assert isinstance(services.clock, MovableClock)
+        services.clock.move(11)
+        newest = start_attempts(services, [OperationOrder(payment_id, LAST + 1)], watch)
+        nothing = replace(SILENCE, never_arrived=True)
+        (result,) = record_answers(services, [AnsweredAttempt(slow.attempts[0], nothing)], watch)
+        assert (result.outcome, result.error) == ("unknown", None)
+        assert payment_row(services.database, payment_id)["status"] == "processing"
+        (result,) = record_answers(services, [AnsweredAttempt(newest.attempts[0], Succeeded("ch_1"))], watch)
+        assert result.outcome == "succeeded"
+        assert payment_row(services.database, payment_id)["status"] == "succeeded"
+        assert charges_to_return(services, payment_id) == []
+
 
 class TestLaterTries:
     async def test_a_gateway_that_cannot_say_what_it_charged_is_not_asked_to_charge_again(

@@ -139,6 +139,20 @@ def test_the_next_attempt_leaves_an_answered_one_as_it_is(
     assert attempt_rows(database, payment_id)[:1] == before
 
 
+@pytest.mark.parametrize(("number", "ask"), [(2, 0), (1, 1)])
+def test_an_operation_is_given_up_only_after_its_newest_call(
+    database: Database, clock: MovableClock, payment_id: uuid.UUID, number: int, ask: int
+) -> None:
+    given_up = replace(declined(payment_id), attempt_status=OperationStatus.UNKNOWN, gave_up=True)
+    start(database, clock, payment_id, number, ask)
+    before = payment_row(database, payment_id)
+    assert finish(database, clock, given_up) == {}
+    assert payment_row(database, payment_id) == before
+    assert attempt_rows(database, payment_id)[-1]["status"] == "started"
+    assert finish(database, clock, replace(given_up, number=number, ask=ask)) == {payment_id: 3}
+    assert payment_row(database, payment_id)["status"] == "failed"
+
+
 def test_asking_again_goes_on_with_the_attempt(database: Database, clock: MovableClock, payment_id: uuid.UUID) -> None:
     finish(database, clock, unclear(payment_id, OperationStatus.PENDING))
     (pending,) = attempt_rows(database, payment_id)

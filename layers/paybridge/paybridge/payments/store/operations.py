@@ -136,14 +136,15 @@ _ASK = Statement("""
     FROM asked WHERE o.id = asked.id
 """)
 
-# An operation settles once: the second outcome finds it settled and changes nothing. It settles only together with its
-# payment, which must be as the outcome needs it. Payments are locked first, in the order of their ids, as everywhere.
-# Several refunds of one payment may settle together, so their amounts are added up.
+# An operation settles once: the second outcome finds it settled and changes nothing. That the gateway knew of none says
+# nothing about a call that another process has begun since, so only the newest call gives up. An operation settles only
+# together with its payment, which must be as the outcome needs it. Payments are locked first, in the order of their
+# ids, as everywhere. Several refunds of one payment may settle together, so their amounts are added up.
 _FINISH = Statement(f"""
     WITH finished AS MATERIALIZED (
         SELECT * FROM json_to_recordset(:rows::json) AS row (id uuid, payment_id uuid, number smallint,
-            attempt_status text, started_at timestamptz, gateway_id text, gateway_code text, approved_minor bigint,
-            error text, outcome text, failure_code text, failure_message text,
+            ask integer, attempt_status text, started_at timestamptz, gateway_id text, gateway_code text,
+            approved_minor bigint, error text, outcome text, gave_up boolean, failure_code text, failure_message text,
             subject_events smallint, effect text, status text, payment_failure_code text,
             payment_failure_message text, authorized_minor bigint, captured_minor bigint, refunded_minor bigint,
             reserved_minor bigint, capture_before timestamptz, events smallint)
@@ -173,7 +174,9 @@ _FINISH = Statement(f"""
             attempt_status = due.attempt_status, gateway_code = due.gateway_code, error = due.error,
             last_sequence = o.last_sequence + coalesce(due.subject_events, 0), finished_at = :now::timestamptz
         FROM due
-        WHERE o.id = due.id AND o.status IN {_UNSETTLED} AND (due.outcome IS NOT NULL OR o.number = due.number)
+        WHERE o.id = due.id AND o.status IN {_UNSETTLED}
+          AND CASE WHEN due.gave_up THEN o.number = due.number AND o.asks = due.ask
+                   ELSE due.outcome IS NOT NULL OR o.number = due.number END
         RETURNING o.id, o.payment_id, o.number, due.outcome, o.last_sequence, due.effect, due.status,
                   due.payment_failure_code, due.payment_failure_message, due.gateway_id,
                   due.authorized_minor, due.captured_minor, due.refunded_minor,
@@ -273,9 +276,10 @@ class AttemptStart:
 class AttemptResult:
     """How one attempt ended, what that makes of the operation `id`, and what it changes in the payment.
 
-    `outcome` is None if the operation stays open. `effect` is None if the payment does not change; the fields after it
-    are those of PaymentChange. `events` counts the events about the payment, `subject_events` those about the refund.
-    `gateway_code` is the gateway's own word for a decline.
+    `outcome` is None if the operation stays open. `gave_up`: it ends because the gateway, asked after the call `ask` of
+    the attempt, knew of none. `effect` is None if the payment does not change; the fields after it are those of
+    PaymentChange. `events` counts the events about the payment, `subject_events` those about the refund. `gateway_code`
+    is the gateway's own word for a decline.
     """
 
     id: UUID
@@ -283,11 +287,13 @@ class AttemptResult:
     number: int
     started_at: datetime
     attempt_status: OperationStatus
+    ask: int = 0
     gateway_id: str | None = None
     gateway_code: str | None = None
     approved_minor: int | None = None
     error: str | None = None
     outcome: OperationStatus | None = None
+    gave_up: bool = False
     failure_code: str | None = None
     failure_message: str | None = None
     subject_events: int = 0
