@@ -203,6 +203,22 @@ class TestEngine:
         assert die_at_every_step(database_address, act, look) >= 2
 
 
+class TestTwoProcesses:
+    @pytest.mark.parametrize("second", [Succeeded("gw_1"), Declined("card_declined", "No.")], ids=["same", "other"])
+    def test_the_second_to_record_a_refund_settles_nothing(
+        self, services: EngineServices, commands: Commands, second: GatewayOutcome
+    ) -> None:
+        # The second refund keeps enough reserved for the first one to be taken twice.
+        attempt = started(services, commands, "refund")
+        commands.give("refund", attempt.payment.id, "40.00")
+        commands.give("refund", attempt.payment.id)
+        record_answers(services, [AnsweredAttempt(attempt, Succeeded("gw_1"))], GatewayWatch())
+        before = payment_row(commands.database, attempt.payment.id)
+        record_answers(services, [AnsweredAttempt(attempt, second)], GatewayWatch())
+        assert payment_row(commands.database, attempt.payment.id) == before
+        assert (before["refunded_minor"], before["refunding_minor"]) == (6000, 4000)
+
+
 class TestLateChanges:
     @pytest.mark.parametrize(
         ("recorded", "found"),

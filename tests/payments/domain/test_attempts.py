@@ -68,6 +68,14 @@ class TestNextStep:
     def test_a_new_payment_is_charged_without_asking_first(self) -> None:
         assert next_step(True, None, (1, 0), NOW, LEASE_SECONDS) == Start(1, ask_first=False)
 
+    @given(attempts.filter(lambda last: last.status is not OperationStatus.RATE_LIMITED), asked)
+    def test_after_any_call_the_gateway_is_asked_before_it_is_called_again(
+        self, last: LastAttempt, asked: tuple[int, int]
+    ) -> None:
+        # A call whose end nobody saw may have done it, and gateways forget keys.
+        step = next_step(False, last, asked, NOW, LEASE_SECONDS)
+        assert not isinstance(step, Start) or step.ask_first
+
     @given(settled_attempts, asked)
     def test_a_settled_operation_is_never_asked_for(self, last: LastAttempt, asked: tuple[int, int]) -> None:
         assert next_step(False, last, asked, NOW, LEASE_SECONDS) == Skip()

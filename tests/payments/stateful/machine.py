@@ -288,11 +288,13 @@ class PaymentMachine(RuleBasedStateMachine):
     def begin(self, picks: list[int]) -> Batch:
         """A process commits its attempts, and is slow from then on."""
         self.ran.steps["begin"] += 1
-        due = self.world.deliverable() if self.world.wait_for_a_message() else []
-        messages = (
-            list({due[pick % len(due)].operation_id: due[pick % len(due)] for pick in picks}.values()) if due else []
-        )
-        return self.world.begin(messages)
+        return self._begin(picks)
+
+    def _begin(self, picks: list[int]) -> Batch:
+        self.world.wait_for_a_message()
+        due = self.world.deliverable()
+        picked = [due[pick % len(due)] for pick in picks]
+        return self.world.begin(list({message.operation_id: message for message in picked}.values()))
 
     @rule(target=called, batch=consumes(batches), treatments=_treatments, look_ups=_look_ups)
     def call(self, batch: Batch, treatments: list[Treatment], look_ups: list[LookUp]) -> Any:
@@ -316,6 +318,25 @@ class PaymentMachine(RuleBasedStateMachine):
         """The slow process dies."""
         self.ran.steps["abandon"] += 1
         self.world.abandon(batch)
+
+    @precondition(lambda self: self.world.has_messages())
+    @rule(picks=_picks, treatments=_treatments, look_ups=_look_ups, calls_first=st.booleans())
+    def overtake(
+        self, picks: list[int], treatments: list[Treatment], look_ups: list[LookUp], calls_first: bool
+    ) -> None:
+        """A process outlives its lease, another does the same work, and then the first one records its answers."""
+        self.ran.steps["overtake"] += 1
+        slow = self._begin(picks)
+        operations = [attempt.operation.id for attempt in slow.attempts]
+        self.world.plan(operations, treatments, look_ups)
+        if calls_first:
+            self.world.call(slow)
+        self.world.returned.update(slow.messages)
+        self.world.pass_time(LEASE_SECONDS + 1)
+        self.world.deliver(self.world.deliverable())
+        if not calls_first:
+            self.world.call(slow)
+        self.world.record(slow)
 
     # Time, the gateway and the jobs.
 
