@@ -678,7 +678,9 @@ def sweeping(rows: SeededRows) -> dict[str, Rule]:
             rows_max={"payments": 0},
         ),
         "payments.store.expired_authorizations._LOCK": Rule(
-            {"now": LATER, "limit": LIMIT}, ("payments_to_capture",), every_month=frozenset({"payments"})
+            {"now": LATER, "declined_before": NOW, "limit": LIMIT},
+            ("payments_to_capture", "operations_by_payment"),
+            every_month=frozenset({"payments", "operations"}),
         ),
         "webhooks.store.stalled._STALLED_DELIVERIES": Rule(
             sweep,

@@ -23,7 +23,7 @@ from paybridge.payments.capture import capture_operation, capture_payment
 from paybridge.payments.domain.gateway_answers import Declined, GatewayAnswer, LookUpAnswer, NotFound, Succeeded
 from paybridge.payments.domain.operation import Kind
 from paybridge.payments.domain.refusal import OrderRefusal
-from paybridge.payments.expire_authorizations import expire_authorizations
+from paybridge.payments.expire_authorizations import DECLINED_WAIT, expire_authorizations
 from paybridge.payments.idempotency import Answered, IdempotentRequest, Keyed
 from paybridge.payments.ports import GatewayRequest
 from paybridge.payments.records import EngineServices
@@ -142,6 +142,23 @@ class TestExpireAuthorizations:
         (result,) = await run_operations(services, [order_of(parse_envelope(orjson.loads(message["body"])))])
         assert result.error is not None
         assert payment_row(services.database, payment_id)["status"] == "requires_capture"
+
+    async def test_one_that_the_gateway_does_not_release_is_tried_again_a_day_later(
+        self, services: EngineServices, gateway: HoldingGateway
+    ) -> None:
+        payment_id = await authorized(services)
+        let_it_expire(services)
+        expire(services)
+        gateway.void_answer = Declined("gateway_rejected", "No.")
+        await run(services, commands(services, payment_id))
+        assert payment_id not in expire(services)
+        assert isinstance(services.clock, MovableClock)
+        services.clock.move(DECLINED_WAIT.total_seconds())
+        assert payment_id in expire(services)
+        gateway.void_answer = None
+        await run(services, commands(services, payment_id))
+        assert payment_row(services.database, payment_id)["status"] == "canceled"
+        assert sorted(each["status"] for each in voids(services, payment_id)) == ["declined", "succeeded"]
 
     async def test_a_payment_that_another_transaction_holds_is_left_to_the_next_job(
         self, services: EngineServices, database_address: DatabaseAddress

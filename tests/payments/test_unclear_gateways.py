@@ -47,7 +47,7 @@ from paybridge.payments.domain.gateway_answers import (
 from paybridge.payments.domain.payment import Status
 from paybridge.payments.gateway_watch import GatewayWatch
 from paybridge.payments.ports import GatewayRequest
-from paybridge.payments.record_answers import record_answers
+from paybridge.payments.record_answers import NOT_GIVEN_BACK_ERROR, record_answers
 from paybridge.payments.records import AnsweredAttempt, EngineServices, OperationOrder, PaymentResult
 from paybridge.payments.run_operations import run_operations
 from paybridge.payments.start_attempts import start_attempts
@@ -420,6 +420,16 @@ class TestPartialApprovals:
         assert operation_rows(services.database, payment_id)[1]["status"] == "succeeded"
         assert payment_row(services.database, payment_id) == before
         assert await run_operations(services, [order]) == []
+
+    async def test_a_gateway_that_does_not_take_it_back_is_told(
+        self, services: EngineServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+    ) -> None:
+        gateway.charges = PartlyApproved("ch_1", 8040)
+        await attempt(services, payment_id, 1)
+        _, refund = operation_rows(services.database, payment_id)
+        gateway.charges = Declined("gateway_rejected", "No.")
+        (result,) = await run_operations(services, [OperationOrder(payment_id, 1, 0, uuid.UUID(refund["id"]))])
+        assert (result.outcome, result.error) == ("failed", NOT_GIVEN_BACK_ERROR)
 
     async def test_the_timeline_and_the_diagnosis_show_what_to_give_back(
         self, services: EngineServices, gateway: ScriptedGateway, payment_id: uuid.UUID

@@ -84,6 +84,7 @@ class DecidedAttempt:
 GIVEN_UP = frozenset({Status.FAILED, Status.CANCELED})
 TOO_LATE_ERROR = "the gateway charged a payment that had been given up: the money is given back"
 HELD_ERROR = "the gateway does not release the authorization: find out why, and cancel again or capture"
+NOT_GIVEN_BACK_ERROR = "the gateway does not give back what settles no payment: have it given back there"
 
 _ATTEMPT_STATUS = {
     Succeeded: OperationStatus.SUCCEEDED,
@@ -417,10 +418,17 @@ def _settled_result(decided: DecidedAttempt, settled: Set[UUID], given_up: Set[U
     if isinstance(decision, Settle) and operation.id in settled:
         if decision.status is OperationStatus.SUCCEEDED:
             return _result(answered, PaymentOutcome.SUCCEEDED)
-        return _result(answered, PaymentOutcome.FAILED, HELD_ERROR if operation.kind is Kind.VOID else None)
+        return _result(answered, PaymentOutcome.FAILED, _left_behind(operation))
     if isinstance(answer, Contradictory):
         return _result(answered, PaymentOutcome.UNKNOWN, answer.error)
     return _result(answered, _OPEN_OUTCOMES.get(type(answer), PaymentOutcome.UNKNOWN))
+
+
+def _left_behind(operation: Operation) -> str | None:
+    """Return what a person has to do about money that an operation, now declined, leaves with the gateway."""
+    if operation.cause not in {Cause.MERCHANT, Cause.EXPIRY}:
+        return NOT_GIVEN_BACK_ERROR
+    return HELD_ERROR if operation.kind is Kind.VOID else None
 
 
 def _result(answered: AnsweredAttempt, outcome: PaymentOutcome, error: str | None = None) -> PaymentResult:

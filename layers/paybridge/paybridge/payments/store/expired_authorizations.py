@@ -12,10 +12,15 @@ from paybridge.database.parameters import json_rows
 from paybridge.payments.domain.operation import OperationRef
 
 # The condition is that of every capture and cancellation, so exactly one of them gets the payment. What another
-# transaction holds is skipped: the next job finds it, unless a capture or a cancellation got it.
+# transaction holds is skipped: the next job finds it, unless a capture or a cancellation got it. A release that the
+# gateway declined is tried again once in a while: each try is an operation, and tells a person.
 _LOCK = Statement("""
     SELECT p.id, p.merchant_id, p.correlation_id FROM payments p
     WHERE p.status = 'requires_capture' AND p.capture_before <= :now::timestamptz AND p.pending_operation IS NULL
+      AND NOT EXISTS (
+          SELECT FROM operations o
+          WHERE o.payment_id = p.id AND o.id <> o.payment_id AND o.cause = 'expiry' AND o.status = 'declined'
+            AND o.finished_at > :declined_before::timestamptz)
     ORDER BY p.capture_before
     LIMIT :limit::integer
     FOR UPDATE OF p SKIP LOCKED
@@ -50,9 +55,13 @@ class ExpiredAuthorization(NamedTuple):
     correlation_id: str
 
 
-def lock(transaction: Transaction, now: datetime, limit: int) -> list[ExpiredAuthorization]:
-    """Lock up to `limit` payments whose authorizations have expired, the longest expired first."""
-    return [ExpiredAuthorization(*row) for row in transaction.run(_LOCK, now=now, limit=limit)]
+def lock(transaction: Transaction, now: datetime, declined_before: datetime, limit: int) -> list[ExpiredAuthorization]:
+    """Lock up to `limit` payments whose authorizations have expired, the longest expired first.
+
+    Those whose release the gateway has declined since `declined_before` are left out.
+    """
+    rows = transaction.run(_LOCK, now=now, declined_before=declined_before, limit=limit)
+    return [ExpiredAuthorization(*row) for row in rows]
 
 
 def release(transaction: Transaction, voids: Sequence[tuple[UUID, UUID]], now: datetime) -> list[OperationRef]:
