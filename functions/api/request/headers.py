@@ -47,7 +47,7 @@ def parse_idempotency_key(header: str | None) -> str:
         raise Problem(
             400,
             "idempotency_key_missing",
-            "The Idempotency-Key header is missing. Send a new value for each payment, for example a UUID.",
+            "The Idempotency-Key header is missing. Send a new value for each new request, for example a UUID.",
         )
     text = header.strip(" \t")
     is_quoted = text.startswith('"')

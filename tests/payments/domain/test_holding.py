@@ -111,6 +111,19 @@ class TestCancel:
         code = refused(begin_cancellation(payment(status=status), OPERATION, NOW)).code
         assert code == ("operation_in_progress" if status is Status.PROCESSING else "payment_not_cancelable")
 
+    @pytest.mark.parametrize(
+        ("status", "advice"),
+        [
+            (Status.SUCCEEDED, "Refund it instead."),
+            (Status.PARTIALLY_REFUNDED, "Refund it instead."),
+            (Status.REFUNDED, "nothing left to cancel."),
+            (Status.FAILED, "nothing left to cancel."),
+            (Status.CANCELED, "nothing left to cancel."),
+        ],
+    )
+    def test_a_refusal_says_what_to_do_with_this_payment(self, status: Status, advice: str) -> None:
+        assert refused(begin_cancellation(payment(status=status), OPERATION, NOW)).detail.endswith(advice)
+
     @pytest.mark.parametrize("status", sorted(UNCHARGED))
     def test_of_what_was_not_charged_ends_the_payment(self, status: Status) -> None:
         assert Status.CANCELED in TRANSITIONS[status]

@@ -30,6 +30,8 @@ class TestParseIdempotencyKey:
         with pytest.raises(Problem) as caught:
             parse_idempotency_key(header)
         assert (caught.value.status, caught.value.code) == (400, "idempotency_key_missing")
+        # Two refunds of one payment need two keys.
+        assert "for each new request" in caught.value.detail
 
     @pytest.mark.parametrize(
         "header",

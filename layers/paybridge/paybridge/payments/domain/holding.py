@@ -41,8 +41,7 @@ def begin_cancellation(payment: Payment, operation_id: UUID, now: datetime) -> P
     if payment.pending_operation is not None or payment.status is Status.PROCESSING:
         return in_progress(payment)
     if payment.status is not Status.REQUIRES_CAPTURE:
-        detail = f"The payment is {payment.status} and cannot be canceled. Only one that has taken no money can be."
-        return OrderRefusal("payment_not_cancelable", detail)
+        return OrderRefusal("payment_not_cancelable", _why_not_cancelable(payment))
     return _begun(payment, CANCEL, operation_id, now)
 
 
@@ -78,6 +77,18 @@ def _why_not_capturable(payment: Payment) -> str:
     if payment.status in UNCHARGED | {Status.PROCESSING}:
         return f"The payment is {payment.status}. Capture it once it is requires_capture."
     return f"The payment is {payment.status} and cannot be captured. Only one that is requires_capture can be."
+
+
+def _why_not_cancelable(payment: Payment) -> str:
+    match payment.status:
+        case Status.CANCELED:
+            return "The payment is canceled already. There is nothing left to cancel."
+        case Status.FAILED:
+            return "The payment has failed. There is nothing left to cancel."
+        case Status.REFUNDED:
+            return "All of the payment was refunded. There is nothing left to cancel."
+        case _:
+            return f"The payment is {payment.status}: its money was taken. Refund it instead."
 
 
 def _expired(capture_before: datetime) -> str:
