@@ -121,7 +121,7 @@ def payment_for(commands: Commands, name: str) -> uuid.UUID:
 def started(services: EngineServices, commands: Commands, name: str) -> Attempt:
     """Give the command and start its operation."""
     payment_id = payment_for(commands, name)
-    assert isinstance(commands.give(name, payment_id, "60.00" if name != "cancel" else None), Answered)
+    assert isinstance(commands.give(name, payment_id, "30.00" if name != "cancel" else None), Answered)
     (row,) = operation_rows(commands.database, payment_id)
     order = OperationOrder(payment_id, 1, 0, uuid.UUID(row["id"]))
     (attempt,) = start_attempts(services, [order], GatewayWatch()).attempts
@@ -208,7 +208,7 @@ class TestTwoProcesses:
     def test_the_second_to_record_a_refund_settles_nothing(
         self, services: EngineServices, commands: Commands, second: GatewayOutcome
     ) -> None:
-        # The second refund keeps enough reserved for the first one to be taken twice.
+        # The other refunds keep enough reserved for the first one to be taken twice.
         attempt = started(services, commands, "refund")
         commands.give("refund", attempt.payment.id, "40.00")
         commands.give("refund", attempt.payment.id)
@@ -216,7 +216,7 @@ class TestTwoProcesses:
         before = payment_row(commands.database, attempt.payment.id)
         record_answers(services, [AnsweredAttempt(attempt, second)], GatewayWatch())
         assert payment_row(commands.database, attempt.payment.id) == before
-        assert (before["refunded_minor"], before["refunding_minor"]) == (6000, 4000)
+        assert (before["refunded_minor"], before["refunding_minor"]) == (3000, 7000)
 
 
 class TestLateChanges:
