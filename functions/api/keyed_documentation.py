@@ -1,4 +1,4 @@
-"""How the OpenAPI document describes requests with an idempotency key, and waits."""
+"""How the OpenAPI document describes requests with a body or an idempotency key, and waits."""
 
 from __future__ import annotations
 
@@ -28,22 +28,25 @@ REPLAYED = {
     )
 }
 
-UNREADABLE: Responses = {
-    400: problem(
-        "The request cannot be parsed.",
-        "header_repeated",
-        "idempotency_key_missing",
-        "idempotency_key_invalid",
-        "json_invalid",
-        "json_duplicate_key",
-        "json_too_deep",
-        "json_text_unstorable",
-        "request_malformed",
-    ),
-    413: problem(f"The body has more than {BODY_BYTES_MAX} bytes.", "body_too_large"),
-    415: problem("The body is not JSON in UTF-8.", "content_type_unsupported", "content_encoding_unsupported"),
-}
+_UNREADABLE_CODES = (
+    "json_invalid",
+    "json_duplicate_key",
+    "json_too_deep",
+    "json_text_unstorable",
+    "request_malformed",
+)
 
+
+def unreadable(*codes: str) -> Responses:
+    """Describe the answers to a body that cannot be read; `codes` are those of the headers beside it."""
+    return {
+        400: problem("The request cannot be parsed.", "header_repeated", *codes, *_UNREADABLE_CODES),
+        413: problem(f"The body has more than {BODY_BYTES_MAX} bytes.", "body_too_large"),
+        415: problem("The body is not JSON in UTF-8.", "content_type_unsupported", "content_encoding_unsupported"),
+    }
+
+
+UNREADABLE = unreadable("idempotency_key_missing", "idempotency_key_invalid")
 # For the answer 409, with what else may be in the way.
 KEY_CONFLICTS = ("idempotency_key_in_flight", "idempotency_key_expired")
 KEY_CONFLICT_TEXT = "A request with this key is in progress, or its answer is older than 24 hours and was deleted."

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from api.context import request_context
 from api.pages import count_fitting
 from api.problems import Problem
+from api.request.parameters import parse_id
 from paybridge.access.domain import MAY_READ_OPERATIONS
 from paybridge.payments.diagnose import diagnose_payment, diagnosis_view
 from paybridge.payments.domain.query import timeline_view
@@ -30,10 +31,10 @@ def show(request: Request, payment_id: str) -> Response:
 
 
 def _parse_id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise _not_found() from None
+    id_ = parse_id(text)
+    if id_ is None:
+        raise _not_found()
+    return id_
 
 
 def _not_found() -> Problem:

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from api.context import RequestContext, calling_merchant, public_path, request_context
 from api.problems import Problem
 from api.request.json_body import check_content_type
+from api.request.parameters import parse_id
 from api.request.query import check_query_string
 from api.routes.fraud.requests import parse_dry_run, parse_rules, parse_version
 from paybridge.core.times import format_time
@@ -75,10 +76,10 @@ def _rules_view(stored: StoredRules) -> dict[str, Any]:
 
 
 def _parse_id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise _not_found() from None
+    id_ = parse_id(text)
+    if id_ is None:
+        raise _not_found()
+    return id_
 
 
 def _found(dry_run: DryRun | None) -> DryRun:

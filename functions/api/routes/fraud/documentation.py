@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from api.keyed_documentation import unreadable
 from api.openapi import API_KEY_ONLY, FOR_MERCHANTS, REF, Responses, Schema, problem, text_header, without_defaults
-from api.request.json_body import BODY_BYTES_MAX
 from paybridge.fraud.domain.fault_codes import CODES
 
 _EXAMPLE_ID = "019a9f3c-5b6d-7c3e-9f40-9f38f9a4d122"
@@ -76,17 +76,7 @@ def _body(model: str, example: dict[str, Any]) -> dict[str, Any]:
 
 
 _BODY_PROBLEMS: Responses = {
-    400: problem(
-        "The request cannot be parsed.",
-        "header_repeated",
-        "json_invalid",
-        "json_duplicate_key",
-        "json_too_deep",
-        "json_text_unstorable",
-        "request_malformed",
-    ),
-    413: problem(f"The body has more than {BODY_BYTES_MAX} bytes.", "body_too_large"),
-    415: problem("The body is not JSON in UTF-8.", "content_type_unsupported", "content_encoding_unsupported"),
+    **unreadable(),
     422: problem(
         "The request breaks a rule. `errors` names every field that does.",
         "json_not_an_object",

@@ -6,15 +6,11 @@ start.
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from api.routes.payments.addresses import PaymentId
 from api.routes.reviews import documentation
-
-# Text and not UUID: an id that cannot be parsed is a 404 like any unknown id.
-PaymentId = Annotated[str, Path(description="The payment's id.", json_schema_extra={"format": "uuid"})]
 
 # The caller is a merchant or an operator, which the answers find out before anything else.
 router = APIRouter(tags=["payments"])
