@@ -126,7 +126,7 @@ def _explain_one(
     explained = explain_operation(operation, payment.currency, payment.currency_places, command, error, now)
     if operation.id not in checks:
         return explained
-    question = "that stands" if operation.status is OperationStatus.SUCCEEDED else "it made it late"
+    question = "the refund still stands" if operation.status is OperationStatus.SUCCEEDED else "it did this after all"
     return f"{explained} {_next_check(checks[operation.id], now, question)}"
 
 

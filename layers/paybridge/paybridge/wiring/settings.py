@@ -189,14 +189,14 @@ class Settings:
         "60,600,3600,21600,86400,259200,604800",
         "s",
         by("consumer"),
-        "Ages of a charge or refund that was given up at which the gateway is asked whether it made it late.",
+        "Ages of a given-up charge or refund at which the gateway is asked whether it was made after all.",
     )
     REFUND_CHECK_AGES_SECONDS = Setting(
         SECONDS_LIST,
         "3600,86400,259200,604800,2592000",
         "s",
         by("consumer"),
-        "Ages of a refund that succeeded at which the gateway is asked whether it stands.",
+        "Ages of a successful refund at which the gateway is asked whether it still stands.",
     )
     GATEWAY_NOTICES_SECRET_ID = Setting(
         TEXT,

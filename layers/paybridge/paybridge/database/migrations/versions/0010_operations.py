@@ -1,7 +1,7 @@
 """Operations: everything that is asked of a gateway, each with an id, and the attempts at it. Runs before the deploy.
 
-`payment_attempts` knew one operation, the charge. Its rows are copied, and a trigger copies what code of before this
-deploy still writes. That code finds no attempt of a charge that newer code began, and leaves the payment to the sweep.
+`payment_attempts` knew one operation, the charge. Its rows are copied, and a trigger copies what older code still
+writes. That code finds no attempt of a charge that newer code began, and leaves the payment to the sweep.
 The key at the gateway stays the same, so neither charges twice. Once all old code is gone, a later release drops
 `payment_attempts` and the trigger.
 

@@ -1,7 +1,7 @@
 """Fraud rules, the counters of velocities, decisions and dry runs. Runs before the deploy.
 
-Code of before this deploy screens nothing. A payment that it begins has no decision, as that of a merchant without
-rules, and is not counted.
+Older code screens nothing. A payment that it begins has no decision, like that of a merchant without rules, and is not
+counted.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Circuits of several gateways and of merchants at each of them. Runs before the deploy.
 
-Code of before writes the names of the gateway `default` alone, which stay as they are.
+Older code writes only the names of the gateway `default`, which stay as they are.
 """
 
 from __future__ import annotations

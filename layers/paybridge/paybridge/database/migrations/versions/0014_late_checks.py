@@ -1,7 +1,7 @@
 """Ask about every kind of operation that has ended, not about charges alone. Runs before the deploy.
 
 `late_charge_checks` knew charges that were given up, by their payments. Its rows move to `late_checks`, whose key is
-the operation. What code of before this deploy still plans moves there too. That code finds nothing left to ask about,
+the operation. What older code still plans moves there too. That code finds nothing left to ask about,
 and newer code does. Once all old code is gone, a later release drops `late_charge_checks` and the trigger.
 """
 
