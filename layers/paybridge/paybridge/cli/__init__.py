@@ -16,6 +16,7 @@ from paybridge import wiring
 from paybridge.access.domain import Role
 from paybridge.cli import dead_letters
 from paybridge.core.errors import PaybridgeError, SettingsInvalid
+from paybridge.payments.domain.operation import FIRST_KINDS
 from paybridge.wiring import broker
 from paybridge.worker.assignments import NAMES, AssignmentInvalid, assignment
 
@@ -33,8 +34,6 @@ _GATEWAY_ENDS = (
     "gateway.attempt_partial",
     "gateway.attempt_rate_limited",
 )
-# The operation whose id is the payment's, so it needs no name.
-_FIRST_KINDS = ("charge", "authorization")
 _LIKE_DETAILS = ("error", "response_status", "delivery_id", "operation_id")
 # Long enough that it cannot be guessed. Standard Webhooks requires 24 to 64 bytes.
 SECRET_BYTES = 32
@@ -223,9 +222,9 @@ def _line(entry: TimelineEntry) -> str:
 
 
 def _operation(entry: TimelineEntry) -> str:
-    """Name the operation or refund that the entry is about; say nothing of the charge or authorization."""
+    """Name the operation or refund of the entry, but not the charge or authorization: its id is the payment's."""
     match entry.details:
-        case {"operation": str(kind), "operation_id": id_} if kind not in _FIRST_KINDS:
+        case {"operation": str(kind), "operation_id": id_} if kind not in FIRST_KINDS:
             return f"{kind} {id_}"
         case {"refund_id": id_}:
             return f"refund {id_}"

@@ -10,6 +10,7 @@ from paybridge.core.events import REFUND_CREATED, REFUND_FAILED, REFUND_SUCCEEDE
 from paybridge.core.ids import Ids
 from paybridge.database.database import Transaction
 from paybridge.outbox import store as outbox
+from paybridge.payments.domain.decline_codes import REFUND_REVERSED
 from paybridge.payments.domain.events import EVENT_TYPES, payment_event
 from paybridge.payments.domain.late_changes import RefundedLate
 from paybridge.payments.domain.operation import Cause, Operation, OperationStatus
@@ -18,7 +19,6 @@ from paybridge.payments.domain.refund import is_refund, refund_event
 from paybridge.payments.store import operations, refund_corrections
 from paybridge.payments.store.refund_corrections import LateRefund, Reversal
 
-REFUND_REVERSED = "refund_reversed"
 _REVERSED_MESSAGE = "The gateway took the refund back after it had succeeded."
 
 

@@ -19,6 +19,7 @@ from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Transaction
 from paybridge.outbox import store as outbox
 from paybridge.payments.domain.attempts import Retry, Settle, after_answer
 from paybridge.payments.domain.circuit import MerchantAt
+from paybridge.payments.domain.decline_codes import AUTHORIZATION_EXPIRED
 from paybridge.payments.domain.events import EVENT_TYPES, payment_event, run_operation_command
 from paybridge.payments.domain.gateway_answers import (
     Contradictory,
@@ -33,7 +34,7 @@ from paybridge.payments.domain.gateway_answers import (
     Unknown,
 )
 from paybridge.payments.domain.operation import FIRST_KINDS, Cause, Kind, Operation, OperationStatus
-from paybridge.payments.domain.outcome import AUTHORIZATION_EXPIRED, Effect, PaymentChange, payment_change
+from paybridge.payments.domain.outcome import Effect, PaymentChange, payment_change
 from paybridge.payments.domain.pace import Pace
 from paybridge.payments.domain.payment import Payment, Status, ensure_transition
 from paybridge.payments.domain.refund import is_refund, refund_event
@@ -337,8 +338,8 @@ def _later_events(
         for each in decided
         if is_refund(each.operation)
     ]
-    changed = {each.operation.payment_id for each in decided if each.change is not None and each.change.has_event}
-    for payment_id in sorted(changed):
+    moved = {each.operation.payment_id for each in decided if each.change is not None and each.change.has_event}
+    for payment_id in sorted(moved):
         payment = payments[payment_id]
         events.append(payment_event(services.ids.new(), EVENT_TYPES[payment.status], payment, now))
     return events

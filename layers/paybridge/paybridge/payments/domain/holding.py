@@ -7,6 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from paybridge.core.times import format_time
+from paybridge.payments.domain.decline_codes import AUTHORIZATION_EXPIRED
 from paybridge.payments.domain.payment import Payment, Status, capturable_minor
 from paybridge.payments.domain.refusal import OrderRefusal, exceeds, in_progress
 
@@ -70,7 +71,7 @@ def _begun(payment: Payment, type_: str, operation_id: UUID, now: datetime) -> P
 
 
 def _why_not_capturable(payment: Payment) -> str:
-    if payment.status is Status.CANCELED and payment.failure_code == "authorization_expired" and payment.capture_before:
+    if payment.status is Status.CANCELED and payment.failure_code == AUTHORIZATION_EXPIRED and payment.capture_before:
         return _expired(payment.capture_before)
     if payment.capture == "automatic":
         return "The payment is captured automatically. Create a payment with `capture` manual to capture it later."

@@ -7,10 +7,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from paybridge.payments.domain.attempts import Settle
+from paybridge.payments.domain.decline_codes import AUTHORIZATION_EXPIRED
 from paybridge.payments.domain.operation import FIRST_KINDS, Cause, Kind, Operation, OperationStatus
 from paybridge.payments.domain.payment import Status
-
-AUTHORIZATION_EXPIRED = "authorization_expired"
 
 
 class Effect(StrEnum):
