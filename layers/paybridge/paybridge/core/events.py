@@ -28,7 +28,7 @@ REFUND_SUCCEEDED = "refund.succeeded"
 REFUND_FAILED = "refund.failed"
 WEBHOOK_EXHAUSTED = "webhook.exhausted"
 PROCESS_PAYMENT = "command.process_payment"
-# The name is that of the time when only charges could come late: code of two releases shares a queue.
+# Named when only charges could come late. The name stays, because two releases share a queue during a deployment.
 FIND_LATE_CHANGE = "command.find_late_charge"
 DELIVER_WEBHOOK = "command.deliver_webhook"
 REDRIVE = "command.redrive"

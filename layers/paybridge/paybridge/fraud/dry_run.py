@@ -1,7 +1,7 @@
-"""Find out what a rule set would have decided about payments of the past.
+"""Find out what a rule set would have decided about past payments.
 
 A dry run is worked on in slices, each one transaction, by the requests that ask for it and by the jobs function. So a
-request does bounded work, and a dry run that nobody asks for ends as well. It counts velocities as screening does, in
+request does bounded work, and a dry run ends even if no request asks for it. It counts velocities as screening does, in
 the same tables and with the same code, under its own id.
 """
 

@@ -30,7 +30,7 @@ class PaymentCounts(NamedTuple):
 
 
 class PaymentHistory(Protocol):
-    """The payments of the past."""
+    """The past payments."""
 
     def known_customers(self, transaction: Transaction, looks: Sequence[CustomerLook]) -> set[CustomerLook]:
         """Return the questions whose answer is yes."""

@@ -17,7 +17,7 @@ from paybridge.fraud.store import counters, decisions, rule_sets
 
 # A day longer than the longest window, for clocks that are wrong.
 COUNTERS_KEPT = timedelta(seconds=WINDOW_SECONDS_MAX) + timedelta(days=1)
-# FraudRule sets that are kept in memory. A version never changes.
+# Rule sets that are kept in memory. A version never changes.
 RULE_SETS_MAX = 1024
 # Above every id.
 _ANY_ID = UUID(int=2**128 - 1)
@@ -101,8 +101,8 @@ def new_customers(
 ) -> dict[UUID, bool]:
     """Tell for each payment with a customer whether it is the customer's first.
 
-    `seen` are the payments whose customer has a counter: only the others are looked for among the payments of the past,
-    those with ids below `before`.
+    `seen` are the payments whose customer has a counter: only the others are looked for among past payments, those with
+    ids below `before`.
     """
     looks = {
         each.payment_id: CustomerLook(each.merchant_id, each.customer, before[each.payment_id])

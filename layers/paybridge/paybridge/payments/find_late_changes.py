@@ -5,8 +5,8 @@
     record    what was found, and when to ask next           one transaction
 
 A payment or a refund that was given up stays failed: its merchant has been told. What the gateway charged all the same
-is given back, and what it gave back all the same is recorded as a refund of its own. A refund that succeeded and was
-taken back fails.
+is given back, and what it gave back all the same is recorded as a second refund. A refund that succeeded and was taken
+back fails.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ class Attempt:
     """A started attempt, committed before the gateway is called, and its payment as it is then.
 
     `begun_at` is when the attempt started. `ask_first`: an earlier call may have done it, so look the operation up
-    before asking for it. `ask` counts how often the attempt was gone on with. `was_pending`: the gateway has said that
+    before asking for it. `ask` counts how often the attempt was continued. `was_pending`: the gateway has said that
     it has the operation.
     """
 

@@ -143,7 +143,7 @@ def order_of(event: Event) -> OperationOrder:
 
 
 def _operation_id(event: Event) -> UUID | None:
-    """Return the operation that the command names; None for the charge, which commands of before did not name."""
+    """Return the operation that the command names; None for the charge, which older commands do not name."""
     try:
         return UUID(event.data.get("operation_id"))
     except (ValueError, TypeError, AttributeError):

@@ -1,4 +1,4 @@
-"""A dry run: what a rule set would have decided about payments of the past, worked on in slices."""
+"""A dry run: what a rule set would have decided about past payments, worked on in slices."""
 
 from __future__ import annotations
 

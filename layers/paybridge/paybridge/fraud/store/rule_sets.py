@@ -1,4 +1,4 @@
-"""FraudRule sets: a row for each version, which is never changed."""
+"""Rule sets: a row for each version, which is never changed."""
 
 from __future__ import annotations
 

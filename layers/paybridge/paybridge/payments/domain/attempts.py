@@ -1,8 +1,8 @@
 """The rules of asking a gateway: what a message about an operation leads to, and what an answer does.
 
-An attempt is one request for the operation, under the same idempotency key as every other. It is gone on with, as ask
-1, 2 and so on, while the gateway has the operation and only has to be asked again: that costs no attempt. Only an
-answer that says nothing costs one.
+An attempt is one request for the operation, under the same idempotency key as every other. It continues, as ask 1, 2
+and so on, while the gateway has the operation and only has to be asked again. That uses up no attempt. Only an answer
+that says nothing uses one up.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from paybridge.payments.domain.gateway_answers import (
 )
 from paybridge.payments.domain.operation import OPEN_STATUSES, Operation, OperationStatus
 
-# Attempts at one operation. The last one is gone on with. The constraint operations_number_is_bounded repeats this.
+# Attempts at one operation. After the last one only asks follow. The constraint operations_number_is_bounded repeats
+# this.
 ATTEMPTS_MAX = 1000
 # Once the schedule is used up, waits double from its last delay up to this.
 LATER_WAIT_SECONDS_MAX = 3600.0
@@ -70,9 +71,9 @@ def last_attempt(operation: Operation) -> LastAttempt | None:
 class Start:
     """Make the attempt of this number, or go on with it if `ask` is above 0.
 
-    `ask_first`: an earlier call may have charged, so look the charge up first. `was_pending`: the gateway has said that
-    it has the charge. Then asking is outside the retries and the circuit. `begun_at`: when an attempt that is gone on
-    with started.
+    `ask_first`: an earlier call may have done it, so look the operation up first. `was_pending`: the gateway has said
+    that it has the operation. Then asking is outside the retries and the circuit. `begun_at`: when an attempt that
+    continues started.
     """
 
     number: int
@@ -141,7 +142,7 @@ def _next_attempt(last: LastAttempt) -> Start:
 
 
 def _next_ask(last: LastAttempt) -> Start:
-    # A first attempt that was only ever turned away has charged nothing, so there is nothing to look up.
+    # A first attempt that was only ever turned away has done nothing, so there is nothing to look up.
     ask_first = last.number > 1 or last.status is not OperationStatus.RATE_LIMITED
     return Start(last.number, ask_first, last.ask + 1, last.was_pending, last.begun_at)
 

@@ -1,4 +1,4 @@
-"""An operation: one thing that is asked of a gateway, with an id of its own, and its state."""
+"""An operation: one thing that is asked of a gateway, with its id and its state."""
 
 from __future__ import annotations
 

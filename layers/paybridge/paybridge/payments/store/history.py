@@ -1,4 +1,4 @@
-"""The payments of the past, as screening asks for them."""
+"""Past payments, as screening asks for them."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ _START = Statement("""
     FROM started WHERE o.id = started.id
 """)
 
-# An attempt that is gone on with belongs to this process, for the lease, as a new one does.
+# An attempt that continues belongs to this process, for the lease, as a new one does.
 _ASK = Statement("""
     WITH asked AS MATERIALIZED (
         SELECT * FROM json_to_recordset(:rows::json) AS row (id uuid, ask integer)
@@ -265,7 +265,7 @@ class SkippedOperation(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AttemptStart:
-    """An attempt to record as started, or with `ask` above 0 as gone on with."""
+    """An attempt to record as started, or with `ask` above 0 as continued."""
 
     id: UUID
     number: int
