@@ -114,7 +114,7 @@ class NoHistory(StoredHistory):
 
 
 def screen_one_by_one(database: Database, payments: list[ScreenedPayment]) -> list[tuple[str, tuple[str, ...]]]:
-    """What the real thing makes of the same payments, for a merchant of its own."""
+    """What the real thing makes of the same payments, for another merchant."""
     merchant_id = new_merchant(database)
     replace_fraud_rules(database, MovableClock(), merchant_id, RULES, "a test")
     found = []

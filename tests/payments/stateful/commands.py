@@ -59,7 +59,7 @@ def give(
 
 
 def refusal_code(command: Command, payment: Mapping[str, Any], now: datetime) -> str | None:
-    """Return the code of the refusal that the payment's row demands; None if the command is to be accepted."""
+    """Return the code of the refusal that the payment's row demands; None if it must be accepted."""
     match command.name:
         case "capture":
             return _no_capture(command, payment, now)

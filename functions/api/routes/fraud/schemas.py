@@ -43,10 +43,10 @@ class VelocityView(BaseModel):
     window_seconds: Annotated[int, Field(ge=1, le=WINDOW_SECONDS_MAX, examples=[3600])]
     count_gte: Annotated[
         Annotated[int, Field(ge=1, le=COUNT_MAX)] | None,
-        Field(description="So many payments or more.", examples=[10]),
+        Field(description="This many payments or more.", examples=[10]),
     ] = None
     amount_gte: Annotated[
-        Amount | None, Field(description="So much money or more, among the payments in this payment's currency.")
+        Amount | None, Field(description="This much money or more, among the payments in this payment's currency.")
     ] = None
 
 

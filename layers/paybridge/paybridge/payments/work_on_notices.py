@@ -1,6 +1,6 @@
 """Work on stored notices of gateways: ask the gateway about the operations that they name.
 
-A notice is believed nothing about money. It puts a command in the outbox that asks the gateway, the same command as the
+Nothing that a notice says about money is believed. It puts a command in the outbox that asks the gateway, the same command as the
 schedule's, only sooner. So a notice that comes twice, out of order, or before our own record changes nothing twice.
 """
 

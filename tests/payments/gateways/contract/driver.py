@@ -1,6 +1,6 @@
 """The gateway under test: an adapter, and the levers that provoke faults at the gateway behind it.
 
-A new adapter joins the suite with a `Gateway` of its own in `conftest.py`.
+A new adapter joins the suite with its own `Gateway` in `conftest.py`.
 """
 
 from __future__ import annotations

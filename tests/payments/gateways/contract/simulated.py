@@ -1,4 +1,4 @@
-"""The simulated gateway, in a process of its own, under test through the HTTP adapter."""
+"""The simulated gateway, in its own process, under test through the HTTP adapter."""
 
 from __future__ import annotations
 
