@@ -26,7 +26,7 @@ _FORCE = """
     VALUES (:id::uuid, :merchant_id::uuid, :amount::bigint, 'EUR', :status::text, 'c', now(), now(), :captured::bigint,
             :refunded::bigint, :failure_code::text, :capture::text, :authorized::bigint, :capture_before::timestamptz)
 """
-# How code of before operations records the first attempt at a charge.
+# How code older than operations records the first attempt at a charge.
 _BEGIN_AS_BEFORE = Statement("""
     INSERT INTO payment_attempts (payment_id, operation, number, status) VALUES (:id::uuid, 'charge', 1, 'started')
 """)

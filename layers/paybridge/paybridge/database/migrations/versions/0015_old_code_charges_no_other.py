@@ -1,6 +1,6 @@
-"""Keep code of before operations from payments that it cannot ask for. Runs before the deploy.
+"""Keep older code from payments that it cannot ask for. Runs before the deploy.
 
-That code charges at once what has to be held, and at the gateway `default` alone. It may still run during the deploy
+It charges at once what has to be held, and only at the gateway `default`. It may still run during the deploy
 and after a rollback. Now its attempt at such a payment is refused before it calls the gateway. It leaves the payment as
 it was, and the sweep hands it to newer code. A later release drops this with `payment_attempts`.
 """
