@@ -49,7 +49,7 @@ def unreadable(*codes: str) -> Responses:
 UNREADABLE = unreadable("idempotency_key_missing", "idempotency_key_invalid")
 # For the answer 409, with what else may be in the way.
 KEY_CONFLICTS = ("idempotency_key_in_flight", "idempotency_key_expired")
-KEY_CONFLICT_TEXT = "A request with this key is in progress, or its answer is older than 24 hours and was deleted."
+_KEY_CONFLICT = "a request with this key is in progress, or its answer is older than 24 hours and was deleted."
 
 
 AMOUNT_CODES = ("amount_malformed", "amount_places", "amount_not_positive", "amount_too_large")
@@ -72,7 +72,7 @@ def optional_body(model: str, example: dict[str, Any]) -> dict[str, Any]:
 
 def conflict(description: str, *codes: str, location: dict[str, Any]) -> dict[str, Any]:
     """Describe the answer 409 of a request with a key, which may have these codes besides those of the key."""
-    text = f"{description} {KEY_CONFLICT_TEXT}".lstrip()
+    text = f"{description} Or {_KEY_CONFLICT}" if description else _KEY_CONFLICT.capitalize()
     return problem(text, *codes, *KEY_CONFLICTS, headers=RETRY_AFTER | location)
 
 

@@ -60,7 +60,8 @@ class StoppedClock:
 class ProcessDatabase(Database):
     """The connection of a process that dies at the step which the test chooses, and then makes no step more.
 
-    Statements and commits are steps. `die_at` names one; with `after` it is still made, and the process dies before it hears of it.
+    Statements and commits are steps. `die_at` names one; with `after` it is still made, and
+    the process dies before it learns that.
     """
 
     def __init__(self, address: DatabaseAddress) -> None:

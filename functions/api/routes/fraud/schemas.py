@@ -80,7 +80,7 @@ class FraudRuleView(BaseModel):
 
     model_config = ConfigDict(title="FraudRule", extra="forbid")
 
-    id: Annotated[str, Field(pattern=RULE_ID_PATTERN, description="Your name for the rule, unique among all.")]
+    id: Annotated[str, Field(pattern=RULE_ID_PATTERN, description="Your name for the rule, unique among your rules.")]
     action: Annotated[
         Literal["allow", "review", "block"],
         Field(

@@ -104,9 +104,7 @@ Reason = Annotated[
 class CaptureRequest(CommandRequest):
     """How much to capture."""
 
-    amount: Annotated[
-        AmountText | None, Field(description="At most `amount_capturable`, which is meant if absent.")
-    ] = None
+    amount: Annotated[AmountText | None, Field(description="At most `amount_capturable`. All of it if absent.")] = None
 
 
 class CancelRequest(CommandRequest):
@@ -170,9 +168,14 @@ class PaymentState(BaseModel):
     ]
     failure_code: Annotated[
         str | None,
-        Field(description="Why the payment failed, for programs. Null otherwise.", examples=["card_declined"]),
+        Field(
+            description="Why the payment failed or was canceled, for programs. Null otherwise.",
+            examples=["card_declined"],
+        ),
     ]
-    failure_message: Annotated[str | None, Field(description="Why the payment failed, for people. Null otherwise.")]
+    failure_message: Annotated[
+        str | None, Field(description="Why the payment failed or was canceled, for people. Null otherwise.")
+    ]
 
 
 def _returned(details: type[BaseModel], base: type[BaseModel]) -> type[BaseModel]:

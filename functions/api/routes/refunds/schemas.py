@@ -23,7 +23,7 @@ class RefundRequest(CommandRequest):
 
     amount: Annotated[
         AmountText | None,
-        Field(description="At most what is left of the payment, which is meant if absent."),
+        Field(description="At most what is left of the payment. All of it if absent."),
     ] = None
     reason: Reason = None
     metadata: Annotated[

@@ -1,7 +1,8 @@
 """Work on stored notices of gateways: ask the gateway about the operations that they name.
 
-Nothing that a notice says about money is believed. It puts a command in the outbox that asks the gateway, the same command as the
-schedule's, only sooner. So a notice that comes twice, out of order, or before our own record changes nothing twice.
+Nothing that a notice says about money is believed. It puts a command in the outbox that asks the gateway, the same
+command as the schedule's, only sooner. So a notice that comes twice, out of order, or before our own record changes
+nothing twice.
 """
 
 from __future__ import annotations
