@@ -7,7 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -34,14 +34,17 @@ from paybridge.payments.accept_notice import accept_notice
 from paybridge.payments.cancel import cancel_operation, cancel_payment
 from paybridge.payments.capture import capture_operation, capture_payment
 from paybridge.payments.diagnose import diagnose_payment
-from paybridge.payments.domain.circuit import Call, CircuitPolicy, MerchantAt
+from paybridge.payments.domain.circuit import CircuitPolicy, MerchantAt
+from paybridge.payments.domain.operation import first_operation
 from paybridge.payments.domain.pace import FIRST_CALLS_PER_SECOND, Pace
+from paybridge.payments.domain.payment import PaymentOrder
+from paybridge.payments.domain.payment import new_payment as a_new_payment
 from paybridge.payments.find_late_changes import find_late_changes
 from paybridge.payments.gateway_watch import GatewayWatch, RefusedCall, seconds_until_next
 from paybridge.payments.gateways.stripe import StripeGateway
 from paybridge.payments.gateways.stripe_notices import read_stripe_notice
 from paybridge.payments.idempotency import Answered, IdempotentRequest, Keyed
-from paybridge.payments.records import EngineServices
+from paybridge.payments.records import Attempt, EngineServices
 from paybridge.payments.review_circuits import review_circuits
 from paybridge.payments.run_operations import run_operations
 from paybridge.refunds.create import create_refund, refund_operation
@@ -343,6 +346,13 @@ class TestNotices:
         assert payment_row(world.database, payment_id)["refunded_minor"] == 0
 
 
+def answered_attempt(source: MerchantAt, now: datetime) -> Attempt:
+    """The first attempt at a charge of the merchant at its gateway."""
+    order = PaymentOrder(amount_minor=100, currency="EUR")
+    payment = a_new_payment(order, id_=uuid.uuid4(), merchant_id=source.merchant_id, correlation_id="c", now=now)
+    return Attempt(payment, first_operation(payment, source.gateway, now), 1, now, ask_first=False)
+
+
 class TestCircuits:
     async def test_stripe_down_holds_up_stripes_payments_alone(self, world: World) -> None:
         world.stripe.faults += [Fault.ERROR_BEFORE] * 4
@@ -400,8 +410,7 @@ class TestCircuits:
         now = MovableClock().now()
         watch = GatewayWatch(began_at=now - timedelta(seconds=1))
         slow, fast = (MerchantAt(gateway, uuid.uuid4()) for gateway in ("stripe", "default"))
-        watch.answered = [Call(uuid.uuid4(), fast.merchant_id, None, now) for _ in range(100)]
-        watch.answered.append(Call(uuid.uuid4(), slow.merchant_id, None, now, "stripe"))
+        watch.answered = [answered_attempt(fast, now) for _ in range(100)] + [answered_attempt(slow, now)]
         refused = {source: [uuid.uuid4() for _ in range(101)] for source in (slow, fast)}
         for source, ids in refused.items():
             watch.refused |= {id_: RefusedCall(source, None) for id_ in ids}
