@@ -18,7 +18,7 @@ from paybridge.payments.domain.circuit import (
     after_calls,
     gateway_circuit,
 )
-from paybridge.payments.domain.operation import Operation
+from paybridge.payments.domain.operation import FIRST_KINDS, Operation
 from paybridge.payments.domain.pace import (
     HORIZON_SECONDS,
     Pace,
@@ -236,4 +236,6 @@ def _answered_calls(watch: GatewayWatch) -> list[Call]:
 
 def call_of(payment: Payment, operation: Operation) -> Call:
     """Return the call for an operation of the payment, by what its circuits depend on."""
-    return Call(operation.id, payment.merchant_id, payment.payment_method, payment.created_at, operation.gateway)
+    # A charge waits since there is the payment. A refund of an old payment has waited for no longer than it is there.
+    waits_since = payment.created_at if operation.kind in FIRST_KINDS else operation.created_at
+    return Call(operation.id, payment.merchant_id, payment.payment_method, waits_since, operation.gateway)
