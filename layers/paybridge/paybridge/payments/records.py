@@ -106,13 +106,13 @@ class AnsweredAttempt:
 
 
 class PaymentOutcome(StrEnum):
-    """What a batch did to an operation of a payment. The last three need a person."""
+    """What a batch did to an operation of a payment. `PaymentResult.error` says whether a person has to look."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
-    # The gateway has the charge and will decide later.
+    # The gateway has the operation and will decide later.
     PENDING = "pending"
-    # The gateway gave no clear answer; the payment is retried later.
+    # The gateway gave no clear answer and is asked again later.
     UNKNOWN = "unknown"
     # Screening holds the payment back until a person has looked.
     REVIEW = "review"
@@ -124,9 +124,9 @@ class PaymentOutcome(StrEnum):
     REFUND_TAKEN_BACK = "refund_taken_back"
     # The gateway made a refund that had been given up.
     REFUNDED_TOO_LATE = "refunded_too_late"
-    # The gateway charged a payment that had been given up.
+    # The gateway charged or authorized a payment that had been given up.
     CHARGED_TOO_LATE = "charged_too_late"
-    # There is no such payment.
+    # There is no such payment or operation.
     MISSING = "missing"
 
 

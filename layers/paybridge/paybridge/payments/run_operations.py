@@ -40,6 +40,7 @@ GROUP_SECONDS = 0.02
 # Attempts started in one transaction. With smaller parts the gateway begins sooner, at the cost of more transactions.
 PART_ORDERS = 500
 
+# The dimension `Result` of the metric GatewayCalls. What succeeded is `charged` for every kind, as on older dashboards.
 _RESULTS: Mapping[type[GatewayOutcome], str] = {
     Succeeded: "charged",
     PartlyApproved: "partially_charged",

@@ -15,7 +15,7 @@ from paybridge.outbox.table import outbox
 from paybridge.payments.domain.operation import Operation
 from paybridge.payments.domain.payment import Payment
 from paybridge.payments.domain.query import WaitingMessage
-from paybridge.payments.store.operations import OPERATION_COLUMNS, operation_from_row
+from paybridge.payments.store.operation_row import OPERATION_COLUMNS, operation_from_row
 from paybridge.payments.store.row import payment_from_row
 from paybridge.payments.store.table import PAYMENT_COLUMNS, payments
 

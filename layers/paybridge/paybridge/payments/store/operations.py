@@ -5,46 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from paybridge.database.database import Statement, Transaction
 from paybridge.database.parameters import json_rows, uuid_array
 from paybridge.database.wire import Row
-from paybridge.payments.domain.operation import Cause, Kind, Operation, OperationStatus
+from paybridge.payments.domain.operation import Operation, OperationStatus
 from paybridge.payments.domain.outcome import Effect
 from paybridge.payments.domain.payment import Payment, Status
+from paybridge.payments.store.operation_row import OPERATION_COLUMNS, operation_from_row
 from paybridge.payments.store.row import COLUMNS, payment_from_row
-
-# The columns of `operations` that make up an Operation, each named like its field, with their SQL types.
-OPERATION_COLUMN_TYPES: Mapping[str, str] = {
-    "id": "uuid",
-    "payment_id": "uuid",
-    "merchant_id": "uuid",
-    "kind": "text",
-    "cause": "text",
-    "gateway": "text",
-    "amount_minor": "bigint",
-    "status": "text",
-    "correlation_id": "text",
-    "created_at": "timestamptz",
-    "updated_at": "timestamptz",
-    "number": "smallint",
-    "asks": "integer",
-    "started_at": "timestamptz",
-    "asked_at": "timestamptz",
-    "pending_at": "timestamptz",
-    "finished_at": "timestamptz",
-    "gateway_id": "text",
-    "target_gateway_id": "text",
-    "failure_code": "text",
-    "failure_message": "text",
-    "approved_minor": "bigint",
-    "reason": "text",
-    "metadata": "json",
-    "last_sequence": "integer",
-}
-OPERATION_COLUMNS = ", ".join(f"o.{name}" for name in OPERATION_COLUMN_TYPES)
 
 _UNSETTLED = "('accepted', 'started', 'pending', 'rate_limited', 'unknown')"
 
@@ -317,15 +288,6 @@ class Settled(NamedTuple):
 
     sequence: int
     payment_sequence: int | None
-
-
-def operation_from_row(row: Sequence[Any]) -> Operation:
-    """Return the Operation in a row of OPERATION_COLUMNS."""
-    values = dict(zip(OPERATION_COLUMN_TYPES, row, strict=True))
-    values["kind"] = Kind(values["kind"])
-    values["cause"] = Cause(values["cause"])
-    values["status"] = OperationStatus(values["status"])
-    return Operation(**values)
 
 
 def lock_payments(transaction: Transaction, ids: Sequence[UUID]) -> list[Payment]:
