@@ -51,6 +51,12 @@ class TestAmountToRefund:
         assert amount > 0
         assert paid.refunded_minor + paid.refunding_minor + amount <= paid.captured_minor
 
+    def test_a_refusal_says_that_the_rest_is_under_way(self) -> None:
+        # "Send at most that much" is no advice about 0.00.
+        refusal = amount_to_refund(payment(10000, refunding=10000), 1)
+        assert isinstance(refusal, OrderRefusal)
+        assert refusal.detail == "The amount exceeds what is left: 0.00 EUR. What is under way takes the rest."
+
     @given(
         st.integers(1, 10**6),
         st.lists(st.tuples(st.integers(1, 10**6) | st.none(), st.sampled_from(["ok", "declined", "unknown"]))),

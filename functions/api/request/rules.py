@@ -74,6 +74,7 @@ FIELD_RULES: Mapping[tuple[str, str], Rule] = {
     ("payment_method", "string_pattern_mismatch"): Rule(
         "payment_method_malformed", "Send 1 to 64 letters, digits, dots, hyphens or underscores."
     ),
+    ("payment_id", "string_pattern_mismatch"): Rule("text_malformed", "Send the payment_id of a payment, a UUID."),
     ("cursor", "string_too_long"): Rule("cursor_invalid", "Send a next_cursor of this list unchanged, or none."),
 }
 

@@ -33,5 +33,6 @@ def in_progress(payment: Payment) -> OrderRefusal:
 def exceeds(code: str, member: str, left_minor: int, payment: Payment) -> OrderRefusal:
     """Return the refusal of an amount above what is left, which `member` names beside it."""
     left = format_places(left_minor, payment.currency_places)
-    detail = f"The amount exceeds what is left: {left} {payment.currency}. Send at most that much."
+    advice = "Send at most that much." if left_minor else "What is under way takes the rest."
+    detail = f"The amount exceeds what is left: {left} {payment.currency}. {advice}"
     return OrderRefusal(code, detail, "amount", {member: left})

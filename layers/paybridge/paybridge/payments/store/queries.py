@@ -43,7 +43,11 @@ _TIMELINE = Statement("""
         SELECT entry.type, entry.at, event.sequence, entry.details
         FROM payment JOIN outbox event ON event.payment_id = payment.id, LATERAL (VALUES
             (event.type, event.created_at,
-             CASE event.subject_type WHEN 'refund'
+             CASE WHEN event.type = 'webhook.exhausted'
+                  THEN json_build_object('event_id', event.id,
+                                         'delivery_id', event.body::json #> '{data,delivery_id}',
+                                         'event_type', event.body::json #> '{data,event_type}')
+                  WHEN event.subject_type = 'refund'
                   THEN json_build_object('event_id', event.id, 'refund_id', event.subject_id)
                   ELSE json_build_object('event_id', event.id) END),
             ('event.relayed', event.published_at,

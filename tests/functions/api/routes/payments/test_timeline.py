@@ -49,6 +49,16 @@ _STORY = [
     """,
 ]
 
+_GIVEN_UP = [
+    """
+    INSERT INTO outbox (id, payment_id, merchant_id, sequence, type, routing_key, body, correlation_id, created_at)
+    SELECT gen_random_uuid(), id, merchant_id, 2, 'webhook.exhausted', 'webhook.exhausted',
+           json_build_object('data', json_build_object('delivery_id', :delivery::uuid, 'event_type', 'refund.created')),
+           correlation_id, created_at + interval '9 s'
+    FROM payments WHERE id = :id::uuid
+    """
+]
+
 # Two refunds: one that the gateway has given and taken back, and one whose attempt is under way.
 _REFUNDS = [
     """
@@ -186,6 +196,19 @@ class TestTimeline:
             "error": None,
             "latency_ms": 12,
         }
+
+    def test_a_webhook_that_was_given_up_is_named(self, client: ApiClient, database: Database) -> None:
+        # A payment has webhooks of several types, so the entry says which of them its receiver never got.
+        created = client.create(ORDER)
+        delivery = uuid.uuid4()
+        write(database, _GIVEN_UP, id=created.json()["payment_id"], delivery=delivery)
+        [entry] = [
+            entry
+            for entry in client.get(created.headers["location"] + "/events").json()["data"]
+            if entry["type"] == "webhook.exhausted"
+        ]
+        assert entry["sequence"] == 2
+        assert (entry["details"]["delivery_id"], entry["details"]["event_type"]) == (str(delivery), "refund.created")
 
     def test_every_operation_has_its_attempts_and_every_refund_its_own_sequence(
         self, client: ApiClient, database: Database

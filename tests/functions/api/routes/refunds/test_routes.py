@@ -254,6 +254,10 @@ class TestLists:
         assert answer.status == 422
         assert [error["field"] for error in answer.json()["errors"]] == list(query)
 
+    def test_an_invalid_payment_id_says_what_to_send(self, client: ApiClient) -> None:
+        [error] = client.get(REFUNDS, query={"payment_id": "x"}).json()["errors"]
+        assert error["detail"] == "Send the payment_id of a payment, a UUID."
+
     def test_a_cursor_does_not_fit_another_list(self, client: ApiClient, payment: uuid.UUID) -> None:
         for _ in range(2):
             refund(client, payment, {"amount": "1.00"})
