@@ -46,6 +46,8 @@ _PUBLISH = Statement("UPDATE outbox SET published_at = now() WHERE payment_id = 
 _SEND_CHECK = Statement("UPDATE late_checks SET ask_at = now(), is_sent = true WHERE payment_id = :id::uuid")
 _FAIL = Statement("UPDATE payments SET status = 'failed', failure_code = 'x' WHERE id = :id::uuid")
 
+# After it a payment is given up if the gateway knows of no charge.
+ONE_ATTEMPT = Schedule((), (3,))
 NEVER_ARRIVED = Unknown(Fault.NO_ANSWER, "no answer", never_arrived=True)
 
 
@@ -129,7 +131,7 @@ class TestStartAttempts:
 
 
 class TestRecordAnswers:
-    @pytest.mark.parametrize("number", [1, 2])
+    @pytest.mark.parametrize("schedule", [Schedule((1,), (3,)), ONE_ATTEMPT], ids=["first", "last"])
     @pytest.mark.parametrize(
         "answer",
         [
@@ -152,14 +154,13 @@ class TestRecordAnswers:
         payment_id: uuid.UUID,
         look: Callable[[], list[str]],
         answer: GatewayOutcome,
-        number: int,
+        schedule: Schedule,
     ) -> None:
         attempt = start_attempts(services, [OperationOrder(payment_id, 1)], GatewayWatch()).attempts[0]
-        # The second attempt is the last, after which a payment may be given up.
-        attempt = replace(attempt, number=number)
 
         def act(database: Database) -> None:
-            record_answers(replace(services, database=database), [AnsweredAttempt(attempt, answer)], GatewayWatch())
+            acting = replace(services, database=database, schedule=schedule)
+            record_answers(acting, [AnsweredAttempt(attempt, answer)], GatewayWatch())
 
         assert die_at_every_step(database_address, act, look) >= 3
 
@@ -191,8 +192,8 @@ class TestFindLateChanges:
         found: LookUpAnswer,
     ) -> None:
         attempt = start_attempts(services, [OperationOrder(payment_id, 1)], GatewayWatch()).attempts[0]
-        given_up = AnsweredAttempt(replace(attempt, number=2), NEVER_ARRIVED)
-        record_answers(services, [given_up], GatewayWatch())
+        given_up = AnsweredAttempt(attempt, NEVER_ARRIVED)
+        record_answers(replace(services, schedule=ONE_ATTEMPT), [given_up], GatewayWatch())
         services.database.run(_SEND_CHECK, id=payment_id)
         (check,) = find_late_changes.take(services, [payment_id])
 
@@ -227,7 +228,8 @@ class TestSweeps:
         look: Callable[[], list[str]],
     ) -> None:
         attempt = start_attempts(services, [OperationOrder(payment_id, 1)], GatewayWatch()).attempts[0]
-        record_answers(services, [AnsweredAttempt(replace(attempt, number=2), NEVER_ARRIVED)], GatewayWatch())
+        given_up = AnsweredAttempt(attempt, NEVER_ARRIVED)
+        record_answers(replace(services, schedule=ONE_ATTEMPT), [given_up], GatewayWatch())
         services.database.run(_SEND_CHECK, id=payment_id)
 
         def act(database: Database) -> None:

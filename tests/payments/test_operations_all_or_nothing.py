@@ -31,6 +31,7 @@ from paybridge.payments.accept_notice import accept_notice
 from paybridge.payments.answer_reviews import Reviewer, ReviewServices, answer_review, expire_reviews
 from paybridge.payments.cancel import cancel_operation, cancel_payment
 from paybridge.payments.capture import capture_operation, capture_payment
+from paybridge.payments.domain.attempts import Schedule
 from paybridge.payments.domain.gateway_answers import (
     Declined,
     Fault,
@@ -59,6 +60,8 @@ from tests.support.scripted_gateway import RecordingGateway, engine_services
 pytestmark = pytest.mark.integration
 
 NEVER_ARRIVED = Unknown(Fault.NO_ANSWER, "no answer", never_arrived=True)
+# After it a refund is given up if the gateway knows of none.
+ONE_ATTEMPT = Schedule((), (1,))
 ANSWERS: list[GatewayOutcome] = [
     Succeeded("gw_1"),
     Declined("card_declined", "No.", "05"),
@@ -129,9 +132,9 @@ def started(services: EngineServices, commands: Commands, name: str) -> Attempt:
 
 
 def succeeded_refund(services: EngineServices, commands: Commands, answer: GatewayOutcome) -> Attempt:
-    """Give a refund, record the answer to its last attempt, and send the check that is planned then."""
+    """Give a refund, record the answer to its only attempt, and send the check that is planned then."""
     attempt = started(services, commands, "refund")
-    record_answers(services, [AnsweredAttempt(replace(attempt, number=3), answer)], GatewayWatch())
+    record_answers(replace(services, schedule=ONE_ATTEMPT), [AnsweredAttempt(attempt, answer)], GatewayWatch())
     services.database.run(_SEND_CHECK, id=attempt.payment.id)
     return attempt
 
@@ -181,7 +184,7 @@ class TestEngine:
 
         assert die_at_every_step(database_address, act, partial(everything_about, commands.database, payment_id)) >= 3
 
-    @pytest.mark.parametrize("number", [1, 3])
+    @pytest.mark.parametrize("schedule", [Schedule((1,), (1,)), ONE_ATTEMPT], ids=["first", "last"])
     @pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: f"{type(answer).__name__}")
     @pytest.mark.parametrize("name", ["capture", "cancel", "refund"])
     def test_an_answer_and_all_that_follows_from_it(
@@ -191,13 +194,13 @@ class TestEngine:
         database_address: DatabaseAddress,
         name: str,
         answer: GatewayOutcome,
-        number: int,
+        schedule: Schedule,
     ) -> None:
-        # The third attempt is the last of the schedule.
-        attempt = replace(started(services, commands, name), number=number)
+        attempt = started(services, commands, name)
 
         def act(database: Database) -> None:
-            record_answers(replace(services, database=database), [AnsweredAttempt(attempt, answer)], GatewayWatch())
+            acting = replace(services, database=database, schedule=schedule)
+            record_answers(acting, [AnsweredAttempt(attempt, answer)], GatewayWatch())
 
         look = partial(everything_about, commands.database, attempt.payment.id)
         assert die_at_every_step(database_address, act, look) >= 2
