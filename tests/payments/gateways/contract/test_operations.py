@@ -161,6 +161,16 @@ class TestLateFailure:
         assert isinstance(await gateway.adapter.find(request), Declined)
         assert await payment.deeds(Kind.REFUND_REVERSAL) == [AMOUNT_MINOR]
 
+    async def test_a_refund_that_was_recorded_late_is_found_by_the_gateways_id(self, gateway: Gateway) -> None:
+        """It is recorded as an operation of its own, and the gateway knows it by the one that had been given up."""
+        payment = await a_payment(gateway, Money.REFUND_TAKEN_BACK)
+        done = await gateway.adapter.send(await payment.prepared(Kind.REFUND))
+        assert isinstance(done, Succeeded)
+        late = payment.request(Kind.REFUND, gateway_id=done.gateway_id)
+        assert await gateway.adapter.find(late) == done
+        await gateway.let_time_pass()
+        assert isinstance(await gateway.adapter.find(late), Declined)
+
     async def test_another_refund_of_the_same_payment_is_not_taken_back_with_it(self, gateway: Gateway) -> None:
         payment = await a_payment(gateway, Money.REFUND_TAKEN_BACK)
         await payment.take(Kind.CHARGE)

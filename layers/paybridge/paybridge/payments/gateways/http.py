@@ -16,7 +16,7 @@ from pyreqwest.exceptions import PyreqwestError
 from pyreqwest.http import Url
 from pyreqwest.request import RequestBuilder
 
-from paybridge.payments.domain.gateway_answers import Fault, GatewayAnswer, LookUpAnswer, Unknown
+from paybridge.payments.domain.gateway_answers import Fault, GatewayAnswer, LookUpAnswer, NotFound, Unknown
 from paybridge.payments.domain.operation import FIRST_KINDS, Kind
 from paybridge.payments.gateways.reading import TOO_MANY_REQUESTS, read_answer, read_look_up_answer
 from paybridge.payments.ports import GatewayRequest
@@ -88,7 +88,14 @@ class HttpGateway:
 
     async def _get(self, request: GatewayRequest) -> LookUpAnswer:
         # The operation narrows the list, which is long for a payment with many refunds.
-        query = {"reference": str(request.payment_id), "operation_id": str(request.operation_id)}
+        found = await self._look_up(request, operation_id=str(request.operation_id))
+        if isinstance(found, NotFound) and request.kind is Kind.REFUND and request.gateway_id is not None:
+            # The gateway has a refund that was recorded late under the id of the one that had been given up.
+            return await self._look_up(request)
+        return found
+
+    async def _look_up(self, request: GatewayRequest, **narrowed: str) -> LookUpAnswer:
+        query = {"reference": str(request.payment_id), **narrowed}
         get = self._client().get(self._urls[Kind.CHARGE]).query(query)
         return read_look_up_answer(request, *await _send(get.timeout(LOOKUP_TIMEOUT)))
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -103,6 +105,7 @@ def read_look_up_answer(
     records = orjson.loads(body)
     if not isinstance(records, list):
         raise TypeError("a look-up answers with a list")
+    request = _as_recorded(request, records)
     if _is_taken_back(request, records):
         return _declined(Kind.REFUND, REFUND_REVERSED)
     found = [_read_record(request, record) for record in records if _is_ours(request, record)]
@@ -171,6 +174,16 @@ def _is_ours(request: GatewayRequest, record: Mapping[str, Any]) -> bool:
         return False
     operation_id = record.get("operation_id")
     return operation_id == str(request.operation_id) or (operation_id is None and request.kind is Kind.CHARGE)
+
+
+def _as_recorded(request: GatewayRequest, records: Iterable[Mapping[str, Any]]) -> GatewayRequest:
+    """Return the request under the operation's id in the gateway's record of it, found by the gateway's own id."""
+    if request.kind is Kind.REFUND and request.gateway_id is not None:
+        for record in records:
+            named = record.get("operation_id")
+            if record["kind"] == Kind.REFUND and record.get("id") == request.gateway_id and isinstance(named, str):
+                return replace(request, operation_id=UUID(named))
+    return request
 
 
 def _is_taken_back(request: GatewayRequest, records: Iterable[Mapping[str, Any]]) -> bool:

@@ -225,7 +225,9 @@ def _read_void(request: GatewayRequest, intent: Mapping[str, Any]) -> Record:
 def _read_refund(request: GatewayRequest, refund: Mapping[str, Any]) -> Record:
     if refund["object"] != "refund" or _gateway_id(refund) is None:
         raise ValueError("a Refund was expected")
-    if not is_about(request, refund) or refund["payment_intent"] != request.target_gateway_id:
+    # A refund that was recorded late names the one that had been given up, and is known by Stripe's id.
+    is_ours = is_about(request, refund) or refund["id"] == request.gateway_id
+    if not is_ours or refund["payment_intent"] != request.target_gateway_id:
         return _ABOUT_ANOTHER
     status, id_ = refund["status"], str(refund["id"])
     if status in _REFUND_FAILED:
