@@ -38,7 +38,7 @@ class Fault(StrEnum):
     LOST_ANSWER = "lost_answer"
     # The operation is done, and answered, after `late_seconds`.
     LATE_ANSWER = "late_answer"
-    # 500 without a deed.
+    # 500, and nothing is done.
     ERROR = "error"
     # 500 although the operation is done.
     ERROR_DONE = "error_done"

@@ -1,4 +1,4 @@
-"""Code of before operations writes attempts beside newer code: they are copied."""
+"""Code older than operations writes attempts beside newer code: they are copied."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ class Account:
         return refund
 
     def let_time_pass(self) -> None:
-        """Let happen what Stripe decides later. What it decides once it decides for good."""
+        """Decide what Stripe decides later. Each decision is final."""
         for intent in list(self.intents.values()):
             if intent["status"] == "processing" and intent["payment_method"] == SLOW_FAILURE:
                 self._fail(intent, "payment_method_provider_decline", None)

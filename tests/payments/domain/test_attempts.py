@@ -72,7 +72,7 @@ class TestNextStep:
     def test_after_any_call_the_gateway_is_asked_before_it_is_called_again(
         self, last: LastAttempt, asked: tuple[int, int]
     ) -> None:
-        # A call whose end nobody saw may have done it, and gateways forget keys.
+        # A call whose end was not seen may have done it, and gateways forget keys.
         step = next_step(False, last, asked, NOW, LEASE_SECONDS)
         assert not isinstance(step, Start) or step.ask_first
 

@@ -234,7 +234,7 @@ class TestDeclines:
             ("pm_card_chargeDeclinedIncorrectCvc", "incorrect_cvc"),
             ("pm_card_chargeDeclinedProcessingError", "card_declined"),
             ("pm_card_nobody", "invalid_payment_method"),
-            # Nobody could lead the customer to their bank.
+            # The API could not lead the customer to their bank.
             (account.AUTHENTICATION, "authentication_required"),
         ],
     )

@@ -79,7 +79,7 @@ class Gateway(Protocol):
         ...
 
     async def forget_keys(self) -> None:
-        """Let 24 hours pass, after which the gateway knows no idempotency key of before."""
+        """Let 24 hours pass, after which the gateway has forgotten every idempotency key."""
         ...
 
     async def let_time_pass(self) -> None:

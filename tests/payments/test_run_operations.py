@@ -1,4 +1,4 @@
-"""Charging a batch, against a real database and the simulated gateway in a separate process."""
+"""Operations of a batch, mostly charges, against a real database and the simulated gateway in a separate process."""
 
 from __future__ import annotations
 
