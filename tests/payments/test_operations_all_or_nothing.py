@@ -206,6 +206,24 @@ class TestEngine:
         assert die_at_every_step(database_address, act, look) >= 2
 
 
+class TestUndo:
+    def test_a_declined_capture_releases_what_is_held(self, services: EngineServices, commands: Commands) -> None:
+        attempt = started(services, commands, "capture")
+        record_answers(services, [AnsweredAttempt(attempt, Declined("card_declined", "No."))], GatewayWatch())
+        assert payment_row(commands.database, attempt.payment.id)["status"] == "failed"
+        _, undo = operation_rows(commands.database, attempt.payment.id)
+        assert (undo["kind"], undo["cause"], undo["status"]) == ("void", "capture_failed", "accepted")
+
+    def test_one_that_came_too_late_leaves_nothing_to_release(
+        self, services: EngineServices, commands: Commands
+    ) -> None:
+        attempt = started(services, commands, "capture")
+        expired = Declined("authorization_expired", "Expired.")
+        record_answers(services, [AnsweredAttempt(attempt, expired)], GatewayWatch())
+        assert payment_row(commands.database, attempt.payment.id)["status"] == "canceled"
+        assert len(operation_rows(commands.database, attempt.payment.id)) == 1
+
+
 class TestTwoProcesses:
     @pytest.mark.parametrize("second", [Succeeded("gw_1"), Declined("card_declined", "No.")], ids=["same", "other"])
     def test_the_second_to_record_a_refund_settles_nothing(
