@@ -32,6 +32,7 @@ _ADD = Statement("""
            CASE WHEN :status::text IN ('declined', 'reversed') THEN 'no' END, 'c', now(), now()
     FROM payments WHERE id = :payment_id::uuid
 """)
+_CHANGE_TOMORROW = Statement("UPDATE operations SET updated_at = now() + interval '1 day' WHERE id = :id::uuid")
 _PUBLISH = Statement("UPDATE outbox SET published_at = now() WHERE payment_id = :id::uuid")
 OPEN = [each for each in OperationStatus if each in {"accepted", "started", "pending", "rate_limited", "unknown"}]
 ENDED = [each for each in OperationStatus if each in {"succeeded", "declined", "reversed"}]
@@ -75,6 +76,13 @@ class TestSweepStalledOperations:
         number = 1 if status is OperationStatus.ACCEPTED else 3
         assert (data["operation_id"], data["attempt"], data["ask"]) == (str(id_), number, 0)
         assert id_ not in sweep(database, clock)
+
+    def test_a_change_in_the_future_was_written_by_a_wrong_clock(self, database: Database) -> None:
+        id_, _ = operation(database, OperationStatus.UNKNOWN)
+        database.run(_CHANGE_TOMORROW, id=id_)
+        clock = MovableClock()
+        clock.move(STALLED_SECONDS + 1)
+        assert id_ in sweep(database, clock)
 
     @pytest.mark.parametrize("status", ENDED)
     def test_one_that_has_ended_is_left_alone(self, database: Database, status: OperationStatus) -> None:
