@@ -23,7 +23,7 @@ POLL_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """The stack as the demo merchant reaches it, and as one reaches the sink who has no key."""
+    """The running stack, and its clients: one with the demo merchant's key, and one for the sink, which needs none."""
 
     settings: LocalSettings
     merchant: httpx.Client

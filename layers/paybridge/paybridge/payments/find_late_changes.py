@@ -183,7 +183,7 @@ def _take_back(
         _result(
             refund,
             PaymentOutcome.REFUND_TAKEN_BACK,
-            None if is_refund(refund) else "the gateway took back money that had been given back: give it back again",
+            None if is_refund(refund) else "the gateway took back a refund that undid a charge: give it back again",
         )
         for refund in take_back(services.ids, transaction, refunds, services.clock.now())
     ]

@@ -30,8 +30,8 @@ ATTEMPTS_MAX = 1000
 # Once the schedule is used up, waits double from its last delay up to this.
 LATER_WAIT_SECONDS_MAX = 3600.0
 LAST_WAIT_SECONDS = 60.0
-# So long a refused repetition is taken as a sign that an earlier request is at work. Gateways settle what they have
-# begun within minutes.
+# For this long a refused repetition means that an earlier request is at work. Gateways settle what they have begun
+# within minutes.
 UNDER_WAY_SECONDS_MAX = 3600.0
 # A gateway that limits the rate and does not say for how long is asked again after 1 s, then 2 s, up to this.
 RATE_LIMIT_WAIT_SECONDS_MAX = 30.0

@@ -21,7 +21,8 @@ from paybridge.payments.domain.gateway_answers import (
 )
 from paybridge.payments.domain.operation import FIRST_KINDS, Kind, Operation, OperationStatus
 
-# After the last age an answer that says nothing is asked for again, so often apart, up to as many times the last age.
+# After the last age the gateway is asked at this interval while it gives no clear answer, until this many times the
+# last age. It is asked without end while it has the operation and has not decided.
 LAST_WAIT_SECONDS = 24 * 3600.0
 LAST_AGES_MAX = 2
 

@@ -24,7 +24,7 @@ _PLAN = Statement("""
     ON CONFLICT (operation_id) DO NOTHING
 """)
 
-# A notice is a reason to ask now, also about an operation that was not to be asked about any more.
+# A notice is a reason to ask now, even about an operation whose checks are over.
 _SEND_NOW = Statement(f"""
     INSERT INTO late_checks AS c (operation_id, payment_id, merchant_id, correlation_id, ended_at, ask_at, is_sent)
     SELECT o.id, o.payment_id, o.merchant_id, o.correlation_id, coalesce(o.finished_at, o.updated_at),
