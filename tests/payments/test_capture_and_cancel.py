@@ -30,7 +30,12 @@ from paybridge.database.database import Database, Statement
 from paybridge.payments.cancel import cancel_operation, cancel_payment
 from paybridge.payments.capture import capture_operation, capture_payment
 from paybridge.payments.domain.refusal import OrderRefusal
+from paybridge.payments.gateway_watch import GatewayWatch
 from paybridge.payments.idempotency import Answered, IdempotentRequest, Keyed, KeyedOutcome, KeyReused
+from paybridge.payments.records import OperationOrder
+from paybridge.payments.start_attempts import start_attempts
+from paybridge.payments.store import queries as payment_queries
+from tests.support.scripted_gateway import RecordingGateway, engine_services
 
 pytestmark = pytest.mark.integration
 
@@ -224,6 +229,25 @@ class TestCancel:
         payment = merchant_id, new_payment(database, merchant_id)
         database.run(_SET_STATUS, id=payment[1], status="processing")
         assert code_of(cancel(database, payment)) == "operation_in_progress"
+        assert payment_row(database, payment[1])["status"] == "processing"
+
+    def test_a_charge_that_begins_after_the_payment_was_read_is_not_canceled(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        merchant_id = new_merchant(database)
+        payment = merchant_id, new_payment(database, merchant_id)
+        read = payment_queries.get
+
+        def read_and_be_overtaken(*arguments: Any) -> Any:
+            found = read(*arguments)
+            services = engine_services(database, RecordingGateway())
+            start_attempts(services, [OperationOrder(payment[1], 1)], GatewayWatch())
+            return found
+
+        monkeypatch.setattr(payment_queries, "get", read_and_be_overtaken)
+        answer = cancel(database, payment)
+        assert isinstance(answer, OrderRefusal)
+        assert answer.code == "operation_in_progress"
         assert payment_row(database, payment[1])["status"] == "processing"
 
     def test_what_was_taken_is_not_canceled(self, database: Database) -> None:

@@ -415,6 +415,17 @@ class TestGivenBack:
         assert (row["status"], row["refunded_minor"], row["captured_minor"]) == ("failed", 0, 0)
         assert not any(type_.startswith("refund.") for type_ in event_types(services, payment_id))
 
+    async def test_two_processes_that_find_it_give_it_back_once(
+        self, services: EngineServices, gateway: LateGateway
+    ) -> None:
+        payment_id = await given_up(services)
+        services.database.run(_SENT, id=payment_id)
+        (check,) = taken(services, payment_id)
+        assert len(record(services, [(check, Succeeded("ch_9"))])) == 1
+        # A second process had taken the check after the lease of the first.
+        assert record(services, [(check, Succeeded("ch_9"))]) == []
+        assert len(later_operations(services, payment_id)) == 1
+
     async def test_a_late_authorization_is_released(self, services: EngineServices, gateway: LateGateway) -> None:
         payment_id = await given_up(services, capture="manual")
         services.database.run(_SENT, id=payment_id)
