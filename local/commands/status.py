@@ -38,6 +38,8 @@ PARTS = {
 GIVEN = {"postgres": "postgres_url", "rabbitmq": "rabbitmq_url", "moto": "aws_endpoint"}
 HEALTHY, SILENT, DOWN = "healthy", "does not answer", "down"
 HANDLER_SUFFIX = ".handler.handler"
+# The longest name is that of the worker of the second webhook lane.
+_NAME_WIDTH = len("worker-webhooks-retry-2") + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +56,8 @@ class PartStatus:
     def line(self) -> str:
         """Return the line for the terminal."""
         since = f"since {_clock(self.since)}" if self.since else ""
-        return (
-            f"{self.name:<14} {self.description:<24} {self.place:<16} {self.state:<16} {since}{self._past()}".rstrip()
-        )
+        columns = f"{self.name:<{_NAME_WIDTH}} {self.description:<24} {self.place:<16} {self.state:<16}"
+        return f"{columns} {since}{self._past()}".rstrip()
 
     def _past(self) -> str:
         """Say how often the part was restarted, and why it ended last."""
@@ -200,7 +201,7 @@ def _oldest(seconds: float) -> str:
 
 
 def _line(name: str, text: str) -> str:
-    return f"{name:<14} {text}"
+    return f"{name:<{_NAME_WIDTH}} {text}"
 
 
 def _clock(moment: datetime) -> str:

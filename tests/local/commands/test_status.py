@@ -182,6 +182,12 @@ class TestPartStatus:
             "restarted once, ended at " in PartStatus("sink", "webhook sink", "port 1", "healthy", None, record).line()
         )
 
+    def test_the_columns_are_aligned_whatever_the_name(self) -> None:
+        lines = [
+            PartStatus(name, "a worker", "", "healthy").line() for name in ("sink", "moto", "worker-webhooks-retry-2")
+        ]
+        assert len({line.index("a worker") for line in lines}) == 1
+
 
 class TestFigures:
     def test_are_unavailable_with_a_reason_without_servers(self, settings: LocalSettings) -> None:
