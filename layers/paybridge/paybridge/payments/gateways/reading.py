@@ -67,10 +67,10 @@ CAPTURED_STATE = "captured"
 _GATEWAY_ID = re.compile(r"[!-~]{1,255}")
 
 # Our code for a decline that the gateway does not explain in words we know.
-_UNEXPLAINED = {Kind.CAPTURE: CAPTURE_DECLINED, Kind.VOID: VOID_DECLINED, Kind.REFUND: REFUND_DECLINED}
+UNEXPLAINED = {Kind.CAPTURE: CAPTURE_DECLINED, Kind.VOID: VOID_DECLINED, Kind.REFUND: REFUND_DECLINED}
 
 # A success outweighs all other records. One that is unclear or pending outweighs a decline.
-_BY_WEIGHT = (Succeeded, PartlyApproved, Contradictory, Unknown, Pending, Declined)
+BY_WEIGHT = (Succeeded, PartlyApproved, Contradictory, Unknown, Pending, Declined)
 
 Record = Succeeded | PartlyApproved | Declined | Pending | Contradictory | Unknown
 
@@ -109,7 +109,7 @@ def read_look_up_answer(
     if _is_taken_back(request, records):
         return _declined(Kind.REFUND, REFUND_REVERSED)
     found = [_read_record(request, record) for record in records if _is_ours(request, record)]
-    weightiest = next((each for kind in _BY_WEIGHT for each in found if isinstance(each, kind)), None)
+    weightiest = next((each for kind in BY_WEIGHT for each in found if isinstance(each, kind)), None)
     if weightiest is not None and not isinstance(weightiest, Declined):
         return weightiest
     return _read_end_of_hold(request, records) or weightiest or NotFound()
@@ -267,7 +267,7 @@ def _expires_at(record: Mapping[str, Any]) -> datetime | None:
 
 
 def _declined(kind: Kind, code: str | None) -> Declined:
-    failure_code = failure_code_of(code, _UNEXPLAINED.get(kind, CARD_DECLINED))
+    failure_code = failure_code_of(code, UNEXPLAINED.get(kind, CARD_DECLINED))
     return Declined(failure_code, failure_message_of(failure_code), shown_code(code))
 
 

@@ -18,20 +18,17 @@ import httpx
 from paybridge.core.errors import SettingsInvalid, Unavailable
 from paybridge.payments.domain.decline_codes import failure_message_of
 from paybridge.payments.domain.gateway_answers import (
-    Contradictory,
     Declined,
     Fault,
     GatewayAnswer,
     LookUpAnswer,
     NotFound,
-    PartlyApproved,
-    Pending,
     RateLimited,
-    Succeeded,
     Unknown,
 )
 from paybridge.payments.domain.operation import FIRST_KINDS, Kind
 from paybridge.payments.domain.stripe_amounts import AmountRefused
+from paybridge.payments.gateways.reading import BY_WEIGHT
 from paybridge.payments.gateways.stripe_http import ApiKey, StripeApi
 from paybridge.payments.gateways.stripe_reading import (
     INVALID_METHOD,
@@ -63,8 +60,6 @@ PAGES_MAX = 20
 SEARCHABLE_AFTER_SECONDS = 3600
 _SERVER_ERROR = 500
 
-# A success outweighs all other records. One that is unclear or pending outweighs a decline.
-_BY_WEIGHT = (Succeeded, PartlyApproved, Contradictory, Unknown, Pending, Declined)
 
 _Answer = TypeVar("_Answer")
 
@@ -185,7 +180,7 @@ class StripeGateway:
 
 
 def _weightiest(found: Sequence[LookUpAnswer]) -> LookUpAnswer:
-    return next((each for kind in _BY_WEIGHT for each in found if isinstance(each, kind)), NotFound())
+    return next((each for kind in BY_WEIGHT for each in found if isinstance(each, kind)), NotFound())
 
 
 async def _never_raising(call: Coroutine[Any, Any, _Answer], seconds_max: float) -> _Answer | Unknown:

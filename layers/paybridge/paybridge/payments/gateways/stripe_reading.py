@@ -17,10 +17,7 @@ import orjson
 from paybridge.core.retry import parse_retry_after
 from paybridge.payments.domain.decline_codes import (
     AUTHORIZATION_EXPIRED,
-    CAPTURE_DECLINED,
     CARD_DECLINED,
-    REFUND_DECLINED,
-    VOID_DECLINED,
     failure_code_of,
     failure_message_of,
     shown_code,
@@ -42,6 +39,7 @@ from paybridge.payments.domain.gateway_answers import (
 )
 from paybridge.payments.domain.operation import Kind
 from paybridge.payments.domain.stripe_amounts import from_stripe
+from paybridge.payments.gateways.reading import UNEXPLAINED
 from paybridge.payments.ports import GatewayRequest
 
 # Names in the metadata of Stripe's objects.
@@ -53,8 +51,6 @@ CAPTURE_ID = "capture_operation_id"
 INVALID_METHOD = "invalid_payment_method"
 # The error codes that say that an authorization can no longer be captured.
 _EXPIRED = frozenset({"charge_expired_for_capture", "capture_charge_authorization_expired"})
-# Our code for a decline that Stripe does not explain in words we know.
-_UNEXPLAINED = {Kind.CAPTURE: CAPTURE_DECLINED, Kind.VOID: VOID_DECLINED, Kind.REFUND: REFUND_DECLINED}
 _OK = 200
 _NOT_FOUND = 404
 _REFUSALS = frozenset({400, 402})
@@ -340,7 +336,7 @@ def _expired(intent: Mapping[str, Any]) -> Declined:
 
 def _declined(kind: Kind, code: Any) -> Declined:
     text = code if isinstance(code, str) else None
-    failure_code = failure_code_of(text, _UNEXPLAINED.get(kind, CARD_DECLINED))
+    failure_code = failure_code_of(text, UNEXPLAINED.get(kind, CARD_DECLINED))
     return Declined(failure_code, failure_message_of(failure_code), shown_code(text))
 
 
