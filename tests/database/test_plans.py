@@ -446,7 +446,9 @@ def charging(rows: SeededRows) -> dict[str, Rule]:
         ),
         "payments.store.operations._FIND_GATEWAYS": Rule({"ids": array([MERCHANT])}, ("merchants_pkey",)),
         "payments.store.operations._FIND_SKIPPED": Rule(skipped, ("payments_pkey", "operations_pkey")),
-        "payments.store.operations._STATUSES": Rule(ids, ("payments_pkey",), rows_max={"payments": len(processing)}),
+        "payments.store.operations._FIND_GIVEN_UP": Rule(
+            ids, ("payments_pkey", "operations_pkey"), rows_max={"payments": len(processing)}
+        ),
         "payments.store.operations._BEGIN": Rule(begins, ("payments_pkey",), rows_max={"payments": len(pending)}),
         "payments.store.operations._START": Rule(
             {"rows": records(processing, "id", number=2), "length": len(processing), "now": NOW},

@@ -565,6 +565,19 @@ class TestInvariants:
 
 
 class TestChargedTooLate:
+    async def test_the_answer_of_a_canceled_authorization_again_is_no_new_one(
+        self, services: EngineServices, gateway: ScriptedGateway
+    ) -> None:
+        payment_id = new_payment(services.database, new_merchant(services.database), capture="manual")
+        (started,) = start_attempts(services, [OperationOrder(payment_id, 1)], GatewayWatch()).attempts
+        answered = AnsweredAttempt(started, Succeeded("au_1"))
+        record_answers(services, [answered], GatewayWatch())
+        services.database.run(Statement("UPDATE payments SET status = 'canceled' WHERE id = :id::uuid"), id=payment_id)
+        (again,) = record_answers(services, [answered], GatewayWatch())
+        assert again.error is None
+        assert charges_to_return(services, payment_id) == []
+        assert len(operation_rows(services.database, payment_id)) == 1
+
     @pytest.mark.parametrize(("answer", "minor"), [(Succeeded("ch_late"), 10050), (PartlyApproved("ch_late", 7), 7)])
     async def test_a_charge_of_a_payment_that_was_given_up_is_reported_once(
         self,

@@ -36,7 +36,7 @@ from paybridge.payments.domain.gateway_answers import (
 from paybridge.payments.domain.operation import FIRST_KINDS, Cause, Kind, Operation, OperationStatus
 from paybridge.payments.domain.outcome import Effect, PaymentChange, payment_change
 from paybridge.payments.domain.pace import Pace
-from paybridge.payments.domain.payment import Payment, Status, ensure_transition
+from paybridge.payments.domain.payment import Payment, ensure_transition
 from paybridge.payments.domain.refund import is_refund, refund_event
 from paybridge.payments.gateway_watch import (
     GatewayWatch,
@@ -82,7 +82,6 @@ class DecidedAttempt:
         return self.answered.attempt.operation
 
 
-GIVEN_UP = frozenset({Status.FAILED, Status.CANCELED})
 TOO_LATE_ERROR = "the gateway charged a payment that had been given up: the money is given back"
 HELD_ERROR = "the gateway does not release the authorization: find out why, and cancel again or capture"
 NOT_GIVEN_BACK_ERROR = "the gateway does not give back what settles no payment: have it given back there"
@@ -405,8 +404,7 @@ def _given_up(transaction: Transaction, answers: Sequence[AnsweredAttempt], sett
         and answered.attempt.operation.kind in FIRST_KINDS
         and answered.attempt.operation.id not in settled
     }
-    statuses = operations.statuses(transaction, list(charged))
-    return {id_ for id_, status in statuses.items() if status in GIVEN_UP}
+    return operations.find_given_up(transaction, list(charged))
 
 
 def _settled_result(decided: DecidedAttempt, settled: Set[UUID], given_up: Set[UUID]) -> PaymentResult:

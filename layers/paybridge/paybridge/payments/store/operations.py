@@ -202,8 +202,11 @@ _NOTE = Statement("""
     WHERE a.operation_id = row.id AND a.number = row.number AND a.status IN ('pending', 'rate_limited', 'unknown')
 """)
 
-_STATUSES = Statement("""
-    SELECT p.id, p.status FROM unnest(:ids::uuid[]) AS wanted (id) JOIN payments p ON p.id = wanted.id
+# A payment whose authorization succeeded may have been canceled since: the same answer again is no new charge.
+_FIND_GIVEN_UP = Statement("""
+    SELECT p.id FROM unnest(:ids::uuid[]) AS wanted (id)
+    JOIN payments p ON p.id = wanted.id JOIN operations o ON o.id = wanted.id
+    WHERE p.status IN ('failed', 'canceled') AND o.status NOT IN ('succeeded', 'partial')
 """)
 
 _FIND_SKIPPED = Statement(f"""
@@ -391,9 +394,9 @@ def add(transaction: Transaction, operations: Sequence[Operation]) -> None:
         transaction.run(_ADD, rows=json_rows(operations))
 
 
-def statuses(transaction: Transaction, ids: Sequence[UUID]) -> dict[UUID, Status]:
-    """Return the present statuses of the payments that exist."""
-    return {row[0]: Status(row[1]) for row in transaction.run(_STATUSES, ids=uuid_array(ids))} if ids else {}
+def find_given_up(transaction: Transaction, payment_ids: Sequence[UUID]) -> set[UUID]:
+    """Return those of the payments that ended without their charge or authorization."""
+    return {row[0] for row in transaction.run(_FIND_GIVEN_UP, ids=uuid_array(payment_ids))} if payment_ids else set()
 
 
 def _by_id(rows: Iterable[Row]) -> dict[UUID, Operation]:
