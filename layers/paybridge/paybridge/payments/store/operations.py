@@ -246,7 +246,8 @@ class AttemptStart:
     ask: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen, because that sets each of its many fields at three times the cost.
+@dataclass(slots=True, kw_only=True)
 class AttemptResult:
     """How one attempt ended, what that makes of the operation `id`, and what it changes in the payment.
 
