@@ -146,7 +146,8 @@ class TestEnvironments:
         assert database["manage_master_user_password"]
         assert database["password"] is None
         versions = made["aws_secretsmanager_secret_version"]
-        assert len(versions) == 3
+        # Of the database, the broker, its administrator, and the gateway's notices.
+        assert len(versions) == 4
         assert not any(one["secret_string"] or one["secret_binary"] for one in versions)
 
     def test_an_environment_that_aws_would_refuse_is_refused(self, tmp_path: Path) -> None:
