@@ -16,8 +16,8 @@ _MONTHS = Statement("""
     SELECT parent, to_char(month AT TIME ZONE 'UTC', 'YYYY_MM'), month,
            extract(epoch FROM month - now())::float8 / 86400,
            to_regclass(parent || '_' || to_char(month AT TIME ZONE 'UTC', 'YYYY_MM')) IS NOT NULL
-    FROM unnest(ARRAY['payments', 'payment_attempts', 'operations', 'operation_attempts', 'outbox',
-                      'webhook_deliveries', 'webhook_attempts', 'fraud_decisions']) AS parent,
+    FROM (SELECT relname::text FROM pg_class
+          WHERE relkind = 'p' AND relnamespace = 'public'::regnamespace) AS big (parent),
          generate_series(-1, :months_ahead::integer + 1) AS ahead,
          LATERAL (SELECT (date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => ahead))
                          AT TIME ZONE 'UTC' AS month) AS first_moment

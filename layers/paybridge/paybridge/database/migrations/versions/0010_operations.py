@@ -210,8 +210,9 @@ DECLARE
     month timestamptz;
     made integer := 0;
 BEGIN
-    FOREACH parent IN ARRAY ARRAY['payments', 'payment_attempts', 'operations', 'operation_attempts', 'outbox',
-                                  'webhook_deliveries', 'webhook_attempts']
+    -- Every partitioned table, so that a migration that adds one has no list to repeat.
+    FOR parent IN SELECT relname FROM pg_class WHERE relkind = 'p' AND relnamespace = 'public'::regnamespace
+                  ORDER BY relname
     LOOP
         FOR offset_months IN -1..months_ahead LOOP
             month := date_trunc('month', now()) + make_interval(months => offset_months);

@@ -140,26 +140,6 @@ CREATE INDEX fraud_dry_runs_by_age ON fraud_dry_runs (created_at);
 """
 
 PARTITIONS = """
-CREATE OR REPLACE FUNCTION ensure_partitions(months_ahead integer) RETURNS integer LANGUAGE plpgsql
-SET timezone TO 'UTC' SET search_path TO 'public', 'pg_temp' AS $body$
-DECLARE
-    parent text;
-    month timestamptz;
-    made integer := 0;
-BEGIN
-    FOREACH parent IN ARRAY ARRAY['payments', 'payment_attempts', 'operations', 'operation_attempts', 'outbox',
-                                  'webhook_deliveries', 'webhook_attempts', 'fraud_decisions']
-    LOOP
-        FOR offset_months IN -1..months_ahead LOOP
-            month := date_trunc('month', now()) + make_interval(months => offset_months);
-            CONTINUE WHEN to_regclass(parent || '_' || to_char(month, 'YYYY_MM')) IS NOT NULL;
-            PERFORM ensure_partition(parent, month);
-            made := made + 1;
-        END LOOP;
-    END LOOP;
-    RETURN made;
-END
-$body$;
 CREATE TABLE fraud_decisions_default PARTITION OF fraud_decisions DEFAULT;
 SELECT ensure_partitions(3);
 """
