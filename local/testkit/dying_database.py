@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
+from local.testkit.live import eventually
 from paybridge.core.errors import DatabaseUnavailable
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.database.wire import Row
+
+_SESSIONS = Statement("SELECT count(*) FROM pg_stat_activity WHERE application_name = :name::text")
 
 
 class DyingDatabase(Database):
     """Loses its connection instead of making step number `last_step`; statements and commits are steps."""
 
     def __init__(self, address: DatabaseAddress, last_step: int) -> None:
-        super().__init__(address)
+        # The server knows the session by this name.
+        self.name = f"dying {uuid.uuid4()}"
+        super().__init__(address, self.name)
         self._steps_left = last_step
         self.has_died = False
 
@@ -45,14 +51,21 @@ def die_at_every_step(address: DatabaseAddress, act: Callable[[Database], None],
     """
     before = look()
     step = 0
-    while True:
-        step += 1
-        with closing(DyingDatabase(address, step)) as database:
-            try:
-                act(database)
-            except DatabaseUnavailable:
-                assert database.has_died
-                assert look() == before, f"half of it was committed when the process died at step {step}"
-                continue
-        assert look() != before
-        return step - 1
+    with closing(Database(address)) as watching:
+        while True:
+            step += 1
+            with closing(DyingDatabase(address, step)) as database:
+                try:
+                    act(database)
+                except DatabaseUnavailable:
+                    assert database.has_died
+                else:
+                    assert look() != before
+                    return step - 1
+            _await_end(watching, database.name)
+            assert look() == before, f"half of it was committed when the process died at step {step}"
+
+
+def _await_end(watching: Database, name: str) -> None:
+    """Wait until the server has noticed the death and rolled back: until then it holds the locks."""
+    eventually(lambda: watching.run(_SESSIONS, name=name) == [[0]], "the end of the session that died")

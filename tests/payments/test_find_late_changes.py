@@ -143,6 +143,13 @@ async def given_up(services: EngineServices, **order: Any) -> uuid.UUID:
     return payment_id
 
 
+async def to_check(services: EngineServices) -> uuid.UUID:
+    """A payment that was given up, and whose check was sent."""
+    payment_id = await given_up(services)
+    services.database.run(_SENT, id=payment_id)
+    return payment_id
+
+
 async def charged(services: EngineServices, gateway: LateGateway) -> uuid.UUID:
     """Return a payment of 100.50 RUB that has succeeded."""
     payment_id = new_payment(services.database, new_merchant(services.database))
@@ -241,7 +248,7 @@ def look(services: EngineServices, payment_id: uuid.UUID) -> list[Any]:
         payment_row(services.database, payment_id),
         later_operations(services, payment_id),
         outbox_rows(services.database, payment_id),
-        checks(services, payment_id),
+        rows(services.database, "SELECT to_json(c) FROM late_checks c WHERE payment_id = :id::uuid", id=payment_id),
     ]
 
 
@@ -286,8 +293,7 @@ class TestLateCharges:
     async def test_a_late_charge_is_told_and_recorded_once(
         self, services: EngineServices, gateway: LateGateway, found: LookUpAnswer, minor: int
     ) -> None:
-        payment_id = await given_up(services)
-        services.database.run(_SENT, id=payment_id)
+        payment_id = await to_check(services)
         gateway.found = found
         (result,) = await find_late_changes(services, [payment_id])
         assert (result.outcome, f"{minor} minor units of RUB are given back" in str(result.error)) == (
@@ -347,8 +353,7 @@ class TestLateCharges:
     async def test_a_check_that_another_process_has_taken_is_its_own_for_the_lease(
         self, services: EngineServices, gateway: LateGateway
     ) -> None:
-        payment_id = await given_up(services)
-        services.database.run(_SENT, id=payment_id)
+        payment_id = await to_check(services)
         (check,) = taken(services, payment_id)
         before = gateway.look_ups
         assert await find_late_changes(services, [payment_id]) == []
@@ -371,8 +376,7 @@ class TestLateCharges:
     async def test_a_check_whose_row_is_locked_is_left_to_the_sweep(
         self, services: EngineServices, database_address: DatabaseAddress
     ) -> None:
-        payment_id = await given_up(services)
-        services.database.run(_SENT, id=payment_id)
+        payment_id = await to_check(services)
         found = taken(services, payment_id)
         lock = "SELECT FROM late_checks WHERE payment_id = :id::uuid FOR UPDATE"
         with held(database_address, lock, id=payment_id):
@@ -382,8 +386,7 @@ class TestLateCharges:
     async def test_a_charge_of_another_amount_is_told_and_asked_for_again(
         self, services: EngineServices, gateway: LateGateway
     ) -> None:
-        payment_id = await given_up(services)
-        services.database.run(_SENT, id=payment_id)
+        payment_id = await to_check(services)
         gateway.found = Contradictory("the gateway charged more than was asked for", "ch_9")
         (result,) = await find_late_changes(services, [payment_id])
         assert result.error == "the gateway charged more than was asked for"
@@ -394,8 +397,7 @@ class TestGivenBack:
     async def test_a_late_charge_is_given_back_by_an_operation_that_undoes_it(
         self, services: EngineServices, gateway: LateGateway
     ) -> None:
-        payment_id = await given_up(services)
-        services.database.run(_SENT, id=payment_id)
+        payment_id = await to_check(services)
         gateway.found = Succeeded("ch_9")
         await find_late_changes(services, [payment_id])
         (undo,) = later_operations(services, payment_id)
@@ -418,8 +420,7 @@ class TestGivenBack:
     async def test_two_processes_that_find_it_give_it_back_once(
         self, services: EngineServices, gateway: LateGateway
     ) -> None:
-        payment_id = await given_up(services)
-        services.database.run(_SENT, id=payment_id)
+        payment_id = await to_check(services)
         (check,) = taken(services, payment_id)
         assert len(record(services, [(check, Succeeded("ch_9"))])) == 1
         # A second process had taken the check after the lease of the first.
@@ -435,8 +436,7 @@ class TestGivenBack:
         assert (undo["kind"], undo["cause"], undo["target_gateway_id"]) == ("void", "charged_late", "au_9")
 
     async def test_giving_back_is_never_given_up(self, services: EngineServices, gateway: LateGateway) -> None:
-        payment_id = await given_up(services)
-        services.database.run(_SENT, id=payment_id)
+        payment_id = await to_check(services)
         gateway.found = Succeeded("ch_9")
         await find_late_changes(services, [payment_id])
         gateway.found = NotFound()
@@ -537,8 +537,7 @@ class TestTakenBack:
     async def test_what_had_been_given_back_for_a_failed_payment_is_told_to_a_person(
         self, services: EngineServices, gateway: LateGateway
     ) -> None:
-        payment_id = await given_up(services)
-        services.database.run(_SENT, id=payment_id)
+        payment_id = await to_check(services)
         gateway.found = Succeeded("ch_9")
         await find_late_changes(services, [payment_id])
         gateway.answer = Succeeded("re_9")
