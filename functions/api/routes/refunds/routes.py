@@ -10,9 +10,9 @@ import orjson
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from api.commands import Command, command_response, read_command
+from api.commands import CommandKind, answer_command
 from api.context import calling_merchant, request_context
-from api.idempotency import KeyedResource, keyed_response
+from api.idempotency import KeyedResource
 from api.merchant_route import MerchantRoute
 from api.pages import count_fitting, json_response, page_response
 from api.problems import Problem
@@ -29,7 +29,13 @@ from paybridge.refunds.list_refunds import list_refunds, list_refunds_of_payment
 from paybridge.refunds.read import read_refund, wait_for_refund
 
 PREFIX = "/api/v1"
-_CREATED = KeyedResource(f"{PREFIX}/refunds", "refund_id", "refund", "created")
+_CREATE = CommandKind(
+    RefundRequest,
+    refund_operation,
+    create_refund,
+    lambda body: {"order": RefundOrder(**body.model_dump())},
+    KeyedResource(f"{PREFIX}/refunds", "refund_id", "refund", "created"),
+)
 
 # Text and not UUID: an id that cannot be parsed is a 404 like any unknown id.
 RefundId = Annotated[str, Path(description="The refund's id.", json_schema_extra={"format": "uuid"})]
@@ -44,21 +50,7 @@ async def create(request: Request, payment_id: PaymentId) -> Response:
     The amount is reserved at once, so refunds never exceed what was captured. The gateway is asked afterwards: follow
     the refund by webhook or read it with `Prefer: wait`.
     """
-    id_ = payment_id_of(payment_id)
-    command = await read_command(request, RefundRequest, refund_operation(id_))
-    if not isinstance(command, Command):
-        return keyed_response(request, command, _CREATED)
-    context = request_context(request)
-    outcome = create_refund(
-        context.services.database,
-        context.services.clock,
-        context.services.ids,
-        keyed=command.keyed,
-        payment_id=id_,
-        order=RefundOrder(**command.body.model_dump()),
-        correlation_id=context.correlation_id,
-    )
-    return command_response(request, outcome, _CREATED)
+    return await answer_command(request, payment_id, _CREATE)
 
 
 @router.get("/payments/{payment_id}/refunds", **documentation.LIST_REFUNDS_OF_PAYMENT)
