@@ -449,25 +449,25 @@ def charging(rows: SeededRows) -> dict[str, Rule]:
         "payments.store.operations._FIND_GIVEN_UP": Rule(
             ids, ("payments_pkey", "operations_pkey"), rows_max={"payments": len(processing)}
         ),
-        "payments.store.operations._BEGIN": Rule(begins, ("payments_pkey",), rows_max={"payments": len(pending)}),
-        "payments.store.operations._START": Rule(
+        "payments.store.attempts._BEGIN": Rule(begins, ("payments_pkey",), rows_max={"payments": len(pending)}),
+        "payments.store.attempts._START": Rule(
             {"rows": records(processing, "id", number=2), "length": len(processing), "now": NOW},
             ("operations_pkey", "operations_pkey"),
             rows_max={"operations": 2 * len(processing)},
         ),
-        "payments.store.operations._ASK": Rule(
+        "payments.store.attempts._ASK": Rule(
             {"rows": records(processing, "id", ask=1), "length": len(processing), "now": NOW},
             ("operations_pkey",),
             rows_max={"operations": len(processing)},
         ),
-        "payments.store.operations._FINISH": Rule(
+        "payments.store.attempts._FINISH": Rule(
             finishes,
             # Once to lock in the order of the ids, once to change.
             ("operations_pkey", "payments_pkey", "payments_pkey"),
             sorts=2,
             rows_max={"payments": 2 * len(processing), "operations": len(processing)},
         ),
-        "payments.store.operations._NOTE": Rule(
+        "payments.store.attempts._NOTE": Rule(
             {"rows": records(processing, "id", number=1, attempt_status="unknown"), "now": NOW},
             ("operation_attempts_pkey",),
         ),
@@ -943,7 +943,7 @@ def screening(rows: SeededRows) -> dict[str, Rule]:
                 "review_expires_at": LATER,
             }
         ),
-        "payments.store.reviews._HOLD": Rule(
+        "payments.store.reviews._CHANGE": Rule(
             {
                 "rows": records(
                     rows.ids(PAYMENT, "n % 200 = 0"),
@@ -995,14 +995,6 @@ def reviewing(rows: SeededRows) -> dict[str, Rule]:
         "payments.store.reviews._LOCK_ONE": Rule(one, ("payments_pkey",), rows_max={"payments": 1}),
         "payments.store.reviews._LOCK_ALL": Rule(
             {"ids": array(ids)}, ("payments_pkey",), sorts=1, rows_max={"payments": len(ids)}
-        ),
-        "payments.store.reviews._ANSWER": Rule(
-            {
-                "rows": records(ids, "id", status="succeeded", version=2, last_sequence=4, updated_at=NOW),
-                "length": len(ids),
-            },
-            ("payments_pkey",),
-            rows_max={"payments": len(ids)},
         ),
         "payments.store.reviews._TAKE_KEY": Rule(
             {

@@ -152,7 +152,7 @@ def _write(
     now: datetime,
 ) -> None:
     """Write the payments, their events, their decisions' answers, and for approved ones the charges to make."""
-    reviews.answer(transaction, answered)
+    reviews.change(transaction, answered)
     type_ = PAYMENT_FAILED if answer is ReviewAnswer.REJECTED else PAYMENT_PROCESSING
     events: list[Event] = [payment_event(services.ids.new(), type_, payment, now) for payment in answered]
     if answer is ReviewAnswer.APPROVED:

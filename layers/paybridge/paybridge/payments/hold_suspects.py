@@ -42,7 +42,7 @@ def hold_suspects(
     screened = [after_screening(payment, screenings[payment.id], now) for payment in suspects]
     held = [payment for payment in screened if payment.status is not Status.PENDING]
     if held:
-        reviews.hold(transaction, held)
+        reviews.change(transaction, held)
         outbox.add(transaction, [_event(services, payment, now) for payment in held])
     return screened, [_result(payment) for payment in held]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
 from paybridge.database.database import Database, Statement, Transaction
@@ -13,30 +12,18 @@ from paybridge.payments.store.idempotency_keys import KEY_COLUMNS, KEY_VALUES, K
 from paybridge.payments.store.row import COLUMNS, payment_from_row
 
 # The limit makes PostgreSQL look each payment up by its key.
-_HOLD = Statement("""
-    WITH held AS MATERIALIZED (
+_CHANGE = Statement("""
+    WITH changed AS MATERIALIZED (
         SELECT * FROM json_to_recordset(:rows::json) AS row (id uuid, status text, failure_code text,
-            failure_message text, screening json, version integer, last_sequence integer, updated_at timestamptz)
+            failure_message text, screening json, gateway text, version integer, last_sequence integer,
+            updated_at timestamptz)
         LIMIT :length::integer
     )
     UPDATE payments p
-    SET status = held.status, failure_code = held.failure_code, failure_message = held.failure_message,
-        screening = held.screening, version = held.version, last_sequence = held.last_sequence,
-        updated_at = held.updated_at
-    FROM held WHERE p.id = held.id AND p.version = held.version - 1
-""")
-
-_ANSWER = Statement("""
-    WITH answered AS MATERIALIZED (
-        SELECT * FROM json_to_recordset(:rows::json) AS row (id uuid, status text, failure_code text,
-            failure_message text, gateway text, version integer, last_sequence integer, updated_at timestamptz)
-        LIMIT :length::integer
-    )
-    UPDATE payments p
-    SET status = answered.status, failure_code = answered.failure_code, failure_message = answered.failure_message,
-        gateway = answered.gateway, version = answered.version, last_sequence = answered.last_sequence,
-        updated_at = answered.updated_at
-    FROM answered WHERE p.id = answered.id AND p.version = answered.version - 1
+    SET status = changed.status, failure_code = changed.failure_code, failure_message = changed.failure_message,
+        screening = changed.screening, gateway = changed.gateway, version = changed.version,
+        last_sequence = changed.last_sequence, updated_at = changed.updated_at
+    FROM changed WHERE p.id = changed.id AND p.version = changed.version - 1
 """)
 
 # An operator names no merchant.
@@ -65,10 +52,23 @@ _LIST = Statement(f"""
 """)
 
 
-def hold(transaction: Transaction, payments: Sequence[Payment]) -> None:
-    """Write the screening of payments that do not begin, and their new status."""
-    rows = [{**_changed(payment), "screening": payment.screening} for payment in payments]
-    transaction.run(_HOLD, rows=json_rows(rows), length=len(rows))
+def change(transaction: Transaction, payments: Sequence[Payment]) -> None:
+    """Write what screening, or the answer to a review, made of these payments, which are locked."""
+    rows = [
+        {
+            "id": payment.id,
+            "status": payment.status,
+            "failure_code": payment.failure_code,
+            "failure_message": payment.failure_message,
+            "screening": payment.screening,
+            "gateway": payment.gateway,
+            "version": payment.version,
+            "last_sequence": payment.last_sequence,
+            "updated_at": payment.updated_at,
+        }
+        for payment in payments
+    ]
+    transaction.run(_CHANGE, rows=json_rows(rows), length=len(rows))
 
 
 def lock_one(transaction: Transaction, payment_id: UUID, merchant_id: UUID | None) -> Payment | None:
@@ -82,12 +82,6 @@ def lock_all(transaction: Transaction, ids: Sequence[UUID]) -> list[Payment]:
     return [payment_from_row(row) for row in transaction.run(_LOCK_ALL, ids=uuid_array(ids))]
 
 
-def answer(transaction: Transaction, payments: Sequence[Payment]) -> None:
-    """Write what the answers to their reviews made of these payments, which are locked."""
-    rows = [{**_changed(payment), "gateway": payment.gateway} for payment in payments]
-    transaction.run(_ANSWER, rows=json_rows(rows), length=len(rows))
-
-
 def take_key(transaction: Transaction, claim: KeyClaim) -> bool:
     """Take an idempotency key with its answer; return False if the key is taken."""
     return bool(transaction.run(_TAKE_KEY, **claim._asdict()))
@@ -96,15 +90,3 @@ def take_key(transaction: Transaction, claim: KeyClaim) -> bool:
 def in_review(database: Database, after: UUID, limit: int) -> list[Payment]:
     """Return up to `limit` payments in review with ids above `after`, the oldest first."""
     return [payment_from_row(row) for row in database.run(_LIST, after=after, limit=limit)]
-
-
-def _changed(payment: Payment) -> dict[str, Any]:
-    return {
-        "id": payment.id,
-        "status": payment.status,
-        "failure_code": payment.failure_code,
-        "failure_message": payment.failure_message,
-        "version": payment.version,
-        "last_sequence": payment.last_sequence,
-        "updated_at": payment.updated_at,
-    }
