@@ -29,7 +29,7 @@ from paybridge.payments.domain.circuit import merchant_circuit
 from paybridge.payments.domain.operation import OperationStatus
 from paybridge.payments.domain.outcome import Effect
 from paybridge.payments.domain.payment import Status
-from paybridge.payments.store import circuits, operations, refund_corrections
+from paybridge.payments.store import attempts, circuits, refund_corrections
 from paybridge.webhooks.store import attempts as webhook_attempts
 from paybridge.webhooks.store import deliveries, payments
 from paybridge.webhooks.store.attempts import AttemptKey
@@ -50,7 +50,7 @@ PROCESSING = Statement("UPDATE payments SET status = 'processing' WHERE id = ANY
 # What locks one row, or a key, has no order.
 OF_ONE_ROW = frozenset({"dead_letters.store.changing._LOCK_ONE", "payments.store.reviews._LOCK_ONE"})
 TRIED = frozenset({
-    "payments.store.operations._FINISH",
+    "payments.store.attempts._FINISH",
     "payments.store.refund_corrections._LOCK_PAYMENTS",
     "webhooks.store.attempts._START",
     "webhooks.store.deliveries._END_GONE",
@@ -96,8 +96,8 @@ def ensure_locked_in_order(
         acting.result()
 
 
-def result(payment_id: uuid.UUID) -> operations.AttemptResult:
-    return operations.AttemptResult(
+def result(payment_id: uuid.UUID) -> attempts.AttemptResult:
+    return attempts.AttemptResult(
         id=payment_id,
         payment_id=payment_id,
         number=1,
@@ -115,7 +115,7 @@ def result(payment_id: uuid.UUID) -> operations.AttemptResult:
 ACTS: dict[str, tuple[str, Callable[[Transaction, Ids], object]]] = {
     "outcomes": (
         "payments",
-        lambda transaction, ids: operations.finish(transaction, list(map(result, ids)), MovableClock().now()),
+        lambda transaction, ids: attempts.finish(transaction, list(map(result, ids)), MovableClock().now()),
     ),
     "payments to correct": (
         "payments",

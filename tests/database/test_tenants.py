@@ -33,7 +33,7 @@ WRITERS = frozenset({
     "payments.store.charges_to_return._ADD",
     "payments.store.late_checks._PLAN",
     "payments.store.operations._ADD",
-    "payments.store.operations._BEGIN",
+    "payments.store.attempts._BEGIN",
     "payments.store.reviews._TAKE_KEY",
     "webhooks.store.deliveries._INSERT",
     "webhooks.store.receivers._NOTE_FAULTS",

@@ -167,7 +167,7 @@ class TestTwoBatches:
                 services.database.run(_SHORTEN_LEASE, id=id_)
             number = 2
         locked, go_on = threading.Event(), threading.Event()
-        begin = starting.operations.begin
+        begin = starting.attempts.begin
 
         def hold(*given: Any) -> None:
             if not locked.is_set():
@@ -175,7 +175,7 @@ class TestTwoBatches:
                 assert go_on.wait(10)
             begin(*given)
 
-        monkeypatch.setattr(starting.operations, "begin", hold)
+        monkeypatch.setattr(starting.attempts, "begin", hold)
         first_batch = asyncio.create_task(charge(services, payment_ids, number))
         await asyncio.to_thread(locked.wait, 10)
         second_outcomes = await charge(second, list(reversed(payment_ids)), number)

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from paybridge.core.errors import IllegalTransition, LockTimeout, reason_of
+from paybridge.core.errors import LockTimeout, reason_of
 from paybridge.core.events import (
-    REFUND_FAILED,
-    REFUND_SUCCEEDED,
     Event,
 )
 from paybridge.core.isolation import run_isolating_bad_items
-from paybridge.core.records import changed
 from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Transaction
 from paybridge.outbox import store as outbox
-from paybridge.payments.domain.attempts import Retry, Settle, after_answer
+from paybridge.payments.decide_answers import Blocked, DecidedAttempt, decide_all
+from paybridge.payments.domain.attempts import Retry, Settle
 from paybridge.payments.domain.circuit import MerchantAt
 from paybridge.payments.domain.decline_codes import AUTHORIZATION_EXPIRED
-from paybridge.payments.domain.events import EVENT_TYPES, payment_event, run_operation_command
+from paybridge.payments.domain.events import run_operation_command
 from paybridge.payments.domain.gateway_answers import (
     Contradictory,
     Declined,
@@ -34,19 +31,16 @@ from paybridge.payments.domain.gateway_answers import (
     Unknown,
 )
 from paybridge.payments.domain.operation import FIRST_KINDS, Cause, Kind, Operation, OperationStatus
-from paybridge.payments.domain.outcome import Effect, PaymentChange, payment_change
-from paybridge.payments.domain.pace import Pace
-from paybridge.payments.domain.payment import Payment, ensure_transition
-from paybridge.payments.domain.refund import is_refund, refund_event
+from paybridge.payments.domain.refund import is_refund
 from paybridge.payments.gateway_watch import (
     GatewayWatch,
     RefusedCall,
     call_of,
     count_answers,
     paces_after,
-    seconds_until_next,
 )
 from paybridge.payments.give_back import give_back, undo, undo_operation
+from paybridge.payments.outcome_events import outcome_events
 from paybridge.payments.plan_late_checks import EndedOperation, plan_late_checks
 from paybridge.payments.records import (
     AnsweredAttempt,
@@ -56,31 +50,9 @@ from paybridge.payments.records import (
     PaymentResult,
 )
 from paybridge.payments.start_attempts import put_off
-from paybridge.payments.store import operations
+from paybridge.payments.store import attempts, operations
+from paybridge.payments.store.attempts import AttemptResult
 from paybridge.payments.store.charges_to_return import ChargeToReturn, ReturnReason
-from paybridge.payments.store.operations import AttemptResult, Settled
-
-
-@dataclass(frozen=True, slots=True)
-class Blocked:
-    """The payment cannot take the status that follows from the answer. The attempt is recorded, the payment stays."""
-
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
-class DecidedAttempt:
-    """An answer, what follows from it, and what that changes in the payment, if anything."""
-
-    answered: AnsweredAttempt
-    decision: Settle | Retry | Blocked
-    change: PaymentChange | None = None
-
-    @property
-    def operation(self) -> Operation:
-        """Return the operation that was asked for."""
-        return self.answered.attempt.operation
-
 
 TOO_LATE_ERROR = "the gateway charged a payment that had been given up: the money is given back"
 HELD_ERROR = "the gateway does not release the authorization: find out why, and cancel again or capture"
@@ -142,10 +114,10 @@ def _record_together(
 ) -> list[PaymentResult]:
     now = services.clock.now()
     paces = paces_after(watch, now)
-    decided = _decide_all(services, answers, watch, paces, now)
+    decided = decide_all(services, answers, watch, paces, now)
     with services.database.transaction(BATCH_LOCK_SECONDS_MAX) as transaction:
-        settled = operations.finish(transaction, [_attempt_result(each) for each in decided], now)
-        events = _outcome_events(services, transaction, decided, settled, now)
+        settled = attempts.finish(transaction, [_attempt_result(each) for each in decided], now)
+        events = outcome_events(services.ids, transaction, decided, settled, now)
         commands = _retry_commands(services, decided, now)
         outbox.add_delayed(transaction, [(event, 0.0) for event in events] + commands)
         given_up = _given_up(transaction, answers, settled.keys())
@@ -168,47 +140,6 @@ def _note(watch: GatewayWatch, answers: Sequence[AnsweredAttempt]) -> None:
             operation = answered.attempt.operation
             source = MerchantAt(operation.gateway, operation.merchant_id)
             watch.refused[operation.id] = RefusedCall(source, answered.answer.retry_after_seconds)
-
-
-def _decide_all(
-    services: EngineServices,
-    answers: Sequence[AnsweredAttempt],
-    watch: GatewayWatch,
-    paces: Mapping[MerchantAt, Pace],
-    now: datetime,
-) -> list[DecidedAttempt]:
-    """Decide about each answer. A call that was refused for its rate comes again as the merchant's pace allows."""
-    decided = [_decide(services, answered, now) for answered in answers]
-    if not watch.refused:
-        return decided
-    refused = [each.operation.id for each in decided if each.operation.id in watch.refused]
-    due_seconds = seconds_until_next(watch, refused, paces, now)
-    return [
-        replace(each, decision=replace(each.decision, seconds=due_seconds[each.operation.id]))
-        if isinstance(each.decision, Retry) and each.operation.id in due_seconds
-        else each
-        for each in decided
-    ]
-
-
-def _decide(services: EngineServices, answered: AnsweredAttempt, now: datetime) -> DecidedAttempt:
-    attempt = answered.attempt
-    answer = answered.answer
-    if isinstance(answer, PartlyApproved) and attempt.operation.kind not in FIRST_KINDS:
-        answer = Contradictory("the gateway did a part of what was asked for", answer.gateway_id)
-        answered = replace(answered, answer=answer)
-    decision = after_answer(attempt.place(now), answer, services.schedule)
-    if not isinstance(decision, Settle):
-        return DecidedAttempt(answered, decision)
-    expires_at = answer.expires_at if isinstance(answer, Succeeded) else None
-    change = payment_change(attempt.operation, decision, now, services.authorization_seconds, expires_at)
-    if change is not None and change.effect is Effect.FIRST and change.status is not None:
-        try:
-            ensure_transition(attempt.payment.status, change.status)
-        except IllegalTransition as error:
-            # What the gateway did is on record all the same: money may have moved.
-            return DecidedAttempt(answered, Blocked(str(error)))
-    return DecidedAttempt(answered, decision, change)
 
 
 def _attempt_result(decided: DecidedAttempt) -> AttemptResult:
@@ -284,81 +215,6 @@ def _undos(
         and each.decision.status is OperationStatus.DECLINED
         and each.decision.failure_code != AUTHORIZATION_EXPIRED
     ]
-
-
-def _outcome_events(
-    services: EngineServices,
-    transaction: Transaction,
-    decided: Sequence[DecidedAttempt],
-    settled: Mapping[UUID, Settled],
-    now: datetime,
-) -> list[Event]:
-    """Make the events of the operations that this call settled, and of the payments that they changed."""
-    events: list[Event] = []
-    later: list[DecidedAttempt] = []
-    for each in decided:
-        ended = settled.get(each.operation.id)
-        if ended is None or not isinstance(each.decision, Settle):
-            continue
-        if each.change is None or each.change.effect is not Effect.FIRST:
-            later.append(each)
-            continue
-        payment = _changed(each.answered.attempt.payment, each.change, ended, now)
-        events.append(payment_event(services.ids.new(), EVENT_TYPES[payment.status], payment, now))
-    return events + _later_events(services, transaction, later, settled, now) if later else events
-
-
-def _changed(payment: Payment, change: PaymentChange, settled: Settled, now: datetime) -> Payment:
-    """Return the payment after its charge or authorization. Nothing else changes it while it is processing."""
-    return changed(
-        payment,
-        status=change.status or payment.status,
-        authorized_minor=change.authorized_minor or 0,
-        captured_minor=change.captured_minor or 0,
-        capture_before=change.capture_before,
-        failure_code=change.failure_code,
-        failure_message=change.failure_message,
-        last_sequence=settled.payment_sequence or payment.last_sequence,
-        updated_at=now,
-    )
-
-
-def _later_events(
-    services: EngineServices,
-    transaction: Transaction,
-    decided: Sequence[DecidedAttempt],
-    settled: Mapping[UUID, Settled],
-    now: datetime,
-) -> list[Event]:
-    """Make the events of refunds, and one for each payment that changed, as it is now."""
-    payments = operations.read_payments(transaction, (each.operation.payment_id for each in decided))
-    events = [
-        _refund_event(services, each, payments[each.operation.payment_id], settled[each.operation.id], now)
-        for each in decided
-        if is_refund(each.operation)
-    ]
-    moved = {each.operation.payment_id for each in decided if each.change is not None and each.change.has_event}
-    for payment_id in sorted(moved):
-        payment = payments[payment_id]
-        events.append(payment_event(services.ids.new(), EVENT_TYPES[payment.status], payment, now))
-    return events
-
-
-def _refund_event(
-    services: EngineServices, decided: DecidedAttempt, payment: Payment, settled: Settled, now: datetime
-) -> Event:
-    settle = decided.decision
-    assert isinstance(settle, Settle)
-    refund = replace(
-        decided.operation,
-        status=settle.status,
-        failure_code=settle.failure_code,
-        failure_message=settle.failure_message,
-        last_sequence=settled.sequence,
-        updated_at=now,
-    )
-    type_ = REFUND_SUCCEEDED if settle.status is OperationStatus.SUCCEEDED else REFUND_FAILED
-    return refund_event(services.ids.new(), type_, refund, payment.currency, payment.currency_places, now)
 
 
 def _retry_commands(

@@ -26,8 +26,8 @@ from paybridge.payments.records import (
     PaymentOutcome,
     PaymentResult,
 )
-from paybridge.payments.store import operations
-from paybridge.payments.store.operations import AttemptStart
+from paybridge.payments.store import attempts, operations
+from paybridge.payments.store.attempts import AttemptStart
 
 # A payment, its operation as the database holds it or as it begins, and what to do.
 PlannedOperation = tuple[Payment, Operation, AttemptStep]
@@ -177,8 +177,8 @@ def _start(
             rows.append(AttemptStart(operation.id, step.number, step.ask))
         begun_at = step.begun_at or now
         started.append(Attempt(current, operation, step.number, begun_at, step.ask_first, step.ask, step.was_pending))
-    operations.begin(transaction, begun, now)
-    operations.start(transaction, rows, now)
+    attempts.begin(transaction, begun, now)
+    attempts.start(transaction, rows, now)
     outbox.add(transaction, events)
     return started
 

@@ -12,6 +12,7 @@ from paybridge.database.database import Database, Statement, Transaction
 from paybridge.database.parameters import json_rows
 from paybridge.payments.domain.notice import Claim, GatewayNotice, NoticeOutcome
 from paybridge.payments.domain.operation import Kind, OperationStatus
+from paybridge.payments.store.operation_row import UNSETTLED
 
 _STORE = Statement("""
     INSERT INTO gateway_notices (gateway, id, type, claim, operation_id, received_at, work_at)
@@ -36,7 +37,7 @@ _LOCK = Statement("""
 """)
 
 # The operation itself, and what is under way about its payment: some gateways name the payment in every notice.
-_FIND_OPERATIONS = Statement("""
+_FIND_OPERATIONS = Statement(f"""
     WITH wanted AS MATERIALIZED (
         SELECT * FROM json_to_recordset(:rows::json) AS row (notice_id text, gateway text, operation_id uuid)
     )
@@ -47,7 +48,7 @@ _FIND_OPERATIONS = Statement("""
     SELECT wanted.gateway, wanted.notice_id, o.id, o.payment_id, o.merchant_id, o.correlation_id, o.kind, o.status,
            o.number, o.asks
     FROM wanted JOIN operations o ON o.payment_id = wanted.operation_id AND o.id <> o.payment_id
-    WHERE o.gateway = wanted.gateway AND o.status IN ('accepted', 'started', 'pending', 'rate_limited', 'unknown')
+    WHERE o.gateway = wanted.gateway AND o.status IN {UNSETTLED}
 """)
 
 _FINISH = Statement("""

@@ -8,11 +8,10 @@ from uuid import UUID
 
 from paybridge.database.database import Database, Statement, Transaction
 from paybridge.payments.domain.operation import Kind, OperationStatus
+from paybridge.payments.store.operation_row import UNSETTLED
 
 # In the words of the index operations_unsettled, which is small however many operations there are.
-_IS_OPEN = """
-    o.id <> o.payment_id AND o.status IN ('accepted', 'started', 'pending', 'rate_limited', 'unknown')
-"""
+_IS_OPEN = f"o.id <> o.payment_id AND o.status IN {UNSETTLED}"
 
 # A message that waits in the outbox or in a long queue is no reason to send a second one. Other messages about the same
 # payment say nothing about this operation. A change in the future was written by a clock that was wrong.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from paybridge.payments.domain.operation import Cause, Kind, Operation, OperationStatus
+from paybridge.payments.domain.operation import UNSETTLED_STATUSES, Cause, Kind, Operation, OperationStatus
 
 # The columns of `operations` that make up an Operation, each named like its field, with their SQL types.
 OPERATION_COLUMN_TYPES: Mapping[str, str] = {
@@ -36,6 +36,9 @@ OPERATION_COLUMN_TYPES: Mapping[str, str] = {
     "last_sequence": "integer",
 }
 OPERATION_COLUMNS = ", ".join(f"o.{name}" for name in OPERATION_COLUMN_TYPES)
+
+# What an open operation's status is IN. The index operations_unsettled has the same list.
+UNSETTLED = "(" + ", ".join(f"'{status}'" for status in OperationStatus if status in UNSETTLED_STATUSES) + ")"
 
 
 def operation_from_row(row: Sequence[Any]) -> Operation:

@@ -67,7 +67,7 @@ _TIMELINE = Statement("""
                     ELSE json_build_object('operation', kind, 'operation_id', id, 'cause', cause,
                                            'amount_minor', amount_minor) END
         FROM asked
-        -- A charge or authorization is accepted with its payment, and what the gateway does by itself is not asked for.
+        -- A charge or authorization is accepted with its payment. The gateway was not asked for what it did unprompted.
         WHERE id <> payment_id AND (kind = 'refund_reversal' OR cause <> 'gateway')
       UNION ALL
         SELECT entry.type, entry.at, NULL, entry.details

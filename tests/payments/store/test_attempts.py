@@ -15,8 +15,8 @@ from paybridge.payments.domain.attempts import last_attempt
 from paybridge.payments.domain.operation import DEFAULT_GATEWAY, OperationStatus, first_operation
 from paybridge.payments.domain.outcome import Effect
 from paybridge.payments.domain.payment import Status, begin_processing
-from paybridge.payments.store import operations
-from paybridge.payments.store.operations import AttemptResult, AttemptStart
+from paybridge.payments.store import attempts, operations
+from paybridge.payments.store.attempts import AttemptResult, AttemptStart
 
 pytestmark = pytest.mark.integration
 
@@ -38,18 +38,18 @@ def begin(database: Database, clock: MovableClock, payment_id: uuid.UUID) -> Non
     with database.transaction() as transaction:
         (payment,) = operations.lock_payments(transaction, [payment_id])
         payment = begin_processing(payment, DEFAULT_GATEWAY, clock.now())
-        operations.begin(transaction, [(payment, first_operation(payment, DEFAULT_GATEWAY, clock.now()))], clock.now())
+        attempts.begin(transaction, [(payment, first_operation(payment, DEFAULT_GATEWAY, clock.now()))], clock.now())
 
 
 def start(database: Database, clock: MovableClock, payment_id: uuid.UUID, number: int, ask: int = 0) -> None:
     with database.transaction() as transaction:
-        operations.start(transaction, [AttemptStart(payment_id, number, ask)], clock.now())
+        attempts.start(transaction, [AttemptStart(payment_id, number, ask)], clock.now())
 
 
 def finish(database: Database, clock: MovableClock, result: AttemptResult) -> dict[uuid.UUID, int | None]:
     """Return the sequences of the payments that settled."""
     with database.transaction() as transaction:
-        settled = operations.finish(transaction, [replace(result, started_at=clock.now())], clock.now())
+        settled = attempts.finish(transaction, [replace(result, started_at=clock.now())], clock.now())
     return {id_: each.payment_sequence for id_, each in settled.items()}
 
 
