@@ -206,7 +206,7 @@ class TestManyAtOnce:
 
 
 def consume_in_batches(address: DatabaseAddress, ids: list[uuid.UUID]) -> int:
-    """Charge the payments in batches as a process of its own, and return how many calls that took."""
+    """Charge the payments in batches in a separate process, and return how many calls that took."""
     gateway = RecordingGateway()
     with closing(Database(address)) as database:
         for start in range(0, len(ids), 25):

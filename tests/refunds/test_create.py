@@ -1,4 +1,4 @@
-"""Refunds are reserved in the payment: together they never exceed what was captured, whoever asks at once."""
+"""Refunds are reserved in the payment: concurrent refunds never exceed what was captured."""
 
 from __future__ import annotations
 
@@ -286,7 +286,7 @@ class Environments:
     def ask(
         self, payment: tuple[uuid.UUID, uuid.UUID], amounts: list[str | None], key: str | None = None
     ) -> list[KeyedOutcome | OrderRefusal | None]:
-        """Ask for a refund of each amount at once, by default each with a key of its own."""
+        """Ask for a refund of each amount at once, by default each under a new key."""
         start = threading.Barrier(len(amounts))
 
         def ask(connection: Database, amount: str | None) -> KeyedOutcome | OrderRefusal | None:

@@ -25,7 +25,8 @@ from paybridge.fraud.domain.rules import (
 )
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
-ALWAYS, NEVER = Conditions(), Conditions(currency_in=frozenset({"XXX"}))
+# No payment of these tests is in this currency.
+ALWAYS, NEVER = Conditions(), Conditions(currency_in=frozenset({"BTN"}))
 HOUR = Window(Per.CUSTOMER, 3600)
 
 

@@ -233,7 +233,7 @@ class TestDeclines:
             ("pm_card_chargeDeclinedExpiredCard", "expired_card"),
             ("pm_card_chargeDeclinedIncorrectCvc", "incorrect_cvc"),
             ("pm_card_chargeDeclinedProcessingError", "card_declined"),
-            ("pm_card_nobody", "invalid_payment_method"),
+            ("pm_card_unknown", "invalid_payment_method"),
             # The API could not lead the customer to their bank.
             (account.AUTHENTICATION, "authentication_required"),
         ],

@@ -201,7 +201,7 @@ class GatewayModel:
         best_first = [State.SUCCEEDED, State.TAKEN_BACK, State.PENDING, State.DECLINED]
         return min(found, key=lambda record: best_first.index(record.state), default=None)
 
-    # What the gateway does by itself.
+    # What the gateway does unprompted.
 
     def decide(self, record: Record, *, approve: bool) -> None:
         """Decide a pending record."""

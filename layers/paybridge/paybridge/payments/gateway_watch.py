@@ -89,7 +89,7 @@ class GatewayWatch:
 def hold_back(
     watch: GatewayWatch, transaction: Transaction, calls: Sequence[Call], policy: CircuitPolicy, now: datetime
 ) -> dict[UUID, float]:
-    """Return the operations not to call their gateway for now, each with the seconds to wait.
+    """Return the operations whose gateway must not be called now, each with the seconds to wait.
 
     The waits before the other calls are in `watch.due_seconds`.
     """

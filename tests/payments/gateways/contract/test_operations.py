@@ -162,7 +162,7 @@ class TestLateFailure:
         assert await payment.deeds(Kind.REFUND_REVERSAL) == [AMOUNT_MINOR]
 
     async def test_a_refund_that_was_recorded_late_is_found_by_the_gateways_id(self, gateway: Gateway) -> None:
-        """It is recorded as an operation of its own, and the gateway knows it by the one that had been given up."""
+        """It is recorded as a new operation. The gateway knows it by the id of the one that was given up."""
         payment = await a_payment(gateway, Money.REFUND_TAKEN_BACK)
         done = await gateway.adapter.send(await payment.prepared(Kind.REFUND))
         assert isinstance(done, Succeeded)

@@ -99,7 +99,7 @@ def test_a_recording_is_refused(gateway: ApiClient) -> None:
 
 
 def test_an_unknown_gateway_is_not_found(gateway: ApiClient) -> None:
-    answer = gateway.request("POST", "/api/v1/gateways/nobody/notices", body=b"{}", api_key="")
+    answer = gateway.request("POST", "/api/v1/gateways/unknown/notices", body=b"{}", api_key="")
     assert (answer.status, answer.json()["code"]) == (404, "gateway_not_found")
 
 

@@ -65,7 +65,7 @@ ALTER TABLE payments
 -- What the job cancels once it has expired.
 CREATE INDEX payments_to_capture ON payments (capture_before) WHERE status = 'requires_capture';
 
--- A change of state is a new version, whoever writes it.
+-- Every change of state increments the version, old code's too.
 CREATE OR REPLACE FUNCTION payments_check_transition() RETURNS trigger LANGUAGE plpgsql AS $body$
 BEGIN
     IF (OLD.status || '>' || NEW.status) NOT IN (
