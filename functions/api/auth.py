@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
-from uuid import UUID
+from collections.abc import Callable
 
 from starlette.datastructures import Headers
 
 from api.problems import Problem
 from api.request.headers import header_repeated, single_header
-from paybridge.access.domain import Principal, Role, key_hash
+from paybridge.access.domain import Principal, key_hash
 
 # Seconds that a revoked key keeps working, and that a new key may be refused.
 KNOWN_SECONDS = 30.0
@@ -34,24 +33,6 @@ class Authenticator:
         self._identify = identify
         self._monotonic = monotonic
         self._cache: dict[bytes, tuple[float, Principal | None]] = {}
-
-    def merchant(self, headers: Headers) -> UUID:
-        """Return the id of the calling merchant. Raises Problem (401, or 403 if the key is not a merchant's)."""
-        principal = self.principal(headers)
-        if principal.role is not Role.MERCHANT or principal.merchant_id is None:
-            # An operator has no payments, and a list that mixes all merchants would be a surprise.
-            raise Problem(
-                403, "role_not_permitted", "Only a merchant can use this resource. Send a merchant's API key."
-            )
-        return principal.merchant_id
-
-    def staff(self, headers: Headers, roles: Collection[Role]) -> Principal:
-        """Return the caller if it has one of the roles. Raises Problem (401, or 403 for another role)."""
-        principal = self.principal(headers)
-        if principal.role not in roles:
-            allowed = ", ".join(sorted(roles))
-            raise Problem(403, "role_not_permitted", f"This resource needs an API key with one of the roles {allowed}.")
-        return principal
 
     def principal(self, headers: Headers) -> Principal:
         """Return the caller. Raises Problem (401, or 400 if the header was sent twice)."""

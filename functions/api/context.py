@@ -10,11 +10,14 @@ from uuid import UUID
 from starlette.requests import Request
 
 from api.auth import Authenticator
+from api.problems import Problem
+from paybridge.access.domain import Principal, Role
+from paybridge.access.permissions import Permission
 from paybridge.core.ids import Ids
 from paybridge.wiring.api import ApiServices
 
 SCOPE_KEY = "paybridge.context"
-_MERCHANT_KEY = "paybridge.merchant"
+_CALLER_KEY = "paybridge.caller"
 CORRELATION_HEADER = b"x-correlation-id"
 
 _INCOMING_HEADERS = (CORRELATION_HEADER, b"x-request-id")
@@ -39,15 +42,43 @@ def request_context(request: Request) -> RequestContext:
     return context
 
 
-def authenticate_merchant(request: Request) -> None:
-    """Find the calling merchant for `calling_merchant`. Raises Problem (400, 401, 403)."""
-    request.scope[_MERCHANT_KEY] = request_context(request).authenticator.merchant(request.headers)
+def authorize(request: Request, permission: Permission) -> None:
+    """Find the caller for `caller` and check its role. Raises Problem (400, 401, 403)."""
+    context = request_context(request)
+    if permission.is_public or (permission.is_public_locally and context.services.is_local):
+        return
+    principal = context.authenticator.principal(request.headers)
+    if principal.role not in permission.roles:
+        raise _not_permitted(permission.roles)
+    request.scope[_CALLER_KEY] = principal
+
+
+def _not_permitted(roles: frozenset[Role]) -> Problem:
+    if roles == {Role.MERCHANT}:
+        detail = "Only a merchant can use this resource. Send a merchant's API key."
+    else:
+        detail = f"This resource needs an API key with one of the roles {', '.join(sorted(roles))}."
+    return Problem(403, "role_not_permitted", detail)
+
+
+def caller(request: Request) -> Principal:
+    """Return the caller that the route has checked."""
+    principal: Principal = request.scope[_CALLER_KEY]
+    return principal
 
 
 def calling_merchant(request: Request) -> UUID:
-    """Return the id of the merchant whose key the route has checked."""
-    merchant_id: UUID = request.scope[_MERCHANT_KEY]
+    """Return the id of the calling merchant, on a route that only merchants may use."""
+    merchant_id = caller(request).merchant_id
+    if merchant_id is None:
+        raise TypeError("the route is not for merchants alone")
     return merchant_id
+
+
+def visible_merchant(request: Request) -> UUID | None:
+    """Return the id of the merchant whose resources the caller may read, None for those of every merchant."""
+    principal = caller(request)
+    return principal.merchant_id if principal.role is Role.MERCHANT else None
 
 
 def public_path(request: Request, path: str) -> str:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from api.context import authorize
+from api.guarded_route import GuardedRoute
+from paybridge.access.permissions import Permission
 
-class PlainRoute(APIRoute):
-    """A route that calls its endpoint with the request and nothing else.
+
+class PlainRoute(GuardedRoute):
+    """A guarded route that calls its endpoint with the request and nothing else.
 
     FastAPI matches it, documents it and answers its errors like any other route. FastAPI's own route would create two
     exit stacks for dependencies and look up error handlers a second time, for every request.
@@ -20,12 +23,16 @@ class PlainRoute(APIRoute):
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
-        self.app = _plain_app(endpoint)
+        self.app = _plain_app(endpoint, self.permission())
 
 
-def _plain_app(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+def _plain_app(
+    endpoint: Callable[[Request], Awaitable[Response]], permission: Permission
+) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        response = await endpoint(Request(scope, receive))
+        request = Request(scope, receive)
+        authorize(request, permission)
+        response = await endpoint(request)
         await response(scope, receive, send)
 
     return app

@@ -42,13 +42,13 @@ class Directory:
 def problem(authenticator: Authenticator, headers: dict[str, str]) -> Problem:
     """Return the problem that these headers cause."""
     with pytest.raises(Problem) as caught:
-        authenticator.merchant(Headers(headers))
+        authenticator.principal(Headers(headers))
     return caught.value
 
 
-class TestMerchant:
-    def test_returns_the_merchant_of_the_key(self) -> None:
-        assert Directory(good=MERCHANT).authenticator().merchant(Headers({"x-api-key": "good"})) == MERCHANT.merchant_id
+class TestPrincipal:
+    def test_returns_the_owner_of_the_key(self) -> None:
+        assert Directory(good=MERCHANT).authenticator().principal(Headers({"x-api-key": "good"})) == MERCHANT
 
     @pytest.mark.parametrize(
         ("headers", "code"),
@@ -80,11 +80,7 @@ class TestMerchant:
 
     def test_a_registered_key_may_hold_a_comma(self) -> None:
         authenticator = Directory(**{"a,b": MERCHANT}).authenticator()
-        assert authenticator.merchant(Headers({"x-api-key": "a,b"})) == MERCHANT.merchant_id
-
-    def test_an_operator_is_not_a_merchant(self) -> None:
-        refused = problem(Directory(ops=OPERATOR).authenticator(), {"x-api-key": "ops"})
-        assert (refused.status, refused.code) == (403, "role_not_permitted")
+        assert authenticator.principal(Headers({"x-api-key": "a,b"})) == MERCHANT
 
 
 class TestCache:

@@ -10,13 +10,13 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.context import RequestContext, request_context
+from api.context import RequestContext, caller, request_context
 from api.problems import Problem
 from api.request.headers import parse_idempotency_key, single_header
 from api.request.json_body import check_content_type
 from api.request.query import check_query_string
 from api.routes.dead_letters.requests import parse_discard, parse_list_query, parse_redrive
-from paybridge.access.domain import MAY_CHANGE_OPERATIONS, MAY_READ_OPERATIONS, Principal
+from paybridge.access.domain import Principal
 from paybridge.dead_letters.discard import Discarded, discard_dead_letter
 from paybridge.dead_letters.domain import content_view, dead_letter_view, group_view
 from paybridge.dead_letters.ports import DeadLetterServices
@@ -27,7 +27,6 @@ from paybridge.dead_letters.redrive import RedriveKeyReused, RedriveOrder, plan_
 async def list_(request: Request) -> Response:
     """List dead letters, newest first."""
     context = request_context(request)
-    context.authenticator.staff(request.headers, MAY_READ_OPERATIONS)
     check_query_string(request.scope["query_string"])
     query = parse_list_query(request.scope["query_string"], pages=True)
     page = list_dead_letters(context.services.database, query.selection, cursor=query.cursor, limit=query.limit)
@@ -43,7 +42,6 @@ async def list_(request: Request) -> Response:
 async def groups(request: Request) -> Response:
     """List the groups of equal faults, largest first."""
     context = request_context(request)
-    context.authenticator.staff(request.headers, MAY_READ_OPERATIONS)
     check_query_string(request.scope["query_string"])
     query = parse_list_query(request.scope["query_string"], pages=False)
     found = group_dead_letters(context.services.database, query.selection)
@@ -53,7 +51,6 @@ async def groups(request: Request) -> Response:
 async def redrive(request: Request) -> Response:
     """Publish dead letters again, or say what that would do."""
     context = request_context(request)
-    principal = context.authenticator.staff(request.headers, MAY_CHANGE_OPERATIONS)
     key = _optional_key(request)
     check_content_type(request.headers.get("content-type"), request.headers.get("content-encoding"))
     body = await request.body()
@@ -61,7 +58,7 @@ async def redrive(request: Request) -> Response:
     order = RedriveOrder(
         selection=wanted.selection,
         rate_per_second=wanted.rate_per_second,
-        actor=_actor(principal),
+        actor=_actor(caller(request)),
         key=key,
         request_fingerprint=hashlib.sha256(repr(wanted).encode()).digest() if key is not None else None,
     )
@@ -76,7 +73,6 @@ async def redrive(request: Request) -> Response:
 async def show(request: Request, dead_letter_id: str) -> Response:
     """Show a dead letter with body, headers, deaths and what operators did with it."""
     context = request_context(request)
-    context.authenticator.staff(request.headers, MAY_READ_OPERATIONS)
     content = read_dead_letter(context.services.database, _parse_id(dead_letter_id))
     if content is None:
         raise _not_found()
@@ -86,11 +82,10 @@ async def show(request: Request, dead_letter_id: str) -> Response:
 async def discard(request: Request, dead_letter_id: str) -> Response:
     """Discard a dead letter. The second time changes nothing."""
     context = request_context(request)
-    principal = context.authenticator.staff(request.headers, MAY_CHANGE_OPERATIONS)
     check_content_type(request.headers.get("content-type"), request.headers.get("content-encoding"))
     id_ = _parse_id(dead_letter_id)
     note = parse_discard(await request.body())
-    outcome = discard_dead_letter(_services(context), id_, actor=_actor(principal), note=note)
+    outcome = discard_dead_letter(_services(context), id_, actor=_actor(caller(request)), note=note)
     if outcome is Discarded.NOT_DEAD:
         detail = "The dead letter is being redriven or was redriven. Discard it once it is dead again."
         raise Problem(409, "dead_letter_not_dead", detail)

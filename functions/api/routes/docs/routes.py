@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from api.context import public_path
+from api.guarded_route import GuardedRoute
 from api.problems import not_found
 
 # The package ships a current Swagger UI as plain files. Its Python code is not used.
@@ -39,7 +40,7 @@ _SECURITY = {
     "X-Content-Type-Options": "nosniff",
 }
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=GuardedRoute)
 
 
 @router.get("/openapi.json")

@@ -11,7 +11,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from api.merchant_route import MerchantRoute
+from api.guarded_route import GuardedRoute
 from api.routes.fraud import documentation
 
 PREFIX = "/api/v1/fraud-rules"
@@ -26,7 +26,7 @@ Version = Annotated[
     ),
 ]
 
-router = APIRouter(prefix=PREFIX, tags=["fraud rules"], route_class=MerchantRoute)
+router = APIRouter(prefix=PREFIX, tags=["fraud rules"], route_class=GuardedRoute)
 
 
 @router.get("", **documentation.READ_RULES)

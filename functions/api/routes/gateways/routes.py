@@ -9,13 +9,14 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.context import request_context
+from api.guarded_route import GuardedRoute
 from api.plain_route import read_body
 from api.problems import Problem
 
 BODY_BYTES_MAX = 256 * 1024
 
 # For gateways: docs/operators/gateways.md describes it, and not the merchants' document.
-router = APIRouter(prefix="/api/v1/gateways", include_in_schema=False)
+router = APIRouter(prefix="/api/v1/gateways", include_in_schema=False, route_class=GuardedRoute)
 
 
 @router.post("/{name}/notices")

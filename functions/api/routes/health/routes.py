@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from api.context import request_context
+from api.guarded_route import GuardedRoute
 from api.problems import Problem
 from api.routes.health import documentation
 from paybridge.operations.readiness import check_readiness
@@ -18,7 +19,7 @@ Purpose = Annotated[
     Query(alias="for", description="What to be ready for: `accepting` leaves RabbitMQ out. Everything if absent."),
 ]
 
-router = APIRouter(prefix="/health", tags=["health"])
+router = APIRouter(prefix="/health", tags=["health"], route_class=GuardedRoute)
 
 
 @router.get("", **documentation.HEALTH)

@@ -6,10 +6,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.context import request_context
-from paybridge.access.domain import MAY_READ_OPERATIONS
+from api.guarded_route import GuardedRoute
 
 # For operators: docs/operators/metrics.md describes it, and not the merchants' document.
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=GuardedRoute)
 
 
 @router.get("/metrics")
@@ -19,8 +19,6 @@ async def metrics(request: Request) -> Response:
     from api.routes.metrics.exposition import MEDIA_TYPE, exposition
     from paybridge.operations.figures import read_figures
 
-    context = request_context(request)
-    if not context.services.is_local:
-        context.authenticator.staff(request.headers, MAY_READ_OPERATIONS)
-    families = read_figures(context.services.database, context.services.clock)
+    services = request_context(request).services
+    families = read_figures(services.database, services.clock)
     return Response(exposition(families), headers={"Cache-Control": "no-store"}, media_type=MEDIA_TYPE)

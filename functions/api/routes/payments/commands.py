@@ -6,8 +6,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.commands import CommandKind, answer_command
+from api.guarded_route import GuardedRoute
 from api.idempotency import KeyedResource
-from api.merchant_route import MerchantRoute
 from api.routes.payments import documentation
 from api.routes.payments.addresses import PREFIX, PaymentId
 from api.routes.payments.schemas import CancelRequest, CaptureRequest
@@ -29,7 +29,7 @@ _CANCEL = CommandKind(
     KeyedResource(PREFIX, "payment_id", "payment", "canceled"),
 )
 
-router = APIRouter(prefix=PREFIX, tags=["payments"], route_class=MerchantRoute)
+router = APIRouter(prefix=PREFIX, tags=["payments"], route_class=GuardedRoute)
 
 
 @router.post("/{payment_id}/capture", status_code=202, **documentation.CAPTURE_PAYMENT)

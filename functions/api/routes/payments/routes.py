@@ -11,9 +11,9 @@ import orjson
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from api.context import authenticate_merchant, calling_merchant, request_context
+from api.context import calling_merchant, request_context
+from api.guarded_route import GuardedRoute
 from api.idempotency import KeyedResource, keyed_response
-from api.merchant_route import MerchantRoute
 from api.pages import count_fitting, json_response, page_response
 from api.plain_route import PlainRoute, read_body
 from api.problems import Problem
@@ -43,14 +43,13 @@ TimelineCursor = Annotated[
     Query(description="The `next_cursor` of the previous page. Empty means the first page.", max_length=64),
 ]
 
-router = APIRouter(prefix=PREFIX, tags=["payments"], route_class=MerchantRoute)
+router = APIRouter(prefix=PREFIX, tags=["payments"], route_class=GuardedRoute)
 
 
 async def create(request: Request) -> Response:
     """Accept a payment. It is processed afterwards: follow it by webhook or read it with `Prefer: wait`."""
     context = request_context(request)
     headers = request.headers
-    authenticate_merchant(request)
     merchant_id = calling_merchant(request)
     key = parse_idempotency_key(single_header(headers, "Idempotency-Key"))
     check_content_type(single_header(headers, "Content-Type"), headers.get("content-encoding"))

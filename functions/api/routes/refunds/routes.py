@@ -12,8 +12,8 @@ from starlette.responses import Response
 
 from api.commands import CommandKind, answer_command
 from api.context import calling_merchant, request_context
+from api.guarded_route import GuardedRoute
 from api.idempotency import KeyedResource
-from api.merchant_route import MerchantRoute
 from api.pages import count_fitting, json_response, page_response
 from api.problems import Problem
 from api.request.headers import preferred_wait_seconds
@@ -40,7 +40,7 @@ _CREATE = CommandKind(
 # Text and not UUID: an id that cannot be parsed is a 404 like any unknown id.
 RefundId = Annotated[str, Path(description="The refund's id.", json_schema_extra={"format": "uuid"})]
 
-router = APIRouter(prefix=PREFIX, tags=["refunds"], route_class=MerchantRoute)
+router = APIRouter(prefix=PREFIX, tags=["refunds"], route_class=GuardedRoute)
 
 
 @router.post("/payments/{payment_id}/refunds", status_code=202, **documentation.CREATE_REFUND)

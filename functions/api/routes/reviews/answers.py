@@ -8,7 +8,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.context import request_context
+from api.context import caller, request_context, visible_merchant
 from api.idempotency import KeyedResource, keyed_response
 from api.pages import count_fitting, page_response
 from api.problems import FieldError, Problem, validation_failed
@@ -18,7 +18,6 @@ from api.request.json_body import check_content_type, parse_object
 from api.request.parameters import PageQuery
 from api.request.query import check_query_string
 from api.routes.payments.addresses import PREFIX, payment_id_of, payment_not_found
-from paybridge.access.domain import MAY_CHANGE_OPERATIONS, MAY_READ_PAYMENTS, Role
 from paybridge.fraud.domain.reviews import NOTE_CHARACTERS_MAX, ReviewAnswer
 from paybridge.payments.answer_reviews import NoSuchPayment, NotInReview, Reviewer, ReviewServices, answer_review
 from paybridge.payments.list_reviews import list_reviews, shorten
@@ -39,7 +38,6 @@ async def reject(request: Request, payment_id: str) -> Response:
 def list_(request: Request) -> Response:
     """Return a page of payments in review. Raises Problem (400, 401, 403, 422)."""
     context = request_context(request)
-    context.authenticator.staff(request.headers, MAY_READ_PAYMENTS)
     check_query_string(request.scope["query_string"])
     query = _page(request.scope["query_string"])
     page = list_reviews(context.services.database, cursor=query.cursor, limit=query.limit)
@@ -69,12 +67,8 @@ async def _answer(request: Request, payment_id: str, answer: ReviewAnswer) -> Re
 
 
 def _reviewer(request: Request) -> Reviewer:
-    authenticator = request_context(request).authenticator
-    principal = authenticator.principal(request.headers)
-    if principal.role is Role.MERCHANT:
-        return Reviewer(f"merchant key {principal.key_id}", authenticator.merchant(request.headers))
-    authenticator.staff(request.headers, MAY_CHANGE_OPERATIONS | {Role.MERCHANT})
-    return Reviewer(f"{principal.role} key {principal.key_id}", None)
+    principal = caller(request)
+    return Reviewer(f"{principal.role} key {principal.key_id}", visible_merchant(request))
 
 
 def _parse_note(body: bytes) -> str | None:

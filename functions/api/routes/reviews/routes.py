@@ -9,11 +9,12 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from api.guarded_route import GuardedRoute
 from api.routes.payments.addresses import PaymentId
 from api.routes.reviews import documentation
 
 # The caller is a merchant or an operator, which the answers find out before anything else.
-router = APIRouter(tags=["payments"])
+router = APIRouter(tags=["payments"], route_class=GuardedRoute)
 
 
 @router.post("/api/v1/payments/{payment_id}/approve", status_code=202, **documentation.APPROVE)

@@ -30,13 +30,6 @@ class Principal:
     key_id: UUID | None = field(default=None, compare=False)
 
 
-# Everyone on the staff may read what merchants' payments are like.
-MAY_READ_PAYMENTS = frozenset({Role.SUPPORT, Role.OPERATOR, Role.ADMIN, Role.AUDITOR})
-# What staff may do beyond their own role's routes. Support and merchants have no part in operations.
-MAY_READ_OPERATIONS = frozenset({Role.OPERATOR, Role.ADMIN, Role.AUDITOR})
-MAY_CHANGE_OPERATIONS = frozenset({Role.OPERATOR, Role.ADMIN})
-
-
 def key_hash(api_key: str) -> bytes:
     """Return the SHA-256 by which an API key is stored. Keys are long and random, so no slow hash is needed."""
     return hashlib.sha256(api_key.encode()).digest()

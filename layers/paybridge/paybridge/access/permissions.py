@@ -1,0 +1,68 @@
+"""Who may use each route of the API, in one table.
+
+A route is named by its method and its path template. A merchant that may use a route sees and changes its own
+resources there. Staff see those of every merchant. A route without a row cannot be built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from paybridge.access.domain import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """The roles that may use a route. A public route needs no caller, and one may be public on the local stack only."""
+
+    roles: frozenset[Role] = frozenset()
+    is_public: bool = False
+    is_public_locally: bool = False
+
+
+PUBLIC = Permission(is_public=True)
+MERCHANTS = Permission(frozenset({Role.MERCHANT}))
+# Merchants read what is theirs, and the staff what any merchant has.
+MERCHANTS_AND_STAFF = Permission(frozenset(Role))
+REVIEWERS = Permission(frozenset({Role.MERCHANT, Role.OPERATOR, Role.ADMIN}))
+STAFF = Permission(frozenset(Role) - {Role.MERCHANT})
+OPERATIONS_READERS = Permission(frozenset({Role.OPERATOR, Role.ADMIN, Role.AUDITOR}))
+OPERATORS = Permission(frozenset({Role.OPERATOR, Role.ADMIN}))
+ADMINS = Permission(frozenset({Role.ADMIN}))
+
+PERMISSIONS: Mapping[str, Permission] = {
+    "GET /": PUBLIC,
+    "GET /docs": PUBLIC,
+    "GET /docs/start.js": PUBLIC,
+    "GET /docs/{name}": PUBLIC,
+    "GET /openapi.json": PUBLIC,
+    "GET /health": PUBLIC,
+    "GET /health/ready": PUBLIC,
+    "GET /metrics": Permission(OPERATIONS_READERS.roles, is_public_locally=True),
+    # The gateway signs its notice.
+    "POST /api/v1/gateways/{name}/notices": PUBLIC,
+    "POST /api/v1/payments": MERCHANTS,
+    "GET /api/v1/payments": MERCHANTS,
+    "GET /api/v1/payments/{payment_id}": MERCHANTS,
+    "GET /api/v1/payments/{payment_id}/events": MERCHANTS,
+    "POST /api/v1/payments/{payment_id}/capture": MERCHANTS,
+    "POST /api/v1/payments/{payment_id}/cancel": MERCHANTS,
+    "POST /api/v1/payments/{payment_id}/approve": REVIEWERS,
+    "POST /api/v1/payments/{payment_id}/reject": REVIEWERS,
+    "POST /api/v1/payments/{payment_id}/refunds": MERCHANTS,
+    "GET /api/v1/payments/{payment_id}/refunds": MERCHANTS,
+    "GET /api/v1/refunds": MERCHANTS,
+    "GET /api/v1/refunds/{refund_id}": MERCHANTS,
+    "GET /api/v1/fraud-rules": MERCHANTS,
+    "PUT /api/v1/fraud-rules": MERCHANTS,
+    "POST /api/v1/fraud-rules/dry-run": MERCHANTS,
+    "GET /api/v1/fraud-rules/dry-run/{dry_run_id}": MERCHANTS,
+    "GET /api/v1/ops/payments/{payment_id}": OPERATIONS_READERS,
+    "GET /api/v1/ops/reviews": STAFF,
+    "GET /api/v1/ops/dead-letters": OPERATIONS_READERS,
+    "GET /api/v1/ops/dead-letters/groups": OPERATIONS_READERS,
+    "GET /api/v1/ops/dead-letters/{dead_letter_id}": OPERATIONS_READERS,
+    "POST /api/v1/ops/dead-letters/redrive": OPERATORS,
+    "POST /api/v1/ops/dead-letters/{dead_letter_id}/discard": OPERATORS,
+}
