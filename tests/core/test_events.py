@@ -43,6 +43,14 @@ class TestEnvelope:
         assert envelope["paymentid"] == str(event.payment_id)
         assert parse_envelope(json.loads(json.dumps(envelope))) == about_it
 
+    @given(events, subjects)
+    def test_a_subject_without_a_payment_is_read_back(self, event: Event, subject: dict[str, Any]) -> None:
+        about_it = replace(event, payment_id=None, **subject)
+        envelope = about_it.envelope()
+        assert envelope["subject"] == str(subject["subject_id"])
+        assert "paymentid" not in envelope
+        assert parse_envelope(json.loads(json.dumps(envelope))) == about_it
+
     @given(events)
     def test_an_event_of_the_payment_has_no_more_attributes_than_ever(self, event: Event) -> None:
         names = ["specversion", "id", "source", "type", "subject", "time", "datacontenttype", "merchantid"]
@@ -83,8 +91,8 @@ class TestParseEnvelope:
             an_envelope(sequence=1),
             an_envelope(data=None),
             an_envelope(data=[1]),
-            an_envelope(subjecttype="refund"),
             an_envelope(subjecttype="refund", paymentid="not-a-uuid"),
+            an_envelope(subjecttype="webhook_endpoint", paymentid=None),
             an_envelope(subjecttype="", paymentid=str(UUID(int=1))),
             an_envelope(subjecttype=7, paymentid=str(UUID(int=1))),
             an_envelope(subjecttype="refund", paymentid=str(UUID(int=1)), subject="not-a-uuid"),

@@ -23,6 +23,7 @@ from local.testkit.rmq import outbox_bodies, rmq_event
 from local.testkit.servers import Vhost
 from paybridge import wiring
 from paybridge.core.errors import MalformedMessage
+from paybridge.core.events import FIND_LATE_CHANGE, PAYMENT_CREATED, PROCESS_PAYMENT, Event
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.observability.metrics import VALUES_MAX
@@ -232,6 +233,24 @@ class TestHandler:
             answer = call(rmq_event("payments.new", bodies))
         assert answer == {"messages": 2, "handed_back": 2, "poison": 0}
         assert metrics_of(caplog.records)["PaymentsSettled", of("test", Outcome="succeeded")] == [1]
+
+    @pytest.mark.parametrize("type_", [PAYMENT_CREATED, PROCESS_PAYMENT, FIND_LATE_CHANGE])
+    def test_a_message_about_no_payment_is_dead_lettered(self, database: Database, type_: str) -> None:
+        payment_id = new_payment(database, new_merchant(database))
+        about_endpoint = Event(
+            id=uuid.uuid4(),
+            type=type_,
+            payment_id=None,
+            merchant_id=uuid.uuid4(),
+            correlation_id="c",
+            time=datetime.now(UTC),
+            data={},
+            subject_type="webhook_endpoint",
+            subject_id=uuid.uuid4(),
+        )
+        bodies = [*created(database, payment_id), json.dumps(about_endpoint.envelope()).encode()]
+        assert call(rmq_event("payments.new", bodies)) == {"messages": 2, "processed": 1, "poison": 1}
+        assert payment_row(database, payment_id)["status"] == "succeeded"
 
     def test_an_invocation_without_a_batch_is_refused(self) -> None:
         with pytest.raises(MalformedMessage):

@@ -48,14 +48,15 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """A fact about a payment or something that belongs to it, or with `sequence` None a command to ourselves.
+    """A fact about a payment, what belongs to it or what a merchant has, or with `sequence` None a command.
 
-    The subject of a fact about the payment itself has no id besides `payment_id`: `subject_id` is None.
+    The subject of a fact about the payment itself has no id besides `payment_id`: `subject_id` is None. A fact about
+    what no payment is part of, such as a webhook endpoint, has no `payment_id`. One of the two ids is set.
     """
 
     id: UUID
     type: str
-    payment_id: UUID
+    payment_id: UUID | None
     merchant_id: UUID
     correlation_id: str
     time: datetime
@@ -68,7 +69,7 @@ class Event:
         """Return the CloudEvent, JSON-ready.
 
         `sequence` is padded with zeros, because the CloudEvents extension for sequences wants a string that sorts.
-        Another subject than the payment is named by `subject` and `subjecttype`, and the payment by `paymentid`.
+        Another subject than the payment is named by `subject` and `subjecttype`, and its payment by `paymentid`.
         """
         envelope: dict[str, Any] = {
             "specversion": "1.0",
@@ -85,11 +86,9 @@ class Event:
         if self.sequence is not None:
             envelope["sequence"] = f"{self.sequence:010d}"
         if self.subject_id is not None:
-            envelope |= {
-                "subject": str(self.subject_id),
-                "subjecttype": self.subject_type,
-                "paymentid": str(self.payment_id),
-            }
+            envelope |= {"subject": str(self.subject_id), "subjecttype": self.subject_type}
+            if self.payment_id is not None:
+                envelope["paymentid"] = str(self.payment_id)
         return envelope
 
 
@@ -112,7 +111,7 @@ def parse_envelope(envelope: Any) -> Event:
     return Event(
         id=_attribute(envelope, "id", UUID),
         type=_attribute(envelope, "type", _text),
-        payment_id=_attribute(envelope, "paymentid" if has_subject else "subject", UUID),
+        payment_id=_payment_id(envelope, has_subject),
         merchant_id=_attribute(envelope, "merchantid", UUID),
         correlation_id=_attribute(envelope, "correlationid", _text),
         time=_attribute(envelope, "time", datetime.fromisoformat),
@@ -121,6 +120,12 @@ def parse_envelope(envelope: Any) -> Event:
         subject_type=_attribute(envelope, "subjecttype", _text) if has_subject else PAYMENT_SUBJECT,
         subject_id=_attribute(envelope, "subject", UUID) if has_subject else None,
     )
+
+
+def _payment_id(envelope: dict[str, Any], has_subject: bool) -> UUID | None:
+    if has_subject and "paymentid" not in envelope:
+        return None
+    return _attribute(envelope, "paymentid" if has_subject else "subject", UUID)
 
 
 def _attribute(envelope: dict[str, Any], name: str, read: Callable[[Any], _Value]) -> _Value:

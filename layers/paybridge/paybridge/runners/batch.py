@@ -8,14 +8,15 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from paybridge import wiring
-from paybridge.core.errors import BrokerUnavailable, Unavailable
+from paybridge.core.errors import BrokerUnavailable, MalformedMessage, Unavailable
+from paybridge.core.isolation import run_each_item
 from paybridge.core.retry import backoff_seconds
 from paybridge.database.await_database import await_database
 from paybridge.observability.logging import logger
 from paybridge.wiring import broker
 
 if TYPE_CHECKING:
-    from paybridge.rabbitmq.batch import Batch
+    from paybridge.rabbitmq.batch import Batch, Received
 
 # Keeps a log line below the 256 KiB that CloudWatch takes.
 LOGGED_MAX = 200
@@ -24,6 +25,17 @@ BUSY_PAUSE_SECONDS_MIN = 0.5
 BUSY_PAUSE_SECONDS_MAX = 5.0
 
 log = logger()
+
+
+def for_each_event(batch: Batch, work: Callable[[Received], None]) -> None:
+    """Do the work for each event of the batch. An event that fails becomes poison, and the others go on."""
+
+    def on_bad_event(received: Received, error: Exception) -> None:
+        # Another error's text may repeat the content of the message.
+        detail = f": {error}" if isinstance(error, MalformedMessage) else ""
+        batch.poison.append(received.poison(f"{type(error).__name__}{detail}"))
+
+    run_each_item(work, batch.events, on_bad_event)
 
 
 async def run_batch(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from paybridge import wiring
-from paybridge.core.errors import PaybridgeError
+from paybridge.core.errors import MalformedMessage, PaybridgeError
 from paybridge.core.events import FIND_LATE_CHANGE, PAYMENT_CREATED, PROCESS_PAYMENT, Event
 from paybridge.database import counters
 from paybridge.observability.logging import logger
@@ -20,11 +20,11 @@ from paybridge.payments.find_late_changes import find_late_changes
 from paybridge.payments.gateway_watch import GatewayWatch
 from paybridge.payments.records import OperationOrder, PaymentOutcome, PaymentResult
 from paybridge.payments.run_operations import run_operations
-from paybridge.runners.batch import log_results, run_batch
+from paybridge.runners.batch import for_each_event, log_results, run_batch
 from paybridge.wiring import payments
 
 if TYPE_CHECKING:
-    from paybridge.rabbitmq.batch import Batch
+    from paybridge.rabbitmq.batch import Batch, Received
 
 HANDLED_TYPES = frozenset({PAYMENT_CREATED, PROCESS_PAYMENT, FIND_LATE_CHANGE})
 
@@ -69,9 +69,16 @@ async def close() -> None:
 
 async def _charge(batch: Batch) -> dict[str, int]:
     services, watch = payments.engine_services(), GatewayWatch()
-    events = [received.event for received in batch.events]
-    orders = [order_of(event) for event in events if event.type != FIND_LATE_CHANGE]
-    ended = [_operation_id(event) or event.payment_id for event in events if event.type == FIND_LATE_CHANGE]
+    orders: list[OperationOrder] = []
+    ended: list[UUID] = []
+
+    def sort_in(received: Received) -> None:
+        if received.event.type == FIND_LATE_CHANGE:
+            ended.append(_operation_id(received.event) or _payment_id(received.event))
+        else:
+            orders.append(order_of(received.event))
+
+    for_each_event(batch, sort_in)
     try:
         await run_operations(services, orders, watch)
         watch.outcomes += await find_late_changes(services, ended)
@@ -135,11 +142,18 @@ def _logged(result: PaymentResult) -> dict[str, object]:
 
 
 def order_of(event: Event) -> OperationOrder:
-    """Return what a message asks for."""
+    """Return what a message asks for. Raises MalformedMessage if it is about no payment."""
+    payment_id = _payment_id(event)
     if event.type != PROCESS_PAYMENT:
-        return OperationOrder(event.payment_id, 1)
+        return OperationOrder(payment_id, 1)
     attempt, ask = _count(event.data.get("attempt"), 1), _count(event.data.get("ask"), 0)
-    return OperationOrder(event.payment_id, attempt, ask, _operation_id(event))
+    return OperationOrder(payment_id, attempt, ask, _operation_id(event))
+
+
+def _payment_id(event: Event) -> UUID:
+    if event.payment_id is None:
+        raise MalformedMessage("the message is about no payment")
+    return event.payment_id
 
 
 def _operation_id(event: Event) -> UUID | None:

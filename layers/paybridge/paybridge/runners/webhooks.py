@@ -6,13 +6,11 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from paybridge import wiring
-from paybridge.core.errors import MalformedMessage
 from paybridge.core.events import DELIVER_WEBHOOK, Event
-from paybridge.core.isolation import run_each_item
 from paybridge.observability.logging import logger
 from paybridge.observability.metrics import Metric, emit_counts
 from paybridge.observability.redaction import redact
-from paybridge.runners.batch import log_results, run_batch
+from paybridge.runners.batch import for_each_event, log_results, run_batch
 from paybridge.webhooks.begin import ensure_deliverable
 from paybridge.webhooks.deliver import deliver_webhooks
 from paybridge.webhooks.domain.webhook import WEBHOOK_TYPES
@@ -69,11 +67,7 @@ def _deliverable_by_queue(batch: Batch) -> dict[str, list[Event]]:
         ensure_deliverable(received.event)
         by_queue.setdefault(received.queue, []).append(received.event)
 
-    def on_bad_event(received: Received, error: Exception) -> None:
-        detail = f": {error}" if isinstance(error, MalformedMessage) else ""
-        batch.poison.append(received.poison(f"{type(error).__name__}{detail}"))
-
-    run_each_item(sort_in, batch.events, on_bad_event)
+    for_each_event(batch, sort_in)
     return by_queue
 
 

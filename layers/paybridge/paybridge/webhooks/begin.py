@@ -186,10 +186,15 @@ def _log_unknown(requests: _Requests, unknown: Iterable[UUID]) -> None:
 def _new_deliveries(transaction: Transaction, events: Sequence[Event]) -> list[NewDelivery]:
     """Return a delivery for each event whose payment has a webhook URL, in the event itself or in the database."""
     without_url = {
-        OwnedPayment(event.payment_id, event.merchant_id) for event in events if "webhook_url" not in event.data
+        OwnedPayment(event.payment_id, event.merchant_id)
+        for event in events
+        if event.payment_id is not None and "webhook_url" not in event.data
     }
     urls = find_urls(transaction, without_url) if without_url else {}
-    targets = [(event, event.data.get("webhook_url") or urls.get(event.payment_id)) for event in events]
+    targets = [
+        (event, event.data.get("webhook_url") or (urls.get(event.payment_id) if event.payment_id else None))
+        for event in events
+    ]
     return [_new_delivery(event, url) for event, url in targets if url]
 
 

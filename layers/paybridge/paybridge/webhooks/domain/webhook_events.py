@@ -14,13 +14,13 @@ class WebhookSubject(Protocol):
     """What a command or fact about webhooks is about: a delivery, or an event that has none yet."""
 
     @property
-    def payment_id(self) -> UUID:
-        """Return the payment's id."""
+    def payment_id(self) -> UUID | None:
+        """Return the payment's id, None if it is about no payment."""
         ...
 
     @property
     def merchant_id(self) -> UUID:
-        """Return the id of the merchant that the payment belongs to."""
+        """Return the id of the merchant that it belongs to."""
         ...
 
     @property

@@ -95,7 +95,7 @@ class NewDelivery:
 
     id: UUID
     merchant_id: UUID
-    payment_id: UUID
+    payment_id: UUID | None
     event_id: UUID
     event_type: str
     url: str
