@@ -12,7 +12,7 @@ from paybridge import cli
 from paybridge.observability.logging import logger
 
 # The other commands run until they are stopped.
-COMMANDS = frozenset({"dead-letters", "payment", "register"})
+COMMANDS = frozenset({"dead-letters", "payment", "payments", "refunds", "register"})
 
 log = logger()
 
@@ -31,12 +31,8 @@ def handler(event: Any, context: LambdaContext) -> dict[str, Any]:
     log.info("running a command", extra={"command": arguments[0]})
     output = StringIO()
     with redirect_stdout(output), redirect_stderr(output):
-        try:
-            # CloudTrail has the caller of this request.
-            exit_code: Any = cli.main(arguments, actor=f"operate request {context.aws_request_id}")
-        except SystemExit as exit_:
-            # argparse exits on arguments that it does not know.
-            exit_code = exit_.code
+        # CloudTrail has the caller of this request.
+        exit_code = cli.main(arguments, actor=f"operate request {context.aws_request_id}")
     return {"exit_code": exit_code, "output": output.getvalue()}
 
 

@@ -44,9 +44,9 @@ def read(capsys: Output, *arguments: object) -> Any:
 class TestList:
     def test_shows_one_line_for_each_and_how_to_go_on(self, services: DeadLetterServices, capsys: Output) -> None:
         letters = [record_dead(services, reason=f"reason {number}") for number in range(3)]
-        first, second, more = run(capsys, "list", "--limit", 2).splitlines()
+        _, first, second, more = run(capsys, "list", "--limit", 2).splitlines()
         assert str(letters[2].id) in first
-        assert first.endswith("webhooks  reason 2")
+        assert first.split()[-3:] == ["webhooks", "reason", "2"]
         assert str(letters[1].id) in second
         cursor = more.rpartition(" ")[2]
         assert str(letters[0].id) in run(capsys, "list", "--limit", 2, "--cursor", cursor)
@@ -63,15 +63,15 @@ class TestList:
         record_dead(services, queue="webhooks", reason="because")
         record_dead(services, queue="payments.new", reason="because")
         for action in ("list", "groups"):
-            first, second = run(capsys, action).splitlines()
-            assert first.index("because") == second.index("because")
+            names, first, second = run(capsys, action).splitlines()
+            assert names.index("REASON") == first.index("because") == second.index("because")
 
 
 class TestGroups:
     def test_counts_equal_faults(self, services: DeadLetterServices, capsys: Output) -> None:
         for number in range(3):
             letter = record_dead(services, reason=f"reason {number}")
-        (line,) = run(capsys, "groups", "--state", "dead").splitlines()
+        _, line = run(capsys, "groups", "--state", "dead").splitlines()
         assert line.split()[:2] == [letter.death.fingerprint, "3"]
         assert line.split()[3] == str(letter.id), "the example that `show` takes"
         assert read(capsys, "groups")["data"][0]["count"] == 3
@@ -145,9 +145,10 @@ class TestDiscard:
     [
         (["show", "42"], "'42' is not the id of a dead letter"),
         (["list", "--fingerprint", "x"], "'x' is not the fingerprint"),
-        (["list", "--limit", "0"], "'0' is not a whole number from 1 to 100"),
-        (["redrive"], "one of the arguments --id --fingerprint --queue is required"),
-        (["redrive", "--queue", "a", "--fingerprint", "0" * 16], "not allowed with argument"),
+        (["list", "--limit", "0"], "greater than or equal to 1"),
+        (["list", "--state", "buried"], "buried"),
+        (["redrive"], "give one of --id, --fingerprint and --queue"),
+        (["redrive", "--queue", "a", "--fingerprint", "0" * 16], "give one of --id, --fingerprint and --queue"),
         (["redrive", "--queue", "a", "--rate", "nan"], "'nan' is not a number from 0.1 to 1000"),
         (["redrive", "--queue", "a", "--rate", "1e-300"], "'1e-300' is not a number from 0.1 to 1000"),
         (["discard", str(uuid4())], "--note"),
@@ -155,7 +156,5 @@ class TestDiscard:
     ],
 )
 def test_wrong_arguments_are_explained(arguments: list[str], named: str, capsys: Output) -> None:
-    with pytest.raises(SystemExit) as exit_:
-        cli.main(["dead-letters", *arguments])
-    assert exit_.value.code == cli.UNUSABLE
+    assert cli.main(["dead-letters", *arguments]) == cli.UNUSABLE
     assert named.lower() in capsys.readouterr().err.lower()

@@ -228,6 +228,11 @@ def ordering(rows: SeededRows) -> dict[str, Rule]:
 def refunds(rows: SeededRows) -> dict[str, Rule]:
     (refund_id,), (payment_id,) = (rows.ids(kind, "n % 20 = 3", 1) for kind in (REFUND, PAYMENT))
     return {
+        "refunds.store.queries._GET_OF_ANY": Rule(
+            {"id": refund_id},
+            ("operations_pkey", "payments_pkey"),
+            rows_max={"operations": 1, "payments": 1},
+        ),
         "refunds.store.queries._GET": Rule(
             {"id": refund_id, "merchant_id": MERCHANT},
             ("operations_refunds", "payments_pkey"),
@@ -294,6 +299,20 @@ def reading(rows: SeededRows) -> dict[str, Rule]:
     by_payment = frozenset({"outbox", "webhook_deliveries"})
 
     return {
+        "payments.store.queries._GET_OF_ANY": Rule({"id": middle}, ("payments_pkey",), rows_max={"payments": 1}),
+        "payments.store.listing.page_of_all": Rule(
+            {"limit": LIMIT, **pages.ID_BOUNDS},
+            ("payments_pkey",),
+            every_month=frozenset({"payments"}),
+            rows_max={"payments": LIMIT + PARTITIONS},
+            statement=listing.page_of_all(frozenset(), is_unsettled=False),
+        ),
+        "payments.store.listing.page_of_all unsettled": Rule(
+            {"limit": LIMIT, "status": "pending", **pages.ID_BOUNDS},
+            ("payments_unsettled",),
+            every_month=frozenset({"payments"}),
+            statement=listing.page_of_all(frozenset({"status"}), is_unsettled=True),
+        ),
         "payments.store.queries._GET": Rule(one, (OF_MERCHANT,), rows_max={"payments": 1}),
         "payments.store.queries._TIMELINE": Rule(
             one,

@@ -37,8 +37,7 @@ class TestMain:
         )
 
     def test_explains_wrong_arguments_without_a_stack(self, capsys: Output) -> None:
-        with pytest.raises(SystemExit):
-            operator.main(["payment", "42"])
+        assert operator.main(["payment", "42"]) == cli.UNUSABLE
         assert "'42' is not the id of a payment" in capsys.readouterr().err
 
     def test_runs_in_the_function_operate_of_an_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:

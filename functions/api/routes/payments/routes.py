@@ -11,7 +11,7 @@ import orjson
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from api.context import calling_merchant, request_context
+from api.context import calling_merchant, request_context, visible_merchant
 from api.guarded_route import GuardedRoute
 from api.idempotency import KeyedResource, keyed_response
 from api.pages import count_fitting, json_response, page_response
@@ -86,7 +86,7 @@ router.add_api_route(
 async def list_(request: Request, query: Annotated[PaymentListQuery, Query()]) -> Response:
     """List payments, newest first. Pages do not shift when new payments arrive."""
     context = request_context(request)
-    merchant_id = calling_merchant(request)
+    merchant_id = visible_merchant(request)
     check_query_string(request.scope["query_string"])
     filters = PaymentFilters(**query.model_dump(exclude={"limit", "cursor"}))
     page = list_payments(context.services.database, merchant_id, filters, cursor=query.cursor, limit=query.limit)
@@ -102,7 +102,7 @@ async def read(request: Request, payment_id: PaymentId) -> Response:
     If too many requests are waiting, the answer comes at once and without `Preference-Applied`.
     """
     context = request_context(request)
-    merchant_id = calling_merchant(request)
+    merchant_id = visible_merchant(request)
     id_ = payment_id_of(payment_id)
     services = context.services
     wait_seconds = preferred_wait_seconds(", ".join(request.headers.getlist("prefer")))
@@ -118,7 +118,7 @@ async def read(request: Request, payment_id: PaymentId) -> Response:
 async def events(request: Request, payment_id: PaymentId, cursor: TimelineCursor = None) -> Response:
     """Read what happened to a payment, oldest first: events, relays, gateway attempts and webhook attempts."""
     id_ = payment_id_of(payment_id)
-    entries = payment_timeline(request_context(request).services.database, calling_merchant(request), id_)
+    entries = payment_timeline(request_context(request).services.database, visible_merchant(request), id_)
     if entries is None:
         raise payment_not_found()
     begin = decode_position(cursor, str(id_)) if cursor else 0

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from api.commands import CommandKind, answer_command
-from api.context import calling_merchant, request_context
+from api.context import request_context, visible_merchant
 from api.guarded_route import GuardedRoute
 from api.idempotency import KeyedResource
 from api.pages import count_fitting, json_response, page_response
@@ -56,7 +56,7 @@ async def create(request: Request, payment_id: PaymentId) -> Response:
 @router.get("/payments/{payment_id}/refunds", **documentation.LIST_REFUNDS_OF_PAYMENT)
 async def list_of_payment(request: Request, payment_id: PaymentId, query: Annotated[PageQuery, Query()]) -> Response:
     """List the refunds of a payment, newest first."""
-    merchant_id = calling_merchant(request)
+    merchant_id = visible_merchant(request)
     check_query_string(request.scope["query_string"])
     id_ = payment_id_of(payment_id)
     database = request_context(request).services.database
@@ -69,7 +69,7 @@ async def list_of_payment(request: Request, payment_id: PaymentId, query: Annota
 @router.get("/refunds", **documentation.LIST_REFUNDS)
 async def list_(request: Request, query: Annotated[RefundListQuery, Query()]) -> Response:
     """List refunds, newest first. Pages do not shift when new refunds arrive."""
-    merchant_id = calling_merchant(request)
+    merchant_id = visible_merchant(request)
     check_query_string(request.scope["query_string"])
     filters = RefundFilters(
         payment_id=UUID(query.payment_id) if query.payment_id is not None else None,
@@ -89,7 +89,7 @@ async def read(request: Request, refund_id: RefundId) -> Response:
     If too many requests are waiting, the answer comes at once and without `Preference-Applied`.
     """
     services = request_context(request).services
-    merchant_id = calling_merchant(request)
+    merchant_id = visible_merchant(request)
     id_ = _id_of(refund_id)
     wait_seconds = preferred_wait_seconds(", ".join(request.headers.getlist("prefer")))
     if wait_seconds is None:
@@ -100,7 +100,7 @@ async def read(request: Request, refund_id: RefundId) -> Response:
     return json_response(view_of(_found(waited.found)), applied)
 
 
-def _page(page: RefundPage, merchant_id: UUID, filters: RefundFilters) -> Response:
+def _page(page: RefundPage, merchant_id: UUID | None, filters: RefundFilters) -> Response:
     views = [orjson.dumps(view_of(refund)) for refund in page.refunds]
     page = shorten(page, count_fitting(views), merchant_id, filters)
     return page_response(views[: len(page.refunds)], page.next_cursor)

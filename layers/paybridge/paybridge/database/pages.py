@@ -35,6 +35,11 @@ def created_between(table: FromClause, wanted: frozenset[str]) -> Iterator[Colum
         yield table.c.created_at < _CREATED_TO
 
 
+def newest_first_of_all(table: FromClause) -> tuple[ColumnElement[UUID]]:
+    """Return the order of a page of every merchant's rows, which the primary key has."""
+    return (table.c.id.desc(),)
+
+
 def merchant_and_ids_between(table: FromClause, wanted: frozenset[str]) -> Iterator[ColumnElement[bool]]:
     """Bound pairs of merchant and id, between which only rows of this merchant lie.
 

@@ -18,12 +18,13 @@ log = logger()
 
 
 def list_payments(
-    database: Database, merchant_id: UUID, filters: PaymentFilters, *, cursor: str | None, limit: int
+    database: Database, merchant_id: UUID | None, filters: PaymentFilters, *, cursor: str | None, limit: int
 ) -> PaymentPage:
     """Return the merchant's payments that match, newest first, at most `limit` after the cursor.
 
-    A page stays the same while new payments arrive. A payment that cannot be read is logged and left out, and the page
-    is shorter. Raises InvalidInput (`cursor_invalid`) and DatabaseUnavailable.
+    Without a merchant they are the payments of all. A page stays the same while new payments arrive. A payment that
+    cannot be read is logged and left out, and the page is shorter. Raises InvalidInput (`cursor_invalid`) and
+    DatabaseUnavailable.
     """
     # Listing imports SQLAlchemy, which most environments of the API never need.
     from paybridge.payments.store.listing import list_newest_first
@@ -48,7 +49,7 @@ def render(page: PaymentPage, show: Callable[[Payment], bytes]) -> tuple[Payment
     return PaymentPage([payment for payment, _ in shown], page.next_cursor), [view for _, view in shown]
 
 
-def shorten(page: PaymentPage, count: int, merchant_id: UUID, filters: PaymentFilters) -> PaymentPage:
+def shorten(page: PaymentPage, count: int, merchant_id: UUID | None, filters: PaymentFilters) -> PaymentPage:
     """Return the first `count` payments of the page, with the cursor that continues after them."""
     if count >= len(page.payments):
         return page
@@ -56,7 +57,7 @@ def shorten(page: PaymentPage, count: int, merchant_id: UUID, filters: PaymentFi
     return PaymentPage(payments, encode_cursor(payments[-1].id, _scope(merchant_id, filters)))
 
 
-def _scope(merchant_id: UUID, filters: PaymentFilters) -> str:
+def _scope(merchant_id: UUID | None, filters: PaymentFilters) -> str:
     return f"{merchant_id} {filters}"
 
 

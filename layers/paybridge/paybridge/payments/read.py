@@ -9,6 +9,9 @@ from paybridge.payments.domain.payment import Payment
 from paybridge.payments.store import queries as payment_queries
 
 
-def read_payment(database: Database, merchant_id: UUID, payment_id: UUID) -> Payment | None:
-    """Return the merchant's payment, or None if the merchant has no such payment. Raises DatabaseUnavailable."""
+def read_payment(database: Database, merchant_id: UUID | None, payment_id: UUID) -> Payment | None:
+    """Return the merchant's payment, None if the merchant has no such payment. Raises DatabaseUnavailable.
+
+    Without a merchant it is the payment of any.
+    """
     return payment_queries.get(database, merchant_id, payment_id)

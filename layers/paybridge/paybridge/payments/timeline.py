@@ -13,10 +13,11 @@ from paybridge.payments.domain.timeline import in_causal_order
 from paybridge.payments.store import queries as payment_queries
 
 
-def payment_timeline(database: Database, merchant_id: UUID, payment_id: UUID) -> list[TimelineEntry] | None:
-    """Return everything that happened to the merchant's payment; None if there is no such payment.
+def payment_timeline(database: Database, merchant_id: UUID | None, payment_id: UUID) -> list[TimelineEntry] | None:
+    """Return everything that happened to the merchant's payment, None if there is no such payment.
 
-    Causes come before their effects, and otherwise the oldest entries first. Raises DatabaseUnavailable.
+    Without a merchant it is the payment of any. Causes come before their effects, and otherwise the oldest entries
+    first. Raises DatabaseUnavailable.
     """
     payment = payment_queries.get(database, merchant_id, payment_id)
     return None if payment is None else timeline_of(database, payment)

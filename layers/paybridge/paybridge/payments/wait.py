@@ -88,7 +88,7 @@ class Waiter:
 
 
 async def wait_for_payment(
-    waiter: Waiter, merchant_id: UUID, payment_id: UUID, wait_seconds: float
+    waiter: Waiter, merchant_id: UUID | None, payment_id: UUID, wait_seconds: float
 ) -> WaitedFor[Payment]:
     """Return the merchant's payment once it has settled, or as it is after `wait_seconds`; see `Waiter.until`."""
     return await waiter.until(

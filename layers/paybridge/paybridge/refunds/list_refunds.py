@@ -12,11 +12,12 @@ from paybridge.refunds.store.row import refund_from_row
 
 
 def list_refunds(
-    database: Database, merchant_id: UUID, filters: RefundFilters, *, cursor: str | None, limit: int
+    database: Database, merchant_id: UUID | None, filters: RefundFilters, *, cursor: str | None, limit: int
 ) -> RefundPage:
     """Return the merchant's refunds that match, newest first, at most `limit` after the cursor.
 
-    A page stays the same while new refunds arrive. Raises InvalidInput (`cursor_invalid`) and DatabaseUnavailable.
+    Without a merchant they are the refunds of all. A page stays the same while new refunds arrive. Raises InvalidInput
+    (`cursor_invalid`) and DatabaseUnavailable.
     """
     # Listing imports SQLAlchemy, which most environments of the API never need.
     from paybridge.refunds.store.listing import list_newest_first
@@ -31,7 +32,7 @@ def list_refunds(
 
 
 def list_refunds_of_payment(
-    database: Database, merchant_id: UUID, payment_id: UUID, *, cursor: str | None, limit: int
+    database: Database, merchant_id: UUID | None, payment_id: UUID, *, cursor: str | None, limit: int
 ) -> RefundPage | None:
     """Return the refunds of this payment, None if the merchant has no such payment; see `list_refunds`."""
     if payment_queries.get(database, merchant_id, payment_id) is None:
@@ -39,7 +40,7 @@ def list_refunds_of_payment(
     return list_refunds(database, merchant_id, RefundFilters(payment_id=payment_id), cursor=cursor, limit=limit)
 
 
-def shorten(page: RefundPage, count: int, merchant_id: UUID, filters: RefundFilters) -> RefundPage:
+def shorten(page: RefundPage, count: int, merchant_id: UUID | None, filters: RefundFilters) -> RefundPage:
     """Return the first `count` refunds of the page, with the cursor that continues after them."""
     if count >= len(page.refunds):
         return page
@@ -47,5 +48,5 @@ def shorten(page: RefundPage, count: int, merchant_id: UUID, filters: RefundFilt
     return RefundPage(refunds, encode_cursor(refunds[-1].operation.id, _scope(merchant_id, filters)))
 
 
-def _scope(merchant_id: UUID, filters: RefundFilters) -> str:
+def _scope(merchant_id: UUID | None, filters: RefundFilters) -> str:
     return f"{merchant_id} {filters}"

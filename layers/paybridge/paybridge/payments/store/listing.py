@@ -1,4 +1,4 @@
-"""The merchant's list of payments: one query for each set of filters, built by SQLAlchemy Core.
+"""The list of payments, of a merchant or of all: one query for each set of filters, built by SQLAlchemy Core.
 
 Import this module only where payments are listed, because SQLAlchemy would be the larger part of a cold start.
 """
@@ -23,6 +23,7 @@ from paybridge.database.pages import (
     ids_between,
     merchant_and_ids_between,
     newest_first,
+    newest_first_of_all,
 )
 from paybridge.database.wire import Row
 from paybridge.payments.domain.payment import Status
@@ -34,15 +35,19 @@ UNSETTLED = frozenset({Status.PENDING, Status.PROCESSING})
 
 
 def list_newest_first(
-    database: Database, merchant_id: UUID, filters: PaymentFilters, *, before: UUID | None, limit: int
+    database: Database, merchant_id: UUID | None, filters: PaymentFilters, *, before: UUID | None, limit: int
 ) -> list[Row]:
-    """Return at most `limit` of the merchant's payments that match, newest first, with ids below `before`.
+    """Return at most `limit` payments that match, newest first, with ids below `before`.
 
-    They are rows for `payment_from_row`, which begin with the id.
+    They are the merchant's, or those of every merchant if it is None: rows for `payment_from_row`, which begin with the
+    id.
     """
     wanted = _wanted(filters)
-    statement = page(frozenset(wanted), is_unsettled=filters.status in UNSETTLED)
     bounds = {name: ID_BOUNDS[name] for name in id_bounds(wanted)} | ({"before": before} if before else {})
+    if merchant_id is None:
+        statement = page_of_all(frozenset(wanted), is_unsettled=filters.status in UNSETTLED)
+        return database.run(statement, limit=limit, **bounds, **wanted)
+    statement = page(frozenset(wanted), is_unsettled=filters.status in UNSETTLED)
     return database.run(statement, merchant_id=merchant_id, limit=limit, **bounds, **wanted)
 
 
@@ -62,6 +67,16 @@ def page(wanted: frozenset[str], *, is_unsettled: bool) -> Statement:
     else:
         conditions += merchant_and_ids_between(payments, wanted)
     clause = select(*PAYMENT_COLUMNS).where(*conditions).order_by(*newest_first(payments))
+    return compiled(clause.limit(bindparam("limit", type_=Integer)))
+
+
+@cache
+def page_of_all(wanted: frozenset[str], *, is_unsettled: bool) -> Statement:
+    """Build the query of a page of every merchant's payments; see `page`. It has no parameter for the merchant."""
+    conditions = [*ids_between(payments, wanted), *_exactly(wanted), *created_between(payments, wanted)]
+    if is_unsettled:
+        conditions.append(payments.c.is_unsettled)
+    clause = select(*PAYMENT_COLUMNS).where(*conditions).order_by(*newest_first_of_all(payments))
     return compiled(clause.limit(bindparam("limit", type_=Integer)))
 
 

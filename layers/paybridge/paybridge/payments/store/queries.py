@@ -1,4 +1,4 @@
-"""Read a payment and its timeline for its merchant. Every query names the merchant; lists are in `listing`."""
+"""Read a payment and its timeline, for its merchant or for staff. Lists are in `listing`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from paybridge.payments.domain.query import TimelineEntry
 from paybridge.payments.store.row import COLUMNS, payment_from_row
 
 _GET = Statement(f"SELECT {COLUMNS} FROM payments p WHERE p.id = :id::uuid AND p.merchant_id = :merchant_id::uuid")
+_GET_OF_ANY = Statement(f"SELECT {COLUMNS} FROM payments p WHERE p.id = :id::uuid")
 
 # Each table is read once. A row about two things makes two entries, the second only once it has happened. An entry
 # shows what was known at its time: how a delivery stands now is no part of its being scheduled. The charge or
@@ -113,9 +114,12 @@ _TIMELINE = Statement("""
 """)
 
 
-def get(database: Database, merchant_id: UUID, payment_id: UUID) -> Payment | None:
-    """Return the payment; None if there is none or it belongs to another merchant."""
-    rows = database.run(_GET, id=payment_id, merchant_id=merchant_id)
+def get(database: Database, merchant_id: UUID | None, payment_id: UUID) -> Payment | None:
+    """Return the payment, None if there is none or it belongs to another merchant than the one given."""
+    if merchant_id is None:
+        rows = database.run(_GET_OF_ANY, id=payment_id)
+    else:
+        rows = database.run(_GET, id=payment_id, merchant_id=merchant_id)
     return payment_from_row(rows[0]) if rows else None
 
 

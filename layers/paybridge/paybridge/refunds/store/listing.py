@@ -1,4 +1,4 @@
-"""The merchant's list of refunds: one query for each set of filters, built by SQLAlchemy Core.
+"""The list of refunds, of a merchant or of all: one query for each set of filters, built by SQLAlchemy Core.
 
 Import this module only where refunds are listed, because SQLAlchemy would be the larger part of a cold start.
 """
@@ -34,6 +34,7 @@ from paybridge.database.pages import (
     ids_between,
     merchant_and_ids_between,
     newest_first,
+    newest_first_of_all,
 )
 from paybridge.database.wire import Row
 from paybridge.payments.domain.operation import OperationStatus
@@ -46,30 +47,33 @@ operations = table_of("operations", OPERATION_COLUMNS)
 
 
 def list_newest_first(
-    database: Database, merchant_id: UUID, filters: RefundFilters, *, before: UUID | None, limit: int
+    database: Database, merchant_id: UUID | None, filters: RefundFilters, *, before: UUID | None, limit: int
 ) -> list[Row]:
-    """Return at most `limit` of the merchant's refunds that match, newest first, with ids below `before`.
+    """Return at most `limit` refunds that match, newest first, with ids below `before`.
 
-    They are rows for `refund_from_row`, which begin with the id.
+    They are the merchant's, or those of every merchant if it is None: rows for `refund_from_row`, which begin with the
+    id.
     """
     wanted = _wanted(filters)
     bounds = {name: ID_BOUNDS[name] for name in id_bounds(wanted)} | ({"before": before} if before else {})
+    if merchant_id is None:
+        return database.run(page(frozenset(wanted), is_of_all=True), limit=limit, **bounds, **wanted)
     return database.run(page(frozenset(wanted)), merchant_id=merchant_id, limit=limit, **bounds, **wanted)
 
 
 @cache
-def page(wanted: frozenset[str]) -> Statement:
+def page(wanted: frozenset[str], *, is_of_all: bool = False) -> Statement:
     """Build the query of a page with the `wanted` filters: `payment_id`, `statuses`, `created_from`, `created_to`.
 
-    Its parameters are these filters, the merchant, the limit, and `id_bounds`.
+    Its parameters are these filters, the merchant unless it `is_of_all`, the limit, and `id_bounds`.
     """
     table = _of_payment() if "payment_id" in wanted else operations
     columns = [*(table.c[name] for name in OPERATION_COLUMNS), *(payments.c[name] for name in PAYMENT_COLUMNS)]
     clause = (
         select(*columns)
         .join_from(table, payments, payments.c.id == table.c.payment_id)
-        .where(*_conditions(table, wanted))
-        .order_by(*newest_first(table))
+        .where(*_conditions(table, wanted, is_of_all=is_of_all))
+        .order_by(*(newest_first_of_all(table) if is_of_all else newest_first(table)))
     )
     return compiled(clause.limit(bindparam("limit", type_=Integer)))
 
@@ -90,10 +94,11 @@ def _of_payment() -> CTE:
     return of_payment.cte("of_payment").prefix_with("MATERIALIZED")
 
 
-def _conditions(table: TableClause | CTE, wanted: frozenset[str]) -> Iterator[ColumnElement[bool]]:
+def _conditions(table: TableClause | CTE, wanted: frozenset[str], *, is_of_all: bool) -> Iterator[ColumnElement[bool]]:
     yield from ids_between(table, wanted)
     yield from created_between(table, wanted)
-    yield from merchant_and_ids_between(table, wanted)
+    if not is_of_all:
+        yield from merchant_and_ids_between(table, wanted)
     # Literals, as in the condition of the index.
     yield table.c.kind == literal_column("'refund'")
     yield table.c.cause.in_([literal_column("'merchant'"), literal_column("'gateway'")])
