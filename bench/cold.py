@@ -32,7 +32,7 @@ from local.testkit.local_servers import running_gateway, running_sink
 from local.testkit.payments import new_payment
 from local.testkit.rmq import outbox_bodies, rmq_event
 from local.testkit.servers import private_settings
-from paybridge.access.domain import key_hash
+from paybridge.access.domain.api_keys import key_hash
 from paybridge.access.identify import identify_key
 from paybridge.database.database import Database, Statement
 

@@ -28,7 +28,7 @@ from local.testkit.local_servers import running_gateway
 from local.testkit.payments import new_payment
 from local.testkit.rmq import outbox_bodies, rmq_event
 from paybridge import wiring
-from paybridge.access.domain import key_hash
+from paybridge.access.domain.api_keys import key_hash
 from paybridge.access.identify import identify_key
 from paybridge.database.database import Database, Statement
 from paybridge.observability.logging import logger as make_logger

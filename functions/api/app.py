@@ -19,6 +19,10 @@ from api.routes.fraud import routes as fraud
 from api.routes.fraud.documentation import fraud_schemas
 from api.routes.gateways import routes as gateways
 from api.routes.health import routes as health
+from api.routes.keys import routes as keys
+from api.routes.keys.documentation import key_schemas
+from api.routes.merchants import routes as merchants
+from api.routes.merchants.documentation import merchant_schemas
 from api.routes.metrics import routes as metrics
 from api.routes.payments import commands as payment_commands
 from api.routes.payments import routes as payments
@@ -38,7 +42,9 @@ NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": Fal
 
 def create_app(services: ApiServices, logger: Logger) -> FastAPI:
     """Build the application over these services. It opens no connection until a request needs one."""
-    authenticator = Authenticator(lambda key_hash: identify_key(services.database, key_hash))
+    authenticator = Authenticator(
+        lambda key_hash: identify_key(services.database, key_hash), services.clock, takes_any_key=services.is_local
+    )
     app = FastAPI(
         title="Paybridge",
         version=VERSION,
@@ -57,6 +63,8 @@ def create_app(services: ApiServices, logger: Logger) -> FastAPI:
         refunds,
         reviews,
         fraud,
+        keys,
+        merchants,
         dead_letters,
         diagnosis,
         gateways,
@@ -73,6 +81,13 @@ def create_app(services: ApiServices, logger: Logger) -> FastAPI:
 def _document(app: FastAPI, services: ApiServices) -> dict[str, Any]:
     if app.openapi_schema is None:
         app.description = introduction(is_local=services.is_local)
-        schemas = payment_schemas() | refund_schemas() | review_schemas() | fraud_schemas()
+        schemas = (
+            payment_schemas()
+            | refund_schemas()
+            | review_schemas()
+            | fraud_schemas()
+            | key_schemas()
+            | merchant_schemas()
+        )
         app.openapi_schema = build_document(app, schemas, payment_events(), root_path=services.root_path)
     return app.openapi_schema

@@ -1,4 +1,4 @@
-"""Authentication by API key. Keys are looked up by hash and cached for a short time."""
+"""Authentication by API key. Keys are looked up by hash, and what was found is kept for a short time."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from starlette.datastructures import Headers
 
 from api.problems import Problem
 from api.request.headers import header_repeated, single_header
-from paybridge.access.domain import Principal, key_hash
+from paybridge.access.domain.api_keys import is_mistyped, key_hash, may_be_key
+from paybridge.access.domain.caller import Principal
+from paybridge.core.clock import Clock
 
-# Seconds that a revoked key keeps working, and that a new key may be refused.
-KNOWN_SECONDS = 30.0
+# Seconds that a revoked key keeps working in an environment, and that a new key may be refused. A revocation has to be
+# effective within 5 s everywhere.
+KNOWN_SECONDS = 4.0
 UNKNOWN_SECONDS = 3.0
 CACHE_KEYS_MAX = 1024
 KEY_CHARACTERS_MAX = 256
@@ -24,14 +27,22 @@ _CHALLENGE = {"WWW-Authenticate": 'ApiKey realm="paybridge"'}
 class Authenticator:
     """Find the caller of a request by its `X-API-Key` header.
 
-    `identify` maps the hash of a key to its owner, `monotonic` is a clock in seconds.
+    `identify` maps the hash of a key to its owner, and `clock` says when a key expires. `monotonic` is a clock in
+    seconds. A text that cannot be a key is refused without a look-up, unless the environment `takes_any_key`.
     """
 
     def __init__(
-        self, identify: Callable[[bytes], Principal | None], monotonic: Callable[[], float] = time.monotonic
+        self,
+        identify: Callable[[bytes], Principal | None],
+        clock: Clock,
+        monotonic: Callable[[], float] = time.monotonic,
+        *,
+        takes_any_key: bool = False,
     ) -> None:
         self._identify = identify
+        self._clock = clock
         self._monotonic = monotonic
+        self._takes_any_key = takes_any_key
         self._cache: dict[bytes, tuple[float, Principal | None]] = {}
 
     def principal(self, headers: Headers) -> Principal:
@@ -39,17 +50,26 @@ class Authenticator:
         api_key = single_header(headers, "X-API-Key")
         if not api_key:
             raise _missing_key(headers)
-        principal = self._cached(key_hash(api_key)) if len(api_key) <= KEY_CHARACTERS_MAX else None
-        if principal is None:
+        principal = self._cached(key_hash(api_key)) if self._may_be_key(api_key) else None
+        if principal is None or self._has_expired(principal):
             if "," in api_key:
                 raise header_repeated("X-API-Key")
             raise Problem(
                 401,
                 "api_key_invalid",
-                "The API key is unknown or revoked. Check the X-API-Key header.",
+                "The API key is unknown, expired or revoked. Check the X-API-Key header.",
                 headers=_CHALLENGE,
             )
         return principal
+
+    def _may_be_key(self, text: str) -> bool:
+        # The keys of the local stack are words, so that people can remember them.
+        if self._takes_any_key:
+            return len(text) <= KEY_CHARACTERS_MAX and not is_mistyped(text)
+        return may_be_key(text)
+
+    def _has_expired(self, principal: Principal) -> bool:
+        return principal.expires_at is not None and principal.expires_at <= self._clock.now()
 
     def _cached(self, digest: bytes) -> Principal | None:
         now = self._monotonic()

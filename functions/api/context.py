@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from api.auth import Authenticator
 from api.problems import Problem
-from paybridge.access.domain import Principal, Role
+from paybridge.access.domain.caller import Principal, Role
 from paybridge.access.permissions import Permission
 from paybridge.core.ids import Ids
 from paybridge.wiring.api import ApiServices

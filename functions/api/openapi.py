@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 
 from api.problems import PROBLEM_MEDIA_TYPE, ProblemView
 
@@ -28,6 +29,8 @@ TAGS = [
     {"name": "payments", "description": "Create, capture, cancel, read and list payments."},
     {"name": "refunds", "description": "Give money back, and read and list refunds."},
     {"name": "fraud rules", "description": "Screen payments before they are charged."},
+    {"name": "api keys", "description": "Create, rotate and revoke the keys of callers."},
+    {"name": "merchants", "description": "For administrators: create, read and change merchants."},
     {"name": "health", "description": "For load balancers and monitoring. Needs no key."},
 ]
 CONTACT = {"name": "Your operator's support. Quote `request_id`."}
@@ -97,6 +100,48 @@ FOR_MERCHANTS: Responses = {
     500: problem("Something went wrong on our side.", "internal_error"),
     503: problem("Temporarily unavailable. Retrying is safe.", "service_unavailable", headers=RETRY_AFTER),
 }
+
+FOR_STAFF: Responses = {
+    **FOR_MERCHANTS,
+    403: problem("The caller's role does not permit this.", "role_not_permitted"),
+}
+PAGE_PARAMETERS: list[dict[str, Any]] = [
+    {
+        "name": "limit",
+        "in": "query",
+        "description": "The size of a page, 20 if absent.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 100},
+    },
+    {
+        "name": "cursor",
+        "in": "query",
+        "description": "The `next_cursor` of the previous page. Empty means the first page.",
+        "schema": {"type": "string", "maxLength": 64, "pattern": "^[A-Za-z0-9_-]*$"},
+    },
+]
+
+
+def json_answer(model: str, description: str, headers: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Describe a response whose body is a component of the document."""
+    content = {"application/json": {"schema": {"$ref": REF.format(model=model)}}}
+    return {"description": description, "headers": headers or {}, "content": content}
+
+
+def schemas_of(models: Iterable[type[BaseModel]]) -> dict[str, Schema]:
+    """Return the schemas of models, and of what they are made of, by their names. FastAPI does not find them."""
+    schemas: dict[str, Schema] = {}
+    for model in models:
+        schema = model.model_json_schema(ref_template=REF)
+        schemas |= {name: _plain(found) for name, found in schema.pop("$defs", {}).items()}
+        schemas[model.__name__] = _plain(schema)
+    return schemas
+
+
+def _plain(schema: Schema) -> Schema:
+    if "properties" not in schema:
+        return schema
+    properties = {name: without_defaults(member) for name, member in schema["properties"].items()}
+    return {**schema, "properties": properties}
 
 
 def introduction(*, is_local: bool) -> str:

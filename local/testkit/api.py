@@ -16,7 +16,7 @@ from aws_lambda_powertools import Logger
 
 from api.app import create_app
 from api.handler import ApiHandler
-from paybridge.access.domain import key_hash
+from paybridge.access.domain.api_keys import key_hash
 from paybridge.access.identify import identify_key
 from paybridge.access.register import register_merchant
 from paybridge.core.clock import SystemClock
@@ -177,6 +177,7 @@ def api_services(
         waits_max=waits_max,
         environment_name="test",
         is_local=True,
+        gateway_names=frozenset({"default"}),
         root_path=root_path,
         release="",
         find_notice_reader=notice_readers.get,

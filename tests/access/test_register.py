@@ -8,7 +8,8 @@ from contextlib import closing
 
 import pytest
 
-from paybridge.access.domain import Principal, Role, key_hash
+from paybridge.access.domain.api_keys import key_hash
+from paybridge.access.domain.caller import Principal, Role
 from paybridge.access.identify import identify_key
 from paybridge.access.register import register_merchant
 from paybridge.core.errors import InvalidInput

@@ -48,7 +48,11 @@ DELIVERY = Statement("""
 PROCESSING = Statement("UPDATE payments SET status = 'processing' WHERE id = ANY (:ids::uuid[])")
 
 # What locks one row, or a key, has no order.
-OF_ONE_ROW = frozenset({"dead_letters.store.changing._LOCK_ONE", "payments.store.reviews._LOCK_ONE"})
+OF_ONE_ROW = frozenset({
+    "access.store.keys._LOCK",
+    "dead_letters.store.changing._LOCK_ONE",
+    "payments.store.reviews._LOCK_ONE",
+})  # fmt: skip
 TRIED = frozenset({
     "payments.store.attempts._FINISH",
     "payments.store.refund_corrections._LOCK_PAYMENTS",

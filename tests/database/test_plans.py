@@ -284,12 +284,52 @@ def refunds_page(wanted: dict[str, Any], before: dict[str, Any]) -> Rule:
 
 def accounts() -> dict[str, Rule]:
     key = {"key_hash": bytes(32)}
+    rates = {"rate_per_second": None, "rate_burst": None}
+    a_key = {
+        **rates,
+        "id": UUID(int=1),
+        "name": "New",
+        "last_four": "abcd",
+        "created_at": NOW,
+        "created_by": "test",
+        "expires_at": None,
+    }
+    details = {
+        **rates,
+        "name": "New",
+        "email": None,
+        "phone": None,
+        "notify": "[]",
+        "fees": None,
+        "gateway": "default",
+    }
     return {
-        "access.store._FIND_KEY": Rule(key, ("api_keys_key_hash_key",)),
-        "access.store._FIND_KEY_OWNER": Rule(key, ("api_keys_key_hash_key",)),
-        "access.store._LOCK_KEY": Rule(key),
-        "access.store._INSERT_MERCHANT": Rule({"name": "New", "webhook_secret": "whsec_x"}),
-        "access.store._INSERT_KEY": Rule({**key, "merchant_id": MERCHANT, "role": "merchant"}),
+        "access.store.callers._FIND_KEY": Rule(key, ("api_keys_key_hash_key",)),
+        "access.store.registration._FIND_KEY_OWNER": Rule(key, ("api_keys_key_hash_key",)),
+        "access.store.registration._LOCK_KEY": Rule(key),
+        "access.store.registration._INSERT_MERCHANT": Rule({"name": "New", "webhook_secret": "whsec_x"}),
+        "access.store.registration._INSERT_KEY": Rule({**key, "merchant_id": MERCHANT, "role": "merchant"}),
+        "access.store.keys._INSERT": Rule(
+            {**key, **a_key, "merchant_id": MERCHANT, "role": "merchant"}, ("merchants_pkey",)
+        ),
+        "access.store.keys._LIST_OF_MERCHANT": Rule(
+            {"merchant_id": MERCHANT, "before": UUID(int=1), "limit": 20}, ("api_keys_by_merchant", "api_keys_pkey")
+        ),
+        "access.store.keys._LIST_OF_ALL": Rule(
+            {"before": UUID(int=1), "limit": 20}, ("api_keys_pkey", "api_keys_by_merchant"), sorts=1
+        ),
+        "access.store.keys._LOCK": Rule({"id": UUID(int=1)}, ("api_keys_pkey",)),
+        "access.store.keys._REPLACE": Rule(
+            {"id": UUID(int=1), "replaced_by": None, "expires_at": NOW}, ("api_keys_pkey",)
+        ),
+        "access.store.keys._REVOKE": Rule({"id": UUID(int=1), "at": NOW, "revoked_by": "test"}, ("api_keys_pkey",)),
+        "access.store.merchants._INSERT": Rule({**details, "id": UUID(int=2), "webhook_secret": "whsec_x", "at": NOW}),
+        "access.store.merchants._UPDATE": Rule({**details, "id": UUID(int=2), "at": NOW}, ("merchants_pkey",)),
+        "access.store.merchants._LIST": Rule(
+            {"before": UUID(int=1), "limit": 20}, ("merchants_pkey",), sorts=1, whole=frozenset({"merchants"})
+        ),
+        "access.store.merchants._GET": Rule({"id": UUID(int=2)}, ("merchants_pkey",)),
+        "access.store.merchants._LOCK": Rule({"id": UUID(int=2)}, ("merchants_pkey",)),
     }
 
 

@@ -23,7 +23,8 @@ pytestmark = pytest.mark.integration
 
 # These store the id that they are given, and are asked by no merchant.
 WRITERS = frozenset({
-    "access.store._INSERT_KEY",
+    "access.store.keys._INSERT",
+    "access.store.registration._INSERT_KEY",
     "fraud.store.counters._LOCK",
     "fraud.store.decisions._ADD",
     "fraud.store.dry_runs._ADD",

@@ -10,8 +10,10 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from api.request.json_body import JsonNumber
 from paybridge.core.times import parse_time
 
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 _PAGE_SIZE = re.compile(r"[1-9][0-9]?|100")
 # uuid.UUID also reads braces, prefixes and missing hyphens, but a resource has one address.
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -52,6 +54,14 @@ def _broken(rule: str) -> PydanticCustomError:
     return PydanticCustomError(rule, "broken")
 
 
+def _parse_whole_number(value: Any) -> int:
+    if not isinstance(value, JsonNumber) or not _WHOLE_NUMBER.fullmatch(value.text):
+        raise _broken("number_invalid")
+    return int(value.text)
+
+
+# For an integer in a body, beside its bounds.
+WholeNumber = BeforeValidator(_parse_whole_number)
 Time = Annotated[AwareDatetime, BeforeValidator(_parse_time)]
 PageSize = Annotated[
     int, Field(ge=1, le=100, description="The size of a page, 20 if absent."), BeforeValidator(_parse_page_size)

@@ -33,6 +33,10 @@ def _counted(limit: str, noun: str, beginning: str) -> Callable[[Context], str]:
     return sentence
 
 
+def _bounded(limit: str, beginning: str) -> Callable[[Context], str]:
+    return lambda context: f"{beginning} {context[limit]}."
+
+
 def _one_of(context: Context) -> str:
     # Pydantic lists the choices as Python does: 'automatic' or 'manual'.
     choices = str(context["expected"]).replace("'", '"')
@@ -52,13 +56,21 @@ RULES: Mapping[str, Rule] = {
     "dict_type": Rule("not_an_object", "Send an object."),
     "model_type": Rule("not_an_object", "Send an object."),
     "too_long": Rule("too_many_members", _counted("max_length", "member", "Send at most")),
+    "greater_than_equal": Rule("number_out_of_range", _bounded("ge", "Send at least")),
+    "less_than_equal": Rule("number_out_of_range", _bounded("le", "Send at most")),
     "literal_error": Rule("not_an_option", _one_of),
     "enum": Rule("not_an_option", _one_of),
     # These are raised by our own validators, under our own names.
+    "number_invalid": Rule("number_invalid", "Send a whole number."),
     "limit_invalid": Rule("limit_invalid", "Send a whole number from 1 to 100."),
     "time_invalid": Rule(
         "time_invalid", "Send an RFC 3339 time with seconds and a UTC offset, such as 2026-01-31T12:00:00Z."
     ),
+    "currency_unsupported": Rule("currency_unsupported", "Name currencies by their ISO 4217 codes, such as EUR."),
+    "event_pattern_unknown": Rule(
+        "event_pattern_unknown", "Send a type of event, a family of them such as payment.*, or *."
+    ),
+    "list_type": Rule("not_a_list", "Send a list."),
     "text_unstorable": Rule("text_unstorable", "Remove the NUL character."),
 }
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 import uuid
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from starlette.datastructures import Headers
@@ -12,7 +14,9 @@ from starlette.datastructures import Headers
 from api.auth import CACHE_KEYS_MAX, KNOWN_SECONDS, UNKNOWN_SECONDS, Authenticator
 from api.problems import Problem
 from local.testkit.api import WEBHOOK_SECRET, ApiClient, api_client
-from paybridge.access.domain import Principal, Role, key_hash
+from paybridge.access.domain.api_keys import key_hash
+from paybridge.access.domain.caller import Principal, Role
+from paybridge.access.new_secrets import new_api_key
 from paybridge.access.register import register_merchant
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
@@ -34,9 +38,13 @@ class Directory:
         self.asked += 1
         return self.keys.get(digest)
 
-    def authenticator(self) -> Authenticator:
+    def authenticator(self, *, takes_any_key: bool = True) -> Authenticator:
         """Return an authenticator over this directory and its clock."""
-        return Authenticator(self.identify, lambda: self.now_seconds)
+        return Authenticator(self.identify, self, lambda: self.now_seconds, takes_any_key=takes_any_key)
+
+    def now(self) -> datetime:
+        """Return the time of this directory's clock."""
+        return datetime.fromtimestamp(self.now_seconds, UTC)
 
 
 def problem(authenticator: Authenticator, headers: dict[str, str]) -> Problem:
@@ -77,6 +85,37 @@ class TestPrincipal:
     def test_a_key_sent_twice_is_told_so(self) -> None:
         refused = problem(Directory(good=MERCHANT).authenticator(), {"x-api-key": "good,good"})
         assert (refused.status, refused.code) == (400, "header_repeated")
+
+    def test_a_key_expires_to_the_second_although_it_is_cached(self) -> None:
+        directory = Directory()
+        ends_at = directory.now() + timedelta(seconds=1)
+        directory.keys[key_hash("short")] = Principal(Role.OPERATOR, None, expires_at=ends_at)
+        authenticator = directory.authenticator()
+        assert authenticator.principal(Headers({"x-api-key": "short"})).role is Role.OPERATOR
+        directory.now_seconds += 1
+        assert problem(authenticator, {"x-api-key": "short"}).code == "api_key_invalid"
+        assert directory.asked == 1
+
+    @pytest.mark.parametrize("takes_any_key", [True, False])
+    def test_a_mistyped_key_is_refused_without_a_look_up(self, takes_any_key: bool) -> None:
+        api_key = new_api_key()
+        directory = Directory(**{api_key: MERCHANT})
+        authenticator = directory.authenticator(takes_any_key=takes_any_key)
+        mistyped = api_key[:-1] + ("0" if api_key[-1] != "0" else "1")
+        assert problem(authenticator, {"x-api-key": mistyped}).code == "api_key_invalid"
+        assert directory.asked == 0
+        assert authenticator.principal(Headers({"x-api-key": api_key})) == MERCHANT
+
+    @pytest.mark.parametrize("garbage", ["x", "good", "pbk_", "pbk_" + "0" * 35, "pbk_" + "0" * 37, "pbk_" + "-" * 36])
+    def test_what_has_not_the_form_of_a_key_is_refused_without_a_look_up(self, garbage: str) -> None:
+        directory = Directory(**{garbage: MERCHANT})
+        assert problem(directory.authenticator(takes_any_key=False), {"x-api-key": garbage}).status == 401
+        assert directory.asked == 0
+
+    def test_keys_from_before_there_were_checksums_go_on_working(self) -> None:
+        old = f"pbk_{secrets.token_urlsafe(32)}"
+        authenticator = Directory(**{old: MERCHANT}).authenticator(takes_any_key=False)
+        assert authenticator.principal(Headers({"x-api-key": old})) == MERCHANT
 
     def test_a_registered_key_may_hold_a_comma(self) -> None:
         authenticator = Directory(**{"a,b": MERCHANT}).authenticator()

@@ -12,7 +12,7 @@ import pytest
 from local.testkit.payments import new_merchant, new_payment
 from operate.handler import handler
 from paybridge import wiring
-from paybridge.access.domain import key_hash
+from paybridge.access.domain.api_keys import key_hash
 from paybridge.core.clock import SystemClock
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database, Statement

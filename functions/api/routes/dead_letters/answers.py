@@ -16,7 +16,6 @@ from api.request.headers import parse_idempotency_key, single_header
 from api.request.json_body import check_content_type
 from api.request.query import check_query_string
 from api.routes.dead_letters.requests import parse_discard, parse_list_query, parse_redrive
-from paybridge.access.domain import Principal
 from paybridge.dead_letters.discard import Discarded, discard_dead_letter
 from paybridge.dead_letters.domain import content_view, dead_letter_view, group_view
 from paybridge.dead_letters.ports import DeadLetterServices
@@ -58,7 +57,7 @@ async def redrive(request: Request) -> Response:
     order = RedriveOrder(
         selection=wanted.selection,
         rate_per_second=wanted.rate_per_second,
-        actor=_actor(caller(request)),
+        actor=caller(request).actor,
         key=key,
         request_fingerprint=hashlib.sha256(repr(wanted).encode()).digest() if key is not None else None,
     )
@@ -85,7 +84,7 @@ async def discard(request: Request, dead_letter_id: str) -> Response:
     check_content_type(request.headers.get("content-type"), request.headers.get("content-encoding"))
     id_ = _parse_id(dead_letter_id)
     note = parse_discard(await request.body())
-    outcome = discard_dead_letter(_services(context), id_, actor=_actor(caller(request)), note=note)
+    outcome = discard_dead_letter(_services(context), id_, actor=caller(request).actor, note=note)
     if outcome is Discarded.NOT_DEAD:
         detail = "The dead letter is being redriven or was redriven. Discard it once it is dead again."
         raise Problem(409, "dead_letter_not_dead", detail)
@@ -97,10 +96,6 @@ async def discard(request: Request, dead_letter_id: str) -> Response:
 
 def _services(context: RequestContext) -> DeadLetterServices:
     return DeadLetterServices(context.services.database, context.services.clock, context.services.ids)
-
-
-def _actor(principal: Principal) -> str:
-    return f"{principal.role} key {principal.key_id}"
 
 
 def _optional_key(request: Request) -> str | None:

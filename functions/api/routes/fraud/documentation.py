@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from api.keyed_documentation import unreadable
-from api.openapi import API_KEY_ONLY, FOR_MERCHANTS, REF, Responses, Schema, problem, text_header, without_defaults
+from api.openapi import (
+    API_KEY_ONLY,
+    FOR_MERCHANTS,
+    REF,
+    Responses,
+    Schema,
+    json_answer,
+    problem,
+    schemas_of,
+    text_header,
+)
 from paybridge.fraud.domain.fault_codes import CODES
 
 _EXAMPLE_ID = "019a9f3c-5b6d-7c3e-9f40-9f38f9a4d122"
@@ -49,25 +59,11 @@ def fraud_schemas() -> dict[str, Schema]:
     # Only the document needs these models, and no cold start.
     from api.routes.fraud.schemas import MODELS
 
-    schemas: dict[str, Schema] = {}
-    for model in MODELS:
-        schema = model.model_json_schema(ref_template=REF)
-        schemas |= {name: _without_defaults(found) for name, found in schema.pop("$defs", {}).items()}
-        schemas[model.__name__] = _without_defaults(schema)
+    schemas = schemas_of(MODELS)
     version = {"rules": _EXAMPLE_RULES, "version": 3, "created_at": "2026-04-17T12:00:00.123456+00:00"}
     schemas["FraudRulesView"]["examples"] = [version]
     schemas["DryRunView"]["examples"] = [_EXAMPLE_DRY_RUN]
     return schemas
-
-
-def _without_defaults(schema: Schema) -> Schema:
-    properties = {name: without_defaults(member) for name, member in schema["properties"].items()}
-    return {**schema, "properties": properties}
-
-
-def _answer(model: str, description: str, headers: dict[str, Any] | None = None) -> dict[str, Any]:
-    content = {"application/json": {"schema": {"$ref": REF.format(model=model)}}}
-    return {"description": description, "headers": headers or {}, "content": content}
 
 
 def _body(model: str, example: dict[str, Any]) -> dict[str, Any]:
@@ -89,7 +85,7 @@ READ_RULES: dict[str, Any] = {
     "operation_id": "readFraudRules",
     "summary": "Read the fraud rules",
     "responses": {
-        200: _answer("FraudRulesView", "The rules."),
+        200: json_answer("FraudRulesView", "The rules."),
         400: problem("The request cannot be parsed.", "query_malformed", "header_repeated"),
         404: problem("The rules have no such version.", "fraud_rules_not_found"),
         422: problem("The version is not a number.", "validation_failed", field_codes=("number_invalid", "repeated")),
@@ -102,7 +98,7 @@ REPLACE_RULES: dict[str, Any] = {
     "operation_id": "replaceFraudRules",
     "summary": "Replace the fraud rules",
     "responses": {
-        200: _answer("FraudRulesView", "The rules with their new version."),
+        200: json_answer("FraudRulesView", "The rules with their new version."),
         **_BODY_PROBLEMS,
         **FOR_MERCHANTS,
     },
@@ -118,8 +114,8 @@ START_DRY_RUN: dict[str, Any] = {
     "operation_id": "startFraudDryRun",
     "summary": "Try rules on past payments",
     "responses": {
-        200: _answer("DryRunView", "The dry run, finished.", _LOCATION),
-        202: _answer("DryRunView", "The dry run, not finished yet.", _LOCATION),
+        200: json_answer("DryRunView", "The dry run, finished.", _LOCATION),
+        202: json_answer("DryRunView", "The dry run, not finished yet.", _LOCATION),
         **_BODY_PROBLEMS,
         **FOR_MERCHANTS,
     },
@@ -133,7 +129,7 @@ READ_DRY_RUN: dict[str, Any] = {
     "operation_id": "readFraudDryRun",
     "summary": "Read a dry run",
     "responses": {
-        200: _answer("DryRunView", "The dry run."),
+        200: json_answer("DryRunView", "The dry run."),
         400: problem("The request cannot be parsed.", "header_repeated"),
         404: problem("The merchant has no such dry run.", "dry_run_not_found"),
         **FOR_MERCHANTS,

@@ -67,8 +67,7 @@ async def _answer(request: Request, payment_id: str, answer: ReviewAnswer) -> Re
 
 
 def _reviewer(request: Request) -> Reviewer:
-    principal = caller(request)
-    return Reviewer(f"{principal.role} key {principal.key_id}", visible_merchant(request))
+    return Reviewer(caller(request).actor, visible_merchant(request))
 
 
 def _parse_note(body: bytes) -> str | None:

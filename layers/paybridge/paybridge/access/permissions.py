@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from paybridge.access.domain import Role
+from paybridge.access.domain.caller import Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,18 @@ PERMISSIONS: Mapping[str, Permission] = {
     "PUT /api/v1/fraud-rules": MERCHANTS,
     "POST /api/v1/fraud-rules/dry-run": MERCHANTS,
     "GET /api/v1/fraud-rules/dry-run/{dry_run_id}": MERCHANTS,
+    "POST /api/v1/api-keys": MERCHANTS,
+    "GET /api/v1/api-keys": MERCHANTS,
+    "POST /api/v1/api-keys/{key_id}/rotate": MERCHANTS,
+    "DELETE /api/v1/api-keys/{key_id}": MERCHANTS,
+    "POST /api/v1/ops/api-keys": ADMINS,
+    "GET /api/v1/ops/api-keys": OPERATIONS_READERS,
+    "POST /api/v1/ops/api-keys/{key_id}/rotate": ADMINS,
+    "DELETE /api/v1/ops/api-keys/{key_id}": ADMINS,
+    "POST /api/v1/ops/merchants": ADMINS,
+    "GET /api/v1/ops/merchants": OPERATIONS_READERS,
+    "GET /api/v1/ops/merchants/{merchant_id}": OPERATIONS_READERS,
+    "PATCH /api/v1/ops/merchants/{merchant_id}": ADMINS,
     "GET /api/v1/ops/payments/{payment_id}": OPERATIONS_READERS,
     "GET /api/v1/ops/reviews": STAFF,
     "GET /api/v1/ops/dead-letters": OPERATIONS_READERS,

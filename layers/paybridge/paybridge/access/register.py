@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from paybridge.access import store as accounts
-from paybridge.access.domain import Role, key_hash
+from paybridge.access.domain.api_keys import key_hash
+from paybridge.access.domain.caller import Role
+from paybridge.access.store import registration as accounts
 from paybridge.core.errors import InvalidInput
 from paybridge.database.database import Database
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import secrets
 from typing import Annotated
 
 import typer
 
-from paybridge.access.domain import Role
+from paybridge.access.domain.caller import Role
 from paybridge.cli.session import started
-
-# Long enough that it cannot be guessed. Standard Webhooks requires 24 to 64 bytes.
-SECRET_BYTES = 32
 
 
 def _name(text: str) -> str:
@@ -29,11 +24,11 @@ def register(
     role: Annotated[Role, typer.Option(help="Role of the API key.")] = Role.MERCHANT,
 ) -> None:
     """Create a merchant, or an API key for a staff member."""
+    from paybridge.access.new_secrets import new_api_key, new_webhook_secret
     from paybridge.access.register import register_merchant
 
     session = started(context)
-    api_key = f"pbk_{secrets.token_urlsafe(SECRET_BYTES)}"
-    webhook_secret = f"whsec_{base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()}"
+    api_key, webhook_secret = new_api_key(), new_webhook_secret()
     merchant_id = register_merchant(
         session.database, name=name, api_key=api_key, webhook_secret=webhook_secret, role=role
     )

@@ -27,15 +27,36 @@ REFUND_CREATED = "refund.created"
 REFUND_SUCCEEDED = "refund.succeeded"
 REFUND_FAILED = "refund.failed"
 WEBHOOK_EXHAUSTED = "webhook.exhausted"
+WEBHOOK_ENDPOINT_DISABLED = "webhook_endpoint.disabled"
+WEBHOOK_ENDPOINT_ENABLED = "webhook_endpoint.enabled"
 PROCESS_PAYMENT = "command.process_payment"
 # Named when only charges could come late. The name stays, because two releases share a queue during a deployment.
 FIND_LATE_CHANGE = "command.find_late_charge"
 DELIVER_WEBHOOK = "command.deliver_webhook"
 REDRIVE = "command.redrive"
 
+# What merchants can read, and choose to be told of.
+PUBLIC_TYPES = (
+    PAYMENT_CREATED,
+    PAYMENT_PROCESSING,
+    PAYMENT_REQUIRES_CAPTURE,
+    PAYMENT_SUCCEEDED,
+    PAYMENT_FAILED,
+    PAYMENT_CANCELED,
+    PAYMENT_REVIEW,
+    PAYMENT_PARTIALLY_REFUNDED,
+    PAYMENT_REFUNDED,
+    REFUND_CREATED,
+    REFUND_SUCCEEDED,
+    REFUND_FAILED,
+    WEBHOOK_ENDPOINT_DISABLED,
+    WEBHOOK_ENDPOINT_ENABLED,
+)
+
 # What an event is about. Its sequence counts the events of that subject.
 PAYMENT_SUBJECT = "payment"
 REFUND_SUBJECT = "refund"
+WEBHOOK_ENDPOINT_SUBJECT = "webhook_endpoint"
 
 # The API accepts bodies of 32 levels, and the payment adds a few. JSON libraries give up at 254 levels or more.
 NESTING_MAX = 64

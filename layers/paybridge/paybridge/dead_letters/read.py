@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from paybridge.core.errors import InvalidInput
+from paybridge.core.cursors import position_of
 from paybridge.database.database import Database
 from paybridge.dead_letters.domain import DeadLetter, DeadLetterContent, Group, Selection
 from paybridge.dead_letters.store import reading
@@ -29,7 +29,7 @@ def list_dead_letters(database: Database, selection: Selection, *, cursor: str |
     An item takes some kilobytes at most, because texts are bounded and contents are left out. Raises InvalidInput
     (`cursor_invalid`) and DatabaseUnavailable.
     """
-    before = _position(cursor) if cursor else None
+    before = position_of(cursor)
     # One more than asked for shows whether another page follows.
     letters = reading.list_newest_first(database, selection, before=before, limit=limit + 1)
     page = letters[:limit]
@@ -44,10 +44,3 @@ def read_dead_letter(database: Database, id_: UUID) -> DeadLetterContent | None:
 def group_dead_letters(database: Database, selection: Selection) -> list[Group]:
     """Return the groups of the selection, largest first, at most GROUPS_MAX. Raises DatabaseUnavailable."""
     return reading.group(database, selection, GROUPS_MAX)
-
-
-def _position(cursor: str) -> UUID:
-    try:
-        return UUID(cursor)
-    except ValueError:
-        raise InvalidInput("cursor_invalid", "Send a next_cursor of this list unchanged, or none.", "cursor") from None

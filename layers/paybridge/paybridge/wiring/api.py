@@ -11,6 +11,7 @@ from paybridge.core.clock import Clock
 from paybridge.core.ids import Ids
 from paybridge.database.database import Database
 from paybridge.operations.readiness import BrokerProbe
+from paybridge.payments.domain.operation import DEFAULT_GATEWAY, STRIPE_GATEWAY
 from paybridge.rabbitmq.probe import AmqpProbe
 from paybridge.webhooks.domain.address import IpNetwork
 
@@ -41,6 +42,8 @@ class ApiServices:
     root_path: str
     # The digest of the deployed code and configuration, empty unless `make deploy` made it.
     release: str
+    # The gateways that merchants' payments may go to.
+    gateway_names: frozenset[str]
     # Finds what verifies the notices of a gateway by its name, None if it sends none.
     find_notice_reader: Callable[[str], NoticeReader | None]
 
@@ -60,6 +63,7 @@ def api_services() -> ApiServices:
         is_local=settings.ENVIRONMENT_NAME == LOCAL,
         root_path=settings.API_ROOT_PATH,
         release=settings.RELEASE,
+        gateway_names=frozenset({DEFAULT_GATEWAY, *([STRIPE_GATEWAY] if settings.STRIPE_SECRET_ID else [])}),
         find_notice_reader=_find_notice_reader,
     )
 

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from local.testkit.api import OPERATOR_KEY, Answer, ApiClient
-from paybridge.access.domain import Role
+from paybridge.access.domain.caller import Role
 from paybridge.access.register import register_merchant
 from paybridge.core.clock import SystemClock
 from paybridge.core.ids import Uuid7Ids

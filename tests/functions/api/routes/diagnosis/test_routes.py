@@ -7,7 +7,7 @@ import uuid
 import pytest
 
 from local.testkit.api import OPERATOR_KEY, ORDER, ApiClient
-from paybridge.access.domain import Role
+from paybridge.access.domain.caller import Role
 from paybridge.access.register import register_merchant
 from paybridge.database.database import Database, Statement
 

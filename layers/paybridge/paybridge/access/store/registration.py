@@ -1,15 +1,11 @@
-"""Merchants and their API keys."""
+"""Registration of callers whose key is given."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
-from paybridge.access.domain import Principal, Role
-from paybridge.database.database import Database, Statement, Transaction
-
-_FIND_KEY = Statement("""
-    SELECT role, merchant_id, id FROM api_keys WHERE key_hash = :key_hash::bytea AND revoked_at IS NULL
-""")
+from paybridge.access.domain.caller import Role
+from paybridge.database.database import Statement, Transaction
 
 _LOCK_KEY = Statement("SELECT pg_advisory_xact_lock(hashtextextended(encode(:key_hash::bytea, 'hex'), 0))")
 
@@ -25,12 +21,6 @@ _INSERT_KEY = Statement("""
     INSERT INTO api_keys (id, key_hash, merchant_id, role)
     VALUES (gen_random_uuid(), :key_hash::bytea, :merchant_id::uuid, :role::text)
 """)
-
-
-def find_principal(database: Database, key_hash: bytes) -> Principal | None:
-    """Return the owner of the API key with this hash, None if it is unknown or revoked."""
-    rows = database.run(_FIND_KEY, key_hash=key_hash)
-    return Principal(Role(rows[0][0]), rows[0][1], rows[0][2]) if rows else None
 
 
 def lock_key(transaction: Transaction, key_hash: bytes) -> None:

@@ -1,0 +1,160 @@
+"""The permission table, tried: every route as every role, as the owner of the resource and as another merchant."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from aws_lambda_powertools import Logger
+from fastapi.routing import APIRoute
+
+from api.app import create_app
+from infra.permissions_page import PAGE, with_table
+from local.testkit.api import MERCHANT_KEY, OTHER_KEY, Answer, ApiClient, api_services, demo_merchant_id
+from local.testkit.payments import authorized_payment, captured_payment, operation_rows
+from paybridge.access.create_key import KeyOrder, create_key
+from paybridge.access.domain.caller import Role
+from paybridge.access.permissions import PERMISSIONS, Permission
+from paybridge.access.register import register_merchant
+from paybridge.core.clock import SystemClock
+from paybridge.core.ids import Uuid7Ids
+from paybridge.database.database import Database
+from paybridge.dead_letters.ports import DeadLetterServices
+from tests.support.dead_letters import record_dead
+
+pytestmark = pytest.mark.integration
+
+STAFF_KEYS = {role: f"secret-{role}-key" for role in Role if role is not Role.MERCHANT}
+GUARDED = {route: permission for route, permission in PERMISSIONS.items() if not permission.is_public}
+# What a request needs besides its path to reach the resource.
+BODIES: Mapping[str, Any] = {
+    "POST /api/v1/payments": {"amount": "1.00", "currency": "EUR"},
+    "PUT /api/v1/fraud-rules": {"rules": []},
+    "POST /api/v1/ops/dead-letters/redrive": {"queue": "webhooks", "dry_run": True},
+    "POST /api/v1/ops/dead-letters/{dead_letter_id}/discard": {"note": "tried"},
+    "POST /api/v1/ops/api-keys": {"role": "support"},
+    "POST /api/v1/ops/merchants": {"name": "Acme"},
+}
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def refund_of(client: ApiClient, database: Database) -> str:
+    payment_id = captured_payment(database, demo_merchant_id(database))
+    refund_id: str = client.order(f"{payment_id}/refunds", {"amount": "1.00"}).json()["refund_id"]
+    assert [row for row in operation_rows(database, payment_id) if str(row["id"]) == refund_id]
+    return refund_id
+
+
+def key_of(client: ApiClient, database: Database) -> str:
+    order = KeyOrder(role=Role.MERCHANT, merchant_id=demo_merchant_id(database))
+    return str(create_key(database, SystemClock(), Uuid7Ids(), order, created_by="test").key.id)
+
+
+def dry_run_of(client: ApiClient, database: Database) -> str:
+    times = {"from": (now() - timedelta(days=1)).isoformat(), "to": now().isoformat()}
+    answer = client.request("POST", "/api/v1/fraud-rules/dry-run", body=json.dumps({"rules": [], **times}).encode())
+    dry_run_id: str = answer.json()["dry_run_id"]
+    return dry_run_id
+
+
+def dead_letter_of(client: ApiClient, database: Database) -> str:
+    return str(record_dead(DeadLetterServices(database, SystemClock(), Uuid7Ids())).id)
+
+
+# A resource of the demo merchant for each parameter of a path. A new parameter needs one.
+RESOURCES: Mapping[str, Callable[[ApiClient, Database], str]] = {
+    "payment_id": lambda _, database: str(authorized_payment(database, demo_merchant_id(database))),
+    "refund_id": refund_of,
+    "key_id": key_of,
+    "dry_run_id": dry_run_of,
+    "dead_letter_id": dead_letter_of,
+    "merchant_id": lambda _, database: str(demo_merchant_id(database)),
+}
+
+
+@pytest.fixture(autouse=True)
+def _staff(database: Database) -> None:
+    for role, api_key in STAFF_KEYS.items():
+        register_merchant(database, name=str(role), api_key=api_key, role=role)
+
+
+def call(client: ApiClient, route: str, path: str, api_key: str) -> Answer:
+    method = route.partition(" ")[0]
+    body = BODIES.get(route, {})
+    raw = None if method in {"GET", "DELETE"} else json.dumps(body).encode()
+    headers = {"idempotency-key": str(uuid.uuid4())} if method == "POST" else {}
+    return client.request(method, path, headers=headers, body=raw, api_key=api_key)
+
+
+def path_of(route: str, client: ApiClient, database: Database) -> str:
+    """The path of the route to resources of the demo merchant."""
+    path = route.partition(" ")[2]
+    return re.sub(r"\{(\w+)\}", lambda match: RESOURCES[match.group(1)](client, database), path)
+
+
+def is_refused(answer: Answer) -> bool:
+    return answer.status == 403 and answer.json()["code"] == "role_not_permitted"
+
+
+@pytest.mark.parametrize(("route", "permission"), GUARDED.items(), ids=GUARDED)
+class TestMatrix:
+    def test_without_a_key_nothing_is_answered(
+        self, client: ApiClient, database: Database, route: str, permission: Permission
+    ) -> None:
+        if not permission.is_public_locally:
+            assert call(client, route, path_of(route, client, database), "").status == 401
+
+    @pytest.mark.parametrize("role", STAFF_KEYS)
+    def test_staff_may_what_the_table_says(
+        self, client: ApiClient, database: Database, route: str, permission: Permission, role: Role
+    ) -> None:
+        answer = call(client, route, path_of(route, client, database), STAFF_KEYS[role])
+        allowed = role in permission.roles or permission.is_public_locally
+        assert is_refused(answer) != allowed, answer.body
+        if allowed:
+            # Staff finds what belongs to any merchant. 409: what it asks for does not fit the state of the resource.
+            assert answer.status < 300 or answer.status == 409, answer.body
+
+    def test_the_owner_may_what_the_table_says(
+        self, client: ApiClient, database: Database, route: str, permission: Permission
+    ) -> None:
+        answer = call(client, route, path_of(route, client, database), MERCHANT_KEY)
+        allowed = Role.MERCHANT in permission.roles or permission.is_public_locally
+        assert is_refused(answer) != allowed, answer.body
+        if allowed and route != "POST /api/v1/fraud-rules/dry-run":
+            assert answer.status < 300 or answer.status == 409, answer.body
+
+    def test_another_merchant_finds_nothing(
+        self, client: ApiClient, database: Database, route: str, permission: Permission
+    ) -> None:
+        path = path_of(route, client, database)
+        answer = call(client, route, path, OTHER_KEY)
+        if Role.MERCHANT not in permission.roles:
+            assert is_refused(answer) != permission.is_public_locally
+        elif "{" in route:
+            assert answer.status == 404, answer.body
+        else:
+            assert not is_refused(answer)
+            # Lists hold nothing of the demo merchant.
+            assert str(demo_merchant_id(database)) not in answer.body.decode()
+
+
+def test_the_page_has_the_table() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert page == with_table(page, PERMISSIONS), "run `make permissions-docs`"
+
+
+def test_every_row_has_a_route(database: Database) -> None:
+    app = create_app(api_services(database), Logger(service="api", level="CRITICAL"))
+    served = {
+        f"{method} {route.path}" for route in app.routes if isinstance(route, APIRoute) for method in route.methods
+    }
+    assert served == set(PERMISSIONS)
