@@ -30,9 +30,9 @@ from local.testkit.rmq import outbox_bodies, rmq_event
 from paybridge import wiring
 from paybridge.access.domain.api_keys import key_hash
 from paybridge.access.identify import identify_key
+from paybridge.core.cursor import encode_cursor
 from paybridge.database.database import Database, Statement
 from paybridge.observability.logging import logger as make_logger
-from paybridge.payments.domain.cursor import encode_cursor
 from paybridge.payments.domain.query import PaymentFilters
 
 SIZES = {"10 thousand": 10_000, "100 thousand": 100_000, "1 million": 1_000_000}

@@ -24,10 +24,10 @@ from api.routes.payments import documentation
 from api.routes.payments.addresses import PREFIX, PaymentId, payment_id_of, payment_not_found
 from api.routes.payments.orders import parse_order
 from api.routes.payments.schemas import PaymentListQuery
+from paybridge.core.cursor import decode_position, encode_position
 from paybridge.core.errors import DatabaseUnavailable, InvalidInput
 from paybridge.payments.create import OPERATION as CREATE_PAYMENT
 from paybridge.payments.create import create_payment
-from paybridge.payments.domain.cursor import decode_position, encode_position
 from paybridge.payments.domain.payment import Payment, payment_view
 from paybridge.payments.domain.query import PaymentFilters, timeline_view
 from paybridge.payments.idempotency import Answered, IdempotentRequest, Keyed, find_earlier_answer

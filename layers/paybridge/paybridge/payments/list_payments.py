@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from uuid import UUID
 
+from paybridge.core.cursor import decode_cursor, encode_cursor
 from paybridge.core.isolation import run_each_item
 from paybridge.database.database import Database
 from paybridge.observability.logging import logger
 from paybridge.observability.stack import stack_frames
-from paybridge.payments.domain.cursor import decode_cursor, encode_cursor
 from paybridge.payments.domain.payment import Payment
 from paybridge.payments.domain.query import PaymentFilters, PaymentPage
 from paybridge.payments.store.row import payment_from_row

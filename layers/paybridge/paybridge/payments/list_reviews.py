@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from paybridge.core.cursor import decode_cursor, encode_cursor
 from paybridge.database.database import Database
 from paybridge.fraud import reviews as fraud_reviews
 from paybridge.fraud.domain.reviews import Decision
-from paybridge.payments.domain.cursor import decode_cursor, encode_cursor
 from paybridge.payments.domain.payment import Payment, payment_view
 from paybridge.payments.store import reviews
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from paybridge.core.cursor import decode_cursor, encode_cursor
 from paybridge.database.database import Database
-from paybridge.payments.domain.cursor import decode_cursor, encode_cursor
 from paybridge.payments.store import queries as payment_queries
 from paybridge.refunds.domain import RefundFilters, RefundPage
 from paybridge.refunds.store.row import refund_from_row

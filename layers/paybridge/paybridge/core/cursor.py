@@ -1,7 +1,7 @@
 """Cursors: opaque marks of where a page ended.
 
 A cursor carries a checksum over the list it came from. A cursor that is damaged, or used with other filters or by
-another merchant, is refused and does not silently skip payments. It is no protection: every query names the merchant.
+another merchant, is refused and does not silently skip items. It is no protection: every query names the merchant.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from paybridge.core.cursor import decode_cursor, encode_cursor
 from paybridge.core.errors import InvalidInput
-from paybridge.payments.domain.cursor import decode_cursor, encode_cursor
 
 IDS = st.uuids()
 
