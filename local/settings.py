@@ -20,8 +20,13 @@ PYTHON_PATH = (PROJECT / "functions", PROJECT / "layers" / "paybridge", PROJECT)
 # Credentials that moto and boto3 accept. Nothing real is reachable with them.
 AWS_REGION = "eu-central-1"
 AWS_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-# Variables of other commands: `make package`, and the Lambda host's own runtime.
-OTHER_VARIABLES = ("PAYBRIDGE_ARCHITECTURE", "PAYBRIDGE_LOCAL_PURE_PYTHON_WORKER")
+# Variables of other commands: `make package`, the Lambda host's own runtime, and the processes of the test clock.
+OTHER_VARIABLES = (
+    "PAYBRIDGE_ARCHITECTURE",
+    "PAYBRIDGE_LOCAL_PURE_PYTHON_WORKER",
+    "PAYBRIDGE_LOCAL_CLOCK_FILE",
+    "PAYBRIDGE_LOCAL_CLOCK_POSTGRES_URL",
+)
 TEST_PREFIX = "PAYBRIDGE_TEST_"
 # Similarity from 0 to 1 above which a name is taken for a misspelled one: two letters exchanged, added or lost.
 CLOSE_ENOUGH = 0.85

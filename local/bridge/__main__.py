@@ -21,6 +21,8 @@ from local.bridge.invokers import LambdaEndpointInvoker
 from local.bridge.rabbitmq import QueueMapping, queue_mappings
 from local.bridge.reload import reload_edited_code
 from local.bridge.schedules import schedule_tickers
+from local.bridge.stack_clock import StackClock, StackParts, jobs_schedules
+from local.clock.offset import CLOCK_DATABASE, VARIABLE, Offset, keep_stack_time
 from local.http.lean import loop_factory
 from local.lambda_host.host import LambdaHost
 from local.lambda_host.model import Invoker
@@ -99,6 +101,8 @@ def parser() -> argparse.ArgumentParser:
         metavar="LOGICAL_ID",
         help="neither run nor invoke this function; may be repeated",
     )
+    add("--clock", action="store_true", help=f"let the test clock move the time in the file that {VARIABLE} names")
+    add("--gateway-url", default="http://127.0.0.1:8090", help="the simulated gateway that the test clock moves")
     add("--no-schedules", action="store_true", help="do not fire the schedules")
     add("--reload", action="store_true", help="replace the environments of functions whose code changes")
     add("--no-warm", action="store_true", help="start environments only for invocations")
@@ -111,7 +115,8 @@ def main() -> int:
     _configure_logging()
     raise_limit()
     try:
-        template = read_template(options.template, _pairs("--parameter", options.parameter)).without(options.without)
+        keep_stack_time(os.environ)
+        template = read_template(options.template, _pairs("--parameter", options.parameter))
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(serve(options, template))
     except (TemplateError, PortError) as error:
@@ -125,16 +130,18 @@ async def serve(options: argparse.Namespace, template: Template) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    everything, template = template, template.without(options.without)
     functions = list(template.functions.values())
     async with AsyncExitStack() as stack:
         invoker = await _start_invoker(options, template, stack)
-        front = HttpFront(functions, invoker, port=options.api_port)
+        mappings = queue_mappings(functions, invoker, options.broker_url) if options.broker_url else []
+        own_routes = _clock(options, everything, invoker, mappings).routes if options.clock else {}
+        front = HttpFront(functions, invoker, port=options.api_port, own_routes=own_routes)
         await _listen(stack, front, options.api_port, "--api-port (PAYBRIDGE_API_PORT)")
         # The stack unwinds in reverse: the background tasks end before the functions that they invoke.
         tasks: list[asyncio.Task[Any]] = [asyncio.create_task(stop.wait())]
         stack.push_async_callback(_cancel, tasks)
         if options.broker_url:
-            mappings = queue_mappings(functions, invoker, options.broker_url)
             tasks.extend(asyncio.create_task(mapping.run()) for mapping in mappings)
             # A relay without a broker would end at once, and the next one is a minute away.
             await _wait_for_broker(mappings, tasks)
@@ -145,6 +152,27 @@ async def serve(options: argparse.Namespace, template: Template) -> None:
         _freeze_garbage()
         print(f"ready: API http://127.0.0.1:{front.port}, Lambda {_lambda_url(options, invoker)}", flush=True)
         await _first_end(tasks)
+
+
+def _clock(
+    options: argparse.Namespace, everything: Template, invoker: Invoker, mappings: list[QueueMapping]
+) -> StackClock:
+    """Return the test clock. `everything` has the functions too whose work workers do."""
+    running = [function for name, function in everything.functions.items() if name not in options.without]
+    replaced = [function for name, function in everything.functions.items() if name in options.without]
+    return StackClock(
+        StackParts(
+            offset=Offset(Path(os.environ[VARIABLE])),
+            database_url=os.environ[CLOCK_DATABASE],
+            gateway_url=options.gateway_url,
+            invoker=invoker,
+            mappings=mappings,
+            schedules=jobs_schedules(running),
+            region=everything.region,
+            worker_queues=[event.queue for function in replaced for event in function.queues if event.enabled],
+            broker_url=options.broker_url or "",
+        )
+    )
 
 
 async def _start_invoker(options: argparse.Namespace, template: Template, stack: AsyncExitStack) -> Invoker:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Self
 
 from infra.sam_template.definitions import FunctionDefinition
@@ -38,6 +38,10 @@ _REFUSALS = {
 }
 
 
+# An answer of the front itself, to a request with this body.
+OwnRoute = Callable[[bytes], Awaitable[HttpResponse]]
+
+
 class HttpFront:
     """Serve the HttpApi events of a template on 127.0.0.1. Use it as an asynchronous context manager."""
 
@@ -48,10 +52,12 @@ class HttpFront:
         *,
         port: int = 0,
         queue_seconds_max: float = QUEUE_SECONDS_MAX,
+        own_routes: Mapping[tuple[str, str], OwnRoute] | None = None,
     ) -> None:
         self.port = port
         self._routes = routes(functions)
         self._invoker = invoker
+        self._own_routes = own_routes or {}
         self._queue_seconds_max = queue_seconds_max
         self._backlog = Backlog(queue_seconds_max)
         self._server = HttpServer(self._handle, _refusal, _BODY_BYTES_MAX)
@@ -87,6 +93,8 @@ class HttpFront:
         if request.body is None:
             raise ProblemError(413, "A request may have 10 MB at most.")
         path = request.target.partition("?")[0]
+        if own := self._own_routes.get((request.method, path)):
+            return await own(bytes(request.body))
         for route in self._routes:
             parameters = route.matches(request.method, path)
             if parameters is not None:

@@ -13,6 +13,7 @@ _CODES = {
     400: "request_malformed",
     404: "not_found",
     413: "body_too_large",
+    422: "validation_failed",
     431: "headers_too_large",
     500: "internal_error",
     503: "service_unavailable",
@@ -22,10 +23,12 @@ _CODES = {
 class ProblemError(Exception):
     """A request that the front answers itself. Its status must be in `_CODES`."""
 
-    def __init__(self, status: int, detail: str, *, retry_after_seconds: int = 1) -> None:
+    def __init__(self, status: int, detail: str, *, retry_after_seconds: int = 1, field: str = "") -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
+        # The member of the body that is wrong.
+        self.field = field
         # Sent with 503 only.
         self.retry_after_seconds = retry_after_seconds
 
@@ -39,7 +42,7 @@ def problem_response(problem: ProblemError, request_id: str) -> HttpResponse:
         "status": problem.status,
         "detail": problem.detail,
         "code": code,
-        "errors": [],
+        "errors": [{"field": problem.field, "code": code, "detail": problem.detail}] if problem.field else [],
         "request_id": request_id,
     }
     headers = b"content-type: application/problem+json\r\n"

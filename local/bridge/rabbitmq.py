@@ -75,6 +75,11 @@ class _Inbox:
         self._closed = False
         self._loop = asyncio.get_running_loop()
 
+    @property
+    def is_empty(self) -> bool:
+        """Return whether no message waits for a batch."""
+        return not self._deliveries
+
     def on_delivery(self, delivery: BrokerDelivery) -> None:
         # To convert here spreads the work over the window instead of adding it to the batch.
         properties = read_properties(delivery.properties)
@@ -134,7 +139,14 @@ class QueueMapping:
         self._place = f"{url.host}:{url.port}"
         # Set once the queue has been consumed for the first time.
         self.begun = asyncio.Event()
+        self._inbox: _Inbox | None = None
+        self._is_invoking = False
         self._frame = BatchEvent(event.broker_arn, event.queue, self._vhost)
+
+    @property
+    def is_idle(self) -> bool:
+        """Return whether no message is at hand, neither in the function nor before it."""
+        return not self._is_invoking and (self._inbox is None or self._inbox.is_empty)
 
     async def run(self) -> None:
         """Serve the queue until cancelled. Wait for a broker that is down, however long that takes."""
@@ -142,7 +154,7 @@ class QueueMapping:
         announced = False
         while True:
             try:
-                inbox = _Inbox()
+                inbox = self._inbox = _Inbox()
                 async with self._consuming(inbox) as channel:
                     logger.info("Queue %s: consuming from %s.", self._event.queue, self._place)
                     pause_seconds, announced = _RECONNECT_SECONDS_MIN, False
@@ -183,7 +195,9 @@ class QueueMapping:
     async def _serve(self, inbox: _Inbox, channel: aiormq.abc.AbstractChannel) -> None:
         bytes_max = PAYLOAD_BYTES_MAX - self._frame.size_bytes
         while True:
+            self._is_invoking = False
             batch = await inbox.batch(self._event.batch_size, bytes_max, self._event.window_seconds)
+            self._is_invoking = True
             # A message that is too large always gets its own batch.
             is_too_large = len(batch[0].record) > bytes_max
             if is_too_large and self._event.queue in DEAD_LETTER_QUEUES:

@@ -6,13 +6,13 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Coroutine, Iterable, Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
 from infra.sam_template.definitions import ACCOUNT_ID, FunctionDefinition, ScheduleEvent
 from local.lambda_host.model import InvokeError, Invoker
+from paybridge.core.clock import process_time
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def schedule_event(schedule: ScheduleEvent, region: str) -> bytes:
             "detail-type": "Scheduled Event",
             "source": "aws.scheduler",
             "account": ACCOUNT_ID,
-            "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "time": f"{process_time():%Y-%m-%dT%H:%M:%SZ}",
             "region": region,
             "resources": [f"arn:aws:scheduler:{region}:{ACCOUNT_ID}:schedule/default/{schedule.name}"],
             "detail": "{}",

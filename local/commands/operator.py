@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from local.clock.offset import keep_stack_time
 from local.commands.supervision import nothing_runs
 from local.errors import LocalError
 from local.servers.processes import running
@@ -69,7 +70,9 @@ def _name_local_stack() -> None:
         raise LocalError(
             f"{nothing_runs(settings)} Start the stack with `make up`, or name an environment, as in --environment dev."
         )
-    os.environ.update(variables_of(settings.as_running()))
+    running_settings = settings.as_running()
+    os.environ.update(variables_of(running_settings))
+    keep_stack_time(Stack(running_settings).clock_variables)
 
 
 def variables_of(settings: LocalSettings) -> Mapping[str, str]:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from local.clock.offset import stack_time
 from local.gateway.behaviour import Behaviour
 from local.gateway.gateway import Gateway
 from local.gateway.log import OperationLog
@@ -43,8 +44,8 @@ async def serve(host: str, port: int, log_path: Path, behaviour: Behaviour, noti
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     log = OperationLog(log_path)
-    gateway = Gateway(log, behaviour, notices.send if notices else None)
-    server = LeanServer(GatewayServer(gateway).handle)
+    gateway = Gateway(log, behaviour, notices.send if notices else None, stack_time(os.environ))
+    server = LeanServer(GatewayServer(gateway, lambda: notices.sending if notices else 0).handle)
     decisions = asyncio.create_task(gateway.run())
     try:
         await server.start(host, port)
@@ -65,7 +66,7 @@ def _notices(environment: Mapping[str, str]) -> Notices | None:
         return None
     if not secret:
         raise ValueError("GATEWAY_NOTICES_SECRET is missing beside GATEWAY_NOTICES_URL")
-    return Notices(url, secret)
+    return Notices(url, secret, stack_time(environment))
 
 
 def _fail(sentence: str) -> int:

@@ -35,6 +35,10 @@ class Deadlines:
         if is_next and self._changed is not None:
             self._changed.set()
 
+    def next_at(self) -> float | None:
+        """Return the time of the next deadline in seconds; None if there is none."""
+        return self._heap[0][0] if self._heap else None
+
     def settle(self) -> None:
         """Decide everything that is due. Raises OSError when the log cannot be written, and then it stays due."""
         while self._heap and self._heap[0][0] <= self._now():

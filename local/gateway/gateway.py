@@ -78,9 +78,16 @@ class Gateway:
     `notify` is called with the type of a notice and a record for everything that the gateway decides later.
     """
 
-    def __init__(self, log: OperationLog, behaviour: Behaviour, notify: Notify | None = None) -> None:
+    def __init__(
+        self,
+        log: OperationLog,
+        behaviour: Behaviour,
+        notify: Notify | None = None,
+        time_now: Callable[[], float] = time.time,
+    ) -> None:
         self.log = log
         self._behaviour = behaviour
+        self._time_now = time_now
         self._notify = notify or (lambda _type, _record: None)
         self._in_flight: dict[str, tuple[Record, asyncio.Future[Record]]] = {}
         self._flaky_tries: dict[str, int] = {}
@@ -99,7 +106,13 @@ class Gateway:
 
     def now(self) -> float:
         """Return the gateway's time, in seconds since 1970."""
-        return time.time() + self._behaviour.ahead_seconds
+        return self._time_now() + self._behaviour.ahead_seconds
+
+    def settle(self) -> float | None:
+        """Decide what is due, and return the time of what is due next, in seconds since 1970; None if nothing is."""
+        self._deadlines.settle()
+        next_at = self._deadlines.next_at()
+        return None if next_at is None else next_at - self._behaviour.ahead_seconds
 
     async def run(self) -> None:
         """Decide what is due, for ever."""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,8 @@ logger = logging.getLogger(__name__)
 class Notices:
     """Post notices to `url`, signed with the `whsec_` secret. Only 2xx counts as received."""
 
-    def __init__(self, url: str, secret: str) -> None:
+    def __init__(self, url: str, secret: str, time_now: Callable[[], float] = time.time) -> None:
+        self._time_now = time_now
         self._url = url
         self._webhook = Webhook(secret)
         self._client: httpx.AsyncClient | None = None
@@ -38,10 +40,15 @@ class Notices:
     def send(self, notice_type: str, record: Record) -> None:
         """Send a notice without waiting for its receipt, and retry a few times."""
         notice_id = f"ntc_{uuid.uuid4().hex}"
-        notice = {"id": notice_id, "type": notice_type, "created_at": written(time.time()), "data": public(record)}
+        notice = {"id": notice_id, "type": notice_type, "created_at": written(self._time_now()), "data": public(record)}
         task = asyncio.get_running_loop().create_task(self._deliver(notice_id, orjson.dumps(notice)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    @property
+    def sending(self) -> int:
+        """Return how many notices are not received yet."""
+        return len(self._tasks)
 
     async def close(self) -> None:
         """Drop what was not received yet."""
@@ -63,7 +70,7 @@ class Notices:
 
         if self._client is None:
             self._client = httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False)
-        now = datetime.now(UTC)
+        now = datetime.fromtimestamp(self._time_now(), UTC)
         headers = {
             "Content-Type": "application/json",
             "webhook-id": notice_id,

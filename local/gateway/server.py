@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -30,8 +30,9 @@ _RETRY_AFTER = {"Retry-After": "1"}
 class GatewayServer:
     """Map HTTP requests to the gateway and its log."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, notices_sending: Callable[[], int] = lambda: 0) -> None:
         self._gateway = gateway
+        self._notices_sending = notices_sending
 
     async def handle(self, request: Request) -> Response:
         try:
@@ -51,6 +52,8 @@ class GatewayServer:
         method, path = request.method, request.path
         if (method, path) == ("POST", "/_control"):
             return self._control(request)
+        if (method, path) == ("POST", "/_settle"):
+            return json_response(200, {"next_at": self._gateway.settle(), "sending": self._notices_sending()})
         if self._gateway.behaviour.down:
             raise Unavailable(503)
         if method == "POST" and path in _KINDS:

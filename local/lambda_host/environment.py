@@ -16,8 +16,17 @@ from local.http.messages import WireResponse, header_lines
 from local.lambda_host.model import InvocationResult, failure
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
-# What a function inherits of the host's environment: where programs and certificates are, and the AWS fake.
-_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE")
+# What a function inherits of the host's environment: where programs, certificates and the clock are, and the AWS fake.
+_INHERITED = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "SSL_CERT_FILE",
+    "PAYBRIDGE_LOCAL_CLOCK_FILE",
+)
 _INHERITED_PREFIXES = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 

@@ -1,6 +1,6 @@
 """The first code of every environment: run a handler under AWS's awslambdaric, or under `worker.py` without it.
 
-It runs as a script with the function's sys.path, so it imports nothing of the project except its neighbour.
+It runs as a script with the function's sys.path, so it imports nothing of the project except two files by their paths.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
+_CLOCK = Path(__file__).parents[1] / "clock" / "offset.py"
 
 
 def end_with_parent(parent_pid: int) -> None:
@@ -53,6 +54,8 @@ def main() -> None:
     """Run the handler in the first argument. The second is the host's process id."""
     handler, parent_pid = sys.argv[1], int(sys.argv[2])
     end_with_parent(parent_pid)
+    if os.environ.get("PAYBRIDGE_LOCAL_CLOCK_FILE"):
+        runpy.run_path(str(_CLOCK))["keep_stack_time"](os.environ)
     pure_python = os.environ.pop("PAYBRIDGE_LOCAL_PURE_PYTHON_WORKER", "") == "1"
     if not pure_python and importlib.util.find_spec("awslambdaric") and importlib.util.find_spec("runtime_client"):
         run_awslambdaric(handler)

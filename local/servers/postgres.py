@@ -84,6 +84,12 @@ def database_url_of(settings: LocalSettings) -> str:
     return settings.postgres_url or url_of(settings.postgres_port)
 
 
+def administrator_url_of(settings: LocalSettings) -> str:
+    """Return the URL of the application's database for a superuser: on the user's own server, the user's role."""
+    own = f"postgresql://{SUPERUSER}:{PASSWORD}@127.0.0.1:{settings.postgres_port}/{DATABASE}"
+    return settings.postgres_url or own
+
+
 def connect(url: str, database: str | None = None, timeout_seconds: float = 10) -> pg8000.native.Connection:
     """Connect to `postgresql://user:password@host:port/database`. `database` replaces the one in the URL."""
     parts = urlsplit(url)

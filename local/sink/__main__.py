@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 
+from local.clock.offset import stack_time
 from local.http.lean import LeanServer, loop_factory
 from local.sink.server import SinkServer
 
@@ -33,7 +35,7 @@ async def serve(host: str, port: int, secrets: list[str]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    server = LeanServer(SinkServer(secrets).handle)
+    server = LeanServer(SinkServer(secrets, stack_time(os.environ)).handle)
     try:
         await server.start(host, port)
         print(f"webhook sink listening on http://{host}:{port}", flush=True)

@@ -27,6 +27,8 @@ from local.stack.stack import PORTS, Stack
 class LocalStack(Stack):
     """A stack whose functions run at the endpoint."""
 
+    has_test_clock = False
+
     deployed: DeployedStack | None = None
     # A deployment that failed or was interrupted leaves resources behind as well.
     _has_begun: bool = False

@@ -26,6 +26,8 @@ IMAGE = "public.ecr.aws/lambda/python:3.13-{}"
 class SamLocal(Stack):
     """A stack whose functions run in containers."""
 
+    has_test_clock = False
+
     _template: Path | None = None
     _is_built: threading.Event = field(init=False, default_factory=threading.Event)
 

@@ -9,13 +9,18 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 from urllib.parse import unquote, urlsplit
 
 from infra.sam_template.template import read_template
+from local.clock import database as clock
+from local.clock.database import DatabaseClock
+from local.clock.offset import CLOCK_DATABASE, FILE_NAME, VARIABLE, Offset
 from local.errors import NotReadyError
 from local.servers import aws, compose, moto, postgres, rabbitmq
 from local.servers.postgres import PostgresServer
@@ -74,6 +79,9 @@ class Urls:
 @dataclass(slots=True)
 class Stack:
     """One stack. Use it as a context manager, or call `start` and, in any case, `stop`."""
+
+    # The test clock does not reach into containers, nor into an AWS emulator.
+    has_test_clock: ClassVar[bool] = True
 
     settings: LocalSettings
     progress: Progress = field(default_factory=Progress)
@@ -156,8 +164,12 @@ class Stack:
         """Start the functions and the bridge in front of them, in `start` or after they were stopped."""
         settings = self.settings
         with self.progress.step(f"functions, schedules and queue mappings; API on port {settings.api_port}"):
-            broker_url = {variable_of("rabbitmq_url"): rabbitmq.functions_url_of(settings)}
-            child = self._start_module("bridge", "local.bridge", self._bridge_arguments(), broker_url)
+            # The variables keep the passwords out of the list of processes.
+            urls = {
+                variable_of("rabbitmq_url"): rabbitmq.functions_url_of(settings),
+                CLOCK_DATABASE: postgres.administrator_url_of(settings),
+            }
+            child = self._start_module("bridge", "local.bridge", self._bridge_arguments(), urls)
             self._wait_for_functions(child)
 
     def _wait_for_functions(self, child: Child) -> None:
@@ -177,6 +189,8 @@ class Stack:
     def _bridge_arguments(self) -> list[str]:
         arguments = ["--logs-dir", str(self.settings.logs_dir)]
         arguments += [f"--parameter={name}={value}" for name, value in self.parameters.items()]
+        if self.has_test_clock:
+            arguments += ["--clock", f"--gateway-url={self.settings.gateway_url}"]
         if self.settings.reload:
             arguments.append("--reload")
         if self.settings.workers:
@@ -286,7 +300,24 @@ class Stack:
             self.database = postgres.start(self.settings, self.processes)
         with self.progress.step("schema migrated, merchants registered"):
             seed.migrate_and_register(self.database.url)
+            self._set_database_clock()
         self._is_migrated.set()
+
+    def _set_database_clock(self) -> None:
+        """Let the database go on ahead of the machine by as much as when the stack stopped."""
+        clock.install(self.database.url)
+        ahead = Offset(self._clock_file).read() if self.has_test_clock else timedelta()
+        with closing(DatabaseClock(postgres.administrator_url_of(self.settings))) as database_clock:
+            database_clock.set_ahead(ahead)
+
+    @property
+    def clock_variables(self) -> dict[str, str]:
+        """Return the variable by which a process keeps the stack's time; none where the stack has no test clock."""
+        return {VARIABLE: str(self._clock_file)} if self.has_test_clock else {}
+
+    @property
+    def _clock_file(self) -> Path:
+        return self.settings.state_dir / FILE_NAME
 
     def _start_rabbitmq(self) -> None:
         with self.progress.step(f"RabbitMQ {self._place('amqp_port', self.settings.rabbitmq_url)}"):
@@ -369,7 +400,7 @@ class Stack:
         }
         paths = {"PYTHONPATH": os.pathsep.join(map(str, PYTHON_PATH)), "PYTHONUNBUFFERED": "1"}
         given = {name: value for name, value in self.settings.environment().items() if value}
-        return {**os.environ, **endpoint, **AWS_KEYS, **paths, **given}
+        return {**os.environ, **endpoint, **AWS_KEYS, **paths, **given, **self.clock_variables}
 
 
 def _load_libraries() -> None:

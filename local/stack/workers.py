@@ -45,7 +45,7 @@ def start(
     children = []
     for worker, logical_id in FUNCTIONS.items():
         variables = {**environment, **template.functions[logical_id].environment}
-        command = [sys.executable, "-m", "paybridge.cli", "worker", worker]
+        command = [sys.executable, "-m", "local.stack.worker", worker]
         names = _names_of(worker, settings.workers)
         children += [processes.start(name, command, variables, cwd=PROJECT) for name in names]
     for child in children:

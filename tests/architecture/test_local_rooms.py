@@ -17,6 +17,7 @@ FLOORS = (
     {"stack"},
     {"bridge"},
     {"lambda_host", "gateway", "sink"},
+    {"clock"},
     {"servers"},
     {"http"},
     {"settings"},

@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 # Clocks that differ by less agree: leases and cooldowns last for seconds.
 AGREEMENT = timedelta(seconds=1)
+
+# How far the time of this process is ahead of its machine's. Only the offline stack's test clock sets another source.
+_ahead: Callable[[], timedelta] = timedelta
+
+
+def run_ahead(read: Callable[[], timedelta]) -> None:
+    """Let the time of this process be ahead of its machine's by what `read` returns, which may change at any time."""
+    global _ahead  # noqa: PLW0603 - one process has one time
+    _ahead = read
+
+
+def ahead() -> timedelta:
+    """Return how far the time of this process is ahead of its machine's: nothing, except under a test clock."""
+    return _ahead()
+
+
+def process_time() -> datetime:
+    """Return the time of this process in UTC."""
+    return datetime.now(UTC) + _ahead()
 
 
 class Clock(Protocol):
@@ -22,7 +42,7 @@ class SystemClock:
 
     def now(self) -> datetime:
         """Return the current time in UTC."""
-        return datetime.now(UTC)
+        return process_time()
 
 
 class FollowingClock:
@@ -33,13 +53,13 @@ class FollowingClock:
     """
 
     def __init__(self) -> None:
-        self._ahead = timedelta()
+        self._correction = timedelta()
 
     def now(self) -> datetime:
         """Return the current time in UTC, as the shared clock had it when it was last followed."""
-        return datetime.now(UTC) + self._ahead
+        return process_time() + self._correction
 
     def follow(self, shared: datetime) -> None:
         """Take over the time of the shared clock, unless the two agree."""
-        ahead = shared - datetime.now(UTC)
-        self._ahead = ahead if abs(ahead) > AGREEMENT else timedelta()
+        correction = shared - process_time()
+        self._correction = correction if abs(correction) > AGREEMENT else timedelta()

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-_SETTINGS: Mapping[str, str] = {
+_SETTINGS: dict[str, str] = {
     # How values are written and read.
     "client_encoding": "'UTF8'",
     "timezone": "'UTC'",
@@ -57,6 +57,11 @@ _SETTINGS: Mapping[str, str] = {
 _NO_TRANSACTION_TIMEOUT = """
     SELECT set_config('transaction_timeout', '0', false) WHERE current_setting('transaction_timeout', true) IS NOT NULL
 """
+
+
+def set_search_path(path: str) -> None:
+    """Let the sessions of this process look names up in these schemas. Only the offline stack's test clock does so."""
+    _SETTINGS["search_path"] = path
 
 
 def set_commands(statement_seconds_max: float) -> str:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import TypeVar
 
 import aio_pika
 from aio_pika.connection import make_url
 from aio_pika.exceptions import AMQPError
 
+from paybridge.core.clock import process_time
 from paybridge.core.errors import BrokerUnavailable
 from paybridge.outbox.ports import Message
 from paybridge.rabbitmq.connecting import (
@@ -82,7 +82,7 @@ class RabbitPublisher:
     async def _publish_on(
         self, channel: ConfirmChannel, messages: Sequence[Message], deadline_seconds: float
     ) -> list[str | None]:
-        payload = frames.marshal(messages, channel.number, channel.max_content_size, datetime.now(UTC))
+        payload = frames.marshal(messages, channel.number, channel.max_content_size, process_time())
         batch = await self._within_deadline(channel.send(messages, payload), deadline_seconds)
         try:
             # Not `await`: a connection that is being closed fails its futures with CancelledError.

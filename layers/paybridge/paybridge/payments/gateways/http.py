@@ -7,7 +7,7 @@ is Unknown. docs/decisions/0009-gateway-client.md says why the client is pyreqwe
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
 import orjson
@@ -16,6 +16,7 @@ from pyreqwest.exceptions import PyreqwestError
 from pyreqwest.http import Url
 from pyreqwest.request import RequestBuilder
 
+from paybridge.core.clock import process_time
 from paybridge.payments.domain.gateway_answers import Fault, GatewayAnswer, LookUpAnswer, NotFound, Unknown
 from paybridge.payments.domain.operation import FIRST_KINDS, Kind
 from paybridge.payments.gateways.reading import TOO_MANY_REQUESTS, read_answer, read_look_up_answer
@@ -158,4 +159,4 @@ async def _send(request: RequestBuilder) -> HttpAnswer:
             raise AnswerTooLarge
         # Retry-After says something about a limited rate alone, and no other answer pays for reading it.
         retry_after = response.get_header("retry-after") if response.status == TOO_MANY_REQUESTS else None
-        return HttpAnswer(response.status, bytes(body), retry_after, datetime.now(UTC))
+        return HttpAnswer(response.status, bytes(body), retry_after, process_time())
