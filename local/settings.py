@@ -64,6 +64,7 @@ VARIABLES = {
     "gateway_latency_seconds_min": "GATEWAY_LATENCY_SECONDS_MIN",
     "gateway_latency_seconds_max": "GATEWAY_LATENCY_SECONDS_MAX",
     "gateway_pending_seconds": "GATEWAY_PENDING_SECONDS",
+    "webhook_retry_delays_seconds": "PAYBRIDGE_LOCAL_WEBHOOK_RETRY_DELAYS_SECONDS",
     "stripe_api_key": "PAYBRIDGE_LOCAL_STRIPE_API_KEY",
     "stripe_webhook_secret": "PAYBRIDGE_LOCAL_STRIPE_WEBHOOK_SECRET",
     "stripe_url": "PAYBRIDGE_LOCAL_STRIPE_URL",
@@ -106,6 +107,8 @@ class LocalSettings:
     gateway_latency_seconds_min: float = 2.0
     gateway_latency_seconds_max: float = 5.0
     gateway_pending_seconds: float = 3.0
+    # Waits between the attempts of a webhook. Short, because a person waits; the test clock makes long ones pass.
+    webhook_retry_delays_seconds: str = "1,2,4"
     # A secret key of Stripe's test mode. Empty: the stack has no gateway `stripe`.
     stripe_api_key: str = ""
     stripe_webhook_secret: str = ""

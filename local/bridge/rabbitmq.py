@@ -10,7 +10,7 @@ import asyncio
 import logging
 from binascii import a2b_base64
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -91,14 +91,14 @@ class _Inbox:
         self._closed = True
         self._changed.set()
 
-    async def batch(self, size_max: int, bytes_max: int, window_seconds: float) -> list[_Arrived]:
+    async def batch(self, size_max: int, bytes_max: int, window_seconds: Callable[[], float]) -> list[_Arrived]:
         """Return the next batch: a full one, or what is there when the first message has waited for the window.
 
         Raises BrokerAwayError once the broker is gone: its messages are on the queue again.
         """
         while not self._deliveries:
             await self._wait(None)
-        due = self._deliveries[0].arrived_at + window_seconds
+        due = self._deliveries[0].arrived_at + window_seconds()
         count, total_bytes = 0, 0
         while True:
             while count < min(len(self._deliveries), size_max):
@@ -139,6 +139,8 @@ class QueueMapping:
         self._place = f"{url.host}:{url.port}"
         # Set once the queue has been consumed for the first time.
         self.begun = asyncio.Event()
+        # Set while the test clock advances: a batch then waits for no more messages.
+        self.is_hurried = False
         self._inbox: _Inbox | None = None
         self._is_invoking = False
         self._frame = BatchEvent(event.broker_arn, event.queue, self._vhost)
@@ -196,7 +198,7 @@ class QueueMapping:
         bytes_max = PAYLOAD_BYTES_MAX - self._frame.size_bytes
         while True:
             self._is_invoking = False
-            batch = await inbox.batch(self._event.batch_size, bytes_max, self._event.window_seconds)
+            batch = await inbox.batch(self._event.batch_size, bytes_max, self._window_seconds)
             self._is_invoking = True
             # A message that is too large always gets its own batch.
             is_too_large = len(batch[0].record) > bytes_max
@@ -212,6 +214,9 @@ class QueueMapping:
                 await answered(channel.basic_nack(batch[-1].tag, multiple=True, requeue=True))
             if not succeeded:
                 await asyncio.sleep(_FAILURE_PAUSE_SECONDS)
+
+    def _window_seconds(self) -> float:
+        return 0.0 if self.is_hurried else self._event.window_seconds
 
     async def _dead_letter(self, message: _Arrived) -> bool:
         """Hand the message over to the dead letters and return whether the broker has taken it there.

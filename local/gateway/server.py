@@ -23,6 +23,8 @@ _KINDS = {
     "/voids": "void",
     "/refunds": "refund",
 }
+# For who runs the gateway. They work while it is down for its clients.
+_STEERING = frozenset({"/_control", "/_settle"})
 _SENTENCES = {503: "the gateway is unavailable", 429: "too many requests"}
 _RETRY_AFTER = {"Retry-After": "1"}
 
@@ -50,10 +52,8 @@ class GatewayServer:
 
     async def _route(self, request: Request) -> Response:
         method, path = request.method, request.path
-        if (method, path) == ("POST", "/_control"):
-            return self._control(request)
-        if (method, path) == ("POST", "/_settle"):
-            return json_response(200, {"next_at": self._gateway.settle(), "sending": self._notices_sending()})
+        if method == "POST" and path in _STEERING:
+            return self._settle() if path == "/_settle" else self._control(request)
         if self._gateway.behaviour.down:
             raise Unavailable(503)
         if method == "POST" and path in _KINDS:
@@ -80,6 +80,9 @@ class GatewayServer:
         if not records and self._gateway.behaviour.unknown_status != 200:
             return _error(self._gateway.behaviour.unknown_status, "no such reference")
         return json_response(200, [public(record) for record in records])
+
+    def _settle(self) -> Response:
+        return json_response(200, {"next_at": self._gateway.settle(), "sending": self._notices_sending()})
 
     def _control(self, request: Request) -> Response:
         changes = _body(request)

@@ -47,7 +47,6 @@ PARAMETERS = {
     "GatewayPendingDelaysSeconds": "1,2,5,10",
     "LateChargeAgesSeconds": "10,60,600,3600",
     "CircuitCooldownSeconds": "5",
-    "WebhookRetryDelaysSeconds": "1,2,4",
     "WebhookLocalNetworks": "127.0.0.0/8,::1/128",
     "StuckAfterSeconds": "60",
 }
@@ -129,7 +128,12 @@ class Stack:
         networks = PARAMETERS["WebhookLocalNetworks"]
         if self.settings.container_host:
             networks += f",{self.settings.container_host}/32"
-        own = {"PaymentShards": str(shards), "BrokerVirtualHost": self._vhost, "WebhookLocalNetworks": networks}
+        own = {
+            "PaymentShards": str(shards),
+            "BrokerVirtualHost": self._vhost,
+            "WebhookLocalNetworks": networks,
+            "WebhookRetryDelaysSeconds": self.settings.webhook_retry_delays_seconds,
+        }
         if self.settings.stripe_api_key:
             own |= {"StripeUrl": self.settings.stripe_url, "StripeSecretId": seed.SecretIds().stripe}
         return {**PARAMETERS, **own}

@@ -15,7 +15,7 @@ _ahead: Callable[[], timedelta] = timedelta
 
 def run_ahead(read: Callable[[], timedelta]) -> None:
     """Let the time of this process be ahead of its machine's by what `read` returns, which may change at any time."""
-    global _ahead  # noqa: PLW0603 - one process has one time
+    global _ahead
     _ahead = read
 
 

@@ -12,8 +12,6 @@ and keeps doing so when the table has grown (tests/database/test_plans.py).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 _SETTINGS: dict[str, str] = {
     # How values are written and read.
     "client_encoding": "'UTF8'",

@@ -1,0 +1,190 @@
+"""The test clock: days of the whole stack's time pass in seconds, and everything that was due then has happened."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from local.servers import postgres
+from local.servers.postgres import connect
+from local.stack.seed import DEMO_API_KEY
+from local.stack.stack import Stack
+from local.testkit import live, servers
+from local.testkit.live import Merchant, merchant
+from local.testkit.stacks import running_stack
+
+pytestmark = [pytest.mark.e2e, pytest.mark.broker]
+
+# The schedule of Standard Webhooks: ten tries within 75 hours.
+DELAYS_SECONDS = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
+HOUR, DAY = 3600, 86_400
+# What a request, a batch and a stop of the clock may add to a delay.
+LATE_SECONDS_MAX = 5
+
+
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory: pytest.TempPathFactory, shared_broker: servers.Broker | None) -> Iterator[Stack]:
+    """A stack of the module's own, because its time leaves that of the other tests."""
+    settings = replace(
+        servers.private_settings(tmp_path_factory.mktemp("clock")),
+        gateway_latency_seconds_min=0.0,
+        gateway_latency_seconds_max=0.0,
+        webhook_retry_delays_seconds=",".join(map(str, DELAYS_SECONDS)),
+    )
+    with running_stack(settings, shared_broker) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def shop(patient: Stack) -> Iterator[Merchant]:
+    with merchant(patient, DEMO_API_KEY) as one:
+        yield one
+
+
+def ask(stack: Stack, order: Any) -> httpx.Response:
+    return httpx.post(f"{stack.urls.api}/test/clock/advance", json=order, timeout=120, trust_env=False)
+
+
+def advance(stack: Stack, seconds: float) -> dict[str, Any]:
+    """Advance and return the answer."""
+    response = ask(stack, {"seconds": seconds})
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    assert answer["settled"], answer
+    return answer
+
+
+def stack_time(stack: Stack) -> datetime:
+    shown = httpx.get(f"{stack.urls.api}/test/clock", trust_env=False).json()
+    return datetime.fromisoformat(shown["now"])
+
+
+def test_75_hours_of_webhook_retries_pass_in_seconds(patient: Stack, shop: Merchant) -> None:
+    sink = patient.urls.sink
+    payment_id = shop.pay(webhook_url=f"{sink}/status/500/patient")
+    live.eventually(lambda: live.received(sink, payment_id), "the first try")
+    begun = time.monotonic()
+    answer = advance(patient, 76 * HOUR)
+    took_seconds = time.monotonic() - begun
+    requests = live.received(sink, payment_id)
+    moments = [datetime.fromisoformat(request["received_at"]) for request in requests]
+    gaps = [(after - before).total_seconds() for before, after in itertools.pairwise(moments)]
+    assert len(gaps) == len(DELAYS_SECONDS), answer
+    for gap, scheduled in zip(gaps, DELAYS_SECONDS, strict=True):
+        assert scheduled - 0.05 <= gap <= scheduled * 1.3 + LATE_SECONDS_MAX
+    assert all(request["verified"] for request in requests)
+    assert len({request["headers"]["webhook-id"] for request in requests}) == 1
+    assert "webhook.exhausted" in {entry["type"] for entry in shop.timeline(payment_id)}
+    assert took_seconds < 15, answer
+
+
+def test_an_authorization_expires_after_seven_days(patient: Stack, shop: Merchant) -> None:
+    payment_id = shop.pay(capture="manual", webhook_url=f"{patient.urls.sink}/ok/expires")
+    held = live.eventually(
+        lambda: payment if (payment := shop.get(payment_id))["status"] == "requires_capture" else None, "authorized"
+    )
+    capture_before = datetime.fromisoformat(held["capture_before"])
+    assert timedelta(days=6.9) < capture_before - stack_time(patient) <= timedelta(days=7)
+    advance(patient, 6.5 * DAY)
+    assert shop.get(payment_id)["status"] == "requires_capture"
+    advance(patient, 1.5 * DAY)
+    ended = shop.get(payment_id)
+    assert (ended["status"], ended["failure_code"]) == ("canceled", "authorization_expired")
+    canceled = [entry for entry in shop.timeline(payment_id) if entry["type"] == "payment.canceled"]
+    assert len(canceled) == 1
+    ended_at = datetime.fromisoformat(canceled[0]["at"])
+    # It ended when its time was over and not at the end of the advance.
+    assert timedelta() <= ended_at - capture_before < timedelta(minutes=2)
+    told = [r for r in live.received(patient.urls.sink, payment_id) if r["body"]["type"] == "payment.canceled"]
+    assert [request["verified"] for request in told] == [True]
+    assert abs(datetime.fromisoformat(told[0]["received_at"]) - ended_at) < timedelta(minutes=2)
+
+
+def test_partitions_of_later_months_are_made_and_used(patient: Stack, shop: Merchant) -> None:
+    with closing(connect(patient.urls.postgres)) as connection:
+        newest = "SELECT max(relname) FROM pg_class WHERE relname ~ '^payments_\\d{4}_\\d{2}$'"
+        before = connection.run(newest)[0][0]
+        advance(patient, 62 * DAY)
+        assert connection.run(newest)[0][0] > before
+        payment_id = shop.pay(webhook_url=f"{patient.urls.sink}/ok/month")
+        table = connection.run("SELECT tableoid::regclass::text FROM payments WHERE id = :id::uuid", id=payment_id)
+    assert table == [[f"payments_{stack_time(patient):%Y_%m}"]]
+    assert shop.settled(payment_id)["status"] == "succeeded"
+    assert live.webhook(patient.urls.sink, payment_id)["verified"]
+
+
+def test_every_process_tells_the_same_time(patient: Stack, shop: Merchant) -> None:
+    advance(patient, 3 * HOUR)
+    payment_id = shop.pay(webhook_url=f"{patient.urls.sink}/ok/same")
+    now = stack_time(patient)
+    assert now - datetime.now(UTC) > timedelta(hours=3)
+    webhook = live.webhook(patient.urls.sink, payment_id)
+    charge = live.charges(patient.urls.gateway, payment_id)[0]
+    with closing(connect(patient.urls.postgres)) as connection:
+        database_time = connection.run("SELECT clock_timestamp()")[0][0]
+    in_id = datetime.fromtimestamp(int(payment_id.replace("-", "")[:12], 16) / 1000, UTC)
+    signed = datetime.fromtimestamp(int(webhook["headers"]["webhook-timestamp"]), UTC)
+    texts = [shop.get(payment_id)["created_at"], charge["created_at"], webhook["received_at"]]
+    texts += [entry["at"] for entry in shop.timeline(payment_id)]
+    for moment in (database_time, in_id, signed, *map(datetime.fromisoformat, texts)):
+        assert abs(moment - now) < timedelta(seconds=10)
+
+
+def test_time_flows_between_advances(patient: Stack) -> None:
+    before, begun = stack_time(patient), time.monotonic()
+    time.sleep(0.3)
+    passed = (stack_time(patient) - before).total_seconds()
+    assert 0.3 <= passed <= time.monotonic() - begun + 0.01
+
+
+def test_advances_at_the_same_time_add_up(patient: Stack) -> None:
+    before, begun = stack_time(patient), time.monotonic()
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda seconds: advance(patient, seconds), (HOUR, 2 * HOUR, 0, 3 * HOUR)))
+    passed = (stack_time(patient) - before).total_seconds()
+    assert 6 * HOUR <= passed <= 6 * HOUR + time.monotonic() - begun + 0.1
+    assert len({answer["ahead_seconds"] for answer in answers}) == 3
+
+
+@pytest.mark.parametrize(
+    "order",
+    [{}, {"seconds": -1}, {"seconds": "75"}, {"seconds": True}, {"seconds": None}, {"seconds": 366 * DAY + 1}, [1], 5],
+    ids=str,
+)
+def test_refuses_what_is_no_number_of_seconds(patient: Stack, order: Any) -> None:
+    ahead = httpx.get(f"{patient.urls.api}/test/clock", trust_env=False).json()["ahead_seconds"]
+    response = ask(patient, order)
+    assert response.status_code == 422
+    problem = response.json()
+    assert (problem["code"], problem["errors"][0]["field"]) == ("validation_failed", "seconds")
+    assert httpx.get(f"{patient.urls.api}/test/clock", trust_env=False).json()["ahead_seconds"] == ahead
+
+
+def test_refuses_a_body_that_is_not_json(patient: Stack) -> None:
+    response = httpx.post(f"{patient.urls.api}/test/clock/advance", content=b"seconds=5", trust_env=False)
+    assert (response.status_code, response.json()["code"]) == (400, "request_malformed")
+
+
+def test_database_and_functions_keep_the_time_over_a_restart(patient: Stack, shop: Merchant) -> None:
+    advance(patient, DAY)
+    before = stack_time(patient)
+    patient.processes.stop_child("bridge")
+    patient.database.stop()
+    postgres.start(patient.settings, patient.processes)
+    patient.start_functions()
+    passed = stack_time(patient) - before
+    assert timedelta() < passed < timedelta(minutes=2)
+    with closing(connect(patient.urls.postgres)) as connection:
+        database_time = connection.run("SELECT now()")[0][0]
+    assert abs(database_time - stack_time(patient)) < timedelta(seconds=2)
+    payment = shop.settled(shop.pay())
+    assert abs(datetime.fromisoformat(payment["created_at"]) - stack_time(patient)) < timedelta(seconds=30)
