@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from starlette.datastructures import Headers
@@ -11,7 +10,7 @@ from api.problems import Problem
 from api.request.headers import header_repeated, single_header
 from paybridge.access.domain.api_keys import is_mistyped, key_hash, may_be_key
 from paybridge.access.domain.caller import Principal
-from paybridge.core.clock import Clock
+from paybridge.core.clock import Clock, steady_seconds
 
 # Seconds that a revoked key keeps working in an environment, and that a new key may be refused. A revocation has to be
 # effective within 5 s everywhere.
@@ -27,15 +26,16 @@ _CHALLENGE = {"WWW-Authenticate": 'ApiKey realm="paybridge"'}
 class Authenticator:
     """Find the caller of a request by its `X-API-Key` header.
 
-    `identify` maps the hash of a key to its owner, and `clock` says when a key expires. `monotonic` is a clock in
-    seconds. A text that cannot be a key is refused without a look-up, unless the environment `takes_any_key`.
+    `identify` maps the hash of a key to its owner, and `clock` says when a key expires. `monotonic` counts the seconds
+    for which an answer is kept. A text that cannot be a key is refused without a look-up, unless the environment
+    `takes_any_key`.
     """
 
     def __init__(
         self,
         identify: Callable[[bytes], Principal | None],
         clock: Clock,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = steady_seconds,
         *,
         takes_any_key: bool = False,
     ) -> None:

@@ -71,14 +71,19 @@ class Stop:
 
 @dataclass(slots=True)
 class Advance:
-    """One advance on its way to a time, in seconds since 1970."""
+    """One advance on its way: at its end the stack's time is ahead of the machine's by `to_ahead`."""
 
-    target: float
+    to_ahead: timedelta
     seconds: float
     stops: list[Stop] = field(default_factory=list)
     # The stack was still at work at some stop when its time was up.
     is_settled: bool = True
     jobs_ran_at: float = 0.0
+
+    @property
+    def target(self) -> float:
+        """Return the time at the end, in seconds since 1970, if it came now."""
+        return time.time() + self.to_ahead.total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +149,9 @@ class StackClock:
 
         Raises LocalError or pg8000's errors when the database does not follow. The time then stays where it was.
         """
-        now = self._parts.offset.now()
-        advance = self._current = Advance(now + seconds, seconds, jobs_ran_at=now)
+        offset = self._parts.offset
+        to_ahead = offset.read() + timedelta(seconds=seconds)
+        advance = self._current = Advance(to_ahead, seconds, jobs_ran_at=offset.now())
         self._hurry(True)
         try:
             with closing(await asyncio.to_thread(DatabaseClock, self._parts.database_url)) as database:
@@ -153,7 +159,7 @@ class StackClock:
         finally:
             self._hurry(False)
             self._current = None
-        logger.info("The test clock is at %s after %d stops.", written(advance.target), len(advance.stops))
+        logger.info("The test clock is at %s after %d stops.", written(offset.now()), len(advance.stops))
         return advance
 
     def _hurry(self, is_hurried: bool) -> None:
@@ -178,9 +184,9 @@ class _Walk:
             if (stop := await self._next_stop()) is None:
                 break
             self._advance.stops.append(Stop(stop.at, stop.what))
-            await self._move_to(stop.at + TOGETHER_SECONDS)
+            await self._move_to(timedelta(seconds=stop.at + TOGETHER_SECONDS - time.time()))
             await self._work(stop.is_job)
-        await self._move_to(self._advance.target)
+        await self._move_to(self._advance.to_ahead)
         await self._work(is_job=self._advance.seconds > 0)
 
     async def _next_stop(self) -> Due | None:
@@ -192,11 +198,10 @@ class _Walk:
         ahead = [each for each in found if now < each.at <= self._advance.target]
         return min(ahead, default=None)
 
-    async def _move_to(self, moment: float) -> None:
-        """Let it be `moment`, but never later than the target and never earlier than it is."""
-        machine_time = time.time()
-        before, wanted = self._parts.offset.read(), min(moment, self._advance.target) - machine_time
-        ahead = max(before, timedelta(seconds=wanted))
+    async def _move_to(self, wanted: timedelta) -> None:
+        """Let the stack be ahead by this much, but by no more than at the end and by no less than it is."""
+        before = self._parts.offset.read()
+        ahead = max(before, min(wanted, self._advance.to_ahead))
         # Processes first: a batch takes over the database's time, and must not then be ahead of itself.
         self._parts.offset.write(ahead)
         try:

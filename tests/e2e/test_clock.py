@@ -122,6 +122,29 @@ def test_partitions_of_later_months_are_made_and_used(patient: Stack, shop: Merc
     assert live.webhook(patient.urls.sink, payment_id)["verified"]
 
 
+def test_a_rotated_key_works_until_its_overlap_ends(patient: Stack, shop: Merchant) -> None:
+    keys = f"{patient.urls.api}/api/v1/api-keys"
+
+    def status(key: str) -> int:
+        return httpx.get(keys, headers={"X-API-Key": key}, trust_env=False).status_code
+
+    first = httpx.post(keys, json={"name": "first"}, headers={"X-API-Key": shop.api_key}, trust_env=False).json()
+    assert status(first["api_key"]) == 200
+    rotation = httpx.post(
+        f"{keys}/{first['key_id']}/rotate",
+        json={"overlap_seconds": DAY},
+        headers={"X-API-Key": shop.api_key},
+        trust_env=False,
+    )
+    assert rotation.status_code == 201, rotation.text
+    second = rotation.json()["api_key"]
+    assert [status(first["api_key"]), status(second)] == [200, 200]
+    advance(patient, DAY - 60)
+    assert [status(first["api_key"]), status(second)] == [200, 200]
+    advance(patient, 61)
+    assert [status(first["api_key"]), status(second)] == [401, 200]
+
+
 def test_every_process_tells_the_same_time(patient: Stack, shop: Merchant) -> None:
     advance(patient, 3 * HOUR)
     payment_id = shop.pay(webhook_url=f"{patient.urls.sink}/ok/same")

@@ -65,7 +65,8 @@ class TestAhead:
         for moment in ("2031-01-15", "2099-01-01"):
             session.run(
                 "INSERT INTO outbox (id, payment_id, merchant_id, type, exchange, routing_key, correlation_id, body) "
-                "SELECT uuid7_floor(:moment::timestamptz), gen_random_uuid(), gen_random_uuid(), 'test', 'payments', 'test', 'c', '{}'",
+                "SELECT uuid7_floor(:moment::timestamptz), gen_random_uuid(), gen_random_uuid(), "
+                "'test', 'payments', 'test', 'c', '{}'",
                 moment=moment,
             )
         rows = session.run("SELECT created_at, available_at FROM outbox WHERE type = 'test'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -27,6 +28,11 @@ def ahead() -> timedelta:
 def process_time() -> datetime:
     """Return the time of this process in UTC."""
     return datetime.now(UTC) + _ahead()
+
+
+def steady_seconds() -> float:
+    """Return a number of seconds for the ages of what is kept in memory: it grows steadily, and with a test clock."""
+    return time.monotonic() + _ahead().total_seconds()
 
 
 class Clock(Protocol):
