@@ -261,7 +261,7 @@ class _Walk:
             return False
         if any(depths.values()):
             return False
-        return not await asyncio.to_thread(due.are_attempts_open, self._database.connection)
+        return not await asyncio.to_thread(due.is_work_in_hand, self._database.connection)
 
 
 def read_seconds(body: bytes) -> float:

@@ -37,17 +37,28 @@ _NEXT = f"""
     UNION ALL {_NEXT_JOBS}
 """  # noqa: S608
 _JOBS_DUE = " OR ".join(f"EXISTS (SELECT FROM ({sql}) AS times (at) WHERE at <= now())" for sql in _JOBS.values())
-# An attempt that began longer ago was left behind by a process that died.
-_ATTEMPT_SECONDS_MAX = 60
 _ARE_MESSAGES_DUE = """
     SELECT EXISTS (SELECT FROM outbox WHERE published_at IS NULL AND exchange IS NOT NULL AND available_at <= now())
 """
-_ARE_ATTEMPTS_OPEN = f"""
-    SELECT EXISTS (SELECT FROM operation_attempts WHERE finished_at IS NULL
-                   AND started_at > now() - interval '{_ATTEMPT_SECONDS_MAX} seconds')
-        OR EXISTS (SELECT FROM webhook_attempts WHERE finished_at IS NULL
-                   AND started_at > now() - interval '{_ATTEMPT_SECONDS_MAX} seconds')
+# What a worker has in hand is neither in the outbox nor in a queue: it is open, no message about it waits, and its last
+# message or change is not long ago. What is open for longer was left behind by a process that died.
+_IN_HAND_SECONDS_MAX = 60
+_IN_HAND = f"""
+    NOT EXISTS (SELECT FROM outbox m WHERE m.payment_id = x.payment_id AND m.exchange IS NOT NULL
+                AND m.published_at IS NULL AND position(x.id::text IN m.body) > 0)
+    AND greatest(x.changed_at, (SELECT max(m.available_at) FROM outbox m
+                                WHERE m.payment_id = x.payment_id AND m.exchange IS NOT NULL))
+        > now() - interval '{_IN_HAND_SECONDS_MAX} seconds'
 """  # noqa: S608
+_OPEN = (
+    "SELECT id, id, updated_at FROM payments WHERE is_unsettled",
+    "SELECT id, payment_id, updated_at FROM operations WHERE id <> payment_id "
+    "AND status IN ('accepted', 'started', 'pending', 'rate_limited', 'unknown')",
+    "SELECT id, payment_id, created_at FROM webhook_deliveries WHERE finished_at IS NULL",
+)
+_IS_WORK_IN_HAND = " OR ".join(
+    f"EXISTS (SELECT FROM ({sql}) AS x (id, payment_id, changed_at) WHERE {_IN_HAND})" for sql in _OPEN
+)
 _WAKE_RELAY = "SELECT pg_notify('outbox', '')"
 
 
@@ -66,9 +77,9 @@ def are_messages_due(connection: pg8000.native.Connection) -> bool:
     return bool(connection.run(_ARE_MESSAGES_DUE)[0][0])
 
 
-def are_attempts_open(connection: pg8000.native.Connection) -> bool:
-    """Return whether an attempt at a gateway or a receiver is running."""
-    return bool(connection.run(_ARE_ATTEMPTS_OPEN)[0][0])
+def is_work_in_hand(connection: pg8000.native.Connection) -> bool:
+    """Return whether a worker has taken a message and is not done with it."""
+    return bool(connection.run(f"SELECT {_IS_WORK_IN_HAND}")[0][0])
 
 
 def wake_relay(connection: pg8000.native.Connection) -> None:
