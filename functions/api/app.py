@@ -15,6 +15,8 @@ from api.openapi import build_document, introduction
 from api.routes.dead_letters import routes as dead_letters
 from api.routes.diagnosis import routes as diagnosis
 from api.routes.docs import routes as docs
+from api.routes.events import routes as events
+from api.routes.events.documentation import event_feed_schemas
 from api.routes.fraud import routes as fraud
 from api.routes.fraud.documentation import fraud_schemas
 from api.routes.gateways import routes as gateways
@@ -62,6 +64,7 @@ def create_app(services: ApiServices, logger: Logger) -> FastAPI:
         payment_commands,
         refunds,
         reviews,
+        events,
         fraud,
         keys,
         merchants,
@@ -86,6 +89,7 @@ def _document(app: FastAPI, services: ApiServices) -> dict[str, Any]:
             | refund_schemas()
             | review_schemas()
             | fraud_schemas()
+            | event_feed_schemas()
             | key_schemas()
             | merchant_schemas()
         )

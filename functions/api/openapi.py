@@ -28,6 +28,7 @@ FIELD_CODES = "x-field-codes"
 TAGS = [
     {"name": "payments", "description": "Create, capture, cancel, read and list payments."},
     {"name": "refunds", "description": "Give money back, and read and list refunds."},
+    {"name": "events", "description": "Read, wait for and stream what happened, without webhooks."},
     {"name": "fraud rules", "description": "Screen payments before they are charged."},
     {"name": "api keys", "description": "Create, rotate and revoke the keys of callers."},
     {"name": "merchants", "description": "For administrators: create, read and change merchants."},

@@ -18,7 +18,7 @@ MONEY = [PACKAGE / "core/money.py", PACKAGE / "payments/domain/payment.py"]
 # Beside the domains, the parts of the core that they use.
 PURE_CORE = [
     PACKAGE / f"core/{name}.py"
-    for name in ("errors", "events", "money", "records", "retry", "standard_webhooks", "times")
+    for name in ("errors", "event_patterns", "events", "money", "records", "retry", "standard_webhooks", "times")
 ]
 DOMAINS = [*sorted(PACKAGE.glob("*/domain.py")), *sorted(PACKAGE.glob("*/domain/*.py"))]
 

@@ -33,6 +33,7 @@ UNDOCUMENTED = (
     "/api/v1/ops/reviews",
 )
 ONE_PAYMENT = "/api/v1/payments/{payment_id}"
+EVENTS = "/api/v1/events"
 FRAUD_RULES = "/api/v1/fraud-rules"
 TIMELINE = "/api/v1/payments/{payment_id}/events"
 CAPTURE = "/api/v1/payments/{payment_id}/capture"
@@ -259,6 +260,28 @@ class TestAnswers:
             (client.get(f"{REFUNDS}/{uuid.uuid4()}"), ONE_REFUND),
             (client.get(created.headers["location"], api_key=OPERATOR_KEY), ONE_REFUND),
         ):
+            contract.check("GET", template, answer)
+
+    def test_events(self, client: ApiClient, contract: Contract) -> None:
+        path = client.create(ORDER).headers["location"]
+        page = client.get(EVENTS, query={"limit": "1"})
+        one = f"{EVENTS}/{page.json()['data'][0]['event_id']}"
+        for answer, template, status in (
+            (page, EVENTS, 200),
+            (client.get(EVENTS, query={"after": str(uuid.uuid4())}), EVENTS, 422),
+            (client.get(EVENTS, query={"limit": "0"}), EVENTS, 422),
+            (client.get(EVENTS, query="type=%ff"), EVENTS, 400),
+            (client.get(EVENTS, headers={"prefer": "wait=1"}), EVENTS, 200),
+            (client.get(EVENTS, api_key=OPERATOR_KEY), EVENTS, 200),
+            (client.get(EVENTS, api_key=""), EVENTS, 401),
+            (client.get(f"{EVENTS}/stream"), f"{EVENTS}/stream", 200),
+            (client.get(f"{EVENTS}/stream", query={"type": "x"}), f"{EVENTS}/stream", 422),
+            (client.get(one), f"{EVENTS}/{{event_id}}", 200),
+            (client.get(f"{EVENTS}/{uuid.uuid4()}"), f"{EVENTS}/{{event_id}}", 404),
+            (client.get(f"{path}/stream"), f"{ONE_PAYMENT}/stream", 200),
+            (client.get(f"{PAYMENTS}/{uuid.uuid4()}/stream"), f"{ONE_PAYMENT}/stream", 404),
+        ):
+            assert answer.status == status, answer.body
             contract.check("GET", template, answer)
 
     def test_health(self, client: ApiClient, contract: Contract, database_address: DatabaseAddress) -> None:

@@ -122,6 +122,7 @@ def rules(rows: SeededRows) -> dict[str, Rule]:
         **reading(rows),
         **charging(rows),
         **relaying(rows),
+        **feeding(rows),
         **delivering(rows),
         **receivers(),
         **sweeping(rows),
@@ -684,6 +685,46 @@ def delivering(rows: SeededRows) -> dict[str, Rule]:
             sorts=1,
             rows_max={"payments": 2 * BATCH},
         ),
+    }
+
+
+def feeding(rows: SeededRows) -> dict[str, Rule]:
+    """The feed of events: each look begins in the index where the last one ended."""
+    (event_id,), (payment_id,) = rows.ids(CREATED, "n % 40 = 0", 1), rows.ids(PAYMENT, "n % 40 = 0", 1)
+    types = "{payment.created,payment.succeeded}"
+    after = {"after_xid": "0", "after_id": event_id}
+    bounds = {"not_before": UUID(int=0), "before": UUID(int=2**128 - 1), "limit": LIMIT, "shown": types, **after}
+    times = {"created_from": "-infinity", "created_to": "infinity"}
+    caller = {"merchant_id": MERCHANT, "is_staff": False}
+    every_month = frozenset({"outbox"})
+    return {
+        "feed.store._OF_MERCHANT": Rule(
+            {**bounds, **times, "merchant_id": MERCHANT},
+            ("outbox_feed",),
+            every_month=every_month,
+            rows_max={"outbox": LIMIT + PARTITIONS},
+        ),
+        "feed.store._OF_ALL": Rule(
+            {**bounds, **times},
+            ("merchants_pkey", "outbox_feed"),
+            sorts=1,
+            every_month=every_month,
+        ),
+        "feed.store._OF_PAYMENT": Rule(
+            {**bounds, **times, **caller, "payment_id": payment_id, "after_id": UUID(int=0)},
+            ("outbox_by_payment",),
+            sorts=1,
+            every_month=every_month,
+            rows_max={"outbox": 5},
+        ),
+        "feed.store._HAS_LATER": Rule(
+            {**after, "payment_id": payment_id, "shown": types},
+            ("outbox_by_payment",),
+            every_month=every_month,
+            rows_max={"outbox": 5},
+        ),
+        "feed.store._FIND": Rule({**caller, "id": event_id, "shown": types}, ("outbox_pkey",), rows_max={"outbox": 1}),
+        "feed.store._FIND_POSITION": Rule({**caller, "id": event_id}, ("outbox_pkey",), rows_max={"outbox": 1}),
     }
 
 

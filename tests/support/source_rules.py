@@ -81,7 +81,17 @@ def impurities(tree: ast.AST) -> Iterator[Finding]:
 PURE_CORE = frozenset(
     {
         f"paybridge.core.{name}"
-        for name in ("errors", "events", "money", "raw_messages", "records", "retry", "standard_webhooks", "times")
+        for name in (
+            "errors",
+            "event_patterns",
+            "events",
+            "money",
+            "raw_messages",
+            "records",
+            "retry",
+            "standard_webhooks",
+            "times",
+        )
     }
 )
 

@@ -1,0 +1,1 @@
+"""Events: list, read and stream them."""
