@@ -24,8 +24,8 @@ _POLL_SECONDS = 0.001
 _NOT_ALLOWED = "42501"
 
 # The name has the database's number in it, because other stacks may have databases on the same server.
-_PARAMETER = "SELECT 'test_clock.microseconds_' || oid FROM pg_database WHERE datname = current_database()"
-_AHEAD = """make_interval(secs => coalesce(nullif(current_setting('{parameter}', true), ''), '0')::float8 / 1e6)"""
+_PARAMETER = "SELECT 'test_clock.ahead_' || oid FROM pg_database WHERE datname = current_database()"
+_AHEAD = "coalesce(current_setting('{parameter}', true), '0')::interval"
 _FUNCTIONS = """
 CREATE OR REPLACE FUNCTION public.now() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE
 AS $$ SELECT pg_catalog.now() + {ahead} $$;
@@ -88,7 +88,7 @@ class DatabaseClock:
 
         Raises ClockRefusedError if the role may not, and LocalError if the server does not follow.
         """
-        text = str(ahead // timedelta(microseconds=1))
+        text = f"{ahead // timedelta(microseconds=1)} microseconds"
         if (before := self._value()) == text or (before is None and not ahead):
             return
         if before is None:

@@ -22,6 +22,7 @@ FILE_NAME = "clock"
 # Microseconds. One aligned store of eight bytes is seen by the others as a whole.
 _FORMAT = struct.Struct("=q")
 _MICROSECOND = timedelta(microseconds=1)
+_NOTHING = timedelta()
 # `public` has functions in place of now() and clock_timestamp(). By the usual path PostgreSQL's own come first.
 SEARCH_PATH = "public, pg_catalog, pg_temp"
 
@@ -41,7 +42,8 @@ class Offset:
 
     def read(self) -> timedelta:
         """Return how far the stack's time is ahead of the machine's."""
-        return timedelta(microseconds=_FORMAT.unpack_from(self._map)[0])
+        microseconds = _FORMAT.unpack_from(self._map)[0]
+        return timedelta(microseconds=microseconds) if microseconds else _NOTHING
 
     def write(self, ahead: timedelta) -> None:
         """Set the offset for every process, now and after the next start."""

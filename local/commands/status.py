@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pg8000.exceptions
 import psutil
 
+from local.clock.offset import FILE_NAME, Offset
 from local.commands import figures, supervision
 from local.commands.figures import FiguresUnavailable
 from local.servers import compose, postgres, rabbitmq
@@ -81,7 +82,13 @@ def show(settings: LocalSettings) -> None:
         # A server that hangs must not hold up the others.
         parts = pool.submit(_parts, stack, {name: process for name, (process, _) in processes.items()}, records)
         database, queues = pool.submit(_database, stack), pool.submit(_queues, stack)
-        lines = [*(part.line() for part in parts.result()), "", *_functions(processes), *database.result()]
+        lines = [
+            *(part.line() for part in parts.result()),
+            "",
+            *_functions(processes),
+            *_test_clock(stack),
+            *database.result(),
+        ]
         print("\n".join([*lines, *queues.result()]))
     if supervision.supervisor(settings) is None:
         print("\nThe process that watches these parts is gone: `make down` ends them.")
@@ -171,6 +178,13 @@ def _functions(processes: Mapping[str, tuple[psutil.Process, int]]) -> list[str]
     if not counts:
         return []
     return [_line("Functions", ", ".join(f"{name} {count}" for name, count in sorted(counts.items())))]
+
+
+def _test_clock(settings: LocalSettings) -> list[str]:
+    """Say how far the test clock was moved, if it was."""
+    file = settings.state_dir / FILE_NAME
+    ahead_seconds = Offset(file).read().total_seconds() if file.exists() else 0.0
+    return [_line("Test clock", f"{_duration(ahead_seconds)} ahead of this machine")] if ahead_seconds else []
 
 
 def _database(settings: LocalSettings) -> list[str]:

@@ -98,7 +98,7 @@ class SinkServer:
     def _is_verified(self, body: bytes, headers: dict[str, str]) -> bool:
         # The library compares the time with the machine's, and the stack's may be another.
         try:
-            sent_at = float(headers["webhook-timestamp"])
+            event_id, sent_at = headers["webhook-id"], float(headers["webhook-timestamp"])
             moment = datetime.fromtimestamp(sent_at, UTC)
             text = body.decode()
         except (KeyError, ValueError, OverflowError, OSError):
@@ -106,7 +106,7 @@ class SinkServer:
         if abs(self._time_now() - sent_at) > TOLERANCE_SECONDS:
             return False
         given = headers.get("webhook-signature", "").split(" ")
-        wanted = [webhook.sign(headers.get("webhook-id", ""), moment, text) for webhook in self._webhooks]
+        wanted = [webhook.sign(event_id, moment, text) for webhook in self._webhooks]
         return any(hmac.compare_digest(one.encode(), each.encode()) for one in wanted for each in given)
 
     def _now(self) -> str:

@@ -182,12 +182,13 @@ def test_time_flows_between_advances(patient: Stack) -> None:
 
 
 def test_advances_at_the_same_time_add_up(patient: Stack) -> None:
+    start = advance(patient, 0)["ahead_seconds"]
     before, begun = stack_time(patient), time.monotonic()
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda seconds: advance(patient, seconds), (HOUR, 2 * HOUR, 0, 3 * HOUR)))
     passed = (stack_time(patient) - before).total_seconds()
     assert 6 * HOUR <= passed <= 6 * HOUR + time.monotonic() - begun + 0.1
-    assert len({answer["ahead_seconds"] for answer in answers}) == 3
+    assert max(answer["ahead_seconds"] for answer in answers) == pytest.approx(start + 6 * HOUR, abs=1e-3)
 
 
 @pytest.mark.parametrize(

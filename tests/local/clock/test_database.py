@@ -97,7 +97,7 @@ def test_is_part_of_the_plan_and_no_call(session: pg8000.native.Connection) -> N
             "WHERE published_at IS NULL AND exchange IS NOT NULL AND available_at <= now()"
         )
     )
-    assert "Index Cond: (outbox_1.available_at <= (pg_catalog.now() + make_interval(" in plan
+    assert "Index Cond: (outbox_1.available_at <= (pg_catalog.now() + (COALESCE(current_setting(" in plan
     assert "public.now" not in plan
 
 

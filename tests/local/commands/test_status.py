@@ -8,12 +8,13 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
 import pytest
 
+from local.clock.offset import FILE_NAME, Offset
 from local.commands import figures, status
 from local.commands.figures import FiguresUnavailable
 from local.commands.status import PartStatus
@@ -64,6 +65,18 @@ class TestShow:
         assert table["worker-relay"][:3] == ["worker", "healthy", "since"]
         assert " ".join(table["Database"]).startswith("PostgreSQL does not answer: ")
         assert " ".join(table["Queues"]).startswith("RabbitMQ does not answer: ")
+
+    @pytest.mark.parametrize(
+        ("ahead", "words"),
+        [(timedelta(hours=75), "clock 75 h ahead of this machine"), (timedelta(), "")],
+        ids=["moved", "not"],
+    )
+    def test_says_how_far_the_test_clock_is(
+        self, settings: LocalSettings, capsys: Output, ahead: timedelta, words: str
+    ) -> None:
+        write_pid_file(settings.state_dir, "gateway", psutil.Process())
+        Offset(settings.state_dir / FILE_NAME).write(ahead)
+        assert " ".join(shown(settings, capsys).get("Test", [])) == words
 
     def test_tells_the_past_of_a_part_and_shows_the_parts_that_are_down(
         self, settings: LocalSettings, capsys: Output

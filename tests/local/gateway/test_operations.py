@@ -6,13 +6,14 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from local.clock.offset import VARIABLE, Offset
 from local.testkit.local_servers import running_gateway
 
 DAY_SECONDS = 86_400
@@ -326,3 +327,24 @@ def eventually(look: Callable[[], Any]) -> Any:
         assert time.monotonic() < deadline, "not within 10 s"
         time.sleep(0.05)
     return found
+
+
+class TestStackTime:
+    def test_expires_and_says_what_is_next_by_the_stacks_time(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file, week = tmp_path / "clock", timedelta(days=7)
+        monkeypatch.setenv(VARIABLE, str(file))
+        offset = Offset(file)
+        with running_gateway(tmp_path / "charges.jsonl") as url, client_of(url) as client:
+            assert client.post("/_settle").json() == {"next_at": None, "sending": 0}
+            control(client, ahead_seconds=100)
+            payment = Payment(client)
+            payment.authorized()
+            next_at = client.post("/_settle").json()["next_at"]
+            assert abs(next_at - offset.now() - week.total_seconds()) < 5
+            offset.write(week - timedelta(seconds=10))
+            assert payment.state() == "open"
+            offset.write(week + timedelta(seconds=10))
+            assert client.post("/_settle").json()["next_at"] is None
+            assert payment.state() == "expired"

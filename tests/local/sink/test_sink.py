@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import pytest
 from standardwebhooks import Webhook
 
+from local.clock.offset import VARIABLE, Offset
 from local.testkit.local_servers import running_sink
 
 SECRET = "whsec_cGF5YnJpZGdlLWxvY2FsLXdlYmhvb2stc2VjcmV0ISE="
@@ -22,8 +24,15 @@ def sink() -> Iterator[httpx.Client]:
         yield client
 
 
-def post(sink: httpx.Client, path: str, secret: str = SECRET, event: str = "e-1", **headers: str) -> httpx.Response:
-    now = datetime.now(UTC)
+def post(
+    sink: httpx.Client,
+    path: str,
+    secret: str = SECRET,
+    event: str = "e-1",
+    ahead: timedelta = timedelta(),
+    **headers: str,
+) -> httpx.Response:
+    now = datetime.now(UTC) + ahead
     signed = {
         "webhook-id": event,
         "webhook-timestamp": str(int(now.timestamp())),
@@ -42,6 +51,38 @@ class TestReceived:
         assert listed[0]["headers"]["webhook-id"] == "e-1"
         assert listed[0]["body"]["type"] == "payment.succeeded"
         assert sink.get("/received", params={"payment_id": "other"}).json() == []
+
+    @pytest.mark.parametrize("header", ["webhook-id", "webhook-timestamp", "webhook-signature"])
+    def test_verifies_nothing_with_a_header_missing_or_wrong(self, sink: httpx.Client, header: str) -> None:
+        path = f"/ok/{header}"
+        post(sink, path, **{header: "1"})
+        post(sink, path, **{header: ""})
+        listed = sink.get("/received", params={"path": path}).json()
+        assert [received["verified"] for received in listed] == [False, False]
+
+    @pytest.mark.parametrize(
+        ("ahead", "is_verified"), [(-310, False), (-290, True), (290, True), (310, False)], ids=str
+    )
+    def test_verifies_what_was_signed_within_five_minutes(
+        self, sink: httpx.Client, ahead: int, is_verified: bool
+    ) -> None:
+        path = f"/ok/signed{ahead}"
+        post(sink, path, ahead=timedelta(seconds=ahead))
+        [received] = sink.get("/received", params={"path": path}).json()
+        assert received["verified"] is is_verified
+
+    def test_keeps_the_stacks_time(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        file, ahead = tmp_path / "clock", timedelta(hours=75)
+        monkeypatch.setenv(VARIABLE, str(file))
+        Offset(file).write(ahead)
+        with running_sink() as url, httpx.Client(base_url=url, trust_env=False) as own:
+            post(own, "/ok", ahead=ahead)
+            post(own, "/ok")
+            listed = own.get("/received").json()
+        assert [received["verified"] for received in listed] == [True, False]
+        for received in listed:
+            received_at = datetime.fromisoformat(received["received_at"])
+            assert abs(received_at - datetime.now(UTC) - ahead) < timedelta(seconds=10)
 
 
 class TestBehaviours:
