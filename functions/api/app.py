@@ -33,6 +33,8 @@ from api.routes.refunds import routes as refunds
 from api.routes.refunds.documentation import refund_schemas
 from api.routes.reviews import routes as reviews
 from api.routes.reviews.documentation import review_schemas
+from api.routes.webhook_deliveries import routes as webhook_deliveries
+from api.routes.webhook_deliveries.documentation import delivery_schemas
 from paybridge.access.identify import identify_key
 from paybridge.wiring.api import ApiServices
 
@@ -66,6 +68,7 @@ def create_app(services: ApiServices, logger: Logger) -> FastAPI:
         reviews,
         events,
         fraud,
+        webhook_deliveries,
         keys,
         merchants,
         dead_letters,
@@ -90,6 +93,7 @@ def _document(app: FastAPI, services: ApiServices) -> dict[str, Any]:
             | review_schemas()
             | fraud_schemas()
             | event_feed_schemas()
+            | delivery_schemas()
             | key_schemas()
             | merchant_schemas()
         )

@@ -32,6 +32,7 @@ TAGS = [
     {"name": "fraud rules", "description": "Screen payments before they are charged."},
     {"name": "api keys", "description": "Create, rotate and revoke the keys of callers."},
     {"name": "merchants", "description": "For administrators: create, read and change merchants."},
+    {"name": "webhooks", "description": "See what was sent to your receivers, and send it again."},
     {"name": "health", "description": "For load balancers and monitoring. Needs no key."},
 ]
 CONTACT = {"name": "Your operator's support. Quote `request_id`."}

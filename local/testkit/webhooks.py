@@ -45,6 +45,25 @@ OUTBOX = Statement("""
     WHERE payment_id = :id::uuid ORDER BY id
 """)
 MAKE_DUE = Statement("UPDATE webhook_deliveries SET next_attempt_at = now() WHERE next_attempt_at > now()")
+ENDED = Statement("""
+    WITH delivery AS (
+        INSERT INTO webhook_deliveries (id, merchant_id, payment_id, event_id, event_type, url, body, correlation_id,
+                                        status, attempts, finished_at)
+        VALUES (:id::uuid, :merchant_id::uuid, :payment_id::uuid, :event_id::uuid, 'payment.succeeded',
+                'http://127.0.0.1:9/hooks', '{}', 'corr-1', :status::text, 1, now())
+    )
+    INSERT INTO webhook_attempts (delivery_id, number, status, response_status, response_excerpt, latency_ms,
+                                  finished_at)
+    VALUES (:id::uuid, 1, CASE :status::text WHEN 'delivered' THEN 'delivered' ELSE 'failed' END, 503, 'out of order',
+            12, now())
+""")
+
+
+def ended_delivery(database: Database, merchant_id: UUID, payment_id: UUID, status: str = "failed") -> UUID:
+    """Record a delivery about the payment that has ended so after one attempt, and return its id."""
+    id_ = uuid7()
+    database.run(ENDED, id=id_, merchant_id=merchant_id, payment_id=payment_id, event_id=uuid7(), status=status)
+    return UUID(str(id_))
 
 
 class OutboxEntry(NamedTuple):

@@ -52,6 +52,7 @@ OF_ONE_ROW = frozenset({
     "access.store.keys._LOCK",
     "dead_letters.store.changing._LOCK_ONE",
     "payments.store.reviews._LOCK_ONE",
+    "webhooks.store.restarts._LOCK",
 })  # fmt: skip
 TRIED = frozenset({
     "payments.store.attempts._FINISH",

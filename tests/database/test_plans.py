@@ -31,6 +31,7 @@ from paybridge.payments.store import listing
 from paybridge.payments.store.row import COLUMN_TYPES
 from paybridge.refunds.domain import RefundFilters
 from paybridge.refunds.store import listing as refund_listing
+from paybridge.webhooks.store import delivery_lists
 from tests.support.plans import Plan, Planner, builders, statements
 from tests.support.seeded_rows import CREATED, DELIVERY, MERCHANT, PAYMENT, REFUND, SUCCEEDED, SeededRows
 
@@ -124,6 +125,7 @@ def rules(rows: SeededRows) -> dict[str, Rule]:
         **relaying(rows),
         **feeding(rows),
         **delivering(rows),
+        **delivery_log(rows),
         **receivers(),
         **sweeping(rows),
         **noticed(rows),
@@ -726,6 +728,41 @@ def feeding(rows: SeededRows) -> dict[str, Rule]:
         "feed.store._FIND": Rule({**caller, "id": event_id, "shown": types}, ("outbox_pkey",), rows_max={"outbox": 1}),
         "feed.store._FIND_POSITION": Rule({**caller, "id": event_id}, ("outbox_pkey",), rows_max={"outbox": 1}),
     }
+
+
+def delivery_log(rows: SeededRows) -> dict[str, Rule]:
+    ended = rows.ids(DELIVERY, "n % 150 <> 0 AND n % 100 <> 0")
+    delivery = ended[0]
+    one, each = {"webhook_deliveries": 1}, {"webhook_deliveries": BATCH}
+    of_merchant = {"id": delivery, "merchant_id": MERCHANT}
+    return {
+        "webhooks.store.delivery_log._GET": Rule(of_merchant, ("webhook_deliveries_pkey",), rows_max=one),
+        "webhooks.store.delivery_log._GET_OF_ANY": Rule({"id": delivery}, ("webhook_deliveries_pkey",), rows_max=one),
+        "webhooks.store.delivery_log._ATTEMPTS": Rule({"id": delivery}, ("webhook_attempts_pkey",)),
+        "webhooks.store.restarts._LOCK": Rule(of_merchant, ("webhook_deliveries_pkey",), rows_max=one),
+        "webhooks.store.restarts._RESTART": Rule(
+            {"ids": array(ended)}, ("webhook_deliveries_pkey", "webhook_attempts_pkey"), rows_max=each
+        ),
+        **{
+            f"webhooks.store.delivery_lists.page before {before} of {', '.join(wanted)}": Rule(
+                {**pages.ID_BOUNDS, **before, **wanted, "endpoint_id": MERCHANT, "limit": LIMIT},
+                ("webhook_deliveries_by_endpoint", "webhook_attempts_pkey"),
+                every_month=frozenset({"webhook_deliveries", "webhook_attempts"}),
+                rows_max={"webhook_deliveries": 2 * LIMIT},
+                statement=delivery_lists.page(frozenset(wanted)),
+            )
+            for before in ({}, {"before": delivery})
+            for wanted in wanted_deliveries()
+        },
+    }
+
+
+def wanted_deliveries() -> Iterator[dict[str, Any]]:
+    """The values of every set of filters that a page of deliveries can have."""
+    values = {"status": "delivered", "event_type": "payment.succeeded"}
+    for count in range(len(values) + 1):
+        for names in itertools.combinations(values, count):
+            yield {name: values[name] for name in names}
 
 
 def receivers() -> dict[str, Rule]:

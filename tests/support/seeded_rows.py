@@ -82,9 +82,10 @@ SELECT seeded_id(kind, n), id, merchant_id, kind, 'payment.created',
        CASE WHEN n % 200 <> 0 OR kind = 1 THEN at END
 FROM seeded, generate_series(1, 2) AS kind WHERE NOT unsettled OR kind = 1 OR n % 200 = 0;
 
-INSERT INTO webhook_deliveries (id, merchant_id, payment_id, event_id, event_type, url, body, correlation_id, status,
-                                attempts, created_at, finished_at)
-SELECT seeded_id(3, n), merchant_id, id, seeded_id(2, n), 'payment.succeeded', 'http://127.0.0.1/ok', repeat('x', 300),
+INSERT INTO webhook_deliveries (id, merchant_id, payment_id, endpoint_id, event_id, event_type, url, body,
+                                correlation_id, status, attempts, created_at, finished_at)
+SELECT seeded_id(3, n), merchant_id, id, CASE WHEN n % 2 = 0 THEN merchant_id END, seeded_id(2, n),
+       'payment.succeeded', 'http://127.0.0.1/ok', repeat('x', 300),
        'c-' || n, CASE WHEN n % 150 = 0 THEN 'pending' ELSE 'delivered' END, 1, at,
        CASE WHEN n % 150 <> 0 THEN at END
 FROM seeded WHERE NOT unsettled;

@@ -28,7 +28,7 @@ LANE = Lane(
 def attempt(number: int, merchant: int, origin: int) -> DeliveryAttempt:
     merchant_id, url = UUID(int=merchant), f"https://host-{origin}"
     delivery = PendingDelivery(
-        UUID(int=number), merchant_id, UUID(int=1), UUID(int=2), "payment.succeeded", url, "{}", "c", 0, 0, []
+        UUID(int=number), merchant_id, UUID(int=1), UUID(int=2), "payment.succeeded", url, "{}", "c", 0, 0, 0, []
     )
     return DeliveryAttempt(delivery, 1, Receiver(merchant_id, url), has_record=False)
 

@@ -74,6 +74,8 @@ PERMISSIONS: Mapping[str, Permission] = {
     "GET /api/v1/ops/merchants": OPERATIONS_READERS,
     "GET /api/v1/ops/merchants/{merchant_id}": OPERATIONS_READERS,
     "PATCH /api/v1/ops/merchants/{merchant_id}": ADMINS,
+    "GET /api/v1/webhook-deliveries/{delivery_id}": MERCHANTS_AND_STAFF,
+    "POST /api/v1/webhook-deliveries/{delivery_id}/redeliver": MERCHANTS,
     "GET /api/v1/ops/payments/{payment_id}": OPERATIONS_READERS,
     "GET /api/v1/ops/reviews": STAFF,
     "GET /api/v1/ops/dead-letters": OPERATIONS_READERS,

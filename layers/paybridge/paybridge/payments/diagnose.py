@@ -264,5 +264,5 @@ def _last_webhook(timeline: Sequence[TimelineEntry]) -> list[str]:
     answers = [entry for entry in steps if entry.type in _WEBHOOK_ANSWERS]
     if last.type == WEBHOOK_EXHAUSTED and answers:
         said = answers[-1].details.get("error") or answers[-1].details.get("response_status")
-        return [f"{state}, after the receiver's last answer ({said}): Paybridge does not send it again."]
+        return [f"{state}, after the receiver's last answer ({said}): only its merchant can have it sent again."]
     return [f"{state}."]

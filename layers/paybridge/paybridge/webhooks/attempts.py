@@ -26,8 +26,11 @@ class DeliveryAttempt:
 
     @property
     def scheduled_number(self) -> int:
-        """Return the attempt's place in the retry schedule: attempts interrupted by a crash take up no place."""
-        return self.number - self.delivery.interrupted
+        """Return the attempt's place in the retry schedule.
+
+        Attempts interrupted by a crash, and those before a redelivery, take up no place.
+        """
+        return self.number - self.delivery.schedule_offset - self.delivery.interrupted
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,9 +28,11 @@ _INSERT = Statement("""
 # shall not wait for it.
 _LOCK = Statement("""
     SELECT d.id, d.merchant_id, d.payment_id, d.event_id, d.event_type, d.url, d.body, d.correlation_id, d.attempts,
-           CASE WHEN d.attempts > 0 THEN (
+           d.schedule_offset,
+           CASE WHEN d.attempts > d.schedule_offset THEN (
                SELECT count(*) FROM webhook_attempts a
-               WHERE a.delivery_id = d.id AND (a.status = 'started' OR a.error = 'interrupted')) ELSE 0 END,
+               WHERE a.delivery_id = d.id AND a.number > d.schedule_offset
+                 AND (a.status = 'started' OR a.error = 'interrupted')) ELSE 0 END,
            to_json(m.webhook_secrets)
     FROM json_to_recordset(:rows::json) AS wanted (id uuid, is_retry boolean)
     JOIN webhook_deliveries d ON d.id = wanted.id
@@ -107,8 +109,9 @@ class NewDelivery:
 class PendingDelivery:
     """A pending delivery, locked.
 
-    `attempts` counts those started so far, `interrupted` those among them whose outcome was never recorded. `secrets`
-    are the merchant's, newest first.
+    `attempts` counts those started so far, and `schedule_offset` those among them that were made before the present
+    schedule began. `interrupted` counts those of the present schedule whose outcome was never recorded. `secrets` are
+    the merchant's, newest first.
     """
 
     id: UUID
@@ -120,6 +123,7 @@ class PendingDelivery:
     body: str
     correlation_id: str
     attempts: int
+    schedule_offset: int
     interrupted: int
     secrets: list[str]
 

@@ -1,0 +1,1 @@
+"""The delivery log of webhooks: read it, and redeliver."""

@@ -1,0 +1,80 @@
+"""Deliveries over HTTP: what their views say, and how a redelivery is answered."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from local.testkit.api import OPERATOR_KEY, OTHER_KEY, ApiClient, demo_merchant_id
+from local.testkit.payments import new_payment
+from local.testkit.webhooks import ended_delivery
+from paybridge.database.database import Database
+from tests.support.openapi import Contract
+
+pytestmark = pytest.mark.integration
+
+DELIVERIES = "/api/v1/webhook-deliveries"
+ONE, REDELIVER = f"{DELIVERIES}/{{delivery_id}}", f"{DELIVERIES}/{{delivery_id}}/redeliver"
+
+
+@pytest.fixture
+def contract(client: ApiClient) -> Contract:
+    return Contract(client.get("/openapi.json").json())
+
+
+@pytest.fixture
+def payment_id(database: Database) -> uuid.UUID:
+    return new_payment(database, demo_merchant_id(database))
+
+
+@pytest.fixture
+def path(database: Database, payment_id: uuid.UUID) -> str:
+    """The path of a failed delivery of the demo merchant."""
+    return f"{DELIVERIES}/{ended_delivery(database, demo_merchant_id(database), payment_id)}"
+
+
+class TestRead:
+    def test_shows_code_duration_and_first_bytes_of_each_attempt(
+        self, client: ApiClient, contract: Contract, path: str, payment_id: uuid.UUID
+    ) -> None:
+        answer = client.get(path)
+        contract.check("GET", ONE, answer)
+        view = answer.json()
+        [attempt] = view["attempts"]
+        assert view["last_attempt"] == attempt
+        assert (attempt["response_status"], attempt["duration_ms"], attempt["response_excerpt"]) == (
+            503,
+            12,
+            "out of order",
+        )
+        assert (view["status"], view["payment_id"], view["attempt_count"]) == ("failed", str(payment_id), 1)
+
+    def test_staff_reads_it_and_another_merchant_does_not(self, client: ApiClient, path: str) -> None:
+        assert client.get(path, api_key=OPERATOR_KEY).status == 200
+        assert client.get(path, api_key=OTHER_KEY).json()["code"] == "webhook_delivery_not_found"
+
+    @pytest.mark.parametrize("id_", ["x", str(uuid.UUID(int=7))])
+    def test_an_unknown_id_is_404(self, client: ApiClient, contract: Contract, id_: str) -> None:
+        contract.check("GET", ONE, client.get(f"{DELIVERIES}/{id_}"))
+        assert client.get(f"{DELIVERIES}/{id_}").status == 404
+
+
+class TestRedeliver:
+    def test_answers_202_then_409_while_it_is_pending(self, client: ApiClient, contract: Contract, path: str) -> None:
+        first, second = (client.request("POST", f"{path}/redeliver") for _ in range(2))
+        for answer in (first, second):
+            contract.check("POST", REDELIVER, answer)
+        assert (first.status, first.json()["status"], first.headers["location"]) == (202, "pending", path)
+        assert (second.status, second.json()["code"]) == (409, "webhook_delivery_pending")
+        assert client.get(path).json()["status"] == "pending"
+
+    def test_staff_may_not(self, client: ApiClient, path: str) -> None:
+        answer = client.request("POST", f"{path}/redeliver", api_key=OPERATOR_KEY)
+        assert (answer.status, answer.json()["code"]) == (403, "role_not_permitted")
+        assert client.get(path).json()["status"] == "failed"
+
+    def test_another_merchant_may_not(self, client: ApiClient, contract: Contract, path: str) -> None:
+        answer = client.request("POST", f"{path}/redeliver", api_key=OTHER_KEY)
+        contract.check("POST", REDELIVER, answer)
+        assert answer.status == 404
