@@ -31,8 +31,9 @@ class Contract:
             assert not missing, f"{method} {template} answered {missing}, which the document does not list"
         media_type = answer.headers["content-type"]
         assert media_type in response["content"], f"{media_type} is not documented"
-        value = answer.json() if media_type.endswith("json") else answer.body.decode()
-        self.check_schema(response["content"][media_type]["schema"], value)
+        values = [answer.json()] if media_type.endswith("json") else streamed_events(answer.body.decode())
+        for value in values:
+            self.check_schema(response["content"][media_type]["schema"], value)
         documented = {name.lower() for name in response.get("headers", {})}
         assert set(answer.headers) - {"content-type", "content-length"} <= documented
 
@@ -42,3 +43,10 @@ class Contract:
         text = json.dumps({**schema, "$defs": self.document["components"]["schemas"]})
         standalone = json.loads(text.replace("#/components/schemas/", "#/$defs/"))
         Draft202012Validator(standalone, format_checker=FormatChecker()).validate(value)
+
+
+def streamed_events(text: str) -> list[dict[str, str]]:
+    """The server-sent events in an answer, by their fields."""
+    blocks = [block.splitlines() for block in text.split("\n\n")]
+    frames = [dict(line.split(": ", 1) for line in lines if not line.startswith(":")) for lines in blocks]
+    return [frame for frame in frames if "data" in frame]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from api.keyed_documentation import WAITED
@@ -18,13 +19,6 @@ _EXAMPLE: dict[str, Any] = {
     "sequence": 3,
     "data": {"payment_id": _EXAMPLE_PAYMENT_ID, "status": "succeeded", "amount": "100.50", "currency": "RUB"},
 }
-_EXAMPLE_FRAMES = f"""\
-retry: 250
-
-id: {_EXAMPLE_ID}
-data: {{"event_id": "{_EXAMPLE_ID}", "type": "payment.succeeded", "sequence": 3}}
-
-"""
 
 
 def event_feed_schemas() -> dict[str, Schema]:
@@ -112,7 +106,7 @@ _LAST_EVENT_ID = header_parameter(
     "Last-Event-ID",
     "The `id` of the last event that arrived. An EventSource sends it by itself. It wins over `after`.",
     required=False,
-    schema={"type": "string", "format": "uuid"},
+    schema=dict(_AFTER["schema"]),
 )
 
 _UNREADABLE: Responses = {400: problem("The request cannot be parsed.", "query_malformed", "header_repeated")}
@@ -132,6 +126,19 @@ _INVALID: Responses = {
         ),
     )
 }
+# Of one event in the stream, as tools for server-sent events understand it.
+_STREAMED_EVENT: Schema = {
+    "type": "object",
+    "required": ["id", "data"],
+    "properties": {
+        "id": {"type": "string", "format": "uuid"},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {"$ref": REF.format(model="EventView")},
+        },
+    },
+}
 _STREAM_ANSWER: dict[str, Any] = {
     "description": "Server-sent events. `retry` says after how many milliseconds to connect again, `id` is the cursor, "
     "and `data` an event as JSON, which `GET /events/{event_id}` shows too. A comment says that nothing came.",
@@ -139,7 +146,9 @@ _STREAM_ANSWER: dict[str, Any] = {
         "Cache-Control": text_header("Answers are not kept.", "no-store"),
         "X-Accel-Buffering": text_header("Asks proxies not to hold events back.", "no"),
     },
-    "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE_FRAMES}},
+    "content": {
+        "text/event-stream": {"schema": _STREAMED_EVENT, "example": {"id": _EXAMPLE_ID, "data": json.dumps(_EXAMPLE)}}
+    },
 }
 
 

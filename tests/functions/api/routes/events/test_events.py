@@ -34,6 +34,7 @@ from paybridge.outbox import store as outbox
 from paybridge.payments.domain.events import payment_event
 from paybridge.payments.read import read_payment
 from tests.support.feed import await_horizon
+from tests.support.openapi import streamed_events
 
 pytestmark = pytest.mark.integration
 
@@ -73,8 +74,7 @@ def frames(answer: Answer) -> list[tuple[str, dict[str, Any]]]:
     """The events of a stream with their ids."""
     assert answer.status == 200
     assert answer.headers["content-type"] == "text/event-stream"
-    blocks = [dict(line.split(": ", 1) for line in block.splitlines()) for block in answer.body.decode().split("\n\n")]
-    return [(block["id"], json.loads(block["data"])) for block in blocks if "data" in block]
+    return [(frame["id"], json.loads(frame["data"])) for frame in streamed_events(answer.body.decode())]
 
 
 @pytest.fixture
