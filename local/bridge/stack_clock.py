@@ -45,6 +45,8 @@ STOPS_SHOWN_MAX = 100
 TOGETHER_SECONDS = 0.25
 # A receiver or a gateway may hang. Its time limits are the machine's, and the advance goes on after this long.
 SETTLE_SECONDS_MAX = 30.0
+# From then on: what is down, such as the broker, would cost as much at each of many stops.
+SETTLE_AGAIN_SECONDS_MAX = 2.0
 # A message is on its way between the broker and its reader for less than this.
 LOOK_SECONDS = 0.008
 QUIET_LOOKS = 2
@@ -234,7 +236,7 @@ class _Walk:
 
     async def _settle(self) -> None:
         """Wait until nothing is on its way."""
-        give_up_at = time.monotonic() + SETTLE_SECONDS_MAX
+        give_up_at = time.monotonic() + (SETTLE_SECONDS_MAX if self._advance.is_settled else SETTLE_AGAIN_SECONDS_MAX)
         await asyncio.to_thread(due.wake_relay, self._database.connection)
         quiet_looks = 0
         while quiet_looks < QUIET_LOOKS:
