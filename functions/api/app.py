@@ -35,7 +35,6 @@ from api.routes.reviews import routes as reviews
 from api.routes.reviews.documentation import review_schemas
 from api.routes.webhook_deliveries import routes as webhook_deliveries
 from api.routes.webhook_deliveries.documentation import delivery_schemas
-from paybridge.access.identify import identify_key
 from paybridge.wiring.api import ApiServices
 
 VERSION = "1.0.0"
@@ -47,7 +46,10 @@ NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": Fal
 def create_app(services: ApiServices, logger: Logger) -> FastAPI:
     """Build the application over these services. It opens no connection until a request needs one."""
     authenticator = Authenticator(
-        lambda key_hash: identify_key(services.database, key_hash), services.clock, takes_any_key=services.is_local
+        services.callers,
+        services.clock,
+        takes_any_key=services.is_local,
+        find_verifier=services.find_token_verifier,
     )
     app = FastAPI(
         title="Paybridge",

@@ -10,6 +10,7 @@ from uuid import UUID
 from starlette.requests import Request
 
 from api.auth import Authenticator
+from api.callers import KnownCaller
 from api.problems import Problem
 from paybridge.access.domain.caller import Principal, Role
 from paybridge.access.permissions import Permission
@@ -28,12 +29,16 @@ _CARD_LIKE = re.compile(rb"[0-9]{13}")
 
 @dataclass(slots=True)
 class RequestContext:
-    """What every route can reach through its request. `has_accepted`: the request created a payment."""
+    """What every route can reach through its request.
+
+    `has_accepted`: the request created a payment. `limited` is the caller if it has a rate limit.
+    """
 
     services: ApiServices
     authenticator: Authenticator
     correlation_id: str
     has_accepted: bool = False
+    limited: KnownCaller | None = None
 
 
 def request_context(request: Request) -> RequestContext:
@@ -47,7 +52,9 @@ def authorize(request: Request, permission: Permission) -> None:
     context = request_context(request)
     if permission.is_public or (permission.is_public_locally and context.services.is_local):
         return
-    principal = context.authenticator.principal(request.headers)
+    principal, known = context.authenticator.authenticate(request.headers)
+    if known.plans:
+        context.limited = known
     if principal.role not in permission.roles:
         raise _not_permitted(permission.roles)
     request.scope[_CALLER_KEY] = principal

@@ -15,7 +15,14 @@ from starlette.routing import Match
 from api.context import request_context
 from api.problems import FieldError, Problem, not_found, problem_response, unavailable
 from api.request.fields import invalid_parameters
-from paybridge.core.errors import DatabaseUnavailable, InvalidInput, LockTimeout, SecretUnavailable
+from paybridge.core.errors import (
+    DatabaseUnavailable,
+    InvalidInput,
+    KeysUnavailable,
+    LimiterUnavailable,
+    LockTimeout,
+    SecretUnavailable,
+)
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -92,6 +99,8 @@ _PROBLEMS: Mapping[type[Any], Callable[[Any], Problem]] = {
     RequestValidationError: _invalid_parameters,
     HTTPException: _unrouted,
     DatabaseUnavailable: _try_again,
+    KeysUnavailable: _try_again,
+    LimiterUnavailable: _try_again,
     LockTimeout: _try_again,
     SecretUnavailable: _try_again,
 }

@@ -10,6 +10,7 @@ from aws_lambda_powertools import Logger
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.auth import Authenticator
+from api.callers import limit_headers
 from api.context import CORRELATION_HEADER, SCOPE_KEY, RequestContext, choose_correlation_id
 from api.errors import to_problem
 from api.problems import problem_response
@@ -50,6 +51,8 @@ class RequestEdge:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"].append((CORRELATION_HEADER, correlation_id.encode("ascii")))
+                if context.limited is not None:
+                    message["headers"] += _encoded(limit_headers(context.limited))
             elif method == "HEAD":
                 message = {**message, "body": b""}
             await send(message)
@@ -83,6 +86,10 @@ class RequestEdge:
 
     def _log_defect(self, error: Exception) -> None:
         self._logger.error("defect", error_type=type(error).__name__, stack=stack_frames(error))
+
+
+def _encoded(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
 
 
 def _take_method(scope: Scope) -> str:

@@ -40,7 +40,13 @@ LICENSE = {"name": "Apache License 2.0", "identifier": "Apache-2.0"}
 
 _DEFAULT_422_SCHEMAS = ("HTTPValidationError", "ValidationError")
 _SECURITY_SCHEMES = {
-    "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "A merchant's API key."},
+    "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key."},
+    "Token": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "A JSON Web Token of your operator's issuer.",
+    },
 }
 _CORRELATION_REF = {"$ref": "#/components/headers/X-Correlation-Id"}
 _CORRELATION_HEADER = {
@@ -78,25 +84,34 @@ def _listed(codes: Iterable[str]) -> str:
 
 
 RETRY_AFTER = {"Retry-After": text_header("Seconds to wait before the next attempt.", "1")}
+LIMITED = {
+    **RETRY_AFTER,
+    "RateLimit-Policy": text_header("The limits of the caller: burst and window.", '"key";q=100;w=2'),
+    "RateLimit": text_header("What is left of them, and the seconds until all is.", '"key";r=37;t=2'),
+}
 _CHALLENGE = {"WWW-Authenticate": text_header("How to authenticate.", 'ApiKey realm="paybridge"')}
 
-API_KEY_ONLY: list[dict[str, list[str]]] = [{"ApiKey": []}]
+KEY_OR_TOKEN: list[dict[str, list[str]]] = [{"ApiKey": []}, {"Token": []}]
 # What every merchants' operation may answer.
 FOR_MERCHANTS: Responses = {
     401: problem(
-        "The API key is missing or not valid.",
-        *("api_key_missing", "api_key_invalid", "basic_not_supported", "bearer_not_supported", "scheme_not_supported"),
+        "The API key or the token is missing or not valid.",
+        *("api_key_missing", "api_key_invalid", "token_invalid"),
+        *("basic_not_supported", "bearer_not_supported", "scheme_not_supported"),
         headers=_CHALLENGE,
     ),
     403: problem("The API key does not belong to a merchant.", "role_not_permitted"),
     429: {
-        "description": "Too many requests at once. API Gateway answers before Paybridge sees the request, so this is "
-        "not a problem and has no `Retry-After`. Wait, then repeat with a growing delay.",
+        **problem("Too many requests. Nothing was done.", "rate_limited", headers=LIMITED),
+        "description": "Too many requests. Nothing was done. Codes: `rate_limited`, with `Retry-After`. API Gateway "
+        "may answer before Paybridge sees the request, in plain JSON and without `Retry-After`: wait, then repeat with "
+        "a growing delay.",
         "content": {
+            PROBLEM_MEDIA_TYPE: {"schema": {"$ref": REF.format(model="Problem")}},
             "application/json": {
                 "schema": {"type": "object", "properties": {"message": {"type": "string"}}, "required": ["message"]},
                 "example": {"message": "Too Many Requests"},
-            }
+            },
         },
     },
     500: problem("Something went wrong on our side.", "internal_error"),

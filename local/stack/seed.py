@@ -19,6 +19,11 @@ DEMO_API_KEY = "secret-api-key"
 DEMO_WEBHOOK_SECRET = "whsec_cGF5YnJpZGdlLWxvY2FsLXdlYmhvb2stc2VjcmV0ISE="
 # With which the simulated gateway signs its notices.
 GATEWAY_NOTICES_SECRET = "whsec_cGF5YnJpZGdlLWxvY2FsLWdhdGV3YXktbm90aWNlcyE="
+# With which the local issuer signs tokens (`paybridge token`).
+JWT_ISSUER = "paybridge-local"
+JWT_AUDIENCE = "paybridge"
+JWT_KEY_ID = "local"
+JWT_SECRET = "paybridge-local-jwt-secret-for-tests-only-0001"
 OTHER_API_KEY = "secret-other-key"
 OPERATOR_API_KEY = "secret-operator-key"
 STAFF_API_KEYS = {
@@ -42,6 +47,7 @@ class SecretIds:
     broker_admin: str = "paybridge/local/broker-admin"
     gateway_notices: str = "paybridge/local/gateway-notices"
     stripe: str = "paybridge/local/stripe"
+    jwt_keys: str = "paybridge/local/jwt-keys"
 
 
 def write_aws(settings: LocalSettings, postgres_url: str, amqp_url: str) -> None:
@@ -57,6 +63,8 @@ def write_aws(settings: LocalSettings, postgres_url: str, amqp_url: str) -> None
         broker_admin=_put_secret(secrets, names.broker_admin, _credentials(administrator)),
         gateway_notices=_put_secret(secrets, names.gateway_notices, GATEWAY_NOTICES_SECRET),
     )
+    jwt_keys = {"keys": [{"kid": JWT_KEY_ID, "alg": "HS256", "secret": JWT_SECRET}]}
+    _put_secret(secrets, names.jwt_keys, json.dumps(jwt_keys))
     if settings.stripe_api_key:
         keys = {"api_key": settings.stripe_api_key, "webhook_secret": settings.stripe_webhook_secret}
         _put_secret(secrets, names.stripe, json.dumps(keys))

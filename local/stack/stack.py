@@ -49,6 +49,9 @@ PARAMETERS = {
     "CircuitCooldownSeconds": "5",
     "WebhookLocalNetworks": "127.0.0.0/8,::1/128",
     "StuckAfterSeconds": "60",
+    "JwtIssuer": seed.JWT_ISSUER,
+    "JwtAudience": seed.JWT_AUDIENCE,
+    "JwtKeysSecretId": seed.SecretIds().jwt_keys,
 }
 PORTS = {
     "amqp_port": "RabbitMQ",

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +17,9 @@ from aws_lambda_powertools import Logger
 from api.app import create_app
 from api.handler import ApiHandler
 from paybridge.access.domain.api_keys import key_hash
-from paybridge.access.identify import identify_key
+from paybridge.access.identify import CallerDirectory, identify_key
 from paybridge.access.register import register_merchant
+from paybridge.access.tokens import TokenVerifier
 from paybridge.core.clock import SystemClock
 from paybridge.core.errors import BrokerUnavailable
 from paybridge.core.ids import Uuid7Ids
@@ -166,6 +167,7 @@ def api_services(
     waits_max: int = 20,
     root_path: str = "",
     notice_readers: Mapping[str, NoticeReader] = NO_NOTICE_READERS,
+    find_token_verifier: Callable[[], TokenVerifier | None] = lambda: None,
 ) -> ApiServices:
     """The services of a local API over this database."""
     return ApiServices(
@@ -177,6 +179,8 @@ def api_services(
         waits_max=waits_max,
         environment_name="test",
         is_local=True,
+        callers=CallerDirectory(database),
+        find_token_verifier=find_token_verifier,
         gateway_names=frozenset({"default"}),
         root_path=root_path,
         release="",
@@ -203,8 +207,9 @@ def api_client(
     waits_max: int = 20,
     root_path: str = "",
     notice_readers: Mapping[str, NoticeReader] = NO_NOTICE_READERS,
+    find_token_verifier: Callable[[], TokenVerifier | None] = lambda: None,
 ) -> ApiClient:
     """A client of an API function of its own, over a connection that the caller closes."""
     logger = Logger(service="api", level="CRITICAL")
-    services = api_services(database, broker, waits_max, root_path, notice_readers)
+    services = api_services(database, broker, waits_max, root_path, notice_readers, find_token_verifier)
     return ApiClient(ApiHandler(create_app(services, logger), logger))

@@ -57,7 +57,7 @@ class TestDocument:
         assert (scheme["type"], scheme["in"], scheme["name"]) == ("apiKey", "header", "X-API-Key")
         for path, item in contract.document["paths"].items():
             for operation in item.values():
-                assert operation["security"] == ([{"ApiKey": []}] if path.startswith("/api/") else [])
+                assert operation["security"] == ([{"ApiKey": []}, {"Token": []}] if path.startswith("/api/") else [])
 
     @pytest.mark.parametrize("template", [CAPTURE, CANCEL, REFUNDS_OF_PAYMENT])
     def test_the_examples_of_commands_fit_their_schemas(self, contract: Contract, template: str) -> None:

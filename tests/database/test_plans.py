@@ -307,7 +307,9 @@ def accounts() -> dict[str, Rule]:
         "gateway": "default",
     }
     return {
-        "access.store.callers._FIND_KEY": Rule(key, ("api_keys_key_hash_key",)),
+        # The functions in them find a key by its hash, and buckets and merchants by their ids.
+        "access.store.callers._ADMIT_KEY": Rule({**key, "wanted": 1}),
+        "access.store.callers._ADMIT_MERCHANT": Rule({"merchant_id": MERCHANT, "wanted": 1}),
         "access.store.registration._FIND_KEY_OWNER": Rule(key, ("api_keys_key_hash_key",)),
         "access.store.registration._LOCK_KEY": Rule(key),
         "access.store.registration._INSERT_MERCHANT": Rule({"name": "New", "webhook_secret": "whsec_x"}),

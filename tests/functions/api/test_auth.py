@@ -11,12 +11,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from starlette.datastructures import Headers
 
-from api.auth import CACHE_KEYS_MAX, KNOWN_SECONDS, UNKNOWN_SECONDS, Authenticator
+from api.auth import Authenticator
+from api.callers import CACHE_KEYS_MAX, KNOWN_SECONDS, UNKNOWN_SECONDS
 from api.problems import Problem
 from local.testkit.api import WEBHOOK_SECRET, ApiClient, api_client
 from paybridge.access.domain.api_keys import key_hash
 from paybridge.access.domain.caller import Principal, Role
 from paybridge.access.new_secrets import new_api_key
+from paybridge.access.ports import AdmittedCaller, TakenTokens
 from paybridge.access.register import register_merchant
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
@@ -33,30 +35,44 @@ class Directory:
         self.asked = 0
         self.now_seconds = 1000.0
 
-    def identify(self, digest: bytes) -> Principal | None:
+    def admit_key(self, digest: bytes, wanted: int) -> AdmittedCaller | None:
         """Return the owner of the key."""
         self.asked += 1
-        return self.keys.get(digest)
+        owner = self.keys.get(digest)
+        return None if owner is None else AdmittedCaller(owner)
+
+    def admit_token(self, principal: Principal, wanted: int) -> AdmittedCaller | None:
+        """Return the caller, whose merchant exists."""
+        return AdmittedCaller(principal)
+
+    def take(self, caller: AdmittedCaller, wanted: int) -> TakenTokens | None:
+        """Take nothing: nobody here has a limit."""
+        return None
 
     def authenticator(self, *, takes_any_key: bool = True) -> Authenticator:
         """Return an authenticator over this directory and its clock."""
-        return Authenticator(self.identify, self, lambda: self.now_seconds, takes_any_key=takes_any_key)
+        return Authenticator(self, self, lambda: self.now_seconds, takes_any_key=takes_any_key)
 
     def now(self) -> datetime:
         """Return the time of this directory's clock."""
         return datetime.fromtimestamp(self.now_seconds, UTC)
 
 
+def caller_of(authenticator: Authenticator, headers: dict[str, str]) -> Principal:
+    """Return the caller that these headers name."""
+    return authenticator.authenticate(Headers(headers))[0]
+
+
 def problem(authenticator: Authenticator, headers: dict[str, str]) -> Problem:
     """Return the problem that these headers cause."""
     with pytest.raises(Problem) as caught:
-        authenticator.principal(Headers(headers))
+        authenticator.authenticate(Headers(headers))
     return caught.value
 
 
 class TestPrincipal:
     def test_returns_the_owner_of_the_key(self) -> None:
-        assert Directory(good=MERCHANT).authenticator().principal(Headers({"x-api-key": "good"})) == MERCHANT
+        assert caller_of(Directory(good=MERCHANT).authenticator(), {"x-api-key": "good"}) == MERCHANT
 
     @pytest.mark.parametrize(
         ("headers", "code"),
@@ -91,7 +107,7 @@ class TestPrincipal:
         ends_at = directory.now() + timedelta(seconds=1)
         directory.keys[key_hash("short")] = Principal(Role.OPERATOR, None, expires_at=ends_at)
         authenticator = directory.authenticator()
-        assert authenticator.principal(Headers({"x-api-key": "short"})).role is Role.OPERATOR
+        assert caller_of(authenticator, {"x-api-key": "short"}).role is Role.OPERATOR
         directory.now_seconds += 1
         assert problem(authenticator, {"x-api-key": "short"}).code == "api_key_invalid"
         assert directory.asked == 1
@@ -104,7 +120,7 @@ class TestPrincipal:
         mistyped = api_key[:-1] + ("0" if api_key[-1] != "0" else "1")
         assert problem(authenticator, {"x-api-key": mistyped}).code == "api_key_invalid"
         assert directory.asked == 0
-        assert authenticator.principal(Headers({"x-api-key": api_key})) == MERCHANT
+        assert caller_of(authenticator, {"x-api-key": api_key}) == MERCHANT
 
     @pytest.mark.parametrize("garbage", ["x", "good", "pbk_", "pbk_" + "0" * 35, "pbk_" + "0" * 37, "pbk_" + "-" * 36])
     def test_what_has_not_the_form_of_a_key_is_refused_without_a_look_up(self, garbage: str) -> None:
@@ -115,11 +131,11 @@ class TestPrincipal:
     def test_keys_from_before_there_were_checksums_go_on_working(self) -> None:
         old = f"pbk_{secrets.token_urlsafe(32)}"
         authenticator = Directory(**{old: MERCHANT}).authenticator(takes_any_key=False)
-        assert authenticator.principal(Headers({"x-api-key": old})) == MERCHANT
+        assert caller_of(authenticator, {"x-api-key": old}) == MERCHANT
 
     def test_a_registered_key_may_hold_a_comma(self) -> None:
         authenticator = Directory(**{"a,b": MERCHANT}).authenticator()
-        assert authenticator.principal(Headers({"x-api-key": "a,b"})) == MERCHANT
+        assert caller_of(authenticator, {"x-api-key": "a,b"}) == MERCHANT
 
 
 class TestCache:
@@ -127,7 +143,7 @@ class TestCache:
         directory = Directory(good=MERCHANT)
         authenticator = directory.authenticator()
         for _ in range(3):
-            authenticator.principal(Headers({"x-api-key": "good"}))
+            caller_of(authenticator, {"x-api-key": "good"})
         assert directory.asked == 1
         directory.now_seconds += KNOWN_SECONDS
         directory.keys.clear()
@@ -141,14 +157,14 @@ class TestCache:
         assert directory.asked == 1
         directory.keys[key_hash("new")] = MERCHANT
         directory.now_seconds += UNKNOWN_SECONDS
-        assert authenticator.principal(Headers({"x-api-key": "new"})) == MERCHANT
+        assert caller_of(authenticator, {"x-api-key": "new"}) == MERCHANT
 
     def test_a_flood_of_unknown_keys_does_not_grow_the_cache(self) -> None:
         directory = Directory()
         authenticator = directory.authenticator()
         for number in range(CACHE_KEYS_MAX + 50):
             problem(authenticator, {"x-api-key": f"made-up-{number}"})
-        assert len(authenticator._cache) == CACHE_KEYS_MAX
+        assert len(authenticator._known) == CACHE_KEYS_MAX
 
 
 _REVOKE = Statement("UPDATE api_keys SET revoked_at = now() WHERE key_hash = :key_hash::bytea")
@@ -175,7 +191,7 @@ class TestRevokedKeys:
     def test_a_key_that_is_in_the_cache_is_refused_once_it_expires(
         self, client: ApiClient, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("api.auth.KNOWN_SECONDS", 0.3)
+        monkeypatch.setattr("api.callers.KNOWN_SECONDS", 0.3)
         api_key = self.revoked(database, client)
         deadline = time.monotonic() + 10
         while client.get("/api/v1/payments", api_key=api_key).status == 200:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from api.keyed_documentation import WAITED
-from api.openapi import API_KEY_ONLY, FOR_MERCHANTS, REF, Responses, Schema, header_parameter, problem, text_header
+from api.openapi import FOR_MERCHANTS, KEY_OR_TOKEN, REF, Responses, Schema, header_parameter, problem, text_header
 from paybridge.core.events import PUBLIC_TYPES
 
 _EXAMPLE_ID = "019a9f3c-5d20-7a11-8c52-0d3f6a7b9e42"
@@ -166,14 +166,14 @@ LIST_EVENTS: dict[str, Any] = {
         **_INVALID,
         **FOR_MERCHANTS,
     },
-    "openapi_extra": {"security": API_KEY_ONLY, "parameters": [*_FILTERS, _LIMIT, _PREFER]},
+    "openapi_extra": {"security": KEY_OR_TOKEN, "parameters": [*_FILTERS, _LIMIT, _PREFER]},
 }
 
 STREAM_EVENTS: dict[str, Any] = {
     "operation_id": "streamEvents",
     "summary": "Stream events",
     "responses": {200: _STREAM_ANSWER, **_UNREADABLE, **_INVALID, **FOR_MERCHANTS},
-    "openapi_extra": {"security": API_KEY_ONLY, "parameters": [*_FILTERS, _LAST_EVENT_ID]},
+    "openapi_extra": {"security": KEY_OR_TOKEN, "parameters": [*_FILTERS, _LAST_EVENT_ID]},
 }
 
 READ_EVENT: dict[str, Any] = {
@@ -185,7 +185,7 @@ READ_EVENT: dict[str, Any] = {
         404: problem("The merchant has no such event.", "event_not_found"),
         **FOR_MERCHANTS,
     },
-    "openapi_extra": {"security": API_KEY_ONLY},
+    "openapi_extra": {"security": KEY_OR_TOKEN},
 }
 
 STREAM_PAYMENT: dict[str, Any] = {
@@ -204,5 +204,5 @@ STREAM_PAYMENT: dict[str, Any] = {
         ),
         **FOR_MERCHANTS,
     },
-    "openapi_extra": {"security": API_KEY_ONLY, "parameters": [_AFTER, _LAST_EVENT_ID]},
+    "openapi_extra": {"security": KEY_OR_TOKEN, "parameters": [_AFTER, _LAST_EVENT_ID]},
 }

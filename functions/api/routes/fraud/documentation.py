@@ -6,8 +6,8 @@ from typing import Any
 
 from api.keyed_documentation import unreadable
 from api.openapi import (
-    API_KEY_ONLY,
     FOR_MERCHANTS,
+    KEY_OR_TOKEN,
     REF,
     Responses,
     Schema,
@@ -91,7 +91,7 @@ READ_RULES: dict[str, Any] = {
         422: problem("The version is not a number.", "validation_failed", field_codes=("number_invalid", "repeated")),
         **FOR_MERCHANTS,
     },
-    "openapi_extra": {"security": API_KEY_ONLY},
+    "openapi_extra": {"security": KEY_OR_TOKEN},
 }
 
 REPLACE_RULES: dict[str, Any] = {
@@ -103,7 +103,7 @@ REPLACE_RULES: dict[str, Any] = {
         **FOR_MERCHANTS,
     },
     "openapi_extra": {
-        "security": API_KEY_ONLY,
+        "security": KEY_OR_TOKEN,
         "requestBody": _body("FraudRulesRequest", {"rules": _EXAMPLE_RULES}),
     },
 }
@@ -120,7 +120,7 @@ START_DRY_RUN: dict[str, Any] = {
         **FOR_MERCHANTS,
     },
     "openapi_extra": {
-        "security": API_KEY_ONLY,
+        "security": KEY_OR_TOKEN,
         "requestBody": _body("DryRunRequest", {"rules": _EXAMPLE_RULES, **_EXAMPLE_RANGE}),
     },
 }
@@ -134,5 +134,5 @@ READ_DRY_RUN: dict[str, Any] = {
         404: problem("The merchant has no such dry run.", "dry_run_not_found"),
         **FOR_MERCHANTS,
     },
-    "openapi_extra": {"security": API_KEY_ONLY},
+    "openapi_extra": {"security": KEY_OR_TOKEN},
 }

@@ -6,9 +6,9 @@ from typing import Any
 
 from api.keyed_documentation import optional_body, unreadable
 from api.openapi import (
-    API_KEY_ONLY,
     FOR_MERCHANTS,
     FOR_STAFF,
+    KEY_OR_TOKEN,
     PAGE_PARAMETERS,
     Responses,
     Schema,
@@ -76,7 +76,7 @@ def _create(operation_id: str, model: str, example: dict[str, Any], others: Resp
             **unreadable(),
             **others,
         },
-        "openapi_extra": {"security": API_KEY_ONLY, "requestBody": optional_body(model, example)},
+        "openapi_extra": {"security": KEY_OR_TOKEN, "requestBody": optional_body(model, example)},
     }
 
 
@@ -95,7 +95,7 @@ def _list(operation_id: str, others: Responses) -> dict[str, Any]:
             ),
             **others,
         },
-        "openapi_extra": {"security": API_KEY_ONLY, "parameters": PAGE_PARAMETERS},
+        "openapi_extra": {"security": KEY_OR_TOKEN, "parameters": PAGE_PARAMETERS},
     }
 
 
@@ -117,7 +117,7 @@ def _rotate(operation_id: str, others: Responses) -> dict[str, Any]:
             **others,
         },
         "openapi_extra": {
-            "security": API_KEY_ONLY,
+            "security": KEY_OR_TOKEN,
             "requestBody": optional_body("RotationRequest", {"overlap_seconds": 3600}),
         },
     }
@@ -134,7 +134,7 @@ def _revoke(operation_id: str, others: Responses) -> dict[str, Any]:
             404: problem("There is no such key.", "api_key_not_found"),
             **others,
         },
-        "openapi_extra": {"security": API_KEY_ONLY},
+        "openapi_extra": {"security": KEY_OR_TOKEN},
     }
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from api.keyed_documentation import optional_body, unreadable
 from api.openapi import (
-    API_KEY_ONLY,
     FOR_STAFF,
+    KEY_OR_TOKEN,
     PAGE_PARAMETERS,
     Schema,
     json_answer,
@@ -69,7 +69,7 @@ CREATE: dict[str, Any] = {
         **FOR_STAFF,
     },
     "openapi_extra": {
-        "security": API_KEY_ONLY,
+        "security": KEY_OR_TOKEN,
         "requestBody": {**optional_body("MerchantRequest", _EXAMPLE_REQUEST), "required": True},
     },
 }
@@ -87,7 +87,7 @@ LIST: dict[str, Any] = {
         ),
         **FOR_STAFF,
     },
-    "openapi_extra": {"security": API_KEY_ONLY, "parameters": PAGE_PARAMETERS},
+    "openapi_extra": {"security": KEY_OR_TOKEN, "parameters": PAGE_PARAMETERS},
 }
 
 READ: dict[str, Any] = {
@@ -99,7 +99,7 @@ READ: dict[str, Any] = {
         404: _NOT_FOUND,
         **FOR_STAFF,
     },
-    "openapi_extra": {"security": API_KEY_ONLY},
+    "openapi_extra": {"security": KEY_OR_TOKEN},
 }
 
 CHANGE: dict[str, Any] = {
@@ -113,7 +113,7 @@ CHANGE: dict[str, Any] = {
         **FOR_STAFF,
     },
     "openapi_extra": {
-        "security": API_KEY_ONLY,
+        "security": KEY_OR_TOKEN,
         "requestBody": optional_body("MerchantChanges", {"rate_limit": {"per_second": 100, "burst": 200}}),
     },
 }

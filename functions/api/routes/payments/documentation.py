@@ -18,7 +18,7 @@ from api.keyed_documentation import (
     request_schema,
     wait_parameter,
 )
-from api.openapi import API_KEY_ONLY, FOR_MERCHANTS, Responses, Schema, problem, text_header
+from api.openapi import FOR_MERCHANTS, KEY_OR_TOKEN, Responses, Schema, problem, text_header
 from api.request.rules import CODES
 from api.routes.payments.schemas import (
     CancelRequest,
@@ -91,7 +91,7 @@ CREATE_PAYMENT: dict[str, Any] = {
         **FOR_MERCHANTS,
     },
     "openapi_extra": {
-        "security": API_KEY_ONLY,
+        "security": KEY_OR_TOKEN,
         "parameters": [key_parameter("payment", "a second payment")],
         "requestBody": {
             "required": True,
@@ -119,7 +119,7 @@ READ_PAYMENT: dict[str, Any] = {
         **FOR_MERCHANTS,
     },
     "openapi_extra": {
-        "security": API_KEY_ONLY,
+        "security": KEY_OR_TOKEN,
         "parameters": [wait_parameter("payment")],
     },
 }
@@ -141,7 +141,7 @@ def _command(
             **FOR_MERCHANTS,
         },
         "openapi_extra": {
-            "security": API_KEY_ONLY,
+            "security": KEY_OR_TOKEN,
             "parameters": [key_parameter(what, made)],
             "requestBody": optional_body(request, example),
         },
@@ -211,7 +211,7 @@ LIST_PAYMENTS: dict[str, Any] = {
         422: problem("A parameter is invalid.", "validation_failed", "cursor_invalid", field_codes=CODES),
         **FOR_MERCHANTS,
     },
-    "openapi_extra": {"security": API_KEY_ONLY},
+    "openapi_extra": {"security": KEY_OR_TOKEN},
 }
 
 READ_TIMELINE: dict[str, Any] = {
@@ -225,5 +225,5 @@ READ_TIMELINE: dict[str, Any] = {
         **_NOT_FOUND,
         **FOR_MERCHANTS,
     },
-    "openapi_extra": {"security": API_KEY_ONLY},
+    "openapi_extra": {"security": KEY_OR_TOKEN},
 }

@@ -15,7 +15,7 @@ from api.keyed_documentation import (
     request_schema,
     wait_parameter,
 )
-from api.openapi import API_KEY_ONLY, FOR_MERCHANTS, REF, Responses, Schema, problem, text_header
+from api.openapi import FOR_MERCHANTS, KEY_OR_TOKEN, REF, Responses, Schema, problem, text_header
 from api.request.rules import CODES
 from api.routes.refunds.schemas import RefundRequest
 from api.webhooks import event_schemas
@@ -90,7 +90,7 @@ CREATE_REFUND: dict[str, Any] = {
         **FOR_MERCHANTS,
     },
     "openapi_extra": {
-        "security": API_KEY_ONLY,
+        "security": KEY_OR_TOKEN,
         "parameters": [key_parameter("refund", "a second refund")],
         "requestBody": optional_body("RefundRequest", _EXAMPLE_ORDER),
     },
@@ -106,7 +106,7 @@ READ_REFUND: dict[str, Any] = {
         **_REFUND_NOT_FOUND,
         **FOR_MERCHANTS,
     },
-    "openapi_extra": {"security": API_KEY_ONLY, "parameters": [wait_parameter("refund")]},
+    "openapi_extra": {"security": KEY_OR_TOKEN, "parameters": [wait_parameter("refund")]},
 }
 
 
@@ -121,7 +121,7 @@ def _list(operation_id: str, summary: str) -> dict[str, Any]:
             422: problem("A parameter is invalid.", "validation_failed", "cursor_invalid", field_codes=CODES),
             **FOR_MERCHANTS,
         },
-        "openapi_extra": {"security": API_KEY_ONLY},
+        "openapi_extra": {"security": KEY_OR_TOKEN},
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from api.keyed_documentation import REPLAYED, UNREADABLE, conflict, key_parameter, optional_body
-from api.openapi import API_KEY_ONLY, FOR_MERCHANTS, REF, Responses, Schema, problem, text_header
+from api.openapi import FOR_MERCHANTS, KEY_OR_TOKEN, REF, Responses, Schema, problem, text_header
 
 # The limit of fraud.domain.reviews, which no cold start has to load.
 NOTE_CHARACTERS_MAX = 500
@@ -57,7 +57,7 @@ def _responses(did: str) -> Responses:
 
 def _extra(example: dict[str, Any]) -> dict[str, Any]:
     return {
-        "security": API_KEY_ONLY,
+        "security": KEY_OR_TOKEN,
         "parameters": [key_parameter("answer to a review", "a second one")],
         "requestBody": optional_body("ReviewRequest", example),
     }

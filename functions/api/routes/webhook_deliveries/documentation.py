@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.openapi import API_KEY_ONLY, FOR_MERCHANTS, REF, Schema, problem, text_header, without_defaults
+from api.openapi import FOR_MERCHANTS, KEY_OR_TOKEN, REF, Schema, problem, text_header, without_defaults
 
 EXAMPLE_ID = "019a9f3c-5c11-7d06-8a4b-1f0a6f2c9e01"
 _ATTEMPT: dict[str, Any] = {
@@ -74,7 +74,7 @@ READ: dict[str, Any] = {
         404: _NOT_FOUND,
         **FOR_MERCHANTS,
     },
-    "openapi_extra": {"security": API_KEY_ONLY},
+    "openapi_extra": {"security": KEY_OR_TOKEN},
 }
 
 REDELIVER: dict[str, Any] = {
@@ -91,5 +91,5 @@ REDELIVER: dict[str, Any] = {
         ),
         **FOR_MERCHANTS,
     },
-    "openapi_extra": {"security": API_KEY_ONLY},
+    "openapi_extra": {"security": KEY_OR_TOKEN},
 }

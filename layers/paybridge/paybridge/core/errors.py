@@ -8,6 +8,8 @@ PaybridgeError
 │   ├── BrokerUnavailable
 │   │   └── BrokerLoginRefused
 │   ├── SecretUnavailable
+│   ├── KeysUnavailable     the keys that tokens are signed with
+│   ├── LimiterUnavailable  what counts the requests of callers
 │   └── LockTimeout         another transaction held the row or the table for too long, or a deadlock was broken
 ├── SettingsInvalid         a setting or a secret is missing or malformed; the message names it
 ├── QueueMissing            the broker lacks a queue of the topology
@@ -68,6 +70,14 @@ class QueueMissing(PaybridgeError):
 
 class SecretUnavailable(Unavailable):
     """Secrets Manager cannot read or store a secret; the message names it."""
+
+
+class KeysUnavailable(Unavailable):
+    """The keys that tokens are signed with cannot be fetched."""
+
+
+class LimiterUnavailable(Unavailable):
+    """What counts the requests of callers does not answer in time."""
 
 
 class RotationRefused(PaybridgeError):

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from paybridge import wiring
+from paybridge.access.identify import CallerDirectory
+from paybridge.access.ports import TokenBuckets
 from paybridge.core.clock import Clock
 from paybridge.core.ids import Ids
 from paybridge.database.database import Database
@@ -16,6 +18,7 @@ from paybridge.rabbitmq.probe import AmqpProbe
 from paybridge.webhooks.domain.address import IpNetwork
 
 if TYPE_CHECKING:
+    from paybridge.access.tokens import TokenVerifier
     from paybridge.wiring.notices import NoticeReader
 
 # A caller waits for 29 s at most. A database that hangs must leave time for an honest 503.
@@ -42,6 +45,9 @@ class ApiServices:
     root_path: str
     # The digest of the deployed code and configuration, empty unless `make deploy` made it.
     release: str
+    callers: CallerDirectory
+    # Finds what verifies tokens, None if no issuer is set.
+    find_token_verifier: Callable[[], TokenVerifier | None]
     # The gateways that merchants' payments may go to.
     gateway_names: frozenset[str]
     # Finds what verifies the notices of a gateway by its name, None if it sends none.
@@ -63,9 +69,30 @@ def api_services() -> ApiServices:
         is_local=settings.ENVIRONMENT_NAME == LOCAL,
         root_path=settings.API_ROOT_PATH,
         release=settings.RELEASE,
+        callers=CallerDirectory(wiring.database(STATEMENT_SECONDS_MAX), _buckets()),
+        find_token_verifier=_find_token_verifier,
         gateway_names=frozenset({DEFAULT_GATEWAY, *([STRIPE_GATEWAY] if settings.STRIPE_SECRET_ID else [])}),
         find_notice_reader=_find_notice_reader,
     )
+
+
+def _buckets() -> TokenBuckets | None:
+    url = wiring.environment().VALKEY_URL
+    if not url:
+        return None
+    # Few deployments have a Valkey, so the others do not load its client.
+    from paybridge.access.valkey import ValkeyBuckets
+
+    return ValkeyBuckets(url)
+
+
+def _find_token_verifier() -> TokenVerifier | None:
+    if not wiring.environment().JWT_ISSUER:
+        return None
+    # What verifies tokens takes a while to load. Callers with API keys never need it.
+    from paybridge.wiring.tokens import token_verifier
+
+    return token_verifier()
 
 
 def _find_notice_reader(gateway: str) -> NoticeReader | None:

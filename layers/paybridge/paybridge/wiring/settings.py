@@ -222,6 +222,17 @@ class Settings:
     CIRCUIT_COOLDOWN_SECONDS = Setting(
         SECONDS, "30", "s", by("consumer"), "Time until an open circuit lets a trial call through."
     )
+    JWT_ISSUER = Setting(
+        TEXT, "", "", by("api"), "Issuer of the tokens in `Authorization: Bearer`. Empty: tokens are refused."
+    )
+    JWT_AUDIENCE = Setting(TEXT, "paybridge", "", by("api"), "Audience that tokens must be for.")
+    JWT_JWKS_URL = Setting(TEXT, "", "", by("api"), "URL of the issuer's key set. Empty: the keys are in a secret.")
+    JWT_KEYS_SECRET_ID = Setting(
+        TEXT, "", "", by("api"), "Secret with the keys of tokens, as docs/operators/access.md describes it."
+    )
+    VALKEY_URL = Setting(
+        TEXT, "", "", by("api"), "URL of a Valkey that holds the buckets of rate limits. Empty: the database does."
+    )
     PAYMENT_SHARDS = Setting(
         COUNT, "1", "queues", by("consumer", "jobs"), "Shards of the queue payments.new. 1 is the queue itself."
     )

@@ -55,7 +55,8 @@ class TestCreate:
         assert key["last_four"] == key["api_key"][-4:]
         assert client.get("/api/v1/payments", api_key=key["api_key"]).status == 200
         listed = [item for item in client.get(OWN).json()["data"] if item["key_id"] == key["key_id"]]
-        assert listed == [{name: value for name, value in key.items() if name != "api_key"}]
+        assert listed[0].pop("last_used_at") > key.pop("created_at") == listed[0].pop("created_at")
+        assert listed == [{name: value for name, value in key.items() if name not in {"api_key", "last_used_at"}}]
         assert key["api_key"] not in str(database.run(_STORED, id=uuid.UUID(key["key_id"])))
 
     def test_without_a_body_everything_is_absent(self, client: ApiClient) -> None:
@@ -192,7 +193,7 @@ class TestRotate:
             thread.start()
         for thread in threads:
             thread.join()
-        assert sorted(type(result).__name__ for result in results) == ["StoredKey"] * 7 + ["NewKey"]
+        assert sorted(type(result).__name__ for result in results) == ["NewKey"] + ["StoredKey"] * 7
 
 
 class TestRevoke:

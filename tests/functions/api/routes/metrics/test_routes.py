@@ -11,6 +11,9 @@ from aws_lambda_powertools import Logger
 from api.app import create_app
 from api.handler import ApiHandler
 from local.testkit.api import OPERATOR_KEY, ApiClient, api_services
+from paybridge.access.domain.caller import Role
+from paybridge.access.new_secrets import new_api_key
+from paybridge.access.register import register_merchant
 from paybridge.core.clock import SystemClock
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database import counters
@@ -74,5 +77,9 @@ class TestMetrics:
             services = replace(api_services(connection, None, 20, ""), is_local=False)
             client = ApiClient(ApiHandler(create_app(services, logger), logger))
             assert client.get("/metrics", api_key="").status == 401
-            assert client.get("/metrics").json()["code"] == "role_not_permitted"
-            assert client.get("/metrics", api_key=OPERATOR_KEY).status == 200
+            # Elsewhere a key has the form of a key.
+            keys = {role: new_api_key() for role in (Role.SUPPORT, Role.OPERATOR)}
+            for role, key in keys.items():
+                register_merchant(database, name="Staff", api_key=key, role=role)
+            assert client.get("/metrics", api_key=keys[Role.SUPPORT]).json()["code"] == "role_not_permitted"
+            assert client.get("/metrics", api_key=keys[Role.OPERATOR]).status == 200

@@ -1,0 +1,233 @@
+"""Rate limits over a real database: exact across processes, and cheap."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from api.callers import KNOWN_SECONDS, KnownCallers, LimitReached
+from paybridge.access.create_key import KeyOrder, create_key
+from paybridge.access.create_merchant import create_merchant
+from paybridge.access.domain.api_keys import key_hash
+from paybridge.access.domain.caller import Role
+from paybridge.access.domain.merchants import MerchantDetails
+from paybridge.access.domain.rate_limit import RateLimit, plan_of
+from paybridge.access.identify import CallerDirectory
+from paybridge.access.revoke_key import revoke_key
+from paybridge.core.clock import SystemClock
+from paybridge.core.errors import LimiterUnavailable
+from paybridge.core.ids import Uuid7Ids
+from paybridge.database.connecting import DatabaseAddress
+from paybridge.database.database import Database, Statement
+from tests.support.rate_limits import excess
+
+pytestmark = pytest.mark.integration
+
+PROCESSES = 8
+# Longer runs: PAYBRIDGE_TEST_LIMIT_SECONDS=60.
+SECONDS = float(os.environ.get("PAYBRIDGE_TEST_LIMIT_SECONDS", "2.5"))
+LIMITS = [RateLimit(200, 50), RateLimit(40, 40), RateLimit(30, 1), RateLimit(200, 20)]
+
+
+@pytest.fixture(scope="module")
+def database(database_address: DatabaseAddress) -> Iterator[Database]:
+    with closing(Database(database_address)) as database:
+        yield database
+
+
+def limited_key(
+    database: Database, key_limit: RateLimit | None, merchant_limit: RateLimit | None = None
+) -> tuple[str, uuid.UUID, uuid.UUID]:
+    """A new merchant's key with these limits, the key's id and the merchant's."""
+    clock, ids = SystemClock(), Uuid7Ids()
+    merchant = create_merchant(database, clock, ids, MerchantDetails(name="Busy", rate_limit=merchant_limit)).merchant
+    order = KeyOrder(role=Role.MERCHANT, merchant_id=merchant.id, rate_limit=key_limit)
+    created = create_key(database, clock, ids, order, created_by="test")
+    return created.api_key, created.key.id, merchant.id
+
+
+class Environment:
+    """One environment of the API: what it knows of callers, and when it decided."""
+
+    def __init__(self, database: Database) -> None:
+        self.decided_at = 0.0
+        self.directory = CallerDirectory(database)
+        self.known = KnownCallers(self.monotonic, self.directory.take)
+
+    def monotonic(self) -> float:
+        """The clock, which remembers when it was last read: the moment of the decision."""
+        self.decided_at = time.monotonic()
+        return self.decided_at
+
+    def admit(self, api_key: str) -> bool:
+        """Whether a request is admitted now."""
+        digest = key_hash(api_key)
+        try:
+            self.known.admit(digest, lambda wanted: self.directory.admit_key(digest, wanted))
+        except (LimitReached, LimiterUnavailable):
+            # A machine that is busy with other tests may be slower than a short lease.
+            return False
+        return True
+
+
+def work(address: DatabaseAddress, keys: Sequence[str], seed: int, seconds: float, queue: Any) -> None:
+    """Ask as fast as it goes, with pauses now and then, and report when each key's requests were admitted."""
+    chance, admitted = random.Random(seed), {key: [] for key in keys}  # type: ignore[var-annotated]
+    with closing(Database(address)) as database:
+        environment = Environment(database)
+        end_at = time.monotonic() + seconds
+        while time.monotonic() < end_at:
+            key = chance.choice(keys)
+            if environment.admit(key):
+                admitted[key].append(environment.decided_at)
+            elif chance.random() < 0.5:
+                time.sleep(chance.random() * 0.01)
+            if chance.random() < 0.01:
+                time.sleep(chance.random() * 0.1)
+    queue.put(admitted)
+
+
+def run_processes(address: DatabaseAddress, keys: Sequence[str], count: int) -> dict[str, list[float]]:
+    """When each key's requests were admitted by any of the processes, in order."""
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    processes = [
+        context.Process(target=work, args=(address, keys, seed, SECONDS, queue), daemon=True) for seed in range(count)
+    ]
+    for process in processes:
+        process.start()
+    parts = [queue.get(timeout=SECONDS + 60) for _ in processes]
+    for process in processes:
+        process.join(10)
+    return {key: sorted(moment for part in parts for moment in part[key]) for key in keys}
+
+
+class TestAcrossProcesses:
+    @pytest.mark.timeout(180)
+    def test_no_window_of_any_length_exceeds_the_limit(
+        self, database: Database, database_address: DatabaseAddress
+    ) -> None:
+        keys = {limited_key(database, limit)[0]: limit for limit in LIMITS}
+        admitted = run_processes(database_address, list(keys), PROCESSES)
+        for key, limit in keys.items():
+            assert len(admitted[key]) > 1
+            assert excess(admitted[key], limit) <= 0, limit
+
+    @pytest.mark.timeout(180)
+    def test_the_keys_of_a_merchant_share_its_limit(
+        self, database: Database, database_address: DatabaseAddress
+    ) -> None:
+        limit = RateLimit(100, 30)
+        key, _, merchant_id = limited_key(database, RateLimit(80, 40), limit)
+        order = KeyOrder(role=Role.MERCHANT, merchant_id=merchant_id)
+        other = create_key(database, SystemClock(), Uuid7Ids(), order, created_by="test").api_key
+        admitted = run_processes(database_address, [key, other], 4)
+        assert excess(admitted[key], RateLimit(80, 40)) <= 0
+        assert excess(sorted(admitted[key] + admitted[other]), limit) <= 0
+
+    def test_one_busy_process_is_granted_almost_all(self, database: Database) -> None:
+        limit = RateLimit(400, 100)
+        key, _, _ = limited_key(database, limit)
+        environment = Environment(database)
+        begun_at = time.monotonic()
+        admitted = []
+        while time.monotonic() < begun_at + SECONDS:
+            if environment.admit(key):
+                admitted.append(environment.decided_at)
+            else:
+                time.sleep(0.001)
+        assert excess(admitted, limit) <= 0
+        assert len(admitted) >= 0.9 * limit.per_second * SECONDS
+
+
+class TestSql:
+    @pytest.mark.parametrize("per_second", [1, 2, 7, 30, 99, 100, 1000, 12_345, 100_000])
+    @pytest.mark.parametrize("burst", [1, 2, 5, 50, 1000, 1_000_000])
+    def test_plans_as_the_domain_does(self, database: Database, per_second: int, burst: int) -> None:
+        plan = plan_of(RateLimit(per_second, burst))
+        ((capacity, refill),) = database.run(
+            Statement("SELECT capacity, refill_per_second FROM bucket_plan(:per_second::integer, :burst::integer)"),
+            per_second=per_second,
+            burst=burst,
+        )
+        assert (capacity, refill) == pytest.approx((plan.capacity, plan.refill_per_second), rel=1e-12)
+
+    def test_a_caller_without_a_limit_has_no_bucket(self, database: Database) -> None:
+        key, key_id, merchant_id = limited_key(database, None)
+        found = CallerDirectory(database).admit_key(key_hash(key), 5)
+        assert found is not None
+        assert (found.buckets, found.taken) == ((), None)
+        count = Statement("SELECT count(*) FROM rate_buckets WHERE subject IN (:key::uuid, :merchant::uuid)")
+        assert database.run(count, key=key_id, merchant=merchant_id) == [[0]]
+
+    def test_the_last_use_is_written_once_a_minute(self, database: Database) -> None:
+        key, key_id, _ = limited_key(database, None)
+        read = Statement("SELECT last_used_at FROM api_keys WHERE id = :id::uuid")
+        assert database.run(read, id=key_id) == [[None]]
+        directory = CallerDirectory(database)
+        directory.admit_key(key_hash(key), 1)
+        ((first,),) = database.run(read, id=key_id)
+        directory.admit_key(key_hash(key), 1)
+        assert database.run(read, id=key_id) == [[first]]
+        database.run(
+            Statement("UPDATE api_keys SET last_used_at = now() - interval '61 s' WHERE id = :id::uuid"), id=key_id
+        )
+        directory.admit_key(key_hash(key), 1)
+        assert database.run(read, id=key_id)[0][0] >= first
+
+
+class TestEnvironment:
+    def test_without_a_limit_a_caller_is_asked_for_once(self, database: Database) -> None:
+        key, _, _ = limited_key(database, None)
+        environment = Environment(database)
+        asked = _count_asked(environment)
+        assert all(environment.admit(key) for _ in range(500))
+        assert len(asked) == 1
+
+    def test_leases_grow_so_that_few_requests_ask(self, database: Database) -> None:
+        key, _, _ = limited_key(database, RateLimit(10_000, 5_000))
+        environment = Environment(database)
+        asked = _count_asked(environment)
+        admitted = sum(environment.admit(key) for _ in range(1000))
+        assert admitted == 1000
+        assert len(asked) <= 20
+
+    def test_a_refused_caller_is_not_asked_for_again_before_it_may_pass(self, database: Database) -> None:
+        key, _, _ = limited_key(database, RateLimit(1, 1))
+        environment = Environment(database)
+        asked = _count_asked(environment)
+        assert [environment.admit(key) for _ in range(200)].count(True) == 1
+        assert len(asked) <= 3
+
+    def test_a_revocation_ends_a_lease_in_time(self, database: Database) -> None:
+        key, key_id, _ = limited_key(database, RateLimit(100, 100))
+        now = [1000.0]
+        directory = CallerDirectory(database)
+        known = KnownCallers(lambda: now[0], directory.take)
+        digest = key_hash(key)
+        assert known.admit(digest, lambda wanted: directory.admit_key(digest, wanted)).caller is not None
+        revoke_key(database, SystemClock(), None, key_id, revoked_by="test")
+        now[0] += KNOWN_SECONDS
+        assert known.admit(digest, lambda wanted: directory.admit_key(digest, wanted)).caller is None
+
+
+def _count_asked(environment: Environment) -> list[int]:
+    """The numbers of tokens that the environment asks the database for, from now on."""
+    asked: list[int] = []
+    directory = environment.directory
+
+    class Counting:
+        def admit_key(self, digest: bytes, wanted: int) -> Any:
+            asked.append(wanted)
+            return directory.admit_key(digest, wanted)
+
+    environment.directory = Counting()  # type: ignore[assignment]
+    return asked
