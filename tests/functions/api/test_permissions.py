@@ -16,7 +16,7 @@ from fastapi.routing import APIRoute
 from api.app import create_app
 from infra.permissions_page import PAGE, with_table
 from local.testkit.api import MERCHANT_KEY, OTHER_KEY, Answer, ApiClient, api_services, demo_merchant_id
-from local.testkit.payments import authorized_payment, captured_payment, new_payment, operation_rows
+from local.testkit.payments import authorized_payment, captured_payment, new_payment, operation_rows, outbox_rows
 from local.testkit.webhooks import ended_delivery
 from paybridge.access.create_key import KeyOrder, create_key
 from paybridge.access.domain.caller import Role
@@ -75,6 +75,11 @@ def delivery_of(_: ApiClient, database: Database) -> str:
     return str(ended_delivery(database, merchant_id, new_payment(database, merchant_id)))
 
 
+def event_of(client: ApiClient, database: Database) -> str:
+    payment_id = uuid.UUID(client.create().json()["payment_id"])
+    return str(outbox_rows(database, payment_id)[0]["id"])
+
+
 # A resource of the demo merchant for each parameter of a path. A new parameter needs one.
 RESOURCES: Mapping[str, Callable[[ApiClient, Database], str]] = {
     "payment_id": lambda _, database: str(authorized_payment(database, demo_merchant_id(database))),
@@ -82,6 +87,7 @@ RESOURCES: Mapping[str, Callable[[ApiClient, Database], str]] = {
     "key_id": key_of,
     "dry_run_id": dry_run_of,
     "dead_letter_id": dead_letter_of,
+    "event_id": event_of,
     "delivery_id": delivery_of,
     "merchant_id": lambda _, database: str(demo_merchant_id(database)),
 }
