@@ -94,6 +94,12 @@ RESOURCES: Mapping[str, Callable[[ApiClient, Database], str]] = {
 
 
 @pytest.fixture(autouse=True)
+def _quick_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A merchant without events would wait for the first one."""
+    monkeypatch.setattr("api.routes.events.streams.WAIT_SECONDS_MAX", 0.05)
+
+
+@pytest.fixture(autouse=True)
 def _staff(database: Database) -> None:
     for role, api_key in STAFF_KEYS.items():
         register_merchant(database, name=str(role), api_key=api_key, role=role)
