@@ -35,6 +35,8 @@ from api.routes.reviews import routes as reviews
 from api.routes.reviews.documentation import review_schemas
 from api.routes.webhook_deliveries import routes as webhook_deliveries
 from api.routes.webhook_deliveries.documentation import delivery_schemas
+from api.routes.webhook_endpoints import routes as webhook_endpoints
+from api.routes.webhook_endpoints.documentation import endpoint_schemas
 from paybridge.wiring.api import ApiServices
 
 VERSION = "1.0.0"
@@ -71,6 +73,7 @@ def create_app(services: ApiServices, logger: Logger) -> FastAPI:
         events,
         fraud,
         webhook_deliveries,
+        webhook_endpoints,
         keys,
         merchants,
         dead_letters,
@@ -97,6 +100,7 @@ def _document(app: FastAPI, services: ApiServices) -> dict[str, Any]:
             | event_feed_schemas()
             | delivery_schemas()
             | key_schemas()
+            | endpoint_schemas()
             | merchant_schemas()
         )
         app.openapi_schema = build_document(app, schemas, payment_events(), root_path=services.root_path)

@@ -19,7 +19,9 @@ PUBLISHED = json.loads((FOLDER / "published.json").read_text())
 FACTS = {
     value
     for name, value in vars(events).items()
-    if name.isupper() and isinstance(value, str) and re.fullmatch(r"(payment|refund|webhook)\.[a-z_]+", value)
+    if name.isupper()
+    and isinstance(value, str)
+    and re.fullmatch(r"(payment|refund|webhook(_endpoint)?)\.[a-z_]+", value)
 }
 VERSIONS = range(1, NEWEST_VERSION + 1)
 

@@ -30,8 +30,9 @@ from paybridge.payments.domain.operation import OperationStatus
 from paybridge.payments.domain.outcome import Effect
 from paybridge.payments.domain.payment import Status
 from paybridge.payments.store import attempts, circuits, refund_corrections
+from paybridge.webhooks.create_endpoint import EndpointOrder, create_endpoint
 from paybridge.webhooks.store import attempts as webhook_attempts
-from paybridge.webhooks.store import deliveries, payments
+from paybridge.webhooks.store import deliveries, endpoints, payments
 from paybridge.webhooks.store.attempts import AttemptKey
 from paybridge.webhooks.store.deliveries import PaymentUrl
 from tests.support.dead_letters import raw
@@ -45,6 +46,7 @@ DELIVERY = Statement("""
     VALUES (:id::uuid, :merchant_id::uuid, :payment_id::uuid, :id::uuid, 'payment.succeeded', 'https://x.example', '{}',
             'corr')
 """)
+FAILING = Statement("UPDATE webhook_endpoints SET first_failure_at = now() WHERE id = ANY (:ids::uuid[])")
 PROCESSING = Statement("UPDATE payments SET status = 'processing' WHERE id = ANY (:ids::uuid[])")
 
 # What locks one row, or a key, has no order.
@@ -52,6 +54,7 @@ OF_ONE_ROW = frozenset({
     "access.store.keys._LOCK",
     "dead_letters.store.changing._LOCK_ONE",
     "payments.store.reviews._LOCK_ONE",
+    "webhooks.store.endpoints._LOCK",
     "webhooks.store.restarts._LOCK",
 })  # fmt: skip
 TRIED = frozenset({
@@ -59,6 +62,8 @@ TRIED = frozenset({
     "payments.store.refund_corrections._LOCK_PAYMENTS",
     "webhooks.store.attempts._START",
     "webhooks.store.deliveries._END_GONE",
+    "webhooks.store.endpoints._CLEAR_FAILURES",
+    "webhooks.store.endpoints._LOCK_SOME",
     "webhooks.store.payments._TAKE_SEQUENCES",
 })  # fmt: skip
 
@@ -151,6 +156,19 @@ def test_payments_and_deliveries(name: str, database: Database, other: Database,
     lock = f"SELECT 1 FROM {table} WHERE id = :key::uuid FOR UPDATE"  # noqa: S608
     ensure_locked_in_order(
         database, other, lock, payment_ids, lambda transaction: act(transaction, list(reversed(payment_ids)))
+    )
+
+
+@pytest.mark.parametrize("act", [endpoints.lock_enabled, endpoints.clear_failures])
+def test_webhook_endpoints(act: Callable[[Transaction, Ids], object], database: Database, other: Database) -> None:
+    merchant_id, clock, ids = new_merchant(database), MovableClock(), Uuid7Ids()
+    order = EndpointOrder(url="https://x.example", events=("*",))
+    made = [create_endpoint(database, clock, ids, merchant_id, order) for _ in range(2)]
+    endpoint_ids = sorted(each.endpoint.id for each in made if each is not None)
+    database.run(FAILING, ids=endpoint_ids)
+    lock = "SELECT 1 FROM webhook_endpoints WHERE id = :key::uuid FOR UPDATE"
+    ensure_locked_in_order(
+        database, other, lock, endpoint_ids, lambda transaction: act(transaction, list(reversed(endpoint_ids)))
     )
 
 

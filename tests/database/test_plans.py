@@ -285,6 +285,46 @@ def refunds_page(wanted: dict[str, Any], before: dict[str, Any]) -> Rule:
     )
 
 
+def endpoints() -> dict[str, Rule]:
+    """Webhook endpoints. In the seeded rows one has the id of its merchant."""
+    one = {"id": MERCHANT, "merchant_id": MERCHANT}
+    content = {
+        "url": "http://127.0.0.1/ok",
+        "events": '["*"]',
+        "description": None,
+        "secrets": '[{"secret": "whsec_x"}]',
+        "status": "enabled",
+        "disabled_at": None,
+        "disabled_reason": None,
+        "first_failure_at": None,
+        "failing_since": None,
+        "warned_percent": 0,
+        "last_sequence": 0,
+        "updated_at": NOW,
+    }
+    new = {name: content[name] for name in ("url", "events", "description", "secrets")}
+    page_of = {"before": UUID(int=2**128 - 1), "limit": LIMIT}
+    name, key = "webhooks.store.endpoints.", "webhook_endpoints_pkey"
+    by_merchant = "webhook_endpoints_by_merchant"
+    return {
+        f"{name}_LOCK_MERCHANT": Rule({"merchant_id": MERCHANT}, ("merchants_pkey",)),
+        f"{name}_FIND_IDS": Rule({"merchant_id": MERCHANT}, (by_merchant,)),
+        f"{name}_INSERT": Rule({**new, "id": UUID(int=1), "merchant_id": MERCHANT, "at": NOW}),
+        f"{name}_LIST": Rule({"merchant_id": MERCHANT, **page_of}, (by_merchant,)),
+        f"{name}_LIST_OF_ALL": Rule(page_of, (key,)),
+        f"{name}_GET": Rule(one, (by_merchant,)),
+        f"{name}_GET_OF_ANY": Rule({"id": MERCHANT}, (key,)),
+        f"{name}_LOCK": Rule(one, (by_merchant,)),
+        f"{name}_LOCK_SOME": Rule({"ids": array([MERCHANT])}, (key,)),
+        f"{name}_UPDATE": Rule({**content, "id": MERCHANT}, (key,)),
+        f"{name}_DELETE": Rule({"id": MERCHANT, "at": NOW}, (key,)),
+        f"{name}_CLEAR_FAILURES": Rule({"ids": array([MERCHANT])}, (key, key)),
+        f"{name}_FOLLOW": Rule({"merchant_id": MERCHANT, "follows": True}, ("merchants_pkey",)),
+        f"{name}_PATTERNS": Rule({"merchant_id": MERCHANT}, (by_merchant,)),
+        f"{name}_TARGETS": Rule({"merchant_ids": array([MERCHANT])}, (by_merchant,), sorts=1),
+    }
+
+
 def accounts() -> dict[str, Rule]:
     key = {"key_hash": bytes(32)}
     rates = {"rate_per_second": None, "rate_burst": None}
@@ -308,6 +348,7 @@ def accounts() -> dict[str, Rule]:
     }
     return {
         # The functions in them find a key by its hash, and buckets and merchants by their ids.
+        **endpoints(),
         "access.store.callers._ADMIT_KEY": Rule({**key, "wanted": 1}),
         "access.store.callers._ADMIT_MERCHANT": Rule({"merchant_id": MERCHANT, "wanted": 1}),
         "access.store.registration._FIND_KEY_OWNER": Rule(key, ("api_keys_key_hash_key",)),
@@ -508,7 +549,10 @@ def charging(rows: SeededRows) -> dict[str, Rule]:
         "payments.store.operations._LOCK_LATER": Rule(
             {"ids": array(refunds)}, ("operations_pkey",), sorts=1, rows_max={"operations": len(refunds)}
         ),
-        "payments.store.operations._FIND_GATEWAYS": Rule({"ids": array([MERCHANT])}, ("merchants_pkey",)),
+        "payments.store.operations._FIND_CHOICES": Rule({"ids": array([MERCHANT])}, ("merchants_pkey",)),
+        "payments.store.operations._FIND_CREATED": Rule(
+            {"ids": array(processing)}, ("outbox_by_payment",), every_month=frozenset({"outbox"})
+        ),
         "payments.store.operations._FIND_SKIPPED": Rule(skipped, ("payments_pkey", "operations_pkey")),
         "payments.store.operations._FIND_GIVEN_UP": Rule(
             ids, ("payments_pkey", "operations_pkey"), rows_max={"payments": len(processing)}
@@ -657,7 +701,7 @@ def delivering(rows: SeededRows) -> dict[str, Rule]:
         ),
         "webhooks.store.deliveries._LOCK": Rule(
             {"rows": records(pending, "id", is_retry=False)},
-            ("webhook_deliveries_pkey", "merchants_pkey", "webhook_attempts_pkey"),
+            ("webhook_deliveries_pkey", "merchants_pkey", "webhook_endpoints_pkey", "webhook_attempts_pkey"),
             sorts=1,
             rows_max=each,
         ),
@@ -676,6 +720,15 @@ def delivering(rows: SeededRows) -> dict[str, Rule]:
         ),
         "webhooks.store.attempts._FINISH": Rule(
             {"rows": finishes}, ("webhook_attempts_pkey", "webhook_deliveries_pkey"), rows_max=each
+        ),
+        "webhooks.store.deliveries._CANCEL": Rule({"ids": array(pending)}, ("webhook_deliveries_pkey",), rows_max=each),
+        "webhooks.store.deliveries._MOVE": Rule(
+            {"rows": records(pending, "id", url="http://127.0.0.1/ok")}, ("webhook_deliveries_pkey",), rows_max=each
+        ),
+        "webhooks.store.deliveries._MAKE_DUE": Rule(
+            {"endpoint_id": MERCHANT, "limit": LIMIT},
+            ("webhook_deliveries_by_endpoint", "webhook_deliveries_pkey"),
+            every_month=by_payment,
         ),
         "webhooks.store.deliveries._END_GONE": Rule(
             {"rows": records(payments, "payment_id", url="http://127.0.0.1/ok")},

@@ -37,6 +37,7 @@ WRITERS = frozenset({
     "payments.store.attempts._BEGIN",
     "payments.store.reviews._TAKE_KEY",
     "webhooks.store.deliveries._INSERT",
+    "webhooks.store.endpoints._INSERT",
     "webhooks.store.receivers._NOTE_FAULTS",
 })  # fmt: skip
 # The seeded payments belong to these.

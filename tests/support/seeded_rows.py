@@ -38,6 +38,11 @@ SELECT gen_random_uuid(), sha256(n::text::bytea),
        ('00000000-0000-4000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'merchant'
 FROM generate_series(1, 2000) AS n;
 
+-- An endpoint has the id of its merchant.
+INSERT INTO webhook_endpoints (id, merchant_id, url, events, secrets, created_at, updated_at)
+SELECT id, id, 'http://127.0.0.1/ok', ARRAY['payment.*'], '[{{"secret": "whsec_x", "valid_until": null}}]', now(), now()
+FROM merchants;
+
 CREATE TABLE seeded AS
 SELECT n, seeded_moment(n) AS at, seeded_id(0, n) AS id, n % 100 = 0 AS unsettled,
        ('00000000-0000-4000-8000-' || lpad(to_hex(1 + n % 40), 12, '0'))::uuid AS merchant_id

@@ -55,6 +55,7 @@ RULES: Mapping[str, Rule] = {
     "string_pattern_mismatch": Rule("text_malformed", "The text does not have the form that this field requires."),
     "dict_type": Rule("not_an_object", "Send an object."),
     "model_type": Rule("not_an_object", "Send an object."),
+    "too_short": Rule("too_few_members", _counted("min_length", "member", "Send at least")),
     "too_long": Rule("too_many_members", _counted("max_length", "member", "Send at most")),
     "greater_than_equal": Rule("number_out_of_range", _bounded("ge", "Send at least")),
     "less_than_equal": Rule("number_out_of_range", _bounded("le", "Send at most")),

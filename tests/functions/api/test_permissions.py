@@ -24,8 +24,9 @@ from paybridge.access.permissions import PERMISSIONS, Permission
 from paybridge.access.register import register_merchant
 from paybridge.core.clock import SystemClock
 from paybridge.core.ids import Uuid7Ids
-from paybridge.database.database import Database
+from paybridge.database.database import Database, Statement
 from paybridge.dead_letters.ports import DeadLetterServices
+from paybridge.webhooks.create_endpoint import EndpointOrder, create_endpoint
 from tests.support.dead_letters import record_dead
 
 pytestmark = pytest.mark.integration
@@ -34,6 +35,7 @@ STAFF_KEYS = {role: f"secret-{role}-key" for role in Role if role is not Role.ME
 GUARDED = {route: permission for route, permission in PERMISSIONS.items() if not permission.is_public}
 # What a request needs besides its path to reach the resource.
 BODIES: Mapping[str, Any] = {
+    "POST /api/v1/webhook-endpoints": {"url": "http://127.0.0.1:1/x", "events": ["*"]},
     "POST /api/v1/payments": {"amount": "1.00", "currency": "EUR"},
     "PUT /api/v1/fraud-rules": {"rules": []},
     "POST /api/v1/ops/dead-letters/redrive": {"queue": "webhooks", "dry_run": True},
@@ -41,6 +43,10 @@ BODIES: Mapping[str, Any] = {
     "POST /api/v1/ops/api-keys": {"role": "support"},
     "POST /api/v1/ops/merchants": {"name": "Acme"},
 }
+
+
+# A merchant has a limited number of endpoints.
+_DELETE_ENDPOINTS = Statement("UPDATE webhook_endpoints SET deleted_at = now() WHERE deleted_at IS NULL")
 
 
 def now() -> datetime:
@@ -75,6 +81,15 @@ def delivery_of(_: ApiClient, database: Database) -> str:
     return str(ended_delivery(database, merchant_id, new_payment(database, merchant_id)))
 
 
+def endpoint_of(client: ApiClient, database: Database) -> str:
+    order = EndpointOrder(url="http://127.0.0.1:1/x", events=("*",))
+    merchant_id = demo_merchant_id(database)
+    database.run(_DELETE_ENDPOINTS)
+    created = create_endpoint(database, SystemClock(), Uuid7Ids(), merchant_id, order)
+    assert created is not None
+    return str(created.endpoint.id)
+
+
 def event_of(client: ApiClient, database: Database) -> str:
     payment_id = uuid.UUID(client.create().json()["payment_id"])
     return str(outbox_rows(database, payment_id)[0]["id"])
@@ -88,6 +103,7 @@ RESOURCES: Mapping[str, Callable[[ApiClient, Database], str]] = {
     "dry_run_id": dry_run_of,
     "dead_letter_id": dead_letter_of,
     "event_id": event_of,
+    "endpoint_id": endpoint_of,
     "delivery_id": delivery_of,
     "merchant_id": lambda _, database: str(demo_merchant_id(database)),
 }

@@ -1,7 +1,7 @@
 """The JSON Schemas of events, one file for each type and version (docs/decisions/0034-event-schemas.md).
 
 `schemas/v1/payment.succeeded.json` describes what a webhook carries: type, timestamp and data. Files of a version share
-`payment.json` and `refund.json`, to which they refer by name.
+`payment.json`, `refund.json` and `webhook_endpoint.json`, to which they refer by name.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 Schema = dict[str, Any]
 
 # What the data of events is made of. The other files are named after the type of their event.
-SHARED = ("payment", "refund")
+SHARED = ("payment", "refund", "webhook_endpoint")
 NEWEST_VERSION = 1
 
 

@@ -28,7 +28,10 @@ REFUND_SUCCEEDED = "refund.succeeded"
 REFUND_FAILED = "refund.failed"
 WEBHOOK_EXHAUSTED = "webhook.exhausted"
 WEBHOOK_ENDPOINT_DISABLED = "webhook_endpoint.disabled"
+WEBHOOK_ENDPOINT_FAILING = "webhook_endpoint.failing"
 WEBHOOK_ENDPOINT_ENABLED = "webhook_endpoint.enabled"
+# A delivery that was asked for to try an endpoint. It is recorded as a delivery and not as an event.
+WEBHOOK_ENDPOINT_TEST = "webhook_endpoint.test"
 PROCESS_PAYMENT = "command.process_payment"
 # Named when only charges could come late. The name stays, because two releases share a queue during a deployment.
 FIND_LATE_CHANGE = "command.find_late_charge"
@@ -50,6 +53,7 @@ PUBLIC_TYPES = (
     REFUND_SUCCEEDED,
     REFUND_FAILED,
     WEBHOOK_ENDPOINT_DISABLED,
+    WEBHOOK_ENDPOINT_FAILING,
     WEBHOOK_ENDPOINT_ENABLED,
 )
 

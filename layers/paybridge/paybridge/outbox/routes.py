@@ -18,6 +18,7 @@ DEAD_LETTER_KEY = "payments.dead"
 # It reaches one queue alone, by its name. The exchange of the first publication would send copies to other queues too.
 REDRIVE_EXCHANGE = "payments.redrive"
 NEW_PAYMENTS_KEY = "payments.new"
+WEBHOOKS_KEY = "webhooks"
 WEBHOOK_RETRIES_KEY = "webhooks.retry"
 
 # The payment's id. Where `payments.new` has shards the broker hashes it, so that a payment always has the same shard.

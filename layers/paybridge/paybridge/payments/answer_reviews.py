@@ -138,7 +138,8 @@ def _expire(services: ReviewServices, ids: Sequence[UUID], answer: ReviewAnswer,
 def _after(transaction: Transaction, payments: Sequence[Payment], answer: ReviewAnswer, now: datetime) -> list[Payment]:
     if answer is ReviewAnswer.REJECTED:
         return [reject(payment, now) for payment in payments]
-    gateways = operations.find_gateways(transaction, {payment.merchant_id for payment in payments})
+    choices = operations.find_choices(transaction, {payment.merchant_id for payment in payments})
+    gateways = {merchant_id: choice.gateway for merchant_id, choice in choices.items()}
     return [approve(payment, gateways.get(payment.merchant_id, DEFAULT_GATEWAY), now) for payment in payments]
 
 

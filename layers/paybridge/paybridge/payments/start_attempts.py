@@ -28,6 +28,8 @@ from paybridge.payments.records import (
 )
 from paybridge.payments.store import attempts, operations
 from paybridge.payments.store.attempts import AttemptStart
+from paybridge.payments.store.operations import MerchantChoice
+from paybridge.payments.tell_progress import tell_progress
 
 # A payment, its operation as the database holds it or as it begins, and what to do.
 PlannedOperation = tuple[Payment, Operation, AttemptStep]
@@ -64,10 +66,11 @@ def _start_together(services: EngineServices, watch: GatewayWatch, orders: Seque
         found = _lock(transaction, orders)
         # The clock is read once the rows are locked: a wait for the lock must not make a lease look alive.
         now = services.clock.now()
-        planned = _plan(services, transaction, orders, found, now)
+        choices = _choices(transaction, found)
+        planned = _plan(services, orders, found, choices, now)
         planned = _hold_back(services, watch, transaction, planned, now)
         planned, held = _screen(services, transaction, planned, now)
-        started = _start(services, transaction, planned, now)
+        started = _start(services, transaction, planned, choices, now)
         results = held + _defer(services, transaction, planned, now)
         results += put_off(services, transaction, [order for order in orders if order.id not in found])
     return BatchStart(started, results)
@@ -87,23 +90,30 @@ def _lock(transaction: Transaction, orders: Sequence[OperationOrder]) -> dict[UU
     return found
 
 
+def _choices(
+    transaction: Transaction, found: Mapping[UUID, tuple[Payment, Operation | None]]
+) -> Mapping[UUID, MerchantChoice]:
+    """Return what the merchants of the payments that begin have chosen."""
+    beginning = {payment.merchant_id for payment, _ in found.values() if payment.status is Status.PENDING}
+    return operations.find_choices(transaction, beginning) if beginning else {}
+
+
 def _plan(
     services: EngineServices,
-    transaction: Transaction,
     orders: Sequence[OperationOrder],
     found: Mapping[UUID, tuple[Payment, Operation | None]],
+    choices: Mapping[UUID, MerchantChoice],
     now: datetime,
 ) -> list[PlannedOperation]:
     """Decide about each operation, and choose the gateway of those that begin."""
-    beginning = {payment.merchant_id for payment, _ in found.values() if payment.status is Status.PENDING}
-    gateways = operations.find_gateways(transaction, beginning) if beginning else {}
     planned: list[PlannedOperation] = []
     for order in orders:
         if order.id not in found:
             continue
         payment, operation = found[order.id]
         if operation is None and payment.status is Status.PENDING:
-            gateway = gateways.get(payment.merchant_id, DEFAULT_GATEWAY)
+            choice = choices.get(payment.merchant_id)
+            gateway = DEFAULT_GATEWAY if choice is None else choice.gateway
             planned.append((payment, first_operation(payment, gateway, now), Start(1, ask_first=False)))
         elif operation is not None:
             is_new = operation.status is OperationStatus.ACCEPTED
@@ -158,7 +168,11 @@ def _screen(
 
 
 def _start(
-    services: EngineServices, transaction: Transaction, planned: Sequence[PlannedOperation], now: datetime
+    services: EngineServices,
+    transaction: Transaction,
+    planned: Sequence[PlannedOperation],
+    choices: Mapping[UUID, MerchantChoice],
+    now: datetime,
 ) -> list[Attempt]:
     """Record the attempts to start, and an event for each payment that becomes processing."""
     started: list[Attempt] = []
@@ -180,6 +194,7 @@ def _start(
     attempts.begin(transaction, begun, now)
     attempts.start(transaction, rows, now)
     outbox.add(transaction, events)
+    tell_progress(services, transaction, events, choices, now)
     return started
 
 

@@ -15,22 +15,29 @@ from paybridge.observability.logging import logger
 from paybridge.observability.stack import stack_frames
 from paybridge.outbox import store as outbox
 from paybridge.webhooks.attempts import DeliveryAttempt, PostponedAttempt
-from paybridge.webhooks.domain.webhook import build_body, delivery_id, origin_of
+from paybridge.webhooks.domain.endpoint import EndpointStatus, chooses
+from paybridge.webhooks.domain.webhook import WEBHOOK_TYPES, build_body, delivery_id, origin_of
 from paybridge.webhooks.domain.webhook_events import deliver_webhook
 from paybridge.webhooks.lanes import Lane
 from paybridge.webhooks.ports import WebhookServices
 from paybridge.webhooks.store.deliveries import (
-    LockedDelivery,
+    DeliveryKey,
     NewDelivery,
     PendingDelivery,
+    cancel,
     find_locked,
     find_unknown,
     insert,
     lock_due,
+    move,
 )
+from paybridge.webhooks.store.endpoints import find_targets
 from paybridge.webhooks.store.events import find_events
 from paybridge.webhooks.store.payments import OwnedPayment, find_urls
 from paybridge.webhooks.store.receivers import Receiver, find_receivers
+
+# A delivery to a disabled endpoint looks again this seldom. Enabling the endpoint lets it go on at once.
+DISABLED_RETRY_SECONDS = 86_400.0
 
 log = logger()
 
@@ -82,7 +89,7 @@ def begin_deliveries(services: WebhookServices, events: Sequence[Event], lane: L
 
 
 def put_off_deliveries(
-    services: WebhookServices, transaction: Transaction, deliveries: Sequence[LockedDelivery | PendingDelivery]
+    services: WebhookServices, transaction: Transaction, deliveries: Sequence[DeliveryKey | PendingDelivery]
 ) -> None:
     """Write a command that goes on with each delivery once its row is free, after LOCKED_RETRY_SECONDS."""
     if not deliveries:
@@ -91,7 +98,10 @@ def put_off_deliveries(
     for delivery in deliveries:
         log.warning("a webhook delivery is locked", extra={"delivery_id": str(delivery.id)})
     commands = [
-        deliver_webhook(services.ids.new(), delivery, now, {"delivery_id": str(delivery.id)}) for delivery in deliveries
+        deliver_webhook(
+            services.ids.new(), delivery, now, {"delivery_id": str(delivery.id)}, subject_id=delivery.endpoint_id
+        )
+        for delivery in deliveries
     ]
     outbox.add_delayed(transaction, [(command, LOCKED_RETRY_SECONDS) for command in commands])
 
@@ -103,7 +113,7 @@ def _put_off_events(services: WebhookServices, events: Sequence[Event]) -> None:
         for event in events:
             log.warning("a webhook event is locked", extra={"event_id": str(event.id)})
             name, id_ = _named(event) if event.type == DELIVER_WEBHOOK else ("event_id", event.id)
-            command = deliver_webhook(services.ids.new(), event, now, {name: str(id_)})
+            command = deliver_webhook(services.ids.new(), event, now, {name: str(id_)}, subject_id=event.subject_id)
             outbox.add_delayed(transaction, [(command, LOCKED_RETRY_SECONDS)])
 
 
@@ -126,6 +136,9 @@ def _begin(services: WebhookServices, events: Sequence[Event], lane: Lane) -> De
         insert(transaction, new)
         fresh = [delivery.id for delivery in new]
         due = lock_due(transaction, fresh, requests.delivery_ids)
+        unwanted = [delivery.id for delivery in due if not is_wanted(delivery)]
+        cancel(transaction, unwanted)
+        move(transaction, [delivery for delivery in due if delivery.has_moved and delivery.id not in unwanted])
         put_off_deliveries(services, transaction, find_locked(transaction, fresh, requests.delivery_ids, due))
         not_due = requests.delivery_ids.keys() - {delivery.id for delivery in due}
         unknown = find_unknown(transaction, not_due) if not_due else set()
@@ -135,10 +148,14 @@ def _begin(services: WebhookServices, events: Sequence[Event], lane: Lane) -> De
     ready: list[DeliveryAttempt] = []
     postponed: list[PostponedAttempt] = []
     for delivery in due:
+        if delivery.id in unwanted:
+            continue
         receiver = receivers[delivery.id]
         attempt = DeliveryAttempt(delivery, delivery.attempts + 1, receiver, receiver in records)
         record = records.get(receiver)
-        if record is None or not (record.resume_in_seconds or (lane.is_fast and record.is_slow)):
+        if delivery.endpoint_status == EndpointStatus.DISABLED:
+            postponed.append(PostponedAttempt(attempt, DISABLED_RETRY_SECONDS))
+        elif record is None or not (record.resume_in_seconds or (lane.is_fast and record.is_slow)):
             ready.append(attempt)
         else:
             postponed.append(PostponedAttempt(attempt, record.resume_in_seconds))
@@ -183,7 +200,28 @@ def _log_unknown(requests: _Requests, unknown: Iterable[UUID]) -> None:
         log.error("a command names an unknown id", extra={"id": str(id_), "command_id": str(commands[id_])})
 
 
+def is_wanted(delivery: PendingDelivery) -> bool:
+    """Return whether the endpoint still exists and wants events of this type. A payment's own URL always does."""
+    if delivery.endpoint_id is None:
+        return True
+    if delivery.endpoint_events is None or delivery.endpoint_status == "deleted":
+        return False
+    return chooses(delivery.endpoint_events, delivery.event_type)
+
+
 def _new_deliveries(transaction: Transaction, events: Sequence[Event]) -> list[NewDelivery]:
+    """Return the deliveries of the events: to the endpoints that choose them, and to the URLs of their payments."""
+    endpoints = find_targets(transaction, {event.merchant_id for event in events}) if events else {}
+    to_endpoints = [
+        _new_delivery(event, target.url, target.id)
+        for event in events
+        for target in endpoints.get(event.merchant_id, ())
+        if chooses(target.events, event.type)
+    ]
+    return [*to_endpoints, *_to_payments_urls(transaction, [each for each in events if each.type in WEBHOOK_TYPES])]
+
+
+def _to_payments_urls(transaction: Transaction, events: Sequence[Event]) -> list[NewDelivery]:
     """Return a delivery for each event whose payment has a webhook URL, in the event itself or in the database."""
     without_url = {
         OwnedPayment(event.payment_id, event.merchant_id)
@@ -198,9 +236,10 @@ def _new_deliveries(transaction: Transaction, events: Sequence[Event]) -> list[N
     return [_new_delivery(event, url) for event, url in targets if url]
 
 
-def _new_delivery(event: Event, url: str) -> NewDelivery:
+def _new_delivery(event: Event, url: str, endpoint_id: UUID | None = None) -> NewDelivery:
     return NewDelivery(
-        id=delivery_id(event.id, url),
+        id=delivery_id(event.id, url if endpoint_id is None else str(endpoint_id)),
+        endpoint_id=endpoint_id,
         merchant_id=event.merchant_id,
         payment_id=event.payment_id,
         event_id=event.id,

@@ -17,15 +17,16 @@ from paybridge.webhooks.store import payments
 def record_exhausted(transaction: Transaction, ids: Ids, attempts: Sequence[DeliveryAttempt], now: datetime) -> None:
     """Add a `webhook.exhausted` fact for each delivery whose last attempt this was.
 
-    A delivery whose payment no longer exists, as after a restore, has no history and gets no fact.
+    A delivery about no payment, or about one that no longer exists, as after a restore, has no history to tell.
     """
-    if not attempts:
+    payment_ids = [attempt.delivery.payment_id for attempt in attempts if attempt.delivery.payment_id is not None]
+    if not payment_ids:
         return
-    sequences = payments.take_sequences(transaction, Counter(attempt.delivery.payment_id for attempt in attempts))
+    sequences = payments.take_sequences(transaction, Counter(payment_ids))
     facts = []
     for attempt in attempts:
         delivery = attempt.delivery
-        if delivery.payment_id not in sequences:
+        if delivery.payment_id is None or delivery.payment_id not in sequences:
             continue
         sequence = sequences[delivery.payment_id]
         sequences[delivery.payment_id] -= 1

@@ -27,6 +27,7 @@ from paybridge.webhooks.begin import put_off_deliveries
 from paybridge.webhooks.domain.states import DeliveryAttemptStatus, DeliveryStatus
 from paybridge.webhooks.domain.webhook import Decision, Delivered, Gone, decide
 from paybridge.webhooks.domain.webhook_events import deliver_webhook
+from paybridge.webhooks.endpoint_health import record_endpoints
 from paybridge.webhooks.exhausted import record_exhausted
 from paybridge.webhooks.lanes import FAST_QUEUE, SLOW_QUEUE, Lane
 from paybridge.webhooks.ports import WebhookServices
@@ -121,6 +122,7 @@ def _record(
         if decided:
             _record_sent(services, transaction, decided, now, lane)
             record_receivers(transaction, sent, lane)
+            record_endpoints(transaction, services.ids, [(step.sent, step.decision) for step in decided], now)
         if postponed:
             _postpone(services, transaction, postponed, now)
         started = _start(transaction, starting)
@@ -165,6 +167,8 @@ def _record_sent(
         PaymentUrl(attempt.delivery.payment_id, attempt.delivery.url)
         for attempt, decision in effective
         if isinstance(decision, Gone)
+        and attempt.delivery.endpoint_id is None
+        and attempt.delivery.payment_id is not None
     ]
     if gone:
         deliveries.end_gone(transaction, gone)
@@ -202,7 +206,7 @@ def _add_commands(
     for following in next_attempts:
         delivery = following.attempt.delivery
         data = {"delivery_id": str(delivery.id), "attempt": following.number}
-        command = deliver_webhook(services.ids.new(), delivery, now, data)
+        command = deliver_webhook(services.ids.new(), delivery, now, data, subject_id=delivery.endpoint_id)
         by_queue.setdefault(following.queue, []).append((command, following.delay_seconds))
     for queue, commands in by_queue.items():
         outbox.add_delayed(transaction, commands, routing_key=queue)

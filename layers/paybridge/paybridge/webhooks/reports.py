@@ -34,7 +34,7 @@ class DeliveryReport:
     """The outcome of one delivery, and the receiver's answer if an attempt was made."""
 
     delivery_id: UUID
-    payment_id: UUID
+    payment_id: UUID | None
     correlation_id: str
     attempt: int
     outcome: DeliveryOutcome

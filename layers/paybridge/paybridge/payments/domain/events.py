@@ -7,6 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from paybridge.core.events import (
+    DELIVER_WEBHOOK,
     FIND_LATE_CHANGE,
     PAYMENT_CANCELED,
     PAYMENT_FAILED,
@@ -70,6 +71,19 @@ def run_operation_command(
             "attempt": attempt,
             "ask": ask,
         },
+    )
+
+
+def deliver_event_command(id_: UUID, subject: Event, event_id: UUID, time: datetime) -> Event:
+    """Make the command to send an event of a payment to the webhook endpoints that choose it."""
+    return Event(
+        id=id_,
+        type=DELIVER_WEBHOOK,
+        payment_id=subject.payment_id,
+        merchant_id=subject.merchant_id,
+        correlation_id=subject.correlation_id,
+        time=time,
+        data={"event_id": str(event_id)},
     )
 
 

@@ -41,9 +41,15 @@ _READ_PAYMENTS = Statement(f"""
     SELECT {COLUMNS} FROM unnest(:ids::uuid[]) AS wanted (id) JOIN payments p ON p.id = wanted.id
 """)
 
-_FIND_GATEWAYS = Statement("""
-    SELECT m.id, m.gateway FROM unnest(:ids::uuid[]) AS wanted (id) JOIN merchants m ON m.id = wanted.id
-    WHERE m.gateway <> 'default'
+_FIND_CHOICES = Statement("""
+    SELECT m.id, m.gateway, m.follows_progress
+    FROM unnest(:ids::uuid[]) AS wanted (id) JOIN merchants m ON m.id = wanted.id
+    WHERE m.gateway <> 'default' OR m.follows_progress
+""")
+
+_FIND_CREATED = Statement("""
+    SELECT o.payment_id, o.id FROM unnest(:ids::uuid[]) AS wanted (id) JOIN outbox o ON o.payment_id = wanted.id
+    WHERE o.type = 'payment.created'
 """)
 
 # A payment whose authorization succeeded may have been canceled since: the same answer again is no new charge.
@@ -102,9 +108,22 @@ def read_payments(transaction: Transaction, ids: Iterable[UUID]) -> dict[UUID, P
     return {payment.id: payment for payment in map(payment_from_row, rows)}
 
 
-def find_gateways(transaction: Transaction, merchant_ids: Iterable[UUID]) -> dict[UUID, str]:
-    """Return the names of the gateways of those merchants that have another than the default one."""
-    return {row[0]: row[1] for row in transaction.run(_FIND_GATEWAYS, ids=uuid_array(sorted(set(merchant_ids))))}
+class MerchantChoice(NamedTuple):
+    """What a merchant has chosen: a gateway, and whether a webhook follows payments that are on their way."""
+
+    gateway: str
+    follows_progress: bool
+
+
+def find_choices(transaction: Transaction, merchant_ids: Iterable[UUID]) -> dict[UUID, MerchantChoice]:
+    """Return the choices of those merchants that have made any."""
+    rows = transaction.run(_FIND_CHOICES, ids=uuid_array(sorted(set(merchant_ids))))
+    return {row[0]: MerchantChoice(*row[1:]) for row in rows}
+
+
+def find_created_events(transaction: Transaction, payment_ids: Iterable[UUID]) -> dict[UUID, UUID]:
+    """Return the id of the event `payment.created` of each payment, by the payment's id."""
+    return {row[0]: row[1] for row in transaction.run(_FIND_CREATED, ids=uuid_array(payment_ids))}
 
 
 def find_skipped(transaction: Transaction, operations: Mapping[UUID, UUID]) -> list[SkippedOperation]:

@@ -12,6 +12,7 @@ class DeliveryStatus(StrEnum):
     DELIVERED = "delivered"
     FAILED = "failed"
     GONE = "gone"
+    CANCELED = "canceled"
 
 
 class DeliveryAttemptStatus(StrEnum):

@@ -22,6 +22,9 @@ from paybridge.core.events import (
     REFUND_CREATED,
     REFUND_FAILED,
     REFUND_SUCCEEDED,
+    WEBHOOK_ENDPOINT_DISABLED,
+    WEBHOOK_ENDPOINT_ENABLED,
+    WEBHOOK_ENDPOINT_FAILING,
 )
 from paybridge.core.retry import RETRY_AFTER_SECONDS_MAX, GiveUp, RetryIn, after_failure, parse_retry_after
 from paybridge.core.standard_webhooks import signature
@@ -39,6 +42,8 @@ WEBHOOK_TYPES = (
     REFUND_SUCCEEDED,
     REFUND_FAILED,
 )
+# The events of endpoints themselves, which only other endpoints are told of.
+ENDPOINT_TYPES = (WEBHOOK_ENDPOINT_DISABLED, WEBHOOK_ENDPOINT_FAILING, WEBHOOK_ENDPOINT_ENABLED)
 PORTS_ALLOWED = (443, 8443)
 # The only error of an attempt that no later attempt can cure.
 URL_NOT_ALLOWED = "url_not_allowed"

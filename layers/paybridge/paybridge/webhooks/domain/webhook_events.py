@@ -7,7 +7,13 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from paybridge.core.events import DELIVER_WEBHOOK, WEBHOOK_EXHAUSTED, Event
+from paybridge.core.events import (
+    DELIVER_WEBHOOK,
+    PAYMENT_SUBJECT,
+    WEBHOOK_ENDPOINT_SUBJECT,
+    WEBHOOK_EXHAUSTED,
+    Event,
+)
 
 
 class WebhookSubject(Protocol):
@@ -29,9 +35,14 @@ class WebhookSubject(Protocol):
         ...
 
 
-def deliver_webhook(id_: UUID, subject: WebhookSubject, time: datetime, data: Mapping[str, object]) -> Event:
-    """Return the command to deliver what `data` names by `delivery_id` or `event_id`."""
-    return _event(id_, DELIVER_WEBHOOK, subject, time, data)
+def deliver_webhook(
+    id_: UUID, subject: WebhookSubject, time: datetime, data: Mapping[str, object], *, subject_id: UUID | None = None
+) -> Event:
+    """Return the command to deliver what `data` names by `delivery_id` or `event_id`.
+
+    `subject_id` is the webhook endpoint, which the command is about if there is no payment.
+    """
+    return _event(id_, DELIVER_WEBHOOK, subject, time, data, subject_id=subject_id)
 
 
 def webhook_exhausted(
@@ -48,7 +59,9 @@ def _event(
     time: datetime,
     data: Mapping[str, object],
     sequence: int | None = None,
+    subject_id: UUID | None = None,
 ) -> Event:
+    is_of_payment = subject.payment_id is not None
     return Event(
         id=id_,
         type=type_,
@@ -58,4 +71,6 @@ def _event(
         time=time,
         data=dict(data),
         sequence=sequence,
+        subject_type=PAYMENT_SUBJECT if is_of_payment else WEBHOOK_ENDPOINT_SUBJECT,
+        subject_id=None if is_of_payment else subject_id,
     )

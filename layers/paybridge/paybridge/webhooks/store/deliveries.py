@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
@@ -12,31 +12,39 @@ from paybridge.database.parameters import json_rows, uuid_array
 
 # A receiver that has answered 410 about a payment gets no more webhooks about it.
 _INSERT = Statement("""
-    INSERT INTO webhook_deliveries (id, merchant_id, payment_id, event_id, event_type, url, body, correlation_id)
-    SELECT id, merchant_id, payment_id, event_id, event_type, url, body, correlation_id
-    FROM json_to_recordset(:rows::json) AS new (id uuid, merchant_id uuid, payment_id uuid, event_id uuid,
-        event_type text, url text, body text, correlation_id text)
-    WHERE NOT EXISTS (
+    INSERT INTO webhook_deliveries (id, merchant_id, payment_id, endpoint_id, event_id, event_type, url, body,
+                                    correlation_id)
+    SELECT id, merchant_id, payment_id, endpoint_id, event_id, event_type, url, body, correlation_id
+    FROM json_to_recordset(:rows::json) AS new (id uuid, merchant_id uuid, payment_id uuid, endpoint_id uuid,
+        event_id uuid, event_type text, url text, body text, correlation_id text)
+    WHERE new.endpoint_id IS NOT NULL OR NOT EXISTS (
         SELECT FROM webhook_deliveries gone
         WHERE gone.payment_id = new.payment_id AND gone.url = new.url AND gone.status = 'gone'
+          AND gone.endpoint_id IS NULL
     )
     ON CONFLICT (id) DO NOTHING
 """)
 
 # A delivery with `next_attempt_at` has a command in the outbox. Only that command continues it, and only once it is
 # due, so a redelivered message finds nothing to do. A row that another transaction holds is skipped, because the batch
-# shall not wait for it.
+# shall not wait for it. Where an endpoint is, whether it wants the event and how it is signed is as it stands now.
 _LOCK = Statement("""
-    SELECT d.id, d.merchant_id, d.payment_id, d.event_id, d.event_type, d.url, d.body, d.correlation_id, d.attempts,
-           d.schedule_offset,
+    SELECT d.id, d.merchant_id, d.payment_id, d.event_id, d.event_type, coalesce(e.url, d.url), d.body,
+           d.correlation_id, d.attempts, d.schedule_offset,
            CASE WHEN d.attempts > d.schedule_offset THEN (
                SELECT count(*) FROM webhook_attempts a
                WHERE a.delivery_id = d.id AND a.number > d.schedule_offset
                  AND (a.status = 'started' OR a.error = 'interrupted')) ELSE 0 END,
-           to_json(m.webhook_secrets)
+           CASE WHEN d.endpoint_id IS NULL THEN to_json(m.webhook_secrets) ELSE (
+               SELECT json_agg(s.entry ->> 'secret' ORDER BY s.place)
+               FROM json_array_elements(e.secrets) WITH ORDINALITY AS s (entry, place)
+               WHERE coalesce((s.entry ->> 'valid_until')::timestamptz > now(), true)) END,
+           d.endpoint_id, CASE WHEN e.deleted_at IS NULL THEN e.status ELSE 'deleted' END, to_json(e.events),
+           e.first_failure_at IS NOT NULL, e.url IS NOT NULL AND e.url <> d.url
     FROM json_to_recordset(:rows::json) AS wanted (id uuid, is_retry boolean)
     JOIN webhook_deliveries d ON d.id = wanted.id
     JOIN merchants m ON m.id = d.merchant_id
+    LEFT JOIN webhook_endpoints e ON e.id = d.endpoint_id
     WHERE d.status = 'pending'
       AND (d.next_attempt_at IS NULL OR (wanted.is_retry AND d.next_attempt_at <= now()))
     ORDER BY d.id
@@ -45,7 +53,7 @@ _LOCK = Statement("""
 
 # Due like those above, and not among them: another transaction holds their rows.
 _FIND_LOCKED = Statement("""
-    SELECT d.id, d.merchant_id, d.payment_id, d.correlation_id
+    SELECT d.id, d.merchant_id, d.payment_id, d.correlation_id, d.endpoint_id
     FROM json_to_recordset(:rows::json) AS wanted (id uuid, is_retry boolean)
     JOIN webhook_deliveries d ON d.id = wanted.id
     WHERE d.status = 'pending'
@@ -68,12 +76,37 @@ _END_GONE = Statement("""
     WITH locked AS (
         SELECT d.id FROM json_to_recordset(:rows::json) AS gone (payment_id uuid, url text)
         JOIN webhook_deliveries d ON d.payment_id = gone.payment_id AND d.url = gone.url
-        WHERE d.status = 'pending'
+        WHERE d.status = 'pending' AND d.endpoint_id IS NULL
         ORDER BY d.id
         FOR UPDATE OF d
     )
     UPDATE webhook_deliveries d SET status = 'gone', next_attempt_at = NULL, finished_at = clock_timestamp()
     FROM locked WHERE d.id = locked.id AND d.status = 'pending'
+""")
+
+
+# They are locked already.
+_CANCEL = Statement("""
+    UPDATE webhook_deliveries d SET status = 'canceled', next_attempt_at = NULL, finished_at = clock_timestamp()
+    FROM unnest(:ids::uuid[]) AS canceled (id) WHERE d.id = canceled.id AND d.status = 'pending'
+""")
+
+_MOVE = Statement("""
+    UPDATE webhook_deliveries d SET url = moved.url
+    FROM json_to_recordset(:rows::json) AS moved (id uuid, url text) WHERE d.id = moved.id
+""")
+
+# Waiting for a delivery that is being sent could wait for a transaction that waits for this one's endpoint.
+_MAKE_DUE = Statement("""
+    WITH waiting AS (
+        SELECT id FROM webhook_deliveries
+        WHERE endpoint_id = :endpoint_id::uuid AND status = 'pending' AND next_attempt_at > now()
+        ORDER BY id LIMIT :limit::integer
+        FOR UPDATE SKIP LOCKED
+    )
+    UPDATE webhook_deliveries d SET next_attempt_at = now()
+    FROM waiting WHERE d.id = waiting.id
+    RETURNING d.id, d.merchant_id, d.payment_id, d.correlation_id, d.endpoint_id
 """)
 
 
@@ -103,6 +136,7 @@ class NewDelivery:
     url: str
     body: str
     correlation_id: str
+    endpoint_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +150,7 @@ class PendingDelivery:
 
     id: UUID
     merchant_id: UUID
-    payment_id: UUID
+    payment_id: UUID | None
     event_id: UUID
     event_type: str
     url: str
@@ -126,16 +160,22 @@ class PendingDelivery:
     schedule_offset: int
     interrupted: int
     secrets: list[str]
+    endpoint_id: UUID | None = None
+    endpoint_status: str | None = None
+    endpoint_events: list[str] | None = None
+    is_endpoint_failing: bool = False
+    has_moved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class LockedDelivery:
-    """A delivery that is due and whose row another transaction holds."""
+class DeliveryKey:
+    """A delivery, without what is sent."""
 
     id: UUID
     merchant_id: UUID
-    payment_id: UUID
+    payment_id: UUID | None
     correlation_id: str
+    endpoint_id: UUID | None
 
 
 def insert(transaction: Transaction, deliveries: Iterable[NewDelivery]) -> None:
@@ -154,11 +194,11 @@ def lock_due(transaction: Transaction, fresh: Iterable[UUID], retries: Collectio
 
 def find_locked(
     transaction: Transaction, fresh: Iterable[UUID], retries: Collection[UUID], due: Iterable[PendingDelivery]
-) -> list[LockedDelivery]:
+) -> list[DeliveryKey]:
     """Return what `lock_due` left out because another transaction holds it; `due` is what it returned."""
     ours = {delivery.id for delivery in due}
     rows = [row for row in _wanted_rows(fresh, retries) if row["id"] not in ours]
-    return [LockedDelivery(*row) for row in transaction.run(_FIND_LOCKED, rows=json_rows(rows))] if rows else []
+    return [DeliveryKey(*row) for row in transaction.run(_FIND_LOCKED, rows=json_rows(rows))] if rows else []
 
 
 def _wanted_rows(fresh: Iterable[UUID], retries: Collection[UUID]) -> list[dict[str, UUID | bool]]:
@@ -173,6 +213,26 @@ def find_unknown(transaction: Transaction, ids: Iterable[UUID]) -> set[UUID]:
 def postpone(transaction: Transaction, postponements: Iterable[Postponement]) -> None:
     """Note that commands in the outbox continue these deliveries, each due after its delay."""
     transaction.run(_POSTPONE, rows=json_rows(postponement._asdict() for postponement in postponements))
+
+
+def cancel(transaction: Transaction, ids: Collection[UUID]) -> None:
+    """End these pending deliveries, which are locked, without a further attempt."""
+    if ids:
+        transaction.run(_CANCEL, ids=uuid_array(ids))
+
+
+def move(transaction: Transaction, moved: Sequence[PendingDelivery]) -> None:
+    """Note the URL to which these deliveries go now."""
+    if moved:
+        transaction.run(_MOVE, rows=json_rows({"id": each.id, "url": each.url} for each in moved))
+
+
+def make_due(transaction: Transaction, endpoint_id: UUID, limit: int) -> list[DeliveryKey]:
+    """Let up to `limit` deliveries that wait for this endpoint go on now, and return them.
+
+    Those that another transaction holds are left out.
+    """
+    return [DeliveryKey(*row) for row in transaction.run(_MAKE_DUE, endpoint_id=endpoint_id, limit=limit)]
 
 
 def end_gone(transaction: Transaction, endings: Iterable[PaymentUrl]) -> None:

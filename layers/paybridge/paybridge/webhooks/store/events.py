@@ -1,4 +1,4 @@
-"""Published facts, read again from the event log."""
+"""Facts, read again from the event log."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from paybridge.database.parameters import uuid_array
 
 _FIND_EVENTS = Statement("""
     SELECT body FROM unnest(:ids::uuid[]) AS wanted (id) JOIN outbox ON outbox.id = wanted.id
-    WHERE sequence IS NOT NULL AND exchange IS NOT NULL
+    WHERE sequence IS NOT NULL
 """)
 
 
 def find_events(transaction: Transaction, ids: Iterable[UUID]) -> list[Event]:
-    """Return the published facts with these ids. A fact that can no longer be parsed counts as missing."""
+    """Return the facts with these ids. A fact that can no longer be parsed counts as missing."""
     found = []
     for (body,) in transaction.run(_FIND_EVENTS, ids=uuid_array(ids)):
         with suppress(MalformedMessage, orjson.JSONDecodeError):

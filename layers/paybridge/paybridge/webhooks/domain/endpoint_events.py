@@ -1,0 +1,29 @@
+"""The facts about webhook endpoints."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from paybridge.core.events import WEBHOOK_ENDPOINT_SUBJECT, Event
+from paybridge.webhooks.domain.endpoint import Endpoint, endpoint_view
+
+
+def endpoint_event(id_: UUID, type_: str, endpoint: Endpoint, now: datetime, **more: Any) -> tuple[Endpoint, Event]:
+    """Return the fact that something happened to an endpoint, and the endpoint with the sequence of that fact."""
+    told = replace(endpoint, last_sequence=endpoint.last_sequence + 1)
+    event = Event(
+        id=id_,
+        type=type_,
+        payment_id=None,
+        merchant_id=endpoint.merchant_id,
+        correlation_id=str(id_),
+        time=now,
+        data={**endpoint_view(told), **more},
+        sequence=told.last_sequence,
+        subject_type=WEBHOOK_ENDPOINT_SUBJECT,
+        subject_id=endpoint.id,
+    )
+    return told, event
