@@ -11,8 +11,11 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from paybridge import cli
 from paybridge.observability.logging import logger
 
-# The other commands run until they are stopped.
-COMMANDS = frozenset({"dead-letters", "payment", "payments", "refunds", "register"})
+# Not `worker`, which runs until it is stopped.
+COMMANDS = frozenset(
+    {"dead-letters", "events", "keys", "merchants", "payment", "payments", "refunds", "register", "webhooks"}
+)
+ENDLESS = ["events", "follow"]
 
 log = logger()
 
@@ -28,6 +31,8 @@ def handler(event: Any, context: LambdaContext) -> dict[str, Any]:
     if not COMMANDS.intersection(arguments[:1]):
         *others, last = sorted(COMMANDS)
         return _refusal(f"The operate function runs only the commands {', '.join(others)} and {last}.")
+    if arguments[: len(ENDLESS)] == ENDLESS:
+        return _refusal("The operate function cannot follow events. Repeat `events list --after <the last event_id>`.")
     log.info("running a command", extra={"command": arguments[0]})
     output = StringIO()
     with redirect_stdout(output), redirect_stderr(output):

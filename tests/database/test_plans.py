@@ -782,6 +782,7 @@ def feeding(rows: SeededRows) -> dict[str, Rule]:
         ),
         "feed.store._FIND": Rule({**caller, "id": event_id, "shown": types}, ("outbox_pkey",), rows_max={"outbox": 1}),
         "feed.store._FIND_POSITION": Rule({**caller, "id": event_id}, ("outbox_pkey",), rows_max={"outbox": 1}),
+        "feed.store._FIND_HORIZON": Rule(),
     }
 
 

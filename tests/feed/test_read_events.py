@@ -31,7 +31,7 @@ from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement, Transaction
 from paybridge.feed import read_events
 from paybridge.feed.domain import START, FeedFilters, FeedPage, Position, matching_types
-from paybridge.feed.read_events import position_after, read_event, read_page
+from paybridge.feed.read_events import end_of_feed, position_after, read_event, read_page
 from paybridge.outbox import store as outbox
 from tests.support.feed import await_horizon
 
@@ -303,6 +303,20 @@ class TestReadPage:
         found = read_event(database, merchant_id, one.id)
         assert found is not None
         assert (found.subject_type, found.subject_id) == ("webhook_endpoint", endpoint_id)
+
+    def test_from_the_end_has_what_is_new_and_what_is_not_committed_yet(
+        self, database: Database, database_address: DatabaseAddress, merchant_id: UUID
+    ) -> None:
+        old, open_, new = (event(merchant_id) for _ in range(3))
+        write(database, old)
+        await_horizon(database)
+        with closing(Database(database_address)) as other, other.transaction() as transaction:
+            outbox.add(transaction, [open_])
+            end = end_of_feed(database)
+        write(database, new)
+        await_horizon(database)
+        found = read_page(database, merchant_id, FeedFilters(), end, 10)
+        assert [one.id for one in found.events] == [open_.id, new.id]
 
     def test_begins_with_the_events_before_the_numbers(self, database: Database, merchant_id: UUID) -> None:
         """Rows that were there before the migration have no number, and the order of their ids."""

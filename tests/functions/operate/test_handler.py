@@ -24,6 +24,8 @@ pytestmark = pytest.mark.integration
 CONTEXT: Any = SimpleNamespace(aws_request_id="one")
 _KEY = Statement("SELECT role, merchant_id FROM api_keys WHERE key_hash = :digest::bytea")
 
+_ACTORS = Statement("SELECT created_by, revoked_by FROM api_keys WHERE key_hash = :digest::bytea")
+
 
 @pytest.fixture(autouse=True)
 def _environment(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,6 +73,16 @@ class TestRegister:
         assert database.run(_KEY, digest=key_hash(shown(output, "API key"))) == [["operator", None]]
         assert "whsec_" not in output
 
+    def test_prints_json_to_programs(self, database: Database) -> None:
+        merchant, staff = (
+            json.loads(run("register", "Acme", "--role", role, "--json")[1]) for role in ("merchant", "admin")
+        )
+        assert database.run(_KEY, digest=key_hash(merchant["api_key"])) == [
+            ["merchant", uuid.UUID(merchant["merchant_id"])]
+        ]
+        assert merchant["webhook_secret"].startswith("whsec_")
+        assert staff == {"role": "admin", "api_key": staff["api_key"]}
+
     def test_leaves_no_secret_in_the_log(self, capsys: pytest.CaptureFixture[str]) -> None:
         _, output = run("register", "Discreet")
         logged = capsys.readouterr()
@@ -90,6 +102,15 @@ class TestRegister:
         assert "king" in output
         assert "auditor" in output
         assert "Role." not in output
+
+
+class TestKeys:
+    def test_are_created_and_revoked_in_the_name_of_the_request(self, database: Database) -> None:
+        _, created = run("keys", "create", "--role", "operator", "--json")
+        exit_code, _ = run("keys", "revoke", json.loads(created)["key_id"])
+        assert exit_code == 0
+        digest = key_hash(json.loads(created)["api_key"])
+        assert database.run(_ACTORS, digest=digest) == [["operate request one", "operate request one"]]
 
 
 class TestDeadLetters:
@@ -124,5 +145,13 @@ class TestRefusals:
         exit_code, output = run(*arguments)
         assert (exit_code, output) == (
             2,
-            "The operate function runs only the commands dead-letters, payment, payments, refunds and register.\n",
+            "The operate function runs only the commands dead-letters, events, keys, merchants, payment, payments, "
+            "refunds, register and webhooks.\n",
+        )
+
+    def test_following_events_is_refused(self) -> None:
+        exit_code, output = run("events", "follow", "--json")
+        assert (exit_code, output) == (
+            2,
+            "The operate function cannot follow events. Repeat `events list --after <the last event_id>`.\n",
         )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import typer
 from typer.main import get_command
 
-from paybridge.cli import dead_letters, payments, refunds, register, worker
+from paybridge.cli import dead_letters, events, keys, merchants, payments, refunds, register, webhooks, worker
 from paybridge.cli.session import CommandSession, user_of_this_machine
 from paybridge.core.errors import PaybridgeError, SettingsInvalid
 from paybridge.worker.assignments import AssignmentInvalid
@@ -23,11 +23,15 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def main(
-    arguments: Sequence[str] | None = None, prepare: Callable[[], None] | None = None, actor: str | None = None
+    arguments: Sequence[str] | None = None,
+    prepare: Callable[[], None] | None = None,
+    actor: str | None = None,
+    add_commands: Callable[[typer.Typer], None] | None = None,
 ) -> int:
     """Run one command and return its exit code. `prepare` may set the variables, once the arguments are accepted.
 
-    `actor` is recorded with what the command changes. Without one it is the user of this machine.
+    `actor` is recorded with what the command changes. Without one it is the user of this machine. `add_commands` may
+    add commands that only its caller has.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     if any(map(_UNSTORABLE.search, arguments)):
@@ -35,7 +39,10 @@ def main(
         return UNUSABLE
     session = CommandSession(prepare, actor or user_of_this_machine())
     try:
-        code = get_command(_app()).main(list(arguments), "paybridge", standalone_mode=False, obj=session)
+        app = make_app()
+        if add_commands is not None:
+            add_commands(app)
+        code = get_command(app).main(list(arguments), "paybridge", standalone_mode=False, obj=session)
         # A command returns the code of typer.Exit, and otherwise None.
         return code or 0
     except typer.TyperException as error:
@@ -49,7 +56,8 @@ def main(
         return 1
 
 
-def _app() -> typer.Typer:
+def make_app() -> typer.Typer:
+    """Return the command with all its groups."""
     app = typer.Typer(
         help="Operate Paybridge. Exit codes: 0 done, 1 refused or failed, 2 wrong arguments or settings.",
         no_args_is_help=True,
@@ -57,6 +65,10 @@ def _app() -> typer.Typer:
     )
     app.add_typer(payments.app, name="payments")
     app.add_typer(refunds.app, name="refunds")
+    app.add_typer(merchants.app, name="merchants")
+    app.add_typer(keys.app, name="keys")
+    app.add_typer(webhooks.app, name="webhooks")
+    app.add_typer(events.app, name="events")
     app.add_typer(dead_letters.app, name="dead-letters")
     app.command("payment")(payments.show)
     app.command("register")(register.register)

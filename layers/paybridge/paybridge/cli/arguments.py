@@ -10,10 +10,13 @@ from uuid import UUID
 
 import typer
 
+from paybridge.access.domain.merchants import NAME_CHARACTERS_MAX
+from paybridge.access.domain.rate_limit import BURST_MAX, PER_SECOND_MAX, RateLimit
+
 _EXAMPLE_ID = "01a1fd50-1a0a-70e7-9753-804a71418b4e"
-_DURATION_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?[smhd])+")
-_DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhd])")
+_UNIT_SECONDS = {"w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1}
+_DURATION = re.compile("".join(rf"(?:(?P<{unit}>[0-9]+(?:\.[0-9]+)?){unit})?" for unit in _UNIT_SECONDS))
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 _SECONDS_MAX = 10 * 365 * 86400
 
 
@@ -40,12 +43,31 @@ def parse_time(text: str) -> datetime:
 
 def parse_duration(text: str) -> timedelta:
     """Read a duration, as 90, 90s, 15m, 75h, 7d or 1d12h. A number alone is in seconds."""
-    seconds = float(text) if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) else None
-    if seconds is None and _DURATION.fullmatch(text):
-        seconds = sum(float(count) * _DURATION_UNITS[unit] for count, unit in _DURATION_PART.findall(text))
-    if seconds is None or not 0 <= seconds <= _SECONDS_MAX:
-        raise typer.BadParameter(f"{text!r} is not a duration, such as 90s, 15m, 75h or 7d")
+    written = text.strip().lower()
+    found = _DURATION.fullmatch(f"{written}s" if _NUMBER.fullmatch(written) else written)
+    amounts = {} if found is None else {unit: amount for unit, amount in found.groupdict().items() if amount}
+    seconds = sum(float(amount) * _UNIT_SECONDS[unit] for unit, amount in amounts.items())
+    if not amounts or seconds > _SECONDS_MAX:
+        raise typer.BadParameter(f"{text!r} is not a duration, such as 90s, 15m, 75h, 7d or 1d12h")
     return timedelta(seconds=seconds)
+
+
+def parse_name(text: str) -> str:
+    """Read the name of a merchant or of a staff member."""
+    if not text.strip():
+        raise typer.BadParameter("a merchant or staff member needs a name, such as Acme")
+    if len(text) > NAME_CHARACTERS_MAX:
+        raise typer.BadParameter(f"a name has at most {NAME_CHARACTERS_MAX} characters")
+    return text
+
+
+def rate_limit_of(per_second: int | None, burst: int | None) -> RateLimit | None:
+    """Return the limit that two options name, None if neither is given."""
+    if per_second is None and burst is None:
+        return None
+    if per_second is None or burst is None:
+        raise typer.BadParameter("give --rate-per-second and --rate-burst together")
+    return RateLimit(per_second, burst)
 
 
 MerchantOption = Annotated[
@@ -59,4 +81,12 @@ KeyOption = Annotated[
         metavar="KEY",
         help="Repeat a command under its key to do it once. A new key is made if absent, and printed.",
     ),
+]
+PerSecond = Annotated[
+    int | None,
+    typer.Option("--rate-per-second", min=1, max=PER_SECOND_MAX, metavar="N", help="Limit of requests a second."),
+]
+Burst = Annotated[
+    int | None,
+    typer.Option("--rate-burst", min=1, max=BURST_MAX, metavar="N", help="Requests that may come at once."),
 ]

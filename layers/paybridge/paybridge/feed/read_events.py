@@ -38,6 +38,11 @@ def position_after(database: Database, merchant_id: UUID | None, event_id: UUID 
     return found
 
 
+def end_of_feed(database: Database) -> Position:
+    """Return the position from which the feed goes on with what is new. Raises DatabaseUnavailable."""
+    return store.find_end(database)
+
+
 def cursor_invalid() -> InvalidInput:
     """Return the error for a cursor that is not an event of this feed."""
     detail = "There is no such event in this feed. Send the event_id of the last event that you read, or none."

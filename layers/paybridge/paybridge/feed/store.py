@@ -79,6 +79,7 @@ _FIND = Statement(f"""
     SELECT {_COLUMNS}, o.body FROM outbox o WHERE o.id = :id::uuid AND {_OWN} AND o.type = ANY (:shown::text[])
 """)
 _FIND_POSITION = Statement(f"SELECT o.xid::text FROM outbox o WHERE o.id = :id::uuid AND {_OWN}")
+_FIND_HORIZON = Statement(f"SELECT {_HORIZON}::text")
 
 
 class ScannedEvent(NamedTuple):
@@ -124,6 +125,11 @@ def find_position(database: Database, merchant_id: UUID | None, event_id: UUID) 
     """Return the position of an event, None if there is none or it belongs to another merchant than the one given."""
     rows = database.run(_FIND_POSITION, id=event_id, **_caller(merchant_id))
     return Position(int(rows[0][0]), event_id) if rows else None
+
+
+def find_end(database: Database) -> Position:
+    """Return the position after every event that the feed shows now, and before all that follow."""
+    return Position(int(database.run(_FIND_HORIZON)[0][0]) - 1, _ID_MAX)
 
 
 def _caller(merchant_id: UUID | None) -> dict[str, object]:
