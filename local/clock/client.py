@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,8 +12,6 @@ if TYPE_CHECKING:
 
 ADVANCE_PATH = "/test/clock/advance"
 SHOW_PATH = "/test/clock"
-_UNIT_SECONDS = {"w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1}
-_DURATION = re.compile("".join(rf"(?:(?P<{unit}>\d+(?:\.\d+)?){unit})?" for unit in _UNIT_SECONDS))
 _PROGRESS_EVERY_SECONDS = 1.0
 # A year with something due every hour takes minutes.
 _ADVANCE_SECONDS_MAX = 3600.0
@@ -29,20 +26,6 @@ class ShowsProgress(Protocol):
     """Shows where an advance is: the stack's time and its end, in RFC 3339, and how many stops it has made."""
 
     def __call__(self, now: str, to: str, stops: int) -> None: ...
-
-
-def parse_duration(text: str) -> float:
-    """Return the seconds of a duration such as `75h`, `7d`, `1d12h`, `1.5h`, `90m` or `45`, which means seconds.
-
-    Raises ValueError with a sentence for the user.
-    """
-    text = text.strip().lower()
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        return float(text)
-    found = _DURATION.fullmatch(text)
-    if not text or found is None:
-        raise ValueError(f"{text!r} is no duration: write it as 75h, 7d, 1d12h, 90m or 45s.")
-    return sum(float(amount) * _UNIT_SECONDS[unit] for unit, amount in found.groupdict().items() if amount)
 
 
 def advance(api_url: str, seconds: float, show_progress: ShowsProgress | None = None) -> dict[str, Any]:

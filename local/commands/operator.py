@@ -12,6 +12,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import typer
+
 from local.clock.offset import keep_stack_time
 from local.commands.supervision import nothing_runs
 from local.errors import LocalError
@@ -23,6 +25,8 @@ from paybridge import cli
 
 # It does the work of a function in this process, so it runs where its variables lead, never in the function `operate`.
 WORKER = "worker"
+# These work with what only the local stack has: its issuer of tokens and its test clock.
+LOCAL_ONLY = frozenset({"token", "clock"})
 # Any of these names an environment. None of them has a default.
 NAMING = frozenset({"DATABASE_HOST", "DATABASE_SECRET_ID", "BROKER_URL", "BROKER_SECRET_ID"})
 
@@ -32,6 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     arguments, environment = _without_environment(arguments)
     environment = environment or os.environ.get("ENVIRONMENT", "")
+    is_elsewhere = bool(environment) or not NAMING.isdisjoint(os.environ)
+    if is_elsewhere and LOCAL_ONLY.intersection(arguments[:1]):
+        print(f"`paybridge {arguments[0]}` works on the local stack alone.", file=sys.stderr)
+        return cli.UNUSABLE
     if environment and WORKER not in arguments[:1]:
         # Only this needs what it loads.
         from infra import operate
@@ -60,7 +68,18 @@ def _without_environment(arguments: Sequence[str]) -> tuple[list[str], str]:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command in this process, on the local stack unless the functions' variables are set."""
-    return cli.main(arguments, prepare=_name_local_stack if NAMING.isdisjoint(os.environ) else None)
+    if not NAMING.isdisjoint(os.environ):
+        return cli.main(arguments)
+    return cli.main(arguments, prepare=_name_local_stack, add_commands=add_local_commands)
+
+
+def add_local_commands(app: typer.Typer) -> None:
+    """Add the commands that work on the local stack alone."""
+    # They load what the other commands do not need.
+    from local.commands import clock, tokens
+
+    app.command("token")(tokens.token)
+    app.add_typer(clock.app, name="clock")
 
 
 def _name_local_stack() -> None:

@@ -8,12 +8,17 @@ from __future__ import annotations
 import json
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from local.servers import aws, rabbitmq
 from local.servers.postgres import connect
 from local.settings import AWS_REGION, LocalSettings
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from paybridge.database.database import Database
 
 DEMO_API_KEY = "secret-api-key"
 DEMO_WEBHOOK_SECRET = "whsec_cGF5YnJpZGdlLWxvY2FsLXdlYmhvb2stc2VjcmV0ISE="
@@ -139,6 +144,16 @@ def migrate_and_register(postgres_url: str) -> None:
             register_merchant(database, name=name, api_key=key, webhook_secret=DEMO_WEBHOOK_SECRET)
         for role, key in STAFF_API_KEYS.items():
             register_merchant(database, name=role.capitalize(), api_key=key, role=role)
+
+
+def demo_merchant_id(database: Database) -> UUID:
+    """Return the id of the demo merchant, which is registered when the stack starts."""
+    from paybridge.access.register import register_merchant
+
+    # What is registered already is found, and nothing is changed.
+    merchant_id = register_merchant(database, name="Demo", api_key=DEMO_API_KEY, webhook_secret=DEMO_WEBHOOK_SECRET)
+    assert merchant_id is not None
+    return merchant_id
 
 
 def _is_at(postgres_url: str, revision: str) -> bool:

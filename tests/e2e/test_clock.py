@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +22,7 @@ import pytest
 from local.servers import postgres
 from local.servers.postgres import connect
 from local.servers.processes import free_port
-from local.settings import VARIABLES, LocalSettings
+from local.settings import PROJECT, PYTHON_PATH, VARIABLES, LocalSettings
 from local.stack.seed import DEMO_API_KEY
 from local.stack.stack import Stack
 from local.testkit import live, servers
@@ -172,6 +176,37 @@ def test_every_process_tells_the_same_time(patient: Stack, shop: Merchant) -> No
     texts += [entry["at"] for entry in shop.timeline(payment_id)]
     for moment in (database_time, in_id, signed, *map(datetime.fromisoformat, texts)):
         assert abs(moment - now) < timedelta(seconds=10)
+
+
+def test_the_command_advances_the_clock_and_makes_tokens_by_it(patient: Stack) -> None:
+    def paybridge(*arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "local.commands.operator", *arguments],
+            cwd=PROJECT,
+            env={
+                **os.environ,
+                "PAYBRIDGE_LOCAL_STATE_DIR": str(patient.settings.state_dir),
+                "PYTHONPATH": os.pathsep.join(map(str, PYTHON_PATH)),
+            },
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def status(token: str) -> int:
+        headers = {"Authorization": f"Bearer {token}"}
+        return httpx.get(f"{patient.urls.api}/api/v1/api-keys", headers=headers, trust_env=False).status_code
+
+    before = stack_time(patient)
+    assert json.loads(paybridge("clock", "advance", "1d2h", "--json"))["advanced_seconds"] == 26 * HOUR
+    assert stack_time(patient) - before >= timedelta(hours=26)
+    token = paybridge("token", "--valid-for", "15m")
+    assert status(token) == 200
+    assert "ahead, after" in paybridge("clock", "advance", "17m")
+    assert status(token) == 401
 
 
 def test_time_flows_between_advances(patient: Stack) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -19,6 +20,7 @@ from local.commands import demo
 from local.servers import postgres
 from local.servers.processes import accepts_connections, is_alive, running
 from local.settings import PROJECT, PYTHON_PATH, VARIABLES, LocalSettings
+from local.stack.seed import DEMO_API_KEY
 from local.stack.stack import Stack
 from local.testkit import live
 from local.testkit.servers import private_settings
@@ -96,18 +98,20 @@ def test_the_logs_are_json_on_request(stack: Stack) -> None:
     assert all(isinstance(record, dict) for record in records)
 
 
-def paybridge(settings: LocalSettings, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the operator's command, which is told nothing but the stack's folder."""
+def environment_of(settings: LocalSettings) -> dict[str, str]:
+    """Return the variables of a command that is told nothing but the stack's folder."""
     ours = set(VARIABLES.values()) | {"ENVIRONMENT"}
     others = {name: value for name, value in os.environ.items() if name not in ours}
+    state_dir, path = str(settings.state_dir), os.pathsep.join(map(str, PYTHON_PATH))
+    return {**others, "PAYBRIDGE_LOCAL_STATE_DIR": state_dir, "PYTHONPATH": path}
+
+
+def paybridge(settings: LocalSettings, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the operator's command."""
     return subprocess.run(
         [sys.executable, "-m", "local.commands.operator", *arguments],
         cwd=PROJECT,
-        env={
-            **others,
-            "PAYBRIDGE_LOCAL_STATE_DIR": str(settings.state_dir),
-            "PYTHONPATH": os.pathsep.join(map(str, PYTHON_PATH)),
-        },
+        env=environment_of(settings),
         capture_output=True,
         text=True,
         timeout=60,
@@ -125,6 +129,47 @@ def test_the_operators_command_works_on_the_running_stack(stack: Stack) -> None:
     shown = paybridge(stack.settings, "payment", payment_id)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert shown.stdout.startswith(f"{payment_id}  100.50 RUB  succeeded\n")
+
+
+def test_its_keys_and_tokens_are_good_at_the_api(stack: Stack) -> None:
+    def status(**headers: str) -> int:
+        listed = httpx.get(f"{stack.urls.api}/api/v1/ops/api-keys", headers=headers, trust_env=False)
+        return listed.status_code
+
+    created = json.loads(paybridge(stack.settings, "keys", "create", "--role", "auditor", "--json").stdout)
+    key = {"X-API-Key": created["api_key"]}
+    assert status(**key) == httpx.codes.OK
+    assert paybridge(stack.settings, "keys", "revoke", created["key_id"]).returncode == 0
+    # Each environment of the API keeps what it knows of a key for 4 seconds.
+    live.eventually(lambda: status(**key) == httpx.codes.UNAUTHORIZED, "the end of the key", 6)
+
+    for role, answer in (("auditor", httpx.codes.OK), ("merchant", httpx.codes.FORBIDDEN)):
+        token = paybridge(stack.settings, "token", "--role", role).stdout.strip()
+        assert status(Authorization=f"Bearer {token}") == answer
+
+
+def test_it_follows_events_until_ctrl_c(stack: Stack) -> None:
+    """From an event on, so that the test does not depend on when the command has started."""
+    with live.merchant(stack, DEMO_API_KEY) as shop:
+        before, after = shop.pay(), shop.pay()
+    mine = ("--payment", before, "--json")
+    listed = live.eventually(
+        lambda: json.loads(paybridge(stack.settings, "events", "list", *mine).stdout)["data"], "the first event"
+    )
+    command = ["events", "follow", "--after", listed[0]["event_id"], "--payment", after, "--json"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "local.commands.operator", *command],
+        cwd=PROJECT,
+        env=environment_of(stack.settings),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as following:
+        assert following.stdout is not None
+        events = [json.loads(following.stdout.readline()) for _ in range(3)]
+        following.send_signal(signal.SIGINT)
+        assert following.wait(30) == 0
+    assert [event["type"] for event in events] == ["payment.created", "payment.processing", "payment.succeeded"]
+    assert {event["subject"]["id"] for event in events} == {after}
 
 
 def ports(settings: LocalSettings) -> list[int]:

@@ -62,13 +62,27 @@ class TestMain:
         assert operator.main(arguments) == 0
         assert commands == [["dev", *PAYMENT]]
 
+    @pytest.mark.parametrize("command", [["token"], ["clock", "advance", "1h"]])
+    @pytest.mark.parametrize("variable", ["ENVIRONMENT", "DATABASE_HOST"])
+    def test_what_only_the_local_stack_has_is_refused_elsewhere(
+        self, command: list[str], variable: str, monkeypatch: pytest.MonkeyPatch, capsys: Output
+    ) -> None:
+        monkeypatch.setenv(variable, "dev")
+        assert operator.main(command) == cli.UNUSABLE
+        assert capsys.readouterr().err == f"`paybridge {command[0]}` works on the local stack alone.\n"
+
+    @pytest.mark.parametrize("command", [["token"], ["clock", "advance", "1h"]])
+    def test_what_only_the_local_stack_has_needs_a_running_one(self, command: list[str], capsys: Output) -> None:
+        assert operator.main(command) == 1
+        assert capsys.readouterr().err.startswith("Nothing is running.")
+
     @pytest.mark.parametrize("name", sorted(NAMING))
     def test_leaves_the_variables_of_a_named_environment_alone(
         self, name: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv(name, "elsewhere")
         prepared = []
-        monkeypatch.setattr(cli, "main", lambda _, prepare: prepared.append(prepare) or 0)
+        monkeypatch.setattr(cli, "main", lambda _, prepare=None: prepared.append(prepare) or 0)
         assert operator.main(["worker", "relay"]) == 0
         assert prepared == [None]
 
@@ -99,7 +113,7 @@ class TestMain:
         variables: dict[str, str] = {}
         monkeypatch.setattr(os, "environ", {**os.environ})
 
-        def run(_: object, prepare: object) -> int:
+        def run(_: object, prepare: object, add_commands: object) -> int:
             assert callable(prepare)
             prepare()
             variables.update(os.environ)
