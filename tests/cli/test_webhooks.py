@@ -9,7 +9,10 @@ import pytest
 
 from local.testkit.payments import new_merchant, new_payment
 from local.testkit.webhooks import ended_delivery
+from paybridge.core.clock import SystemClock
+from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Statement
+from paybridge.webhooks.create_endpoint import EndpointOrder, create_endpoint
 from tests.cli.conftest import Terminal
 
 pytestmark = pytest.mark.integration
@@ -23,6 +26,35 @@ def delivery(terminal: Terminal, endpoint_id: UUID | None = None, status: str = 
     if endpoint_id is not None:
         terminal.database.run(_SET_ENDPOINT, endpoint_id=endpoint_id, id=id_)
     return id_
+
+
+class TestEndpoints:
+    def test_lists_those_of_a_merchant_without_their_secrets(self, terminal: Terminal) -> None:
+        merchant_id = new_merchant(terminal.database)
+        created = [
+            create_endpoint(
+                terminal.database,
+                SystemClock(),
+                Uuid7Ids(),
+                merchant_id,
+                EndpointOrder(url=f"https://shop.example/{number}", events=("payment.*", "refund.failed")),
+            )
+            for number in range(2)
+        ]
+        first, second = (one.endpoint.id for one in created if one is not None)
+        command = ("webhooks", "endpoints", "--merchant", merchant_id)
+        page = terminal.read(*command, "--limit", 1)
+        rest = terminal.run(*command, "--cursor", page["next_cursor"])
+        assert [view["endpoint_id"] for view in page["data"]] == [str(second)]
+        assert page["data"][0]["merchant_id"] == str(merchant_id)
+        assert rest.splitlines()[1].split() == [
+            *(str(first), "enabled", "-", "-", str(merchant_id)),
+            *("payment.*,refund.failed", "https://shop.example/0"),
+        ]
+        assert "whsec_" not in str(page) + rest
+
+    def test_says_that_a_merchant_has_none(self, terminal: Terminal) -> None:
+        assert terminal.run("webhooks", "endpoints", "--merchant", uuid.uuid4()) == "There are no such endpoints.\n"
 
 
 class TestDeliveries:

@@ -1,4 +1,4 @@
-"""`paybridge webhooks`: look at deliveries of webhooks and send them again."""
+"""`paybridge webhooks`: look at endpoints and deliveries of webhooks, and send webhooks again."""
 
 from __future__ import annotations
 
@@ -8,11 +8,20 @@ from uuid import UUID
 
 import typer
 
-from paybridge.cli.arguments import id_of
+from paybridge.cli.arguments import MerchantOption, id_of
 from paybridge.cli.output import AsJson, Cursor, Limit, fail, print_json, print_lines, print_page, print_view
 from paybridge.cli.session import started
 from paybridge.webhooks.domain.states import DeliveryStatus
 
+ENDPOINT_COLUMNS = {
+    "ENDPOINT": "endpoint_id",
+    "STATUS": "status",
+    "DISABLED": "disabled_reason",
+    "FAILING SINCE": "failing_since",
+    "MERCHANT": "merchant_id",
+    "EVENTS": "events",
+    "URL": "url",
+}
 COLUMNS = {
     "DELIVERY": "delivery_id",
     "STATUS": "status",
@@ -23,9 +32,27 @@ COLUMNS = {
     "CREATED": "created_at",
 }
 
-app = typer.Typer(help="Look at deliveries of webhooks and send them again.", no_args_is_help=True)
+app = typer.Typer(help="Look at endpoints and deliveries, and send webhooks again.", no_args_is_help=True)
 
 DeliveryId = Annotated[UUID, typer.Argument(parser=id_of("delivery"), metavar="ID", help="The delivery's id.")]
+
+
+@app.command()
+def endpoints(
+    context: typer.Context,
+    merchant: MerchantOption = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+    json: AsJson = False,
+) -> None:
+    """List webhook endpoints, newest first."""
+    from paybridge.webhooks.domain.endpoint import endpoint_view
+    from paybridge.webhooks.read_endpoints import list_endpoints
+
+    page = list_endpoints(started(context).database, merchant, cursor=cursor, limit=limit)
+    views = [{**endpoint_view(found), "merchant_id": str(found.merchant_id)} for found in page.endpoints]
+    rows = views if json else [{**view, "events": ",".join(view["events"])} for view in views]
+    print_page(rows, page.next_cursor, ENDPOINT_COLUMNS, "There are no such endpoints.", json)
 
 
 @app.command()
