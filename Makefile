@@ -83,7 +83,7 @@ terraform-lock: ## Lock Terraform's providers for every platform (needs Terrafor
 	done
 
 ##@ Work on the code
-.PHONY: install unit test test-brokers check settings-docs permissions-docs bench bench-docs flash-sale load fmt hooks lock
+.PHONY: install unit test test-brokers check settings-docs permissions-docs asyncapi-docs bench bench-docs flash-sale load fmt hooks lock
 install: $(DEV) $(COMMAND) ## Install everything for the offline stack and the fast tests, and .venv/bin/paybridge
 FAST_ONLY = $(if $(filter 1,$(FAST)),-m "not slow")
 unit: $(DEV) ## Run the tests without stack, broker or tool (PYTEST_ARGS="tests/core -k money": these)
@@ -102,6 +102,8 @@ bench: $(DEV) $(BENCH) ## Measure it beside alternatives, 10 minutes (ONLY="rela
 	@$(BIN)/python -m bench $(ONLY)
 settings-docs: $(DEV) ## Write the table of settings into docs/operators/settings.md
 	@$(WITH_CODE) $(BIN)/python -m infra.settings_page
+asyncapi-docs: $(DEV) ## Write the AsyncAPI document of events and queues into docs/developers
+	@$(WITH_CODE) $(BIN)/python -m infra.asyncapi_page
 permissions-docs: $(DEV) ## Write the table of permissions into docs/operators/access.md
 	@$(WITH_CODE) $(BIN)/python -m infra.permissions_page
 bench-docs: $(DEV) ## Write the last run's table and charts into docs/developers/performance.md
