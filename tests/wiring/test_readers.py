@@ -10,13 +10,25 @@ import certifi
 import pytest
 
 from paybridge import wiring
-from paybridge.core.errors import Unavailable
+from paybridge.core.errors import SettingsInvalid, Unavailable
 from paybridge.outbox.queues import WEBHOOK_QUEUES
 from paybridge.runners.migrate import STATEMENT_SECONDS_MAX
 from paybridge.runners.relay import DrainLog
 from paybridge.secrets.ports import Login
 from paybridge.secrets.secrets_manager import SecretsManager
-from paybridge.wiring import api, broker, dead_letters, fraud, notices, operations, outbox, payments, secrets, webhooks
+from paybridge.wiring import (
+    api,
+    broker,
+    dead_letters,
+    fraud,
+    notices,
+    operations,
+    outbox,
+    payments,
+    secrets,
+    tokens,
+    webhooks,
+)
 from paybridge.wiring.settings import EVERY, TABLE, Setting, Settings
 from tests.support.template import ROOT
 
@@ -37,6 +49,7 @@ VARIABLES = {
     "BROKER_ADMIN_SECRET_ID": "broker-admin",
     "GATEWAY_URL": "http://127.0.0.1:1",
     "API_VERSION_ARN": "arn",
+    "JWT_ISSUER": "https://issuer.example",
 }
 
 
@@ -64,6 +77,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> RecordingSettings:
         (payments, "stripe_gateway"),
         (webhooks, "sender"),
         (notices, "notice_readers"),
+        (tokens, "token_verifier"),
     ]
     for module, name in kept:
         monkeypatch.setattr(module, name, getattr(module, name).__wrapped__)
@@ -72,7 +86,11 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> RecordingSettings:
 
 
 def use_api() -> None:
-    api.api_services().find_notice_reader("default")
+    services = api.api_services()
+    services.find_notice_reader("default")
+    # The secret with the keys is the last place that is looked at, and none is named.
+    with suppress(SettingsInvalid):
+        services.find_token_verifier()
 
 
 async def use_consumer() -> None:

@@ -39,7 +39,11 @@ _PENDING = {
     "next_attempt_at": "2026-04-17T13:00:00.000000+00:00",
     "finished_at": None,
 }
-_EXAMPLES = {"WebhookDelivery": _PENDING, "ListedWebhookDelivery": _LISTED, "WebhookDeliveryRecord": _RECORD}
+_EXAMPLES = {
+    "WebhookDelivery": _PENDING,
+    "WebhookDeliveryRecord": _RECORD,
+    "WebhookDeliveryList": {"data": [_LISTED], "has_more": False, "next_cursor": None},
+}
 
 
 def delivery_schemas() -> dict[str, Schema]:

@@ -58,8 +58,11 @@ class WebhookDelivery(BaseModel):
     event_type: Annotated[str, Field(description="The type of the event.", examples=["payment.succeeded"])]
     url: Annotated[str, Field(description="Where it is sent.", examples=["https://shop.example/hooks"])]
     status: Annotated[
-        Literal["pending", "delivered", "failed", "gone"],
-        Field(description="`failed` after the last attempt, `gone` after an answer 410. Other statuses may follow."),
+        Literal["pending", "delivered", "failed", "gone", "canceled"],
+        Field(
+            description="`failed` after the last attempt, `gone` after an answer 410, `canceled` if the endpoint was "
+            "deleted or no longer chose the event. Other statuses may follow."
+        ),
     ]
     attempt_count: Annotated[int, Field(description="How many attempts were started.", examples=[1])]
     next_attempt_at: Annotated[
@@ -82,4 +85,12 @@ class WebhookDeliveryRecord(ListedWebhookDelivery):
     attempts: Annotated[list[WebhookAttempt], Field(description="Every attempt, the first one first.")]
 
 
-MODELS = (WebhookDelivery, ListedWebhookDelivery, WebhookDeliveryRecord)
+class WebhookDeliveryList(BaseModel):
+    """A page of deliveries."""
+
+    data: list[ListedWebhookDelivery]
+    has_more: bool
+    next_cursor: str | None
+
+
+MODELS = (WebhookDelivery, WebhookDeliveryRecord, WebhookDeliveryList)

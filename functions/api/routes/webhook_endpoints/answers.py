@@ -14,12 +14,19 @@ from api.pages import json_response, page_response
 from api.problems import FieldError, Problem, validation_failed
 from api.request.model_body import read_model, read_query
 from api.request.parameters import PageQuery, parse_id
-from api.routes.webhook_endpoints.schemas import EndpointChanges, EndpointRequest, SecretRotationRequest
+from api.routes.webhook_endpoints.schemas import (
+    DeliveryListQuery,
+    EndpointChanges,
+    EndpointRequest,
+    SecretRotationRequest,
+)
 from paybridge.core.errors import InvalidInput
 from paybridge.webhooks.change_endpoint import change_endpoint, delete_endpoint, rotate_secret
 from paybridge.webhooks.create_endpoint import EndpointOrder, NewSecret, create_endpoint
+from paybridge.webhooks.domain.delivery_log import DeliveryFilters, listed_view
 from paybridge.webhooks.domain.endpoint import ENDPOINTS_MAX, OVERLAP_SECONDS, Endpoint, endpoint_view
 from paybridge.webhooks.domain.webhook_url import check_webhook_url
+from paybridge.webhooks.read_deliveries import list_deliveries
 from paybridge.webhooks.read_endpoints import list_endpoints, read_endpoint
 from paybridge.webhooks.send_test import send_test
 
@@ -72,6 +79,16 @@ def delete(request: Request, endpoint_id: str) -> Response:
     if not delete_endpoint(services.database, services.clock, calling_merchant(request), _parse_id(endpoint_id)):
         raise _not_found()
     return Response(status_code=204)
+
+
+def deliveries(request: Request, endpoint_id: str) -> Response:
+    """Return a page of the endpoint's deliveries. Raises Problem (400, 404, 422) and InvalidInput."""
+    database = request_context(request).services.database
+    query = read_query(request, DeliveryListQuery)
+    endpoint = _found(read_endpoint(database, visible_merchant(request), _parse_id(endpoint_id)))
+    filters = DeliveryFilters(status=query.status, event_type=query.event_type)
+    page = list_deliveries(database, endpoint.id, filters, cursor=query.cursor, limit=query.limit)
+    return page_response([orjson.dumps(listed_view(each)) for each in page.deliveries], page.next_cursor)
 
 
 async def rotate(request: Request, endpoint_id: str) -> Response:

@@ -124,6 +124,43 @@ DELETE: dict[str, Any] = {
     "openapi_extra": _SECURITY,
 }
 
+LIST_DELIVERIES: dict[str, Any] = {
+    "operation_id": "listWebhookDeliveries",
+    "summary": "List the deliveries of an endpoint",
+    "responses": {
+        200: json_answer("WebhookDeliveryList", "A page of deliveries."),
+        400: problem("The request cannot be parsed.", "query_malformed", "header_repeated"),
+        404: _NOT_FOUND,
+        422: problem(
+            "A parameter breaks a rule.",
+            *("validation_failed", "cursor_invalid"),
+            field_codes=(
+                *("cursor_invalid", "limit_invalid", "not_an_option", "repeated", "text_malformed", "text_too_long"),
+                "unknown_member",
+            ),
+        ),
+        **FOR_STAFF,
+    },
+    "openapi_extra": {
+        **_SECURITY,
+        "parameters": [
+            {
+                "name": "status",
+                "in": "query",
+                "description": "Only deliveries with this status.",
+                "schema": {"type": "string", "enum": ["pending", "delivered", "failed", "gone", "canceled"]},
+            },
+            {
+                "name": "event_type",
+                "in": "query",
+                "description": "Only deliveries of events of this type.",
+                "schema": {"type": "string", "maxLength": 64},
+            },
+            *PAGE_PARAMETERS,
+        ],
+    },
+}
+
 ROTATE: dict[str, Any] = {
     "operation_id": "rotateWebhookSecret",
     "summary": "Rotate the secret of a webhook endpoint",

@@ -67,6 +67,14 @@ async def delete(request: Request, endpoint_id: EndpointId) -> Response:
     return answers.delete(request, endpoint_id)
 
 
+@router.get("/{endpoint_id}/deliveries", **documentation.LIST_DELIVERIES)
+async def deliveries(request: Request, endpoint_id: EndpointId) -> Response:
+    """List what was sent to an endpoint, the newest events first, each with its newest attempt."""
+    from api.routes.webhook_endpoints import answers
+
+    return answers.deliveries(request, endpoint_id)
+
+
 @router.post("/{endpoint_id}/rotate-secret", **documentation.ROTATE)
 async def rotate_secret(request: Request, endpoint_id: EndpointId) -> Response:
     """Give an endpoint a new secret. Webhooks are signed with both until the overlap ends."""

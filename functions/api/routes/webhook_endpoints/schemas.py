@@ -6,13 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from api.request.parameters import WholeNumber, refuse_nul
+from api.request.parameters import PageQuery, WholeNumber, refuse_nul
 from api.routes.merchants.schemas import EventPattern
+from paybridge.core.event_patterns import PATTERN_CHARACTERS_MAX
 from paybridge.webhooks.domain.endpoint import (
     DESCRIPTION_CHARACTERS_MAX,
     EVENTS_MAX,
     OVERLAP_SECONDS_MAX,
 )
+from paybridge.webhooks.domain.states import DeliveryStatus
 from paybridge.webhooks.domain.webhook_url import URL_CHARACTERS_MAX
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, regex_engine="rust-regex")
@@ -74,6 +76,15 @@ class SecretRotationRequest(BaseModel):
             "secret has leaked.",
         ),
         WholeNumber,
+    ] = None
+
+
+class DeliveryListQuery(PageQuery):
+    """Which deliveries of an endpoint to list. Unknown parameters are refused."""
+
+    status: Annotated[DeliveryStatus | None, Field(description="Only deliveries with this status.")] = None
+    event_type: Annotated[
+        str | None, Field(max_length=PATTERN_CHARACTERS_MAX, description="Only deliveries of events of this type.")
     ] = None
 
 

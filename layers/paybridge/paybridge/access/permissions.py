@@ -79,6 +79,7 @@ PERMISSIONS: Mapping[str, Permission] = {
     "GET /api/v1/webhook-endpoints/{endpoint_id}": MERCHANTS_AND_STAFF,
     "PATCH /api/v1/webhook-endpoints/{endpoint_id}": MERCHANTS,
     "DELETE /api/v1/webhook-endpoints/{endpoint_id}": MERCHANTS,
+    "GET /api/v1/webhook-endpoints/{endpoint_id}/deliveries": MERCHANTS_AND_STAFF,
     "POST /api/v1/webhook-endpoints/{endpoint_id}/rotate-secret": MERCHANTS,
     "POST /api/v1/webhook-endpoints/{endpoint_id}/test": MERCHANTS,
     "GET /api/v1/webhook-deliveries/{delivery_id}": MERCHANTS_AND_STAFF,

@@ -125,6 +125,32 @@ class TestTest:
         assert delivery["endpoint_id"] == id_
 
 
+class TestDeliveries:
+    def test_lists_what_was_sent_newest_first_and_by_status(self, client: ApiClient) -> None:
+        id_ = created(client)["endpoint_id"]
+        sent = [send(client, "POST", f"/{id_}/test").json()["delivery_id"] for _ in range(3)]
+        first = send(client, "GET", f"/{id_}/deliveries", query={"limit": 2}).json()
+        rest = send(client, "GET", f"/{id_}/deliveries", query={"limit": 2, "cursor": first["next_cursor"]}).json()
+        assert [each["delivery_id"] for each in first["data"] + rest["data"]] == sent[::-1]
+        assert not rest["has_more"]
+        for query, count in (
+            ({"status": "pending"}, 3),
+            ({"status": "delivered"}, 0),
+            ({"event_type": "webhook_endpoint.test"}, 3),
+            ({"event_type": "payment.failed"}, 0),
+        ):
+            assert len(send(client, "GET", f"/{id_}/deliveries", query=query).json()["data"]) == count
+
+    @pytest.mark.parametrize("query", [{"status": "lost"}, {"limit": 0}, {"cursor": "x"}, {"order": "asc"}])
+    def test_a_page_that_cannot_be_is_refused(self, client: ApiClient, query: Any) -> None:
+        assert send(client, "GET", f"/{created(client)['endpoint_id']}/deliveries", query=query).status == 422
+
+    def test_another_merchants_log_is_not_found(self, client: ApiClient) -> None:
+        path = f"/{created(client)['endpoint_id']}/deliveries"
+        assert send(client, "GET", path, api_key=OTHER_KEY).status == 404
+        assert send(client, "GET", path, api_key=OPERATOR_KEY).status == 200
+
+
 class TestDelete:
     def test_a_deleted_endpoint_is_not_found(self, client: ApiClient) -> None:
         id_ = created(client)["endpoint_id"]
