@@ -27,13 +27,11 @@ from local.servers.processes import Processes
 from local.settings import AWS_KEYS, AWS_REGION, PROJECT, LocalSettings
 from local.stack import seed
 from local.stack.stack import PARAMETERS
-from local.testkit.api import MERCHANT_KEY, http_event
+from local.testkit.api import MERCHANT_KEY, demo_merchant_id, http_event
 from local.testkit.local_servers import running_gateway, running_sink
 from local.testkit.payments import new_payment
 from local.testkit.rmq import outbox_bodies, rmq_event
 from local.testkit.servers import private_settings
-from paybridge.access.domain.api_keys import key_hash
-from paybridge.access.identify import identify_key
 from paybridge.database.database import Database, Statement
 
 CHILD = Path(__file__).with_name("cold_start.py")
@@ -139,10 +137,8 @@ def _place(servers: Servers) -> Iterator[Place]:
         ):
             settings = replace(settings, gateway_port=int(gateway_url.rpartition(":")[2]))
             seed.write_aws(settings, url, amqp_url)
-            principal = identify_key(database, key_hash(MERCHANT_KEY))
-            assert principal is not None
-            assert principal.merchant_id is not None
-            yield Place(database, principal.merchant_id, sink_url, _functions(settings, amqp_url), _aws(settings))
+            merchant_id = demo_merchant_id(database)
+            yield Place(database, merchant_id, sink_url, _functions(settings, amqp_url), _aws(settings))
     finally:
         processes.stop(seconds_max=1)
     servers.postgres.drop_database(url)

@@ -23,13 +23,18 @@ from bench.relay import empty_queue, relay_ours
 from bench.results import Figure, Goal, Measure, interleaved, number_text
 from bench.servers import Servers, open_database
 from consumer import handler as consumer
-from local.testkit.api import MERCHANT_KEY, Answer, ApiClient, api_services, event_loop, register_demo_merchants
+from local.testkit.api import (
+    Answer,
+    ApiClient,
+    api_services,
+    demo_merchant_id,
+    event_loop,
+    register_demo_merchants,
+)
 from local.testkit.local_servers import running_gateway
 from local.testkit.payments import new_payment
 from local.testkit.rmq import outbox_bodies, rmq_event
 from paybridge import wiring
-from paybridge.access.domain.api_keys import key_hash
-from paybridge.access.identify import identify_key
 from paybridge.core.cursor import encode_cursor
 from paybridge.database.database import Database, Statement
 from paybridge.observability.logging import logger as make_logger
@@ -106,15 +111,13 @@ def _size(servers: Servers, count: int) -> Iterator[Size]:
     url = servers.postgres.fresh_database()
     with open_database(url) as database:
         register_demo_merchants(database)
-        principal = identify_key(database, key_hash(MERCHANT_KEY))
-        assert principal is not None
-        assert principal.merchant_id is not None
+        merchant_id = demo_merchant_id(database)
         started = time.monotonic()
-        filled = kept.fill(url, principal.merchant_id, count, KEPT_BODY)
+        filled = kept.fill(url, merchant_id, count, KEPT_BODY)
         servers.say(f"{count:,} payments written in {time.monotonic() - started:.0f} s")
         logger = make_logger("api", nowhere())
         client = ApiClient(ApiHandler(create_app(api_services(database), logger), logger))
-        yield Size(url, database, principal.merchant_id, filled, client)
+        yield Size(url, database, merchant_id, filled, client)
     servers.postgres.drop_database(url)
 
 

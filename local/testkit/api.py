@@ -17,7 +17,8 @@ from aws_lambda_powertools import Logger
 from api.app import create_app
 from api.handler import ApiHandler
 from paybridge.access.domain.api_keys import key_hash
-from paybridge.access.identify import CallerDirectory, identify_key
+from paybridge.access.domain.caller import Principal
+from paybridge.access.identify import CallerDirectory
 from paybridge.access.register import register_merchant
 from paybridge.access.tokens import TokenVerifier
 from paybridge.core.clock import SystemClock
@@ -153,9 +154,15 @@ def register_demo_merchants(database: Database) -> None:
     register_merchant(database, name="Operator", api_key=OPERATOR_KEY, role="operator")
 
 
+def principal_of(database: Database, api_key: str) -> Principal | None:
+    """The caller with this key, None if there is none."""
+    found = CallerDirectory(database).admit_key(key_hash(api_key), 0)
+    return None if found is None else found.principal
+
+
 def demo_merchant_id(database: Database) -> uuid.UUID:
     """The id of the merchant with MERCHANT_KEY."""
-    principal = identify_key(database, key_hash(MERCHANT_KEY))
+    principal = principal_of(database, MERCHANT_KEY)
     assert principal is not None
     assert principal.merchant_id is not None
     return principal.merchant_id

@@ -8,9 +8,8 @@ from contextlib import closing
 
 import pytest
 
-from paybridge.access.domain.api_keys import key_hash
+from local.testkit.api import principal_of
 from paybridge.access.domain.caller import Principal, Role
-from paybridge.access.identify import identify_key
 from paybridge.access.register import register_merchant
 from paybridge.core.errors import InvalidInput
 from paybridge.database.connecting import DatabaseAddress
@@ -30,7 +29,7 @@ def database(database_address: DatabaseAddress) -> Iterator[Database]:
 class TestRegisterMerchant:
     def test_the_key_leads_to_the_merchant(self, database: Database) -> None:
         merchant_id = register_merchant(database, name="Shop", api_key="key-1", webhook_secret=SECRET)
-        assert identify_key(database, key_hash("key-1")) == Principal(Role.MERCHANT, merchant_id)
+        assert principal_of(database, "key-1") == Principal(Role.MERCHANT, merchant_id)
 
     def test_registering_again_changes_nothing(self, database: Database) -> None:
         first = register_merchant(database, name="Shop", api_key="key-2", webhook_secret=SECRET)
@@ -57,12 +56,12 @@ class TestRegisterMerchant:
 
     def test_an_operator_has_no_merchant(self, database: Database) -> None:
         assert register_merchant(database, name="Ops", api_key="key-4", role="operator") is None
-        assert identify_key(database, key_hash("key-4")) == Principal(Role.OPERATOR, None)
+        assert principal_of(database, "key-4") == Principal(Role.OPERATOR, None)
 
     def test_a_merchant_needs_a_webhook_secret(self, database: Database) -> None:
         with pytest.raises(InvalidInput):
             register_merchant(database, name="Shop", api_key="key-5")
-        assert identify_key(database, key_hash("key-5")) is None
+        assert principal_of(database, "key-5") is None
 
     def test_the_key_itself_is_not_stored(self, database: Database) -> None:
         register_merchant(database, name="Shop", api_key="key-to-look-for", webhook_secret=SECRET)

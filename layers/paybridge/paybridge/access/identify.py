@@ -43,9 +43,3 @@ class CallerDirectory:
         if found is None or not found.buckets or self.buckets is None:
             return found
         return replace(found, taken=self.buckets.take(found.buckets, wanted))
-
-
-def identify_key(database: Database, key_hash: bytes) -> Principal | None:
-    """Return the caller whose key has this SHA-256, None if it is unknown or revoked. Raises DatabaseUnavailable."""
-    found = callers.admit_key(database, key_hash, 0)
-    return None if found is None else found.principal
