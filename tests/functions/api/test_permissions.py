@@ -109,6 +109,25 @@ RESOURCES: Mapping[str, Callable[[ApiClient, Database], str]] = {
 }
 
 
+def payment_event_of(client: ApiClient, database: Database) -> tuple[str, dict[str, str]]:
+    """An event, and the query that finds it: the feed begins with the oldest events."""
+    payment_id = client.create().json()["payment_id"]
+    return str(outbox_rows(database, uuid.UUID(payment_id))[0]["id"]), {"payment_id": payment_id}
+
+
+# What the demo merchant has in each list that a merchant may read. A new list needs one.
+LISTED: Mapping[str, Callable[[ApiClient, Database], str | tuple[str, dict[str, str]]]] = {
+    "GET /api/v1/payments": RESOURCES["payment_id"],
+    "GET /api/v1/refunds": RESOURCES["refund_id"],
+    "GET /api/v1/events": payment_event_of,
+    "GET /api/v1/events/stream": payment_event_of,
+    "GET /api/v1/api-keys": RESOURCES["key_id"],
+    "GET /api/v1/webhook-endpoints": RESOURCES["endpoint_id"],
+}
+# The rules belong to the caller and have no ids.
+NOT_LISTS = {"GET /api/v1/fraud-rules", "GET /metrics"}
+
+
 @pytest.fixture(autouse=True)
 def _quick_streams(monkeypatch: pytest.MonkeyPatch) -> None:
     """A merchant without events would wait for the first one."""
@@ -178,8 +197,22 @@ class TestMatrix:
             assert answer.status == 404, answer.body
         else:
             assert not is_refused(answer)
-            # Lists hold nothing of the demo merchant.
-            assert str(demo_merchant_id(database)) not in answer.body.decode()
+
+
+LISTS = {
+    route: permission
+    for route, permission in GUARDED.items()
+    if route.startswith("GET ") and "{" not in route and Role.MERCHANT in permission.roles and route not in NOT_LISTS
+}
+
+
+@pytest.mark.parametrize("route", LISTS)
+def test_a_list_holds_what_belongs_to_the_caller(client: ApiClient, database: Database, route: str) -> None:
+    made = LISTED[route](client, database)
+    listed, query = made if isinstance(made, tuple) else (made, {})
+    path = route.partition(" ")[2]
+    assert listed in client.get(path, query=query, api_key=MERCHANT_KEY).body.decode()
+    assert listed not in client.get(path, query=query, api_key=OTHER_KEY).body.decode()
 
 
 def test_the_page_has_the_table() -> None:

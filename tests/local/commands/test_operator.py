@@ -120,6 +120,8 @@ class TestMain:
             return 0
 
         monkeypatch.setattr(cli, "main", run)
+        # The clock of this process is that of the other tests too.
+        monkeypatch.setattr(operator, "keep_stack_time", lambda _: None)
         assert operator.main(PAYMENT) == 0
         assert (variables["DATABASE_PORT"], variables["AWS_ENDPOINT_URL"]) == ("1234", "http://127.0.0.1:4321")
         assert variables["BROKER_URL"] == "amqp://127.0.0.1:5673"

@@ -24,7 +24,7 @@ def rotate_key(
     overlap_seconds: int,
     created_by: str,
 ) -> NewKey | StoredKey | None:
-    """Return the new key, with the name, role and limits of the old one, which expires `overlap_seconds` from now.
+    """Return the new key, with the name, role, limits and end of the old one, which expires `overlap_seconds` from now.
 
     Return the old key unchanged if it is no longer active or was rotated before, None if the merchant (or, with None,
     anyone) has no such key. Of two rotations at once, one makes a key. Raises DatabaseUnavailable.
@@ -43,7 +43,6 @@ def rotate_key(
             last_four=last_four(api_key),
             created_at=now,
             created_by=created_by,
-            expires_at=None,
             last_used_at=None,
         )
         keys.insert(transaction, new, key_hash(api_key))

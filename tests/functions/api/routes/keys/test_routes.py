@@ -27,6 +27,10 @@ OWN = "/api/v1/api-keys"
 ANYONES = "/api/v1/ops/api-keys"
 ADMIN_KEY = "secret-admin-key"
 _STORED = Statement("SELECT row_to_json(k)::text FROM api_keys k WHERE id = :id::uuid")
+_EXPIRE = Statement("""
+    UPDATE api_keys SET expires_at = now() - interval '1 hour', last_used_at = now() - interval '2 hours'
+    WHERE id = :id::uuid
+""")
 
 
 @pytest.fixture(autouse=True)
@@ -146,6 +150,12 @@ class TestRotate:
         for key in (old, new):
             assert client.get("/api/v1/payments", api_key=key["api_key"]).status == 200
 
+    def test_a_key_with_an_end_is_not_prolonged(self, client: ApiClient) -> None:
+        ends_at = (datetime.now(UTC) + timedelta(days=30)).isoformat()
+        old = created(client, {"expires_at": ends_at})
+        new = send(client, "POST", f"{OWN}/{old['key_id']}/rotate").json()
+        assert datetime.fromisoformat(new["expires_at"]) == datetime.fromisoformat(ends_at)
+
     def test_the_default_overlap_is_a_day(self, client: ApiClient) -> None:
         old = created(client)
         send(client, "POST", f"{OWN}/{old['key_id']}/rotate")
@@ -213,6 +223,15 @@ class TestRevoke:
         send(client, "DELETE", f"{ANYONES}/{key['key_id']}", api_key=ADMIN_KEY)
         second = next(item for item in client.get(OWN).json()["data"] if item["key_id"] == key["key_id"])
         assert first["revoked_at"] == second["revoked_at"]
+
+
+class TestLastUse:
+    def test_a_refused_request_is_no_use_of_an_expired_key(self, client: ApiClient, database: Database) -> None:
+        key = created(client)
+        database.run(_EXPIRE, id=uuid.UUID(key["key_id"]))
+        before = database.run(_STORED, id=uuid.UUID(key["key_id"]))
+        assert api_client(database).get("/api/v1/payments", api_key=key["api_key"]).status == 401
+        assert database.run(_STORED, id=uuid.UUID(key["key_id"])) == before
 
 
 class TestOtherMerchants:

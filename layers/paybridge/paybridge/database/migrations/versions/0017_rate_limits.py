@@ -102,10 +102,16 @@ BEGIN
     IF NOT FOUND THEN
         RETURN;
     END IF;
-    IF caller.last_used_at IS NULL OR caller.last_used_at < now() - interval '1 minute' THEN
-        -- Another environment that holds the row is writing the same.
+    -- An expired key is refused, which is no use of it.
+    IF (caller.last_used_at IS NULL OR caller.last_used_at < now() - interval '1 minute')
+        AND (caller.expires_at IS NULL OR caller.expires_at > now()) THEN
+        -- Another environment that holds the row is writing the same, or has written it since the row was read.
         UPDATE api_keys SET last_used_at = now()
-        WHERE id = (SELECT id FROM api_keys WHERE id = caller.id FOR UPDATE SKIP LOCKED);
+        WHERE id = (
+            SELECT id FROM api_keys
+            WHERE id = caller.id AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
+            FOR UPDATE SKIP LOCKED
+        );
     END IF;
     IF wanted > 0 AND (caller.key_rate IS NOT NULL OR caller.merchant_rate IS NOT NULL) THEN
         taken := take_tokens(wanted, caller.id, caller.key_rate, caller.key_burst,
