@@ -879,12 +879,19 @@ def sweeping(rows: SeededRows) -> dict[str, Rule]:
         ),
         "webhooks.store.stalled._STALLED_DELIVERIES": Rule(
             sweep,
-            ("webhook_deliveries_pending", "webhook_attempts_pkey", "outbox_by_payment"),
+            ("webhook_deliveries_pending", "webhook_attempts_pkey", "outbox_by_payment", "outbox_by_payment"),
             every_month=frozenset({"webhook_deliveries", "webhook_attempts", "outbox"}),
         ),
         "webhooks.store.stalled._LOST_EVENTS": Rule(
             window,
-            ("outbox_pkey", "payments_pkey", "webhook_deliveries_by_payment", "outbox_by_payment"),
+            (
+                "outbox_pkey",
+                "payments_pkey",
+                "webhook_deliveries_by_payment",
+                "webhook_deliveries_by_payment",
+                "webhook_endpoints_by_merchant",
+                "outbox_by_payment",
+            ),
             every_month=frozenset({"outbox", "webhook_deliveries"}),
         ),
         "payments.store.answers._EXPIRE_ANSWERS": Rule(

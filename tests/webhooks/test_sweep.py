@@ -20,9 +20,14 @@ from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.outbox import store as outbox
+from paybridge.webhooks.change_endpoint import change_endpoint
+from paybridge.webhooks.create_endpoint import EndpointOrder, create_endpoint
 from paybridge.webhooks.deliver import deliver_webhooks
+from paybridge.webhooks.domain.endpoint import Endpoint
 from paybridge.webhooks.lanes import fast_lane, slow_lane
 from paybridge.webhooks.ports import WebhookServices
+from paybridge.webhooks.send_test import send_test
+from paybridge.webhooks.store.deliveries import NewDelivery
 from paybridge.webhooks.sweep import SweptWebhooks, sweep_webhooks
 from tests.support.webhook_senders import Crash, StubSender, answered
 
@@ -46,15 +51,32 @@ LONG_PUBLISHED = Statement("""
 """)
 MAKE_DUE = Statement("UPDATE webhook_deliveries SET next_attempt_at = now() WHERE payment_id = :id::uuid")
 
+COMMANDS_OF_ENDPOINT = Statement(
+    "SELECT body FROM outbox WHERE subject_id = :id::uuid AND sequence IS NULL ORDER BY id"
+)
+
 
 @pytest.fixture
 def clock() -> MovableClock:
     return MovableClock()
 
 
-def outcome(database: Database, url: str | None = URL, **changes: Any) -> Event:
-    """Return the published outcome event of a new payment."""
+def with_endpoint(database: Database) -> tuple[UUID, Endpoint]:
+    """Return a new merchant and its endpoint for every event."""
     merchant_id = new_merchant(database)
+    made = create_endpoint(database, SystemClock(), Uuid7Ids(), merchant_id, EndpointOrder(url=URL, events=("*",)))
+    assert made is not None
+    return merchant_id, made.endpoint
+
+
+def newest_command_of(database: Database, endpoint_id: UUID) -> Event:
+    rows = database.run(COMMANDS_OF_ENDPOINT, id=endpoint_id)
+    return parse_envelope(orjson.loads(rows[-1][0]))
+
+
+def outcome(database: Database, url: str | None = URL, *, merchant_id: UUID | None = None, **changes: Any) -> Event:
+    """Return the published outcome event of a new payment, by default of a new merchant."""
+    merchant_id = merchant_id or new_merchant(database)
     payment_id = new_payment(database, merchant_id, webhook_url=url)
     event = Event(
         id=uuid7(),
@@ -188,6 +210,43 @@ class TestDeliveries:
     def test_an_ended_delivery_is_left_alone(self, database: Database, clock: MovableClock, answer: int) -> None:
         event = outcome(database)
         deliver(database, event, answer=answer)
+        clock.move(STALLED_AFTER_SECONDS + 1)
+        assert swept(database, clock, event) == 0
+
+
+class TestEndpoints:
+    def test_a_delivery_about_no_payment_is_requeued_once_and_arrives(
+        self, database: Database, clock: MovableClock
+    ) -> None:
+        merchant_id, found = with_endpoint(database)
+        sent = send_test(database, SystemClock(), Uuid7Ids(), merchant_id, found.id)
+        assert isinstance(sent, NewDelivery)
+        database.run(PUBLISH_ALL)
+        clock.move(STALLED_AFTER_SECONDS + 5)
+        assert sent.id in {delivery.id for delivery in sweep(database, clock).deliveries}
+        assert sent.id not in {delivery.id for delivery in sweep(database, clock).deliveries}
+        command = newest_command_of(database, found.id)
+        assert deliver(database, command, is_fast=False) == ["delivered"]
+
+    def test_an_event_that_never_reached_an_endpoint_is_requeued_and_arrives(
+        self, database: Database, clock: MovableClock
+    ) -> None:
+        merchant_id, _ = with_endpoint(database)
+        event = outcome(database, url=None, merchant_id=merchant_id)
+        clock.move(STALLED_AFTER_SECONDS + 1)
+        assert swept(database, clock, event) == 1
+        (command,) = commands(database, event.payment_id)
+        assert deliver(database, command, is_fast=False) == ["delivered"]
+        clock.move(STALLED_AFTER_SECONDS + 1)
+        assert swept(database, clock, event) == 0
+
+    @pytest.mark.parametrize("changes", [{"status": "disabled"}, {"events": ("refund.*",)}, {"description": "New"}])
+    def test_an_event_from_before_a_change_of_the_endpoint_is_left_to_a_recovery(
+        self, database: Database, clock: MovableClock, changes: dict[str, Any]
+    ) -> None:
+        merchant_id, found = with_endpoint(database)
+        event = outcome(database, url=None, merchant_id=merchant_id)
+        change_endpoint(database, SystemClock(), Uuid7Ids(), merchant_id, found.id, changes)
         clock.move(STALLED_AFTER_SECONDS + 1)
         assert swept(database, clock, event) == 0
 

@@ -36,14 +36,17 @@ def sweep_webhooks(database: Database, clock: Clock, ids: Ids, stalled_after_sec
     """Write a command for every stalled delivery and every lost event.
 
     This is the safety net of the webhooks' queues, as `sweep_stalled` is that of payments. A delivery exists once for
-    each event and URL and records its attempts, so a superfluous command does no harm. Raises DatabaseUnavailable.
+    each event and receiver and records its attempts, so a superfluous command does no harm. Raises DatabaseUnavailable.
     """
     now = clock.now()
     after = timedelta(seconds=stalled_after_seconds)
     with database.transaction() as transaction:
         stalled = lock_stalled_deliveries(transaction, now - after, SWEEP_ROWS_MAX)
         commands = [
-            deliver_webhook(ids.new(), delivery, now, {"delivery_id": str(delivery.id)}) for delivery in stalled
+            deliver_webhook(
+                ids.new(), delivery, now, {"delivery_id": str(delivery.id)}, subject_id=delivery.endpoint_id
+            )
+            for delivery in stalled
         ]
         outbox.add(transaction, commands)
     ages = (after, *LATER_AGES)
