@@ -30,11 +30,16 @@ from paybridge.payments.domain.operation import OperationStatus
 from paybridge.payments.domain.outcome import Effect
 from paybridge.payments.domain.payment import Status
 from paybridge.payments.store import attempts, circuits, refund_corrections
+from paybridge.webhooks.attempts import DeliveryAttempt, SentAttempt
 from paybridge.webhooks.create_endpoint import EndpointOrder, create_endpoint
+from paybridge.webhooks.domain.endpoint import Endpoint
+from paybridge.webhooks.domain.webhook import SendResult, decide
+from paybridge.webhooks.endpoint_health import record_endpoints
 from paybridge.webhooks.store import attempts as webhook_attempts
-from paybridge.webhooks.store import deliveries, endpoints, payments
+from paybridge.webhooks.store import deliveries, payments
 from paybridge.webhooks.store.attempts import AttemptKey
-from paybridge.webhooks.store.deliveries import PaymentUrl
+from paybridge.webhooks.store.deliveries import PaymentUrl, PendingDelivery
+from paybridge.webhooks.store.receivers import Receiver
 from tests.support.dead_letters import raw
 from tests.support.plans import statements
 
@@ -62,7 +67,6 @@ TRIED = frozenset({
     "payments.store.refund_corrections._LOCK_PAYMENTS",
     "webhooks.store.attempts._START",
     "webhooks.store.deliveries._END_GONE",
-    "webhooks.store.endpoints._CLEAR_FAILURES",
     "webhooks.store.endpoints._LOCK_SOME",
     "webhooks.store.payments._TAKE_SEQUENCES",
 })  # fmt: skip
@@ -159,16 +163,42 @@ def test_payments_and_deliveries(name: str, database: Database, other: Database,
     )
 
 
-@pytest.mark.parametrize("act", [endpoints.lock_enabled, endpoints.clear_failures])
-def test_webhook_endpoints(act: Callable[[Transaction, Ids], object], database: Database, other: Database) -> None:
+def sent(endpoint: Endpoint, status: int) -> SentAttempt:
+    """An attempt at a delivery to an endpoint that has failed before."""
+    delivery = PendingDelivery(
+        id=uuid.uuid4(),
+        merchant_id=endpoint.merchant_id,
+        payment_id=None,
+        event_id=uuid.uuid4(),
+        event_type="payment.succeeded",
+        url=endpoint.url,
+        body="{}",
+        correlation_id="corr",
+        attempts=1,
+        schedule_offset=0,
+        interrupted=0,
+        secrets=[],
+        endpoint_id=endpoint.id,
+        is_endpoint_failing=True,
+    )
+    attempt = DeliveryAttempt(delivery, 1, Receiver(endpoint.merchant_id, "https://x.example:443"), has_record=True)
+    return SentAttempt(attempt, SendResult(status_code=status, error=None, latency_ms=1))
+
+
+@pytest.mark.parametrize("statuses", [(500, 200), (200, 500), (410, 200), (500, 500)])
+def test_webhook_endpoints(statuses: tuple[int, int], database: Database, other: Database) -> None:
     merchant_id, clock, ids = new_merchant(database), MovableClock(), Uuid7Ids()
     order = EndpointOrder(url="https://x.example", events=("*",))
     made = [create_endpoint(database, clock, ids, merchant_id, order) for _ in range(2)]
-    endpoint_ids = sorted(each.endpoint.id for each in made if each is not None)
+    of_merchant = sorted((each.endpoint for each in made if each is not None), key=lambda endpoint: endpoint.id)
+    endpoint_ids = [endpoint.id for endpoint in of_merchant]
     database.run(FAILING, ids=endpoint_ids)
+    now = clock.now()
+    tried = [sent(endpoint, status) for endpoint, status in zip(of_merchant, statuses, strict=True)]
+    decided = [(each, decide(each.result, 1, (1.0,), now)) for each in reversed(tried)]
     lock = "SELECT 1 FROM webhook_endpoints WHERE id = :key::uuid FOR UPDATE"
     ensure_locked_in_order(
-        database, other, lock, endpoint_ids, lambda transaction: act(transaction, list(reversed(endpoint_ids)))
+        database, other, lock, endpoint_ids, lambda transaction: record_endpoints(transaction, ids, decided, now)
     )
 
 

@@ -318,7 +318,6 @@ def endpoints() -> dict[str, Rule]:
         f"{name}_LOCK_SOME": Rule({"ids": array([MERCHANT])}, (key,)),
         f"{name}_UPDATE": Rule({**content, "id": MERCHANT}, (key,)),
         f"{name}_DELETE": Rule({"id": MERCHANT, "at": NOW}, (key,)),
-        f"{name}_CLEAR_FAILURES": Rule({"ids": array([MERCHANT])}, (key, key)),
         f"{name}_FOLLOW": Rule({"merchant_id": MERCHANT, "follows": True}, ("merchants_pkey",)),
         f"{name}_PATTERNS": Rule({"merchant_id": MERCHANT}, (by_merchant,)),
         f"{name}_TARGETS": Rule({"merchant_ids": array([MERCHANT])}, (by_merchant,), sorts=1),

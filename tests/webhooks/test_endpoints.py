@@ -304,6 +304,42 @@ class TestDisabling:
         await world.deliver(world.event(merchant_id, None), sender=receiver)
         assert len(receiver.got) == 1
 
+    async def test_what_the_old_url_answers_after_a_move_does_not_count(self, world: DeliveryWorld) -> None:
+        merchant_id = world.merchant()
+        found = endpoint(world, merchant_id).endpoint
+
+        class MovedMeanwhile(Receiver):
+            async def send(self, url: str, headers: Any, body: bytes, timeout_seconds: float) -> SendResult:
+                change(world, found, url="https://new.example/x")
+                return await super().send(url, headers, body, timeout_seconds)
+
+        await world.deliver(world.event(merchant_id, None), sender=MovedMeanwhile(410))
+        now = read_endpoint(world.database, merchant_id, found.id)
+        assert now is not None
+        assert (now.status, now.first_failure_at) == (EndpointStatus.ENABLED, None)
+
+    async def test_a_move_stops_the_clock(self, world: DeliveryWorld) -> None:
+        merchant_id = world.merchant()
+        found = endpoint(world, merchant_id).endpoint
+        for number in range(7 * 4):
+            if number == 15:
+                change(world, found, url="https://new.example/x")
+            await self.fail(world, merchant_id)
+            world.database.run(_AGE, id=found.id, seconds=6 * 3600)
+        now = read_endpoint(world.database, merchant_id, found.id)
+        assert now is not None
+        assert now.status is EndpointStatus.ENABLED
+        assert now.failing_since is not None
+
+    async def test_a_further_failure_writes_nothing_to_the_endpoint(self, world: DeliveryWorld) -> None:
+        merchant_id = world.merchant()
+        found = endpoint(world, merchant_id).endpoint
+        read = Statement("SELECT ctid::text FROM webhook_endpoints WHERE id = :id::uuid")
+        await self.fail(world, merchant_id)
+        before = world.database.run(read, id=found.id)
+        await self.fail(world, merchant_id)
+        assert world.database.run(read, id=found.id) == before
+
 
 class TestSendTest:
     async def test_a_test_is_a_delivery_like_any_other(self, world: DeliveryWorld) -> None:

@@ -15,7 +15,7 @@ from paybridge.core.ids import Ids
 from paybridge.database.database import Database, Transaction
 from paybridge.outbox import store as outbox
 from paybridge.webhooks.create_endpoint import NewSecret
-from paybridge.webhooks.domain.endpoint import DisabledReason, Endpoint, EndpointStatus, rotated
+from paybridge.webhooks.domain.endpoint import DisabledReason, Endpoint, EndpointStatus, rotated, without_failures
 from paybridge.webhooks.domain.endpoint_events import endpoint_event
 from paybridge.webhooks.domain.webhook_events import deliver_webhook
 from paybridge.webhooks.store import deliveries, endpoints
@@ -29,9 +29,9 @@ def change_endpoint(
 ) -> Endpoint | None:
     """Replace members of the endpoint: `url`, `events`, `description`, `status`. Return it, None if there is none.
 
-    A new URL takes effect for tries that are scheduled already, and so does an event that is no longer chosen. A
-    disabled endpoint gets nothing. Once it is enabled again, what was pending goes on. What happened in the meantime is
-    sent by a recovery. Raises DatabaseUnavailable and LockTimeout.
+    A new URL takes effect for tries that are scheduled already, and so does an event that is no longer chosen. Failures
+    at the old URL are forgotten. A disabled endpoint gets nothing. Once it is enabled again, what was pending goes on.
+    What happened in the meantime is sent by a recovery. Raises DatabaseUnavailable and LockTimeout.
     """
     with database.transaction() as transaction:
         endpoints.lock_merchant(transaction, merchant_id)
@@ -41,6 +41,8 @@ def change_endpoint(
         now = clock.now()
         others = {name: value for name, value in changes.items() if name != "status"}
         after = replace(before, **others, updated_at=now)
+        if after.url != before.url:
+            after = without_failures(after)
         status = changes.get("status", before.status)
         if status != before.status:
             after, event = _switched(ids, after, EndpointStatus(status), now)
@@ -94,15 +96,7 @@ def disabled(ids: Ids, endpoint: Endpoint, reason: DisabledReason, now: datetime
 def _switched(ids: Ids, endpoint: Endpoint, status: EndpointStatus, now: datetime) -> tuple[Endpoint, Event]:
     if status is EndpointStatus.DISABLED:
         return disabled(ids, endpoint, DisabledReason.MERCHANT, now)
-    enabled = replace(
-        endpoint,
-        status=EndpointStatus.ENABLED,
-        disabled_at=None,
-        disabled_reason=None,
-        first_failure_at=None,
-        failing_since=None,
-        warned_percent=0,
-    )
+    enabled = replace(without_failures(endpoint), status=EndpointStatus.ENABLED, disabled_at=None, disabled_reason=None)
     return endpoint_event(ids.new(), WEBHOOK_ENDPOINT_ENABLED, enabled, now)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -92,6 +92,11 @@ def rotated(
     )
     alive = [each for each in kept if each.valid_until is not None and each.valid_until > now]
     return (EndpointSecret(new), *alive[: SECRETS_MAX - 1])
+
+
+def without_failures(endpoint: Endpoint) -> Endpoint:
+    """Return the endpoint as if it had never failed."""
+    return replace(endpoint, first_failure_at=None, failing_since=None, warned_percent=0)
 
 
 def endpoint_view(endpoint: Endpoint) -> dict[str, Any]:

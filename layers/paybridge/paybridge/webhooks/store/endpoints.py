@@ -86,16 +86,6 @@ _DELETE = Statement("""
     UPDATE webhook_endpoints SET deleted_at = :at::timestamptz, secrets = '[]' WHERE id = :id::uuid
 """)
 
-_CLEAR_FAILURES = Statement("""
-    WITH locked AS (
-        SELECT id FROM webhook_endpoints WHERE id = ANY (:ids::uuid[]) AND first_failure_at IS NOT NULL
-        ORDER BY id
-        FOR UPDATE
-    )
-    UPDATE webhook_endpoints e SET first_failure_at = NULL, failing_since = NULL, warned_percent = 0
-    FROM locked WHERE e.id = locked.id
-""")
-
 _FOLLOW = Statement("""
     UPDATE merchants SET follows_progress = :follows::boolean
     WHERE id = :merchant_id::uuid AND follows_progress <> :follows::boolean
@@ -202,12 +192,6 @@ def update(transaction: Transaction, endpoint: Endpoint) -> None:
 def delete(transaction: Transaction, id_: UUID, at: datetime) -> None:
     """Delete an endpoint. Its row stays for the log of its deliveries, without secrets."""
     transaction.run(_DELETE, id=id_, at=at)
-
-
-def clear_failures(transaction: Transaction, ids: Collection[UUID]) -> None:
-    """Forget that these endpoints have failed."""
-    if ids:
-        transaction.run(_CLEAR_FAILURES, ids=uuid_array(sorted(ids)))
 
 
 def note_progress(transaction: Transaction, merchant_id: UUID) -> None:
