@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -36,7 +36,7 @@ from paybridge.webhooks.domain.endpoint import Endpoint
 from paybridge.webhooks.domain.webhook import SendResult, decide
 from paybridge.webhooks.endpoint_health import record_endpoints
 from paybridge.webhooks.store import attempts as webhook_attempts
-from paybridge.webhooks.store import deliveries, payments
+from paybridge.webhooks.store import deliveries, payments, recoveries
 from paybridge.webhooks.store.attempts import AttemptKey
 from paybridge.webhooks.store.deliveries import PaymentUrl, PendingDelivery
 from paybridge.webhooks.store.receivers import Receiver
@@ -52,6 +52,7 @@ DELIVERY = Statement("""
             'corr')
 """)
 FAILING = Statement("UPDATE webhook_endpoints SET first_failure_at = now() WHERE id = ANY (:ids::uuid[])")
+ENDED = Statement("UPDATE webhook_deliveries SET status = 'failed', finished_at = now() WHERE id = :id::uuid")
 PROCESSING = Statement("UPDATE payments SET status = 'processing' WHERE id = ANY (:ids::uuid[])")
 
 # What locks one row, or a key, has no order.
@@ -69,6 +70,7 @@ TRIED = frozenset({
     "webhooks.store.deliveries._END_GONE",
     "webhooks.store.endpoints._LOCK_SOME",
     "webhooks.store.payments._TAKE_SEQUENCES",
+    "webhooks.store.recoveries._LOCK_MISSED",
 })  # fmt: skip
 
 Ids = list[uuid.UUID]
@@ -254,6 +256,17 @@ def test_dead_letters(database: Database, other: Database) -> None:
         lock,
         [one.id for one in recorded],
         lambda transaction: recording.record(transaction, arrivals, services.clock.now()),
+    )
+
+
+def test_missed_deliveries(database: Database, other: Database, payment_ids: Ids) -> None:
+    for id_ in payment_ids:
+        database.run(ENDED, id=id_)
+    after = datetime.now(UTC) + timedelta(minutes=1)
+    lock = "SELECT 1 FROM webhook_deliveries WHERE id = :key::uuid FOR UPDATE"
+    wanted = list(reversed(payment_ids))
+    ensure_locked_in_order(
+        database, other, lock, payment_ids, lambda transaction: recoveries.lock_missed(transaction, wanted, after, 9)
     )
 
 

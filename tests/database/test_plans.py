@@ -126,6 +126,7 @@ def rules(rows: SeededRows) -> dict[str, Rule]:
         **feeding(rows),
         **delivering(rows),
         **delivery_log(rows),
+        **recovering(rows),
         **receivers(),
         **sweeping(rows),
         **noticed(rows),
@@ -809,6 +810,48 @@ def delivery_log(rows: SeededRows) -> dict[str, Rule]:
             for before in ({}, {"before": delivery})
             for wanted in wanted_deliveries()
         },
+    }
+
+
+def recovering(rows: SeededRows) -> dict[str, Rule]:
+    """Recoveries. In the seeded rows one has the id of its endpoint, which has that of its merchant."""
+    ended = rows.ids(DELIVERY, "n % 150 <> 0 AND n % 100 <> 0")
+    name, key = "webhooks.store.recoveries.", "webhook_recoveries_pkey"
+    new = {
+        "merchant_id": MERCHANT,
+        "payment_id": None,
+        "endpoint_id": MERCHANT,
+        "event_type": "payment.failed",
+        "url": "http://127.0.0.1/ok",
+        "body": "{}",
+        "correlation_id": "c",
+    }
+    scanned = {"merchant_id": MERCHANT, "since": NOW - timedelta(days=60), "until_xid": "9000000000"}
+    position = {"after_xid": "0", "after_id": UUID(int=0), "wanted": "{payment.created}", "limit": LIMIT}
+    progress = {"position_xid": "5", "position_id": UUID(int=0), "state": "finished", "checked": 1, "sent": 1}
+    return {
+        f"{name}_START": Rule({"id": UUID(int=1), "endpoint_id": MERCHANT, "merchant_id": MERCHANT, "since": NOW}),
+        f"{name}_GET": Rule(
+            {"id": MERCHANT, "endpoint_id": MERCHANT, "merchant_id": MERCHANT, "is_staff": False}, (key,)
+        ),
+        f"{name}_RUNNING": Rule({"limit": LIMIT}, ("webhook_recoveries_running",), sorts=1),
+        # What is running is few.
+        f"{name}_LOCK": Rule({"id": MERCHANT}, ("webhook_recoveries_running",)),
+        f"{name}_SCAN": Rule(
+            {**scanned, **position},
+            ("outbox_feed",),
+            every_month=frozenset({"outbox"}),
+            rows_max={"outbox": LIMIT + PARTITIONS},
+        ),
+        f"{name}_IS_COMPLETE": Rule({"until_xid": "1"}),
+        f"{name}_SAVE": Rule({"id": MERCHANT, **progress}, (key,)),
+        f"{name}_INSERT": Rule({"rows": records([fresh(id_) for id_ in ended], "id", "event_id", **new)}, sorts=1),
+        f"{name}_LOCK_MISSED": Rule(
+            {"ids": array(ended), "before": LATER, "attempts_max": 9},
+            ("webhook_deliveries_pkey",),
+            sorts=1,
+            rows_max={"webhook_deliveries": BATCH},
+        ),
     }
 
 

@@ -39,6 +39,8 @@ WRITERS = frozenset({
     "webhooks.store.deliveries._INSERT",
     "webhooks.store.endpoints._INSERT",
     "webhooks.store.receivers._NOTE_FAULTS",
+    "webhooks.store.recoveries._INSERT",
+    "webhooks.store.recoveries._START",
 })  # fmt: skip
 # The seeded payments belong to these.
 MERCHANTS = [f"00000000-0000-4000-8000-{number:012x}" for number in range(1, 41)]

@@ -95,6 +95,13 @@ SELECT seeded_id(3, n), merchant_id, id, CASE WHEN n % 2 = 0 THEN merchant_id EN
        CASE WHEN n % 150 <> 0 THEN at END
 FROM seeded WHERE NOT unsettled;
 
+-- A recovery has the id of its endpoint. That of MERCHANT searches still.
+INSERT INTO webhook_recoveries (id, endpoint_id, merchant_id, since, until_xid, state, finished_at)
+SELECT DISTINCT ON (merchant_id) merchant_id, merchant_id, merchant_id, at, '1000000',
+       CASE WHEN merchant_id = '{MERCHANT}' THEN 'running' ELSE 'finished' END,
+       CASE WHEN merchant_id <> '{MERCHANT}' THEN at END
+FROM seeded;
+
 INSERT INTO webhook_attempts (delivery_id, number, status, started_at, finished_at)
 SELECT seeded_id(3, n), 1, 'delivered', at, at FROM seeded WHERE NOT unsettled;
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -15,12 +16,15 @@ from paybridge.core.clock import SystemClock
 from paybridge.core.events import DELIVER_WEBHOOK, Event
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database, Statement
+from paybridge.webhooks.change_endpoint import change_endpoint, delete_endpoint
+from paybridge.webhooks.create_endpoint import EndpointOrder, create_endpoint
 from paybridge.webhooks.domain.delivery_log import LoggedDelivery
 from paybridge.webhooks.domain.states import DeliveryStatus
 from paybridge.webhooks.lanes import FAST_QUEUE
 from paybridge.webhooks.read_deliveries import read_delivery
 from paybridge.webhooks.redeliver import (
     ATTEMPTS_MAX,
+    NoEndpoint,
     Redelivered,
     StillPending,
     TooManyAttempts,
@@ -132,6 +136,24 @@ class TestRedeliverWebhook:
         world.database.run(_SET_ATTEMPTS, id=delivery_id, attempts=ATTEMPTS_MAX)
         assert redeliver(world.database, event, delivery_id) == TooManyAttempts()
         assert world.deliveries(event) == [["delivered", ATTEMPTS_MAX]]
+
+    @pytest.mark.parametrize("change", [{"status": "disabled"}, {"events": ("refund.*",)}, None])
+    async def test_an_endpoint_that_takes_nothing_gets_nothing(
+        self, world: DeliveryWorld, change: dict[str, Any] | None
+    ) -> None:
+        """None deletes the endpoint."""
+        clock, ids, merchant_id = SystemClock(), Uuid7Ids(), world.merchant()
+        order = EndpointOrder(url=f"{world.sink}/ok", events=("payment.*",))
+        created = create_endpoint(world.database, clock, ids, merchant_id, order)
+        assert created is not None
+        event = world.event(merchant_id, None)
+        await world.deliver(event)
+        if change is None:
+            delete_endpoint(world.database, clock, merchant_id, created.endpoint.id)
+        else:
+            change_endpoint(world.database, clock, ids, merchant_id, created.endpoint.id, change)
+        assert redeliver(world.database, event, delivery_of(world, event)) == NoEndpoint()
+        assert world.deliveries(event) == [["delivered", 1]]
 
     async def test_another_merchant_finds_nothing(self, world: DeliveryWorld) -> None:
         _, delivery_id = await ended(world)

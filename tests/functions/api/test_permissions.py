@@ -27,6 +27,9 @@ from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database, Statement
 from paybridge.dead_letters.ports import DeadLetterServices
 from paybridge.webhooks.create_endpoint import EndpointOrder, create_endpoint
+from paybridge.webhooks.domain.recovery import Recovery
+from paybridge.webhooks.read_endpoints import list_endpoints
+from paybridge.webhooks.recover import start_recovery
 from tests.support.dead_letters import record_dead
 
 pytestmark = pytest.mark.integration
@@ -35,6 +38,7 @@ STAFF_KEYS = {role: f"secret-{role}-key" for role in Role if role is not Role.ME
 GUARDED = {route: permission for route, permission in PERMISSIONS.items() if not permission.is_public}
 # What a request needs besides its path to reach the resource.
 BODIES: Mapping[str, Any] = {
+    "POST /api/v1/webhook-endpoints/{endpoint_id}/recover": {"since": "2026-01-01T00:00:00Z"},
     "POST /api/v1/webhook-endpoints": {"url": "http://127.0.0.1:1/x", "events": ["*"]},
     "POST /api/v1/payments": {"amount": "1.00", "currency": "EUR"},
     "PUT /api/v1/fraud-rules": {"rules": []},
@@ -90,6 +94,15 @@ def endpoint_of(client: ApiClient, database: Database) -> str:
     return str(created.endpoint.id)
 
 
+def recovery_of(_: ApiClient, database: Database) -> str:
+    """A recovery of the endpoint that the path names."""
+    merchant_id = demo_merchant_id(database)
+    [endpoint] = list_endpoints(database, merchant_id, cursor=None, limit=1).endpoints
+    recovery = start_recovery(database, SystemClock(), Uuid7Ids(), merchant_id, endpoint.id, now())
+    assert isinstance(recovery, Recovery)
+    return str(recovery.id)
+
+
 def event_of(client: ApiClient, database: Database) -> str:
     payment_id = uuid.UUID(client.create().json()["payment_id"])
     return str(outbox_rows(database, payment_id)[0]["id"])
@@ -105,6 +118,7 @@ RESOURCES: Mapping[str, Callable[[ApiClient, Database], str]] = {
     "event_id": event_of,
     "endpoint_id": endpoint_of,
     "delivery_id": delivery_of,
+    "recovery_id": recovery_of,
     "merchant_id": lambda _, database: str(demo_merchant_id(database)),
 }
 

@@ -1,16 +1,48 @@
-"""The schemas of deliveries, for the OpenAPI document alone. webhooks/domain/delivery_log makes the answers."""
+"""The fields of requests about deliveries and recoveries, and of the answers, which webhooks/domain makes."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.request.parameters import Time as RequestTime
 
 _ID_EXAMPLES = ["019a9f3c-5b6d-7c3e-9f40-9f38f9a4d111"]
 _TIME_EXAMPLES = ["2026-04-17T12:00:03.500000+00:00"]
 
 Id = Annotated[str, Field(json_schema_extra={"format": "uuid"}, examples=_ID_EXAMPLES)]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=_TIME_EXAMPLES)]
+
+
+class RecoveryRequest(BaseModel):
+    """From when on to send what was missed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    since: Annotated[
+        RequestTime,
+        Field(
+            description="An RFC 3339 time that has passed. Events at or after it are looked at.",
+            examples=["2026-04-17T12:00:00Z"],
+        ),
+    ]
+
+
+class WebhookRecovery(BaseModel):
+    """The search for what an endpoint has missed."""
+
+    recovery_id: Id
+    endpoint_id: Id
+    state: Annotated[
+        Literal["running", "finished", "canceled"],
+        Field(description="`canceled` if the endpoint was deleted or disabled meanwhile. Other states may follow."),
+    ]
+    since: Annotated[Time, Field(description="From when on events are looked at.")]
+    checked: Annotated[int, Field(description="How many events were looked at.", examples=[1200])]
+    sent: Annotated[int, Field(description="How many deliveries were begun.", examples=[7])]
+    created_at: Time
+    finished_at: Annotated[Time | None, Field(description="When the search ended. Null while it runs.")]
 
 
 class WebhookAttempt(BaseModel):
@@ -93,4 +125,10 @@ class WebhookDeliveryList(BaseModel):
     next_cursor: str | None
 
 
-MODELS = (WebhookDelivery, WebhookDeliveryRecord, WebhookDeliveryList)
+MODELS: tuple[type[BaseModel], ...] = (
+    WebhookDelivery,
+    WebhookDeliveryRecord,
+    WebhookDeliveryList,
+    RecoveryRequest,
+    WebhookRecovery,
+)

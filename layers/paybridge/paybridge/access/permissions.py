@@ -82,6 +82,8 @@ PERMISSIONS: Mapping[str, Permission] = {
     "GET /api/v1/webhook-endpoints/{endpoint_id}/deliveries": MERCHANTS_AND_STAFF,
     "POST /api/v1/webhook-endpoints/{endpoint_id}/rotate-secret": MERCHANTS,
     "POST /api/v1/webhook-endpoints/{endpoint_id}/test": MERCHANTS,
+    "POST /api/v1/webhook-endpoints/{endpoint_id}/recover": MERCHANTS,
+    "GET /api/v1/webhook-endpoints/{endpoint_id}/recoveries/{recovery_id}": MERCHANTS_AND_STAFF,
     "GET /api/v1/webhook-deliveries/{delivery_id}": MERCHANTS_AND_STAFF,
     "POST /api/v1/webhook-deliveries/{delivery_id}/redeliver": MERCHANTS,
     "GET /api/v1/ops/payments/{payment_id}": OPERATIONS_READERS,

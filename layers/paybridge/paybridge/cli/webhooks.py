@@ -98,7 +98,13 @@ def redeliver(context: typer.Context, delivery_id: DeliveryId, json: AsJson = Fa
     from paybridge.core.times import format_time
     from paybridge.webhooks.domain.delivery_log import delivery_view
     from paybridge.webhooks.read_deliveries import read_delivery
-    from paybridge.webhooks.redeliver import ATTEMPTS_MAX, StillPending, TooManyAttempts, redeliver_webhook
+    from paybridge.webhooks.redeliver import (
+        ATTEMPTS_MAX,
+        NoEndpoint,
+        StillPending,
+        TooManyAttempts,
+        redeliver_webhook,
+    )
 
     session = started(context)
     record = read_delivery(session.database, None, delivery_id)
@@ -113,6 +119,8 @@ def redeliver(context: typer.Context, delivery_id: DeliveryId, json: AsJson = Fa
             raise fail(f"The delivery is pending, and its next attempt is made {when}. Wait for it.")
         case TooManyAttempts():
             raise fail(f"The delivery has had {ATTEMPTS_MAX} attempts, and no more are made.")
+        case NoEndpoint():
+            raise fail("The endpoint is disabled, deleted, or no longer chooses this event. Nothing was changed.")
         case delivery:
             print_view(delivery_view(delivery), json)
 

@@ -260,7 +260,11 @@ def _last_webhook(timeline: Sequence[TimelineEntry]) -> list[str]:
     last = steps[-1]
     reason = last.details.get("error") or last.details.get("response_status")
     answer = f" ({reason})" if reason is not None else ""
-    state = f"Its last webhook {_WEBHOOK_STATES.get(last.type, last.type)}{answer}, {last.at:%Y-%m-%d %H:%M:%S} UTC"
+    endpoint_id = last.details.get("endpoint_id")
+    target = f" to endpoint {endpoint_id}" if endpoint_id is not None else ""
+    state = (
+        f"Its last webhook{target} {_WEBHOOK_STATES.get(last.type, last.type)}{answer}, {last.at:%Y-%m-%d %H:%M:%S} UTC"
+    )
     answers = [entry for entry in steps if entry.type in _WEBHOOK_ANSWERS]
     if last.type == WEBHOOK_EXHAUSTED and answers:
         said = answers[-1].details.get("error") or answers[-1].details.get("response_status")

@@ -27,6 +27,7 @@ from paybridge.payments.sweep import send_late_checks, sweep_stalled, sweep_stal
 from paybridge.payments.work_on_notices import expire_notices, work_on_due_notices
 from paybridge.runners import dead_letters
 from paybridge.runners.batch import LOGGED_MAX
+from paybridge.webhooks.recover import work_on_recoveries
 from paybridge.webhooks.sweep import Swept, sweep_webhooks
 from paybridge.wiring import broker, fraud, operations
 
@@ -52,6 +53,7 @@ def run_jobs() -> dict[str, int]:
         _send_late_checks,
         _work_on_notices,
         _sweep_webhooks,
+        _work_on_recoveries,
         _expire_answers,
         _expire_reviews,
         _clean_up_fraud,
@@ -217,6 +219,10 @@ def _sweep_webhooks() -> dict[str, int]:
     _log_webhooks("re-queued stalled webhooks", webhooks.deliveries)
     _log_webhooks("re-queued lost events", webhooks.events)
     return {"swept_deliveries": len(webhooks.deliveries), "swept_events": len(webhooks.events)}
+
+
+def _work_on_recoveries() -> dict[str, int]:
+    return {"ended_recoveries": work_on_recoveries(wiring.database(), wiring.clock(), wiring.ids())}
 
 
 def _log_webhooks(message: str, found: Sequence[Swept]) -> None:

@@ -102,11 +102,13 @@ _TIMELINE = Statement("""
         ) AS entry (type, at, details)
       UNION ALL
         SELECT 'webhook.scheduled', created_at, NULL,
-               json_build_object('delivery_id', id, 'event_id', event_id, 'event_type', event_type)
+               json_build_object('delivery_id', id, 'event_id', event_id, 'event_type', event_type,
+                                 'endpoint_id', endpoint_id)
         FROM deliveries
       UNION ALL
         SELECT 'webhook.attempt_' || attempt.status, coalesce(attempt.finished_at, attempt.started_at), NULL,
-               json_build_object('delivery_id', delivery.id, 'event_type', delivery.event_type, 'number', number,
+               json_build_object('delivery_id', delivery.id, 'event_type', delivery.event_type,
+                                 'endpoint_id', delivery.endpoint_id, 'number', number,
                                  'response_status', response_status, 'error', error, 'latency_ms', latency_ms)
         FROM deliveries delivery JOIN webhook_attempts attempt ON attempt.delivery_id = delivery.id
     ) AS entries

@@ -157,6 +157,12 @@ def get(database: Database, merchant_id: UUID | None, id_: UUID) -> Endpoint | N
     return _endpoint_of(rows[0]) if rows else None
 
 
+def find(transaction: Transaction, id_: UUID) -> Endpoint | None:
+    """Return the endpoint of any merchant, None if there is none or it is deleted."""
+    rows = transaction.run(_GET_OF_ANY, id=id_)
+    return _endpoint_of(rows[0]) if rows else None
+
+
 def lock(transaction: Transaction, merchant_id: UUID, id_: UUID) -> Endpoint | None:
     """Lock the merchant's endpoint and return it, None if there is none."""
     rows = transaction.run(_LOCK, id=id_, merchant_id=merchant_id)

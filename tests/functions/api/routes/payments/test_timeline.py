@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from local.testkit.api import ORDER, ApiClient
+from paybridge.core.clock import SystemClock
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database, Statement
+from paybridge.payments.diagnose import diagnose_payment
 
 # What relay, consumer and webhooks write, at fixed times.
 _STORY = [
@@ -49,6 +51,7 @@ _STORY = [
     """,
 ]
 
+_GO_TO_ENDPOINT = Statement("UPDATE webhook_deliveries SET endpoint_id = :endpoint_id::uuid WHERE id = :id::uuid")
 _GIVEN_UP = [
     """
     INSERT INTO outbox (id, payment_id, merchant_id, sequence, type, routing_key, body, correlation_id, created_at)
@@ -191,11 +194,24 @@ class TestTimeline:
         assert entries[-1]["details"] == {
             "delivery_id": str(delivery),
             "event_type": "payment.succeeded",
+            "endpoint_id": None,
             "number": 1,
             "response_status": 200,
             "error": None,
             "latency_ms": 12,
         }
+
+    def test_names_the_endpoint_that_a_webhook_goes_to(self, client: ApiClient, database: Database) -> None:
+        created = client.create(ORDER)
+        delivery, endpoint = uuid.uuid4(), uuid.uuid4()
+        write(database, _STORY, id=created.json()["payment_id"], delivery=delivery)
+        database.run(_GO_TO_ENDPOINT, id=delivery, endpoint_id=endpoint)
+        entries = client.get(created.headers["location"] + "/events").json()["data"]
+        named = {entry["type"]: entry["details"]["endpoint_id"] for entry in entries if "webhook" in entry["type"]}
+        assert named == {"webhook.scheduled": str(endpoint), "webhook.attempt_delivered": str(endpoint)}
+        diagnosis = diagnose_payment(database, SystemClock(), uuid.UUID(created.json()["payment_id"]))
+        assert diagnosis is not None
+        assert f"Its last webhook to endpoint {endpoint} was delivered (200)" in diagnosis.explanation
 
     def test_a_webhook_that_was_given_up_is_named(self, client: ApiClient, database: Database) -> None:
         # A payment has webhooks of several types, so the entry says which of them its receiver never got.

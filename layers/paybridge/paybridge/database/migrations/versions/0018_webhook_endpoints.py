@@ -60,8 +60,28 @@ ALTER TABLE webhook_deliveries
 CREATE INDEX webhook_deliveries_by_endpoint ON webhook_deliveries (endpoint_id, id) WHERE endpoint_id IS NOT NULL;
 """
 
+RECOVERIES = """
+CREATE TABLE webhook_recoveries (
+    id           uuid PRIMARY KEY,
+    endpoint_id  uuid NOT NULL REFERENCES webhook_endpoints (id),
+    merchant_id  uuid NOT NULL,
+    since        timestamptz NOT NULL,
+    -- Events of transactions below this number are searched: all that had begun when the recovery did.
+    until_xid    xid8 NOT NULL,
+    position_xid xid8 NOT NULL DEFAULT '0',
+    position_id  uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000',
+    state        text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'finished', 'canceled')),
+    checked      bigint NOT NULL DEFAULT 0 CHECK (checked >= 0),
+    sent         bigint NOT NULL DEFAULT 0 CHECK (sent >= 0),
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    finished_at  timestamptz,
+    CONSTRAINT webhook_recoveries_finished CHECK ((state = 'running') = (finished_at IS NULL))
+);
+CREATE UNIQUE INDEX webhook_recoveries_running ON webhook_recoveries (endpoint_id) WHERE state = 'running';
+"""
+
 
 def upgrade() -> None:
     """Create the endpoints, and let deliveries go to them and begin their schedule again."""
-    for script in (ENDPOINTS, DELIVERIES):
+    for script in (ENDPOINTS, DELIVERIES, RECOVERIES):
         op.get_bind().exec_driver_sql(script)
