@@ -53,6 +53,7 @@ _DELIVERY_ATTEMPT = Statement("""
     INSERT INTO webhook_attempts (delivery_id, number, status, response_status, latency_ms, started_at, finished_at)
     VALUES (:delivery::uuid, 1, :status::text, :answer::int, 12, now() + interval '1 s', now() + interval '2 s')
 """)
+_GO_TO_ENDPOINT = Statement("UPDATE webhook_deliveries SET endpoint_id = :endpoint_id::uuid WHERE id = :id::uuid")
 _PROCESS = Statement("UPDATE payments SET status = 'processing' WHERE id = :id::uuid")
 _LIMIT = Statement("""
     INSERT INTO circuits (name, consecutive_failures, open_until, calls_per_second, next_call_at, pace_ends_at)
@@ -170,6 +171,9 @@ class TestDiagnosePayment:
         database.run(_DELIVERY, id=payment_id, delivery=delivery, status=status)
         database.run(_DELIVERY_ATTEMPT, delivery=delivery, status=attempt, answer=answer)
         assert f"Card declined. {said}" in explanation(database, payment_id)
+        database.run(_GO_TO_ENDPOINT, id=delivery, endpoint_id=delivery)
+        to_endpoint = said.replace("webhook", f"webhook to endpoint {delivery}")
+        assert f"Card declined. {to_endpoint}" in explanation(database, payment_id)
 
     def test_authorized_money_waits_for_its_capture(self, database: Database) -> None:
         payment_id = new_payment(database, new_merchant(database))

@@ -9,10 +9,8 @@ from typing import Any
 import pytest
 
 from local.testkit.api import ORDER, ApiClient
-from paybridge.core.clock import SystemClock
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database, Statement
-from paybridge.payments.diagnose import diagnose_payment
 
 # What relay, consumer and webhooks write, at fixed times.
 _STORY = [
@@ -209,9 +207,6 @@ class TestTimeline:
         entries = client.get(created.headers["location"] + "/events").json()["data"]
         named = {entry["type"]: entry["details"]["endpoint_id"] for entry in entries if "webhook" in entry["type"]}
         assert named == {"webhook.scheduled": str(endpoint), "webhook.attempt_delivered": str(endpoint)}
-        diagnosis = diagnose_payment(database, SystemClock(), uuid.UUID(created.json()["payment_id"]))
-        assert diagnosis is not None
-        assert f"Its last webhook to endpoint {endpoint} was delivered (200)" in diagnosis.explanation
 
     def test_a_webhook_that_was_given_up_is_named(self, client: ApiClient, database: Database) -> None:
         # A payment has webhooks of several types, so the entry says which of them its receiver never got.
