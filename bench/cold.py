@@ -26,7 +26,7 @@ from local.servers import moto
 from local.servers.processes import Processes
 from local.settings import AWS_KEYS, AWS_REGION, PROJECT, LocalSettings
 from local.stack import seed
-from local.stack.stack import PARAMETERS
+from local.stack.parameters import PARAMETERS
 from local.testkit.api import MERCHANT_KEY, demo_merchant_id, http_event
 from local.testkit.local_servers import running_gateway, running_sink
 from local.testkit.payments import new_payment

@@ -30,6 +30,7 @@ from local.servers.rabbitmq import RabbitMQServer
 from local.settings import AWS_KEYS, AWS_REGION, PROJECT, PYTHON_PATH, LocalSettings, variable_of
 from local.stack import restarts, seed, topology, workers
 from local.stack.forward import FORWARDING, is_own_address
+from local.stack.parameters import parameters_of
 from local.stack.readiness import why_not_ready
 from local.stack.restarts import Restarts
 
@@ -39,20 +40,6 @@ BRIDGE_SECONDS_MAX = rabbitmq.START_SECONDS_MAX + START_SECONDS_MAX
 BRIDGE_READY = b"ready: API"
 # Log files for output and errors of the process that `up` leaves in the background.
 SUPERVISOR, ERRORS = "supervisor", "errors"
-# Where the offline stack differs from the template's defaults. Delays are short because a person waits.
-PARAMETERS = {
-    "EnvironmentName": "local",
-    "DatabaseTls": "disable",
-    "GatewayRetryDelaysSeconds": "1,2",
-    "GatewayPendingDelaysSeconds": "1,2,5,10",
-    "LateChargeAgesSeconds": "10,60,600,3600",
-    "CircuitCooldownSeconds": "5",
-    "WebhookLocalNetworks": "127.0.0.0/8,::1/128",
-    "StuckAfterSeconds": "60",
-    "JwtIssuer": seed.JWT_ISSUER,
-    "JwtAudience": seed.JWT_AUDIENCE,
-    "JwtKeysSecretId": seed.SecretIds().jwt_keys,
-}
 PORTS = {
     "amqp_port": "RabbitMQ",
     "management_port": "RabbitMQ management",
@@ -127,19 +114,7 @@ class Stack:
     @property
     def parameters(self) -> dict[str, str]:
         """Return the values of the template's parameters."""
-        shards = self.settings.payment_shards or topology.payment_shards()
-        networks = PARAMETERS["WebhookLocalNetworks"]
-        if self.settings.container_host:
-            networks += f",{self.settings.container_host}/32"
-        own = {
-            "PaymentShards": str(shards),
-            "BrokerVirtualHost": self._vhost,
-            "WebhookLocalNetworks": networks,
-            "WebhookRetryDelaysSeconds": self.settings.webhook_retry_delays_seconds,
-        }
-        if self.settings.stripe_api_key:
-            own |= {"StripeUrl": self.settings.stripe_url, "StripeSecretId": seed.SecretIds().stripe}
-        return {**PARAMETERS, **own}
+        return parameters_of(self.settings, self._vhost)
 
     def start(self) -> None:
         """Start everything and return when payments can be sent.
