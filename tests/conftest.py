@@ -151,7 +151,7 @@ def vhost(broker: servers.Broker) -> servers.Vhost:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory, shared_broker: servers.Broker | None) -> Iterator[Stack]:
-    """The whole offline stack on ports of its own, with a gateway that answers at once and always charges.
+    """The whole offline stack on free ports, with a gateway that answers at once and always charges.
 
     `stack.urls` says where its parts are; `tok_…` payment methods choose other outcomes.
     """

@@ -197,7 +197,7 @@ def api_services(
 
 @contextmanager
 def event_loop() -> Iterator[None]:
-    """An event loop for Mangum in this thread; in Lambda it makes one of its own that lives as long as the process."""
+    """An event loop for Mangum in this thread. In Lambda, Mangum creates one that lives as long as the process."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
@@ -216,7 +216,7 @@ def api_client(
     notice_readers: Mapping[str, NoticeReader] = NO_NOTICE_READERS,
     find_token_verifier: Callable[[], TokenVerifier | None] = lambda: None,
 ) -> ApiClient:
-    """A client of an API function of its own, over a connection that the caller closes."""
+    """A client of a separate API function, over a connection that the caller closes."""
     logger = Logger(service="api", level="CRITICAL")
     services = api_services(database, broker, waits_max, root_path, notice_readers, find_token_verifier)
     return ApiClient(ApiHandler(create_app(services, logger), logger))

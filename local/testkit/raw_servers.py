@@ -48,7 +48,7 @@ class RawServer:
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             return  # The client has had enough, or the test is over.
         finally:
-            # Whoever has stopped reading would otherwise keep the rest of an answer, and so the socket, here for ever.
+            # A client that has stopped reading would otherwise keep the rest of an answer, and the socket, for ever.
             if writer.transport.get_write_buffer_size():
                 writer.transport.abort()
             writer.close()

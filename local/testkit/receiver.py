@@ -30,7 +30,7 @@ class Receiver:
 
 @contextmanager
 def running_receiver(*, hanging: bool = False) -> Iterator[Receiver]:
-    """A receiver on a port of its own, and so, to the sender, one that has no history."""
+    """A receiver on a fresh port. To the sender it has no history."""
     receiver = Receiver()
     if not hanging:
         receiver.open.set()

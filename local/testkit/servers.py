@@ -135,7 +135,7 @@ class Broker:
         return self.server.management_url
 
     def fresh_vhost(self, *, declared: bool = True, payment_shards: int = 0) -> Vhost:
-        """Create a virtual host nobody else uses, with the topology in it unless not `declared`.
+        """Create a virtual host for the caller alone, with the topology in it unless not `declared`.
 
         It goes with the broker: RabbitMQ 3.10 may lose its supervisor of dead-letter workers when a queue with
         at-least-once dead-lettering is deleted, and can then declare no such queue until it is restarted.

@@ -14,14 +14,14 @@ from local.testkit.servers import Broker
 
 @contextmanager
 def running_stack(settings: LocalSettings, broker: Broker | None) -> Iterator[Stack]:
-    """A stack that runs within the block, with a broker of its own or in a new virtual host of `broker`."""
+    """A stack that runs within the block, with its private broker or in a new virtual host of `broker`."""
     if broker is not None:
         vhost = broker.fresh_vhost(declared=False)
         settings = given_broker.settings_of_given(settings, vhost.amqp_url)
     stack = Stack(settings)
     stack.start()
     if broker is not None:
-        # Whoever stops the stack's broker stops the given one.
+        # Stopping the stack's broker stops the given one.
         stack.broker = given_broker.start_given(settings, stack.processes)
     try:
         yield stack

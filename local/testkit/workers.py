@@ -1,4 +1,4 @@
-"""`paybridge worker` as a process of its own, over a test's servers and a Secrets Manager that knows two secrets."""
+"""`paybridge worker` as a separate process, over a test's servers and a Secrets Manager that knows two secrets."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ class TestFullDatabase:
 
 
 class TestSilence:
-    """After a failover nobody closes the connection: the server just says nothing any more."""
+    """After a failover the connection stays open, and the server says nothing more."""
 
     def test_a_server_that_never_greets_is_away_after_seconds(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as mute:

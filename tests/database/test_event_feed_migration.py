@@ -39,7 +39,7 @@ def database(postgres_server: Postgres) -> Iterator[Database]:
 
 
 def write(database: Database, merchant_id: uuid.UUID) -> uuid.UUID:
-    """Write an event; a statement of its own, because the columns of the table change in between."""
+    """Write an event by a fresh statement, because the columns of the table change in between."""
     id_ = Uuid7Ids().new()
     database.run(Statement(_WRITE), id=id_, merchant_id=merchant_id)
     return id_

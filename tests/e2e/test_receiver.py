@@ -24,7 +24,7 @@ pytestmark = pytest.mark.e2e
 
 @contextmanager
 def running_receiver(folder: Path) -> Iterator[str]:
-    """The receiver in a process of its own."""
+    """The receiver in a separate process."""
     port = free_port()
     command = [
         sys.executable,

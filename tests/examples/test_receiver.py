@@ -84,7 +84,7 @@ class TestConvergence:
     @given(data=st.data())
     def test_to_the_true_state_in_every_order_with_duplicates_and_delays(self, data: st.DataObject) -> None:
         history = data.draw(histories())
-        # Each event is sent one to three times, and each attempt waits for a time of its own.
+        # Each event is sent one to three times, and each attempt waits for another time.
         attempts = [
             (data.draw(st.integers(0, 100)), place, sent)
             for place, sent in enumerate(history)

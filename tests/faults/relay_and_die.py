@@ -20,7 +20,7 @@ from paybridge.rabbitmq.fast.confirms import ConfirmChannel
 from paybridge.rabbitmq.publisher import RabbitPublisher, open_publisher
 
 BATCH_ROWS = 20
-# What is to be the last thing done, and which time. The fifth of each has another batch beside it.
+# The call after which the relay dies, and which occurrence of it. The fifth of each has another batch beside it.
 POINTS: dict[str, tuple[Any, str, int]] = {
     "connected": (RabbitPublisher, "connect", 1),
     "claimed": (outbox, "claim", 5),

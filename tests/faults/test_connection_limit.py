@@ -14,7 +14,7 @@ from tests.support.faults import connections_limited, kill_environments
 
 pytestmark = [pytest.mark.e2e, pytest.mark.faults]
 
-# Fewer than the front lets in at once, so that whoever is refused was so by an environment without a connection.
+# Fewer than the front lets in at once, so a caller that is refused was refused by an environment without a connection.
 PAYMENTS = 150
 LIMITED_SECONDS = 5
 

@@ -1,4 +1,4 @@
-"""A relay killed at any point of its work: every row is published by whoever comes next, and none is marked unsent."""
+"""A relay killed at any point of its work: the next relay publishes every row, and none is marked unsent."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def logins(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Logins]:
     superuser = postgres._superuser(stack.settings.postgres_port)
     superuser.run(f"ALTER ROLE {postgres.ROLE} PASSWORD '{postgres.PASSWORD}'")
     superuser.close()
-    # Whoever is connected by one of the logins that go now finds the ones from before.
+    # A client connected by one of the logins that go now finds the ones from before.
     logins.end_connections()
     for user in USERS:
         logins.manage("DELETE", f"users/{user}")

@@ -134,7 +134,7 @@ class TestALateCommit:
     def test_of_a_reader_holds_nothing_up(
         self, database: Database, database_address: DatabaseAddress, merchant_id: UUID
     ) -> None:
-        """A long report has no number of its own."""
+        """A long report has no transaction number."""
         one = event(merchant_id)
         with closing(Database(database_address)) as report, report.transaction() as transaction:
             transaction.run(_NOW)
@@ -158,7 +158,7 @@ class Follower:
 
 
 class Race:
-    """Writers and readers at the same time, each with a connection of its own."""
+    """Writers and readers at the same time, each with a separate connection."""
 
     def __init__(self, address: DatabaseAddress, merchants: list[UUID], seed: int) -> None:
         self.address = address

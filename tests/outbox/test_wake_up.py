@@ -220,7 +220,7 @@ async def test_no_wake_up_is_lost_in_any_order(database_address: DatabaseAddress
             slept += await until_a_row_is_due(relay)
             await asyncio.to_thread(writing.join)
             relay.run(_CLEAR)
-    # Otherwise nobody slept, or nobody was ever told by the look alone, and this has shown nothing.
+    # Otherwise no relay slept, or none woke by the look alone, and this has shown nothing.
     assert 10 < slept < INTERLEAVINGS - 10
 
 

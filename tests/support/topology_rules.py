@@ -103,7 +103,7 @@ def _unrotated(root: Root, topology: Topology) -> Iterator[str]:
 
 
 def _rights(root: Root, topology: Topology) -> Iterator[str]:
-    """Nobody may declare or delete anything, rights come from the file, and passwords are sensitive."""
+    """No user may declare or delete anything, rights come from the file, and passwords are sensitive."""
     for name, body in root.resources.get("rabbitmq_permissions", {}).items():
         for permissions in body["permissions"]:
             if permissions["configure"] != "^$":

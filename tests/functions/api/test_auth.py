@@ -46,7 +46,7 @@ class Directory:
         return AdmittedCaller(principal)
 
     def take(self, caller: AdmittedCaller, wanted: int) -> TakenTokens | None:
-        """Take nothing: nobody here has a limit."""
+        """Take nothing: no caller here has a limit."""
         return None
 
     def authenticator(self, *, takes_any_key: bool = True) -> Authenticator:

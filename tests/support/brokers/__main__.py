@@ -27,7 +27,7 @@ VERSIONS = ("3.10", "3.13", "4.0", "4.2", "4.3")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one version; `tests` is 0 when they were not run."""
+    """The result of one version; `tests` is 0 when they were not run."""
 
     version: str
     told: str

@@ -1,4 +1,4 @@
-"""The ways to a RabbitMQ of a certain version: a command that somebody names, the installed one, a container."""
+"""The ways to a RabbitMQ of a certain version: a command that the user names, the installed one, a container."""
 
 from __future__ import annotations
 

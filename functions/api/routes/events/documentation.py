@@ -104,7 +104,7 @@ _PREFER = header_parameter(
 )
 _LAST_EVENT_ID = header_parameter(
     "Last-Event-ID",
-    "The `id` of the last event that arrived. An EventSource sends it by itself. It wins over `after`.",
+    "The `id` of the last event that arrived. An EventSource sends it automatically. It wins over `after`.",
     required=False,
     schema=dict(_AFTER["schema"]),
 )

@@ -38,8 +38,8 @@ async def list_(request: Request) -> Response:
 async def stream(request: Request) -> Response:
     """Stream events, oldest first, as server-sent events.
 
-    Each answer has the events after `Last-Event-ID` as soon as there are any, and then ends. An EventSource connects
-    again by itself and goes on where it was.
+    Each answer has the events after `Last-Event-ID` as soon as there are any, and then ends. An EventSource
+    reconnects and resumes where it stopped.
     """
     from api.routes.events import answers
 

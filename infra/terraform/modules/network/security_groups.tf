@@ -9,7 +9,7 @@ locals {
     database-proxy = "RDS Proxy"
     broker         = "RabbitMQ, and the interfaces by which mappings of Lambda reach it"
     endpoints      = "Interface endpoints of AWS services"
-    operators      = "Whoever works inside the network: a CloudShell, a build, a bastion"
+    operators      = "Operators inside the network: a CloudShell, a build, a bastion"
   }
 
   ports = { postgres = 5432, amqps = 5671, https = 443 }

@@ -23,7 +23,7 @@ SECRET_BYTES_MIN = {"HS256": 32, "HS384": 48, "HS512": 64}
 SYMMETRIC = frozenset(SECRET_BYTES_MIN)
 ALGORITHMS = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"}) | SYMMETRIC
 
-# The claims are checked by principal_of. PyJWT would compare times with a clock of its own.
+# The claims are checked by principal_of. PyJWT would compare times with the machine's clock.
 _SIGNATURE_ONLY: Options = {
     "verify_signature": True,
     "verify_exp": False,

@@ -1,6 +1,6 @@
 """Tell the webhook endpoints of payments that are on their way, for merchants that follow them.
 
-No other webhook tells of these events (docs/decisions/0035-webhooks-for-outcomes.md), so they are not published. A
+No other webhook carries these events (docs/decisions/0035-webhooks-for-outcomes.md), so they are not published. A
 merchant that follows them has a command for each, by which the webhooks function finds the event.
 """
 

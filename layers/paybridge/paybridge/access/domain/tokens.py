@@ -24,7 +24,7 @@ class TokenRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TokenPolicy:
-    """Who issues tokens, and for whom."""
+    """The issuer and the audience that a token must name."""
 
     issuer: str
     audience: str
