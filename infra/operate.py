@@ -12,6 +12,7 @@ from infra.account import Account
 from infra.built import PROJECT
 from infra.environments import Environment, read_environment
 from infra.errors import InputMissingError
+from infra.follow import follow, is_endless
 
 # Longer than the function's timeout.
 ANSWER_SECONDS_MAX = 40
@@ -23,7 +24,11 @@ def main(arguments: list[str]) -> int:
     """Run `ENVIRONMENT COMMAND …` and return its exit status. Print a missing input on standard error."""
     try:
         environment = read_environment(arguments[0] if arguments else "", PROJECT / "template.yaml")
-        exit_code, output = run(Account(environment), environment, arguments[1:])
+        account, command = Account(environment), arguments[1:]
+        account.check_credentials()
+        if is_endless(command):
+            return follow(lambda more: run(account, environment, [*command, *more]))
+        exit_code, output = run(account, environment, command)
     except InputMissingError as error:
         print(error, file=sys.stderr)
         return 1
@@ -33,7 +38,6 @@ def main(arguments: list[str]) -> int:
 
 def run(account: Account, environment: Environment, command: list[str]) -> tuple[int, str]:
     """Return exit status and output of the command. Raises InputMissingError if the function cannot run it."""
-    account.check_credentials()
     name = f"paybridge-{environment.name}-operate"
     try:
         answer = account.client("lambda", PATIENCE).invoke(

@@ -16,6 +16,8 @@ COMMANDS = frozenset(
     {"dead-letters", "events", "keys", "merchants", "payment", "payments", "refunds", "register", "webhooks"}
 )
 ENDLESS = ["events", "follow"]
+# With it `events follow` prints what is there, and ends.
+LOOK = "--look="
 
 log = logger()
 
@@ -31,8 +33,8 @@ def handler(event: Any, context: LambdaContext) -> dict[str, Any]:
     if not COMMANDS.intersection(arguments[:1]):
         *others, last = sorted(COMMANDS)
         return _refusal(f"The operate function runs only the commands {', '.join(others)} and {last}.")
-    if arguments[: len(ENDLESS)] == ENDLESS:
-        return _refusal("The operate function cannot follow events. Repeat `events list --after <the last event_id>`.")
+    if arguments[: len(ENDLESS)] == ENDLESS and not any(argument.startswith(LOOK) for argument in arguments):
+        return _refusal("The operate function cannot follow events. Use `paybridge events follow --environment NAME`.")
     log.info("running a command", extra={"command": arguments[0]})
     output = StringIO()
     with redirect_stdout(output), redirect_stderr(output):

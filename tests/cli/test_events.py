@@ -126,6 +126,23 @@ class TestFollow:
         lines = terminal.run("events", "follow", "--merchant", merchant_id, "--after", first["event_id"]).splitlines()
         assert [line.split()[2:] for line in lines] == [["payment.created", "payment", id_, "1"] for id_ in ids[1:]]
 
+    def test_looks_begin_where_the_last_one_ended(self, terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(events_command, "FOLLOWED_EVENTS_MAX", 2)
+        merchant_id, ids = created(terminal, 6)
+        [first, *_] = terminal.read("events", "list", "--merchant", merchant_id)["data"]
+        command = ("events", "follow", "--merchant", merchant_id, "--json")
+        arguments: list[object] = ["--after", first["event_id"], "--look="]
+        seen, has_more = [], True
+        while has_more:
+            *events, end = terminal.run(*command, *arguments).splitlines()
+            seen += [json.loads(event)["subject"]["id"] for event in events]
+            has_more, arguments = json.loads(end)["has_more"], [f"--look={json.loads(end)['look']}"]
+        assert seen == ids[1:]
+
+    def test_a_look_from_nowhere_is_explained(self, terminal: Terminal) -> None:
+        said = terminal.refused("events", "follow", "--look=x:y", code=UNUSABLE)
+        assert "is no position that an earlier look printed" in said
+
     def test_says_once_that_the_database_is_away_and_misses_nothing(
         self,
         terminal: Terminal,

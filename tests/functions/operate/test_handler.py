@@ -153,5 +153,10 @@ class TestRefusals:
         exit_code, output = run("events", "follow", "--json")
         assert (exit_code, output) == (
             2,
-            "The operate function cannot follow events. Repeat `events list --after <the last event_id>`.\n",
+            "The operate function cannot follow events. Use `paybridge events follow --environment NAME`.\n",
         )
+
+    def test_one_look_at_the_events_ends(self) -> None:
+        exit_code, output = run("events", "follow", "--look=")
+        assert exit_code == 0
+        assert json.loads(output)["has_more"] is False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_text
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
@@ -13,7 +13,7 @@ import typer
 
 from paybridge.cli.arguments import MerchantOption, id_of, parse_time
 from paybridge.cli.output import AsJson, Limit, fail, print_json, print_table, print_view, printable
-from paybridge.cli.session import CommandSession, started
+from paybridge.cli.session import started
 from paybridge.core.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -36,6 +36,21 @@ def _types(text: str) -> str:
     return text
 
 
+def _look(text: str) -> str:
+    try:
+        _position(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no position that an earlier look printed") from None
+    return text
+
+
+def _position(text: str) -> Position | None:
+    """Return the position that an earlier look printed, None for the empty text of the first look."""
+    from paybridge.feed.domain import parse_position
+
+    return parse_position(text) if text else None
+
+
 EventId = Annotated[UUID, typer.Argument(parser=id_of("event"), metavar="ID", help="The event's id.")]
 After = Annotated[
     UUID | None, typer.Option(parser=id_of("event"), metavar="ID", help="Continue after the event with this id.")
@@ -46,6 +61,14 @@ TypeFilter = Annotated[
 ]
 PaymentFilter = Annotated[
     UUID | None, typer.Option(parser=id_of("payment"), metavar="ID", help="Only those of this payment.")
+]
+
+# The function `operate` cannot run a command without an end. `paybridge` repeats this one instead (infra/follow.py).
+LookFrom = Annotated[
+    str | None,
+    typer.Option(
+        parser=_look, metavar="POSITION", hidden=True, help="Print what is there, and the position for the next look."
+    ),
 ]
 
 
@@ -99,16 +122,28 @@ def follow(
     type_: TypeFilter = None,
     payment: PaymentFilter = None,
     after: After = None,
+    look: LookFrom = None,
     json: AsJson = False,
 ) -> None:
     """Print events as they happen until Ctrl-C, one a line. With --after, begin with those after that event."""
-    session = started(context)
+    database = started(context).database
     filters = _filters(type_, payment, None, None)
+    line = _json_line if json else _text_line
+    if look is not None:
+        begin = _position(look) or _begin(database, merchant, after)
+        _print_look(_read_look(database, merchant, filters, begin), line)
+        return
     try:
-        for event in _followed(session, merchant, filters, after):
-            print(_json_line(event) if json else printable("  ".join(map(str, _row(event)))), flush=True)
+        for event in _followed(database, merchant, filters, after):
+            print(line(event), flush=True)
     except KeyboardInterrupt:
         return
+
+
+def _print_look(page: FeedPage, line: Callable[[FeedEvent], str]) -> None:
+    for event in page.events:
+        print(line(event))
+    print(json_text.dumps({"look": str(page.end), "has_more": page.has_more}))
 
 
 def _filters(type_: str | None, payment: UUID | None, created_from: Any, created_to: Any) -> FeedFilters:
@@ -134,19 +169,30 @@ def _read_full(
     return FeedPage(page.end, events, page.has_more)
 
 
+def _begin(database: Database, merchant: UUID | None, after: UUID | None) -> Position:
+    """Return where following begins: after the event, or with what is new."""
+    from paybridge.feed.read_events import end_of_feed, position_after
+
+    return end_of_feed(database) if after is None else position_after(database, merchant, after)
+
+
+def _read_look(database: Database, merchant: UUID | None, filters: FeedFilters, after: Position) -> FeedPage:
+    from paybridge.feed.read_events import read_page
+
+    return read_page(database, merchant, filters, after, FOLLOWED_EVENTS_MAX)
+
+
 def _followed(
-    session: CommandSession, merchant: UUID | None, filters: FeedFilters, after: UUID | None
+    database: Database, merchant: UUID | None, filters: FeedFilters, after: UUID | None
 ) -> Iterator[FeedEvent]:
     """Yield events for ever. While the database is away, say so once and try again."""
     from paybridge.feed.domain import FeedPage
-    from paybridge.feed.read_events import end_of_feed, position_after, read_page
 
-    database = session.database
-    end = end_of_feed(database) if after is None else position_after(database, merchant, after)
+    end = _begin(database, merchant, after)
     was_away = False
     while True:
         try:
-            page = read_page(database, merchant, filters, end, FOLLOWED_EVENTS_MAX)
+            page = _read_look(database, merchant, filters, end)
         except Unavailable:
             if not was_away:
                 print("The database does not answer. Trying again.", file=sys.stderr)
@@ -164,6 +210,10 @@ def _row(event: FeedEvent) -> tuple[object, ...]:
 
     subject = f"{event.subject_type} {event.subject_id}"
     return (event.id, format_time(event.created_at), event.type, subject, event.sequence)
+
+
+def _text_line(event: FeedEvent) -> str:
+    return printable("  ".join(map(str, _row(event))))
 
 
 def _json_line(event: FeedEvent) -> str:

@@ -20,8 +20,18 @@ class Position(NamedTuple):
     xid: int
     event_id: UUID
 
+    def __str__(self) -> str:
+        """Return the position as text, which `parse_position` reads."""
+        return f"{self.xid}:{self.event_id}"
+
 
 START = Position(0, UUID(int=0))
+
+
+def parse_position(text: str) -> Position:
+    """Return the position that `str` made the text of. Raises ValueError."""
+    xid, _, event_id = text.partition(":")
+    return Position(int(xid), UUID(event_id))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
