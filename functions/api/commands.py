@@ -15,12 +15,12 @@ from starlette.responses import Response
 from api.context import calling_merchant, request_context
 from api.idempotency import KeyedResource, keyed_response
 from api.plain_route import read_body
-from api.problems import FieldError, Problem, validation_failed
-from api.request.fields import validate
+from api.problems import Problem, validation_failed
 from api.request.headers import parse_idempotency_key, single_header
 from api.request.json_body import check_content_type, fingerprint, parse_object
 from api.routes.payments.addresses import payment_id_of, payment_not_found
 from paybridge.core.errors import DatabaseUnavailable
+from paybridge.core.fields import FieldError, validate
 from paybridge.payments.domain.refusal import OrderRefusal
 from paybridge.payments.idempotency import (
     Answered,

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from api.context import request_context
-from api.problems import FieldError, Problem, not_found, problem_response, unavailable
+from api.problems import Problem, not_found, problem_response, unavailable
 from api.request.fields import invalid_parameters
 from paybridge.core.errors import (
     DatabaseUnavailable,
@@ -23,6 +23,7 @@ from paybridge.core.errors import (
     LockTimeout,
     SecretUnavailable,
 )
+from paybridge.core.fields import FieldError
 
 
 def add_error_handlers(app: FastAPI) -> None:

@@ -16,8 +16,9 @@ from api.openapi import (
     text_header,
     without_defaults,
 )
-from api.request.headers import KEY_CHARACTERS_MAX, KEY_PATTERN, WAIT_SECONDS_MAX
-from api.request.json_body import BODY_BYTES_MAX
+from api.request.headers import KEY_PATTERN, WAIT_SECONDS_MAX
+from paybridge.core.strict_json import BODY_BYTES_MAX
+from paybridge.payments.idempotency import KEY_CHARACTERS_MAX
 
 # start.js of the page replaces this key by a new one for each try.
 EXAMPLE_KEY = "5f0c1a52-3d8e-4f1b-9a55-2f6f0f7f8a10"

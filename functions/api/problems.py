@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -11,20 +10,13 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from paybridge.core.fields import FieldError
+
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:paybridge:problem:"
 RETRY_AFTER_SECONDS = "1"
 # A body may break a rule in tens of thousands of places. An answer that names all would be too large to send.
 FIELD_ERRORS_MAX = 100
-
-
-@dataclass(frozen=True, slots=True)
-class FieldError:
-    """A field that breaks a rule."""
-
-    field: Annotated[str, Field(description="The path of the field.", examples=["amount", "metadata.order_id"])]
-    code: str
-    detail: str
 
 
 class Problem(Exception):

@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
-from api.routes.payments.schemas import PaymentDetails, PaymentRequest
 from api.routes.refunds.schemas import RefundRequest
 from local.stack.stack import Stack
 from local.testkit import live
 from local.testkit.live import Merchant
+from paybridge.intake.payment_request import PaymentDetails, PaymentRequest
 
 pytestmark = [pytest.mark.e2e, pytest.mark.broker]
 

@@ -1,36 +1,15 @@
-"""Validate the fields of a request with a Pydantic model, and describe the invalid ones to the caller."""
+"""Describe the invalid parameters of a request to the caller."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from api.problems import Problem, validation_failed
+from paybridge.core.fields import field_errors
 
-from api.problems import FieldError, Problem, validation_failed
-from api.request.rules import rule_for
-
-Model = TypeVar("Model", bound=BaseModel)
-
-# A name that is not one of ours comes from the caller: show only a short one without a run of digits.
-_HARMLESS_NAME = re.compile(r"(?!.*[0-9]{9})[A-Za-z_][A-Za-z0-9_\-]{0,39}")
-# FastAPI puts the place first. Pydantic marks a bad key of an object with [key].
+# FastAPI puts the place first.
 _PLACES = frozenset({"body", "query", "path", "header"})
-_KEY_MARK = "[key]"
-
-
-def validate(model: type[Model], members: Mapping[str, Any]) -> tuple[Model | None, list[FieldError]]:
-    """Return the model of these members, or None and every field that breaks a rule, without its value."""
-    try:
-        return model.model_validate(members), []
-    except ValidationError as error:
-        return None, field_errors(error.errors(include_url=False, include_input=False))
-
-
-def field_errors(errors: Iterable[Mapping[str, Any]]) -> list[FieldError]:
-    """Return the fields and rules of Pydantic's list of errors, in our words."""
-    return [_field_error(error["type"], tuple(error["loc"]), error.get("ctx") or {}) for error in errors]
 
 
 def invalid_parameters(errors: Sequence[Any]) -> Problem:
@@ -39,17 +18,5 @@ def invalid_parameters(errors: Sequence[Any]) -> Problem:
     return validation_failed(field_errors(placed))
 
 
-def shown_path(names: Iterable[str]) -> str:
-    """Return the path of a field, with a question mark for each name that may hold what must not be repeated."""
-    return ".".join(name if _HARMLESS_NAME.fullmatch(name) else "?" for name in names)
-
-
 def _without_place(location: tuple[Any, ...]) -> tuple[Any, ...]:
     return location[1:] if location and location[0] in _PLACES else location
-
-
-def _field_error(type_: str, location: tuple[Any, ...], context: Mapping[str, Any]) -> FieldError:
-    names = location[:-1] if len(location) > 2 and location[-1] == _KEY_MARK else location
-    path = tuple(map(str, names))
-    rule = rule_for(type_, path)
-    return FieldError(shown_path(path), rule.code, rule.detail(context))

@@ -7,8 +7,8 @@ import re
 from starlette.datastructures import Headers
 
 from api.problems import Problem
+from paybridge.payments.idempotency import KEY_CHARACTERS_MAX, is_usable_key
 
-KEY_CHARACTERS_MAX = 255
 WAIT_SECONDS_MAX = 20
 # What `parse_idempotency_key` takes, as the OpenAPI document says it: visible ASCII, bare without a comma, or quoted.
 KEY_PATTERN = r'^([!#-+.-~-][!-+.-~-]*|"([!#-\[\]-~]|\\["\\])+")$'
@@ -16,7 +16,6 @@ KEY_PATTERN = r'^([!#-+.-~-][!-+.-~-]*|"([!#-\[\]-~]|\\["\\])+")$'
 # sf-string of RFC 8941: printable ASCII, in which only the quotation mark and the backslash are escaped.
 _QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
 _ESCAPE = re.compile(r'\\(["\\])')
-_VISIBLE = re.compile(r"[!-~]+")
 _WAIT = re.compile(r'wait\s*=\s*(?:"([0-9]{1,6})"|([0-9]{1,6}))', re.IGNORECASE)
 
 
@@ -54,7 +53,7 @@ def parse_idempotency_key(header: str | None) -> str:
     key = _unquoted(text) if is_quoted else text
     if "," in text and (key is None or not is_quoted):
         raise header_repeated("Idempotency-Key", " Put a key that holds a comma in double quotes.")
-    if key is None or not _VISIBLE.fullmatch(key) or len(key) > KEY_CHARACTERS_MAX:
+    if key is None or not is_usable_key(key):
         raise Problem(
             400,
             "idempotency_key_invalid",

@@ -9,10 +9,10 @@ from pydantic import BaseModel
 from starlette.requests import Request
 
 from api.problems import validation_failed
-from api.request.fields import validate
 from api.request.headers import single_header
 from api.request.json_body import check_content_type, parse_object
 from api.request.query import check_query_string
+from paybridge.core.fields import validate
 
 Model = TypeVar("Model", bound=BaseModel)
 

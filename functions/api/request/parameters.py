@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from api.request.json_body import JsonNumber
+from paybridge.core.strict_json import JsonNumber
 from paybridge.core.times import parse_time
 
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")

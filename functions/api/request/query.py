@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from urllib.parse import parse_qsl
 
-from api.problems import FieldError, Problem, validation_failed
-from api.request.fields import shown_path
+from api.problems import Problem, validation_failed
+from paybridge.core.fields import FieldError, shown_path
 
 
 def check_query_string(raw: bytes) -> None:

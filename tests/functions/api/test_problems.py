@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from api.problems import FieldError, Problem, ProblemView, problem_response
+from api.problems import Problem, ProblemView, problem_response
+from paybridge.core.fields import FieldError
 
 
 class TestProblemResponse:

@@ -12,9 +12,11 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 from uuid import UUID
 
-from api.problems import FieldError, validation_failed
-from api.request.json_body import JsonNumber, parse_object
+from api.problems import validation_failed
+from api.request.json_body import parse_object
 from paybridge.core.errors import InvalidInput
+from paybridge.core.fields import FieldError
+from paybridge.core.strict_json import JsonNumber
 from paybridge.dead_letters.domain import NOTE_CHARACTERS_MAX, Selection, State
 from paybridge.dead_letters.redrive import RATE_PER_SECOND, RATE_PER_SECOND_MAX, RATE_PER_SECOND_MIN
 

@@ -9,12 +9,12 @@ from uuid import UUID
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 from starlette.requests import Request
 
-from api.problems import FieldError, validation_failed
-from api.request.fields import validate
+from api.problems import validation_failed
 from api.request.headers import single_header
 from api.request.parameters import PageSize, Time, parse_id
 from api.request.query import check_query_string
 from paybridge.core.events import PUBLIC_TYPES
+from paybridge.core.fields import FieldError, validate
 from paybridge.feed.domain import FeedFilters, matching_types
 from paybridge.feed.read_events import cursor_invalid
 

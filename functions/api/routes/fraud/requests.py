@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from api.problems import FieldError, validation_failed
-from api.request.fields import shown_path
-from api.request.json_body import JsonNumber, parse_object
+from api.problems import validation_failed
+from api.request.json_body import parse_object
+from paybridge.core.fields import FieldError, shown_path
+from paybridge.core.strict_json import JsonNumber
 from paybridge.core.times import parse_time
 from paybridge.fraud.domain.reading import read_rules, without_nulls
 from paybridge.fraud.rules import VERSION_MAX

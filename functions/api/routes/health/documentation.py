@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from api.openapi import RETRY_AFTER, problem
-from api.request.rules import CODES
 from api.routes.health.schemas import HealthView, ReadinessView
+from paybridge.core.field_rules import CODES
 
 HEALTH: dict[str, Any] = {
     "operation_id": "health",

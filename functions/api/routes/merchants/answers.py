@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from api.context import public_path, request_context
 from api.pages import json_response, page_response
-from api.problems import FieldError, Problem, validation_failed
+from api.problems import Problem, validation_failed
 from api.request.model_body import read_model, read_query
 from api.request.parameters import PageQuery, parse_id
 from api.routes.merchants.schemas import MerchantChanges, MerchantRequest
@@ -20,6 +20,7 @@ from paybridge.access.create_merchant import create_merchant
 from paybridge.access.domain.merchants import Merchant, MerchantDetails, merchant_view
 from paybridge.access.domain.rate_limit import RateLimit
 from paybridge.access.read_merchants import list_merchants, read_merchant
+from paybridge.core.fields import FieldError
 
 # Null means that there is none, but for members that a merchant always has.
 _ALWAYS = {"notify": (), "gateway": "default"}

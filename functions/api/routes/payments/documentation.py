@@ -19,17 +19,11 @@ from api.keyed_documentation import (
     wait_parameter,
 )
 from api.openapi import FOR_MERCHANTS, KEY_OR_TOKEN, Responses, Schema, problem, text_header
-from api.request.rules import CODES
-from api.routes.payments.schemas import (
-    CancelRequest,
-    CaptureRequest,
-    PaymentPageView,
-    PaymentRequest,
-    PaymentView,
-    TimelineView,
-)
+from api.routes.payments.schemas import CancelRequest, CaptureRequest, PaymentPageView, PaymentView, TimelineView
 from api.webhooks import event_schemas, webhooks
+from paybridge.core.field_rules import CODES
 from paybridge.core.money import to_minor
+from paybridge.intake.payment_request import PaymentRequest
 from paybridge.payments.domain.payment import Payment, PaymentOrder, new_payment, payment_view
 from paybridge.webhooks.domain.webhook_url import URL_CODES
 

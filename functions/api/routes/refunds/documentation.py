@@ -16,9 +16,9 @@ from api.keyed_documentation import (
     wait_parameter,
 )
 from api.openapi import FOR_MERCHANTS, KEY_OR_TOKEN, REF, Responses, Schema, problem, text_header
-from api.request.rules import CODES
 from api.routes.refunds.schemas import RefundRequest
 from api.webhooks import event_schemas
+from paybridge.core.field_rules import CODES
 
 EXAMPLE_ID = "019a9f40-1c2d-7e3f-8a41-5b6c7d8e9f00"
 

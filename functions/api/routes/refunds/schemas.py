@@ -7,14 +7,8 @@ from typing import Annotated
 from pydantic import Field
 
 from api.request.parameters import PageQuery, Time
-from api.routes.payments.schemas import (
-    METADATA_KEYS_MAX,
-    AmountText,
-    CommandRequest,
-    MetadataKey,
-    MetadataValue,
-    Reason,
-)
+from api.routes.payments.schemas import CommandRequest, Reason
+from paybridge.intake.payment_request import METADATA_KEYS_MAX, AmountText, MetadataKey, MetadataValue
 from paybridge.payments.domain.refund import RefundStatus
 
 

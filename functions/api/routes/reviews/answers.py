@@ -11,13 +11,13 @@ from starlette.responses import Response
 from api.context import caller, request_context, visible_merchant
 from api.idempotency import KeyedResource, keyed_response
 from api.pages import count_fitting, page_response
-from api.problems import FieldError, Problem, validation_failed
-from api.request.fields import shown_path, validate
+from api.problems import Problem, validation_failed
 from api.request.headers import parse_idempotency_key, single_header
 from api.request.json_body import check_content_type, parse_object
 from api.request.parameters import PageQuery
 from api.request.query import check_query_string
 from api.routes.payments.addresses import PREFIX, payment_id_of, payment_not_found
+from paybridge.core.fields import FieldError, shown_path, validate
 from paybridge.fraud.domain.reviews import NOTE_CHARACTERS_MAX, ReviewAnswer
 from paybridge.payments.answer_reviews import NoSuchPayment, NotInReview, Reviewer, ReviewServices, answer_review
 from paybridge.payments.list_reviews import list_reviews, shorten

@@ -10,10 +10,11 @@ from starlette.responses import Response
 
 from api.context import calling_merchant, public_path, request_context, visible_merchant
 from api.pages import json_response
-from api.problems import FieldError, Problem, validation_failed
+from api.problems import Problem, validation_failed
 from api.request.model_body import read_model
 from api.request.parameters import parse_id
 from api.routes.webhook_deliveries.schemas import RecoveryRequest
+from paybridge.core.fields import FieldError
 from paybridge.core.times import format_time
 from paybridge.webhooks.domain.delivery_log import delivery_view, record_view
 from paybridge.webhooks.domain.recovery import recovery_view

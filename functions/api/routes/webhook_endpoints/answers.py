@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from api.context import calling_merchant, public_path, request_context, visible_merchant
 from api.pages import json_response, page_response
-from api.problems import FieldError, Problem, validation_failed
+from api.problems import Problem, validation_failed
 from api.request.model_body import read_model, read_query
 from api.request.parameters import PageQuery, parse_id
 from api.routes.webhook_endpoints.schemas import (
@@ -21,6 +21,7 @@ from api.routes.webhook_endpoints.schemas import (
     SecretRotationRequest,
 )
 from paybridge.core.errors import InvalidInput
+from paybridge.core.fields import FieldError
 from paybridge.webhooks.change_endpoint import change_endpoint, delete_endpoint, rotate_secret
 from paybridge.webhooks.create_endpoint import EndpointOrder, NewSecret, create_endpoint
 from paybridge.webhooks.domain.delivery_log import DeliveryFilters, listed_view

@@ -6,6 +6,7 @@ and takes the key in one statement. If the key is taken, `earlier_answer` says b
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,14 @@ from paybridge.payments.store import idempotency_keys
 from paybridge.payments.store.idempotency_keys import KeyClaim, KeyedAnswer
 
 ACCEPTED_STATUS = 202
+KEY_CHARACTERS_MAX = 255
+
+_VISIBLE = re.compile(r"[!-~]+")
+
+
+def is_usable_key(key: str) -> bool:
+    """Tell whether a key is 1 to KEY_CHARACTERS_MAX visible ASCII characters."""
+    return len(key) <= KEY_CHARACTERS_MAX and _VISIBLE.fullmatch(key) is not None
 
 
 @dataclass(frozen=True, slots=True)

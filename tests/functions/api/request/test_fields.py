@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core._pydantic_core import list_all_errors
 
-from api.problems import FieldError
-from api.request import rules
-from api.request.fields import field_errors, validate
-from api.request.json_body import JsonNumber
-from api.routes.payments.schemas import PaymentListQuery, PaymentRequest
+from api.routes.payments.schemas import PaymentListQuery
+from paybridge.core import field_rules as rules
+from paybridge.core.fields import FieldError, field_errors, validate
+from paybridge.core.strict_json import JsonNumber
+from paybridge.intake.payment_request import PaymentRequest
 
 MARK = "4111-hostile-mark"
 # What the parser of bodies returns, and what a query holds.

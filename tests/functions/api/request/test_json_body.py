@@ -11,14 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.problems import Problem
-from api.request.json_body import (
-    BODY_BYTES_MAX,
-    NESTING_MAX,
-    JsonNumber,
-    check_content_type,
-    fingerprint,
-    parse_object,
-)
+from api.request.json_body import check_content_type, fingerprint, parse_object
+from paybridge.core.strict_json import BODY_BYTES_MAX, NESTING_MAX, JsonNumber
 
 # Every JSON value without numbers that PostgreSQL can store.
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"))

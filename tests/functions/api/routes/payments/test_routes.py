@@ -256,7 +256,7 @@ class TestIdempotency:
         def refuse(*_: Any, **__: Any) -> None:
             raise InvalidInput("currency_unsupported", "The currency was withdrawn.", "currency")
 
-        monkeypatch.setattr("api.routes.payments.orders.to_minor", refuse)
+        monkeypatch.setattr("paybridge.intake.order.to_minor", refuse)
         assert client.create(WRITTEN, key="stricter").body == first.body
         database.run(_CLEAR_ANSWER, id=first.json()["payment_id"])
         assert code_of(client.create(WRITTEN, key="stricter")) == (409, "idempotency_key_expired")

@@ -6,7 +6,8 @@ import uuid
 from dataclasses import fields
 from datetime import UTC, datetime
 
-from api.routes.payments.schemas import PaymentDetails, PaymentRequest, PaymentState, PaymentView, payment_details
+from api.routes.payments.schemas import PaymentState, PaymentView
+from paybridge.intake.payment_request import PaymentDetails, PaymentRequest, payment_details
 from paybridge.payments.domain.payment import PaymentOrder, new_payment, payment_view
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
