@@ -14,6 +14,7 @@ from local.stack.stack import Stack
 from local.testkit import given_broker, servers
 from local.testkit.local_servers import running_gateway
 from local.testkit.stacks import running_stack
+from local.testkit.valkey_server import ValkeyServer, running_valkey
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database
 from tests.support.environments import INSTALL_SECONDS_MAX, install
@@ -135,6 +136,13 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Broker]
     found = servers.session_broker(tmp_path_factory.mktemp("rabbitmq"))
     yield found
     servers.end_broker(found)
+
+
+@pytest.fixture(scope="session")
+def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+    """The session's Valkey: `url`, `client()`. A test that stops it starts another."""
+    with running_valkey(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from api.handler import ApiHandler
 from paybridge.access.domain.api_keys import key_hash
 from paybridge.access.domain.caller import Principal
 from paybridge.access.identify import CallerDirectory
+from paybridge.access.ports import TokenBuckets
 from paybridge.access.register import register_merchant
 from paybridge.access.tokens import TokenVerifier
 from paybridge.core.clock import SystemClock
@@ -175,6 +176,7 @@ def api_services(
     root_path: str = "",
     notice_readers: Mapping[str, NoticeReader] = NO_NOTICE_READERS,
     find_token_verifier: Callable[[], TokenVerifier | None] = lambda: None,
+    buckets: TokenBuckets | None = None,
 ) -> ApiServices:
     """The services of a local API over this database."""
     return ApiServices(
@@ -186,7 +188,7 @@ def api_services(
         waits_max=waits_max,
         environment_name="test",
         is_local=True,
-        callers=CallerDirectory(database),
+        callers=CallerDirectory(database, buckets),
         find_token_verifier=find_token_verifier,
         gateway_names=frozenset({"default"}),
         root_path=root_path,
@@ -215,8 +217,9 @@ def api_client(
     root_path: str = "",
     notice_readers: Mapping[str, NoticeReader] = NO_NOTICE_READERS,
     find_token_verifier: Callable[[], TokenVerifier | None] = lambda: None,
+    buckets: TokenBuckets | None = None,
 ) -> ApiClient:
     """A client of a separate API function, over a connection that the caller closes."""
     logger = Logger(service="api", level="CRITICAL")
-    services = api_services(database, broker, waits_max, root_path, notice_readers, find_token_verifier)
+    services = api_services(database, broker, waits_max, root_path, notice_readers, find_token_verifier, buckets)
     return ApiClient(ApiHandler(create_app(services, logger), logger))

@@ -1,4 +1,4 @@
-"""Rate limits over a real database: exact across processes, and cheap."""
+"""Rate limits over a real database and a real Valkey: exact across processes, and cheap."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from api.callers import KNOWN_SECONDS, KnownCallers, LimitReached
+from local.testkit.valkey_server import ValkeyServer
 from paybridge.access.create_key import KeyOrder, create_key
 from paybridge.access.create_merchant import create_merchant
 from paybridge.access.domain.api_keys import key_hash
@@ -21,7 +22,9 @@ from paybridge.access.domain.caller import Role
 from paybridge.access.domain.merchants import MerchantDetails
 from paybridge.access.domain.rate_limit import RateLimit, plan_of
 from paybridge.access.identify import CallerDirectory
+from paybridge.access.ports import AdmittedCaller, TakenTokens
 from paybridge.access.revoke_key import revoke_key
+from paybridge.access.valkey import ValkeyBuckets
 from paybridge.core.clock import SystemClock
 from paybridge.core.errors import LimiterUnavailable
 from paybridge.core.ids import Uuid7Ids
@@ -43,6 +46,15 @@ def database(database_address: DatabaseAddress) -> Iterator[Database]:
         yield database
 
 
+@pytest.fixture(scope="module", params=["in the database", "in Valkey"])
+def valkey_url(request: pytest.FixtureRequest) -> str:
+    """URL of the Valkey that holds the buckets, empty where the database does."""
+    if request.param == "in the database":
+        return ""
+    server: ValkeyServer = request.getfixturevalue("valkey_server")
+    return server.url
+
+
 def limited_key(
     database: Database, key_limit: RateLimit | None, merchant_limit: RateLimit | None = None
 ) -> tuple[str, uuid.UUID, uuid.UUID]:
@@ -55,12 +67,16 @@ def limited_key(
 
 
 class Environment:
-    """One environment of the API: what it knows of callers, and when it decided."""
+    """One environment of the API: what it knows of callers, when it decided, and how many tokens it asked for.
 
-    def __init__(self, database: Database) -> None:
+    The buckets are in the Valkey at the URL, or in the database if it is empty.
+    """
+
+    def __init__(self, database: Database, valkey_url: str) -> None:
         self.decided_at = 0.0
-        self.directory = CallerDirectory(database)
-        self.known = KnownCallers(self.monotonic, self.directory.take)
+        self.asked: list[int] = []
+        self.directory = CallerDirectory(database, ValkeyBuckets(valkey_url) if valkey_url else None)
+        self.known = KnownCallers(self.monotonic, self.take)
 
     def monotonic(self) -> float:
         """The clock, which remembers when it was last read: the moment of the decision."""
@@ -71,18 +87,28 @@ class Environment:
         """Whether a request is admitted now."""
         digest = key_hash(api_key)
         try:
-            self.known.admit(digest, lambda wanted: self.directory.admit_key(digest, wanted))
+            self.known.admit(digest, lambda wanted: self.admit_key(digest, wanted))
         except (LimitReached, LimiterUnavailable):
             # A machine that is busy with other tests may be slower than a short lease.
             return False
         return True
 
+    def admit_key(self, digest: bytes, wanted: int) -> AdmittedCaller | None:
+        self.asked.append(wanted)
+        return self.directory.admit_key(digest, wanted)
 
-def work(address: DatabaseAddress, keys: Sequence[str], seed: int, seconds: float, queue: Any) -> None:
+    def take(self, caller: AdmittedCaller, wanted: int) -> TakenTokens | None:
+        taken = self.directory.take(caller, wanted)
+        if taken is not None:
+            self.asked.append(wanted)
+        return taken
+
+
+def work(address: DatabaseAddress, valkey_url: str, keys: Sequence[str], seed: int, seconds: float, queue: Any) -> None:
     """Ask as fast as it goes, with pauses now and then, and report when each key's requests were admitted."""
     chance, admitted = random.Random(seed), {key: [] for key in keys}  # type: ignore[var-annotated]
     with closing(Database(address)) as database:
-        environment = Environment(database)
+        environment = Environment(database, valkey_url)
         end_at = time.monotonic() + seconds
         while time.monotonic() < end_at:
             key = chance.choice(keys)
@@ -95,12 +121,13 @@ def work(address: DatabaseAddress, keys: Sequence[str], seed: int, seconds: floa
     queue.put(admitted)
 
 
-def run_processes(address: DatabaseAddress, keys: Sequence[str], count: int) -> dict[str, list[float]]:
+def run_processes(address: DatabaseAddress, valkey_url: str, keys: Sequence[str], count: int) -> dict[str, list[float]]:
     """When each key's requests were admitted by any of the processes, in order."""
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
     processes = [
-        context.Process(target=work, args=(address, keys, seed, SECONDS, queue), daemon=True) for seed in range(count)
+        context.Process(target=work, args=(address, valkey_url, keys, seed, SECONDS, queue), daemon=True)
+        for seed in range(count)
     ]
     for process in processes:
         process.start()
@@ -113,30 +140,30 @@ def run_processes(address: DatabaseAddress, keys: Sequence[str], count: int) -> 
 class TestAcrossProcesses:
     @pytest.mark.timeout(180)
     def test_no_window_of_any_length_exceeds_the_limit(
-        self, database: Database, database_address: DatabaseAddress
+        self, database: Database, database_address: DatabaseAddress, valkey_url: str
     ) -> None:
         keys = {limited_key(database, limit)[0]: limit for limit in LIMITS}
-        admitted = run_processes(database_address, list(keys), PROCESSES)
+        admitted = run_processes(database_address, valkey_url, list(keys), PROCESSES)
         for key, limit in keys.items():
             assert len(admitted[key]) > 1
             assert excess(admitted[key], limit) <= 0, limit
 
     @pytest.mark.timeout(180)
     def test_the_keys_of_a_merchant_share_its_limit(
-        self, database: Database, database_address: DatabaseAddress
+        self, database: Database, database_address: DatabaseAddress, valkey_url: str
     ) -> None:
         limit = RateLimit(100, 30)
         key, _, merchant_id = limited_key(database, RateLimit(80, 40), limit)
         order = KeyOrder(role=Role.MERCHANT, merchant_id=merchant_id)
         other = create_key(database, SystemClock(), Uuid7Ids(), order, created_by="test").api_key
-        admitted = run_processes(database_address, [key, other], 4)
+        admitted = run_processes(database_address, valkey_url, [key, other], 4)
         assert excess(admitted[key], RateLimit(80, 40)) <= 0
         assert excess(sorted(admitted[key] + admitted[other]), limit) <= 0
 
-    def test_one_busy_process_is_granted_almost_all(self, database: Database) -> None:
+    def test_one_busy_process_is_granted_almost_all(self, database: Database, valkey_url: str) -> None:
         limit = RateLimit(400, 100)
         key, _, _ = limited_key(database, limit)
-        environment = Environment(database)
+        environment = Environment(database, valkey_url)
         begun_at = time.monotonic()
         admitted = []
         while time.monotonic() < begun_at + SECONDS:
@@ -185,49 +212,34 @@ class TestSql:
 
 
 class TestEnvironment:
-    def test_without_a_limit_a_caller_is_asked_for_once(self, database: Database) -> None:
+    def test_without_a_limit_a_caller_is_asked_for_once(self, database: Database, valkey_url: str) -> None:
         key, _, _ = limited_key(database, None)
-        environment = Environment(database)
-        asked = _count_asked(environment)
+        environment = Environment(database, valkey_url)
         assert all(environment.admit(key) for _ in range(500))
-        assert len(asked) == 1
+        assert len(environment.asked) == 1
 
-    def test_leases_grow_so_that_few_requests_ask(self, database: Database) -> None:
+    def test_leases_grow_so_that_few_requests_ask(self, database: Database, valkey_url: str) -> None:
         key, _, _ = limited_key(database, RateLimit(10_000, 5_000))
-        environment = Environment(database)
-        asked = _count_asked(environment)
+        environment = Environment(database, valkey_url)
         admitted = sum(environment.admit(key) for _ in range(1000))
         assert admitted == 1000
-        assert len(asked) <= 20
+        assert len(environment.asked) <= 20
 
-    def test_a_refused_caller_is_not_asked_for_again_before_it_may_pass(self, database: Database) -> None:
+    def test_a_refused_caller_is_not_asked_for_again_before_it_may_pass(
+        self, database: Database, valkey_url: str
+    ) -> None:
         key, _, _ = limited_key(database, RateLimit(1, 1))
-        environment = Environment(database)
-        asked = _count_asked(environment)
+        environment = Environment(database, valkey_url)
         assert [environment.admit(key) for _ in range(200)].count(True) == 1
-        assert len(asked) <= 3
+        assert len(environment.asked) <= 3
 
-    def test_a_revocation_ends_a_lease_in_time(self, database: Database) -> None:
+    def test_a_revocation_ends_a_lease_in_time(self, database: Database, valkey_url: str) -> None:
         key, key_id, _ = limited_key(database, RateLimit(100, 100))
         now = [1000.0]
-        directory = CallerDirectory(database)
+        directory = Environment(database, valkey_url).directory
         known = KnownCallers(lambda: now[0], directory.take)
         digest = key_hash(key)
         assert known.admit(digest, lambda wanted: directory.admit_key(digest, wanted)).caller is not None
         revoke_key(database, SystemClock(), None, key_id, revoked_by="test")
         now[0] += KNOWN_SECONDS
         assert known.admit(digest, lambda wanted: directory.admit_key(digest, wanted)).caller is None
-
-
-def _count_asked(environment: Environment) -> list[int]:
-    """The numbers of tokens that the environment asks the database for, from now on."""
-    asked: list[int] = []
-    directory = environment.directory
-
-    class Counting:
-        def admit_key(self, digest: bytes, wanted: int) -> Any:
-            asked.append(wanted)
-            return directory.admit_key(digest, wanted)
-
-    environment.directory = Counting()  # type: ignore[assignment]
-    return asked

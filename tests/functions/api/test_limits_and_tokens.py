@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import http_sf
@@ -16,6 +17,7 @@ import pytest
 
 from local.stack.seed import JWT_AUDIENCE, JWT_ISSUER, JWT_KEY_ID, JWT_SECRET
 from local.testkit.api import MERCHANT_KEY, Answer, ApiClient, api_client, demo_merchant_id, event_loop
+from local.testkit.valkey_server import running_valkey
 from paybridge.access.create_key import KeyOrder, create_key
 from paybridge.access.create_merchant import create_merchant
 from paybridge.access.domain.caller import Role
@@ -24,6 +26,7 @@ from paybridge.access.domain.rate_limit import RateLimit
 from paybridge.access.domain.tokens import TokenPolicy
 from paybridge.access.identify import CallerDirectory
 from paybridge.access.tokens import TokenVerifier, read_static_keys
+from paybridge.access.valkey import ValkeyBuckets
 from paybridge.core.clock import SystemClock
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
@@ -43,6 +46,17 @@ def client(database: Database, database_address: DatabaseAddress) -> Iterator[Ap
     """Call a function that takes tokens of the local issuer."""
     with event_loop(), closing(Database(database_address)) as connection:
         yield api_client(connection, find_token_verifier=lambda: VERIFIER)
+
+
+@pytest.fixture(scope="module", params=["in the database", "in Valkey"])
+def limited(
+    request: pytest.FixtureRequest, database: Database, database_address: DatabaseAddress
+) -> Iterator[ApiClient]:
+    """Call a function whose buckets are in either place. It takes tokens of the local issuer."""
+    is_in_valkey = request.param == "in Valkey"
+    buckets = ValkeyBuckets(request.getfixturevalue("valkey_server").url) if is_in_valkey else None
+    with event_loop(), closing(Database(database_address)) as connection:
+        yield api_client(connection, find_token_verifier=lambda: VERIFIER, buckets=buckets)
 
 
 def limited_key(database: Database, limit: RateLimit, merchant_limit: RateLimit | None = None) -> str:
@@ -68,10 +82,10 @@ def parameters(header: str) -> dict[str, Any]:
 
 class TestLimits:
     def test_beyond_the_burst_a_caller_is_refused_and_told_when_to_come_back(
-        self, client: ApiClient, database: Database
+        self, limited: ApiClient, database: Database
     ) -> None:
         key = limited_key(database, RateLimit(2, 4), RateLimit(100, 100))
-        answers = [client.get(PAYMENTS, api_key=key) for _ in range(6)]
+        answers = [limited.get(PAYMENTS, api_key=key) for _ in range(6)]
         statuses = [answer.status for answer in answers]
         assert statuses == sorted(statuses)
         assert {200, 429} == set(statuses)
@@ -82,39 +96,63 @@ class TestLimits:
         assert policies == {"key": {"q": 4, "w": 2}, "merchant": {"q": 100, "w": 1}}
         assert parameters(refused.headers["ratelimit"])["key"]["r"] == 0
         time.sleep(int(refused.headers["retry-after"]))
-        assert client.get(PAYMENTS, api_key=key).status == 200
+        assert limited.get(PAYMENTS, api_key=key).status == 200
 
-    def test_a_refused_payment_is_not_created(self, client: ApiClient, database: Database) -> None:
+    def test_a_refused_payment_is_not_created(self, limited: ApiClient, database: Database) -> None:
         key = limited_key(database, RateLimit(1, 1))
-        answers = [client.create(api_key=key) for _ in range(3)]
+        answers = [limited.create(api_key=key) for _ in range(3)]
         assert [answer.status for answer in answers] == [202, 429, 429]
         time.sleep(int(answers[-1].headers["retry-after"]))
-        assert len(client.get(PAYMENTS, api_key=key).json()["data"]) == 1
+        assert len(limited.get(PAYMENTS, api_key=key).json()["data"]) == 1
 
-    def test_what_is_left_goes_down(self, client: ApiClient, database: Database) -> None:
+    def test_what_is_left_goes_down(self, limited: ApiClient, database: Database) -> None:
         key = limited_key(database, RateLimit(1, 50))
-        left = [parameters(client.get(PAYMENTS, api_key=key).headers["ratelimit"])["key"]["r"] for _ in range(10)]
+        left = [parameters(limited.get(PAYMENTS, api_key=key).headers["ratelimit"])["key"]["r"] for _ in range(10)]
         assert left == sorted(left, reverse=True)
         assert left[0] - left[-1] >= 9
 
     @pytest.mark.parametrize("path", ["/health", "/openapi.json"])
-    def test_what_is_public_has_no_limit(self, client: ApiClient, database: Database, path: str) -> None:
+    def test_what_is_public_has_no_limit(self, limited: ApiClient, database: Database, path: str) -> None:
         key = limited_key(database, RateLimit(1, 1))
-        answers = [client.get(path, api_key=key) for _ in range(20)]
+        answers = [limited.get(path, api_key=key) for _ in range(20)]
         assert {answer.status for answer in answers} == {200}
         assert not any("ratelimit" in answer.headers for answer in answers)
 
-    def test_without_a_limit_no_header_is_sent(self, client: ApiClient) -> None:
-        answer = client.get(PAYMENTS, api_key=MERCHANT_KEY)
+    def test_without_a_limit_no_header_is_sent(self, limited: ApiClient) -> None:
+        answer = limited.get(PAYMENTS, api_key=MERCHANT_KEY)
         assert not {"ratelimit", "ratelimit-policy", "retry-after"} & answer.headers.keys()
 
-    def test_a_token_shares_the_limit_of_its_merchant(self, client: ApiClient, database: Database) -> None:
+    def test_a_token_shares_the_limit_of_its_merchant(self, limited: ApiClient, database: Database) -> None:
         details = MerchantDetails(name="Limited", rate_limit=RateLimit(1, 3))
         merchant_id = create_merchant(database, SystemClock(), Uuid7Ids(), details).merchant.id
         text = token(role="merchant", merchant_id=str(merchant_id))
-        answers = [bearing(client, text) for _ in range(6)]
+        answers = [bearing(limited, text) for _ in range(6)]
         assert {answer.status for answer in answers} == {200, 429}
         assert [*parameters(answers[0].headers["ratelimit"])] == ["merchant"]
+
+
+class TestValkeyOutage:
+    def test_limited_callers_get_503_and_others_are_served(
+        self, database: Database, database_address: DatabaseAddress, tmp_path: Path
+    ) -> None:
+        key = limited_key(database, RateLimit(100, 100))
+        with (
+            running_valkey(tmp_path / "valkey") as server,
+            event_loop(),
+            closing(Database(database_address)) as connection,
+        ):
+            client = api_client(connection, buckets=ValkeyBuckets(server.url))
+            assert client.get(PAYMENTS, api_key=key).status == 200
+            server.stop()
+            # The tokens that are left are of the past second.
+            time.sleep(1)
+            answers = [client.get(PAYMENTS, api_key=key), client.create(api_key=key)]
+            assert [answer.status for answer in answers] == [503, 503]
+            assert {answer.json()["code"] for answer in answers} == {"service_unavailable"}
+            assert {answer.headers["retry-after"] for answer in answers} == {"1"}
+            assert client.get(PAYMENTS, api_key=MERCHANT_KEY).status == 200
+            server.start()
+            assert client.get(PAYMENTS, api_key=key).status == 200
 
 
 class TestTokens:

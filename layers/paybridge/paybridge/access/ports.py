@@ -13,11 +13,15 @@ from paybridge.access.domain.rate_limit import RateLimit
 
 @dataclass(frozen=True, slots=True)
 class LimitedBucket:
-    """The bucket of a key or a merchant. `name` is how the headers of answers call it."""
+    """The bucket of a key or a merchant. `name` is how the headers of answers call it.
+
+    `group` is the same for all buckets that tokens are taken from together, whichever of them have limits.
+    """
 
     name: str
     subject: UUID
     limit: RateLimit
+    group: UUID
 
 
 @dataclass(frozen=True, slots=True)

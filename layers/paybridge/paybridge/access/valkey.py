@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import urlsplit
 
 import valkey
-from valkey.exceptions import ValkeyError
+from valkey.credentials import CredentialProvider
+from valkey.exceptions import AuthenticationError, ReadOnlyError, ValkeyError
 
 from paybridge.access.domain.rate_limit import plan_of
 from paybridge.access.ports import LimitedBucket, TakenTokens
-from paybridge.core.errors import LimiterUnavailable
+from paybridge.core.errors import LimiterUnavailable, SecretUnavailable, SettingsInvalid
+from paybridge.observability.logging import logger
 
+# A limit of each step: resolving aside, a server that hangs holds a request for no longer than this.
 TIMEOUT_SECONDS = 1.0
+TLS_SCHEMES = frozenset({"rediss", "valkeys"})
+ERROR_CHARACTERS_MAX = 200
 
-# For each bucket: capacity and refill a second. The server's clock tells the time, as the database's does otherwise. A
-# bucket that is full again is forgotten.
+# For each bucket: capacity and refill a second. The server's clock tells the time, as the database's does otherwise. It
+# may go back, when another server takes over, but no time is counted twice. A bucket that is full again is forgotten.
 _TAKE = """
 local now = redis.call('TIME')
 now = tonumber(now[1]) + tonumber(now[2]) / 1000000
 local granted = tonumber(ARGV[1])
-local filled = {}
+local filled, at = {}, {}
 for i, key in ipairs(KEYS) do
     local capacity, refill = tonumber(ARGV[2 * i]), tonumber(ARGV[2 * i + 1])
     local kept = redis.call('HMGET', key, 'tokens', 'at')
     local tokens = capacity
+    at[i] = now
     if kept[1] then
-        tokens = math.min(capacity, tonumber(kept[1]) + refill * math.max(0, now - tonumber(kept[2])))
+        at[i] = math.max(now, tonumber(kept[2]))
+        tokens = math.min(capacity, tonumber(kept[1]) + refill * (at[i] - tonumber(kept[2])))
     end
     filled[i] = tokens
     granted = math.min(granted, math.floor(tokens))
@@ -34,31 +43,87 @@ local left = {}
 for i, key in ipairs(KEYS) do
     local capacity, refill = tonumber(ARGV[2 * i]), tonumber(ARGV[2 * i + 1])
     local tokens = filled[i] - granted
-    redis.call('HSET', key, 'tokens', string.format('%.9f', tokens), 'at', string.format('%.6f', now))
-    redis.call('PEXPIRE', key, math.ceil((capacity - tokens) / refill * 1000) + 1000)
+    redis.call('HSET', key, 'tokens', string.format('%.9f', tokens), 'at', string.format('%.6f', at[i]))
+    redis.call('PEXPIRE', key, math.ceil((at[i] - now + (capacity - tokens) / refill) * 1000) + 1000)
     left[i] = string.format('%.9f', tokens)
 end
 return {granted, unpack(left)}
 """
 
+log = logger()
+
 
 class ValkeyBuckets:
-    """Buckets at a URL such as `rediss://cache.example.com:6379/0`."""
+    """Buckets at a URL such as `rediss://cache.example.com:6379`.
 
-    def __init__(self, url: str) -> None:
-        client = valkey.Valkey.from_url(
-            url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS, decode_responses=True
+    `read_login` returns the user and password. It is asked for each new connection, so that they may rotate.
+    """
+
+    def __init__(self, url: str, read_login: Callable[[], tuple[str, str]] | None = None) -> None:
+        # The client checks the name in the server's certificate only if told to.
+        options: dict[str, Any] = {"ssl_check_hostname": True} if urlsplit(url).scheme in TLS_SCHEMES else {}
+        if read_login is not None:
+            options["credential_provider"] = _Login(read_login)
+        self._client = valkey.Valkey.from_url(
+            url,
+            socket_timeout=TIMEOUT_SECONDS,
+            socket_connect_timeout=TIMEOUT_SECONDS,
+            decode_responses=True,
+            **options,
         )
-        self._take = client.register_script(_TAKE)
+        self._script = self._client.register_script(_TAKE)
 
     def take(self, buckets: Sequence[LimitedBucket], wanted: int) -> TakenTokens:
         """Take up to `wanted` tokens, the same number from each bucket. Raises LimiterUnavailable."""
-        # One hash slot for all buckets of a merchant would need a tag. A cluster is not what this is for.
-        keys = [f"paybridge:bucket:{bucket.subject}" for bucket in buckets]
         plans = [plan_of(bucket.limit) for bucket in buckets]
         numbers = [number for plan in plans for number in (plan.capacity, plan.refill_per_second)]
         try:
-            granted, *left = self._take(keys=keys, args=[wanted, *numbers])
+            granted, *left = self._take(list(map(key_of, buckets)), [wanted, *numbers])
         except ValkeyError as error:
+            _log_refused(error)
             raise LimiterUnavailable("The server of the rate limits does not answer.") from error
         return TakenTokens(int(granted), tuple(map(float, left)))
+
+    def _take(self, keys: list[str], numbers: list[float]) -> list[Any]:
+        """Take tokens, on a new connection if the server has ended the old one or may only be read any more.
+
+        Tokens that were taken before the answer was lost are not put back, so the limit holds all the same.
+        """
+        try:
+            return self._run(keys, numbers)
+        except AuthenticationError:
+            raise
+        except (valkey.ConnectionError, ReadOnlyError):
+            self._client.connection_pool.disconnect(inuse_connections=False)
+            return self._run(keys, numbers)
+
+    def _run(self, keys: list[str], numbers: list[float]) -> list[Any]:
+        answer: list[Any] = self._script(keys=keys, args=numbers)
+        return answer
+
+
+class _Login(CredentialProvider):
+    """Reads user and password for the client."""
+
+    def __init__(self, read: Callable[[], tuple[str, str]]) -> None:
+        self._read = read
+
+    def get_credentials(self) -> tuple[str, str]:
+        """Return user and password. Raises an error of the client, which then closes the connection."""
+        try:
+            return self._read()
+        except (SecretUnavailable, SettingsInvalid) as error:
+            raise AuthenticationError(str(error)) from error
+
+
+def key_of(bucket: LimitedBucket) -> str:
+    """Return the key of a bucket. A cluster keeps the keys with the same text in braces together."""
+    return f"paybridge:bucket:{{{bucket.group}}}:{bucket.subject}"
+
+
+def _log_refused(error: ValkeyError) -> None:
+    # The error names the server, or says what it has refused. It holds no login.
+    log.error(
+        "cannot take tokens of a rate limit from Valkey",
+        extra={"error_type": type(error).__name__, "error": str(error)[:ERROR_CHARACTERS_MAX]},
+    )

@@ -32,8 +32,8 @@ def admit_key(database: Database, key_hash: bytes, wanted: int) -> AdmittedCalle
     role, key_id, merchant_id, expires_at, key_rate, key_burst, merchant_rate, merchant_burst, granted, *left = rows[0]
     principal = Principal(Role(role), merchant_id, key_id, expires_at)
     buckets = (
-        *_bucket("key", key_id, key_rate, key_burst),
-        *_bucket("merchant", merchant_id, merchant_rate, merchant_burst),
+        *_bucket("key", key_id, key_rate, key_burst, merchant_id or key_id),
+        *_bucket("merchant", merchant_id, merchant_rate, merchant_burst, merchant_id),
     )
     return AdmittedCaller(principal, buckets, _taken(granted, left))
 
@@ -46,11 +46,11 @@ def admit_merchant(
     if not rows:
         return None
     rate, burst, granted, left = rows[0]
-    return _bucket("merchant", merchant_id, rate, burst), _taken(granted, [left])
+    return _bucket("merchant", merchant_id, rate, burst, merchant_id), _taken(granted, [left])
 
 
-def _bucket(name: str, subject: UUID, rate: int | None, burst: int | None) -> tuple[LimitedBucket, ...]:
-    return () if rate is None or burst is None else (LimitedBucket(name, subject, RateLimit(rate, burst)),)
+def _bucket(name: str, subject: UUID, rate: int | None, burst: int | None, group: UUID) -> tuple[LimitedBucket, ...]:
+    return () if rate is None or burst is None else (LimitedBucket(name, subject, RateLimit(rate, burst), group),)
 
 
 def _taken(granted: int | None, left: list[float | None]) -> TakenTokens | None:
