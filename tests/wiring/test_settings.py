@@ -107,6 +107,10 @@ class TestSettings:
             ("GATEWAY_TIMEOUT_SECONDS", "inf"),
             ("GATEWAY_RETRY_DELAYS_SECONDS", "1;2"),
             ("GATEWAY_RETRY_DELAYS_SECONDS", "1,0"),
+            ("VALKEY_URL", "cache.example.com:6379"),
+            ("VALKEY_URL", "http://cache.example.com:6379"),
+            ("VALKEY_URL", "rediss://:6379"),
+            ("VALKEY_URL", "rediss://cache.example.com:six"),
             ("WEBHOOK_LOCAL_NETWORKS", "true"),
             ("WEBHOOK_LOCAL_NETWORKS", "127.0.0.1/8"),
             ("WEBHOOK_LOCAL_NETWORKS", "127.0.0.0/33"),
@@ -115,6 +119,17 @@ class TestSettings:
     def test_a_malformed_variable_is_named_with_its_value(self, name: str, text: str) -> None:
         with pytest.raises(SettingsInvalid, match=f"{name} must be .*, not '{text}'"):
             getattr(Settings({name: text}), name)
+
+    @pytest.mark.parametrize("scheme", ["redis", "rediss", "valkey", "valkeys"])
+    def test_a_valkey_is_named_by_its_url(self, scheme: str) -> None:
+        url = f"{scheme}://cache.example.com:6379/0"
+        assert url == Settings({"VALKEY_URL": url}).VALKEY_URL
+
+    @pytest.mark.parametrize("login", [":hunter2@", "paybridge:hunter2@", ":hunter2/@"])
+    def test_a_login_in_a_url_is_refused_and_not_repeated(self, login: str) -> None:
+        with pytest.raises(SettingsInvalid, match="VALKEY_SECRET_ID") as refused:
+            _ = Settings({"VALKEY_URL": f"rediss://{login}cache.example.com:6379"}).VALKEY_URL
+        assert "hunter2" not in str(refused.value)
 
     def test_every_default_is_valid(self) -> None:
         for setting in TABLE:

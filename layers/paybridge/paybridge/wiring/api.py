@@ -15,6 +15,8 @@ from paybridge.database.database import Database
 from paybridge.operations.readiness import BrokerProbe
 from paybridge.payments.domain.operation import DEFAULT_GATEWAY, STRIPE_GATEWAY
 from paybridge.rabbitmq.probe import AmqpProbe
+from paybridge.secrets.ports import CURRENT
+from paybridge.secrets.secrets_manager import SecretsManager
 from paybridge.webhooks.domain.address import IpNetwork
 
 if TYPE_CHECKING:
@@ -77,13 +79,19 @@ def api_services() -> ApiServices:
 
 
 def _buckets() -> TokenBuckets | None:
-    url = wiring.environment().VALKEY_URL
+    settings = wiring.environment()
+    url, secret_id = settings.VALKEY_URL, settings.VALKEY_SECRET_ID
     if not url:
         return None
     # Few deployments have a Valkey, so the others do not load its client.
     from paybridge.access.valkey import ValkeyBuckets
 
-    return ValkeyBuckets(url)
+    return ValkeyBuckets(url, (lambda: _valkey_login(secret_id)) if secret_id else None)
+
+
+def _valkey_login(secret_id: str) -> tuple[str, str]:
+    login = SecretsManager().read_login(secret_id, CURRENT)
+    return login.username, login.password
 
 
 def _find_token_verifier() -> TokenVerifier | None:

@@ -12,11 +12,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any, Generic, Self, TypeVar, overload
+from urllib.parse import urlsplit
 
 from paybridge.core.errors import SettingsInvalid
 from paybridge.webhooks.domain.address import IpNetwork
 
 Value = TypeVar("Value")
+
+VALKEY_SCHEMES = frozenset({"redis", "rediss", "valkey", "valkeys"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,12 @@ class Setting(Generic[Value]):
         try:
             return self.kind.parse(text)
         except ValueError as error:
-            raise SettingsInvalid(f"{self.name} must be {self.kind.noun}, not {text!r}.") from error
+            raise SettingsInvalid(f"{self.name} must be {self.kind.noun}, not {_without_login(text)!r}.") from error
+
+
+def _without_login(text: str) -> str:
+    """Return the text of a setting as a log may show it."""
+    return re.sub(r"://.*@", "://…@", text)
 
 
 def _positive(text: str) -> float:
@@ -84,6 +92,14 @@ def _broker_url(text: str) -> str:
     if "/" in url.partition("://")[2]:
         raise ValueError(text)
     return url
+
+
+def _valkey_url(text: str) -> str:
+    parts = urlsplit(text)
+    # Reading a malformed port raises ValueError.
+    if text and (parts.scheme not in VALKEY_SCHEMES or not parts.hostname or "@" in parts.netloc or parts.port == 0):
+        raise ValueError(text)
+    return text
 
 
 def _root_path(text: str) -> str:
@@ -120,6 +136,9 @@ NETWORKS: SettingKind[tuple[IpNetwork, ...]] = SettingKind(
 URL = SettingKind("a URL", lambda text: text.rstrip("/"))
 # The queue mappings take the virtual host from a parameter too, and a second place could contradict it.
 BROKER = SettingKind("a URL that ends with the port (BROKER_VIRTUAL_HOST names the virtual host)", _broker_url)
+VALKEY = SettingKind(
+    "a URL such as rediss://cache.example.com:6379 without a login (VALKEY_SECRET_ID names its secret)", _valkey_url
+)
 ROOT_PATH = SettingKind("a path such as /payments/v1", _root_path)
 REVIEW_DECISION = SettingKind("reject or approve", _review_decision)
 TLS_MODE = SettingKind("verify-full or disable", _tls_mode)
@@ -231,7 +250,10 @@ class Settings:
         TEXT, "", "", by("api"), "Secret with the keys of tokens, as docs/operators/access.md describes it."
     )
     VALKEY_URL = Setting(
-        TEXT, "", "", by("api"), "URL of a Valkey that holds the buckets of rate limits. Empty: the database does."
+        VALKEY, "", "", by("api"), "URL of a Valkey that holds the buckets of rate limits. Empty: the database does."
+    )
+    VALKEY_SECRET_ID = Setting(
+        TEXT, "", "", by("api"), "Secret that holds the login to that Valkey. Empty where it demands none."
     )
     PAYMENT_SHARDS = Setting(
         COUNT, "1", "queues", by("consumer", "jobs"), "Shards of the queue payments.new. 1 is the queue itself."
