@@ -13,6 +13,7 @@ import orjson
 from api.openapi import REF, Schema, header_parameter
 from paybridge.core.event_schemas import read_schema, with_references
 from paybridge.core.events import (
+    OUTCOME_TYPES,
     PAYMENT_CANCELED,
     PAYMENT_FAILED,
     PAYMENT_PARTIALLY_REFUNDED,
@@ -27,7 +28,7 @@ from paybridge.core.events import (
 from paybridge.payments.domain.operation import Cause, Kind, Operation, OperationStatus
 from paybridge.payments.domain.payment import Payment, Status, payment_view
 from paybridge.payments.domain.refund import refund_view
-from paybridge.webhooks.domain.webhook import WEBHOOK_TYPES, build_body
+from paybridge.webhooks.domain.webhook import build_body
 
 _HEADERS = [
     header_parameter(
@@ -78,12 +79,12 @@ class _Example:
 def webhooks(payment: Payment) -> dict[str, Any]:
     """Return the section `webhooks` of the document: each type of event, with what it says of the example payment."""
     examples = {**_payment_examples(payment), **_refund_examples(payment)}
-    return {type_: {"post": _operation(type_, examples[type_])} for type_ in WEBHOOK_TYPES}
+    return {type_: {"post": _operation(type_, examples[type_])} for type_ in OUTCOME_TYPES}
 
 
 def event_schemas() -> dict[str, Schema]:
     """Return the schemas of what webhooks carry, one for each type of event."""
-    events = [with_references(read_schema(type_), _VIEWS) for type_ in WEBHOOK_TYPES]
+    events = [with_references(read_schema(type_), _VIEWS) for type_ in OUTCOME_TYPES]
     schemas = {event["title"]: event for event in events} | {"RefundView": read_schema("refund")}
     for schema in schemas.values():
         del schema["$schema"]

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from paybridge.core import events
+from paybridge.core.events import ENDPOINT_TYPES, OUTCOME_TYPES
 from paybridge.outbox.routes import EVENTS_EXCHANGE, route
-from paybridge.webhooks.domain.webhook import ENDPOINT_TYPES, WEBHOOK_TYPES
 
 PROJECT = Path(__file__).parents[2]
 BINDINGS = json.loads((PROJECT / "infra/topology.json").read_text())["bindings"]
@@ -25,7 +25,7 @@ FACTS = frozenset(
 )
 
 # A test of an endpoint is a delivery, and never published.
-HEARD_OF = {*WEBHOOK_TYPES, *ENDPOINT_TYPES}
+HEARD_OF = {*OUTCOME_TYPES, *ENDPOINT_TYPES}
 
 Binding = Mapping[str, str]
 

@@ -15,12 +15,11 @@ from api.request import rules
 from local.testkit.api import OPERATOR_KEY, ORDER, AbsentBroker, Answer, ApiClient, api_client, demo_merchant_id
 from local.testkit.payments import authorized_payment, captured_payment, new_payment
 from paybridge.access.permissions import PERMISSIONS
-from paybridge.core.events import REFUND_CREATED
+from paybridge.core.events import OUTCOME_TYPES, REFUND_CREATED
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database
 from paybridge.payments.domain.payment import Status
 from paybridge.payments.domain.refund import RefundStatus
-from paybridge.webhooks.domain.webhook import WEBHOOK_TYPES
 from paybridge.webhooks.domain.webhook_url import URL_CODES
 from tests.support.openapi import Contract
 
@@ -137,7 +136,7 @@ class TestDocument:
 
     def test_every_webhook_has_a_true_example(self, contract: Contract) -> None:
         webhooks = contract.document["webhooks"]
-        assert webhooks.keys() == set(WEBHOOK_TYPES)
+        assert webhooks.keys() == set(OUTCOME_TYPES)
         for type_, item in webhooks.items():
             content = item["post"]["requestBody"]["content"]["application/json"]
             contract.check_schema(content["schema"], content["example"])

@@ -13,12 +13,11 @@ from hypothesis import strategies as st
 from jsonschema import ValidationError  # type: ignore[import-untyped]
 
 from paybridge.core.event_schemas import read_schema
-from paybridge.core.events import REFUND_CREATED, Event
+from paybridge.core.events import OUTCOME_TYPES, REFUND_CREATED, Event
 from paybridge.payments.domain.events import payment_event
 from paybridge.payments.domain.operation import Cause, Kind, Operation, OperationStatus
 from paybridge.payments.domain.payment import Payment, Status
 from paybridge.payments.domain.refund import REFUND_STATUSES, RefundStatus, refund_event
-from paybridge.webhooks.domain.webhook import WEBHOOK_TYPES
 from tests.support.event_schemas import check_event
 from tests.support.openapi import Contract
 
@@ -107,7 +106,7 @@ def refund_events(draw: st.DrawFn) -> Event:
         last_sequence=draw(st.integers(1, 2**31 - 1)),
     )
     type_ = REFUND_CREATED if status is OperationStatus.ACCEPTED else f"refund.{REFUND_STATUSES[status]}"
-    assume(type_ in WEBHOOK_TYPES)
+    assume(type_ in OUTCOME_TYPES)
     return refund_event(UUID(int=1), type_, operation, "RUB", draw(st.integers(0, 4)), created_at)
 
 
@@ -134,7 +133,7 @@ class TestEmittedEvents:
 
 
 class TestOpenApi:
-    @pytest.mark.parametrize("type_", WEBHOOK_TYPES)
+    @pytest.mark.parametrize("type_", OUTCOME_TYPES)
     def test_a_webhook_is_described_by_the_file_of_its_event(self, contract: Contract, type_: str) -> None:
         content = contract.document["webhooks"][type_]["post"]["requestBody"]["content"]["application/json"]
         described = resolved(content["schema"], contract.document["components"]["schemas"], "#/components/schemas/")

@@ -13,7 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paybridge.core.errors import MalformedMessage
-from paybridge.core.events import Event, parse_envelope
+from paybridge.core.event_schemas import event_types
+from paybridge.core.events import (
+    PUBLIC_TYPES,
+    WEBHOOK_ENDPOINT_TEST,
+    WEBHOOK_EXHAUSTED,
+    Event,
+    parse_envelope,
+)
 from tests.support.envelopes import an_envelope
 
 events = st.builds(
@@ -119,3 +126,10 @@ class TestParseEnvelope:
 def vars_of(envelope: dict[str, Any]) -> dict[str, Any]:
     event = parse_envelope(envelope)
     return {name: getattr(event, name) for name in Event.__dataclass_fields__}
+
+
+class TestPublicTypes:
+    def test_every_type_with_a_schema_belongs_to_one_group(self) -> None:
+        # A payment's timeline alone shows an exhausted webhook, and a test of an endpoint is no event.
+        others = {WEBHOOK_EXHAUSTED, WEBHOOK_ENDPOINT_TEST}
+        assert sorted(PUBLIC_TYPES) == [type_ for type_ in event_types() if type_ not in others]

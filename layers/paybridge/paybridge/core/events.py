@@ -38,10 +38,12 @@ FIND_LATE_CHANGE = "command.find_late_charge"
 DELIVER_WEBHOOK = "command.deliver_webhook"
 REDRIVE = "command.redrive"
 
-# What merchants can read, and choose to be told of.
-PUBLIC_TYPES = (
-    PAYMENT_CREATED,
-    PAYMENT_PROCESSING,
+# Steps of a payment on its way. Only endpoints that choose them get webhooks for these
+# (docs/decisions/0035-webhooks-for-outcomes.md).
+PROGRESS_TYPES = (PAYMENT_CREATED, PAYMENT_PROCESSING)
+# What has become of payments and refunds. A payment's own `webhook_url` gets these. infra/topology.json routes them to
+# the queue `webhooks`.
+OUTCOME_TYPES = (
     PAYMENT_REQUIRES_CAPTURE,
     PAYMENT_SUCCEEDED,
     PAYMENT_FAILED,
@@ -52,10 +54,11 @@ PUBLIC_TYPES = (
     REFUND_CREATED,
     REFUND_SUCCEEDED,
     REFUND_FAILED,
-    WEBHOOK_ENDPOINT_DISABLED,
-    WEBHOOK_ENDPOINT_FAILING,
-    WEBHOOK_ENDPOINT_ENABLED,
 )
+# What happens to webhook endpoints. Only other endpoints get webhooks for these.
+ENDPOINT_TYPES = (WEBHOOK_ENDPOINT_DISABLED, WEBHOOK_ENDPOINT_FAILING, WEBHOOK_ENDPOINT_ENABLED)
+# Every type that merchants can read and that endpoints can choose. Add a new one to the group above that it belongs to.
+PUBLIC_TYPES = (*PROGRESS_TYPES, *OUTCOME_TYPES, *ENDPOINT_TYPES)
 
 # What an event is about. Its sequence counts the events of that subject.
 PAYMENT_SUBJECT = "payment"

@@ -6,21 +6,20 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from paybridge import wiring
-from paybridge.core.events import DELIVER_WEBHOOK, Event
+from paybridge.core.events import DELIVER_WEBHOOK, ENDPOINT_TYPES, OUTCOME_TYPES, Event
 from paybridge.observability.logging import logger
 from paybridge.observability.metrics import Metric, emit_counts
 from paybridge.observability.redaction import redact
 from paybridge.runners.batch import for_each_event, log_results, run_batch
 from paybridge.webhooks.begin import ensure_deliverable
 from paybridge.webhooks.deliver import deliver_webhooks
-from paybridge.webhooks.domain.webhook import ENDPOINT_TYPES, WEBHOOK_TYPES
 from paybridge.webhooks.reports import DeliveryOutcome, DeliveryReport
 from paybridge.wiring import webhooks as webhook_wiring
 
 if TYPE_CHECKING:
     from paybridge.rabbitmq.batch import Batch, Received
 
-HANDLED_TYPES = frozenset({*WEBHOOK_TYPES, *ENDPOINT_TYPES, DELIVER_WEBHOOK})
+HANDLED_TYPES = frozenset({*OUTCOME_TYPES, *ENDPOINT_TYPES, DELIVER_WEBHOOK})
 
 # The largest batch to take. The function's mappings in template.yaml have the same number.
 BATCH_MESSAGES = 500

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from paybridge.core.errors import LockTimeout, MalformedMessage
-from paybridge.core.events import DELIVER_WEBHOOK, Event
+from paybridge.core.events import DELIVER_WEBHOOK, OUTCOME_TYPES, Event
 from paybridge.core.isolation import LOCKED_RETRY_SECONDS, run_isolating_bad_items
 from paybridge.core.times import format_time
 from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Transaction
@@ -16,7 +16,7 @@ from paybridge.observability.stack import stack_frames
 from paybridge.outbox import store as outbox
 from paybridge.webhooks.attempts import DeliveryAttempt, PostponedAttempt
 from paybridge.webhooks.domain.endpoint import EndpointStatus, chooses
-from paybridge.webhooks.domain.webhook import WEBHOOK_TYPES, build_body, delivery_id, origin_of
+from paybridge.webhooks.domain.webhook import build_body, delivery_id, origin_of
 from paybridge.webhooks.domain.webhook_events import deliver_webhook
 from paybridge.webhooks.lanes import Lane
 from paybridge.webhooks.ports import WebhookServices
@@ -218,7 +218,7 @@ def _new_deliveries(transaction: Transaction, events: Sequence[Event]) -> list[N
         for target in endpoints.get(event.merchant_id, ())
         if chooses(target.events, event.type)
     ]
-    return [*to_endpoints, *_to_payments_urls(transaction, [each for each in events if each.type in WEBHOOK_TYPES])]
+    return [*to_endpoints, *_to_payments_urls(transaction, [each for each in events if each.type in OUTCOME_TYPES])]
 
 
 def _to_payments_urls(transaction: Transaction, events: Sequence[Event]) -> list[NewDelivery]:

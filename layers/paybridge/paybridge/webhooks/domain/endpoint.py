@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from paybridge.core.event_patterns import matches
-from paybridge.core.events import PAYMENT_CREATED, PAYMENT_PROCESSING, WEBHOOK_ENDPOINT_TEST
+from paybridge.core.events import PROGRESS_TYPES, WEBHOOK_ENDPOINT_TEST
 from paybridge.core.times import format_time
 
 # Every one of them costs a delivery for each event.
@@ -20,8 +20,6 @@ DESCRIPTION_CHARACTERS_MAX = 500
 SECRETS_MAX = 5
 OVERLAP_SECONDS = 86_400
 OVERLAP_SECONDS_MAX = 7 * 86_400
-# What no payment's own webhook_url is told of (docs/decisions/0035-webhooks-for-outcomes.md).
-PROGRESS_TYPES = frozenset({PAYMENT_CREATED, PAYMENT_PROCESSING})
 
 
 class EndpointStatus(StrEnum):

@@ -11,39 +11,9 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from paybridge.core.events import (
-    PAYMENT_CANCELED,
-    PAYMENT_FAILED,
-    PAYMENT_PARTIALLY_REFUNDED,
-    PAYMENT_REFUNDED,
-    PAYMENT_REQUIRES_CAPTURE,
-    PAYMENT_REVIEW,
-    PAYMENT_SUCCEEDED,
-    REFUND_CREATED,
-    REFUND_FAILED,
-    REFUND_SUCCEEDED,
-    WEBHOOK_ENDPOINT_DISABLED,
-    WEBHOOK_ENDPOINT_ENABLED,
-    WEBHOOK_ENDPOINT_FAILING,
-)
 from paybridge.core.retry import RETRY_AFTER_SECONDS_MAX, GiveUp, RetryIn, after_failure, parse_retry_after
 from paybridge.core.standard_webhooks import signature
 
-# The events that webhooks tell merchants about. infra/topology.json routes these to the queue `webhooks`.
-WEBHOOK_TYPES = (
-    PAYMENT_REQUIRES_CAPTURE,
-    PAYMENT_SUCCEEDED,
-    PAYMENT_FAILED,
-    PAYMENT_CANCELED,
-    PAYMENT_REVIEW,
-    PAYMENT_PARTIALLY_REFUNDED,
-    PAYMENT_REFUNDED,
-    REFUND_CREATED,
-    REFUND_SUCCEEDED,
-    REFUND_FAILED,
-)
-# The events of endpoints themselves, which only other endpoints are told of.
-ENDPOINT_TYPES = (WEBHOOK_ENDPOINT_DISABLED, WEBHOOK_ENDPOINT_FAILING, WEBHOOK_ENDPOINT_ENABLED)
 PORTS_ALLOWED = (443, 8443)
 # The only error of an attempt that no later attempt can cure.
 URL_NOT_ALLOWED = "url_not_allowed"
