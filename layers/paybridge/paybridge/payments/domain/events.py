@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any, Protocol
 from uuid import UUID
 
 from paybridge.core.events import (
@@ -32,6 +33,25 @@ EVENT_TYPES: Mapping[Status, str] = {
 }
 
 
+class CommandSubject(Protocol):
+    """What a command is about: an operation of a payment, or an event of one."""
+
+    @property
+    def payment_id(self) -> UUID | None:
+        """Return the id of the payment."""
+        ...
+
+    @property
+    def merchant_id(self) -> UUID:
+        """Return the id of the merchant that the payment belongs to."""
+        ...
+
+    @property
+    def correlation_id(self) -> str:
+        """Return the id that connects everything one request has caused."""
+        ...
+
+
 def payment_event(id_: UUID, type_: str, payment: Payment, time: datetime) -> Event:
     """Make the event for the present state of the payment, numbered by its last sequence."""
     return Event(
@@ -58,43 +78,33 @@ def run_operation_command(
     id_: UUID, operation: OperationNames, time: datetime, attempt: int = 1, ask: int = 0
 ) -> Event:
     """Make the command to ask the gateway for an operation: as that attempt, or to go on with it as that ask."""
-    return Event(
-        id=id_,
-        type=PROCESS_PAYMENT,
-        payment_id=operation.payment_id,
-        merchant_id=operation.merchant_id,
-        correlation_id=operation.correlation_id,
-        time=time,
-        data={
-            "payment_id": str(operation.payment_id),
-            "operation_id": str(operation.id),
-            "attempt": attempt,
-            "ask": ask,
-        },
-    )
-
-
-def deliver_event_command(id_: UUID, subject: Event, event_id: UUID, time: datetime) -> Event:
-    """Make the command to send an event of a payment to the webhook endpoints that choose it."""
-    return Event(
-        id=id_,
-        type=DELIVER_WEBHOOK,
-        payment_id=subject.payment_id,
-        merchant_id=subject.merchant_id,
-        correlation_id=subject.correlation_id,
-        time=time,
-        data={"event_id": str(event_id)},
-    )
+    data = {
+        "payment_id": str(operation.payment_id),
+        "operation_id": str(operation.id),
+        "attempt": attempt,
+        "ask": ask,
+    }
+    return _command(id_, PROCESS_PAYMENT, operation, time, data)
 
 
 def find_late_change_command(id_: UUID, operation: OperationNames, time: datetime) -> Event:
     """Make the command to ask the gateway about an operation that has ended."""
+    data = {"payment_id": str(operation.payment_id), "operation_id": str(operation.id)}
+    return _command(id_, FIND_LATE_CHANGE, operation, time, data)
+
+
+def deliver_event_command(id_: UUID, subject: CommandSubject, event_id: UUID, time: datetime) -> Event:
+    """Make the command to send an event of a payment to the webhook endpoints that choose it."""
+    return _command(id_, DELIVER_WEBHOOK, subject, time, {"event_id": str(event_id)})
+
+
+def _command(id_: UUID, type_: str, subject: CommandSubject, time: datetime, data: dict[str, Any]) -> Event:
     return Event(
         id=id_,
-        type=FIND_LATE_CHANGE,
-        payment_id=operation.payment_id,
-        merchant_id=operation.merchant_id,
-        correlation_id=operation.correlation_id,
+        type=type_,
+        payment_id=subject.payment_id,
+        merchant_id=subject.merchant_id,
+        correlation_id=subject.correlation_id,
         time=time,
-        data={"payment_id": str(operation.payment_id), "operation_id": str(operation.id)},
+        data=data,
     )
