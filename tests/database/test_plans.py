@@ -550,8 +550,13 @@ def charging(rows: SeededRows) -> dict[str, Rule]:
             {"ids": array(refunds)}, ("operations_pkey",), sorts=1, rows_max={"operations": len(refunds)}
         ),
         "payments.store.operations._FIND_CHOICES": Rule({"ids": array([MERCHANT])}, ("merchants_pkey",)),
-        "payments.store.operations._FIND_CREATED": Rule(
+        "payments.store.progress._FIND_CREATED": Rule(
             {"ids": array(processing)}, ("outbox_by_payment",), every_month=frozenset({"outbox"})
+        ),
+        "payments.store.progress._FIND_FOLLOWED": Rule(
+            {"merchant_id": MERCHANT, "payment_id": processing[0]},
+            ("merchants_pkey", "outbox_by_payment"),
+            every_month=frozenset({"outbox"}),
         ),
         "payments.store.operations._FIND_SKIPPED": Rule(skipped, ("payments_pkey", "operations_pkey")),
         "payments.store.operations._FIND_GIVEN_UP": Rule(

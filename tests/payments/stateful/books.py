@@ -27,6 +27,8 @@ _BOOKS = Statement("""
         (SELECT coalesce(json_agg(json_build_object('id', f.id, 'payment_id', f.payment_id, 'type', f.type,
             'subject_type', f.subject_type, 'subject_id', f.subject_id, 'sequence', f.sequence, 'body', f.body)
             ORDER BY f.sequence), '[]') FROM outbox f WHERE f.sequence IS NOT NULL),
+        (SELECT coalesce(json_agg(json_build_object('payment_id', w.payment_id, 'body', w.body)), '[]')
+         FROM outbox w WHERE w.type = 'command.deliver_webhook'),
         (SELECT coalesce(json_agg(c), '[]') FROM charges_to_return c),
         (SELECT coalesce(json_agg(l), '[]') FROM late_checks l)
 """)
@@ -51,6 +53,7 @@ class Books:
     operations: Sequence[Row]
     attempts: Sequence[Row]
     facts: Sequence[Row]
+    webhook_commands: Sequence[Row]
     to_return: Sequence[Row]
     late_checks: Sequence[Row]
 
@@ -79,6 +82,7 @@ def check(world: World, before: Books | None) -> Books:
     for payment in books.payments:
         _check_amounts(payment)
         _check_facts(payment, books)
+        _check_progress(payment, books)
         _check_operations(payment, books.operations_of(payment))
         _check_gateway(payment, books, gateway)
     for operation in books.operations:
@@ -116,6 +120,16 @@ def _check_facts(payment: Row, books: Books) -> None:
     assert last["failure_code"] == payment["failure_code"]
     for name, column in (("amount_captured", "captured_minor"), ("amount_refunded", "refunded_minor")):
         assert _minor(last[name]) == payment[column], name
+
+
+def _check_progress(payment: Row, books: Books) -> None:
+    """Check that endpoints get each step of the payment's progress once, from when it is no longer pending."""
+    facts = books.facts_about(payment)
+    wanted = [fact["id"] for fact in facts if fact["type"] == "payment.processing"]
+    if payment["status"] != Status.PENDING:
+        wanted.append(facts[0]["id"])
+    commands = [row for row in books.webhook_commands if row["payment_id"] == payment["id"]]
+    assert sorted(_data(command)["event_id"] for command in commands) == sorted(wanted)
 
 
 def _check_operations(payment: Row, operations: Sequence[Row]) -> None:

@@ -84,6 +84,9 @@ _PUBLISH_EVENTS = Statement("""
     WHERE exchange IS NOT NULL AND published_at IS NULL AND routing_key <> 'payments.new'
 """)
 
+# As if the merchant had a webhook endpoint that chooses every event of payments.
+_FOLLOW = Statement("UPDATE merchants SET follows_progress = true WHERE id = :id::uuid")
+
 _Result = TypeVar("_Result")
 
 
@@ -136,6 +139,7 @@ class World:
         for (table,) in self._observer.run(_TABLES):
             self._observer.run(Statement(f"DELETE FROM {table}"))  # noqa: S608
         self.merchant_id = new_merchant(self._observer)
+        self._observer.run(_FOLLOW, id=self.merchant_id)
         replace_fraud_rules(self._observer, self.clock, self.merchant_id, RULES, "tests")
 
     def close(self) -> None:

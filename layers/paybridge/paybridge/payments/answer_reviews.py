@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import orjson
 
 from paybridge.core.clock import Clock
 from paybridge.core.errors import LockTimeout
-from paybridge.core.events import PAYMENT_FAILED, PAYMENT_PROCESSING, Event
+from paybridge.core.events import PAYMENT_FAILED, PAYMENT_PROCESSING
 from paybridge.core.ids import Ids
 from paybridge.database.database import Database, Transaction
 from paybridge.fraud import reviews as fraud_reviews
 from paybridge.fraud.domain.reviews import EXPIRY_ACTOR, ReviewAnswer
 from paybridge.outbox import store as outbox
-from paybridge.payments.domain.events import payment_event, run_operation_command
-from paybridge.payments.domain.operation import DEFAULT_GATEWAY, Operation, accepted_first_operation
+from paybridge.payments.domain.events import run_operation_command
+from paybridge.payments.domain.operation import DEFAULT_GATEWAY, accepted_first_operation
 from paybridge.payments.domain.payment import Payment, Status, payment_view
 from paybridge.payments.domain.screened import approve, reject
 from paybridge.payments.idempotency import (
@@ -31,6 +32,8 @@ from paybridge.payments.idempotency import (
     earlier_answer,
 )
 from paybridge.payments.store import idempotency_keys, operations, reviews
+from paybridge.payments.store.operations import MerchantChoice
+from paybridge.payments.tell_progress import add_steps, step_of
 
 # Reviews that expire together, in one transaction, and transactions in each minute.
 EXPIRED_BATCH = 200
@@ -55,6 +58,14 @@ class NotInReview:
     """The payment does not wait for a review, now or any longer. Nothing was changed."""
 
     status: Status
+
+
+class _Change(NamedTuple):
+    """Payments in review, what the answer makes of them, and, of approved ones, what their merchants have chosen."""
+
+    before: Sequence[Payment]
+    after: Sequence[Payment]
+    choices: Mapping[UUID, MerchantChoice]
 
 
 ReviewOutcome = KeyedOutcome | NoSuchPayment | NotInReview
@@ -92,10 +103,11 @@ def answer_review(
             keyed = Keyed(payment.merchant_id, _operation(answer, reviewer), request)
             if payment.status is Status.REVIEW:
                 now = services.clock.now()
-                [answered] = _after(transaction, [payment], answer, now)
+                change = _change(transaction, [payment], answer, now)
+                [answered] = change.after
                 claim, accepted_answer = accepted(keyed, payment.id, orjson.dumps(payment_view(answered)), now)
                 if reviews.take_key(transaction, claim):
-                    _write(services, transaction, [answered], answer, reviewer.actor, note, now)
+                    _write(services, transaction, change, answer, reviewer.actor, note, now)
                     return accepted_answer
     except LockTimeout as error:
         if idempotency_keys.is_in_flight(error):
@@ -130,38 +142,42 @@ def _expire(services: ReviewServices, ids: Sequence[UUID], answer: ReviewAnswer,
         if gone:
             fraud_reviews.answer(transaction, gone, ReviewAnswer.CLOSED, EXPIRY_ACTOR, None, now)
         if waiting:
-            answered = _after(transaction, waiting, answer, now)
-            _write(services, transaction, answered, answer, EXPIRY_ACTOR, None, now)
+            change = _change(transaction, waiting, answer, now)
+            _write(services, transaction, change, answer, EXPIRY_ACTOR, None, now)
     return len(waiting)
 
 
-def _after(transaction: Transaction, payments: Sequence[Payment], answer: ReviewAnswer, now: datetime) -> list[Payment]:
+def _change(transaction: Transaction, payments: Sequence[Payment], answer: ReviewAnswer, now: datetime) -> _Change:
     if answer is ReviewAnswer.REJECTED:
-        return [reject(payment, now) for payment in payments]
+        return _Change(payments, [reject(payment, now) for payment in payments], {})
     choices = operations.find_choices(transaction, {payment.merchant_id for payment in payments})
     gateways = {merchant_id: choice.gateway for merchant_id, choice in choices.items()}
-    return [approve(payment, gateways.get(payment.merchant_id, DEFAULT_GATEWAY), now) for payment in payments]
+    after = [approve(payment, gateways.get(payment.merchant_id, DEFAULT_GATEWAY), now) for payment in payments]
+    return _Change(payments, after, choices)
 
 
 def _write(
     services: ReviewServices,
     transaction: Transaction,
-    answered: Sequence[Payment],
+    change: _Change,
     answer: ReviewAnswer,
     actor: str,
     note: str | None,
     now: datetime,
 ) -> None:
     """Write the payments, their events, their decisions' answers, and for approved ones the charges to make."""
-    reviews.change(transaction, answered)
+    reviews.change(transaction, change.after)
     type_ = PAYMENT_FAILED if answer is ReviewAnswer.REJECTED else PAYMENT_PROCESSING
-    events: list[Event] = [payment_event(services.ids.new(), type_, payment, now) for payment in answered]
+    steps = [
+        step_of(services.ids, before, after, type_, now)
+        for before, after in zip(change.before, change.after, strict=True)
+    ]
+    add_steps(transaction, services.ids, steps, change.choices, now)
     if answer is ReviewAnswer.APPROVED:
-        charges: list[Operation] = [accepted_first_operation(payment, now) for payment in answered]
+        charges = [accepted_first_operation(payment, now) for payment in change.after]
         operations.add(transaction, charges)
-        events += [run_operation_command(services.ids.new(), charge, now) for charge in charges]
-    fraud_reviews.answer(transaction, [payment.id for payment in answered], answer, actor, note, now)
-    outbox.add(transaction, events)
+        outbox.add(transaction, [run_operation_command(services.ids.new(), charge, now) for charge in charges])
+    fraud_reviews.answer(transaction, [payment.id for payment in change.after], answer, actor, note, now)
 
 
 def _operation(answer: ReviewAnswer, reviewer: Reviewer) -> str:

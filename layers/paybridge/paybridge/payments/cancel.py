@@ -13,7 +13,7 @@ from paybridge.core.clock import Clock
 from paybridge.core.events import PAYMENT_CANCELED
 from paybridge.core.ids import Ids
 from paybridge.database.database import Database
-from paybridge.payments.domain.events import payment_event, run_operation_command
+from paybridge.payments.domain.events import run_operation_command
 from paybridge.payments.domain.holding import UNCHARGED, begin_cancellation, cancel_uncharged
 from paybridge.payments.domain.operation import Kind, new_operation
 from paybridge.payments.domain.payment import Payment, payment_view
@@ -22,6 +22,7 @@ from paybridge.payments.idempotency import Keyed, KeyedOutcome, accepted
 from paybridge.payments.store import holding
 from paybridge.payments.store.ordered_operations import Order
 from paybridge.payments.take_order import Plan, take_order
+from paybridge.payments.tell_progress import created_command, step_of
 
 
 def cancel_operation(payment_id: UUID) -> str:
@@ -48,16 +49,19 @@ def cancel_payment(
     def plan(payment: Payment) -> Plan | OrderRefusal:
         now = clock.now()
         if payment.status in UNCHARGED:
-            return _plan_cancellation(keyed, ids, payment, reason, now)
+            return _plan_cancellation(database, keyed, ids, payment, reason, now)
         return _plan_release(keyed, ids, payment, reason, correlation_id, now)
 
     return take_order(database, keyed, payment_id, plan)
 
 
-def _plan_cancellation(keyed: Keyed, ids: Ids, payment: Payment, reason: str | None, now: datetime) -> Plan:
-    event = payment_event(ids.new(), PAYMENT_CANCELED, cancel_uncharged(payment, reason, now), now)
-    claim, answer = accepted(keyed, payment.id, orjson.dumps(event.data), now)
-    return Plan(Order(payment, None, (event,), claim), partial(holding.cancel_uncharged, reason=reason), answer)
+def _plan_cancellation(
+    database: Database, keyed: Keyed, ids: Ids, payment: Payment, reason: str | None, now: datetime
+) -> Plan:
+    step = step_of(ids, payment, cancel_uncharged(payment, reason, now), PAYMENT_CANCELED, now)
+    claim, answer = accepted(keyed, payment.id, orjson.dumps(step.event.data), now)
+    order = Order(payment, None, (step.event,), claim, created_command(database, ids, step, now))
+    return Plan(order, partial(holding.cancel_uncharged, reason=reason), answer)
 
 
 def _plan_release(

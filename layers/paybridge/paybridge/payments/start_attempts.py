@@ -13,7 +13,7 @@ from paybridge.core.isolation import LOCKED_RETRY_SECONDS, run_isolating_bad_ite
 from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Transaction
 from paybridge.outbox import store as outbox
 from paybridge.payments.domain.attempts import AttemptStep, Defer, Start, last_attempt, next_step
-from paybridge.payments.domain.events import payment_event, run_operation_command
+from paybridge.payments.domain.events import run_operation_command
 from paybridge.payments.domain.operation import DEFAULT_GATEWAY, Operation, OperationStatus, first_operation
 from paybridge.payments.domain.payment import Payment, Status, begin_processing
 from paybridge.payments.gateway_watch import GatewayWatch, call_of, hold_back
@@ -29,7 +29,7 @@ from paybridge.payments.records import (
 from paybridge.payments.store import attempts, operations
 from paybridge.payments.store.attempts import AttemptStart
 from paybridge.payments.store.operations import MerchantChoice
-from paybridge.payments.tell_progress import tell_progress
+from paybridge.payments.tell_progress import PaymentStep, add_steps, step_of
 
 # A payment, its operation as the database holds it or as it begins, and what to do.
 PlannedOperation = tuple[Payment, Operation, AttemptStep]
@@ -69,7 +69,7 @@ def _start_together(services: EngineServices, watch: GatewayWatch, orders: Seque
         choices = _choices(transaction, found)
         planned = _plan(services, orders, found, choices, now)
         planned = _hold_back(services, watch, transaction, planned, now)
-        planned, held = _screen(services, transaction, planned, now)
+        planned, held = _screen(services, transaction, planned, choices, now)
         started = _start(services, transaction, planned, choices, now)
         results = held + _defer(services, transaction, planned, now)
         results += put_off(services, transaction, [order for order in orders if order.id not in found])
@@ -148,7 +148,11 @@ def _hold_back(
 
 
 def _screen(
-    services: EngineServices, transaction: Transaction, planned: list[PlannedOperation], now: datetime
+    services: EngineServices,
+    transaction: Transaction,
+    planned: list[PlannedOperation],
+    choices: Mapping[UUID, MerchantChoice],
+    now: datetime,
 ) -> tuple[list[PlannedOperation], list[PaymentResult]]:
     """Return what may go on after the payments that begin are screened, and the results of those that may not."""
     beginning = [
@@ -156,7 +160,7 @@ def _screen(
     ]
     if not beginning:
         return planned, []
-    screened, held = hold_suspects(services, transaction, beginning, now)
+    screened, held = hold_suspects(services, transaction, beginning, choices, now)
     if not screened:
         return planned, held
     after = {payment.id: payment for payment in screened}
@@ -178,7 +182,7 @@ def _start(
     started: list[Attempt] = []
     begun: list[tuple[Payment, Operation]] = []
     rows: list[AttemptStart] = []
-    events = []
+    steps: list[PaymentStep] = []
     for payment, operation, step in planned:
         if not isinstance(step, Start):
             continue
@@ -186,15 +190,14 @@ def _start(
         if payment.status is Status.PENDING:
             current = begin_processing(payment, operation.gateway, now)
             begun.append((current, operation))
-            events.append(payment_event(services.ids.new(), PAYMENT_PROCESSING, current, now))
+            steps.append(step_of(services.ids, payment, current, PAYMENT_PROCESSING, now))
         else:
             rows.append(AttemptStart(operation.id, step.number, step.ask))
         begun_at = step.begun_at or now
         started.append(Attempt(current, operation, step.number, begun_at, step.ask_first, step.ask, step.was_pending))
     attempts.begin(transaction, begun, now)
     attempts.start(transaction, rows, now)
-    outbox.add(transaction, events)
-    tell_progress(services, transaction, events, choices, now)
+    add_steps(transaction, services.ids, steps, choices, now)
     return started
 
 

@@ -47,11 +47,6 @@ _FIND_CHOICES = Statement("""
     WHERE m.gateway <> 'default' OR m.follows_progress
 """)
 
-_FIND_CREATED = Statement("""
-    SELECT o.payment_id, o.id FROM unnest(:ids::uuid[]) AS wanted (id) JOIN outbox o ON o.payment_id = wanted.id
-    WHERE o.type = 'payment.created'
-""")
-
 # A payment whose authorization succeeded may have been canceled since: the same answer again is no new charge.
 _FIND_GIVEN_UP = Statement("""
     SELECT p.id FROM unnest(:ids::uuid[]) AS wanted (id)
@@ -119,11 +114,6 @@ def find_choices(transaction: Transaction, merchant_ids: Iterable[UUID]) -> dict
     """Return the choices of those merchants that have made any."""
     rows = transaction.run(_FIND_CHOICES, ids=uuid_array(sorted(set(merchant_ids))))
     return {row[0]: MerchantChoice(*row[1:]) for row in rows}
-
-
-def find_created_events(transaction: Transaction, payment_ids: Iterable[UUID]) -> dict[UUID, UUID]:
-    """Return the id of the event `payment.created` of each payment, by the payment's id."""
-    return {row[0]: row[1] for row in transaction.run(_FIND_CREATED, ids=uuid_array(payment_ids))}
 
 
 def find_skipped(transaction: Transaction, operations: Mapping[UUID, UUID]) -> list[SkippedOperation]:

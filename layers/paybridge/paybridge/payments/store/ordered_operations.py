@@ -18,6 +18,7 @@ from paybridge.core.events import Event
 from paybridge.database.counters import ADD_COUNTS
 from paybridge.database.database import Database, Statement
 from paybridge.database.parameters import json_rows
+from paybridge.outbox.routes import WEBHOOKS_KEY
 from paybridge.outbox.rows import INSERT_ROWS, counts_of_events, row_of
 from paybridge.outbox.wake_up import IS_RELAY_BUSY, wake_relay
 from paybridge.payments.domain.operation import Operation
@@ -63,12 +64,16 @@ def ordering(changes: str, conditions: str, *, inserts_operation: bool = True) -
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What goes with a change: the payment as it was read, the operation if any, what is told, and the key."""
+    """What goes with a change: the payment as it was read, the operation if any, its events and commands, and the key.
+
+    `webhook` is a command to the webhooks function, if there is one.
+    """
 
     payment: Payment
     operation: Operation | None
     events: tuple[Event, ...]
     claim: KeyClaim
+    webhook: Event | None = None
 
 
 def write(database: Database, statement: Statement, order: Order, **parameters: Any) -> bool:
@@ -83,7 +88,7 @@ def write(database: Database, statement: Statement, order: Order, **parameters: 
             statement,
             **(parameters | operation | order.claim._asdict()),
             payment_id=order.payment.id,
-            rows=json_rows(row_of(event) for event in order.events),
+            rows=json_rows(_outbox_rows(order)),
             counts=counts_of_events(order.events),
         )
     except ConstraintViolated as error:
@@ -94,6 +99,11 @@ def write(database: Database, statement: Statement, order: Order, **parameters: 
     if rows and not rows[0][0]:
         wake_relay(database)
     return bool(rows)
+
+
+def _outbox_rows(order: Order) -> list[dict[str, object]]:
+    webhook = [] if order.webhook is None else [row_of(order.webhook, routing_key=WEBHOOKS_KEY)]
+    return [*(row_of(event) for event in order.events), *webhook]
 
 
 def _operation_values(operation: Operation) -> dict[str, Any]:
