@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
 
-from api.context import request_context
+from api.context import public_path, request_context
 from api.problems import Problem, not_found, problem_response, unavailable
 from api.request.fields import invalid_parameters
 from paybridge.core.errors import (
@@ -24,6 +24,9 @@ from paybridge.core.errors import (
     SecretUnavailable,
 )
 from paybridge.core.fields import FieldError
+
+# Problems of an idempotency key lead to the documentation of keys, as draft-ietf-httpapi-idempotency-key-header asks.
+KEY_CODES_PREFIX = "idempotency_key_"
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -43,7 +46,11 @@ def to_problem(error: Exception) -> Problem:
 
 
 async def _answer(request: Request, error: Exception) -> Response:
-    return problem_response(to_problem(error), request_context(request).correlation_id)
+    problem = to_problem(error)
+    response = problem_response(problem, request_context(request).correlation_id)
+    if problem.code.startswith(KEY_CODES_PREFIX):
+        response.headers["Link"] = f'<{public_path(request, "/docs")}>; rel="describedby"; type="text/html"'
+    return response
 
 
 async def _answer_unrouted(request: Request, error: Exception) -> Response:

@@ -29,6 +29,13 @@ REPLAYED = {
     )
 }
 
+DESCRIBED = {
+    "Link": text_header(
+        "Where idempotency keys are described. With the codes `idempotency_key_…` only.",
+        '</docs>; rel="describedby"; type="text/html"',
+    )
+}
+
 _UNREADABLE_CODES = (
     "json_invalid",
     "json_duplicate_key",
@@ -38,16 +45,17 @@ _UNREADABLE_CODES = (
 )
 
 
-def unreadable(*codes: str) -> Responses:
+def unreadable(*codes: str, headers: dict[str, Any] | None = None) -> Responses:
     """Describe the answers to a body that cannot be read; `codes` are those of the headers beside it."""
+    codes = ("header_repeated", *codes, *_UNREADABLE_CODES)
     return {
-        400: problem("The request cannot be parsed.", "header_repeated", *codes, *_UNREADABLE_CODES),
+        400: problem("The request cannot be parsed.", *codes, headers=headers),
         413: problem(f"The body has more than {BODY_BYTES_MAX} bytes.", "body_too_large"),
         415: problem("The body is not JSON in UTF-8.", "content_type_unsupported", "content_encoding_unsupported"),
     }
 
 
-UNREADABLE = unreadable("idempotency_key_missing", "idempotency_key_invalid")
+UNREADABLE = unreadable("idempotency_key_missing", "idempotency_key_invalid", headers=DESCRIBED)
 # For the answer 409, with what else may be in the way.
 KEY_CONFLICTS = ("idempotency_key_in_flight", "idempotency_key_expired")
 _KEY_CONFLICT = "a request with this key is in progress, or its answer is older than 24 hours and was deleted."
@@ -74,7 +82,7 @@ def optional_body(model: str, example: dict[str, Any]) -> dict[str, Any]:
 def conflict(description: str, *codes: str, location: dict[str, Any]) -> dict[str, Any]:
     """Describe the answer 409 of a request with a key, which may have these codes besides those of the key."""
     text = f"{description} Or {_KEY_CONFLICT}" if description else _KEY_CONFLICT.capitalize()
-    return problem(text, *codes, *KEY_CONFLICTS, headers=RETRY_AFTER | location)
+    return problem(text, *codes, *KEY_CONFLICTS, headers=RETRY_AFTER | DESCRIBED | location)
 
 
 def key_parameter(what: str, made: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from api.keyed_documentation import (
     AMOUNT_CODES,
+    DESCRIBED,
     PART_CODES,
     REPLAYED,
     UNREADABLE,
@@ -79,7 +80,7 @@ CREATE_PAYMENT: dict[str, Any] = {
             "currency_unsupported",
             *URL_CODES,
             field_codes=CODES,
-            headers=_LOCATION,
+            headers=_LOCATION | DESCRIBED,
         ),
         **UNREADABLE,
         **FOR_MERCHANTS,
@@ -166,7 +167,7 @@ CAPTURE_PAYMENT["responses"] |= {
         "amount_exceeds_capturable",
         *PART_CODES,
         field_codes=CODES,
-        headers=_LOCATION,
+        headers=_LOCATION | DESCRIBED,
     ),
 }
 
@@ -191,7 +192,7 @@ CANCEL_PAYMENT["responses"] |= {
         "json_not_an_object",
         "validation_failed",
         field_codes=CODES,
-        headers=_LOCATION,
+        headers=_LOCATION | DESCRIBED,
     ),
 }
 

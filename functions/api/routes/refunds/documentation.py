@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from api.keyed_documentation import (
+    DESCRIBED,
     PART_CODES,
     REPLAYED,
     UNREADABLE,
@@ -83,7 +84,7 @@ CREATE_REFUND: dict[str, Any] = {
             "amount_exceeds_refundable",
             *PART_CODES,
             field_codes=CODES,
-            headers=_LOCATION,
+            headers=_LOCATION | DESCRIBED,
         ),
         **UNREADABLE,
         **_PAYMENT_NOT_FOUND,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.keyed_documentation import REPLAYED, UNREADABLE, conflict, key_parameter, optional_body
+from api.keyed_documentation import DESCRIBED, REPLAYED, UNREADABLE, conflict, key_parameter, optional_body
 from api.openapi import FOR_MERCHANTS, KEY_OR_TOKEN, REF, Responses, Schema, problem, text_header
 
 # The limit of fraud.domain.reviews, which no cold start has to load.
@@ -48,7 +48,7 @@ def _responses(did: str) -> Responses:
             "json_not_an_object",
             "validation_failed",
             field_codes=("note_invalid", "unknown_member"),
-            headers=_LOCATION,
+            headers=_LOCATION | DESCRIBED,
         ),
         **UNREADABLE,
         **FOR_MERCHANTS,

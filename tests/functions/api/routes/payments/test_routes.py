@@ -48,6 +48,8 @@ _OUTBOX_OF = Statement("""
 _SETTLE = Statement("""
     UPDATE payments SET status = 'failed', failure_code = 'card_declined', updated_at = now() WHERE id = :id::uuid
 """)
+# Where a problem of a key is described.
+DESCRIBED = '</docs>; rel="describedby"; type="text/html"'
 _WAITING = Statement("SELECT slot FROM api_waits WHERE ends_at > now()")
 _CLEAR_ANSWER = Statement("UPDATE idempotency_keys SET response_body = NULL WHERE resource_id = :id::uuid")
 
@@ -238,6 +240,7 @@ class TestIdempotency:
         before = rows_written(database)
         answer = client.create({**FULL_ORDER, **change}, key="reused")
         assert code_of(answer) == (422, "idempotency_key_reused")
+        assert answer.headers["link"] == DESCRIBED
         assert answer.json()["payment_id"] == first.json()["payment_id"]
         assert answer.headers["location"] == first.headers["location"]
         assert "Read that payment first." in answer.json()["detail"]
@@ -316,7 +319,24 @@ class TestIdempotency:
         before = rows_written(database)
         answer = client.request("POST", "/api/v1/payments", body=json.dumps(ORDER).encode())
         assert code_of(answer) == (400, "idempotency_key_missing")
+        assert answer.headers["link"] == DESCRIBED
         assert rows_written(database) == before
+
+    def test_an_invalid_key_leads_to_the_documentation(self, client: ApiClient) -> None:
+        answer = client.create(ORDER, key='"unterminated')
+        assert code_of(answer) == (400, "idempotency_key_invalid")
+        assert answer.headers["link"] == DESCRIBED
+        assert client.get("/docs").status == 200
+
+    def test_the_link_begins_with_the_path_of_a_custom_domain(self, client: ApiClient, database: Database) -> None:
+        answer = api_client(database, root_path="/pay").request("POST", "/pay/api/v1/payments", body=b"{}")
+        assert code_of(answer) == (400, "idempotency_key_missing")
+        assert answer.headers["link"] == DESCRIBED.replace("/docs", "/pay/docs")
+
+    def test_other_problems_have_no_link(self, client: ApiClient) -> None:
+        answer = client.create({**ORDER, "amount": "1"})
+        assert code_of(answer) == (422, "amount_places")
+        assert "link" not in answer.headers
 
     def test_an_expired_answer_points_to_the_payment(self, client: ApiClient, database: Database) -> None:
         created = client.create(ORDER, key="old")
@@ -326,6 +346,7 @@ class TestIdempotency:
         assert code_of(answer) == (409, "idempotency_key_expired")
         assert answer.json()["payment_id"] == payment_id
         assert answer.headers["location"] == created.headers["location"]
+        assert answer.headers["link"] == DESCRIBED
         assert code_of(client.create({**ORDER, "amount": "2.00"}, key="old")) == (422, "idempotency_key_reused")
 
     def test_a_key_in_flight_is_a_409_with_retry_after(self, client: ApiClient, database: Database) -> None:
@@ -341,6 +362,7 @@ class TestIdempotency:
             answer = client.create(ORDER, key="in-flight")
         assert code_of(answer) == (409, "idempotency_key_in_flight")
         assert answer.headers["retry-after"] == "1"
+        assert answer.headers["link"] == DESCRIBED
 
     def test_fifty_concurrent_requests_create_one_payment(
         self, client: ApiClient, database: Database, database_address: DatabaseAddress
