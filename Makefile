@@ -36,13 +36,16 @@ WITH_CODE := PYTHONPATH=functions:layers/paybridge:.
 MAKEFLAGS += --no-print-directory
 
 ##@ The stack on this machine
-.PHONY: local up demo payment register status outage logs down clean
+.PHONY: local up demo conformance payment register status outage logs down clean
 local: $(DEV) $(COMMAND) ## Start everything, send a sample payment, follow the logs until Ctrl-C
 	@$(LOCAL) run
 up: $(DEV) $(COMMAND) ## Start everything in the background (WORKERS=1: workers, COMPOSE=1: Docker)
 	@$(LOCAL) up
 demo: $(DEV) ## Send a sample payment and a refund through the running stack and print their timelines
 	@$(LOCAL) demo
+conformance: $(DEV) ## Check an API's idempotency keys against the IETF draft: URL=... KEY=... (CONFIG=..., JSON=1)
+	@CONFORMANCE_KEY="$(KEY)" CONFORMANCE_OTHER_KEY="$(OTHER_KEY)" $(BIN)/python -m examples.conformance "$(URL)" \
+		$(if $(CONFIG),--config "$(CONFIG)") $(if $(JSON),--json)
 payment: $(DEV) $(COMMAND) ## Show a payment's status and history: ID=..., on AWS with ENVIRONMENT=dev
 	@$(OPERATE) payment "$(ID)"
 register: $(DEV) $(COMMAND) ## Create a merchant with a key: NAME="Acme" (ROLE=operator: staff, ENVIRONMENT=dev: AWS)
