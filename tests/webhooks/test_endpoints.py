@@ -355,6 +355,28 @@ class TestSendTest:
         assert orjson.loads(body)["type"] == "webhook_endpoint.test"
         assert orjson.loads(body)["data"]["endpoint_id"] == str(created.endpoint.id)
 
+    async def test_a_test_takes_no_number_of_the_endpoints_events(self, world: DeliveryWorld) -> None:
+        merchant_id = world.merchant()
+        created = endpoint(world, merchant_id).endpoint
+
+        def tested() -> int:
+            sent = send_test(world.database, CLOCK, IDS, merchant_id, created.id)
+            assert isinstance(sent, NewDelivery)
+            number: int = orjson.loads(sent.body)["data"]["sequence"]
+            return number
+
+        assert (tested(), tested()) == (0, 0)
+        change(world, created, status="disabled")
+        change(world, created, status="enabled")
+        assert (tested(), tested()) == (2, 2)
+        change(world, created, status="disabled")
+        bodies = [orjson.loads(body) for (body,) in world.database.run(_EVENTS, id=created.id)]
+        assert [(body["type"], int(body["sequence"])) for body in bodies] == [
+            ("webhook_endpoint.disabled", 1),
+            ("webhook_endpoint.enabled", 2),
+            ("webhook_endpoint.disabled", 3),
+        ]
+
     async def test_a_disabled_or_unknown_endpoint_is_not_tested(self, world: DeliveryWorld) -> None:
         merchant_id = world.merchant()
         created = endpoint(world, merchant_id)

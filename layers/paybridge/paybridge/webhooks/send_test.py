@@ -5,13 +5,13 @@ from __future__ import annotations
 from uuid import UUID
 
 from paybridge.core.clock import Clock
-from paybridge.core.events import WEBHOOK_ENDPOINT_TEST, Event
+from paybridge.core.events import Event
 from paybridge.core.ids import Ids
 from paybridge.core.times import format_time
 from paybridge.database.database import Database
 from paybridge.outbox import store as outbox
 from paybridge.webhooks.domain.endpoint import Endpoint, EndpointStatus
-from paybridge.webhooks.domain.endpoint_events import endpoint_event
+from paybridge.webhooks.domain.endpoint_events import endpoint_test
 from paybridge.webhooks.domain.webhook import build_body, delivery_id
 from paybridge.webhooks.domain.webhook_events import deliver_webhook
 from paybridge.webhooks.store import deliveries, endpoints
@@ -21,7 +21,7 @@ from paybridge.webhooks.store.deliveries import NewDelivery
 def send_test(
     database: Database, clock: Clock, ids: Ids, merchant_id: UUID, endpoint_id: UUID
 ) -> NewDelivery | Endpoint | None:
-    """Begin a delivery of type `webhook_endpoint.test` and return it.
+    """Begin a delivery of type `webhook_endpoint.test` and return it. It is no event, and takes no number of theirs.
 
     Return the endpoint if it is disabled, None if the merchant has no such one. Raises DatabaseUnavailable and
     LockTimeout.
@@ -31,9 +31,7 @@ def send_test(
         if endpoint is None or endpoint.status is EndpointStatus.DISABLED:
             return endpoint
         now = clock.now()
-        told, event = endpoint_event(ids.new(), WEBHOOK_ENDPOINT_TEST, endpoint, now)
-        endpoints.update(transaction, told)
-        delivery = _delivery(endpoint, event)
+        delivery = _delivery(endpoint, endpoint_test(ids.new(), endpoint, now))
         deliveries.insert(transaction, [delivery])
         data = {"delivery_id": str(delivery.id)}
         outbox.add(transaction, [deliver_webhook(ids.new(), delivery, now, data, subject_id=endpoint_id)])
