@@ -15,7 +15,7 @@ import pytest
 
 from api.callers import KNOWN_SECONDS, KnownCallers, LimitReached
 from local.testkit.valkey_server import ValkeyServer
-from paybridge.access.create_key import KeyOrder, create_key
+from paybridge.access.create_key import KeyCreator, KeyOrder, create_key
 from paybridge.access.create_merchant import create_merchant
 from paybridge.access.domain.api_keys import key_hash
 from paybridge.access.domain.caller import Role
@@ -62,7 +62,7 @@ def limited_key(
     clock, ids = SystemClock(), Uuid7Ids()
     merchant = create_merchant(database, clock, ids, MerchantDetails(name="Busy", rate_limit=merchant_limit)).merchant
     order = KeyOrder(role=Role.MERCHANT, merchant_id=merchant.id, rate_limit=key_limit)
-    created = create_key(database, clock, ids, order, created_by="test")
+    created = create_key(database, clock, ids, order, created_by=KeyCreator("test"))
     return created.api_key, created.key.id, merchant.id
 
 
@@ -155,7 +155,7 @@ class TestAcrossProcesses:
         limit = RateLimit(100, 30)
         key, _, merchant_id = limited_key(database, RateLimit(80, 40), limit)
         order = KeyOrder(role=Role.MERCHANT, merchant_id=merchant_id)
-        other = create_key(database, SystemClock(), Uuid7Ids(), order, created_by="test").api_key
+        other = create_key(database, SystemClock(), Uuid7Ids(), order, created_by=KeyCreator("test")).api_key
         admitted = run_processes(database_address, valkey_url, [key, other], 4)
         assert excess(admitted[key], RateLimit(80, 40)) <= 0
         assert excess(sorted(admitted[key] + admitted[other]), limit) <= 0

@@ -364,6 +364,7 @@ def accounts() -> dict[str, Rule]:
         "access.store.keys._LIST_OF_ALL": Rule(
             {"before": UUID(int=1), "limit": 20}, ("api_keys_pkey", "api_keys_by_merchant"), sorts=1
         ),
+        "access.store.keys._FIND": Rule({"id": UUID(int=1)}, ("api_keys_pkey",)),
         "access.store.keys._LOCK": Rule({"id": UUID(int=1)}, ("api_keys_pkey",)),
         "access.store.keys._REPLACE": Rule(
             {"id": UUID(int=1), "replaced_by": None, "expires_at": NOW}, ("api_keys_pkey",)

@@ -17,10 +17,25 @@ from paybridge.access.domain.rate_limit import (
     next_wanted,
     plan_of,
     policy_field,
+    stricter,
     wait_seconds,
 )
 
 limits = st.builds(RateLimit, st.integers(1, PER_SECOND_MAX), st.integers(1, BURST_MAX))
+
+
+class TestStricter:
+    @given(limits, limits)
+    def test_keeps_both(self, one: RateLimit, other: RateLimit) -> None:
+        both = stricter(one, other)
+        assert both is not None
+        assert all(both.per_second <= each.per_second and both.burst <= each.burst for each in (one, other))
+        assert both == stricter(other, one)
+
+    @given(limits)
+    def test_no_limit_leaves_the_other(self, limit: RateLimit) -> None:
+        assert stricter(limit, None) == stricter(None, limit) == stricter(limit, limit) == limit
+        assert stricter(None, None) is None
 
 
 class TestPlanOf:

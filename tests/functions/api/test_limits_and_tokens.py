@@ -18,7 +18,7 @@ import pytest
 from local.stack.seed import JWT_AUDIENCE, JWT_ISSUER, JWT_KEY_ID, JWT_SECRET
 from local.testkit.api import MERCHANT_KEY, Answer, ApiClient, api_client, demo_merchant_id, event_loop
 from local.testkit.valkey_server import running_valkey
-from paybridge.access.create_key import KeyOrder, create_key
+from paybridge.access.create_key import KeyCreator, KeyOrder, create_key
 from paybridge.access.create_merchant import create_merchant
 from paybridge.access.domain.caller import Role
 from paybridge.access.domain.merchants import MerchantDetails
@@ -63,7 +63,7 @@ def limited_key(database: Database, limit: RateLimit, merchant_limit: RateLimit 
     details = MerchantDetails(name="Limited", rate_limit=merchant_limit)
     merchant = create_merchant(database, SystemClock(), Uuid7Ids(), details).merchant
     order = KeyOrder(role=Role.MERCHANT, merchant_id=merchant.id, rate_limit=limit)
-    return create_key(database, SystemClock(), Uuid7Ids(), order, created_by="test").api_key
+    return create_key(database, SystemClock(), Uuid7Ids(), order, created_by=KeyCreator("test")).api_key
 
 
 def token(**changes: Any) -> str:

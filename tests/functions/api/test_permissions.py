@@ -18,7 +18,7 @@ from infra.permissions_page import PAGE, with_table
 from local.testkit.api import MERCHANT_KEY, OTHER_KEY, Answer, ApiClient, api_services, demo_merchant_id
 from local.testkit.payments import authorized_payment, captured_payment, new_payment, operation_rows, outbox_rows
 from local.testkit.webhooks import ended_delivery
-from paybridge.access.create_key import KeyOrder, create_key
+from paybridge.access.create_key import KeyCreator, KeyOrder, create_key
 from paybridge.access.domain.caller import Role
 from paybridge.access.permissions import PERMISSIONS, Permission
 from paybridge.access.register import register_merchant
@@ -66,7 +66,7 @@ def refund_of(client: ApiClient, database: Database) -> str:
 
 def key_of(client: ApiClient, database: Database) -> str:
     order = KeyOrder(role=Role.MERCHANT, merchant_id=demo_merchant_id(database))
-    return str(create_key(database, SystemClock(), Uuid7Ids(), order, created_by="test").key.id)
+    return str(create_key(database, SystemClock(), Uuid7Ids(), order, created_by=KeyCreator("test")).key.id)
 
 
 def dry_run_of(client: ApiClient, database: Database) -> str:

@@ -15,7 +15,7 @@ from api.problems import Problem
 from api.request.model_body import read_model, read_query
 from api.request.parameters import PageQuery, parse_id
 from api.routes.keys.schemas import AnyonesKeyRequest, KeyRequest, RotationRequest
-from paybridge.access.create_key import KeyOrder, NewKey, create_key
+from paybridge.access.create_key import KeyOrder, NewKey, create_key, creator_of
 from paybridge.access.domain.api_keys import OVERLAP_SECONDS, key_view
 from paybridge.access.domain.caller import Principal, Role
 from paybridge.access.domain.rate_limit import RateLimit
@@ -28,7 +28,8 @@ async def create(request: Request) -> Response:
     """Create a key. Raises Problem (400, 403, 413, 415, 422) and InvalidInput."""
     services, principal = request_context(request).services, caller(request)
     order = await _order(request, principal)
-    created = create_key(services.database, services.clock, services.ids, order, created_by=principal.actor)
+    creator = creator_of(principal)
+    created = create_key(services.database, services.clock, services.ids, order, created_by=creator)
     return _created(request, created)
 
 
@@ -52,7 +53,7 @@ async def rotate(request: Request, key_id: str) -> Response:
         visible_merchant(request),
         _parse_id(key_id),
         overlap_seconds=OVERLAP_SECONDS if order.overlap_seconds is None else order.overlap_seconds,
-        created_by=caller(request).actor,
+        created_by=creator_of(caller(request)),
     )
     if rotated is None:
         raise _not_found()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from uuid import UUID
 
-from paybridge.access.create_key import NewKey
+from paybridge.access.create_key import KeyCreator, NewKey, limit_of
 from paybridge.access.domain.api_keys import KeyState, StoredKey, expiry_after_rotation, key_hash, last_four
+from paybridge.access.domain.rate_limit import stricter
 from paybridge.access.new_secrets import new_api_key
 from paybridge.access.store import keys
 from paybridge.core.clock import Clock
@@ -22,10 +23,11 @@ def rotate_key(
     key_id: UUID,
     *,
     overlap_seconds: int,
-    created_by: str,
+    created_by: KeyCreator,
 ) -> NewKey | StoredKey | None:
     """Return the new key, with the name, role, limits and end of the old one, which expires `overlap_seconds` from now.
 
+    If a merchant's key asks for it, the new key has no higher limit than that one either.
     Return the old key unchanged if it is no longer active or was rotated before, None if the merchant (or, with None,
     anyone) has no such key. Of two rotations at once, one makes a key. Raises DatabaseUnavailable.
     """
@@ -42,8 +44,9 @@ def rotate_key(
             id=ids.new(),
             last_four=last_four(api_key),
             created_at=now,
-            created_by=created_by,
+            created_by=created_by.actor,
             last_used_at=None,
+            rate_limit=stricter(old.rate_limit, limit_of(transaction, created_by)),
         )
         keys.insert(transaction, new, key_hash(api_key))
         keys.replace(transaction, key_id, new.id, expiry_after_rotation(old.expires_at, now, overlap_seconds))

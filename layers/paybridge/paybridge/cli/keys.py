@@ -65,12 +65,12 @@ def create(
     json: AsJson = False,
 ) -> None:
     """Create a key for a merchant, or with --role for a staff member."""
-    from paybridge.access.create_key import KeyOrder, create_key
+    from paybridge.access.create_key import KeyCreator, KeyOrder, create_key
 
     limit = rate_limit_of(per_second, burst)
     order = KeyOrder(role=role, merchant_id=merchant, name=name, expires_at=expires_at, rate_limit=limit)
     session = started(context)
-    created = create_key(session.database, session.clock, session.ids, order, created_by=session.actor)
+    created = create_key(session.database, session.clock, session.ids, order, created_by=KeyCreator(session.actor))
     _print_new(session, created, json)
 
 
@@ -103,7 +103,7 @@ def rotate(
     json: AsJson = False,
 ) -> None:
     """Make the successor of a key. The old key goes on working for a while."""
-    from paybridge.access.create_key import NewKey
+    from paybridge.access.create_key import KeyCreator, NewKey
     from paybridge.access.rotate_key import rotate_key
 
     session = started(context)
@@ -114,7 +114,7 @@ def rotate(
         None,
         key_id,
         overlap_seconds=OVERLAP_SECONDS if overlap is None else int(overlap.total_seconds()),
-        created_by=session.actor,
+        created_by=KeyCreator(session.actor),
     )
     if rotated is None:
         raise _unknown(key_id)

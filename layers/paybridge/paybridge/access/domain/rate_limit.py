@@ -36,6 +36,13 @@ class RateLimit:
         return {"per_second": self.per_second, "burst": self.burst}
 
 
+def stricter(one: RateLimit | None, other: RateLimit | None) -> RateLimit | None:
+    """Return the limit that keeps both. None is no limit."""
+    if one is None or other is None:
+        return one or other
+    return RateLimit(min(one.per_second, other.per_second), min(one.burst, other.burst))
+
+
 @dataclass(frozen=True, slots=True)
 class BucketPlan:
     """How a limit is kept: the size of the bucket in tokens, its refill, and the life of a lease."""

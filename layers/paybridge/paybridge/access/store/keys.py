@@ -41,6 +41,8 @@ _LIST_OF_ALL = Statement(f"""
     SELECT {_COLUMNS} FROM api_keys WHERE {_BEFORE} ORDER BY created_at DESC, id DESC LIMIT :limit::integer
 """)
 
+_FIND = Statement(f"SELECT {_COLUMNS} FROM api_keys WHERE id = :id::uuid")
+
 _LOCK = Statement(f"SELECT {_COLUMNS} FROM api_keys WHERE id = :id::uuid FOR UPDATE")
 
 _REPLACE = Statement("""
@@ -83,6 +85,12 @@ def list_newest_first(
     else:
         rows = database.run(_LIST_OF_MERCHANT, merchant_id=merchant_id, before=before or _NEWEST, limit=limit)
     return [_key_of(row) for row in rows]
+
+
+def find(transaction: Transaction, id_: UUID) -> StoredKey | None:
+    """Return a key, None if there is none."""
+    rows = transaction.run(_FIND, id=id_)
+    return _key_of(rows[0]) if rows else None
 
 
 def lock(transaction: Transaction, id_: UUID) -> StoredKey | None:

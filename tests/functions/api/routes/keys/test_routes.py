@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from local.testkit.api import MERCHANT_KEY, OTHER_KEY, WEBHOOK_SECRET, Answer, ApiClient, api_client, demo_merchant_id
+from paybridge.access.create_key import KeyCreator
 from paybridge.access.domain.api_keys import KEY_PATTERN, key_hash
 from paybridge.access.register import register_merchant
 from paybridge.access.rotate_key import rotate_key
@@ -119,6 +120,48 @@ class TestCreate:
         assert (answer.status, answer.json()["code"]) == (422, code)
 
 
+def limited(client: ApiClient, database: Database, per_second: int = 50, burst: int = 100) -> Any:
+    """A key of the demo merchant that an administrator has limited."""
+    body = {
+        "merchant_id": str(demo_merchant_id(database)),
+        "rate_limit": {"per_second": per_second, "burst": burst},
+    }
+    return send(client, "POST", ANYONES, body, api_key=ADMIN_KEY).json()
+
+
+class TestLimits:
+    """A limited key never makes one that may do more."""
+
+    def test_a_key_that_it_creates_has_its_limit(self, client: ApiClient, database: Database) -> None:
+        key = limited(client, database)
+        first = created(client, {"name": "Shop"}, api_key=key["api_key"])
+        second = created(client, {"name": "Shop"}, api_key=first["api_key"])
+        assert first["rate_limit"] == second["rate_limit"] == key["rate_limit"] == {"per_second": 50, "burst": 100}
+        answer = client.get("/api/v1/payments", api_key=second["api_key"])
+        assert answer.headers["ratelimit-policy"].startswith('"key";q=100;w=2')
+
+    def test_a_key_without_a_limit_that_it_rotates_gets_its_limit(self, client: ApiClient, database: Database) -> None:
+        key, free = limited(client, database), created(client)
+        rotated = send(client, "POST", f"{OWN}/{free['key_id']}/rotate", api_key=key["api_key"]).json()
+        assert (free["rate_limit"], rotated["rate_limit"]) == (None, {"per_second": 50, "burst": 100})
+
+    def test_a_stricter_key_that_it_rotates_stays_as_strict(self, client: ApiClient, database: Database) -> None:
+        key, strict = limited(client, database), limited(client, database, per_second=5, burst=200)
+        rotated = send(client, "POST", f"{OWN}/{strict['key_id']}/rotate", api_key=key["api_key"]).json()
+        assert rotated["rate_limit"] == {"per_second": 5, "burst": 100}
+
+    def test_a_key_without_a_limit_leaves_that_of_others(self, client: ApiClient, database: Database) -> None:
+        key = limited(client, database)
+        rotated = send(client, "POST", f"{OWN}/{key['key_id']}/rotate").json()
+        assert rotated["rate_limit"] == {"per_second": 50, "burst": 100}
+
+    def test_an_administrator_may_give_what_it_does_not_have(self, client: ApiClient, database: Database) -> None:
+        body = {"role": "admin", "rate_limit": {"per_second": 1000, "burst": 1000}}
+        admin = send(client, "POST", ANYONES, body, api_key=ADMIN_KEY).json()
+        body = {"merchant_id": str(demo_merchant_id(database))}
+        assert send(client, "POST", ANYONES, body, api_key=admin["api_key"]).json()["rate_limit"] is None
+
+
 class TestList:
     def test_pages_are_newest_first_and_show_each_key_once(self, client: ApiClient) -> None:
         made = [created(client)["key_id"] for _ in range(3)]
@@ -194,7 +237,13 @@ class TestRotate:
             with closing(Database(database_address)) as connection:
                 results.append(
                     rotate_key(
-                        connection, SystemClock(), Uuid7Ids(), None, key_id, overlap_seconds=60, created_by="test"
+                        connection,
+                        SystemClock(),
+                        Uuid7Ids(),
+                        None,
+                        key_id,
+                        overlap_seconds=60,
+                        created_by=KeyCreator("test"),
                     )
                 )
 
