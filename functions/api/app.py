@@ -13,7 +13,9 @@ from api.errors import add_error_handlers
 from api.middleware import RequestEdge
 from api.openapi import build_document, introduction
 from api.routes.dead_letters import routes as dead_letters
+from api.routes.dead_letters.documentation import dead_letter_schemas
 from api.routes.diagnosis import routes as diagnosis
+from api.routes.diagnosis.documentation import diagnosis_schemas
 from api.routes.docs import routes as docs
 from api.routes.events import routes as events
 from api.routes.events.documentation import event_feed_schemas
@@ -102,6 +104,8 @@ def _document(app: FastAPI, services: ApiServices) -> dict[str, Any]:
             | key_schemas()
             | endpoint_schemas()
             | merchant_schemas()
+            | dead_letter_schemas()
+            | diagnosis_schemas()
         )
         app.openapi_schema = build_document(app, schemas, payment_events(), root_path=services.root_path)
     return app.openapi_schema

@@ -64,12 +64,12 @@ async def _answer_unrouted(request: Request, error: Exception) -> Response:
 
 
 def allowed_methods(request: Request) -> list[str]:
-    """Return the methods of the path of a request. HEAD is wherever GET is, and OPTIONS everywhere."""
-    methods = {"OPTIONS"}
-    for route in request.app.routes:
-        match, _ = route.matches(request.scope)
-        if match is not Match.NONE:
-            methods |= route.methods
+    """Return the methods of the path of a request. HEAD is wherever GET is, and OPTIONS everywhere.
+
+    A path such as `/dead-letters/redrive` also fits `/dead-letters/{dead_letter_id}`. The first template is the path's.
+    """
+    fitting = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    methods = {"OPTIONS"}.union(*(route.methods for route in fitting if route.path == fitting[0].path))
     return sorted(methods | {"HEAD"} if "GET" in methods else methods)
 
 

@@ -33,6 +33,7 @@ TAGS = [
     {"name": "api keys", "description": "Create, rotate and revoke the keys of callers."},
     {"name": "merchants", "description": "For administrators: create, read and change merchants."},
     {"name": "webhooks", "description": "See what was sent to your receivers, and send it again."},
+    {"name": "operations", "description": "For operators: where a payment is, reviews, dead letters."},
     {"name": "health", "description": "For load balancers and monitoring. Needs no key."},
 ]
 CONTACT = {"name": "Your operator's support. Quote `request_id`."}
@@ -63,6 +64,11 @@ def text_header(description: str, example: str) -> dict[str, Any]:
 def header_parameter(name: str, description: str, *, required: bool, schema: Schema) -> dict[str, Any]:
     """Describe a request header."""
     return {"name": name, "in": "header", "required": required, "description": description, "schema": schema}
+
+
+def query_parameter(name: str, description: str, schema: Schema) -> dict[str, Any]:
+    """Describe a parameter of the query string that may be left out."""
+    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
 
 
 def problem(

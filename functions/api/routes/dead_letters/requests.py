@@ -1,6 +1,6 @@
 """What operators ask of dead letters: query parameters, and the bodies of discards and redrives.
 
-These routes are not in the merchants' document. Their rules are few, so they are checked by hand.
+Their rules are few, so they are checked by hand. `schemas.py` documents them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ CURSOR_CHARACTERS_MAX = 64
 PAGE_SIZE = 20
 
 _PAGE_SIZE = re.compile(r"[1-9][0-9]?|100")
-_FINGERPRINT = re.compile(r"[0-9a-f]{16}")
+FINGERPRINT_PATTERN = r"^[0-9a-f]{16}$"
+_FINGERPRINT = re.compile(FINGERPRINT_PATTERN)
 _RATE = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
 _SELECTORS = ("ids", "fingerprint", "queue")
 
@@ -43,7 +44,7 @@ class ListQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class RedriveRequest:
+class WantedRedrive:
     """The body of a redrive."""
 
     selection: Selection
@@ -109,7 +110,7 @@ def parse_discard(body: bytes) -> str:
     return note
 
 
-def parse_redrive(body: bytes) -> RedriveRequest:
+def parse_redrive(body: bytes) -> WantedRedrive:
     """Return the order of a redrive. Raises Problem (400, 413, 422)."""
     members = parse_object(body)
     faults = _Faults()
@@ -127,7 +128,7 @@ def parse_redrive(body: bytes) -> RedriveRequest:
             given[-1] if given else "ids", "selection_invalid", "Send exactly one of ids, fingerprint and queue."
         )
     faults.raise_if_any()
-    return RedriveRequest(selection, dry_run, rate_per_second)
+    return WantedRedrive(selection, dry_run, rate_per_second)
 
 
 def _ids(value: Any) -> tuple[UUID, ...]:

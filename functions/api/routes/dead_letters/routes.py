@@ -6,16 +6,21 @@ start.
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Path, Request
 from starlette.responses import Response
 
 from api.guarded_route import GuardedRoute
+from api.routes.dead_letters import documentation
 
-# Operators' routes stay out of the merchants' document: docs/operators/dead-letters.md describes them.
-router = APIRouter(prefix="/api/v1/ops/dead-letters", include_in_schema=False, route_class=GuardedRoute)
+# Text and not UUID: an id that cannot be parsed is a 404 like any unknown id.
+DeadLetterId = Annotated[str, Path(description="The dead letter's id.", json_schema_extra={"format": "uuid"})]
+
+router = APIRouter(prefix="/api/v1/ops/dead-letters", tags=["operations"], route_class=GuardedRoute)
 
 
-@router.get("")
+@router.get("", **documentation.LIST)
 async def list_(request: Request) -> Response:
     """List dead letters, newest first."""
     from api.routes.dead_letters import answers
@@ -23,7 +28,7 @@ async def list_(request: Request) -> Response:
     return await answers.list_(request)
 
 
-@router.get("/groups")
+@router.get("/groups", **documentation.GROUPS)
 async def groups(request: Request) -> Response:
     """List the groups of equal faults, largest first."""
     from api.routes.dead_letters import answers
@@ -31,7 +36,7 @@ async def groups(request: Request) -> Response:
     return await answers.groups(request)
 
 
-@router.post("/redrive")
+@router.post("/redrive", status_code=202, **documentation.REDRIVE)
 async def redrive(request: Request) -> Response:
     """Publish dead letters again, or say what that would do."""
     from api.routes.dead_letters import answers
@@ -39,16 +44,19 @@ async def redrive(request: Request) -> Response:
     return await answers.redrive(request)
 
 
-@router.get("/{dead_letter_id}")
-async def show(request: Request, dead_letter_id: str) -> Response:
+@router.get("/{dead_letter_id}", **documentation.SHOW)
+async def show(request: Request, dead_letter_id: DeadLetterId) -> Response:
     """Show a dead letter with body, headers, deaths and what operators did with it."""
+    # This path also fits, and is only for POST.
+    if dead_letter_id == "redrive":
+        raise HTTPException(405)
     from api.routes.dead_letters import answers
 
     return await answers.show(request, dead_letter_id)
 
 
-@router.post("/{dead_letter_id}/discard")
-async def discard(request: Request, dead_letter_id: str) -> Response:
+@router.post("/{dead_letter_id}/discard", **documentation.DISCARD)
+async def discard(request: Request, dead_letter_id: DeadLetterId) -> Response:
     """Discard a dead letter. The second time changes nothing."""
     from api.routes.dead_letters import answers
 

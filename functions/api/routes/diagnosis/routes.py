@@ -10,13 +10,14 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.guarded_route import GuardedRoute
+from api.routes.diagnosis import documentation
+from api.routes.payments.addresses import PaymentId
 
-# Operators' routes stay out of the merchants' document: docs/operators/operations.md describes this one.
-router = APIRouter(prefix="/api/v1/ops/payments", include_in_schema=False, route_class=GuardedRoute)
+router = APIRouter(prefix="/api/v1/ops/payments", tags=["operations"], route_class=GuardedRoute)
 
 
-@router.get("/{payment_id}")
-async def show(request: Request, payment_id: str) -> Response:
+@router.get("/{payment_id}", **documentation.SHOW)
+async def show(request: Request, payment_id: PaymentId) -> Response:
     """Show any merchant's payment, what was asked of the gateway, why it is where it is, and its timeline."""
     from api.routes.diagnosis import answers
 

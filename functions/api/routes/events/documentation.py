@@ -6,7 +6,17 @@ import json
 from typing import Any
 
 from api.keyed_documentation import WAITED
-from api.openapi import FOR_MERCHANTS, KEY_OR_TOKEN, REF, Responses, Schema, header_parameter, problem, text_header
+from api.openapi import (
+    FOR_MERCHANTS,
+    KEY_OR_TOKEN,
+    REF,
+    Responses,
+    Schema,
+    header_parameter,
+    problem,
+    query_parameter,
+    text_header,
+)
 from paybridge.core.events import PUBLIC_TYPES
 
 _EXAMPLE_ID = "019a9f3c-5d20-7a11-8c52-0d3f6a7b9e42"
@@ -73,28 +83,28 @@ def event_feed_schemas() -> dict[str, Schema]:
     return {"EventView": event, "EventPageView": page}
 
 
-def _query(name: str, description: str, schema: Schema) -> dict[str, Any]:
-    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
-
-
-_AFTER = _query(
+_AFTER = query_parameter(
     "after",
     "An `event_id` or `next_cursor` of this feed: only what comes after it. Empty or absent means the beginning.",
     {"type": "string", "pattern": "^([0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})?$"},
 )
 _FILTERS = [
-    _query(
+    query_parameter(
         "type",
         "Only these types, separated by commas. `payment.*` is all of payments.",
         {"type": "string", "example": "payment.*,refund.failed"},
     ),
-    _query("payment_id", "Only events of this payment and its refunds.", {"type": "string", "format": "uuid"}),
-    _query("created_from", "Created at or after this RFC 3339 time.", {"type": "string", "format": "date-time"}),
-    _query("created_to", "Created before this RFC 3339 time.", {"type": "string", "format": "date-time"}),
+    query_parameter("payment_id", "Only events of this payment and its refunds.", {"type": "string", "format": "uuid"}),
+    query_parameter(
+        "created_from", "Created at or after this RFC 3339 time.", {"type": "string", "format": "date-time"}
+    ),
+    query_parameter("created_to", "Created before this RFC 3339 time.", {"type": "string", "format": "date-time"}),
     _AFTER,
-    _query("cursor", "The same as `after`. Send one of them.", dict(_AFTER["schema"])),
+    query_parameter("cursor", "The same as `after`. Send one of them.", dict(_AFTER["schema"])),
 ]
-_LIMIT = _query("limit", "The size of a page, 20 if absent.", {"type": "integer", "minimum": 1, "maximum": 100})
+_LIMIT = query_parameter(
+    "limit", "The size of a page, 20 if absent.", {"type": "integer", "minimum": 1, "maximum": 100}
+)
 _PREFER = header_parameter(
     "Prefer",
     "`wait=N` (RFC 7240): answer an empty page when there is an event, but after at most N seconds. N is at most 20. "

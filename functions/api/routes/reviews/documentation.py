@@ -5,7 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from api.keyed_documentation import DESCRIBED, REPLAYED, UNREADABLE, conflict, key_parameter, optional_body
-from api.openapi import FOR_MERCHANTS, KEY_OR_TOKEN, REF, Responses, Schema, problem, text_header
+from api.openapi import (
+    FOR_MERCHANTS,
+    FOR_STAFF,
+    KEY_OR_TOKEN,
+    PAGE_PARAMETERS,
+    REF,
+    Responses,
+    Schema,
+    json_answer,
+    problem,
+    schemas_of,
+    text_header,
+)
 
 # The limit of fraud.domain.reviews, which no cold start has to load.
 NOTE_CHARACTERS_MAX = 500
@@ -14,7 +26,10 @@ _LOCATION = {"Location": text_header("The path of the payment.", f"/api/v1/payme
 
 
 def review_schemas() -> dict[str, Schema]:
-    """Return the schema of the request body, which FastAPI does not find."""
+    """Return the schemas of bodies and answers, which FastAPI does not find."""
+    # Only the document needs these models, and no cold start.
+    from api.routes.reviews.schemas import ReviewListView
+
     note: Schema = {
         "anyOf": [
             {"type": "string", "minLength": 1, "maxLength": NOTE_CHARACTERS_MAX},
@@ -23,7 +38,7 @@ def review_schemas() -> dict[str, Schema]:
         "description": "Why, for the payment's timeline.",
         "examples": ["The customer confirmed the order by phone."],
     }
-    return {
+    return schemas_of([ReviewListView]) | {
         "ReviewRequest": {
             "title": "ReviewRequest",
             "description": "The answer to a review. The body may be empty.",
@@ -75,4 +90,20 @@ REJECT: dict[str, Any] = {
     "summary": "Reject a payment in review",
     "responses": _responses("rejected: it has failed with `review_rejected`"),
     "openapi_extra": _extra({"note": "The card was reported stolen."}),
+}
+
+LIST: dict[str, Any] = {
+    "operation_id": "listReviews",
+    "summary": "List payments in review",
+    "responses": {
+        200: json_answer("ReviewListView", "A page of payments in review."),
+        400: problem("The request cannot be parsed.", "query_malformed", "header_repeated"),
+        422: problem(
+            "A parameter breaks a rule.",
+            *("validation_failed", "cursor_invalid"),
+            field_codes=("cursor_invalid", "limit_invalid", "repeated", "text_malformed", "unknown_member"),
+        ),
+        **FOR_STAFF,
+    },
+    "openapi_extra": {"security": KEY_OR_TOKEN, "parameters": PAGE_PARAMETERS},
 }

@@ -33,8 +33,7 @@ async def reject(request: Request, payment_id: PaymentId) -> Response:
     return await answers.reject(request, payment_id)
 
 
-# Operators' routes stay out of the merchants' document: docs/operators/reviews.md describes them.
-@router.get("/api/v1/ops/reviews", include_in_schema=False)
+@router.get("/api/v1/ops/reviews", tags=["operations"], **documentation.LIST)
 async def list_(request: Request) -> Response:
     """List the payments in review, the oldest first."""
     from api.routes.reviews import answers

@@ -1,0 +1,143 @@
+"""What operators are answered is what the OpenAPI document says, member by member."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from local.testkit.api import MERCHANT_KEY, OPERATOR_KEY, ORDER, Answer, ApiClient
+from paybridge.core.clock import SystemClock
+from paybridge.core.ids import Uuid7Ids
+from paybridge.database.database import Database
+from paybridge.dead_letters.ports import DeadLetterServices
+from paybridge.payments.gateway_watch import GatewayWatch
+from paybridge.payments.records import OperationOrder
+from paybridge.payments.start_attempts import start_attempts
+from tests.support.dead_letters import record_dead
+from tests.support.openapi import Contract
+from tests.support.scripted_gateway import RecordingGateway, engine_services
+
+pytestmark = pytest.mark.integration
+
+OPS = "/api/v1/ops"
+DEAD_LETTERS = f"{OPS}/dead-letters"
+ONE_DEAD_LETTER = f"{DEAD_LETTERS}/{{dead_letter_id}}"
+
+
+@pytest.fixture
+def dead_letter_id(database: Database) -> str:
+    services = DeadLetterServices(database, SystemClock(), Uuid7Ids())
+    return str(record_dead(services, queue="webhooks", reason="unknown type", message_id="m").id)
+
+
+@pytest.fixture
+def held_payment_id(client: ApiClient, database: Database) -> str:
+    """A payment that waits for a review."""
+    rules = {"rules": [{"id": "all", "action": "review", "score": 5, "when": {}}]}
+    assert client.request("PUT", "/api/v1/fraud-rules", body=json.dumps(rules).encode()).status == 200
+    payment_id: str = client.create(ORDER).json()["payment_id"]
+    order = OperationOrder(uuid.UUID(payment_id), 1)
+    start_attempts(engine_services(database, RecordingGateway()), [order], GatewayWatch())
+    return payment_id
+
+
+def get(client: ApiClient, path: str, **options: Any) -> Answer:
+    return client.get(path, **{"api_key": OPERATOR_KEY, **options})
+
+
+def post(client: ApiClient, path: str, body: Any, **options: Any) -> Answer:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    headers = {"content-type": "application/json", **options.pop("headers", {})}
+    return client.request("POST", path, body=raw, headers=headers, **{"api_key": OPERATOR_KEY, **options})
+
+
+def check(contract: Contract, method: str, template: str, answer: Answer, status: int) -> None:
+    """Assert that the answer has this status and is as documented, without a member more."""
+    assert answer.status == status, answer.body
+    contract.check(method, template, answer)
+    if status < 400:
+        responses = contract.document["paths"][template][method.lower()]["responses"]
+        schema = responses[str(status)]["content"]["application/json"]["schema"]
+        assert list(undocumented(contract, schema, answer.json(), "answer")) == []
+
+
+def undocumented(contract: Contract, schema: Mapping[str, Any], value: Any, path: str) -> Iterator[str]:
+    """Yield the path of each member of the value that the schema does not name."""
+    if "$ref" in schema:
+        schema = contract.document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    for option in schema.get("anyOf", ()):
+        if option != {"type": "null"} and value is not None:
+            yield from undocumented(contract, option, value, path)
+    if isinstance(value, list):
+        for item in value:
+            yield from undocumented(contract, schema.get("items", {}), item, f"{path}[]")
+    elif isinstance(value, dict) and "properties" in schema:
+        yield from (f"{path}.{name}" for name in value.keys() - schema["properties"].keys())
+        for name in value.keys() & schema["properties"].keys():
+            yield from undocumented(contract, schema["properties"][name], value[name], f"{path}.{name}")
+
+
+class TestDeadLetters:
+    def test_lists_and_groups(self, client: ApiClient, contract: Contract, dead_letter_id: str) -> None:
+        listed = get(client, DEAD_LETTERS, query={"queue": "webhooks", "state": "dead", "limit": "1"})
+        assert listed.json()["data"][0]["dead_letter_id"] == dead_letter_id
+        check(contract, "GET", DEAD_LETTERS, listed, 200)
+        for query, status in (("queue=", 422), ("state=x&fingerprint=x&limit=0&x=1", 422), ("queue=%ff", 400)):
+            check(contract, "GET", DEAD_LETTERS, get(client, DEAD_LETTERS, query=query), status)
+        check(contract, "GET", DEAD_LETTERS, get(client, DEAD_LETTERS, query={"cursor": "x"}), 422)
+        check(contract, "GET", DEAD_LETTERS, get(client, DEAD_LETTERS, api_key=MERCHANT_KEY), 403)
+        groups = f"{DEAD_LETTERS}/groups"
+        check(contract, "GET", groups, get(client, groups), 200)
+        check(contract, "GET", groups, get(client, groups, query={"limit": "1"}), 422)
+
+    def test_one(self, client: ApiClient, contract: Contract, dead_letter_id: str) -> None:
+        path = f"{DEAD_LETTERS}/{dead_letter_id}"
+        discard = f"{ONE_DEAD_LETTER}/discard"
+        check(contract, "POST", discard, post(client, f"{path}/discard", {"note": " "}), 422)
+        check(contract, "POST", discard, post(client, f"{path}/discard", {}), 422)
+        check(contract, "POST", discard, post(client, f"{path}/discard", b"{"), 400)
+        check(contract, "POST", discard, post(client, f"{path}/discard", {"note": "sent"}), 200)
+        check(contract, "GET", ONE_DEAD_LETTER, get(client, path), 200)
+        check(contract, "GET", ONE_DEAD_LETTER, get(client, f"{DEAD_LETTERS}/x"), 404)
+
+    def test_redrives(self, client: ApiClient, contract: Contract, dead_letter_id: str) -> None:
+        template = f"{DEAD_LETTERS}/redrive"
+        wanted = {"ids": [dead_letter_id], "rate_per_second": 5}
+        key = {"idempotency-key": "redrive"}
+        for answer, status in (
+            (post(client, template, {**wanted, "dry_run": True}), 202),
+            (post(client, template, wanted, headers=key), 202),
+            (post(client, template, wanted, headers=key), 202),
+            (post(client, template, {"queue": "webhooks"}, headers=key), 422),
+            (post(client, template, {"ids": [], "queue": "", "dry_run": 1, "rate_per_second": 0, "x": 1}), 422),
+            (post(client, template, {"fingerprint": "x"}), 422),
+            (post(client, template, {}), 422),
+            (post(client, template, wanted, headers={"idempotency-key": "a b"}), 400),
+            (post(client, template, wanted, headers={"content-type": "text/plain"}), 415),
+        ):
+            check(contract, "POST", template, answer, status)
+        wrong = get(client, template)
+        assert (wrong.status, wrong.headers["allow"]) == (405, "OPTIONS, POST")
+        taken = post(client, f"{DEAD_LETTERS}/{dead_letter_id}/discard", {"note": "late"})
+        check(contract, "POST", f"{ONE_DEAD_LETTER}/discard", taken, 409)
+        check(contract, "GET", ONE_DEAD_LETTER, get(client, f"{DEAD_LETTERS}/{dead_letter_id}"), 200)
+
+
+class TestPayments:
+    def test_one(self, client: ApiClient, contract: Contract, held_payment_id: str) -> None:
+        template = f"{OPS}/payments/{{payment_id}}"
+        check(contract, "GET", template, get(client, f"{OPS}/payments/{held_payment_id}"), 200)
+        check(contract, "GET", template, get(client, f"{OPS}/payments/x"), 404)
+
+    def test_reviews(self, client: ApiClient, contract: Contract, held_payment_id: str) -> None:
+        path = f"{OPS}/reviews"
+        listed = get(client, path, query={"limit": "100"})
+        [review] = [each for each in listed.json()["data"] if each["payment_id"] == held_payment_id]
+        assert review["review"]["decision"] == "review"
+        check(contract, "GET", path, listed, 200)
+        for query, status in (("limit=0&x=1", 422), ("cursor=x", 422), ("limit=%ff", 400)):
+            check(contract, "GET", path, get(client, path, query=query), status)
