@@ -18,6 +18,7 @@ from paybridge.core.events import (
     FIND_LATE_CHANGE,
     PROCESS_PAYMENT,
     PUBLIC_TYPES,
+    SEND_NOTIFICATION,
     SOURCE,
 )
 from paybridge.outbox.routes import DEAD_LETTER_KEY, EVENTS_EXCHANGE, PAYMENTS_EXCHANGE, WEBHOOKS_KEY, route
@@ -34,6 +35,7 @@ COMMANDS = {
     PROCESS_PAYMENT: "Ask the gateway for an operation of a payment.",
     FIND_LATE_CHANGE: "Ask the gateway whether an operation that has ended has changed since.",
     DELIVER_WEBHOOK: "Deliver an event, or go on with a delivery.",
+    SEND_NOTIFICATION: "Go on with an e-mail or SMS.",
 }
 _BINDING_VERSION = "0.3.0"
 

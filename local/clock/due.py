@@ -55,6 +55,7 @@ _OPEN = (
     "SELECT id, payment_id, updated_at FROM operations WHERE id <> payment_id "
     "AND status IN ('accepted', 'started', 'pending', 'rate_limited', 'unknown')",
     "SELECT id, payment_id, created_at FROM webhook_deliveries WHERE finished_at IS NULL",
+    "SELECT id, payment_id, coalesce(claimed_at, created_at) FROM notifications WHERE finished_at IS NULL",
 )
 _IS_WORK_IN_HAND = " OR ".join(
     f"EXISTS (SELECT FROM ({sql}) AS x (id, payment_id, changed_at) WHERE {_IN_HAND})" for sql in _OPEN

@@ -37,6 +37,12 @@ STAFF_API_KEYS = {
     "auditor": "secret-auditor-key",
     "admin": "secret-admin-key",
 }
+# What e-mails come from, and how the demo merchant is reached.
+NOTIFICATION_SENDER = "paybridge@paybridge.example"
+DEMO_EMAIL = "payments@demo.example"
+DEMO_PHONE = "+4930123456"
+# Refunds are few, so that a load of payments makes no load of e-mails.
+DEMO_NOTIFY = ("refund.succeeded", "webhook_endpoint.disabled")
 ARCHIVE_BUCKET = "paybridge-local-archive"
 EVENT_BUS = "paybridge-local"
 # Of the parameters that the template reads by default.
@@ -107,6 +113,11 @@ def parameters(settings: LocalSettings, postgres_url: str, amqp_url: str, secret
     }
 
 
+def verify_sender(settings: LocalSettings) -> None:
+    """Let Amazon SES take e-mails from the sender. On AWS its owner confirms that."""
+    aws.client(settings, "ses").verify_email_identity(EmailAddress=NOTIFICATION_SENDER)
+
+
 def create_archive_and_bus(settings: LocalSettings) -> None:
     """Create the bucket and the event bus that the parameters name, unless they exist."""
     s3, events = aws.client(settings, "s3"), aws.client(settings, "events")
@@ -142,6 +153,7 @@ def migrate_and_register(postgres_url: str) -> None:
             migrate(database)
         for name, key in (("Demo", DEMO_API_KEY), ("Other", OTHER_API_KEY)):
             register_merchant(database, name=name, api_key=key, webhook_secret=DEMO_WEBHOOK_SECRET)
+        _give_contacts(database, demo_merchant_id(database))
         for role, key in STAFF_API_KEYS.items():
             register_merchant(database, name=role.capitalize(), api_key=key, role=role)
 
@@ -154,6 +166,18 @@ def demo_merchant_id(database: Database) -> UUID:
     merchant_id = register_merchant(database, name="Demo", api_key=DEMO_API_KEY, webhook_secret=DEMO_WEBHOOK_SECRET)
     assert merchant_id is not None
     return merchant_id
+
+
+def _give_contacts(database: Database, merchant_id: UUID) -> None:
+    """Give the demo merchant contacts, unless it was changed before."""
+    from paybridge.access.change_merchant import change_merchant
+    from paybridge.access.read_merchants import read_merchant
+    from paybridge.core.clock import SystemClock
+
+    merchant = read_merchant(database, merchant_id)
+    if merchant is not None and merchant.updated_at == merchant.created_at:
+        contacts = {"email": DEMO_EMAIL, "phone": DEMO_PHONE, "notify": DEMO_NOTIFY}
+        change_merchant(database, SystemClock(), merchant_id, contacts)
 
 
 def _is_at(postgres_url: str, revision: str) -> bool:

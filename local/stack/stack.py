@@ -316,6 +316,7 @@ class Stack:
     def _write_aws(self) -> None:
         settings = self.settings
         seed.write_aws(settings, postgres.database_url_of(settings), rabbitmq.functions_url_of(settings))
+        seed.verify_sender(settings)
 
     def _start_moto_and_functions(self) -> None:
         """Start the functions while RabbitMQ starts, as soon as the database and the parameters are there."""

@@ -16,6 +16,7 @@ FUNCTIONS = {
     "consumer": "ConsumerFunction",
     "webhooks": "WebhooksFunction",
     "webhooks-retry": "WebhooksFunction",
+    "notifier": "NotifierFunction",
     "dead-letters": "DeadLettersFunction",
 }
 START_SECONDS_MAX = 30

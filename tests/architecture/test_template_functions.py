@@ -124,7 +124,21 @@ class TestPolicies:
             for action in statement["Action"]
         }
         mapped = any(event["Type"] == "MQ" for event in FUNCTIONS[logical_id].get("Events", {}).values())
-        assert granted == (MAPPING_ACTIONS if mapped else set())
+        # A phone number is no resource.
+        sends_sms = {"sns:Publish"} if logical_id == "NotifierFunction" else set()
+        assert granted == (MAPPING_ACTIONS if mapped else set()) | sends_sms
+
+    def test_the_notifier_publishes_to_no_topic(self) -> None:
+        (denied,) = [each for each in statements("NotifierFunction") if each["Effect"] == "Deny"]
+        assert denied["Action"] == ["sns:Publish"]
+        assert denied["Resource"] == {"Sub": "arn:${AWS::Partition}:sns:*:*:*"}
+
+    def test_the_notifier_sends_email_from_its_own_identity_alone(self) -> None:
+        (email,) = [each for each in statements("NotifierFunction") if "ses:SendEmail" in each["Action"]]
+        _, own, none = email["Resource"]["If"]
+        assert own["Sub"].endswith(":identity/${NotificationIdentity}")
+        assert none["Sub"].endswith(":identity/none.invalid")
+        assert email["Condition"] == {"StringEquals": {"ses:FromAddress": {"Ref": "NotificationSender"}}}
 
 
 class TestQueues:

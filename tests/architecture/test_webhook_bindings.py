@@ -1,4 +1,4 @@
-"""The broker brings the webhooks function every event that merchants hear of, and no other."""
+"""The broker brings webhooks and notifications every event that merchants hear of, and no other."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from paybridge.core import events
-from paybridge.core.events import ENDPOINT_TYPES, OUTCOME_TYPES
+from paybridge.core.events import ENDPOINT_TYPES, OUTCOME_TYPES, PUBLISHED_TYPES
 from paybridge.outbox.routes import EVENTS_EXCHANGE, route
 
 PROJECT = Path(__file__).parents[2]
@@ -25,7 +25,7 @@ FACTS = frozenset(
 )
 
 # A test of an endpoint is a delivery, and never published.
-HEARD_OF = {*OUTCOME_TYPES, *ENDPOINT_TYPES}
+HEARD_OF = {"webhooks": {*OUTCOME_TYPES, *ENDPOINT_TYPES}, "notifications": set(PUBLISHED_TYPES)}
 
 Binding = Mapping[str, str]
 
@@ -35,20 +35,28 @@ def is_match(pattern: str, key: str) -> bool:
     return re.fullmatch(re.escape(pattern).replace(r"\*", "[^.]+"), key) is not None
 
 
-def delivered(bindings: Sequence[Binding]) -> set[str]:
-    """The types of facts that reach the queue `webhooks`."""
+def delivered(bindings: Sequence[Binding], queue: str) -> set[str]:
+    """The types of facts that reach the queue."""
     patterns = [
-        one["routing_key"] for one in bindings if (one["source"], one["destination"]) == (EVENTS_EXCHANGE, "webhooks")
+        one["routing_key"] for one in bindings if (one["source"], one["destination"]) == (EVENTS_EXCHANGE, queue)
     ]
     published = {fact: key for fact in FACTS for exchange, key in [route(fact)] if exchange == EVENTS_EXCHANGE}
     return {fact for fact, key in published.items() if any(is_match(pattern, key) for pattern in patterns)}
 
 
-def test_the_queue_gets_what_merchants_hear_of() -> None:
-    assert delivered(BINDINGS) == HEARD_OF
+@pytest.mark.parametrize("queue", HEARD_OF)
+def test_the_queue_gets_what_merchants_hear_of(queue: str) -> None:
+    assert delivered(BINDINGS, queue) == HEARD_OF[queue]
 
 
-@pytest.mark.parametrize("lost", sorted(one["routing_key"] for one in BINDINGS if one["source"] == EVENTS_EXCHANGE))
-def test_a_binding_that_is_lost_is_noticed(lost: str) -> None:
-    left = [one for one in BINDINGS if one["routing_key"] != lost]
-    assert delivered(left) < HEARD_OF
+@pytest.mark.parametrize(
+    ("queue", "lost"),
+    sorted(
+        (one["destination"], one["routing_key"])
+        for one in BINDINGS
+        if one["source"] == EVENTS_EXCHANGE and one["destination"] in HEARD_OF
+    ),
+)
+def test_a_binding_that_is_lost_is_noticed(queue: str, lost: str) -> None:
+    left = [one for one in BINDINGS if (one["destination"], one["routing_key"]) != (queue, lost)]
+    assert delivered(left, queue) < HEARD_OF[queue]

@@ -35,6 +35,7 @@ class TestCreate:
             (("--email", "pay@acme.example\n"), "is not one address"),
             (("--phone", "030 123456"), "is not a number by E.164"),
             (("--notify", "invoice.*"), "chooses no event"),
+            (("--notify", "payment.created"), "never sent"),
             (("--rate-per-second", "5"), "together"),
             (("--rate-per-second", "0", "--rate-burst", "5"), "greater than or equal to 1"),
             (("--notify", "*") * 21, "at most 20"),

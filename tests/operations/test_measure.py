@@ -107,7 +107,8 @@ class TestQueues:
         for queue in ("payments.new", "payments.dead", "payments.dead"):
             await put(vhost.amqp_url, queue, b"x")
         figures = await measure_queues(AmqpQueueDepths(vhost.amqp_url), all_queues(shards=1))
-        assert figures.depths == {"payments.new": 1, "webhooks": 0, "webhooks.retry": 0, "payments.dead": 2}
+        empty = {"webhooks": 0, "webhooks.retry": 0, "notifications": 0}
+        assert figures.depths == {"payments.new": 1, **empty, "payments.dead": 2}
         assert figures.missing == []
 
     async def test_a_missing_queue_is_named_and_hides_no_other(self, vhost: Vhost) -> None:

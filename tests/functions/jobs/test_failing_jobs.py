@@ -35,6 +35,7 @@ JOBS = {
     "notices",
     "swept_deliveries",
     "swept_events",
+    "swept_notifications",
     "ended_recoveries",
     "expired_answers",
     "expired_notices",

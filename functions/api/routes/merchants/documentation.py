@@ -42,7 +42,8 @@ _BODY_PROBLEM = problem(
     "The request breaks a rule.",
     *("json_not_an_object", "validation_failed"),
     field_codes=(
-        *("currency_unsupported", "event_pattern_unknown", "gateway_unknown", "not_a_list", "not_a_string"),
+        *("currency_unsupported", "event_not_notified", "event_pattern_unknown", "gateway_unknown", "not_a_list"),
+        "not_a_string",
         *("not_an_object", "number_invalid", "number_out_of_range", "required", "text_malformed", "text_too_long"),
         *("text_too_short", "text_unstorable", "too_many_members", "unknown_member"),
     ),

@@ -17,7 +17,7 @@ from paybridge.access.domain.merchants import (
     PHONE_PATTERN,
 )
 from paybridge.core.errors import InvalidInput
-from paybridge.core.event_patterns import PATTERN_CHARACTERS_MAX, is_pattern
+from paybridge.core.event_patterns import PATTERN_CHARACTERS_MAX, is_notify_pattern, is_pattern
 from paybridge.core.money import exponent
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, regex_engine="rust-regex")
@@ -26,6 +26,8 @@ _STRICT = ConfigDict(extra="forbid", frozen=True, regex_engine="rust-regex")
 def _check_pattern(text: str) -> str:
     if not is_pattern(text):
         raise PydanticCustomError("event_pattern_unknown", "broken")
+    if not is_notify_pattern(text):
+        raise PydanticCustomError("event_not_notified", "broken")
     return text
 
 
@@ -63,7 +65,11 @@ EventPattern = Annotated[
 ]
 Notify = Annotated[
     list[EventPattern],
-    Field(max_length=NOTIFY_MAX, description="The events that e-mail and SMS tell of. None if empty."),
+    Field(
+        max_length=NOTIFY_MAX,
+        description="The events that are sent to `email` and, by SMS, to `phone`. No event if empty. "
+        "`payment.created` and `payment.processing` are never sent: a family or `*` leaves them out.",
+    ),
 ]
 Percent = Annotated[str, Field(pattern=r"^(100|[0-9]{1,2})(\.[0-9]{1,4})?$", examples=["2.9"])]
 FixedAmount = Annotated[str, Field(pattern=r"^[0-9]{1,12}(\.[0-9]{1,4})?$", examples=["0.30"])]

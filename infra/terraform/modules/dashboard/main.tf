@@ -79,6 +79,10 @@ locals {
         for result in ["delivered", "retry", "failed", "gone"] :
         concat(["Paybridge", "WebhookDeliveries"], local.own, ["Result", result, { label = result }])
       ] },
+      { title = "E-mail and SMS: attempts by result", stat = "Sum", metrics = [
+        for result in ["sent", "retrying", "failed", "unclear"] :
+        concat(["Paybridge", "Notifications"], local.own, ["Result", result, { label = result }])
+      ] },
     ],
     [
       { title = "Database: processor and connections", metrics = [

@@ -12,7 +12,7 @@ from paybridge.access.domain.merchants import EMAIL_CHARACTERS_MAX, EMAIL_PATTER
 from paybridge.cli.arguments import Burst, PerSecond, id_of, parse_name, rate_limit_of
 from paybridge.cli.output import AsJson, Cursor, Limit, fail, print_page, print_view
 from paybridge.cli.session import started
-from paybridge.core.event_patterns import is_pattern
+from paybridge.core.event_patterns import is_notify_pattern, is_pattern
 
 COLUMNS = {
     "MERCHANT": "merchant_id",
@@ -42,6 +42,8 @@ def _phone(text: str) -> str:
 def _pattern(text: str) -> str:
     if not is_pattern(text):
         raise typer.BadParameter(f"{text!r} chooses no event. Use a type, a family such as payment.*, or *")
+    if not is_notify_pattern(text):
+        raise typer.BadParameter(f"{text} is never sent by e-mail and SMS. Choose other events")
     return text
 
 

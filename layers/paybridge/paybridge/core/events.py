@@ -36,6 +36,7 @@ PROCESS_PAYMENT = "command.process_payment"
 # Named when only charges could come late. The name stays, because two releases share a queue during a deployment.
 FIND_LATE_CHANGE = "command.find_late_charge"
 DELIVER_WEBHOOK = "command.deliver_webhook"
+SEND_NOTIFICATION = "command.send_notification"
 REDRIVE = "command.redrive"
 
 # Steps of a payment on its way. Only endpoints that choose them get webhooks for these
@@ -59,6 +60,9 @@ OUTCOME_TYPES = (
 ENDPOINT_TYPES = (WEBHOOK_ENDPOINT_DISABLED, WEBHOOK_ENDPOINT_FAILING, WEBHOOK_ENDPOINT_ENABLED)
 # Every type that merchants can read and that endpoints can choose. Add a new one to the group above that it belongs to.
 PUBLIC_TYPES = (*PROGRESS_TYPES, *OUTCOME_TYPES, *ENDPOINT_TYPES)
+
+# What is published, so that other consumers than the webhooks' hear of it. E-mail and SMS report these.
+PUBLISHED_TYPES = (*OUTCOME_TYPES, *ENDPOINT_TYPES)
 
 # What an event is about. Its sequence counts the events of that subject.
 PAYMENT_SUBJECT = "payment"

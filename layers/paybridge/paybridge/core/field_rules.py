@@ -71,6 +71,9 @@ RULES: Mapping[str, Rule] = {
     "event_pattern_unknown": Rule(
         "event_pattern_unknown", "Send a type of event, a family of them such as payment.*, or *."
     ),
+    "event_not_notified": Rule(
+        "event_not_notified", "Choose other events: payment.created and payment.processing are never sent."
+    ),
     "list_type": Rule("not_a_list", "Send a list."),
     "text_unstorable": Rule("text_unstorable", "Remove the NUL character."),
 }

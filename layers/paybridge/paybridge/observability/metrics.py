@@ -36,6 +36,7 @@ class Metric(Enum):
     GATEWAY_CALLS = "GatewayCalls", MetricUnit.Count
     GATEWAY_LATENCY = "GatewayLatency", MetricUnit.Milliseconds
     WEBHOOK_DELIVERIES = "WebhookDeliveries", MetricUnit.Count
+    NOTIFICATIONS = "Notifications", MetricUnit.Count
 
 
 def emit(

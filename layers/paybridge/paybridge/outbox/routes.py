@@ -8,6 +8,7 @@ from paybridge.core.events import (
     PAYMENT_CREATED,
     PAYMENT_PROCESSING,
     PROCESS_PAYMENT,
+    SEND_NOTIFICATION,
     WEBHOOK_EXHAUSTED,
 )
 
@@ -20,6 +21,7 @@ REDRIVE_EXCHANGE = "payments.redrive"
 NEW_PAYMENTS_KEY = "payments.new"
 WEBHOOKS_KEY = "webhooks"
 WEBHOOK_RETRIES_KEY = "webhooks.retry"
+NOTIFICATIONS_KEY = "notifications"
 
 # The payment's id. Where `payments.new` has shards the broker hashes it, so that a payment always has the same shard.
 SHARD_HEADER = "payment-id"
@@ -32,6 +34,7 @@ _ROUTES: dict[str, tuple[str | None, str]] = {
     PROCESS_PAYMENT: (PAYMENTS_EXCHANGE, NEW_PAYMENTS_KEY),
     FIND_LATE_CHANGE: (PAYMENTS_EXCHANGE, NEW_PAYMENTS_KEY),
     DELIVER_WEBHOOK: (PAYMENTS_EXCHANGE, WEBHOOK_RETRIES_KEY),
+    SEND_NOTIFICATION: (PAYMENTS_EXCHANGE, NOTIFICATIONS_KEY),
 }
 
 

@@ -10,6 +10,7 @@ from paybridge.core.errors import PaybridgeError, QueueMissing, reason_of
 from paybridge.database import health
 from paybridge.database.partitions import Month
 from paybridge.fraud.dry_run import clean_up, work_on_dry_runs
+from paybridge.notifications.sweep import is_lost, sweep_notifications
 from paybridge.observability.logging import logger
 from paybridge.observability.metrics import Metric, emit
 from paybridge.observability.redaction import redact
@@ -53,6 +54,7 @@ def run_jobs() -> dict[str, int]:
         _send_late_checks,
         _work_on_notices,
         _sweep_webhooks,
+        _sweep_notifications,
         _work_on_recoveries,
         _expire_answers,
         _expire_reviews,
@@ -219,6 +221,16 @@ def _sweep_webhooks() -> dict[str, int]:
     _log_webhooks("re-queued stalled webhooks", webhooks.deliveries)
     _log_webhooks("re-queued lost events", webhooks.events)
     return {"swept_deliveries": len(webhooks.deliveries), "swept_events": len(webhooks.events)}
+
+
+def _sweep_notifications() -> dict[str, int]:
+    seconds = operations.stalled_after_seconds()
+    swept = sweep_notifications(wiring.database(), wiring.clock(), wiring.ids(), seconds)
+    for notification in swept:
+        message = "an SMS stays unclear" if is_lost(notification) else "re-queued a stalled notification"
+        extra = {"notification_id": str(notification.id), "payment_id": str(notification.payment_id)}
+        log.warning(message, extra=extra)
+    return {"swept_notifications": len(swept)}
 
 
 def _work_on_recoveries() -> dict[str, int]:

@@ -14,6 +14,7 @@ from ipaddress import ip_network
 from typing import Any, Generic, Self, TypeVar, overload
 from urllib.parse import urlsplit
 
+from paybridge.access.domain.merchants import EMAIL_PATTERN
 from paybridge.core.errors import SettingsInvalid
 from paybridge.webhooks.domain.address import IpNetwork
 
@@ -120,6 +121,24 @@ def _review_decision(text: str) -> str:
     return text
 
 
+def _switch(text: str) -> str:
+    if text not in {"on", "off"}:
+        raise ValueError(text)
+    return text
+
+
+def _mail_address(text: str) -> str:
+    if text and not re.fullmatch(EMAIL_PATTERN, text):
+        raise ValueError(text)
+    return text
+
+
+def _sms_sender_id(text: str) -> str:
+    if text and not re.fullmatch(r"(?=.*[A-Za-z])[A-Za-z0-9]{1,11}", text):
+        raise ValueError(text)
+    return text
+
+
 def _parts(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
@@ -141,13 +160,20 @@ VALKEY = SettingKind(
 )
 ROOT_PATH = SettingKind("a path such as /payments/v1", _root_path)
 REVIEW_DECISION = SettingKind("reject or approve", _review_decision)
+SWITCH = SettingKind("on or off", _switch)
+MAIL_ADDRESS = SettingKind("an e-mail address without a name", _mail_address, takes_empty=True)
+SMS_SENDER_ID = SettingKind("1 to 11 letters and digits, with a letter", _sms_sender_id, takes_empty=True)
 TLS_MODE = SettingKind("verify-full or disable", _tls_mode)
 
 # Who reads a setting, by folder in `functions/`.
 EVERY = frozenset({"every function"})
-DATABASE = frozenset({"api", "consumer", "dead_letters", "jobs", "migrate", "operate", "relay", "rotate", "webhooks"})
-BROKER_USERS = frozenset({"consumer", "jobs", "relay", "rotate", "webhooks"})
+DATABASE = frozenset(
+    {"api", "consumer", "dead_letters", "jobs", "migrate", "notifier", "operate", "relay", "rotate", "webhooks"}
+)
+BROKER_USERS = frozenset({"consumer", "jobs", "notifier", "relay", "rotate", "webhooks"})
 
+# Eight retries in eight hours: a burst beyond the rate of a provider, and an outage of one, are over by then.
+NOTIFICATION_RETRIES = "5,30,120,600,1800,3600,7200,14400"
 WEBHOOK_RETRIES = "5,300,1800,7200,18000,36000,86400"
 
 
@@ -163,7 +189,7 @@ class Settings:
         TEXT,
         None,
         "",
-        by("api", "consumer", "jobs", "relay", "webhooks"),
+        by("api", "consumer", "jobs", "notifier", "relay", "webhooks"),
         "Name of the deployment, a dimension of each metric.",
     )
     POWERTOOLS_SERVICE_NAME = Setting(
@@ -272,6 +298,21 @@ class Settings:
     )
     WEBHOOK_LOCAL_NETWORKS = Setting(
         NETWORKS, "", "", by("api", "webhooks"), "Private networks that webhooks may go to, by plain HTTP."
+    )
+
+    NOTIFICATION_SENDER = Setting(
+        MAIL_ADDRESS,
+        "",
+        "",
+        by("notifier"),
+        "Address that e-mails come from, verified at Amazon SES. Empty: no e-mail.",
+    )
+    NOTIFICATION_SMS = Setting(SWITCH, "off", "", by("notifier"), "Whether SMS are sent: on or off.")
+    NOTIFICATION_SMS_SENDER_ID = Setting(
+        SMS_SENDER_ID, "", "", by("notifier"), "Sender that phones show, where a country allows it."
+    )
+    NOTIFICATION_RETRY_DELAYS_SECONDS = Setting(
+        SECONDS_LIST, NOTIFICATION_RETRIES, "s", by("notifier"), "Waits between the attempts of one e-mail or SMS."
     )
 
     RELAY_BATCH_ROWS = Setting(COUNT, "500", "rows", by("relay"), "Largest batch that the relay claims.")

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from paybridge.core.errors import PaybridgeError
-from paybridge.outbox.queues import DEAD_LETTER_QUEUES, WEBHOOK_QUEUES, payment_queues
+from paybridge.outbox.queues import DEAD_LETTER_QUEUES, NOTIFICATIONS_QUEUE, WEBHOOK_QUEUES, payment_queues
 
 RELAY = "relay"
 CONSUMER = "consumer"
 WEBHOOKS = "webhooks"
 WEBHOOKS_RETRY = "webhooks-retry"
+NOTIFIER = "notifier"
 DEAD_LETTERS = "dead-letters"
-NAMES = (RELAY, CONSUMER, WEBHOOKS, WEBHOOKS_RETRY, DEAD_LETTERS)
+NAMES = (RELAY, CONSUMER, WEBHOOKS, WEBHOOKS_RETRY, NOTIFIER, DEAD_LETTERS)
 
 
 class AssignmentInvalid(PaybridgeError):
@@ -47,5 +48,10 @@ def _queues(worker: str, shards: int) -> tuple[str, ...]:
         return payment_queues(shards)
     # Each lane of the webhooks has a process, so that slow receivers never delay the others.
     fast_lane, slow_lane = WEBHOOK_QUEUES
-    taken = {WEBHOOKS: (fast_lane,), WEBHOOKS_RETRY: (slow_lane,), DEAD_LETTERS: DEAD_LETTER_QUEUES}
+    taken = {
+        WEBHOOKS: (fast_lane,),
+        WEBHOOKS_RETRY: (slow_lane,),
+        NOTIFIER: (NOTIFICATIONS_QUEUE,),
+        DEAD_LETTERS: DEAD_LETTER_QUEUES,
+    }
     return taken.get(worker, ())

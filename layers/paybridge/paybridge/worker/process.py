@@ -14,7 +14,7 @@ from paybridge.core.errors import SettingsInvalid, Unavailable
 from paybridge.observability.logging import logger
 from paybridge.observability.stack import stack_frames
 from paybridge.wiring import broker
-from paybridge.worker.assignments import CONSUMER, DEAD_LETTERS, RELAY, Assignment
+from paybridge.worker.assignments import CONSUMER, DEAD_LETTERS, NOTIFIER, RELAY, Assignment
 from paybridge.worker.queues import QueueWork, work_queues
 
 if TYPE_CHECKING:
@@ -103,6 +103,10 @@ async def _work(assignment: Assignment, stopping: asyncio.Event) -> None:
         from paybridge.runners import dead_letters
 
         await _work_queues(assignment.queues, dead_letters, _unread(dead_letters), stopping)
+    elif assignment.worker == NOTIFIER:
+        from paybridge.runners import notifier
+
+        await _work_queues(assignment.queues, notifier, _in_batches(notifier), stopping)
     else:
         from paybridge.runners import webhooks
 

@@ -22,7 +22,7 @@ PHONE_PATTERN = r"^\+[1-9][0-9]{6,14}$"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MerchantDetails:
-    """What an administrator sets. `notify` are patterns of the events that e-mail and SMS tell of."""
+    """What an administrator sets. `notify` are patterns of the events that e-mail and SMS report."""
 
     name: str
     email: str | None = None

@@ -81,6 +81,7 @@ class TestCreate:
             ({"phone": "+0123456789"}, "phone", "text_malformed"),
             ({"notify": "payment.failed"}, "notify", "not_a_list"),
             ({"notify": ["payment.exploded"]}, "notify.?", "event_pattern_unknown"),
+            ({"notify": ["payment.processing"]}, "notify.?", "event_not_notified"),
             ({"notify": ["*"] * 21}, "notify", "too_many_members"),
             ({"fees": {"percent": "101"}}, "fees.percent", "text_malformed"),
             ({"fees": {"percent": 2.9}}, "fees.percent", "not_a_string"),

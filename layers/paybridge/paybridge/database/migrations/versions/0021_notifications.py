@@ -1,4 +1,7 @@
-"""E-mails and SMS to merchants. Runs before the deploy."""
+"""Change nothing. The table of notifications comes with 0022.
+
+It runs before the deploy. Environments that have this revision keep it, so it stays as it was deployed.
+"""
 
 from __future__ import annotations
 
@@ -9,4 +12,4 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Change nothing yet."""
+    """Change nothing."""

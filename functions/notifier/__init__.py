@@ -1,0 +1,1 @@
+"""The notifier function: sends merchants e-mails and SMS about their events."""
