@@ -162,6 +162,8 @@ _MAGIC = {
     "tok_refund_timeout_done": _DONE,
     "tok_refund_reversed": _DONE,
 }
+FLAKY_METHOD = "tok_flaky"
+MAGIC_METHODS = frozenset({*_MAGIC, FLAKY_METHOD})
 _UNKNOWN_METHOD = Verdict(failure_code="invalid_payment_method")
 # What the method of a charge or authorization means for the operations that follow it.
 _MAGIC_LATER = {
@@ -177,7 +179,7 @@ def judge(behaviour: Behaviour, payment_method: str | None, reference: str, trie
     """Decide on a charge or authorization. `tries_before` counts the earlier tries of a flaky one."""
     if payment_method is None:
         return _random_verdict(behaviour, reference)
-    if payment_method == "tok_flaky":
+    if payment_method == FLAKY_METHOD:
         return Verdict(error_status=503) if tries_before < FLAKY_FAILURES else _DONE
     return _MAGIC.get(payment_method, _UNKNOWN_METHOD)
 
