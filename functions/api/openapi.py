@@ -143,6 +143,19 @@ PAGE_PARAMETERS: list[dict[str, Any]] = [
     },
 ]
 
+# What every page may be refused for, in `errors`.
+_PAGE_CODES = ("cursor_invalid", "limit_invalid", "repeated", "text_malformed", "unknown_member")
+QUERY_MALFORMED = problem("The request cannot be parsed.", "query_malformed", "header_repeated")
+
+
+def page_problems(*filter_codes: str) -> Responses:
+    """Describe the problems of a page's parameters. `filter_codes` are those of its filters in `errors`."""
+    codes = sorted({*_PAGE_CODES, *filter_codes})
+    return {
+        400: QUERY_MALFORMED,
+        422: problem("A parameter breaks a rule.", "validation_failed", "cursor_invalid", field_codes=codes),
+    }
+
 
 def json_answer(model: str, description: str, headers: dict[str, Any] | None = None) -> dict[str, Any]:
     """Describe a response whose body is a component of the document."""

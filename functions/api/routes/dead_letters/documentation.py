@@ -9,6 +9,7 @@ from api.openapi import (
     FOR_STAFF,
     KEY_OR_TOKEN,
     PAGE_PARAMETERS,
+    QUERY_MALFORMED,
     Schema,
     json_answer,
     problem,
@@ -29,7 +30,6 @@ _FILTERS = [
     query_parameter("state", "Only dead letters in this state.", {"type": "string", "enum": _STATES}),
 ]
 _MALFORMED = problem("The request cannot be parsed.", "header_repeated")
-_QUERY_MALFORMED = problem("The request cannot be parsed.", "query_malformed", "header_repeated")
 _FILTER_CODES = ("fingerprint_invalid", "not_an_option", "queue_invalid", "repeated", "unknown_member")
 _NOT_FOUND = problem("There is no such dead letter.", "dead_letter_not_found")
 
@@ -47,7 +47,7 @@ LIST: dict[str, Any] = {
     "summary": "List dead letters",
     "responses": {
         200: json_answer("DeadLetterList", "A page of dead letters."),
-        400: _QUERY_MALFORMED,
+        400: QUERY_MALFORMED,
         422: problem(
             "A parameter breaks a rule.",
             *("validation_failed", "cursor_invalid"),
@@ -63,7 +63,7 @@ GROUPS: dict[str, Any] = {
     "summary": "List groups of equal faults",
     "responses": {
         200: json_answer("DeadLetterGroups", "The groups."),
-        400: _QUERY_MALFORMED,
+        400: QUERY_MALFORMED,
         422: problem("A parameter breaks a rule.", "validation_failed", field_codes=_FILTER_CODES),
         **FOR_STAFF,
     },

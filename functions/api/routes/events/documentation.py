@@ -9,6 +9,7 @@ from api.keyed_documentation import WAITED
 from api.openapi import (
     FOR_MERCHANTS,
     KEY_OR_TOKEN,
+    QUERY_MALFORMED,
     REF,
     Responses,
     Schema,
@@ -119,7 +120,7 @@ _LAST_EVENT_ID = header_parameter(
     schema=dict(_AFTER["schema"]),
 )
 
-_UNREADABLE: Responses = {400: problem("The request cannot be parsed.", "query_malformed", "header_repeated")}
+_UNREADABLE: Responses = {400: QUERY_MALFORMED}
 _INVALID: Responses = {
     422: problem(
         "A parameter is invalid.",

@@ -8,6 +8,7 @@ from api.keyed_documentation import unreadable
 from api.openapi import (
     FOR_MERCHANTS,
     KEY_OR_TOKEN,
+    QUERY_MALFORMED,
     REF,
     Responses,
     Schema,
@@ -86,7 +87,7 @@ READ_RULES: dict[str, Any] = {
     "summary": "Read the fraud rules",
     "responses": {
         200: json_answer("FraudRulesView", "The rules."),
-        400: problem("The request cannot be parsed.", "query_malformed", "header_repeated"),
+        400: QUERY_MALFORMED,
         404: problem("The rules have no such version.", "fraud_rules_not_found"),
         422: problem("The version is not a number.", "validation_failed", field_codes=("number_invalid", "repeated")),
         **FOR_MERCHANTS,

@@ -13,6 +13,7 @@ from api.openapi import (
     Responses,
     Schema,
     json_answer,
+    page_problems,
     problem,
     schemas_of,
 )
@@ -87,12 +88,7 @@ def _list(operation_id: str, others: Responses) -> dict[str, Any]:
         "tags": ["api keys"],
         "responses": {
             200: json_answer("KeyListView", "A page of keys."),
-            400: problem("The request cannot be parsed.", "query_malformed", "header_repeated"),
-            422: problem(
-                "A parameter breaks a rule.",
-                *("validation_failed", "cursor_invalid"),
-                field_codes=("cursor_invalid", "limit_invalid", "repeated", "text_malformed", "unknown_member"),
-            ),
+            **page_problems(),
             **others,
         },
         "openapi_extra": {"security": KEY_OR_TOKEN, "parameters": PAGE_PARAMETERS},

@@ -11,6 +11,7 @@ from api.openapi import (
     PAGE_PARAMETERS,
     Schema,
     json_answer,
+    page_problems,
     problem,
     schemas_of,
     text_header,
@@ -80,12 +81,7 @@ LIST: dict[str, Any] = {
     "summary": "List merchants",
     "responses": {
         200: json_answer("MerchantListView", "A page of merchants."),
-        400: problem("The request cannot be parsed.", "query_malformed", "header_repeated"),
-        422: problem(
-            "A parameter breaks a rule.",
-            *("validation_failed", "cursor_invalid"),
-            field_codes=("cursor_invalid", "limit_invalid", "repeated", "text_malformed", "unknown_member"),
-        ),
+        **page_problems(),
         **FOR_STAFF,
     },
     "openapi_extra": {"security": KEY_OR_TOKEN, "parameters": PAGE_PARAMETERS},

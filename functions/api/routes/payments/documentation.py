@@ -19,7 +19,7 @@ from api.keyed_documentation import (
     request_schema,
     wait_parameter,
 )
-from api.openapi import FOR_MERCHANTS, KEY_OR_TOKEN, Responses, Schema, problem, text_header
+from api.openapi import FOR_MERCHANTS, KEY_OR_TOKEN, QUERY_MALFORMED, Responses, Schema, problem, text_header
 from api.routes.payments.schemas import CancelRequest, CaptureRequest, PaymentPageView, PaymentView, TimelineView
 from api.webhooks import event_schemas, webhooks
 from paybridge.core.field_rules import CODES
@@ -202,7 +202,7 @@ LIST_PAYMENTS: dict[str, Any] = {
     "response_description": "A page of payments.",
     "responses": {
         200: {"model": PaymentPageView},
-        400: problem("The request cannot be parsed.", "query_malformed", "header_repeated"),
+        400: QUERY_MALFORMED,
         422: problem("A parameter is invalid.", "validation_failed", "cursor_invalid", field_codes=CODES),
         **FOR_MERCHANTS,
     },

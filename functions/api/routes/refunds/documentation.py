@@ -16,7 +16,7 @@ from api.keyed_documentation import (
     request_schema,
     wait_parameter,
 )
-from api.openapi import FOR_MERCHANTS, KEY_OR_TOKEN, REF, Responses, Schema, problem, text_header
+from api.openapi import FOR_MERCHANTS, KEY_OR_TOKEN, QUERY_MALFORMED, REF, Responses, Schema, problem, text_header
 from api.routes.refunds.schemas import RefundRequest
 from api.webhooks import event_schemas
 from paybridge.core.field_rules import CODES
@@ -118,7 +118,7 @@ def _list(operation_id: str, summary: str) -> dict[str, Any]:
         "response_description": "A page of refunds.",
         "responses": {
             200: _json("RefundPage"),
-            400: problem("The request cannot be parsed.", "query_malformed", "header_repeated"),
+            400: QUERY_MALFORMED,
             422: problem("A parameter is invalid.", "validation_failed", "cursor_invalid", field_codes=CODES),
             **FOR_MERCHANTS,
         },

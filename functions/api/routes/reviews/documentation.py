@@ -14,6 +14,7 @@ from api.openapi import (
     Responses,
     Schema,
     json_answer,
+    page_problems,
     problem,
     schemas_of,
     text_header,
@@ -97,12 +98,7 @@ LIST: dict[str, Any] = {
     "summary": "List payments in review",
     "responses": {
         200: json_answer("ReviewListView", "A page of payments in review."),
-        400: problem("The request cannot be parsed.", "query_malformed", "header_repeated"),
-        422: problem(
-            "A parameter breaks a rule.",
-            *("validation_failed", "cursor_invalid"),
-            field_codes=("cursor_invalid", "limit_invalid", "repeated", "text_malformed", "unknown_member"),
-        ),
+        **page_problems(),
         **FOR_STAFF,
     },
     "openapi_extra": {"security": KEY_OR_TOKEN, "parameters": PAGE_PARAMETERS},

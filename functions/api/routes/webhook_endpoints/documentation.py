@@ -12,6 +12,7 @@ from api.openapi import (
     PAGE_PARAMETERS,
     Schema,
     json_answer,
+    page_problems,
     problem,
     schemas_of,
     text_header,
@@ -81,12 +82,7 @@ LIST: dict[str, Any] = {
     "summary": "List webhook endpoints",
     "responses": {
         200: json_answer("EndpointListView", "A page of endpoints."),
-        400: problem("The request cannot be parsed.", "query_malformed", "header_repeated"),
-        422: problem(
-            "A parameter breaks a rule.",
-            *("validation_failed", "cursor_invalid"),
-            field_codes=("cursor_invalid", "limit_invalid", "repeated", "text_malformed", "unknown_member"),
-        ),
+        **page_problems(),
         **FOR_STAFF,
     },
     "openapi_extra": {**_SECURITY, "parameters": PAGE_PARAMETERS},
@@ -129,16 +125,8 @@ LIST_DELIVERIES: dict[str, Any] = {
     "summary": "List the deliveries of an endpoint",
     "responses": {
         200: json_answer("WebhookDeliveryList", "A page of deliveries."),
-        400: problem("The request cannot be parsed.", "query_malformed", "header_repeated"),
+        **page_problems("not_an_option", "text_too_long"),
         404: _NOT_FOUND,
-        422: problem(
-            "A parameter breaks a rule.",
-            *("validation_failed", "cursor_invalid"),
-            field_codes=(
-                *("cursor_invalid", "limit_invalid", "not_an_option", "repeated", "text_malformed", "text_too_long"),
-                "unknown_member",
-            ),
-        ),
         **FOR_STAFF,
     },
     "openapi_extra": {
