@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from infra import asyncapi_intake
 from paybridge.core.event_schemas import SHARED, read_schema, with_references
 from paybridge.core.events import (
     CONTENT_TYPE,
@@ -21,7 +22,15 @@ from paybridge.core.events import (
     SEND_NOTIFICATION,
     SOURCE,
 )
-from paybridge.outbox.routes import DEAD_LETTER_KEY, EVENTS_EXCHANGE, PAYMENTS_EXCHANGE, WEBHOOKS_KEY, route
+from paybridge.intake.payment_message import MESSAGE_TYPE
+from paybridge.outbox.routes import (
+    DEAD_LETTER_KEY,
+    EVENTS_EXCHANGE,
+    INTAKE_KEY,
+    PAYMENTS_EXCHANGE,
+    WEBHOOKS_KEY,
+    route,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/developers/asyncapi.json"
@@ -44,6 +53,7 @@ def document(topology: Mapping[str, Any]) -> Document:
     """Return the document of a topology."""
     facts = _published_facts()
     messages = {type_: _fact(type_) for type_ in facts} | {type_: _command(type_) for type_ in COMMANDS}
+    messages[MESSAGE_TYPE] = asyncapi_intake.message()
     channels = {EVENTS_EXCHANGE: _exchange_channel(topology, facts)}
     channels |= {queue["name"]: _queue_channel(topology, queue, [*messages]) for queue in topology["queues"]}
     return {
@@ -52,7 +62,8 @@ def document(topology: Mapping[str, Any]) -> Document:
             "title": "Paybridge events and queues",
             "version": VERSION,
             "description": "What Paybridge publishes to RabbitMQ, and which queue holds what. Messages are CloudEvents "
-            "1.0 in structured JSON. Attach a queue to the exchange payments.events to read events.",
+            "1.0 in structured JSON. Attach a queue to the exchange payments.events to read events. Send to "
+            "payments.intake to order payments.",
             "license": {"name": "Apache License 2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
             "tags": [{"name": "payments", "description": "Payments, refunds and webhooks."}],
         },
@@ -66,7 +77,7 @@ def document(topology: Mapping[str, Any]) -> Document:
             }
         },
         "channels": channels,
-        "operations": {f"read {name}": _operation(name, channel) for name, channel in channels.items()},
+        "operations": {_operation_id(name): _operation(name, channel) for name, channel in channels.items()},
         "components": {"messages": messages, "schemas": _schemas()},
     }
 
@@ -106,9 +117,15 @@ def _exchange_channel(topology: Mapping[str, Any], facts: Iterable[str]) -> Docu
 def _queue_channel(topology: Mapping[str, Any], queue: Mapping[str, Any], types: Iterable[str]) -> Document:
     name = queue["name"]
     bindings = [each for each in topology["bindings"] if each["destination"] == name]
-    held = [type_ for type_ in types if _reaches(type_, bindings)]
+    held = [type_ for type_ in types if type_ != MESSAGE_TYPE and _reaches(type_, bindings)]
     if name == DEAD_LETTER_KEY:
         description = "Messages that no retry can mend, of any other queue. The dead-letters function records them."
+    elif name == INTAKE_KEY:
+        held = [MESSAGE_TYPE]
+        description = (
+            f"Payments ordered by message: publish to the exchange {PAYMENTS_EXCHANGE} with the routing key {name}. "
+            f"What orders no payment goes to {DEAD_LETTER_KEY} with the reason."
+        )
     else:
         description = f"What the queue {name} holds. A message that fails goes to {DEAD_LETTER_KEY}."
     return {
@@ -149,7 +166,19 @@ def _is_match(pattern: str, key: str) -> bool:
     return re.fullmatch(re.escape(pattern).replace(r"\*", "[^.]+"), key) is not None
 
 
+def _operation_id(name: str) -> str:
+    return f"send to {name}" if name == INTAKE_KEY else f"read {name}"
+
+
 def _operation(name: str, channel: Document) -> Document:
+    if name == INTAKE_KEY:
+        return {
+            "action": "send",
+            "channel": {"$ref": f"#/channels/{name}"},
+            "summary": "Order a payment.",
+            "description": channel["description"],
+            "tags": [{"name": "payments"}],
+        }
     what = "events" if name == EVENTS_EXCHANGE else f"the queue {name}"
     return {
         "action": "receive",

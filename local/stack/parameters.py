@@ -18,6 +18,7 @@ PARAMETERS = {
     "NotificationSms": "on",
     "NotificationRetryDelaysSeconds": "1,2,4",
     "WebhookLocalNetworks": "127.0.0.0/8,::1/128",
+    "IntakeDemoMerchantId": str(seed.DEMO_MERCHANT_ID),
     "StuckAfterSeconds": "60",
     "JwtIssuer": seed.JWT_ISSUER,
     "JwtAudience": seed.JWT_AUDIENCE,

@@ -10,17 +10,18 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
+from uuid import UUID
 
 from local.servers import aws, rabbitmq
 from local.servers.postgres import connect
 from local.settings import AWS_REGION, LocalSettings
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from paybridge.database.database import Database
 
 DEMO_API_KEY = "secret-api-key"
+# Given, so that the settings of functions can name it before it is registered.
+DEMO_MERCHANT_ID = UUID("0d3e3a52-7b1e-4f0e-9c3a-0d6b5f1a2e01")
 DEMO_WEBHOOK_SECRET = "whsec_cGF5YnJpZGdlLWxvY2FsLXdlYmhvb2stc2VjcmV0ISE="
 # With which the simulated gateway signs its notices.
 GATEWAY_NOTICES_SECRET = "whsec_cGF5YnJpZGdlLWxvY2FsLWdhdGV3YXktbm90aWNlcyE="
@@ -151,9 +152,8 @@ def migrate_and_register(postgres_url: str) -> None:
         # Alembic takes longer to load than everything else here.
         if not _is_at(postgres_url, HEAD):
             migrate(database)
-        for name, key in (("Demo", DEMO_API_KEY), ("Other", OTHER_API_KEY)):
-            register_merchant(database, name=name, api_key=key, webhook_secret=DEMO_WEBHOOK_SECRET)
         _give_contacts(database, demo_merchant_id(database))
+        register_merchant(database, name="Other", api_key=OTHER_API_KEY, webhook_secret=DEMO_WEBHOOK_SECRET)
         for role, key in STAFF_API_KEYS.items():
             register_merchant(database, name=role.capitalize(), api_key=key, role=role)
 
@@ -163,7 +163,13 @@ def demo_merchant_id(database: Database) -> UUID:
     from paybridge.access.register import register_merchant
 
     # What is registered already is found, and nothing is changed.
-    merchant_id = register_merchant(database, name="Demo", api_key=DEMO_API_KEY, webhook_secret=DEMO_WEBHOOK_SECRET)
+    merchant_id = register_merchant(
+        database,
+        name="Demo",
+        api_key=DEMO_API_KEY,
+        webhook_secret=DEMO_WEBHOOK_SECRET,
+        merchant_id=DEMO_MERCHANT_ID,
+    )
     assert merchant_id is not None
     return merchant_id
 

@@ -14,6 +14,7 @@ from local.stack import seed
 FUNCTIONS = {
     "relay": "RelayFunction",
     "consumer": "ConsumerFunction",
+    "intake": "IntakeFunction",
     "webhooks": "WebhooksFunction",
     "webhooks-retry": "WebhooksFunction",
     "notifier": "NotifierFunction",

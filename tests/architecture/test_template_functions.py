@@ -19,7 +19,7 @@ from local.settings import PAYMENT_SHARDS_MAX
 from local.stack import topology
 from paybridge.outbox.queues import all_queues, payment_queues
 from paybridge.outbox.routes import SHARD_HEADER
-from paybridge.runners import consumer, dead_letters, webhooks
+from paybridge.runners import consumer, dead_letters, intake, webhooks
 from tests.support import template as templates
 from tests.support.template import ROOT
 from webhooks.handler import DATABASE_PATIENCE_SECONDS
@@ -157,8 +157,9 @@ class TestQueues:
     def test_a_batch_is_as_large_for_a_worker_as_for_a_function(self) -> None:
         for mapping in templates.mappings(TEMPLATE).values():
             [queue] = mapping["Queues"]
-            handling = {"payments.new": consumer, "payments.dead": dead_letters}.get(SHARD.sub("", queue), webhooks)
-            assert mapping["BatchSize"] == getattr(handling, "BATCH_MESSAGES")  # noqa: B009 -- of three modules.
+            named = {"payments.new": consumer, "payments.intake": intake, "payments.dead": dead_letters}
+            handling = named.get(SHARD.sub("", queue), webhooks)
+            assert mapping["BatchSize"] == getattr(handling, "BATCH_MESSAGES")  # noqa: B009 -- of four modules.
 
     @pytest.mark.parametrize("queue", sorted(working_queues(GROWN)))
     def test_each_working_queue_keeps_its_dead_letters(self, queue: str) -> None:

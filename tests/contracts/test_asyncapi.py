@@ -68,6 +68,7 @@ class TestDocument:
         held = {name: set(channel["messages"]) for name, channel in WRITTEN["channels"].items()}
         assert held["payments.new"] == {"payment.created", "command.process_payment", "command.find_late_charge"}
         assert {"payment.succeeded", "refund.failed", "command.deliver_webhook"} <= held["webhooks"]
+        assert held["payments.intake"] == {"PaymentInitiated"}
         assert held["webhooks.retry"] == {"command.deliver_webhook"}
 
     @pytest.mark.slow

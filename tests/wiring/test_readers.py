@@ -21,6 +21,7 @@ from paybridge.wiring import (
     broker,
     dead_letters,
     fraud,
+    intake,
     notices,
     operations,
     outbox,
@@ -126,6 +127,14 @@ async def use_broker() -> None:
             pass
 
 
+async def use_intake() -> None:
+    wiring.environment_name()
+    intake.services()
+    with suppress(Unavailable):
+        async with broker.open_publisher():
+            pass
+
+
 def use_jobs() -> None:
     wiring.database()
     wiring.environment_name()
@@ -159,6 +168,7 @@ USES: dict[str, Callable[[], Any]] = {
     "api": use_api,
     "consumer": lambda: wiring.run(use_consumer()),
     "dead_letters": use_dead_letters,
+    "intake": lambda: wiring.run(use_intake()),
     "jobs": use_jobs,
     "migrate": use_migrate,
     "operate": use_operate,

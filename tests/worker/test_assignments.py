@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from paybridge.outbox.queues import DEAD_LETTER_QUEUES, NOTIFICATIONS_QUEUE, WEBHOOK_QUEUES, payment_queues
+from paybridge.outbox.queues import (
+    DEAD_LETTER_QUEUES,
+    INTAKE_QUEUE,
+    NOTIFICATIONS_QUEUE,
+    WEBHOOK_QUEUES,
+    payment_queues,
+)
 from paybridge.worker.assignments import CONSUMER, NAMES, RELAY, AssignmentInvalid, assignment
 
 
@@ -18,7 +24,9 @@ def test_the_relay_takes_from_no_queue() -> None:
 
 def test_all_workers_together_take_once_from_every_queue() -> None:
     taken = [queue for name in NAMES for queue in assignment(name, [], 2).queues]
-    assert sorted(taken) == sorted([*payment_queues(2), *WEBHOOK_QUEUES, NOTIFICATIONS_QUEUE, *DEAD_LETTER_QUEUES])
+    assert sorted(taken) == sorted(
+        [*payment_queues(2), INTAKE_QUEUE, *WEBHOOK_QUEUES, NOTIFICATIONS_QUEUE, *DEAD_LETTER_QUEUES]
+    )
 
 
 def test_a_worker_may_be_given_some_of_its_queues() -> None:

@@ -118,7 +118,7 @@ run "watches_every_queue" {
   command = plan
 
   assert {
-    condition     = toset(local.queues) == toset(["payments.new", "payments.dead", "webhooks", "webhooks.retry", "notifications"])
+    condition     = toset(local.queues) == toset(["payments.new", "payments.intake", "payments.dead", "webhooks", "webhooks.retry", "notifications"])
     error_message = "The queues are not those of topology.json."
   }
   assert {

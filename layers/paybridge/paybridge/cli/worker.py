@@ -17,6 +17,7 @@ Do the work of a function in one long-running process, with its own connection t
 \b
   relay           publish the outbox
   consumer        charge payments, from payments.new and its shards
+  intake          accept payments ordered by message, from payments.intake
   webhooks        deliver webhooks, from the queue webhooks
   webhooks-retry  deliver webhooks to slow receivers, from the queue webhooks.retry
   notifier        send e-mails and SMS, from the queue notifications

@@ -22,3 +22,4 @@ class RawMessage:
     correlation_id: str = ""
     headers: Mapping[str, Any] = field(default_factory=dict)
     redelivered: bool = False
+    content_encoding: str = ""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 PAYMENTS_QUEUE = "payments.new"
+# Where others order payments.
+INTAKE_QUEUE = "payments.intake"
 WEBHOOK_QUEUES = ("webhooks", "webhooks.retry")
 NOTIFICATIONS_QUEUE = "notifications"
 # The function dead-letters takes from these, and no message of theirs is lost.
 DEAD_LETTER_QUEUES = ("payments.dead",)
 # A dead letter of one of these, or of a shard of it, can be published again.
-REDRIVE_QUEUES = (PAYMENTS_QUEUE, *WEBHOOK_QUEUES, NOTIFICATIONS_QUEUE)
+REDRIVE_QUEUES = (PAYMENTS_QUEUE, INTAKE_QUEUE, *WEBHOOK_QUEUES, NOTIFICATIONS_QUEUE)
 
 
 def payment_queues(shards: int) -> tuple[str, ...]:
@@ -23,4 +25,4 @@ def payment_queues(shards: int) -> tuple[str, ...]:
 
 def all_queues(shards: int) -> tuple[str, ...]:
     """Return every queue; those that functions consume come first."""
-    return (*payment_queues(shards), *WEBHOOK_QUEUES, NOTIFICATIONS_QUEUE, *DEAD_LETTER_QUEUES)
+    return (*payment_queues(shards), INTAKE_QUEUE, *WEBHOOK_QUEUES, NOTIFICATIONS_QUEUE, *DEAD_LETTER_QUEUES)

@@ -19,6 +19,7 @@ DEAD_LETTER_KEY = "payments.dead"
 # It reaches one queue alone, by its name. The exchange of the first publication would send copies to other queues too.
 REDRIVE_EXCHANGE = "payments.redrive"
 NEW_PAYMENTS_KEY = "payments.new"
+INTAKE_KEY = "payments.intake"
 WEBHOOKS_KEY = "webhooks"
 WEBHOOK_RETRIES_KEY = "webhooks.retry"
 NOTIFICATIONS_KEY = "notifications"

@@ -13,9 +13,18 @@ from paybridge.core.ids import Ids
 from paybridge.database.database import Database
 from paybridge.payments.domain.events import payment_event
 from paybridge.payments.domain.payment import PaymentOrder, new_payment, order_of
-from paybridge.payments.idempotency import IdempotentRequest, Keyed, KeyedOutcome, KeyInFlight, accepted, earlier_answer
+from paybridge.payments.idempotency import (
+    Answered,
+    IdempotentRequest,
+    Keyed,
+    KeyedOutcome,
+    KeyInFlight,
+    accepted,
+    earlier_answer,
+)
 from paybridge.payments.store import accepted_payments, idempotency_keys
 from paybridge.payments.store import queries as payment_queries
+from paybridge.payments.store.accepted_payments import Accepted
 
 OPERATION = "create_payment"
 
@@ -37,9 +46,7 @@ def create_payment(
     is safe.
     """
     keyed = Keyed(merchant_id, OPERATION, request)
-    payment = new_payment(order, id_=ids.new(), merchant_id=merchant_id, correlation_id=correlation_id, now=clock.now())
-    event = payment_event(ids.new(), PAYMENT_CREATED, payment, payment.created_at)
-    claim, answer = accepted(keyed, payment.id, orjson.dumps(event.data), payment.created_at)
+    (payment, event, claim), answer = new_acceptance(clock, ids, keyed, order, correlation_id)
     try:
         written = accepted_payments.insert(database, payment, event, claim)
     except LockTimeout as error:
@@ -49,10 +56,27 @@ def create_payment(
     return answer if written else _earlier_answer(database, keyed, order)
 
 
-def _earlier_answer(database: Database, keyed: Keyed, order: PaymentOrder) -> KeyedOutcome:
-    def is_same_order(payment_id: UUID) -> bool:
-        # Clients and proxies write the same JSON in other bytes. What was asked for is in the payment itself.
-        payment = payment_queries.get(database, keyed.merchant_id, payment_id)
-        return payment is not None and order_of(payment) == order
+def new_acceptance(
+    clock: Clock, ids: Ids, keyed: Keyed, order: PaymentOrder, correlation_id: str
+) -> tuple[Accepted, Answered]:
+    """Return what to write for a new payment, and the answer once it is written. Raises InvalidInput."""
+    payment = new_payment(
+        order, id_=ids.new(), merchant_id=keyed.merchant_id, correlation_id=correlation_id, now=clock.now()
+    )
+    event = payment_event(ids.new(), PAYMENT_CREATED, payment, payment.created_at)
+    claim, answer = accepted(keyed, payment.id, orjson.dumps(event.data), payment.created_at)
+    return Accepted(payment, event, claim), answer
 
-    return earlier_answer(database, keyed, is_same_order) or KeyInFlight()
+
+def is_same_order(database: Database, merchant_id: UUID, payment_id: UUID, order: PaymentOrder) -> bool:
+    """Tell whether the payment was made by this order: the same members, however they were written or sent."""
+    # Clients and proxies write the same JSON in other bytes. What was asked for is in the payment itself.
+    payment = payment_queries.get(database, merchant_id, payment_id)
+    return payment is not None and order_of(payment) == order
+
+
+def _earlier_answer(database: Database, keyed: Keyed, order: PaymentOrder) -> KeyedOutcome:
+    def is_same(payment_id: UUID) -> bool:
+        return is_same_order(database, keyed.merchant_id, payment_id, order)
+
+    return earlier_answer(database, keyed, is_same) or KeyInFlight()

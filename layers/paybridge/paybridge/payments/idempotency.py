@@ -7,7 +7,7 @@ and takes the key in one statement. If the key is taken, `earlier_answer` says b
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -124,6 +124,22 @@ def earlier_answer(
     if earlier.fingerprint != keyed.request.fingerprint and not is_same_request(earlier.resource_id):
         return KeyReused(earlier.resource_id)
     return _repeated(earlier)
+
+
+def earlier_answers(
+    database: Database, many: Sequence[Keyed], is_same_request: Callable[[int, UUID], bool]
+) -> list[Answered | KeyReused | AnswerExpired | None]:
+    """Return for each request what `earlier_answer` returns; `is_same_request` is given its number as well."""
+    found = idempotency_keys.find_many(database, [(one.merchant_id, one.operation, one.request.key) for one in many])
+    answers: list[Answered | KeyReused | AnswerExpired | None] = []
+    for number, (keyed, earlier) in enumerate(zip(many, found, strict=True)):
+        if earlier is None:
+            answers.append(None)
+        elif earlier.fingerprint == keyed.request.fingerprint or is_same_request(number, earlier.resource_id):
+            answers.append(_repeated(earlier))
+        else:
+            answers.append(KeyReused(earlier.resource_id))
+    return answers
 
 
 def _find(database: Database, keyed: Keyed) -> KeyedAnswer | None:

@@ -10,7 +10,7 @@ import base64
 import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
@@ -69,6 +69,45 @@ class Received:
         """Return the message as poison, for a fault found later; `reason` must repeat nothing of its content."""
         return Poison(self.queue, self.message_id, self.body, reason)
 
+    def handed_back(self) -> Message:
+        """Return the message to publish when its queue shall have it again."""
+        event = self.event
+        # A shard is no routing key. The broker hashes the payment's id, so the message returns to the shard it came
+        # from.
+        is_sharded = self.queue.startswith(f"{NEW_PAYMENTS_KEY}.")
+        queue = NEW_PAYMENTS_KEY if is_sharded else self.queue
+        return Message(
+            id=self.message_id or str(event.id),
+            type=event.type,
+            exchange=REDRIVE_EXCHANGE,
+            routing_key=queue,
+            body=self.body,
+            correlation_id=event.correlation_id,
+            headers={SHARD_HEADER: str(event.payment_id)} if queue == NEW_PAYMENTS_KEY else None,
+        )
+
+
+class Returnable(Protocol):
+    """A message that can be handed back to its queue."""
+
+    def handed_back(self) -> Message:
+        """Return the message to publish."""
+        ...
+
+
+class AnyBatch(Protocol):
+    """Messages that are processed together: those that can be worked on, and the poison, to which work may add."""
+
+    @property
+    def events(self) -> Sequence[Returnable]:
+        """Return the messages that can be worked on."""
+        ...
+
+    @property
+    def poison(self) -> list[Poison]:
+        """Return the messages that no retry can fix."""
+        ...
+
 
 @dataclass(slots=True)
 class Batch:
@@ -103,14 +142,14 @@ def batch_of(deliveries: Sequence[TakenMessage], known_types: frozenset[str]) ->
     return batch
 
 
-async def hand_back(url: str, received: Sequence[Received], fresh_urls: FreshUrls = no_fresh_urls) -> None:
+async def hand_back(url: str, received: Sequence[Returnable], fresh_urls: FreshUrls = no_fresh_urls) -> None:
     """Publish the messages to their queues again; return once the broker has confirmed all of them.
 
     Unlike a return by the broker this uses up none of their deliveries. The caller then acknowledges the batch. If it
     dies before that, the queue holds a message twice, and the second one finds nothing to do. Raises BrokerUnavailable
     if the broker did not take all of them.
     """
-    messages = [_handed_back(one) for one in received]
+    messages = [one.handed_back() for one in received]
     async with open_publisher(url, fresh_urls) as publisher:
         refusals = await publisher.publish(messages, HAND_BACK_DEADLINE_SECONDS)
     refused = [refusal for refusal in refusals if refusal is not None]
@@ -132,13 +171,24 @@ async def dead_letter(url: str, poison: Sequence[Poison], fresh_urls: FreshUrls 
         raise BrokerUnavailable(f"The dead-letter exchange did not take {len(refused)} messages: {refused[0]}.")
 
 
+def returns_of(headers: Mapping[str, Any]) -> int:
+    """Return how often the mapping has returned a message with these headers to its queue."""
+    counts = (headers.get(name) for name in RETURNS_HEADERS)
+    return max((count for count in counts if isinstance(count, int)), default=0)
+
+
+def short_string(text: str) -> str:
+    """Return as much of the text as AMQP's short string holds: a stranger's may be longer once it is replaced."""
+    return text.encode(errors="replace")[:SHORT_STRING_BYTES_MAX].decode(errors="ignore")
+
+
 def _sort_into(batch: Batch, queue: str, message: Mapping[str, Any], known_types: frozenset[str]) -> None:
     try:
         body = base64.b64decode(message["data"], validate=True)
     except (binascii.Error, KeyError, TypeError, ValueError) as error:
         batch.poison.append(Poison(queue, _message_id(message), b"", f"no body: {type(error).__name__}"))
         return
-    returns = _returns(message)
+    returns = returns_of((message.get("basicProperties") or {}).get("headers") or {})
     if returns > RETURNS_MAX:
         batch.poison.append(Poison(queue, _message_id(message), body, f"returned to its queue {returns} times"))
     else:
@@ -165,38 +215,14 @@ def _event_of(body: bytes) -> Event:
     return parse_envelope(envelope)
 
 
-def _returns(message: Mapping[str, Any]) -> int:
-    """Return how often the mapping has returned this message to its queue."""
-    headers = (message.get("basicProperties") or {}).get("headers") or {}
-    counts = (headers.get(name) for name in RETURNS_HEADERS)
-    return max((count for count in counts if isinstance(count, int)), default=0)
-
-
 def _message_id(message: Mapping[str, Any]) -> str:
     properties = message.get("basicProperties") or {}
     return str(properties.get("messageId") or "")
 
 
-def _handed_back(received: Received) -> Message:
-    event = received.event
-    # A shard is no routing key. The broker hashes the payment's id, so the message returns to the shard it came from.
-    is_sharded = received.queue.startswith(f"{NEW_PAYMENTS_KEY}.")
-    queue = NEW_PAYMENTS_KEY if is_sharded else received.queue
-    return Message(
-        id=received.message_id or str(event.id),
-        type=event.type,
-        exchange=REDRIVE_EXCHANGE,
-        routing_key=queue,
-        body=received.body,
-        correlation_id=event.correlation_id,
-        headers={SHARD_HEADER: str(event.payment_id)} if queue == NEW_PAYMENTS_KEY else None,
-    )
-
-
 def _dead_letter_message(number: int, poison: Poison) -> Message:
-    # A stranger's message may have no id, or one whose replaced bytes no longer fit AMQP's short string.
-    id_bytes = (poison.message_id or f"poison-{number}").encode(errors="replace")
-    message_id = id_bytes[:SHORT_STRING_BYTES_MAX].decode(errors="ignore")
+    # A stranger's message may have no id.
+    message_id = short_string(poison.message_id or f"poison-{number}")
     return Message(
         id=message_id,
         type="dead-letter",

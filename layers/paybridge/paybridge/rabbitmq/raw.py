@@ -47,6 +47,7 @@ def raw_messages_of(taken: Sequence[TakenMessage]) -> list[RawMessage]:
             correlation_id=_text(one.properties.get("correlationId")),
             headers=json_headers(one.properties.get("headers")),
             redelivered=one.redelivered,
+            content_encoding=_text(one.properties.get("contentEncoding")),
         )
         for one in taken
     ]
@@ -67,6 +68,7 @@ def _raw_message(queue: str, properties: Mapping[str, Any], message: Mapping[str
         correlation_id=_text(properties.get("correlationId")),
         headers=json_headers(properties.get("headers")),
         redelivered=bool(message.get("redelivered")),
+        content_encoding=_text(properties.get("contentEncoding")),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from paybridge import wiring
 from paybridge.core.errors import BrokerUnavailable, MalformedMessage, Unavailable
@@ -16,7 +16,7 @@ from paybridge.observability.logging import logger
 from paybridge.wiring import broker
 
 if TYPE_CHECKING:
-    from paybridge.rabbitmq.batch import Batch, Received
+    from paybridge.rabbitmq.batch import AnyBatch, Batch, Received
 
 # Keeps a log line below the 256 KiB that CloudWatch takes.
 LOGGED_MAX = 200
@@ -25,6 +25,8 @@ BUSY_PAUSE_SECONDS_MIN = 0.5
 BUSY_PAUSE_SECONDS_MAX = 5.0
 
 log = logger()
+
+TakenBatch = TypeVar("TakenBatch", bound="AnyBatch")
 
 
 def for_each_event(batch: Batch, work: Callable[[Received], None]) -> None:
@@ -39,7 +41,7 @@ def for_each_event(batch: Batch, work: Callable[[Received], None]) -> None:
 
 
 async def run_batch(
-    batch: Batch, work: Callable[[Batch], Awaitable[Mapping[str, int]]], database_patience_seconds: float
+    batch: TakenBatch, work: Callable[[TakenBatch], Awaitable[Mapping[str, int]]], database_patience_seconds: float
 ) -> dict[str, int]:
     """Work through the batch, then dead-letter its poison; wait up to `database_patience_seconds` for the database.
 
@@ -60,7 +62,7 @@ async def run_batch(
 
 
 async def _work_patiently(
-    batch: Batch, work: Callable[[Batch], Awaitable[Mapping[str, int]]], patience_seconds: float
+    batch: TakenBatch, work: Callable[[TakenBatch], Awaitable[Mapping[str, int]]], patience_seconds: float
 ) -> Mapping[str, int] | None:
     """Return the counts of the work, which may be repeated; None if the database was away or busy for too long."""
     give_up_at = time.monotonic() + patience_seconds

@@ -11,10 +11,11 @@ from paybridge.wiring import addresses
 
 if TYPE_CHECKING:
     from paybridge.core.raw_messages import RawMessage
-    from paybridge.rabbitmq.batch import Batch, Poison, Received
+    from paybridge.rabbitmq.batch import Batch, Poison, Returnable
     from paybridge.rabbitmq.depths import AmqpQueueDepths
     from paybridge.rabbitmq.publisher import RabbitPublisher
     from paybridge.rabbitmq.subscription import Subscription, TakenMessage
+    from paybridge.rabbitmq.unread import UnreadBatch
 
 
 def rabbitmq_url() -> str:
@@ -44,6 +45,20 @@ def batch_of(deliveries: Sequence[TakenMessage], known_types: frozenset[str]) ->
     return batch.batch_of(deliveries, known_types)
 
 
+def parse_unread(lambda_event: Mapping[str, Any]) -> UnreadBatch:
+    """Return the messages of an `aws:rmq` event for work that reads them; see `paybridge.rabbitmq.unread`."""
+    from paybridge.rabbitmq import unread
+
+    return unread.parse_unread(lambda_event)
+
+
+def unread_of(deliveries: Sequence[TakenMessage]) -> UnreadBatch:
+    """Return a worker's messages for work that reads them; see `paybridge.rabbitmq.unread`."""
+    from paybridge.rabbitmq import unread
+
+    return unread.unread_of(deliveries)
+
+
 def parse_raw(lambda_event: Mapping[str, Any]) -> list[RawMessage]:
     """Return the messages of an `aws:rmq` event unread; see `paybridge.rabbitmq.raw.raw_messages_of_event`."""
     from paybridge.rabbitmq import raw
@@ -65,7 +80,7 @@ def subscribe(queues: Sequence[str], prefetch: int) -> AbstractAsyncContextManag
     return subscription.subscribe(rabbitmq_url(), queues, prefetch, fresh_rabbitmq_urls)
 
 
-async def hand_back(received: Sequence[Received]) -> None:
+async def hand_back(received: Sequence[Returnable]) -> None:
     """Publish messages to their queues again. Raises BrokerUnavailable unless all are confirmed."""
     from paybridge.rabbitmq import batch
 

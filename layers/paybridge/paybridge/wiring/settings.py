@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any, Generic, Self, TypeVar, overload
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from paybridge.access.domain.merchants import EMAIL_PATTERN
 from paybridge.core.errors import SettingsInvalid
@@ -163,14 +164,29 @@ REVIEW_DECISION = SettingKind("reject or approve", _review_decision)
 SWITCH = SettingKind("on or off", _switch)
 MAIL_ADDRESS = SettingKind("an e-mail address without a name", _mail_address, takes_empty=True)
 SMS_SENDER_ID = SettingKind("1 to 11 letters and digits, with a letter", _sms_sender_id, takes_empty=True)
+MERCHANT: SettingKind[UUID | None] = SettingKind(
+    "the id of a merchant", lambda text: UUID(text) if text else None, takes_empty=True
+)
 TLS_MODE = SettingKind("verify-full or disable", _tls_mode)
 
 # Who reads a setting, by folder in `functions/`.
 EVERY = frozenset({"every function"})
 DATABASE = frozenset(
-    {"api", "consumer", "dead_letters", "jobs", "migrate", "notifier", "operate", "relay", "rotate", "webhooks"}
+    {
+        "api",
+        "consumer",
+        "dead_letters",
+        "intake",
+        "jobs",
+        "migrate",
+        "notifier",
+        "operate",
+        "relay",
+        "rotate",
+        "webhooks",
+    }
 )
-BROKER_USERS = frozenset({"consumer", "jobs", "notifier", "relay", "rotate", "webhooks"})
+BROKER_USERS = frozenset({"consumer", "intake", "jobs", "notifier", "relay", "rotate", "webhooks"})
 
 # Eight retries in eight hours: a burst beyond the rate of a provider, and an outage of one, are over by then.
 NOTIFICATION_RETRIES = "5,30,120,600,1800,3600,7200,14400"
@@ -189,7 +205,7 @@ class Settings:
         TEXT,
         None,
         "",
-        by("api", "consumer", "jobs", "notifier", "relay", "webhooks"),
+        by("api", "consumer", "intake", "jobs", "notifier", "relay", "webhooks"),
         "Name of the deployment, a dimension of each metric.",
     )
     POWERTOOLS_SERVICE_NAME = Setting(
@@ -297,7 +313,15 @@ class Settings:
         "Time limit of an attempt in the fast lane. A receiver that takes more than a third of it is slow.",
     )
     WEBHOOK_LOCAL_NETWORKS = Setting(
-        NETWORKS, "", "", by("api", "webhooks"), "Private networks that webhooks may go to, by plain HTTP."
+        NETWORKS, "", "", by("api", "intake", "webhooks"), "Private networks that webhooks may go to, by plain HTTP."
+    )
+    INTAKE_DEMO_MERCHANT_ID = Setting(
+        MERCHANT,
+        "",
+        "",
+        by("intake"),
+        "Merchant of messages that name none, which may then ask for simulated failures. Empty, except offline: both "
+        "are refused.",
     )
 
     NOTIFICATION_SENDER = Setting(

@@ -6,15 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from paybridge.core.errors import PaybridgeError
-from paybridge.outbox.queues import DEAD_LETTER_QUEUES, NOTIFICATIONS_QUEUE, WEBHOOK_QUEUES, payment_queues
+from paybridge.outbox.queues import (
+    DEAD_LETTER_QUEUES,
+    INTAKE_QUEUE,
+    NOTIFICATIONS_QUEUE,
+    WEBHOOK_QUEUES,
+    payment_queues,
+)
 
 RELAY = "relay"
 CONSUMER = "consumer"
+INTAKE = "intake"
 WEBHOOKS = "webhooks"
 WEBHOOKS_RETRY = "webhooks-retry"
 NOTIFIER = "notifier"
 DEAD_LETTERS = "dead-letters"
-NAMES = (RELAY, CONSUMER, WEBHOOKS, WEBHOOKS_RETRY, NOTIFIER, DEAD_LETTERS)
+NAMES = (RELAY, CONSUMER, INTAKE, WEBHOOKS, WEBHOOKS_RETRY, NOTIFIER, DEAD_LETTERS)
 
 
 class AssignmentInvalid(PaybridgeError):
@@ -49,6 +56,7 @@ def _queues(worker: str, shards: int) -> tuple[str, ...]:
     # Each lane of the webhooks has a process, so that slow receivers never delay the others.
     fast_lane, slow_lane = WEBHOOK_QUEUES
     taken = {
+        INTAKE: (INTAKE_QUEUE,),
         WEBHOOKS: (fast_lane,),
         WEBHOOKS_RETRY: (slow_lane,),
         NOTIFIER: (NOTIFICATIONS_QUEUE,),

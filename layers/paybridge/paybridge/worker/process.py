@@ -14,13 +14,14 @@ from paybridge.core.errors import SettingsInvalid, Unavailable
 from paybridge.observability.logging import logger
 from paybridge.observability.stack import stack_frames
 from paybridge.wiring import broker
-from paybridge.worker.assignments import CONSUMER, DEAD_LETTERS, NOTIFIER, RELAY, Assignment
+from paybridge.worker.assignments import CONSUMER, DEAD_LETTERS, INTAKE, NOTIFIER, RELAY, Assignment
 from paybridge.worker.queues import QueueWork, work_queues
 
 if TYPE_CHECKING:
     from paybridge.core.raw_messages import RawMessage
     from paybridge.rabbitmq.batch import Batch
     from paybridge.rabbitmq.subscription import TakenMessage
+    from paybridge.rabbitmq.unread import UnreadBatch
 
 # Container services leave 30 s between SIGTERM and SIGKILL.
 STOP_SECONDS_MAX = 25.0
@@ -53,6 +54,14 @@ class EventHandling(Handling, Protocol):
     HANDLED_TYPES: frozenset[str]
 
     async def handle(self, batch: Batch, database_patience_seconds: float) -> dict[str, int]:
+        """Work on a batch and count its outcomes. Wait for the database for at most the given seconds."""
+        ...
+
+
+class UnreadHandling(Handling, Protocol):
+    """One that reads messages of strangers."""
+
+    async def handle(self, batch: UnreadBatch, database_patience_seconds: float) -> dict[str, int]:
         """Work on a batch and count its outcomes. Wait for the database for at most the given seconds."""
         ...
 
@@ -99,6 +108,10 @@ async def _work(assignment: Assignment, stopping: asyncio.Event) -> None:
         from paybridge.runners import consumer
 
         await _work_queues(assignment.queues, consumer, _in_batches(consumer), stopping)
+    elif assignment.worker == INTAKE:
+        from paybridge.runners import intake
+
+        await _work_queues(assignment.queues, intake, _to_read(intake), stopping)
     elif assignment.worker == DEAD_LETTERS:
         from paybridge.runners import dead_letters
 
@@ -125,6 +138,10 @@ async def _work_queues(queues: tuple[str, ...], handling: Handling, handle: Hand
 
 def _in_batches(handling: EventHandling) -> Handle:
     return lambda messages, seconds: handling.handle(broker.batch_of(messages, handling.HANDLED_TYPES), seconds)
+
+
+def _to_read(handling: UnreadHandling) -> Handle:
+    return lambda messages, seconds: handling.handle(broker.unread_of(messages), seconds)
 
 
 def _unread(handling: RawHandling) -> Handle:

@@ -13,7 +13,7 @@ _FIND_KEY_OWNER = Statement("SELECT merchant_id FROM api_keys WHERE key_hash = :
 
 _INSERT_MERCHANT = Statement("""
     INSERT INTO merchants (id, name, webhook_secrets)
-    VALUES (gen_random_uuid(), :name::text, ARRAY[:webhook_secret::text])
+    VALUES (coalesce(:id::uuid, gen_random_uuid()), :name::text, ARRAY[:webhook_secret::text])
     RETURNING id
 """)
 
@@ -34,9 +34,9 @@ def find_key_owner(transaction: Transaction, key_hash: bytes) -> tuple[bool, UUI
     return (True, rows[0][0]) if rows else (False, None)
 
 
-def insert_merchant(transaction: Transaction, name: str, webhook_secret: str) -> UUID:
-    """Add a merchant with one webhook secret and return its id."""
-    merchant_id: UUID = transaction.run(_INSERT_MERCHANT, name=name, webhook_secret=webhook_secret)[0][0]
+def insert_merchant(transaction: Transaction, name: str, webhook_secret: str, id_: UUID | None) -> UUID:
+    """Add a merchant with one webhook secret and return its id, which is random unless it is given."""
+    merchant_id: UUID = transaction.run(_INSERT_MERCHANT, id=id_, name=name, webhook_secret=webhook_secret)[0][0]
     return merchant_id
 
 

@@ -5,6 +5,7 @@ The statement that does the work also takes the key, so a key is taken if and on
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from uuid import UUID
 
 from paybridge.core.errors import LockTimeout
 from paybridge.database.database import Database, Statement
+from paybridge.database.parameters import json_rows
 
 # A statement that takes a key inserts these columns.
 KEY_COLUMNS = "merchant_id, operation, key, fingerprint, resource_id, response_status, response_body, created_at"
@@ -27,6 +29,13 @@ _FIND = Statement("""
     SELECT fingerprint, resource_id, response_status, response_body
     FROM idempotency_keys
     WHERE merchant_id = :merchant_id::uuid AND operation = :operation::text AND key = :key::text
+""")
+
+_FIND_MANY = Statement("""
+    SELECT wanted.number, k.fingerprint, k.resource_id, k.response_status, k.response_body
+    FROM json_to_recordset(:rows::json) AS wanted (number integer, merchant_id uuid, operation text, key text)
+    JOIN idempotency_keys k
+      ON k.merchant_id = wanted.merchant_id AND k.operation = wanted.operation AND k.key = wanted.key
 """)
 
 
@@ -64,6 +73,16 @@ def find(database: Database, merchant_id: UUID, operation: str, key: str) -> Key
     """Return the answer kept under the key, or None if the key is free."""
     rows = database.run(_FIND, merchant_id=merchant_id, operation=operation, key=key)
     return KeyedAnswer(*rows[0]) if rows else None
+
+
+def find_many(database: Database, keys: Sequence[tuple[UUID, str, str]]) -> list[KeyedAnswer | None]:
+    """Return what is kept under each key, given by merchant, operation and key."""
+    wanted = [
+        {"number": number, "merchant_id": merchant_id, "operation": operation, "key": key}
+        for number, (merchant_id, operation, key) in enumerate(keys)
+    ]
+    found = {row[0]: KeyedAnswer(*row[1:]) for row in database.run(_FIND_MANY, rows=json_rows(wanted))}
+    return [found.get(number) for number in range(len(keys))]
 
 
 def is_in_flight(error: LockTimeout) -> bool:

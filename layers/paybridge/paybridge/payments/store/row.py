@@ -73,6 +73,8 @@ _INSERTED = tuple(
 )
 
 INSERTED_COLUMNS = ", ".join(_INSERTED)
+# For `json_to_recordset`, in which JSON is no text.
+INSERTED_TYPES = ", ".join(f"{name} {COLUMN_TYPES[name]}" for name in _INSERTED)
 INSERTED_VALUES = ", ".join(f":{name}::{COLUMN_TYPES[name]}" for name in _INSERTED)
 
 
