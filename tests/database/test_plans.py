@@ -179,8 +179,19 @@ def accepting(rows: SeededRows) -> dict[str, Rule]:
         "event_body": "{}",
     }
     key = {"merchant_id": MERCHANT, "operation": "create_payment", "key": "key-40"}
+    many = orjson.dumps(
+        [{**new, "key": "another new key", "fingerprint": bytes(32).hex(), "currency_places": 2}]
+    ).decode()
     return {
         "payments.store.accepted_payments._ACCEPT": Rule(new),
+        # The keys of the batch are sorted, so that two batches take them in one order.
+        "payments.store.accepted_payments._ACCEPT_MANY": Rule({"rows": many}, ("merchants_pkey",), sorts=1),
+        "payments.store.idempotency_keys._FIND_MANY": Rule(
+            {"rows": orjson.dumps([{"number": 0, **key}]).decode()},
+            ("idempotency_keys_pkey",),
+            rows_max={"idempotency_keys": 1},
+        ),
+        "payments.store.merchants._EXISTING": Rule({"ids": array([MERCHANT])}, ("merchants_pkey",)),
         "payments.store.idempotency_keys._FIND": Rule(
             key, ("idempotency_keys_pkey",), rows_max={"idempotency_keys": 1}
         ),
@@ -353,7 +364,7 @@ def accounts() -> dict[str, Rule]:
         "access.store.callers._ADMIT_MERCHANT": Rule({"merchant_id": MERCHANT, "wanted": 1}),
         "access.store.registration._FIND_KEY_OWNER": Rule(key, ("api_keys_key_hash_key",)),
         "access.store.registration._LOCK_KEY": Rule(key),
-        "access.store.registration._INSERT_MERCHANT": Rule({"name": "New", "webhook_secret": "whsec_x"}),
+        "access.store.registration._INSERT_MERCHANT": Rule({"id": None, "name": "New", "webhook_secret": "whsec_x"}),
         "access.store.registration._INSERT_KEY": Rule({**key, "merchant_id": MERCHANT, "role": "merchant"}),
         "access.store.keys._INSERT": Rule(
             {**key, **a_key, "merchant_id": MERCHANT, "role": "merchant"}, ("merchants_pkey",)

@@ -127,7 +127,7 @@ class TestHandler:
             gzip.compress(bytes(50 * 1024 * 1024)): "body_too_large",
             message(merchant, "unknown", extra="x"): "validation_failed",
             message(merchant, "places", amount=1.005): "amount_places",
-            message(uuid4(), "nobody"): "merchant_unknown",
+            message(uuid4(), "stranger"): "merchant_unknown",
         }
         answer = call(*hostile, good)
         assert answer == counts(messages=len(hostile) + 1, accepted=1, poison=len(hostile))

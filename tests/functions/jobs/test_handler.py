@@ -88,6 +88,7 @@ class TestMetrics:
             ("OpenOperations", of("test")): [0.0],
             ("DeadLetters", of("test")): [2.0],
             ("QueueDepth", of("test", Queue="payments.new")): [0.0],
+            ("QueueDepth", of("test", Queue="payments.intake")): [0.0],
             ("QueueDepth", of("test", Queue="webhooks")): [0.0],
             ("QueueDepth", of("test", Queue="webhooks.retry")): [0.0],
             ("QueueDepth", of("test", Queue="notifications")): [0.0],
@@ -140,7 +141,7 @@ class TestMetrics:
         with pytest.raises(QueueMissing, match=r"no queue webhooks\.retry: apply"):
             call()
         queues = {dict(dimensions).get("Queue") for _, dimensions in metrics_of(caplog.records)}
-        assert queues == {None, "payments.new", "webhooks", "notifications", "payments.dead"}
+        assert queues == {None, "payments.new", "payments.intake", "webhooks", "notifications", "payments.dead"}
 
 
 async def delete_queue(amqp_url: str, queue: str) -> None:

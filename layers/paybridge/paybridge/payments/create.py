@@ -24,7 +24,7 @@ from paybridge.payments.idempotency import (
 )
 from paybridge.payments.store import accepted_payments, idempotency_keys
 from paybridge.payments.store import queries as payment_queries
-from paybridge.payments.store.accepted_payments import Accepted
+from paybridge.payments.store.accepted_payments import Acceptance
 
 OPERATION = "create_payment"
 
@@ -58,14 +58,14 @@ def create_payment(
 
 def new_acceptance(
     clock: Clock, ids: Ids, keyed: Keyed, order: PaymentOrder, correlation_id: str
-) -> tuple[Accepted, Answered]:
+) -> tuple[Acceptance, Answered]:
     """Return what to write for a new payment, and the answer once it is written. Raises InvalidInput."""
     payment = new_payment(
         order, id_=ids.new(), merchant_id=keyed.merchant_id, correlation_id=correlation_id, now=clock.now()
     )
     event = payment_event(ids.new(), PAYMENT_CREATED, payment, payment.created_at)
     claim, answer = accepted(keyed, payment.id, orjson.dumps(event.data), payment.created_at)
-    return Accepted(payment, event, claim), answer
+    return Acceptance(payment, event, claim), answer
 
 
 def is_same_order(database: Database, merchant_id: UUID, payment_id: UUID, order: PaymentOrder) -> bool:

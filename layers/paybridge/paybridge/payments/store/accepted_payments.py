@@ -65,7 +65,7 @@ _ACCEPT_MANY = Statement(f"""
 """)
 
 
-class Accepted(NamedTuple):
+class Acceptance(NamedTuple):
     """A payment to write, with its first event and the key that it takes."""
 
     payment: Payment
@@ -94,7 +94,7 @@ def insert(database: Database, payment: Payment, event: Event, claim: KeyClaim) 
     return bool(rows)
 
 
-def insert_many(database: Database, accepted: Sequence[Accepted]) -> set[UUID]:
+def insert_many(database: Database, accepted: Sequence[Acceptance]) -> set[UUID]:
     """Write and commit what can be written, and return the ids of those payments.
 
     A payment is left out if its key is taken or its merchant does not exist. Wakes a waiting relay. Raises LockTimeout,
@@ -107,7 +107,7 @@ def insert_many(database: Database, accepted: Sequence[Accepted]) -> set[UUID]:
     return {payment_id for payment_id, _ in written}
 
 
-def _row_of(accepted: Accepted) -> dict[str, Any]:
+def _row_of(accepted: Acceptance) -> dict[str, Any]:
     payment, event, claim = accepted
     exchange, routing_key = route(event.type)
     return inserted_values(payment) | {
