@@ -82,6 +82,12 @@ BLOCKED_STORY: list[Step] = [
     ("payment.failed", 2, {"event_id": "e2"}),
 ]
 
+EXHAUSTED_STORY: list[Step] = [
+    *STORY[:12],
+    ("webhook.attempt_failed", None, {"delivery_id": "d", "number": 2}),
+    ("webhook.exhausted", 4, {"event_id": "x", "delivery_id": "d", "attempts": 2}),
+]
+
 
 def told(*seconds: float, story: list[Step] = STORY) -> list[TimelineEntry]:
     """Return the story with these times, in seconds from its start."""
@@ -221,6 +227,11 @@ class TestInCausalOrder:
         places = places_in(in_causal_order(told(*seconds, story=REVIEW_STORY)), REVIEW_STORY)
         for chain in ((0, 1, 2, 3, 4, 5, 6, 7), (5, 8)):
             assert [places[step] for step in chain] == sorted(places[step] for step in chain)
+
+    @given(st.lists(st.integers(-3600, 3600), min_size=3, max_size=3))
+    def test_no_clock_puts_the_end_of_a_webhook_before_its_last_attempt(self, seconds: list[int]) -> None:
+        entries = told(*[0] * 11, *seconds, story=EXHAUSTED_STORY)
+        assert kinds(in_causal_order(reversed(entries)))[-3:] == EXHAUSTED_STORY[-3:]
 
     def test_a_review_that_is_closed_later_does_not_move_its_cancellation(self) -> None:
         steps = [

@@ -211,11 +211,15 @@ def _causes_of_event(entry: TimelineEntry, known: _Known) -> list[Fact]:
     """Return the event before this one about the same thing.
 
     For what the consumer makes of a new payment, return the publication of the payment and its screening as well, for
-    what follows a review its answer, and for a new refund what took its money.
+    what follows a review its answer, for a new refund what took its money, and for an exhausted webhook its last
+    attempt.
     """
     if entry.type == REFUND_CREATED:
         return known.takings
     before = known.events.get((entry.details.get("refund_id"), (entry.sequence or 0) - 1))
+    if entry.type == WEBHOOK_EXHAUSTED:
+        last_attempt = ("webhook attempt", entry.details["delivery_id"], entry.details["attempts"])
+        return [last_attempt] if before is None else [before, last_attempt]
     if before is None:
         return []
     match known.facts[before].type:

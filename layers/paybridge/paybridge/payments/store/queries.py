@@ -47,7 +47,8 @@ _TIMELINE = Statement("""
              CASE WHEN event.type = 'webhook.exhausted'
                   THEN json_build_object('event_id', event.id,
                                          'delivery_id', event.body::json #> '{data,delivery_id}',
-                                         'event_type', event.body::json #> '{data,event_type}')
+                                         'event_type', event.body::json #> '{data,event_type}',
+                                         'attempts', event.body::json #> '{data,attempts}')
                   WHEN event.subject_type = 'refund'
                   THEN json_build_object('event_id', event.id, 'refund_id', event.subject_id)
                   ELSE json_build_object('event_id', event.id) END),
