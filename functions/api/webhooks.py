@@ -84,11 +84,22 @@ def webhooks(payment: Payment) -> dict[str, Any]:
 
 def event_schemas() -> dict[str, Schema]:
     """Return the schemas of what webhooks carry, one for each type of event."""
-    events = [with_references(read_schema(type_), _VIEWS) for type_ in OUTCOME_TYPES]
+    events = [with_references(_mergeable(read_schema(type_)), _VIEWS) for type_ in OUTCOME_TYPES]
     schemas = {event["title"]: event for event in events} | {"RefundView": read_schema("refund")}
     for schema in schemas.values():
         del schema["$schema"]
     return schemas
+
+
+def _mergeable(event: Schema) -> Schema:
+    """Return the schema of an event without what generators of clients cannot merge with the view of its data.
+
+    They drop the model of an event that narrows a member to null or from null, or that has a constant without a type.
+    """
+    own = event["properties"]["data"]["allOf"][1]
+    status, sequence = own["properties"]["status"], own["properties"]["sequence"]
+    own["properties"] = {"status": {"type": "string", "enum": [status["const"]]}, "sequence": sequence}
+    return event
 
 
 def _payment_examples(payment: Payment) -> dict[str, _Example]:

@@ -138,7 +138,15 @@ class TestOpenApi:
         content = contract.document["webhooks"][type_]["post"]["requestBody"]["content"]["application/json"]
         described = resolved(content["schema"], contract.document["components"]["schemas"], "#/components/schemas/")
         shared = {f"{name}.json": read_schema(name) for name in ("payment", "refund")}
-        assert meaning(described) == meaning(resolved(read_schema(type_), shared))
+        written = read_schema(type_)
+        own = written["properties"]["data"]["allOf"][1]["properties"]
+        # Generators of clients merge these two with the view, and drop an event that says more.
+        status = own["status"]["const"]
+        own_described = described["properties"]["data"]["allOf"][1]["properties"]
+        assert own_described == {"status": {"type": "string", "enum": [status]}, "sequence": own["sequence"]}
+        own_described.clear()
+        own.clear()
+        assert meaning(described) == meaning(resolved(written, shared))
 
     @pytest.mark.parametrize(("name", "view"), [("payment", "PaymentView"), ("refund", "RefundView")])
     def test_answers_show_what_events_carry(self, contract: Contract, name: str, view: str) -> None:
