@@ -120,9 +120,10 @@ fmt: $(DEV) ## Format the code and fix what lint can fix
 	@$(BIN)/ruff check --fix .
 hooks: $(DEV) ## Install the pre-commit hooks
 	@$(BIN)/pre-commit install
-lock: ## Rewrite the lock files from pyproject.toml, with hashes (needs uv)
+lock: ## Rewrite the lock files from pyproject.toml, with hashes (needs uv and go)
 	@command -v uv >/dev/null || \
 		{ echo "uv is missing: install it (pipx install uv), then repeat \`make lock\`." >&2; exit 1; }
+	@command -v go >/dev/null || { echo "go is missing: install Go 1.25 or newer, then repeat \`make lock\`." >&2; exit 1; }
 	@$(COMPILE) --group dev pyproject.toml --output-file requirements/dev.lock
 	@$(COMPILE) --constraints requirements/dev.lock pyproject.toml --output-file layers/paybridge/requirements.txt
 	@$(COMPILE) --no-strip-extras --group sam --output-file requirements/sam.lock
@@ -131,6 +132,7 @@ lock: ## Rewrite the lock files from pyproject.toml, with hashes (needs uv)
 	@$(COMPILE) --group openapi --output-file requirements/openapi.lock
 	@.venv-openapi/bin/npm $(NPM) install --prefix requirements/openapi --package-lock-only --omit-lockfile-registry-resolved
 	@$(BIN)/python -m infra.npm_lock requirements/openapi/package-lock.json
+	@go -C requirements/openapi get tool github.com/oapi-codegen/runtime
 	@$(COMPILE) --no-strip-extras --group bench --constraints requirements/dev.lock --output-file requirements/bench.lock
 
 .PHONY: help

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from local.settings import PROJECT
+from tests.support.missing_tools import missing_tool
 
 SECONDS_MAX = 240
 # Why a root could not be initialised: asked once, because Terraform tries the registry several times.
@@ -72,9 +71,9 @@ def prepared(root: str, folder: Path, variables: dict[str, str], *, backend: boo
     Without Terraform or the provider the test is skipped with the reason, but fails where CI has promised them.
     """
     if shutil.which("terraform") is None:
-        _cannot("terraform is not installed")
+        missing_tool("terraform is not installed")
     if root in _UNAVAILABLE:
-        _cannot(_UNAVAILABLE[root])
+        missing_tool(_UNAVAILABLE[root])
     shutil.copytree(PROJECT / "infra", folder / "infra", ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
     # The platform reads the functions' names from it.
     shutil.copy(PROJECT / "template.yaml", folder)
@@ -82,7 +81,7 @@ def prepared(root: str, folder: Path, variables: dict[str, str], *, backend: boo
     begun = terraform.run("init", "-input=false", "-no-color", *([] if backend else ["-backend=false"]))
     if begun.returncode != 0:
         _UNAVAILABLE[root] = f"terraform init cannot get the provider: {_error_in(begun.stderr)}"
-        _cannot(_UNAVAILABLE[root])
+        missing_tool(_UNAVAILABLE[root])
     return terraform
 
 
@@ -90,9 +89,3 @@ def _error_in(output: str) -> str:
     """The error in what Terraform says, in one line and without its frame and warnings."""
     plain = " ".join(output.replace("│", " ").replace("╷", " ").replace("╵", " ").split())
     return plain[plain.rfind("Error: ") :].removeprefix("Error: ")[:200]
-
-
-def _cannot(reason: str) -> None:
-    if os.environ.get("GITHUB_ACTIONS") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
