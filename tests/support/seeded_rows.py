@@ -29,8 +29,8 @@ $$;
 """
 
 _SEED = f"""
-INSERT INTO merchants (id, name, webhook_secrets)
-SELECT ('00000000-0000-4000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'Merchant ' || n, ARRAY['whsec_x']
+INSERT INTO merchants (id, name, webhook_secrets, follows_progress)
+SELECT ('00000000-0000-4000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'Merchant ' || n, ARRAY['whsec_x'], true
 FROM generate_series(1, 2000) AS n;
 
 INSERT INTO api_keys (id, key_hash, merchant_id, role)

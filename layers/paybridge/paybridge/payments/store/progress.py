@@ -14,7 +14,7 @@ _FIND_CREATED = Statement("""
 """)
 
 _FIND_FOLLOWED = Statement("""
-    SELECT o.id FROM merchants m JOIN outbox o ON o.payment_id = :payment_id::uuid
+    SELECT o.id FROM merchants m JOIN outbox o ON o.payment_id = :payment_id::uuid AND o.merchant_id = m.id
     WHERE m.id = :merchant_id::uuid AND m.follows_progress AND o.type = 'payment.created'
 """)
 
