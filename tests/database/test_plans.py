@@ -127,6 +127,7 @@ def rules(rows: SeededRows) -> dict[str, Rule]:
         **delivering(rows),
         **delivery_log(rows),
         **recovering(rows),
+        **resuming(),
         **receivers(),
         **sweeping(rows),
         **noticed(rows),
@@ -328,9 +329,10 @@ def endpoints() -> dict[str, Rule]:
         f"{name}_GET_OF_ANY": Rule({"id": MERCHANT}, (key,)),
         f"{name}_LOCK": Rule(one, (by_merchant,)),
         f"{name}_LOCK_SOME": Rule({"ids": array([MERCHANT])}, (key,)),
+        f"{name}_SHARE": Rule({"ids": array([MERCHANT])}, (key,)),
         f"{name}_UPDATE": Rule({**content, "id": MERCHANT}, (key,)),
         f"{name}_DELETE": Rule({"id": MERCHANT, "at": NOW}, (key,)),
-        f"{name}_FOLLOW": Rule({"merchant_id": MERCHANT, "follows": True}, ("merchants_pkey",)),
+        f"{name}_FOLLOW": Rule({"merchant_id": MERCHANT, "follows": False}, ("merchants_pkey",)),
         f"{name}_PATTERNS": Rule({"merchant_id": MERCHANT}, (by_merchant,)),
         f"{name}_TARGETS": Rule({"merchant_ids": array([MERCHANT])}, (by_merchant,), sorts=1),
     }
@@ -742,11 +744,6 @@ def delivering(rows: SeededRows) -> dict[str, Rule]:
         "webhooks.store.deliveries._MOVE": Rule(
             {"rows": records(pending, "id", url="http://127.0.0.1/ok")}, ("webhook_deliveries_pkey",), rows_max=each
         ),
-        "webhooks.store.deliveries._MAKE_DUE": Rule(
-            {"endpoint_id": MERCHANT, "limit": LIMIT},
-            ("webhook_deliveries_by_endpoint", "webhook_deliveries_pkey"),
-            every_month=by_payment,
-        ),
         "webhooks.store.deliveries._END_GONE": Rule(
             {"rows": records(payments, "payment_id", url="http://127.0.0.1/ok")},
             ("webhook_deliveries_by_payment", "webhook_deliveries_pkey"),
@@ -868,6 +865,30 @@ def recovering(rows: SeededRows) -> dict[str, Rule]:
             ("webhook_deliveries_pkey",),
             sorts=1,
             rows_max={"webhook_deliveries": BATCH},
+        ),
+    }
+
+
+def resuming() -> dict[str, Rule]:
+    """Resumptions. In the seeded rows one has the id of its endpoint."""
+    name, one = "webhooks.store.resumptions.", {"endpoint_id": MERCHANT}
+    key, by_endpoint = "webhook_resumptions_pkey", "webhook_deliveries_by_endpoint"
+    every_month = frozenset({"webhook_deliveries"})
+    ahead = {"ahead_seconds": 1.0}
+    return {
+        f"{name}_START": Rule({**one, "started_at": NOW}),
+        f"{name}_RUNNING": Rule({"limit": LIMIT}, sorts=1, whole=frozenset({"webhook_resumptions"})),
+        f"{name}_LOCK": Rule(one, (key,)),
+        f"{name}_SAVE": Rule({**one, **ahead, "position_id": UUID(int=0), "resumed": 1}, (key,)),
+        f"{name}_END": Rule(one, (key,)),
+        f"{name}_SCHEDULE": Rule(
+            {**one, **ahead, "after": UUID(int=0), "per_second": 50.0, "limit": LIMIT},
+            (by_endpoint, "webhook_deliveries_pkey"),
+            sorts=1,
+            every_month=every_month,
+        ),
+        f"{name}_READ": Rule(
+            {"endpoint_ids": array([MERCHANT]), "waiting_max": LIMIT}, (key, by_endpoint), every_month=every_month
         ),
     }
 

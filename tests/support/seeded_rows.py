@@ -102,6 +102,9 @@ SELECT DISTINCT ON (merchant_id) merchant_id, merchant_id, merchant_id, at, '100
        CASE WHEN merchant_id <> '{MERCHANT}' THEN at END
 FROM seeded;
 
+-- A resumption has the id of its endpoint.
+INSERT INTO webhook_resumptions (endpoint_id, started_at) SELECT id, now() FROM merchants;
+
 INSERT INTO webhook_attempts (delivery_id, number, status, started_at, finished_at)
 SELECT seeded_id(3, n), 1, 'delivered', at, at FROM seeded WHERE NOT unsettled;
 

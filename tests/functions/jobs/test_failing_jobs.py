@@ -37,6 +37,7 @@ JOBS = {
     "swept_events",
     "swept_notifications",
     "ended_recoveries",
+    "resumed_deliveries",
     "expired_answers",
     "expired_notices",
     "expired_reviews",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -26,9 +27,11 @@ from paybridge.webhooks.change_endpoint import change_endpoint, delete_endpoint,
 from paybridge.webhooks.create_endpoint import EndpointOrder, NewSecret, create_endpoint
 from paybridge.webhooks.domain.delivery_log import DeliveryFilters, listed_view
 from paybridge.webhooks.domain.endpoint import ENDPOINTS_MAX, OVERLAP_SECONDS, Endpoint, endpoint_view
+from paybridge.webhooks.domain.resumption import resumption_view
 from paybridge.webhooks.domain.webhook_url import check_webhook_url
 from paybridge.webhooks.read_deliveries import list_deliveries
 from paybridge.webhooks.read_endpoints import list_endpoints, read_endpoint
+from paybridge.webhooks.resume import read_resumptions
 from paybridge.webhooks.send_test import send_test
 
 PREFIX = "/api/v1/webhook-endpoints"
@@ -45,7 +48,7 @@ async def create(request: Request) -> Response:
         detail = f"You have {ENDPOINTS_MAX} webhook endpoints, which is the most. Change or delete one."
         raise Problem(409, "webhook_endpoints_too_many", detail)
     location = {"Location": public_path(request, f"{PREFIX}/{created.endpoint.id}")}
-    return _with_secret(created, 201, location)
+    return _with_secret(request, created, 201, location)
 
 
 def list_(request: Request) -> Response:
@@ -53,14 +56,15 @@ def list_(request: Request) -> Response:
     query = read_query(request, PageQuery)
     database = request_context(request).services.database
     page = list_endpoints(database, visible_merchant(request), cursor=query.cursor, limit=query.limit)
-    return page_response([orjson.dumps(endpoint_view(endpoint)) for endpoint in page.endpoints], page.next_cursor)
+    views = _views(request, page.endpoints)
+    return page_response([orjson.dumps(view) for view in views], page.next_cursor)
 
 
 def read(request: Request, endpoint_id: str) -> Response:
     """Return an endpoint. Raises Problem (404)."""
     database = request_context(request).services.database
     found = read_endpoint(database, visible_merchant(request), _parse_id(endpoint_id))
-    return json_response(endpoint_view(_found(found)))
+    return json_response(_view(request, _found(found)))
 
 
 async def change(request: Request, endpoint_id: str) -> Response:
@@ -71,7 +75,7 @@ async def change(request: Request, endpoint_id: str) -> Response:
     if "url" in changes:
         _check_url(request, changes["url"])
     changed = change_endpoint(services.database, services.clock, services.ids, calling_merchant(request), id_, changes)
-    return json_response(endpoint_view(_found(changed)))
+    return json_response(_view(request, _found(changed)))
 
 
 def delete(request: Request, endpoint_id: str) -> Response:
@@ -100,7 +104,7 @@ async def rotate(request: Request, endpoint_id: str) -> Response:
     rotated = rotate_secret(services.database, services.clock, calling_merchant(request), id_, overlap_seconds)
     if rotated is None:
         raise _not_found()
-    return _with_secret(rotated, 200)
+    return _with_secret(request, rotated, 200)
 
 
 def test(request: Request, endpoint_id: str) -> Response:
@@ -143,8 +147,18 @@ def _check_url(request: Request, url: str) -> None:
         raise InvalidInput(error.code, error.detail, "url") from None
 
 
-def _with_secret(found: NewSecret, status: int, headers: dict[str, str] | None = None) -> Response:
-    view = {**endpoint_view(found.endpoint), "secret": found.secret}
+def _views(request: Request, endpoints: Sequence[Endpoint]) -> list[dict[str, Any]]:
+    found = read_resumptions(request_context(request).services.database, [endpoint.id for endpoint in endpoints])
+    return [{**endpoint_view(endpoint), "resuming": resumption_view(found.get(endpoint.id))} for endpoint in endpoints]
+
+
+def _view(request: Request, endpoint: Endpoint) -> dict[str, Any]:
+    [view] = _views(request, [endpoint])
+    return view
+
+
+def _with_secret(request: Request, found: NewSecret, status: int, headers: dict[str, str] | None = None) -> Response:
+    view = {**_view(request, found.endpoint), "secret": found.secret}
     # No cache on the way keeps a secret.
     return Response(orjson.dumps(view), status, {**(headers or {}), "Cache-Control": "no-store"}, "application/json")
 

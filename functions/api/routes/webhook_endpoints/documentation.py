@@ -33,6 +33,7 @@ _EXAMPLE: dict[str, Any] = {
     "disabled_reason": None,
     "failing_since": None,
     "secrets": [{"last_four": "ISE=", "valid_until": None}],
+    "resuming": None,
     "created_at": "2026-12-01T12:00:00.000000+00:00",
     "updated_at": "2026-12-01T12:00:00.000000+00:00",
 }

@@ -14,6 +14,7 @@ from paybridge.webhooks.domain.endpoint import (
     EVENTS_MAX,
     OVERLAP_SECONDS_MAX,
 )
+from paybridge.webhooks.domain.resumption import WAITING_SHOWN_MAX
 from paybridge.webhooks.domain.states import DeliveryStatus
 from paybridge.webhooks.domain.webhook_url import URL_CHARACTERS_MAX
 
@@ -99,6 +100,18 @@ class EndpointSecretView(BaseModel):
     ]
 
 
+class ResumptionView(BaseModel):
+    """Deliveries that waited while the endpoint was disabled go on, some every second."""
+
+    model_config = ConfigDict(title="WebhookResumption")
+
+    since: Annotated[
+        str, Field(description="When the endpoint was enabled.", json_schema_extra={"format": "date-time"})
+    ]
+    resumed: Annotated[int, Field(description="How many have gone on, or do so within two minutes.")]
+    waiting: Annotated[int, Field(description=f"How many still wait. {WAITING_SHOWN_MAX} may be more.")]
+
+
 class EndpointView(BaseModel):
     """A webhook endpoint."""
 
@@ -119,6 +132,9 @@ class EndpointView(BaseModel):
         Field(description="Since when failures count towards disabling.", json_schema_extra={"format": "date-time"}),
     ]
     secrets: list[EndpointSecretView]
+    resuming: Annotated[
+        ResumptionView | None, Field(description="What goes on since the endpoint was enabled. Null once all has.")
+    ]
     created_at: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
     updated_at: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
@@ -157,6 +173,7 @@ MODELS: tuple[type[BaseModel], ...] = (
     EndpointRequest,
     EndpointChanges,
     SecretRotationRequest,
+    ResumptionView,
     EndpointView,
     NewEndpointView,
     EndpointListView,

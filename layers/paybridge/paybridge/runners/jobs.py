@@ -29,6 +29,7 @@ from paybridge.payments.work_on_notices import expire_notices, work_on_due_notic
 from paybridge.runners import dead_letters
 from paybridge.runners.batch import LOGGED_MAX
 from paybridge.webhooks.recover import work_on_recoveries
+from paybridge.webhooks.resume import work_on_resumptions
 from paybridge.webhooks.sweep import Swept, sweep_webhooks
 from paybridge.wiring import broker, fraud, operations
 
@@ -56,6 +57,7 @@ def run_jobs() -> dict[str, int]:
         _sweep_webhooks,
         _sweep_notifications,
         _work_on_recoveries,
+        _work_on_resumptions,
         _expire_answers,
         _expire_reviews,
         _clean_up_fraud,
@@ -231,6 +233,10 @@ def _sweep_notifications() -> dict[str, int]:
         extra = {"notification_id": str(notification.id), "payment_id": str(notification.payment_id)}
         log.warning(message, extra=extra)
     return {"swept_notifications": len(swept)}
+
+
+def _work_on_resumptions() -> dict[str, int]:
+    return {"resumed_deliveries": work_on_resumptions(wiring.database(), wiring.clock(), wiring.ids())}
 
 
 def _work_on_recoveries() -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from paybridge.webhooks.domain.endpoint import EndpointStatus
 from paybridge.webhooks.domain.webhook import SendResult
 from paybridge.webhooks.store.attempts import AttemptKey
 from paybridge.webhooks.store.deliveries import PendingDelivery
@@ -46,6 +47,11 @@ class PostponedAttempt:
 
     attempt: DeliveryAttempt
     delay_seconds: float = 0.0
+
+    @property
+    def is_endpoint_disabled(self) -> bool:
+        """Tell whether the endpoint was disabled when the delivery was looked at."""
+        return self.attempt.delivery.endpoint_status == EndpointStatus.DISABLED
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ from paybridge.webhooks.store.events import find_events
 from paybridge.webhooks.store.payments import OwnedPayment, find_urls
 from paybridge.webhooks.store.receivers import Receiver, find_receivers
 
-# A delivery to a disabled endpoint looks again this seldom. Enabling the endpoint lets it go on at once.
+# A delivery to a disabled endpoint looks again this seldom. Enabling the endpoint lets it go on (`resume`).
 DISABLED_RETRY_SECONDS = 86_400.0
 
 log = logger()

@@ -12,16 +12,13 @@ from paybridge.access.new_secrets import new_webhook_secret
 from paybridge.core.clock import Clock
 from paybridge.core.events import WEBHOOK_ENDPOINT_DISABLED, WEBHOOK_ENDPOINT_ENABLED, Event
 from paybridge.core.ids import Ids
-from paybridge.database.database import Database, Transaction
+from paybridge.database.database import Database
 from paybridge.outbox import store as outbox
 from paybridge.webhooks.create_endpoint import NewSecret
 from paybridge.webhooks.domain.endpoint import DisabledReason, Endpoint, EndpointStatus, rotated, without_failures
 from paybridge.webhooks.domain.endpoint_events import endpoint_event
-from paybridge.webhooks.domain.webhook_events import deliver_webhook
-from paybridge.webhooks.store import deliveries, endpoints
-
-# Deliveries that go on at once when their endpoint is enabled. More of them go on when they would have been looked at.
-RESUMED_MAX = 1000
+from paybridge.webhooks.resume import resume_now
+from paybridge.webhooks.store import endpoints, resumptions
 
 
 def change_endpoint(
@@ -30,8 +27,8 @@ def change_endpoint(
     """Replace members of the endpoint: `url`, `events`, `description`, `status`. Return it, None if there is none.
 
     A new URL takes effect for tries that are scheduled already, and so does an event that is no longer chosen. Failures
-    at the old URL are forgotten. A disabled endpoint gets nothing. Once it is enabled again, what was pending goes on.
-    What happened in the meantime is sent by a recovery. Raises DatabaseUnavailable and LockTimeout.
+    at the old URL are forgotten. A disabled endpoint gets nothing. Once it is enabled again, what was pending goes on
+    at a steady pace. What happened in the meantime is sent by a recovery. Raises DatabaseUnavailable and LockTimeout.
     """
     with database.transaction() as transaction:
         endpoints.lock_merchant(transaction, merchant_id)
@@ -49,8 +46,11 @@ def change_endpoint(
             outbox.add(transaction, [event])
         endpoints.update(transaction, after)
         endpoints.note_progress(transaction, merchant_id)
-        if before.status is EndpointStatus.DISABLED and after.status is EndpointStatus.ENABLED:
-            _resume(transaction, ids, endpoint_id, now)
+        is_enabled = before.status is EndpointStatus.DISABLED and after.status is EndpointStatus.ENABLED
+        if is_enabled:
+            resumptions.start(transaction, endpoint_id, now)
+    if is_enabled:
+        resume_now(database, clock, ids, endpoint_id)
     return after
 
 
@@ -98,12 +98,3 @@ def _switched(ids: Ids, endpoint: Endpoint, status: EndpointStatus, now: datetim
         return disabled(ids, endpoint, DisabledReason.MERCHANT, now)
     enabled = replace(without_failures(endpoint), status=EndpointStatus.ENABLED, disabled_at=None, disabled_reason=None)
     return endpoint_event(ids.new(), WEBHOOK_ENDPOINT_ENABLED, enabled, now)
-
-
-def _resume(transaction: Transaction, ids: Ids, endpoint_id: UUID, now: datetime) -> None:
-    resumed = deliveries.make_due(transaction, endpoint_id, RESUMED_MAX)
-    commands = [
-        deliver_webhook(ids.new(), delivery, now, {"delivery_id": str(delivery.id)}, subject_id=endpoint_id)
-        for delivery in resumed
-    ]
-    outbox.add(transaction, commands)

@@ -33,7 +33,7 @@ from paybridge.webhooks.lanes import FAST_QUEUE, SLOW_QUEUE, Lane
 from paybridge.webhooks.ports import WebhookServices
 from paybridge.webhooks.reports import DeliveryReport, postponed_report, sent_report
 from paybridge.webhooks.slow_receivers import is_prompt, record_receivers
-from paybridge.webhooks.store import attempts, deliveries
+from paybridge.webhooks.store import attempts, deliveries, endpoints
 from paybridge.webhooks.store.attempts import FinishedAttempt
 from paybridge.webhooks.store.deliveries import PaymentUrl, Postponement
 
@@ -133,10 +133,18 @@ def _record(
 def _postpone(
     services: WebhookServices, transaction: Transaction, postponed: Sequence[PostponedAttempt], now: datetime
 ) -> None:
-    rows = [Postponement(change.attempt.delivery.id, change.delay_seconds) for change in postponed]
+    # An endpoint that was enabled since its delivery began has begun its resumption, which would miss this delivery.
+    disabled = {change.attempt.delivery.endpoint_id for change in postponed if change.is_endpoint_disabled}
+    enabled = endpoints.share_enabled(transaction, [id_ for id_ in disabled if id_ is not None])
+    delays = [
+        0.0 if change.is_endpoint_disabled and change.attempt.delivery.endpoint_id in enabled else change.delay_seconds
+        for change in postponed
+    ]
+    rows = [Postponement(change.attempt.delivery.id, delay) for change, delay in zip(postponed, delays, strict=True)]
     deliveries.postpone(transaction, rows)
     following = [
-        _NextAttempt(change.attempt, change.attempt.number, change.delay_seconds, SLOW_QUEUE) for change in postponed
+        _NextAttempt(change.attempt, change.attempt.number, delay, SLOW_QUEUE)
+        for change, delay in zip(postponed, delays, strict=True)
     ]
     _add_commands(services, transaction, following, now)
 

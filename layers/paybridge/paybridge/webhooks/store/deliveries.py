@@ -96,19 +96,6 @@ _MOVE = Statement("""
     FROM json_to_recordset(:rows::json) AS moved (id uuid, url text) WHERE d.id = moved.id
 """)
 
-# Waiting for a delivery that is being sent could wait for a transaction that waits for this one's endpoint.
-_MAKE_DUE = Statement("""
-    WITH waiting AS (
-        SELECT id FROM webhook_deliveries
-        WHERE endpoint_id = :endpoint_id::uuid AND status = 'pending' AND next_attempt_at > now()
-        ORDER BY id LIMIT :limit::integer
-        FOR UPDATE SKIP LOCKED
-    )
-    UPDATE webhook_deliveries d SET next_attempt_at = now()
-    FROM waiting WHERE d.id = waiting.id
-    RETURNING d.id, d.merchant_id, d.payment_id, d.correlation_id, d.endpoint_id
-""")
-
 
 class PaymentUrl(NamedTuple):
     """A payment and a URL that its webhooks go to."""
@@ -225,14 +212,6 @@ def move(transaction: Transaction, moved: Sequence[PendingDelivery]) -> None:
     """Note the URL to which these deliveries go now."""
     if moved:
         transaction.run(_MOVE, rows=json_rows({"id": each.id, "url": each.url} for each in moved))
-
-
-def make_due(transaction: Transaction, endpoint_id: UUID, limit: int) -> list[DeliveryKey]:
-    """Let up to `limit` deliveries that wait for this endpoint go on now, and return them.
-
-    Those that another transaction holds are left out.
-    """
-    return [DeliveryKey(*row) for row in transaction.run(_MAKE_DUE, endpoint_id=endpoint_id, limit=limit)]
 
 
 def end_gone(transaction: Transaction, endings: Iterable[PaymentUrl]) -> None:

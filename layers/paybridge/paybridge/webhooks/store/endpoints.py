@@ -71,6 +71,13 @@ _LOCK_SOME = Statement(f"""
     FOR UPDATE
 """)
 
+# A change of the endpoint's status waits for this, or this waits and then finds it enabled.
+_SHARE = Statement("""
+    SELECT id, status FROM webhook_endpoints WHERE id = ANY (:ids::uuid[]) AND deleted_at IS NULL
+    ORDER BY id
+    FOR SHARE
+""")
+
 _UPDATE = Statement("""
     UPDATE webhook_endpoints
     SET url = :url::text, events = ARRAY(SELECT json_array_elements_text(:events::json)),
@@ -172,6 +179,12 @@ def lock(transaction: Transaction, merchant_id: UUID, id_: UUID) -> Endpoint | N
 def lock_enabled(transaction: Transaction, ids: Collection[UUID]) -> list[Endpoint]:
     """Lock those of the endpoints that are enabled, and return them."""
     return [_endpoint_of(row) for row in transaction.run(_LOCK_SOME, ids=uuid_array(ids))] if ids else []
+
+
+def share_enabled(transaction: Transaction, ids: Collection[UUID]) -> set[UUID]:
+    """Keep the status of these endpoints as it is until the transaction ends; return those that are enabled."""
+    rows = transaction.run(_SHARE, ids=uuid_array(ids)) if ids else []
+    return {id_ for id_, status in rows if status == EndpointStatus.ENABLED}
 
 
 def update(transaction: Transaction, endpoint: Endpoint) -> None:

@@ -17,6 +17,13 @@ pytestmark = pytest.mark.integration
 
 PATH = "/api/v1/webhook-endpoints"
 ORDER = {"url": "https://shop.example/webhooks", "events": ["payment.*", "refund.succeeded"], "description": "Books"}
+_WAITING = Statement("""
+    INSERT INTO webhook_deliveries (id, merchant_id, endpoint_id, event_id, event_type, url, body, correlation_id,
+                                    next_attempt_at)
+    SELECT (left(uuid7_floor(now())::text, 14) || substr(gen_random_uuid()::text, 15))::uuid, e.merchant_id, e.id,
+           gen_random_uuid(), 'payment.failed', e.url, '{}', 'c', now() + interval '1 day'
+    FROM webhook_endpoints e, generate_series(1, :count::integer) WHERE e.id = :endpoint_id::uuid
+""")
 _DELETE_ALL = Statement("UPDATE webhook_endpoints SET deleted_at = now() WHERE deleted_at IS NULL")
 
 
@@ -93,6 +100,20 @@ class TestChange:
         events = client.get("/api/v1/events", query={"type": "webhook_endpoint.*", "limit": 100}).json()["data"]
         types = [event["type"] for event in events]
         assert types[-2:] == ["webhook_endpoint.disabled", "webhook_endpoint.enabled"]
+
+    def test_enabling_shows_how_much_of_what_waited_has_gone_on(self, client: ApiClient, database: Database) -> None:
+        endpoint = created(client)
+        id_ = endpoint["endpoint_id"]
+        assert endpoint["resuming"] is None
+        send(client, "PATCH", f"/{id_}", {"status": "disabled"})
+        database.run(_WAITING, endpoint_id=uuid.UUID(id_), count=6_000)
+        enabled = send(client, "PATCH", f"/{id_}", {"status": "enabled"}).json()
+        resuming = enabled["resuming"]
+        assert resuming["since"] == enabled["updated_at"]
+        assert 500 <= resuming["resumed"] <= 5_000
+        assert resuming["resumed"] + resuming["waiting"] == 6_000
+        listed = [each for each in client.get(PATH).json()["data"] if each["endpoint_id"] == id_]
+        assert client.get(f"{PATH}/{id_}").json() == listed[0] == enabled
 
     @pytest.mark.parametrize("members", [{"url": None}, {"events": None}, {"status": None}, {"status": "paused"}])
     def test_what_an_endpoint_needs_cannot_be_removed(self, client: ApiClient, members: Any) -> None:

@@ -1,0 +1,198 @@
+"""Deliveries that waited for a disabled endpoint go on at a steady pace once it is enabled."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from uuid import UUID
+
+import pytest
+
+from local.testkit.webhooks import FAST, DeliveryWorld
+from paybridge.core.clock import SystemClock
+from paybridge.core.ids import Uuid7Ids
+from paybridge.database.database import Database, Statement
+from paybridge.webhooks.begin import DISABLED_RETRY_SECONDS, begin_deliveries
+from paybridge.webhooks.change_endpoint import change_endpoint, delete_endpoint
+from paybridge.webhooks.create_endpoint import EndpointOrder, create_endpoint
+from paybridge.webhooks.domain.endpoint import Endpoint
+from paybridge.webhooks.domain.webhook_events import deliver_webhook
+from paybridge.webhooks.ports import WebhookServices
+from paybridge.webhooks.record import record_changes
+from paybridge.webhooks.resume import (
+    AHEAD_SECONDS,
+    BATCH_DELIVERIES,
+    PER_SECOND,
+    read_resumptions,
+    work_on,
+    work_on_resumptions,
+)
+from paybridge.webhooks.store import resumptions
+
+pytestmark = pytest.mark.integration
+
+CLOCK, IDS = SystemClock(), Uuid7Ids()
+MANY = 6_000
+AT_ONCE = 4
+
+_WAIT = Statement("""
+    INSERT INTO webhook_deliveries (id, merchant_id, endpoint_id, event_id, event_type, url, body, correlation_id,
+                                    next_attempt_at)
+    SELECT (left(uuid7_floor(now())::text, 14) || substr(gen_random_uuid()::text, 15))::uuid, :merchant_id::uuid,
+           :endpoint_id::uuid, gen_random_uuid(),
+           'payment.failed', 'https://a.example/x', '{}', 'c', now() + make_interval(secs => :seconds::integer)
+    FROM generate_series(1, :count::integer) AS n
+""")
+# What goes on, by the second in which it does. A day's wait is none.
+_PACE = Statement("""
+    SELECT floor(extract(epoch FROM next_attempt_at - now()))::integer, count(*) FROM webhook_deliveries
+    WHERE endpoint_id = :id::uuid AND next_attempt_at < now() + interval '1 hour' GROUP BY 1 ORDER BY 1
+""")
+_COMMANDS = Statement("""
+    WITH commands AS MATERIALIZED (
+        SELECT (body::json -> 'data' ->> 'delivery_id')::uuid AS delivery_id, available_at FROM outbox
+        WHERE subject_id = :id::uuid AND type = 'command.deliver_webhook'
+    ), deliveries AS MATERIALIZED (
+        SELECT id, next_attempt_at FROM webhook_deliveries WHERE endpoint_id = :id::uuid
+    )
+    SELECT count(*), count(DISTINCT d.id), bool_and(c.available_at = d.next_attempt_at)
+    FROM commands c JOIN deliveries d ON d.id = c.delivery_id
+""")
+_TIME_PASSES = (
+    Statement("UPDATE webhook_resumptions SET paced_until = now() WHERE endpoint_id = :id::uuid"),
+    Statement("""
+        UPDATE webhook_deliveries SET status = 'delivered', next_attempt_at = NULL, finished_at = now()
+        WHERE endpoint_id = :id::uuid AND next_attempt_at < now() + interval '1 hour'
+    """),
+)
+_NEXT = Statement("""
+    SELECT extract(epoch FROM next_attempt_at - now())::float8 FROM webhook_deliveries WHERE endpoint_id = :id::uuid
+""")
+
+
+def disabled_endpoint(world: DeliveryWorld) -> Endpoint:
+    order = EndpointOrder(url="https://a.example/x", events=("*",))
+    created = create_endpoint(world.database, CLOCK, IDS, world.merchant(), order)
+    assert created is not None
+    return switched(world, created.endpoint, "disabled")
+
+
+def switched(world: DeliveryWorld, endpoint: Endpoint, status: str) -> Endpoint:
+    changes = {"status": status}
+    changed = change_endpoint(world.database, CLOCK, IDS, endpoint.merchant_id, endpoint.id, changes)
+    assert changed is not None
+    return changed
+
+
+def wait(world: DeliveryWorld, endpoint: Endpoint, count: int, seconds: float = DISABLED_RETRY_SECONDS) -> None:
+    """Let so many deliveries wait for the endpoint, until they would be looked at after these seconds."""
+    names = {"merchant_id": endpoint.merchant_id, "endpoint_id": endpoint.id}
+    world.database.run(_WAIT, **names, count=count, seconds=int(seconds))
+
+
+def time_passes(world: DeliveryWorld, endpoint_id: UUID) -> None:
+    """Let everything that is scheduled be delivered."""
+    for statement in _TIME_PASSES:
+        world.database.run(statement, id=endpoint_id)
+
+
+class TestPace:
+    def test_thousands_go_on_steadily_until_none_waits(self, world: DeliveryWorld) -> None:
+        endpoint = disabled_endpoint(world)
+        wait(world, endpoint, MANY)
+        switched(world, endpoint, "enabled")
+        work_on_resumptions(world.database, CLOCK, IDS)
+        pace = world.database.run(_PACE, id=endpoint.id)
+        scheduled = sum(count for _, count in pace)
+        # As many as go out until after the next run of the jobs, and not all that wait.
+        assert AHEAD_SECONDS * PER_SECOND <= scheduled <= AHEAD_SECONDS * PER_SECOND + BATCH_DELIVERIES < MANY
+        # The request and the job began a moment apart.
+        assert max(count for _, count in pace) <= PER_SECOND * 1.2
+        assert [second for second, _ in pace] == list(range(pace[0][0], pace[0][0] + len(pace)))
+        assert world.database.run(_COMMANDS, id=endpoint.id) == [[scheduled, scheduled, True]]
+        progress = read_resumptions(world.database, [endpoint.id])[endpoint.id]
+        assert (progress.resumed, progress.waiting) == (scheduled, MANY - scheduled)
+
+        assert work_on_resumptions(world.database, CLOCK, IDS) == 0
+        time_passes(world, endpoint.id)
+        assert work_on_resumptions(world.database, CLOCK, IDS) == MANY - scheduled
+        time_passes(world, endpoint.id)
+        assert work_on_resumptions(world.database, CLOCK, IDS) == 0
+        assert read_resumptions(world.database, [endpoint.id]) == {}
+
+    def test_of_several_workers_at_once_each_delivery_goes_on_once(self, world: DeliveryWorld) -> None:
+        endpoint = disabled_endpoint(world)
+        wait(world, endpoint, 3 * BATCH_DELIVERIES)
+        with world.database.transaction() as transaction:
+            resumptions.start(transaction, endpoint.id, CLOCK.now())
+        world.database.run(
+            Statement("""
+                UPDATE webhook_endpoints SET status = 'enabled', disabled_at = NULL, disabled_reason = NULL
+                WHERE id = :id::uuid
+            """),
+            id=endpoint.id,
+        )
+
+        def run(_: int) -> int:
+            with closing(Database(world.address)) as database:
+                return work_on(database, CLOCK, IDS, endpoint.id, 10.0)
+
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            resumed = sum(threads.map(run, range(AT_ONCE)))
+        assert resumed == 3 * BATCH_DELIVERIES
+        assert world.database.run(_COMMANDS, id=endpoint.id) == [[resumed, resumed, True]]
+
+    def test_what_is_due_earlier_keeps_its_time(self, world: DeliveryWorld) -> None:
+        endpoint = disabled_endpoint(world)
+        wait(world, endpoint, 2, seconds=10)
+        wait(world, endpoint, 10 * PER_SECOND)
+        wait(world, endpoint, 1, seconds=12)
+        switched(world, endpoint, "enabled")
+        assert world.database.run(_PACE, id=endpoint.id)[-1][0] <= 12
+
+
+class TestChanges:
+    def test_an_endpoint_that_is_disabled_again_gets_no_more(self, world: DeliveryWorld) -> None:
+        endpoint = disabled_endpoint(world)
+        wait(world, endpoint, MANY)
+        switched(world, endpoint, "enabled")
+        work_on_resumptions(world.database, CLOCK, IDS)
+        switched(world, endpoint, "disabled")
+        time_passes(world, endpoint.id)
+        assert work_on_resumptions(world.database, CLOCK, IDS) == 0
+        assert read_resumptions(world.database, [endpoint.id]) == {}
+        switched(world, endpoint, "enabled")
+        assert world.database.run(_PACE, id=endpoint.id) != []
+
+    def test_a_deleted_endpoint_gets_no_more(self, world: DeliveryWorld) -> None:
+        endpoint = disabled_endpoint(world)
+        wait(world, endpoint, MANY)
+        switched(world, endpoint, "enabled")
+        work_on_resumptions(world.database, CLOCK, IDS)
+        delete_endpoint(world.database, CLOCK, endpoint.merchant_id, endpoint.id)
+        time_passes(world, endpoint.id)
+        assert work_on_resumptions(world.database, CLOCK, IDS) == 0
+        assert read_resumptions(world.database, [endpoint.id]) == {}
+
+    @pytest.mark.parametrize(("is_enabled", "seconds"), [(True, 0.0), (False, DISABLED_RETRY_SECONDS)])
+    def test_a_delivery_that_is_looked_at_while_its_endpoint_is_enabled(
+        self, world: DeliveryWorld, is_enabled: bool, seconds: float
+    ) -> None:
+        endpoint = disabled_endpoint(world)
+        switched(world, endpoint, "enabled")
+        services = WebhookServices(
+            database=world.database, sender=world.sender, clock=CLOCK, ids=IDS, retry_delays_seconds=(1,)
+        )
+        event = world.event(endpoint.merchant_id, None)
+        [attempt] = begin_deliveries(services, [event], FAST).ready
+        switched(world, endpoint, "disabled")
+        command = deliver_webhook(IDS.new(), event, CLOCK.now(), {"delivery_id": str(attempt.delivery.id)})
+        start = begin_deliveries(services, [command], FAST)
+        assert [change.delay_seconds for change in start.postponed] == [DISABLED_RETRY_SECONDS]
+        if is_enabled:
+            switched(world, endpoint, "enabled")
+        record_changes(services, start.postponed, FAST)
+        [[left]] = world.database.run(_NEXT, id=endpoint.id)
+        assert seconds - 5 < left <= seconds
+        [entry] = [each for each in world.outbox(event) if each.message.type == "command.deliver_webhook"]
+        assert seconds - 5 < entry.delay_seconds <= seconds
