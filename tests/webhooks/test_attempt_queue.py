@@ -19,6 +19,7 @@ LANE = Lane(
     timeout_seconds=1,
     prompt_seconds=1,
     start_seconds=1,
+    start_seconds_max=1,
     attempts_max=6,
     merchant_attempts_max=4,
     receiver_attempts_max=2,

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from local.testkit.live import eventually_async
 from local.testkit.raw_servers import raw_server
+from paybridge.webhooks import connection
 from paybridge.webhooks.connection import KEPT_MAX, RESPONSE_BYTES_MAX, REST_SECONDS_MAX
 from paybridge.webhooks.domain.address import LOOPBACK, IpAddress, IpNetwork
 from paybridge.webhooks.domain.webhook import SendResult
@@ -593,6 +595,29 @@ class TestKeptConnections:
             await asyncio.sleep(0.2)
             open_now = len(local._kept._kept[next(iter(local._kept._kept))])
         assert open_now <= KEPT_MAX
+
+    async def test_the_oldest_makes_room_for_the_newest(
+        self, local: HttpWebhookSender, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(connection, "KEPT_MAX", 2)
+        async with (
+            raw_server(OK, keep_alive=True) as first,
+            raw_server(OK, keep_alive=True) as second,
+            raw_server(OK, keep_alive=True) as third,
+        ):
+            for server in (first, second, third, third, second, first):
+                assert (await send(local, f"http://127.0.0.1:{server.port}/")).status_code == 200
+            assert [server.connections for server in (first, second, third)] == [2, 1, 1]
+
+    async def test_nothing_is_kept_beyond_its_time(
+        self, local: HttpWebhookSender, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(connection, "KEEPALIVE_SECONDS", 0.05)
+        async with raw_server(OK, keep_alive=True) as server:
+            await send(local, f"http://127.0.0.1:{server.port}/")
+            await eventually_async(lambda: not local._kept._kept and not local._kept._keys, "nothing is kept", 5)
+            await send(local, f"http://127.0.0.1:{server.port}/")
+            assert server.connections == 2
 
 
 class TestRequest:

@@ -17,6 +17,7 @@ class AttemptQueue:
     def __init__(self, attempts: Iterable[DeliveryAttempt], lane: Lane) -> None:
         self._attempts = list(attempts)
         self._lane = lane
+        self._running = 0
         self._merchants: Counter[UUID] = Counter()
         self._receivers: Counter[Receiver] = Counter()
 
@@ -24,7 +25,11 @@ class AttemptQueue:
         """Remove and return every attempt that may start now; release each of them when it has ended."""
         taken: list[DeliveryAttempt] = []
         left: list[DeliveryAttempt] = []
-        for attempt in self._attempts:
+        for place, attempt in enumerate(self._attempts):
+            if self._running >= self._lane.attempts_max:
+                # Looking at those behind, of which there may be thousands, would find none that may start.
+                left += self._attempts[place:]
+                break
             (taken if self._claim(attempt) else left).append(attempt)
         self._attempts = left
         return taken
@@ -36,17 +41,17 @@ class AttemptQueue:
 
     def release(self, attempt: DeliveryAttempt) -> None:
         """Free the place of an attempt that has ended."""
+        self._running -= 1
         self._merchants[attempt.receiver.merchant_id] -= 1
         self._receivers[attempt.receiver] -= 1
 
     def _claim(self, attempt: DeliveryAttempt) -> bool:
         lane, merchant_id = self._lane, attempt.receiver.merchant_id
-        if self._merchants.total() >= lane.attempts_max:
-            return False
         if self._merchants[merchant_id] >= lane.merchant_attempts_max:
             return False
         if self._receivers[attempt.receiver] >= lane.receiver_attempts_max:
             return False
+        self._running += 1
         self._merchants[merchant_id] += 1
         self._receivers[attempt.receiver] += 1
         return True

@@ -212,11 +212,17 @@ def is_wanted(delivery: PendingDelivery) -> bool:
 def _new_deliveries(transaction: Transaction, events: Sequence[Event]) -> list[NewDelivery]:
     """Return the deliveries of the events: to the endpoints that choose them, and to the URLs of their payments."""
     endpoints = find_targets(transaction, {event.merchant_id for event in events}) if events else {}
-    to_endpoints = [
-        _new_delivery(event, target.url, target.id)
+    # The event is the same for each of its endpoints.
+    chosen = [
+        (event, [target for target in endpoints.get(event.merchant_id, ()) if chooses(target.events, event.type)])
         for event in events
-        for target in endpoints.get(event.merchant_id, ())
-        if chooses(target.events, event.type)
+    ]
+    to_endpoints = [
+        _new_delivery(event, body, target.url, target.id)
+        for event, targets in chosen
+        if targets
+        for body in [_body(event)]
+        for target in targets
     ]
     return [*to_endpoints, *_to_payments_urls(transaction, [each for each in events if each.type in OUTCOME_TYPES])]
 
@@ -233,10 +239,14 @@ def _to_payments_urls(transaction: Transaction, events: Sequence[Event]) -> list
         (event, event.data.get("webhook_url") or (urls.get(event.payment_id) if event.payment_id else None))
         for event in events
     ]
-    return [_new_delivery(event, url) for event, url in targets if url]
+    return [_new_delivery(event, _body(event), url) for event, url in targets if url]
 
 
-def _new_delivery(event: Event, url: str, endpoint_id: UUID | None = None) -> NewDelivery:
+def _body(event: Event) -> str:
+    return build_body(event.type, format_time(event.time), event.data, event.sequence or 0).decode()
+
+
+def _new_delivery(event: Event, body: str, url: str, endpoint_id: UUID | None = None) -> NewDelivery:
     return NewDelivery(
         id=delivery_id(event.id, url if endpoint_id is None else str(endpoint_id)),
         endpoint_id=endpoint_id,
@@ -245,6 +255,6 @@ def _new_delivery(event: Event, url: str, endpoint_id: UUID | None = None) -> Ne
         event_id=event.id,
         event_type=event.type,
         url=url,
-        body=build_body(event.type, format_time(event.time), event.data, event.sequence or 0).decode(),
+        body=body,
         correlation_id=event.correlation_id,
     )

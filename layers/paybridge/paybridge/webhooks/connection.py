@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import select
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -26,7 +27,8 @@ RETRY_AFTER_LENGTH_MAX = 64
 REST_SECONDS_MAX = 1.0
 # Receivers close idle connections after 5 s or more.
 KEEPALIVE_SECONDS = 2.0
-KEPT_MAX = 200
+# More than attempts run at once on the fast lane: with as many, those that are next rarely go where those before went.
+KEPT_MAX = 300
 
 _Key = TypeVar("_Key")
 
@@ -102,8 +104,8 @@ class ReceiverConnection(asyncio.Protocol):
         self._wake()
 
     @property
-    def is_usable(self) -> bool:
-        """Return whether a request may be sent: nothing is left over, unsent or unread, and nothing closed."""
+    def is_idle(self) -> bool:
+        """Return whether nothing is left over, unsent or unread, and nothing closed, as far as was read."""
         return (
             not self._is_ended
             and not self._buffer
@@ -111,8 +113,12 @@ class ReceiverConnection(asyncio.Protocol):
             and not self._transport.is_closing()
             # A receiver that answered early may never read the rest of the request before.
             and self._transport.get_write_buffer_size() == 0
-            and not _is_readable(self._transport)
         )
+
+    @property
+    def is_usable(self) -> bool:
+        """Return whether a request may be sent: it is idle, and nothing waits to be read."""
+        return self.is_idle and self._transport is not None and not _is_readable(self._transport)
 
     def close(self) -> None:
         """Close the connection at once."""
@@ -122,9 +128,9 @@ class ReceiverConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def keep(self, seconds: float) -> None:
-        """Close the connection unless it is used within this time."""
-        self._expiry = self._loop.call_later(seconds, self.close)
+    def keep(self, seconds: float, drop: Callable[[], None]) -> None:
+        """Call `drop` unless the connection is used within this time."""
+        self._expiry = self._loop.call_later(seconds, drop)
 
     async def exchange(self, request: bytes, answer: ReceiverAnswer) -> None:
         """Send the request and read its answer into `answer`, which tells what had come if this is interrupted.
@@ -251,44 +257,45 @@ def _is_readable(transport: asyncio.Transport) -> bool:
 
 
 class KeptConnections(Generic[_Key]):
-    """Idle connections by what they may be used for again."""
+    """Idle connections by what they may be used for again. The oldest goes when there are KEPT_MAX."""
 
     def __init__(self) -> None:
-        self._kept: defaultdict[_Key, list[ReceiverConnection]] = defaultdict(list)
-        self._count = 0
+        # Dictionaries, because they keep the order and find a connection at once.
+        self._kept: defaultdict[_Key, dict[ReceiverConnection, None]] = defaultdict(dict)
+        self._keys: dict[ReceiverConnection, _Key] = {}
 
     def take(self, key: _Key) -> ReceiverConnection | None:
         """Return a connection that can be used, the last kept first."""
-        kept = self._kept[key]
-        while kept:
-            connection = kept.pop()
-            self._count -= 1
+        while kept := self._kept.get(key):
+            connection = next(reversed(kept))
+            self._forget(connection)
             if connection.is_usable:
                 return connection
             connection.close()
-        del self._kept[key]
         return None
 
     def put(self, key: _Key, connection: ReceiverConnection) -> None:
-        """Keep the connection for a short while, or close it if too many are kept."""
-        if self._count >= KEPT_MAX:
-            self._drop_unusable()
-        if self._count >= KEPT_MAX or not connection.is_usable:
+        """Keep the connection for a short while, in place of the oldest if too many are kept."""
+        if not connection.is_idle:
             connection.close()
             return
-        self._kept[key].append(connection)
-        self._count += 1
-        connection.keep(KEEPALIVE_SECONDS)
+        if len(self._keys) >= KEPT_MAX:
+            self._drop(next(iter(self._keys)))
+        self._kept[key][connection] = None
+        self._keys[connection] = key
+        connection.keep(KEEPALIVE_SECONDS, lambda: self._drop(connection))
 
     def close(self) -> None:
         """Close them all."""
-        for connections in self._kept.values():
-            for connection in connections:
-                connection.close()
-        self._kept.clear()
-        self._count = 0
+        for connection in list(self._keys):
+            self._drop(connection)
 
-    def _drop_unusable(self) -> None:
-        usable = {key: [one for one in kept if one.is_usable] for key, kept in self._kept.items()}
-        self._kept = defaultdict(list, {key: kept for key, kept in usable.items() if kept})
-        self._count = sum(map(len, self._kept.values()))
+    def _drop(self, connection: ReceiverConnection) -> None:
+        self._forget(connection)
+        connection.close()
+
+    def _forget(self, connection: ReceiverConnection) -> None:
+        key = self._keys.pop(connection)
+        del self._kept[key][connection]
+        if not self._kept[key]:
+            del self._kept[key]

@@ -32,6 +32,7 @@ from paybridge.webhooks.lanes import Lane
 from paybridge.webhooks.ports import WebhookServices
 from paybridge.webhooks.record import record_changes
 from paybridge.webhooks.reports import DeliveryReport
+from paybridge.webhooks.start_window import StartWindow
 from paybridge.webhooks.store.deliveries import PendingDelivery
 
 # Answers that arrive this close together are committed together.
@@ -43,12 +44,12 @@ log = logger()
 async def deliver_webhooks(services: WebhookServices, events: Sequence[Event], lane: Lane) -> list[DeliveryReport]:
     """Deliver outcome events and carry out retry commands; return the outcome of each delivery.
 
-    Ends soon after the lane's deadline for starting and that of an attempt together: a command in the outbox continues
-    what could not start by then. Raises DatabaseUnavailable: the whole batch must be redelivered.
+    Ends soon after the lane's latest time for starting and an attempt's deadline together: a command in the outbox
+    continues what could not start by then. Raises DatabaseUnavailable: the whole batch must be redelivered.
     """
     start = await asyncio.to_thread(begin_deliveries, services, events, lane)
     queue = AttemptQueue(start.ready, lane)
-    start_until = asyncio.get_running_loop().time() + lane.start_seconds
+    window = StartWindow(lane, asyncio.get_running_loop().time())
     changes: list[AttemptChange] = [*start.postponed, *map(StartingAttempt, queue.take())]
     reports: list[DeliveryReport] = []
     async with AnswerGroups[SentAttempt](GROUP_SECONDS) as calls:
@@ -59,7 +60,8 @@ async def deliver_webhooks(services: WebhookServices, events: Sequence[Event], l
             answers = await calls.next_group()
             _release(queue, recorded.not_started)
             _release(queue, (answer.attempt for answer in answers))
-            changes = [*answers, *_next_changes(queue, start_until)]
+            window.note(answers, asyncio.get_running_loop().time())
+            changes = [*answers, *_next_changes(queue, window)]
     return reports
 
 
@@ -68,9 +70,9 @@ def _release(queue: AttemptQueue, attempts: Iterable[DeliveryAttempt]) -> None:
         queue.release(attempt)
 
 
-def _next_changes(queue: AttemptQueue, start_until: float) -> list[AttemptChange]:
+def _next_changes(queue: AttemptQueue, window: StartWindow) -> list[AttemptChange]:
     """Start the attempts that now fit. Once the time to start is over, postpone all that are left."""
-    if asyncio.get_running_loop().time() >= start_until:
+    if asyncio.get_running_loop().time() >= window.ends_at:
         return [PostponedAttempt(attempt) for attempt in queue.take_all()]
     return [StartingAttempt(attempt) for attempt in queue.take()]
 

@@ -9,6 +9,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from paybridge.core.errors import InvalidInput
@@ -22,7 +23,7 @@ from paybridge.webhooks.checked_connections import (
 from paybridge.webhooks.connection import ConnectionEnded, KeptConnections, NotHttp, ReceiverAnswer, ReceiverConnection
 from paybridge.webhooks.domain.address import IpNetwork, is_public, is_within
 from paybridge.webhooks.domain.webhook import URL_NOT_ALLOWED, SendResult, is_target_allowed
-from paybridge.webhooks.domain.webhook_url import WebhookTarget, read_target
+from paybridge.webhooks.domain.webhook_url import URLS_REMEMBERED, WebhookTarget, read_target
 
 USER_AGENT = "Paybridge"
 CONNECT_TIMEOUT_SECONDS = 5.0
@@ -97,7 +98,7 @@ class HttpWebhookSender:
 
     def _target(self, url: str) -> WebhookTarget:
         """Return where the URL leads. Raises InvalidInput if webhooks do not go there."""
-        target = read_target(url)
+        target = _read_target(url)
         if not is_target_allowed(target.scheme, target.port) and not self._has_local:
             raise InvalidInput(URL_NOT_ALLOWED, "Webhooks go to https alone.")
         return target
@@ -148,6 +149,10 @@ class HttpWebhookSender:
             socket.close()
             raise
         return connection
+
+
+# An endpoint gets the same URL again and again. URLs that raise are not kept.
+_read_target = lru_cache(URLS_REMEMBERED)(read_target)
 
 
 def _request(target: WebhookTarget, headers: Mapping[str, str], body: bytes) -> bytes:

@@ -11,6 +11,8 @@ FAST_QUEUE, SLOW_QUEUE = WEBHOOK_QUEUES
 PROMPT_SHARE = 1 / 3
 # Of the slow deadline: more attempts than may run at once start as others end.
 START_SHARE = 2 / 3
+# Fast deadlines: time for the 10,000 deliveries of a full batch whose events go to 20 endpoints each.
+START_DEADLINES_MAX = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,14 +21,17 @@ class Lane:
 
     Attempts start on the fast lane, further ones too. A receiver that keeps it waiting for more than `prompt_seconds`
     is moved to the slow lane, where its delays cost only other slow receivers. An answer within that time brings it
-    back. An attempt may take `timeout_seconds`. One that could not start within `start_seconds` is postponed, so a
-    batch never takes much longer than both together. The other limits count simultaneous attempts.
+    back. An attempt may take `timeout_seconds`. One that could not start within `start_seconds` is postponed. That time
+    begins again whenever `attempts_max` attempts have been answered promptly: an event may go to many endpoints, and a
+    batch of such events is not slow for being large. It ends at `start_seconds_max` all the same, so a batch never
+    takes much longer than that and an attempt together. The other limits count simultaneous attempts.
     """
 
     is_fast: bool
     timeout_seconds: float
     prompt_seconds: float
     start_seconds: float
+    start_seconds_max: float
     attempts_max: int
     merchant_attempts_max: int
     receiver_attempts_max: int
@@ -39,6 +44,7 @@ def fast_lane(timeout_seconds: float) -> Lane:
         timeout_seconds=timeout_seconds,
         prompt_seconds=timeout_seconds * PROMPT_SHARE,
         start_seconds=timeout_seconds * PROMPT_SHARE,
+        start_seconds_max=timeout_seconds * START_DEADLINES_MAX,
         attempts_max=200,
         merchant_attempts_max=50,
         receiver_attempts_max=25,
@@ -52,6 +58,8 @@ def slow_lane(timeout_seconds: float, prompt_seconds: float) -> Lane:
         timeout_seconds=timeout_seconds,
         prompt_seconds=prompt_seconds,
         start_seconds=timeout_seconds * START_SHARE,
+        # A batch of slow receivers takes long enough without more.
+        start_seconds_max=timeout_seconds * START_SHARE,
         attempts_max=500,
         merchant_attempts_max=100,
         receiver_attempts_max=50,
