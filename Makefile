@@ -101,7 +101,7 @@ check: $(DEV) ## Check format, lint, types and architecture
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(WITH_CODE) $(BIN)/lint-imports
-bench: $(DEV) $(BENCH) ## Measure it beside alternatives, 10 minutes (ONLY="relay consume": these)
+bench: $(DEV) $(BENCH) ## Measure it beside alternatives, 11 minutes (ONLY="relay consume": these)
 	@$(BIN)/python -m bench $(ONLY)
 settings-docs: $(DEV) ## Write the table of settings into docs/operators/settings.md
 	@$(WITH_CODE) $(BIN)/python -m infra.settings_page

@@ -16,6 +16,7 @@ from bench import (
     consume_slow,
     create,
     end_to_end,
+    fan_out,
     footprint,
     growth,
     latency,
@@ -40,6 +41,7 @@ MEASURES: dict[str, Callable[[Servers], Measure]] = {
     "consume": consume.measure,
     "refund": refund.measure,
     "consume_slow": consume_slow.measure,
+    "fan_out": fan_out.measure,
     "cold": cold.measure,
     "screen": screen.measure,
     "growth": growth.measure,
@@ -48,7 +50,7 @@ MEASURES: dict[str, Callable[[Servers], Measure]] = {
     "footprint": footprint.measure,
     "shards": shards.measure,
 }
-# A whole run should take at most ten minutes, so these run only on request.
+# A whole run should take little more than ten minutes, so these run only on request.
 ON_REQUEST = frozenset({"shards"})
 
 

@@ -31,6 +31,7 @@ CELERY_WORKER = (
     *("--without-gossip", "--without-mingle", "--without-heartbeat"),
 )
 CELERY_PRELOAD = ("-m", "bench.rivals.celery_tasks.preload")
+CELERY_PRELOAD_EVENTS = ("-m", "bench.rivals.celery_tasks.preload_events")
 
 
 @dataclass(frozen=True, slots=True)

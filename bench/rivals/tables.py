@@ -75,8 +75,18 @@ class Attempt(Base):
     finished_at: Mapped[datetime | None]
 
 
+class Endpoint(Base):
+    """A URL that gets every event of a merchant."""
+
+    __tablename__ = "endpoints"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    merchant_id: Mapped[uuid.UUID] = mapped_column(index=True)
+    url: Mapped[str]
+
+
 class Delivery(Base):
-    """A webhook that its receiver has accepted. The id is the event's, so each is recorded once."""
+    """A webhook that its receiver has accepted. Its id follows from the event's, so each is recorded once."""
 
     __tablename__ = "deliveries"
 

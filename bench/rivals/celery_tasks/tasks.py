@@ -87,6 +87,28 @@ def send_webhook(event: dict[str, Any]) -> None:
     )
 
 
+@app.task
+def fan_out(event: dict[str, Any], merchant_id: str) -> None:
+    """Send an event to each endpoint of its merchant."""
+    [connection] = _connections
+    for (url,) in connection.execute("SELECT url FROM endpoints WHERE merchant_id = %s", (merchant_id,)):
+        send_to_endpoint.delay(event, url)
+
+
+@app.task
+def send_to_endpoint(event: dict[str, Any], url: str) -> None:
+    """Send an event to one endpoint and record the delivery."""
+    [connection] = _connections
+    body, headers = signed(event)
+    answer = _http.request("POST", url, body=body, headers=headers)
+    if not 200 <= answer.status < 300:
+        raise RuntimeError(f"the receiver answered {answer.status}")
+    connection.execute(
+        "INSERT INTO deliveries (id, payment_id, url) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+        (uuid.uuid5(uuid.UUID(event["id"]), url), event["data"]["payment_id"], url),
+    )
+
+
 def _call_gateway(payment_id: str, amount_minor: int, currency: str) -> tuple[str, str]:
     answer = _http.request(
         "POST",
