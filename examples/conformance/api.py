@@ -21,6 +21,8 @@ TRIES_MAX = 5
 WAIT_SECONDS_MAX = 10.0
 # An id in a log must not look like a card number, so a marker has no digits.
 _NO_DIGITS = str.maketrans("0123456789", "ghijklmnop")
+# Where errors say what happened: problem details, and what Stripe and others have.
+_DESCRIPTIONS = ("detail", "title", "message", "error", "error.message", "error.description")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,12 @@ class Answer:
             return json.loads(self.body)
         except ValueError:
             return None
+
+    @property
+    def description(self) -> str:
+        """Return what an error says that happened, empty if it says nothing."""
+        said = (at(self.json(), path) for path in _DESCRIPTIONS)
+        return next((text for text in said if text and isinstance(text, str)), "")
 
     def __str__(self) -> str:
         """Describe the answer by its status."""

@@ -10,7 +10,7 @@ from .checks import CHECKS
 from .rules import RULES, Finding, Rule, not_applicable
 from .settings import Settings, Unusable
 
-_DETAIL_CHARACTERS_MAX = 200
+_CHARACTERS_MAX = 200
 
 
 @contextmanager
@@ -42,11 +42,15 @@ def run(api: Api) -> list[tuple[Rule, Finding]]:
 def _demand_acceptance(api: Api, first: Answer) -> None:
     request = f"{api.settings.method} {api.settings.path}"
     if first.status == 0:
-        raise Unusable(f"{api.url} does not answer ({first.body.decode()}). Is it running, and is URL right?")
+        reason = first.body.decode().rstrip(".")
+        raise Unusable(f"{api.url} does not answer ({reason}). Is it running, and is URL right?")
     if first.status in (401, 403):
         raise Unusable(f"{request} was answered {first}: the API does not know this KEY, or it may not do this.")
     if not first.is_success:
-        said = " ".join(first.body[:_DETAIL_CHARACTERS_MAX].decode(errors="replace").split())
-        raise Unusable(f"{request}, the first request, was answered {first}: {said} Correct `request` in the settings.")
+        said = " ".join((first.description or first.body.decode(errors="replace"))[:_CHARACTERS_MAX].split())
+        answered = f"{first}: {said.rstrip('.')}" if said else str(first)
+        raise Unusable(
+            f"{request}, the first request, was answered {answered}. Correct URL, or `request` in the settings."
+        )
     if api.id_of(first) is None:
         raise Unusable(f"The answer to {request} has no member {api.settings.id_path}. Correct `resource.id`.")

@@ -135,22 +135,23 @@ class Handler(BaseHTTPRequestHandler):
         """Make a thing."""
         raw = self.rfile.read(int(self.headers["Content-Length"]))
         caller = self.headers.get("X-Key", "")
-        if caller not in CALLERS:
-            self._problem(401)
-            return
         fields = self.headers.get_all("Idempotency-Key") or []
-        if self.fault == "keys-ignored" or (not fields and self.fault == "optional-key"):
+        if self.path != "/things":
+            self._problem(404)
+        elif caller not in CALLERS:
+            self._problem(401)
+        elif self.fault == "keys-ignored" or (not fields and self.fault == "optional-key"):
             self._answer(202, self.server.make(caller, json.loads(raw)))
-            return
-        if not fields:
+        elif not fields:
             self._problem(422 if self.fault == "key-required" else 400, is_linked=self.fault != "key-required-link")
-            return
-        key = self._key(fields)
+        else:
+            self._keyed(caller, self._key(fields), raw)
+
+    def _keyed(self, caller: str, key: str | None, raw: bytes) -> None:
+        members = json.loads(raw)
         if key is None:
             self._problem(400)
-            return
-        members = json.loads(raw)
-        if members["amount"].startswith("-"):
+        elif members["amount"].startswith("-"):
             self._fail(key)
         elif key in self.server.failed and self.fault == "corrected-request":
             self._problem(500)

@@ -14,6 +14,9 @@ def check_other_caller(api: Api) -> Iterator[Finding]:
     if not other_key:
         yield not_applicable("other-caller", "no second caller: name one by OTHER_KEY or `callers.other_key`")
         return
+    if other_key == api.key:
+        yield not_applicable("other-caller", "both callers have the same key")
+        return
     key, marker = new_key(), new_marker()
     first = api.create(key, marker)
     other = api.create(key, marker, caller_key=other_key)

@@ -8,15 +8,13 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from ..api import Answer, Api, at, listed, new_key, new_marker
+from ..api import Answer, Api, listed, new_key, new_marker
 from ..counting import made, resources
 from ..links import link_of
 from ..rules import Finding, judged, not_applicable
 from .retries import difference, names_the_same
 
 _IN_FLIGHT = ("in-flight-409", "in-flight-described", "in-flight-retry")
-# Where errors say what happened: problem details, and what Stripe and others have.
-_DESCRIPTIONS = ("detail", "title", "message", "error", "error.message", "error.description")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,5 +94,4 @@ def _is_described(answer: Answer) -> bool:
 
 
 def _description(answer: Answer) -> str:
-    said = (at(answer.json(), path) for path in _DESCRIPTIONS)
-    return next((text for text in said if text and isinstance(text, str)), "") or link_of(answer) or ""
+    return answer.description or link_of(answer) or ""

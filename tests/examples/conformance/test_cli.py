@@ -133,8 +133,14 @@ class TestUnusable:
         config = written(tmp_path, {**SETTINGS, "request": request})
         with serving() as server:
             said = self.unusable(capsys, server.url, "--key", "one", "--config", config)
-        assert "was answered 422" in said
-        assert "Correct `request` in the settings." in said
+        assert said == (
+            "POST /things, the first request, was answered 422: Refused. Correct URL, or `request` in the settings.\n"
+        )
+
+    def test_a_path_that_is_not_there(self, capsys: Output, config: str) -> None:
+        with serving() as server:
+            said = self.unusable(capsys, f"{server.url}/nowhere", "--key", "one", "--config", config)
+        assert "was answered 404: Refused. Correct URL" in said
 
     def test_an_answer_without_the_id(self, capsys: Output, tmp_path: Path) -> None:
         config = written(tmp_path, {**SETTINGS, "resource": {"id": "thing.id"}})

@@ -26,6 +26,7 @@ ALLOWED: dict[str, tuple[str, dict[str, Any], set[str]]] = {
     "errors are plain JSON": ("plain-errors", {}, {"problem-details"}),
     "retries wait": ("waits", {}, {"in-flight-409", "in-flight-described", "in-flight-retry"}),
     "one caller": ("", {"callers": {}}, {"other-caller"}),
+    "one caller twice": ("", {"callers": {"other_key": "one"}}, {"other-caller"}),
     "a second caller without access": ("", {"callers": {"other_key": "three"}}, {"other-caller"}),
     "no documentation": (
         "",
