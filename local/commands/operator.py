@@ -25,6 +25,8 @@ from paybridge import cli
 
 # It does the work of a function in this process, so it runs where its variables lead, never in the function `operate`.
 WORKER = "worker"
+# It needs a login to the broker, which `operate` does not have.
+PUBLISH = "publish"
 # These work with what only the local stack has: its issuer of tokens and its test clock.
 LOCAL_ONLY = frozenset({"token", "clock"})
 # Any of these names an environment. None of them has a default.
@@ -36,9 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     arguments, environment = _without_environment(arguments)
     environment = environment or os.environ.get("ENVIRONMENT", "")
-    is_elsewhere = bool(environment) or not NAMING.isdisjoint(os.environ)
-    if is_elsewhere and LOCAL_ONLY.intersection(arguments[:1]):
-        print(f"`paybridge {arguments[0]}` works on the local stack alone.", file=sys.stderr)
+    refusal = _refusal(arguments[:1], environment)
+    if refusal:
+        print(refusal, file=sys.stderr)
         return cli.UNUSABLE
     if environment and WORKER not in arguments[:1]:
         # Only this needs what it loads.
@@ -56,6 +58,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return status
+
+
+def _refusal(command: Sequence[str], environment: str) -> str:
+    """Return why the command does not run where it is led, and what to do; empty if it does."""
+    is_elsewhere = bool(environment) or not NAMING.isdisjoint(os.environ)
+    if is_elsewhere and LOCAL_ONLY.intersection(command):
+        return f"`paybridge {command[0]}` works on the local stack alone."
+    if environment and PUBLISH in command:
+        return (
+            f"The function operate of {environment} has no login to the broker: publish from a system that has one "
+            "(docs/merchants/payments-by-message.md), or set the variables of the functions in place of --environment."
+        )
+    return ""
 
 
 def _without_environment(arguments: Sequence[str]) -> tuple[list[str], str]:

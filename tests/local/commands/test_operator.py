@@ -62,6 +62,10 @@ class TestMain:
         assert operator.main(arguments) == 0
         assert commands == [["dev", *PAYMENT]]
 
+    def test_publishing_on_aws_is_refused_with_what_to_do(self, capsys: Output) -> None:
+        assert operator.main(["publish", "--amount", "1.00", "--environment", "dev"]) == cli.UNUSABLE
+        assert "has no login to the broker: publish from a system that has one" in capsys.readouterr().err
+
     @pytest.mark.parametrize("command", [["token"], ["clock", "advance", "1h"]])
     @pytest.mark.parametrize("variable", ["ENVIRONMENT", "DATABASE_HOST"])
     def test_what_only_the_local_stack_has_is_refused_elsewhere(

@@ -13,6 +13,8 @@ import typer
 from paybridge.access.domain.merchants import NAME_CHARACTERS_MAX
 from paybridge.access.domain.rate_limit import BURST_MAX, PER_SECOND_MAX, RateLimit
 
+METADATA_EXAMPLE = "such as order=1001"
+
 _EXAMPLE_ID = "01a1fd50-1a0a-70e7-9753-804a71418b4e"
 _UNIT_SECONDS = {"w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1}
 _DURATION = re.compile("".join(rf"(?:(?P<{unit}>[0-9]+(?:\.[0-9]+)?){unit})?" for unit in _UNIT_SECONDS))
@@ -59,6 +61,15 @@ def parse_name(text: str) -> str:
     if len(text) > NAME_CHARACTERS_MAX:
         raise typer.BadParameter(f"a name has at most {NAME_CHARACTERS_MAX} characters")
     return text
+
+
+def metadata_of(pairs: list[str]) -> dict[str, str] | None:
+    """Read the pairs NAME=VALUE, None if there are none."""
+    split = [pair.partition("=") for pair in pairs]
+    for pair, (name, sign, _) in zip(pairs, split, strict=True):
+        if not name or not sign:
+            raise typer.BadParameter(f"{pair!r} is not a name and a value, {METADATA_EXAMPLE}")
+    return {name: value for name, _, value in split} or None
 
 
 def rate_limit_of(per_second: int | None, burst: int | None) -> RateLimit | None:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import typer
 
-from paybridge.cli.arguments import KeyOption, MerchantOption, id_of, parse_time
+from paybridge.cli.arguments import KeyOption, MerchantOption, id_of, metadata_of, parse_time
 from paybridge.cli.output import AsJson, Cursor, Limit, fail, print_json, print_lines, print_page, print_view
 from paybridge.cli.session import CommandSession, new_idempotency_key, started
 from paybridge.payments.domain.payment import Status
@@ -35,7 +35,6 @@ COLUMNS = {
     "FAILURE": "failure_code",
     "CREATED": "created_at",
 }
-METADATA_EXAMPLE = "such as order=1001"
 
 app = typer.Typer(help="List, show, capture, cancel and refund payments.", no_args_is_help=True)
 
@@ -120,7 +119,7 @@ def refund(
     from paybridge.refunds.create import create_refund, refund_operation
     from paybridge.refunds.domain import RefundOrder
 
-    order = RefundOrder(amount=amount, reason=reason, metadata=_metadata(metadata or []))
+    order = RefundOrder(amount=amount, reason=reason, metadata=metadata_of(metadata or []))
     _order(started(context), payment_id, key, refund_operation(payment_id), create_refund, {"order": order}, json)
 
 
@@ -173,14 +172,6 @@ def _answer(outcome: KeyedOutcome, key: str) -> dict[str, Any]:
             raise fail("A command with this idempotency key is in progress. Repeat this one in a second.")
         case AnswerExpired():
             raise fail("The command with this idempotency key was carried out, and its answer is no longer kept.")
-
-
-def _metadata(pairs: list[str]) -> dict[str, str] | None:
-    split = [pair.partition("=") for pair in pairs]
-    for pair, (name, sign, _) in zip(pairs, split, strict=True):
-        if not name or not sign:
-            raise typer.BadParameter(f"{pair!r} is not a name and a value, {METADATA_EXAMPLE}")
-    return {name: value for name, _, value in split} or None
 
 
 def _unknown(payment_id: UUID) -> typer.Exit:
