@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Annotated
 
 import typer
 
@@ -29,6 +30,10 @@ WORKER = "worker"
 PUBLISH = "publish"
 # These work with what only the local stack has: its issuer of tokens and its test clock.
 LOCAL_ONLY = frozenset({"token", "clock"})
+# A shell sets this to ask for completions.
+COMPLETION = "_PAYBRIDGE_COMPLETE"
+# These ask about the command itself, and nothing of an environment.
+ABOUT_ITSELF = frozenset({"--help", "--install-completion", "--show-completion"})
 # Any of these names an environment. None of them has a default.
 NAMING = frozenset({"DATABASE_HOST", "DATABASE_SECRET_ID", "BROKER_URL", "BROKER_SECRET_ID"})
 
@@ -36,6 +41,8 @@ NAMING = frozenset({"DATABASE_HOST", "DATABASE_SECRET_ID", "BROKER_URL", "BROKER
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command of `paybridge` and return its exit status. Print an error as one sentence."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if COMPLETION in os.environ or ABOUT_ITSELF.intersection(arguments):
+        return cli.main(arguments, add_commands=add_local_commands)
     arguments, environment = _without_environment(arguments)
     environment = environment or os.environ.get("ENVIRONMENT", "")
     refusal = _refusal(arguments[:1], environment)
@@ -93,8 +100,22 @@ def add_local_commands(app: typer.Typer) -> None:
     # They load what the other commands do not need.
     from local.commands import clock, tokens
 
+    app.callback()(_explain_environment)
     app.command("token")(tokens.token)
     app.add_typer(clock.app, name="clock")
+
+
+def _explain_environment(
+    environment: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Work on this deployment on AWS, such as dev or prod, in place of the local stack. "
+            "ENVIRONMENT=NAME does the same.",
+        ),
+    ] = None,
+) -> None:
+    """Take the option for the help and for completions. `main` has taken it out of the arguments of a command."""
 
 
 def _name_local_stack() -> None:

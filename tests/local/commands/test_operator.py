@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -65,6 +66,32 @@ class TestMain:
     def test_publishing_on_aws_is_refused_with_what_to_do(self, capsys: Output) -> None:
         assert operator.main(["publish", "--amount", "1.00", "--environment", "dev"]) == cli.UNUSABLE
         assert "has no login to the broker: publish from a system that has one" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("words", ["paybridge pub", "paybridge --environment prod pub"])
+    def test_completions_are_answered_here_whatever_the_environment(
+        self, words: str, monkeypatch: pytest.MonkeyPatch, capsys: Output
+    ) -> None:
+        monkeypatch.setattr(operate, "main", lambda _: pytest.fail("asked AWS"))
+        monkeypatch.setenv("ENVIRONMENT", "prod")
+        monkeypatch.setenv("_PAYBRIDGE_COMPLETE", "complete_bash")
+        monkeypatch.setenv("COMP_WORDS", words)
+        monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
+        with suppress(SystemExit):
+            operator.main([])
+        assert capsys.readouterr().out == "publish\n"
+
+    @pytest.mark.parametrize("arguments", [["--help"], ["payments", "list", "--help"]])
+    def test_help_is_answered_here_whatever_the_environment(
+        self, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Output
+    ) -> None:
+        monkeypatch.setattr(operate, "main", lambda _: pytest.fail("asked AWS"))
+        monkeypatch.setenv("ENVIRONMENT", "prod")
+        assert operator.main(arguments) == 0
+        assert capsys.readouterr().out.startswith("Usage: paybridge")
+
+    def test_the_help_names_the_option_for_environments(self, capsys: Output) -> None:
+        assert operator.main(["--help"]) == 0
+        assert "--environment NAME" in capsys.readouterr().out
 
     @pytest.mark.parametrize("command", [["token"], ["clock", "advance", "1h"]])
     @pytest.mark.parametrize("variable", ["ENVIRONMENT", "DATABASE_HOST"])

@@ -73,7 +73,7 @@ def make_app() -> typer.Typer:
     app.command("payment")(payments.show)
     app.command("publish", help=publish.DESCRIPTION)(publish.publish)
     app.command("register")(register.register)
-    app.command("worker")(worker.work)
+    app.command("worker", help=worker.DESCRIPTION)(worker.work)
     return app
 
 
