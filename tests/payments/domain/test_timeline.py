@@ -36,6 +36,12 @@ STORY: list[Step] = [
     ("webhook.attempt_failed", None, {"delivery_id": "d", "number": 1}),
     ("webhook.attempt_delivered", None, {"delivery_id": "d", "number": 2}),
 ]
+# The merchant is told of its end.
+TOLD_STORY: list[Step] = [
+    *STORY[:10],
+    ("notification.scheduled", None, {"notification_id": "n", "event_id": "e3"}),
+    ("notification.sent", None, {"notification_id": "n", "number": 2}),
+]
 # Then it is refunded at the second attempt, and the bank returns the refund. Both have events with sequences 1 to 3.
 REFUND_STORY: list[Step] = [
     ("refund.created", 1, {"event_id": "r1", "refund_id": "r"}),
@@ -217,6 +223,10 @@ class TestInCausalOrder:
     @given(st.permutations(told(*[0] * len(REVIEW_STORY), story=REVIEW_STORY)))
     def test_a_review_comes_between_the_screening_and_the_charge(self, entries: list[TimelineEntry]) -> None:
         assert kinds(in_causal_order(entries)) == REVIEW_STORY
+
+    @given(st.permutations(told(*[0] * len(TOLD_STORY), story=TOLD_STORY)))
+    def test_a_notification_comes_after_its_event(self, entries: list[TimelineEntry]) -> None:
+        assert kinds(in_causal_order(entries)) == TOLD_STORY
 
     @given(st.permutations(told(*[0] * len(BLOCKED_STORY), story=BLOCKED_STORY)))
     def test_a_blocked_payment_is_screened_before_it_fails(self, entries: list[TimelineEntry]) -> None:

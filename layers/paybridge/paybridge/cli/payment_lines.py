@@ -22,6 +22,8 @@ _GATEWAY_ENDS = (
     "gateway.attempt_partial",
     "gateway.attempt_rate_limited",
 )
+# By which a provider finds an e-mail or SMS.
+_SHOWN_IDS = frozenset({"provider_message_id"})
 _LIKE_DETAILS = ("error", "response_status", "delivery_id", "operation_id")
 
 
@@ -75,7 +77,7 @@ def _line(entry: TimelineEntry) -> str:
     details = ", ".join(
         f"{name} {value}"
         for name, value in entry.details.items()
-        if value is not None and not name.endswith("_id") and name != "operation"
+        if value is not None and name != "operation" and (name in _SHOWN_IDS or not name.endswith("_id"))
     )
     described = ", ".join(part for part in (_operation(entry), details) if part)
     return f"  {entry.at:%Y-%m-%d %H:%M:%S.%f}  {entry.type:<26}{described}".rstrip()

@@ -25,6 +25,7 @@ from paybridge.payments.domain.pace import holds
 from paybridge.payments.domain.payment import SETTLED, Payment, Status, payment_view
 from paybridge.payments.domain.query import TimelineEntry, WaitingMessage
 from paybridge.payments.domain.timeline import ATTEMPT_PENDING, ATTEMPT_STARTED, CHARGE_TO_RETURN, WEBHOOK_SCHEDULED
+from paybridge.payments.domain.told import explain_notifications
 from paybridge.payments.store import circuits
 from paybridge.payments.timeline import timeline_of
 
@@ -87,6 +88,7 @@ def diagnose_payment(database: Database, clock: Clock, payment_id: UUID) -> Diag
         sentences += _last_error(payment_id, timeline)
     if payment.status not in SETTLED or any(operation.status in UNSETTLED_STATUSES for operation in later):
         sentences += _limits(database, payment, now)
+    sentences += explain_notifications(timeline)
     explained = [
         ExplainedOperation(operation, _explain_one(operation, payment, timeline, waiting, checks, now))
         for operation in operations

@@ -27,6 +27,7 @@ CHARGE_TO_RETURN = "gateway.charge_to_return"
 REFUND_REVERSED = "gateway.refund_reversed"
 SCREENED = "screening.decided"
 WEBHOOK_SCHEDULED = "webhook.scheduled"
+NOTIFICATION_SCHEDULED = "notification.scheduled"
 
 # What happens first at equal times, where no cause says so. One transaction ends an attempt and settles its payment,
 # and may begin to undo what the gateway has done.
@@ -48,6 +49,8 @@ _STAGES = (
     WEBHOOK_SCHEDULED,
     "webhook.attempt_",
     WEBHOOK_EXHAUSTED,
+    NOTIFICATION_SCHEDULED,
+    "notification.",
 )
 
 # What an entry is about: ("event", id), ("attempt started", operation, number) and so on. It is unique in a timeline.
@@ -66,6 +69,8 @@ _FACTS: tuple[tuple[str, str | None, tuple[str, ...]], ...] = (
     (REFUND_REVERSED, None, ("operation_id",)),
     (WEBHOOK_SCHEDULED, None, ("delivery_id",)),
     ("webhook.attempt_", "webhook attempt", ("delivery_id", "number")),
+    (NOTIFICATION_SCHEDULED, None, ("notification_id",)),
+    ("notification.", "notification attempt", ("notification_id",)),
     ("", "event", ("event_id",)),
 )
 # What approving or rejecting makes of a payment in review. A cancellation is no answer to the review.
@@ -158,13 +163,20 @@ def _causes(fact: Fact, known: _Known) -> list[Fact]:
             return [("event", event_id)]
         case ("screening.decided",) | ("review ended",):
             return _causes_of_decision(fact, known)
-        case ("webhook.scheduled", _):
+        case ("webhook.scheduled" | "notification.scheduled", _):
             event_id = known.facts[fact].details["event_id"]
             return [("event", event_id), (RELAYED, event_id)]
-        case ("webhook attempt", delivery_id, number):
-            return [(WEBHOOK_SCHEDULED, delivery_id), ("webhook attempt", delivery_id, number - 1)]
+        case ("notification attempt", _) | ("webhook attempt", _, _):
+            return _causes_of_message(fact)
         case _:
             return _causes_at_the_gateway(fact, known)
+
+
+def _causes_of_message(fact: Fact) -> list[Fact]:
+    """Return what comes before an attempt at a webhook, e-mail or SMS."""
+    if fact[0] == "notification attempt":
+        return [(NOTIFICATION_SCHEDULED, fact[1])]
+    return [(WEBHOOK_SCHEDULED, fact[1]), (fact[0], fact[1], fact[2] - 1)]
 
 
 def _causes_of_decision(fact: Fact, known: _Known) -> list[Fact]:

@@ -112,6 +112,22 @@ _TIMELINE = Statement("""
                                  'endpoint_id', delivery.endpoint_id, 'number', number,
                                  'response_status', response_status, 'error', error, 'latency_ms', latency_ms)
         FROM deliveries delivery JOIN webhook_attempts attempt ON attempt.delivery_id = delivery.id
+      UNION ALL
+        -- Only the newest attempt is stored.
+        SELECT entry.type, entry.at, NULL, entry.details
+        FROM payment JOIN notifications told ON told.payment_id = payment.id, LATERAL (VALUES
+            ('notification.scheduled', told.created_at,
+             json_build_object('notification_id', told.id, 'event_id', told.event_id, 'event_type', told.event_type,
+                               'channel', told.channel, 'contact', told.contact, 'pattern', told.pattern)),
+            (CASE told.status WHEN 'pending' THEN 'notification.attempt_failed'
+                              WHEN 'sending' THEN 'notification.attempt_started'
+                              ELSE 'notification.' || told.status END,
+             coalesce(told.finished_at, told.claimed_at),
+             json_build_object('notification_id', told.id, 'event_type', told.event_type, 'channel', told.channel,
+                               'contact', told.contact, 'number', told.attempts, 'error', told.error,
+                               'provider_message_id', told.provider_message_id,
+                               'next_attempt_at', told.next_attempt_at))
+        ) AS entry (type, at, details)
     ) AS entries
     WHERE at IS NOT NULL
 """)
@@ -127,5 +143,5 @@ def get(database: Database, merchant_id: UUID | None, payment_id: UUID) -> Payme
 
 
 def timeline(database: Database, merchant_id: UUID, payment_id: UUID) -> list[TimelineEntry]:
-    """Return the payment's events, their publication, gateway attempts and webhook deliveries, in no order."""
+    """Return the payment's events, their publication, gateway attempts, webhooks and notifications, in no order."""
     return [TimelineEntry(*row) for row in database.run(_TIMELINE, id=payment_id, merchant_id=merchant_id)]
