@@ -33,6 +33,7 @@ run "each_function_queue_and_server_has_its_alarms" {
       "paybridge-test-gateway-failing-circuit",
       "paybridge-test-metrics-silent",
       "paybridge-test-no-payments",
+      "paybridge-test-notifications-failing",
       "paybridge-test-open-operations",
       "paybridge-test-outbox-age",
       "paybridge-test-partitions-missing",
@@ -63,7 +64,7 @@ run "each_function_queue_and_server_has_its_alarms" {
   }
 
   assert {
-    condition     = length(output.arns) == length(local.alarms) && length(output.kinds) == 21
+    condition     = length(output.arns) == length(local.alarms) && length(output.kinds) == 22
     error_message = "The outputs name every alarm and every kind."
   }
 }
@@ -134,6 +135,13 @@ run "shares_are_counted_by_result" {
       query.id => lookup(tolist(query.metric)[0].dimensions, "Result", "all") if length(query.metric) > 0
     } == { attempts = "all", delivered = "delivered" }
     error_message = "What is left of all attempts without those that delivered."
+  }
+
+  assert {
+    condition = { for query in aws_cloudwatch_metric_alarm.this["notifications-failing"].metric_query :
+      query.id => lookup(tolist(query.metric)[0].dimensions, "Result", "all") if length(query.metric) > 0
+    } == { attempts = "all", sent = "sent" }
+    error_message = "What is left of all attempts without those that were sent."
   }
 
   assert {

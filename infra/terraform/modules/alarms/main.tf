@@ -108,6 +108,14 @@ locals {
       dimensions  = local.in_environment
       threshold   = var.webhooks_failed_percent_max
     })
+    notifications-failing = merge(local.emitted_by_batches, {
+      kind        = "notifications-failing"
+      description = "Too many attempts to send e-mails and SMS fail or are unclear."
+      ratio       = { expression = "100 - 100 * FILL(sent, 0) / attempts", sent = "Notifications", attempts = "Notifications" }
+      parts       = { sent = { Result = "sent" } }
+      dimensions  = local.in_environment
+      threshold   = var.notifications_failed_percent_max
+    })
     no-payments = {
       kind              = "no-payments"
       description       = "No payment was accepted for a while."

@@ -64,6 +64,12 @@ variable "webhooks_failed_percent_max" {
   default     = 50
 }
 
+variable "notifications_failed_percent_max" {
+  description = "Share of the attempts at e-mails and SMS that may fail or be unclear, in three of five minutes."
+  type        = number
+  default     = 50
+}
+
 variable "no_payments_minutes" {
   description = "How long no payment may be accepted, in steps of five minutes. Raise it above the longest quiet time of a night."
   type        = number

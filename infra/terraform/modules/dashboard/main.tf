@@ -79,10 +79,6 @@ locals {
         for result in ["delivered", "retry", "failed", "gone"] :
         concat(["Paybridge", "WebhookDeliveries"], local.own, ["Result", result, { label = result }])
       ] },
-      { title = "E-mail and SMS: attempts by result", stat = "Sum", metrics = [
-        for result in ["sent", "retrying", "failed", "unclear"] :
-        concat(["Paybridge", "Notifications"], local.own, ["Result", result, { label = result }])
-      ] },
     ],
     [
       { title = "Database: processor and connections", metrics = [
@@ -109,6 +105,10 @@ locals {
       { title = "Broker: free disk and its limit", stat = "Minimum", metrics = [
         concat(["AWS/AmazonMQ", "RabbitMQDiskFree"], local.broker),
         concat(["AWS/AmazonMQ", "RabbitMQDiskFreeLimit"], local.broker),
+      ] },
+      { title = "E-mail and SMS: attempts by result", stat = "Sum", metrics = [
+        for result in ["sent", "retrying", "failed", "unclear"] :
+        concat(["Paybridge", "Notifications"], local.own, ["Result", result, { label = result }])
       ] },
     ],
   ]
