@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from local.commands.notified import given_texts, is_told, render_notifications
 from local.commands.timeline import Entry, Stage, is_complete, refund_stages_of, render, stages_of
 from local.errors import LocalError
 from local.settings import LocalSettings
@@ -18,6 +19,8 @@ from local.stack.seed import DEMO_API_KEY
 
 # In an emulator each function starts with its first event, which takes some seconds.
 COMPLETE_SECONDS_MAX = 60
+# They are sent beside the webhook.
+NOTIFIED_SECONDS_MAX = 10
 POLL_SECONDS = 0.1
 
 
@@ -88,6 +91,19 @@ def _show_refund(visit: Visit, payment_id: str) -> None:
     refund_id = str(answer["refund_id"])
     print(f"\nRefund {refund_id}: 30.00 RUB of it", flush=True)
     _show(visit, payment_id, "refund", lambda events, received: refund_stages_of(events, received, refund_id))
+    _show_notifications(visit, payment_id)
+
+
+def _show_notifications(visit: Visit, payment_id: str) -> None:
+    """Show the e-mail and the SMS about the refund. There is none if the demo merchant was changed."""
+    deadline = time.monotonic() + NOTIFIED_SECONDS_MAX
+    while True:
+        events = _entries(visit.merchant, f"/api/v1/payments/{payment_id}/events", "data")
+        if is_told(events) or time.monotonic() > deadline:
+            break
+        time.sleep(POLL_SECONDS)
+    if shown := render_notifications(events, given_texts(visit.onlooker, visit.settings.aws_url)):
+        print(f"\nThe demo merchant's contacts\n{shown}", flush=True)
 
 
 def _post(merchant: httpx.Client, path: str, body: dict[str, Any], what: str) -> dict[str, Any]:
