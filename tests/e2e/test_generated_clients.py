@@ -57,6 +57,7 @@ def prepare_go(folder: Path) -> None:
     for name in ("go.mod", "go.sum"):
         shutil.copy(LOCKS / name, folder)
     got = subprocess.run(["go", "mod", "download"], cwd=folder, capture_output=True, text=True, check=False)
+    assert "checksum mismatch" not in got.stderr, got.stderr
     if got.returncode != 0:
         missing_tool(f"go mod download cannot get oapi-codegen: {got.stderr.strip()[-200:]}")
 
