@@ -330,6 +330,7 @@ def endpoints() -> dict[str, Rule]:
         f"{name}_LOCK": Rule(one, (by_merchant,)),
         f"{name}_LOCK_SOME": Rule({"ids": array([MERCHANT])}, (key,)),
         f"{name}_SHARE": Rule({"ids": array([MERCHANT])}, (key,)),
+        f"{name}_FIND_URLS": Rule({"ids": array([MERCHANT])}, (key,)),
         f"{name}_UPDATE": Rule({**content, "id": MERCHANT}, (key,)),
         f"{name}_DELETE": Rule({"id": MERCHANT, "at": NOW}, (key,)),
         f"{name}_FOLLOW": Rule({"merchant_id": MERCHANT, "follows": False}, ("merchants_pkey",)),

@@ -25,7 +25,7 @@ from paybridge.webhooks.attempts import (
 )
 from paybridge.webhooks.begin import put_off_deliveries
 from paybridge.webhooks.domain.states import DeliveryAttemptStatus, DeliveryStatus
-from paybridge.webhooks.domain.webhook import Decision, Delivered, Gone, decide
+from paybridge.webhooks.domain.webhook import GONE_STATUS, Decision, Delivered, Gone, decide
 from paybridge.webhooks.domain.webhook_events import deliver_webhook
 from paybridge.webhooks.endpoint_health import record_endpoints
 from paybridge.webhooks.exhausted import record_exhausted
@@ -114,12 +114,10 @@ def _record(
     sent = [change for change in changes if isinstance(change, SentAttempt)]
     postponed = [change for change in changes if isinstance(change, PostponedAttempt)]
     starting = [change.attempt for change in changes if isinstance(change, StartingAttempt)]
-    delays_seconds = services.retry_delays_seconds
-    decided = [
-        _Decided(ended, decide(ended.result, ended.attempt.scheduled_number, delays_seconds, now)) for ended in sent
-    ]
+    decided: list[_Decided] = []
     with services.database.transaction(BATCH_LOCK_SECONDS_MAX) as transaction:
-        if decided:
+        if sent:
+            decided = _decide(services, transaction, sent, now)
             _record_sent(services, transaction, decided, now, lane)
             record_receivers(transaction, sent, lane)
             record_endpoints(transaction, services.ids, [(step.sent, step.decision) for step in decided], now)
@@ -128,6 +126,27 @@ def _record(
         started = _start(transaction, starting)
     reports = [sent_report(step.sent, step.decision) for step in decided]
     return started, reports + [postponed_report(change.attempt) for change in postponed]
+
+
+def _decide(
+    services: WebhookServices, transaction: Transaction, sent: Sequence[SentAttempt], now: datetime
+) -> list[_Decided]:
+    """Decide what follows each attempt. Only a 410 needs to know whether its endpoint has left the URL meanwhile."""
+    gone = {each.attempt.delivery.endpoint_id for each in sent if each.result.status_code == GONE_STATUS}
+    urls = endpoints.find_urls(transaction, [id_ for id_ in gone if id_ is not None])
+    decided = []
+    for each in sent:
+        delivery = each.attempt.delivery
+        has_left_url = delivery.endpoint_id in urls and urls[delivery.endpoint_id] != delivery.url
+        decision = decide(
+            each.result,
+            each.attempt.scheduled_number,
+            services.retry_delays_seconds,
+            now,
+            has_left_url=has_left_url,
+        )
+        decided.append(_Decided(each, decision))
+    return decided
 
 
 def _postpone(

@@ -17,6 +17,8 @@ from paybridge.core.standard_webhooks import signature
 PORTS_ALLOWED = (443, 8443)
 # The only error of an attempt that no later attempt can cure.
 URL_NOT_ALLOWED = "url_not_allowed"
+# The answer by which a receiver ends its webhooks.
+GONE_STATUS = 410
 # The error of an attempt that failed by our own fault.
 INTERNAL_ERROR = "internal_error"
 
@@ -80,15 +82,23 @@ def delivery_id(event_id: UUID, endpoint: str) -> UUID:
     return UUID(int=time_bits << 80 | 0x7 << 76 | random_a << 64 | 0b10 << 62 | random_b)
 
 
-def decide(result: SendResult, attempt: int, retry_delays_seconds: Sequence[float], now: datetime) -> Decision:
+def decide(
+    result: SendResult,
+    attempt: int,
+    retry_delays_seconds: Sequence[float],
+    now: datetime,
+    *,
+    has_left_url: bool = False,
+) -> Decision:
     """Decide what follows attempt number `attempt`, counted from 1 without interrupted ones.
 
     `retry_delays_seconds` are the waits between attempts: with n delays there are n + 1 attempts. A Retry-After may
-    only lengthen a delay, and not beyond a day.
+    only lengthen a delay, and not beyond a day. `has_left_url`: the endpoint has another URL by now, which a 410 of the
+    old one says nothing about.
     """
     if result.status_code is not None and 200 <= result.status_code <= 299:
         return Delivered()
-    if result.status_code == 410:
+    if result.status_code == GONE_STATUS and not has_left_url:
         return Gone()
     scheduled = GiveUp() if result.error == URL_NOT_ALLOWED else after_failure(attempt, retry_delays_seconds)
     if isinstance(scheduled, GiveUp):

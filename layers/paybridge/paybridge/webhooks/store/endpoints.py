@@ -78,6 +78,10 @@ _SHARE = Statement("""
     FOR SHARE
 """)
 
+_FIND_URLS = Statement("""
+    SELECT id, url FROM webhook_endpoints WHERE id = ANY (:ids::uuid[]) AND deleted_at IS NULL
+""")
+
 _UPDATE = Statement("""
     UPDATE webhook_endpoints
     SET url = :url::text, events = ARRAY(SELECT json_array_elements_text(:events::json)),
@@ -185,6 +189,11 @@ def share_enabled(transaction: Transaction, ids: Collection[UUID]) -> set[UUID]:
     """Keep the status of these endpoints as it is until the transaction ends; return those that are enabled."""
     rows = transaction.run(_SHARE, ids=uuid_array(ids)) if ids else []
     return {id_ for id_, status in rows if status == EndpointStatus.ENABLED}
+
+
+def find_urls(transaction: Transaction, ids: Collection[UUID]) -> dict[UUID, str]:
+    """Return the URLs of those of the endpoints that are not deleted."""
+    return {id_: url for id_, url in transaction.run(_FIND_URLS, ids=uuid_array(ids))} if ids else {}  # noqa: C416
 
 
 def update(transaction: Transaction, endpoint: Endpoint) -> None:
