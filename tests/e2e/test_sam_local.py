@@ -123,7 +123,9 @@ def start_lambda(
         "ApiFunction",
         "ConsumerFunction",
         "DeadLettersFunction",
+        "IntakeFunction",
         "JobsFunction",
+        "NotifierFunction",
         "RelayFunction",
         "WebhooksFunction",
     ]
