@@ -33,7 +33,16 @@ from paybridge.refunds.domain import RefundFilters
 from paybridge.refunds.store import listing as refund_listing
 from paybridge.webhooks.store import delivery_lists
 from tests.support.plans import Plan, Planner, builders, statements
-from tests.support.seeded_rows import CREATED, DELIVERY, MERCHANT, PAYMENT, REFUND, SUCCEEDED, SeededRows
+from tests.support.seeded_rows import (
+    CREATED,
+    DELIVERY,
+    MERCHANT,
+    NOTIFICATION,
+    PAYMENT,
+    REFUND,
+    SUCCEEDED,
+    SeededRows,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -44,7 +53,7 @@ BATCH = 300
 LIMIT = 50
 PARTITIONED = frozenset({
     "payments", "payment_attempts", "operations", "operation_attempts", "outbox", "webhook_deliveries",
-    "webhook_attempts", "fraud_decisions",
+    "webhook_attempts", "fraud_decisions", "notifications",
 })  # fmt: skip
 # One more row than asked for is fetched from each partition at most, to know which of them comes next.
 PARTITIONS = 6
@@ -129,6 +138,7 @@ def rules(rows: SeededRows) -> dict[str, Rule]:
         **recovering(rows),
         **resuming(),
         **receivers(),
+        **notifying(rows),
         **sweeping(rows),
         **noticed(rows),
         **small(),
@@ -427,8 +437,9 @@ def reading(rows: SeededRows) -> dict[str, Rule]:
                 "fraud_decisions_pkey",
                 "webhook_deliveries_by_payment",
                 "webhook_attempts_pkey",
+                "notifications_by_payment",
             ),
-            every_month=by_payment | {"operations"},
+            every_month=by_payment | {"operations", "notifications"},
         ),
         "payments.store.diagnosis._FIND": Rule({"id": middle}, ("payments_pkey",), rows_max={"payments": 1}),
         "payments.store.diagnosis._OPERATIONS": Rule(
@@ -914,6 +925,60 @@ def receivers() -> dict[str, Rule]:
             sorts=1,
         ),
         "webhooks.store.receivers._FORGET_RECEIVERS": Rule(some, ("webhook_receivers_pkey",) * 2),
+    }
+
+
+def notifying(rows: SeededRows) -> dict[str, Rule]:
+    """E-mails and SMS: a batch reads only its notifications, by their primary key."""
+    payments = rows.ids(PAYMENT, "n % 40 = 0", 1)
+    pending = rows.ids(NOTIFICATION, "n % 150 = 0 AND n % 100 <> 0")
+    sending = rows.ids(NOTIFICATION, "n % 150 = 1")
+    new = {
+        "merchant_id": MERCHANT,
+        "payment_id": payments[0],
+        "subject_type": "payment",
+        "subject_id": payments[0],
+        "event_id": payments[0],
+        "event_type": "payment.failed",
+        "pattern": "*",
+        "channel": "email",
+        "contact": "payments@merchant.example",
+        "recipient": "Merchant",
+        "title": "Payment failed",
+        "body": "x",
+        "correlation_id": "c",
+    }
+    by_id = "notifications_pkey"
+    each, twice = {"notifications": len(pending)}, {"notifications": 2 * len(pending)}
+    finished = records(sending, "id", number=1, status="sent", provider_message_id="ses", delay_seconds=None)
+    return {
+        "access.store.contacts._FIND": Rule({"ids": array([MERCHANT])}, ("merchants_pkey",), rows_max={"merchants": 1}),
+        "notifications.store.notifications._INSERT": Rule(
+            {"rows": records([fresh(id_) for id_ in pending], "id", **new)}, sorts=1
+        ),
+        "notifications.store.notifications._FIND_DUE": Rule({"ids": array(pending)}, (by_id,), sorts=1, rows_max=each),
+        "notifications.store.notifications._FIND_LOCKED": Rule({"ids": array(pending)}, (by_id,), rows_max=each),
+        "notifications.store.notifications._FIND_CLAIMED": Rule({"ids": array(pending)}, (by_id,), rows_max=each),
+        "notifications.store.notifications._FIND_UNKNOWN": Rule({"ids": array(pending)}, (by_id,), rows_max=each),
+        # Once to lock in the order of the ids, once to change.
+        "notifications.store.notifications._CLAIM": Rule(
+            {"ids": array(pending)}, (by_id,) * 2, sorts=1, rows_max=twice
+        ),
+        "notifications.store.notifications._END_CLAIMS": Rule(
+            {"ids": array(sending), "claim_seconds": 30.0}, (by_id,) * 2, sorts=1
+        ),
+        "notifications.store.notifications._PUT_OFF": Rule(
+            {"ids": array(pending), "delay_seconds": 1.0}, (by_id,) * 2, sorts=1, rows_max=twice
+        ),
+        "notifications.store.notifications._FINISH": Rule({"rows": finished}, (by_id,)),
+        "notifications.store.stalled._LOCK": Rule(
+            {"before": LATER, "limit": LIMIT},
+            ("notifications_open",),
+            every_month=frozenset({"notifications"}),
+            rows_max={"notifications": LIMIT + PARTITIONS},
+        ),
+        "notifications.store.stalled._MAKE_DUE": Rule({"ids": array(sending)}, (by_id,)),
+        "notifications.store.stalled._LEAVE_UNCLEAR": Rule({"ids": array(sending)}, (by_id,)),
     }
 
 

@@ -13,8 +13,8 @@ from pg8000.core import CoreConnection
 
 PAYMENTS = 24_000
 MERCHANT = "00000000-0000-4000-8000-000000000001"
-PAYMENT, CREATED, SUCCEEDED, DELIVERY, REFUND = range(5)
-"""The kinds of ids: of a payment, of its two events, of the webhook about the second, and of its refund."""
+PAYMENT, CREATED, SUCCEEDED, DELIVERY, REFUND, NOTIFICATION = range(6)
+"""The kinds of ids: a payment, its two events, the webhook and the notification about the second, and its refund."""
 
 _FUNCTIONS = f"""
 CREATE FUNCTION seeded_moment(n integer) RETURNS timestamptz LANGUAGE sql AS $$
@@ -29,8 +29,9 @@ $$;
 """
 
 _SEED = f"""
-INSERT INTO merchants (id, name, webhook_secrets, follows_progress)
-SELECT ('00000000-0000-4000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'Merchant ' || n, ARRAY['whsec_x'], true
+INSERT INTO merchants (id, name, webhook_secrets, follows_progress, email, notify)
+SELECT ('00000000-0000-4000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'Merchant ' || n, ARRAY['whsec_x'], true,
+       'payments@merchant-' || n || '.example', ARRAY['payment.*']
 FROM generate_series(1, 2000) AS n;
 
 INSERT INTO api_keys (id, key_hash, merchant_id, role)
@@ -107,6 +108,20 @@ INSERT INTO webhook_resumptions (endpoint_id, started_at) SELECT id, now() FROM 
 
 INSERT INTO webhook_attempts (delivery_id, number, status, started_at, finished_at)
 SELECT seeded_id(3, n), 1, 'delivered', at, at FROM seeded WHERE NOT unsettled;
+
+INSERT INTO notifications (id, merchant_id, payment_id, subject_type, subject_id, event_id, event_type, pattern,
+                           channel, contact, recipient, title, body, correlation_id, status, attempts,
+                           next_attempt_at, claimed_at, provider_message_id, created_at, finished_at)
+SELECT seeded_id(5, n), merchant_id, id, 'payment', id, seeded_id(2, n), 'payment.succeeded', 'payment.*',
+       CASE WHEN status = 'sending' THEN 'sms' ELSE 'email' END, 'payments@merchant.example', 'Merchant',
+       CASE WHEN status <> 'sending' THEN 'Payment succeeded' END, repeat('x', 300), 'c-' || n, status,
+       CASE WHEN status = 'pending' THEN 0 ELSE 1 END, CASE WHEN status = 'pending' THEN at END,
+       CASE WHEN status <> 'pending' THEN at END, CASE WHEN status = 'sent' THEN 'ses-' || n END, at,
+       CASE WHEN status = 'sent' THEN at END
+FROM seeded, LATERAL (
+    SELECT CASE n % 150 WHEN 0 THEN 'pending' WHEN 1 THEN 'sending' ELSE 'sent' END AS status
+) AS now_is
+WHERE NOT unsettled;
 
 INSERT INTO webhook_receivers (merchant_id, origin, consecutive_failures)
 SELECT merchant_id, 'https://receiver-' || n, 1 FROM seeded WHERE n % 10 = 0;
