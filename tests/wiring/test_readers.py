@@ -23,6 +23,7 @@ from paybridge.wiring import (
     fraud,
     intake,
     notices,
+    notifications,
     operations,
     outbox,
     payments,
@@ -39,6 +40,7 @@ LOGIN = Login("paybridge", "secret")
 # Nothing listens on these ports.
 VARIABLES = {
     "ENVIRONMENT_NAME": "dev",
+    "NOTIFICATION_SMS": "on",
     "DATABASE_HOST": "127.0.0.1",
     "DATABASE_PORT": "1",
     "DATABASE_SECRET_ID": "database",
@@ -114,6 +116,12 @@ async def use_webhooks() -> None:
     wiring.environment_name()
 
 
+async def use_notifier() -> None:
+    notifications.services()
+    await use_broker()
+    wiring.environment_name()
+
+
 async def use_relay() -> None:
     drain = outbox.draining(lambda: 0.0, DrainLog(wiring.environment_name()))
     with suppress(Unavailable):
@@ -171,6 +179,7 @@ USES: dict[str, Callable[[], Any]] = {
     "intake": lambda: wiring.run(use_intake()),
     "jobs": use_jobs,
     "migrate": use_migrate,
+    "notifier": lambda: wiring.run(use_notifier()),
     "operate": use_operate,
     "preflight": use_preflight,
     "relay": lambda: wiring.run(use_relay()),
