@@ -29,6 +29,7 @@ WRITERS = frozenset({
     "fraud.store.decisions._ADD",
     "fraud.store.dry_runs._ADD",
     "fraud.store.rule_sets._ADD",
+    "notifications.store.notifications._INSERT",
     "outbox.store._INSERT",
     "payments.store.accepted_payments._ACCEPT",
     "payments.store.charges_to_return._ADD",
