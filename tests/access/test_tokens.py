@@ -211,6 +211,12 @@ class TestRefusals:
     def test_any_text_is_refused_and_never_a_defect(self, text: str) -> None:
         assert refusal(text)
 
+    @pytest.mark.parametrize("more", ["=", "==", "!", "\n", " ", "%3D", "."])
+    @pytest.mark.parametrize("place", [-1, 10_000])
+    def test_a_signature_with_what_is_no_base64url(self, place: int, more: str) -> None:
+        text = token()
+        assert refusal(text[:place] + more + text[place:])
+
     @given(st.integers(0, 400), st.characters(codec="ascii"))
     def test_a_changed_character_is_noticed(self, position: int, character: str) -> None:
         text = token()

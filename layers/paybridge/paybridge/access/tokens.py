@@ -6,6 +6,7 @@ PyJWT checks the signature. The times are compared here, with the clock that is 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +23,10 @@ from paybridge.core.errors import SettingsInvalid
 SECRET_BYTES_MIN = {"HS256": 32, "HS384": 48, "HS512": 64}
 SYMMETRIC = frozenset(SECRET_BYTES_MIN)
 ALGORITHMS = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"}) | SYMMETRIC
+
+# Three parts of base64url without padding (RFC 7515, 2 and 7.1). PyJWT would skip what is none of it in a signature, so
+# that one token had many spellings.
+_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+")
 
 # The claims are checked by principal_of. PyJWT would compare times with the machine's clock.
 _SIGNATURE_ONLY: Options = {
@@ -74,6 +79,8 @@ class TokenVerifier:
         """Return the caller that the token names. Raises TokenRefused, and Unavailable if the keys cannot be read."""
         if len(token) > TOKEN_CHARACTERS_MAX:
             raise TokenRefused("The token is too long.")
+        if not _COMPACT.fullmatch(token):
+            raise TokenRefused("The text is not a JSON Web Token.")
         key = self._key_of(token)
         try:
             claims = jwt.decode(token, key.key, algorithms=[key.algorithm], options=_SIGNATURE_ONLY)
