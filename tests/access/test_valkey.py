@@ -170,6 +170,30 @@ class TestLogin:
         with running_valkey(tmp_path / "closed", "--requirepass", "right") as server:
             yield server
 
+    @pytest.fixture
+    def no_memory(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Every connection reads the login, as those that are seconds apart do."""
+        monkeypatch.setattr(module, "LOGIN_SECONDS", 0.0)
+
+    @pytest.mark.parametrize("is_readable", [True, False])
+    def test_a_refused_login_is_not_read_for_every_request(
+        self, closed_server: ValkeyServer, is_readable: bool
+    ) -> None:
+        reads: list[int] = []
+
+        def read() -> tuple[str, str]:
+            reads.append(1)
+            if is_readable:
+                return "default", "wrong"
+            raise SecretUnavailable("Secrets Manager does not answer.")
+
+        buckets = ValkeyBuckets(closed_server.url, read)
+        for _ in range(5):
+            with pytest.raises(LimiterUnavailable):
+                buckets.take([new_bucket()], 1)
+        assert len(reads) == 1
+
+    @pytest.mark.usefixtures("no_memory")
     def test_a_login_is_read_for_each_connection(self, closed_server: ValkeyServer) -> None:
         passwords = ["wrong", "right"]
         buckets, bucket = ValkeyBuckets(closed_server.url, lambda: ("default", passwords[0])), new_bucket()
@@ -191,6 +215,7 @@ class TestLogin:
         assert (logged[0]["error_type"], said in logged[0]["error"]) == ("AuthenticationError", True), logged
         assert "hunter2" not in str(logged)
 
+    @pytest.mark.usefixtures("no_memory")
     def test_a_secret_that_cannot_be_read_leaves_no_connection_without_login(self, closed_server: ValkeyServer) -> None:
         reads: list[int] = []
 

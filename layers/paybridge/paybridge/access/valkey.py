@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,8 +17,10 @@ from paybridge.access.ports import LimitedBucket, TakenTokens
 from paybridge.core.errors import LimiterUnavailable, SecretUnavailable, SettingsInvalid
 from paybridge.observability.logging import logger
 
-# A limit of each step: resolving aside, a server that hangs holds a request for no longer than this.
+# A limit of each step: resolving and reading the login aside, a server that hangs holds a request for no longer.
 TIMEOUT_SECONDS = 1.0
+# Secrets Manager may take 6 s to fail. Where a login is refused, every request makes a connection, and would ask again.
+LOGIN_SECONDS = 5.0
 TLS_SCHEMES = frozenset({"rediss", "valkeys"})
 ERROR_CHARACTERS_MAX = 200
 
@@ -103,17 +107,24 @@ class ValkeyBuckets:
 
 
 class _Login(CredentialProvider):
-    """Reads user and password for the client."""
+    """Reads user and password for the client, and keeps them or the failure for LOGIN_SECONDS."""
 
     def __init__(self, read: Callable[[], tuple[str, str]]) -> None:
         self._read = read
+        self._kept: tuple[str, str] | Exception = ("", "")
+        self._read_again_at = -math.inf
 
     def get_credentials(self) -> tuple[str, str]:
         """Return user and password. Raises an error of the client, which then closes the connection."""
-        try:
-            return self._read()
-        except (SecretUnavailable, SettingsInvalid) as error:
-            raise AuthenticationError(str(error)) from error
+        if time.monotonic() >= self._read_again_at:
+            try:
+                self._kept = self._read()
+            except (SecretUnavailable, SettingsInvalid) as error:
+                self._kept = error
+            self._read_again_at = time.monotonic() + LOGIN_SECONDS
+        if isinstance(self._kept, Exception):
+            raise AuthenticationError(str(self._kept)) from self._kept
+        return self._kept
 
 
 def key_of(bucket: LimitedBucket) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from paybridge import wiring
@@ -86,11 +87,11 @@ def _buckets() -> TokenBuckets | None:
     # Few deployments have a Valkey, so the others do not load its client.
     from paybridge.access.valkey import ValkeyBuckets
 
-    return ValkeyBuckets(url, (lambda: _valkey_login(secret_id)) if secret_id else None)
+    return ValkeyBuckets(url, partial(_valkey_login, SecretsManager(), secret_id) if secret_id else None)
 
 
-def _valkey_login(secret_id: str) -> tuple[str, str]:
-    login = SecretsManager().read_login(secret_id, CURRENT)
+def _valkey_login(secrets: SecretsManager, secret_id: str) -> tuple[str, str]:
+    login = secrets.read_login(secret_id, CURRENT)
     return login.username, login.password
 
 
