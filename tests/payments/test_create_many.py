@@ -113,6 +113,19 @@ class TestCreatePayments:
         assert other == KeyReused(one.resource_id)
         assert count(database, merchant) == 1
 
+    def test_the_first_of_many_orders_with_a_key_takes_it(self, database: Database, merchant: UUID) -> None:
+        """PostgreSQL's sort may turn around what is equal."""
+        keys = [f"k-{number % 3}" for number in range(300)]
+        outcomes = created(
+            database, *(ordered(merchant, key, amount_minor=number) for number, key in enumerate(keys, start=1))
+        )
+        amounts = [
+            payment_row(database, outcome.resource_id)["amount_minor"]
+            for outcome in outcomes
+            if isinstance(outcome, Answered)
+        ]
+        assert amounts == [1, 2, 3]
+
     def test_a_key_that_http_used_makes_no_second_payment(self, database: Database, merchant: UUID) -> None:
         first = by_http(database, ordered(merchant, "shared"))
         assert isinstance(first, Answered)

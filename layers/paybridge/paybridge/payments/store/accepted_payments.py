@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -37,17 +38,18 @@ _ACCEPT = Statement(f"""
 """)
 
 # The same for many payments. Keys are taken in one order, so that two batches with the same keys wait for each other
-# and never deadlock. A merchant that does not exist is left out: its foreign key would refuse the whole batch.
+# and never deadlock. Of two orders with one key the first in the batch takes it. A merchant that does not exist is left
+# out: its foreign key would refuse the whole batch.
 _ACCEPT_MANY = Statement(f"""
     WITH wanted AS MATERIALIZED (
         SELECT new.* FROM json_to_recordset(:rows::json) AS new ({INSERTED_TYPES},
             operation text, key text, fingerprint text, response_status smallint, response_body text, event_id uuid,
-            sequence integer, event_type text, exchange text, routing_key text, event_body text)
+            sequence integer, event_type text, exchange text, routing_key text, event_body text, number integer)
         JOIN merchants m ON m.id = new.merchant_id
     ), key AS (
         INSERT INTO idempotency_keys ({KEY_COLUMNS})
         SELECT merchant_id, operation, key, decode(fingerprint, 'hex'), id, response_status, response_body, created_at
-        FROM wanted ORDER BY merchant_id, key
+        FROM wanted ORDER BY merchant_id, key, number
         ON CONFLICT DO NOTHING
         RETURNING resource_id
     ), payment AS (
@@ -101,13 +103,13 @@ def insert_many(database: Database, accepted: Sequence[Acceptance]) -> set[UUID]
     having written nothing, if another transaction is about to take one of the keys.
     """
     with database.transaction(BATCH_LOCK_SECONDS_MAX) as transaction:
-        written = transaction.run(_ACCEPT_MANY, rows=json_rows(map(_row_of, accepted)))
+        written = transaction.run(_ACCEPT_MANY, rows=json_rows(map(_row_of, accepted, count())))
         if any(not is_busy for _, is_busy in written):
             wake_relay_after_commit(transaction)
     return {payment_id for payment_id, _ in written}
 
 
-def _row_of(accepted: Acceptance) -> dict[str, Any]:
+def _row_of(accepted: Acceptance, number: int) -> dict[str, Any]:
     payment, event, claim = accepted
     exchange, routing_key = route(event.type)
     return inserted_values(payment) | {
@@ -123,4 +125,5 @@ def _row_of(accepted: Acceptance) -> dict[str, Any]:
         "exchange": exchange,
         "routing_key": routing_key,
         "event_body": orjson.dumps(event.envelope()).decode(),
+        "number": number,
     }
