@@ -163,6 +163,12 @@ class TestRefusals:
     def test_what_is_no_order_is_named(self, body: bytes, start: str) -> None:
         assert reason(body).startswith(start)
 
+    @pytest.mark.parametrize("name", ["member_{}", "x" * 4000 + "{}"])
+    def test_thousands_of_faults_make_one_line(self, name: str) -> None:
+        found = reason(an_order(**{name.format(number): 1 for number in range(50)}))
+        assert len(found) < 1000
+        assert found.endswith(", and 40 more")
+
     @pytest.mark.parametrize(
         ("changes", "expected"),
         [

@@ -26,6 +26,8 @@ from paybridge.webhooks.domain.address import IpNetwork
 
 # What a message may ask of the simulated gateway. If it asks for both, the last one counts.
 SIMULATIONS = {"simulate_transient_failure": "tok_flaky", "simulate_permanent_failure": "tok_decline"}
+# Every member of a payment could be at fault, and the reason would still be a line.
+NAMED_FAULTS_MAX = 10
 
 
 class MessageRefused(PaybridgeError):
@@ -114,7 +116,10 @@ def _faults_of(order: PaymentOrder | InvalidInput) -> list[FieldError]:
 
 
 def _reason_of_many(faults: Sequence[FieldError]) -> str:
-    return "validation_failed: " + ", ".join(f"{fault.field} {fault.code}" for fault in faults)
+    """Name the first faults. A message may have thousands, and the reason is logged."""
+    named = ", ".join(f"{fault.field} {fault.code}" for fault in faults[:NAMED_FAULTS_MAX])
+    more = len(faults) - NAMED_FAULTS_MAX
+    return f"validation_failed: {named}" + (f", and {more} more" if more > 0 else "")
 
 
 def _correlation_id(message: RawMessage, ids: Ids) -> str:
