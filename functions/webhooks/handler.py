@@ -10,8 +10,9 @@ from paybridge import wiring
 from paybridge.runners import webhooks
 from paybridge.wiring import broker
 
-# How long a batch waits if the database is down or busy, before it is handed back to its queue. Of the 60 s the slow
-# lane may then need twice its deadline, 30 s.
+# How long a batch waits if the database is down or busy, before it is handed back to its queue. Of the function's 60 s,
+# 35 s are left. The fast lane may then start attempts for two deadlines and await the last for a third: 30 s, if the
+# deadline is the longest that its setting takes. The slow lane needs 1.7 deadlines, 25 s.
 DATABASE_PATIENCE_SECONDS = 25.0
 
 

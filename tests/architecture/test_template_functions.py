@@ -17,9 +17,12 @@ from aws_lambda_powertools import Logger
 from infra.sam_template.template import read_template
 from local.settings import PAYMENT_SHARDS_MAX
 from local.stack import topology
-from paybridge.outbox.queues import all_queues, payment_queues
+from paybridge.core.errors import SettingsInvalid
+from paybridge.outbox.queues import WEBHOOK_QUEUES, all_queues, payment_queues
 from paybridge.outbox.routes import SHARD_HEADER
 from paybridge.runners import consumer, dead_letters, intake, webhooks
+from paybridge.webhooks.lanes import lane_of
+from paybridge.wiring.settings import Settings
 from tests.support import template as templates
 from tests.support.template import ROOT
 from webhooks.handler import DATABASE_PATIENCE_SECONDS
@@ -29,7 +32,13 @@ FUNCTIONS = templates.functions(TEMPLATE)
 TOPOLOGY: dict[str, Any] = json.loads((ROOT / "infra/topology.json").read_text(encoding="utf-8"))
 # With as many shards as the template has mappings for.
 GROWN = topology.read(counts={"payments.new": PAYMENT_SHARDS_MAX})
-
+# What the settings of the webhooks' deadlines are called in the template.
+WEBHOOK_TIMEOUTS = {
+    "WEBHOOK_TIMEOUT_SECONDS": "WebhookTimeoutSeconds",
+    "WEBHOOK_FAST_TIMEOUT_SECONDS": "WebhookFastTimeoutSeconds",
+}
+# What a batch of webhooks has left to record its last answers.
+RECORDING_SECONDS = 5
 
 SHARD = re.compile(r"\.[0-9]+$")
 
@@ -245,9 +254,24 @@ class TestParameters:
             assert 2 * int(chosen["ApiWaitsMax"]) < int(chosen["ApiReservedConcurrency"])
 
     def test_a_batch_of_webhooks_ends_before_its_function_does(self) -> None:
-        parameters = TEMPLATE["Parameters"]
-        slowest = max(parameters[name]["MaxValue"] for name in ("WebhookTimeoutSeconds", "WebhookFastTimeoutSeconds"))
-        assert DATABASE_PATIENCE_SECONDS + 2 * slowest < TEMPLATE["Globals"]["Function"]["Timeout"]
+        longest = {setting: TEMPLATE["Parameters"][name]["MaxValue"] for setting, name in WEBHOOK_TIMEOUTS.items()}
+        timeout = TEMPLATE["Globals"]["Function"]["Timeout"]
+        assert "Timeout" not in FUNCTIONS["WebhooksFunction"]
+        for queue in WEBHOOK_QUEUES:
+            lane = lane_of(
+                queue,
+                fast_timeout_seconds=longest["WEBHOOK_FAST_TIMEOUT_SECONDS"],
+                slow_timeout_seconds=longest["WEBHOOK_TIMEOUT_SECONDS"],
+            )
+            sending = lane.start_seconds_max + lane.timeout_seconds
+            assert DATABASE_PATIENCE_SECONDS + sending + RECORDING_SECONDS <= timeout
+
+    @pytest.mark.parametrize("setting", WEBHOOK_TIMEOUTS)
+    def test_a_worker_refuses_the_webhook_deadlines_that_the_template_refuses(self, setting: str) -> None:
+        longest = TEMPLATE["Parameters"][WEBHOOK_TIMEOUTS[setting]]["MaxValue"]
+        assert getattr(Settings({setting: str(longest)}), setting) == longest
+        with pytest.raises(SettingsInvalid, match=f"{setting} must be a number above 0, at most {longest}, not"):
+            getattr(Settings({setting: str(longest + 0.5)}), setting)
 
     def test_one_parameter_names_the_virtual_host_for_mappings_and_functions(self) -> None:
         variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]

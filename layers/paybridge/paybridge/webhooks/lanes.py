@@ -11,7 +11,8 @@ FAST_QUEUE, SLOW_QUEUE = WEBHOOK_QUEUES
 PROMPT_SHARE = 1 / 3
 # Of the slow deadline: more attempts than may run at once start as others end.
 START_SHARE = 2 / 3
-# Fast deadlines: time for the 10,000 deliveries of a full batch whose events go to 20 endpoints each.
+# Fast deadlines: time for the 10,000 deliveries of a full batch whose events go to 20 endpoints each. The longest fast
+# deadline that the settings take follows from this number and the function's timeout.
 START_DEADLINES_MAX = 2
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_network
 from typing import Any, Generic, Self, TypeVar, overload
 from urllib.parse import urlsplit
@@ -75,9 +77,9 @@ def _without_login(text: str) -> str:
     return re.sub(r"://.*@", "://…@", text)
 
 
-def _positive(text: str) -> float:
+def _positive(text: str, maximum: float = sys.float_info.max) -> float:
     value = float(text)
-    if not 0 < value < float("inf"):
+    if not 0 < value <= maximum:
         raise ValueError(text)
     return value
 
@@ -147,6 +149,9 @@ def _parts(text: str) -> list[str]:
 TEXT = SettingKind("text", str)
 COUNT = SettingKind("a whole number above 0", _whole)
 SECONDS = SettingKind("a number above 0", _positive)
+# A batch of webhooks takes some deadlines of its lane, and must end before its function does.
+WEBHOOK_SECONDS = SettingKind("a number above 0, at most 15", partial(_positive, maximum=15))
+WEBHOOK_FAST_SECONDS = SettingKind("a number above 0, at most 10", partial(_positive, maximum=10))
 SECONDS_LIST = SettingKind(
     "numbers above 0, separated by commas", lambda text: tuple(map(_positive, _parts(text))), takes_empty=True
 )
@@ -304,9 +309,11 @@ class Settings:
     WEBHOOK_RETRY_DELAYS_SECONDS = Setting(
         SECONDS_LIST, WEBHOOK_RETRIES, "s", by("webhooks"), "Waits between the attempts of one delivery."
     )
-    WEBHOOK_TIMEOUT_SECONDS = Setting(SECONDS, "15", "s", by("webhooks"), "Time limit of an attempt in the slow lane.")
+    WEBHOOK_TIMEOUT_SECONDS = Setting(
+        WEBHOOK_SECONDS, "15", "s", by("webhooks"), "Time limit of an attempt in the slow lane."
+    )
     WEBHOOK_FAST_TIMEOUT_SECONDS = Setting(
-        SECONDS,
+        WEBHOOK_FAST_SECONDS,
         "6",
         "s",
         by("webhooks"),
