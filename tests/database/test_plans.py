@@ -885,6 +885,7 @@ def resuming() -> dict[str, Rule]:
     """Resumptions. In the seeded rows one has the id of its endpoint."""
     name, one = "webhooks.store.resumptions.", {"endpoint_id": MERCHANT}
     key, by_endpoint = "webhook_resumptions_pkey", "webhook_deliveries_by_endpoint"
+    last_attempt = "webhook_attempts_pkey"
     every_month = frozenset({"webhook_deliveries"})
     ahead = {"ahead_seconds": 1.0}
     return {
@@ -894,13 +895,15 @@ def resuming() -> dict[str, Rule]:
         f"{name}_SAVE": Rule({**one, **ahead, "position_id": UUID(int=0), "resumed": 1}, (key,)),
         f"{name}_END": Rule(one, (key,)),
         f"{name}_SCHEDULE": Rule(
-            {**one, **ahead, "after": UUID(int=0), "per_second": 50.0, "limit": LIMIT},
-            (by_endpoint, "webhook_deliveries_pkey"),
+            {**one, **ahead, "after": UUID(int=0), "started_at": NOW, "per_second": 50.0, "limit": LIMIT},
+            (by_endpoint, last_attempt, "webhook_deliveries_pkey"),
             sorts=1,
             every_month=every_month,
         ),
         f"{name}_READ": Rule(
-            {"endpoint_ids": array([MERCHANT]), "waiting_max": LIMIT}, (key, by_endpoint), every_month=every_month
+            {"endpoint_ids": array([MERCHANT]), "waiting_max": LIMIT},
+            (key, by_endpoint, last_attempt),
+            every_month=every_month,
         ),
     }
 

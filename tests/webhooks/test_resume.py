@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from local.testkit.webhooks import FAST, DeliveryWorld
 from paybridge.core.clock import SystemClock
+from paybridge.core.events import Event
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database, Statement
 from paybridge.webhooks.begin import DISABLED_RETRY_SECONDS, begin_deliveries
 from paybridge.webhooks.change_endpoint import change_endpoint, delete_endpoint
 from paybridge.webhooks.create_endpoint import EndpointOrder, create_endpoint
 from paybridge.webhooks.domain.endpoint import Endpoint
+from paybridge.webhooks.domain.webhook import SendResult, delivery_id
 from paybridge.webhooks.domain.webhook_events import deliver_webhook
 from paybridge.webhooks.ports import WebhookServices
 from paybridge.webhooks.record import record_changes
@@ -28,6 +31,7 @@ from paybridge.webhooks.resume import (
     work_on_resumptions,
 )
 from paybridge.webhooks.store import resumptions
+from tests.support.webhook_senders import StubSender
 
 pytestmark = pytest.mark.integration
 
@@ -38,8 +42,9 @@ AT_ONCE = 4
 _WAIT = Statement("""
     INSERT INTO webhook_deliveries (id, merchant_id, endpoint_id, event_id, event_type, url, body, correlation_id,
                                     next_attempt_at)
-    SELECT (left(uuid7_floor(now())::text, 14) || substr(gen_random_uuid()::text, 15))::uuid, :merchant_id::uuid,
-           :endpoint_id::uuid, gen_random_uuid(),
+    SELECT (left(uuid7_floor(now() + make_interval(secs => :ahead_seconds::integer))::text, 14)
+               || substr(gen_random_uuid()::text, 15))::uuid,
+           :merchant_id::uuid, :endpoint_id::uuid, gen_random_uuid(),
            'payment.failed', 'https://a.example/x', '{}', 'c', now() + make_interval(secs => :seconds::integer)
     FROM generate_series(1, :count::integer) AS n
 """)
@@ -68,6 +73,14 @@ _TIME_PASSES = (
 _NEXT = Statement("""
     SELECT extract(epoch FROM next_attempt_at - now())::float8 FROM webhook_deliveries WHERE endpoint_id = :id::uuid
 """)
+_LEFT = Statement(
+    "SELECT extract(epoch FROM next_attempt_at - now())::float8 FROM webhook_deliveries WHERE id = :id::uuid"
+)
+# An endpoint that is enabled but whose resumption nothing has worked on yet.
+_ENABLE = Statement("""
+    UPDATE webhook_endpoints SET status = 'enabled', disabled_at = NULL, disabled_reason = NULL WHERE id = :id::uuid
+""")
+RETRY_AFTER_SECONDS = 7_200
 
 
 def disabled_endpoint(world: DeliveryWorld) -> Endpoint:
@@ -84,10 +97,39 @@ def switched(world: DeliveryWorld, endpoint: Endpoint, status: str) -> Endpoint:
     return changed
 
 
-def wait(world: DeliveryWorld, endpoint: Endpoint, count: int, seconds: float = DISABLED_RETRY_SECONDS) -> None:
-    """Let so many deliveries wait for the endpoint, until they would be looked at after these seconds."""
+def start_resumption(world: DeliveryWorld, endpoint: Endpoint) -> None:
+    """Enable the endpoint, and leave all work on its resumption to the test."""
+    with world.database.transaction() as transaction:
+        resumptions.start(transaction, endpoint.id, CLOCK.now())
+    world.database.run(_ENABLE, id=endpoint.id)
+
+
+def wait(
+    world: DeliveryWorld,
+    endpoint: Endpoint,
+    count: int,
+    seconds: float = DISABLED_RETRY_SECONDS,
+    *,
+    ahead_seconds: int = 0,
+) -> None:
+    """Let so many deliveries of events so far ahead wait, until they would be looked at after these seconds."""
     names = {"merchant_id": endpoint.merchant_id, "endpoint_id": endpoint.id}
-    world.database.run(_WAIT, **names, count=count, seconds=int(seconds))
+    world.database.run(_WAIT, **names, count=count, seconds=int(seconds), ahead_seconds=ahead_seconds)
+
+
+async def fail(world: DeliveryWorld, endpoint: Endpoint, **changes: Any) -> Event:
+    """Deliver an event to the endpoint, which is busy for RETRY_AFTER_SECONDS; return the event."""
+    busy = SendResult(status_code=503, error=None, latency_ms=1, retry_after=str(RETRY_AFTER_SECONDS))
+    event = world.event(endpoint.merchant_id, None, **changes)
+    await world.deliver(event, sender=StubSender(busy))
+    assert world.deliveries(event) == [["pending", 1]]
+    return event
+
+
+def seconds_left(world: DeliveryWorld, endpoint: Endpoint, event: Event) -> float:
+    """Return in how many seconds the delivery of the event goes out."""
+    [[left]] = world.database.run(_LEFT, id=delivery_id(event.id, str(endpoint.id)))
+    return float(left)
 
 
 def time_passes(world: DeliveryWorld, endpoint_id: UUID) -> None:
@@ -123,15 +165,7 @@ class TestPace:
     def test_of_several_workers_at_once_each_delivery_goes_on_once(self, world: DeliveryWorld) -> None:
         endpoint = disabled_endpoint(world)
         wait(world, endpoint, 3 * BATCH_DELIVERIES)
-        with world.database.transaction() as transaction:
-            resumptions.start(transaction, endpoint.id, CLOCK.now())
-        world.database.run(
-            Statement("""
-                UPDATE webhook_endpoints SET status = 'enabled', disabled_at = NULL, disabled_reason = NULL
-                WHERE id = :id::uuid
-            """),
-            id=endpoint.id,
-        )
+        start_resumption(world, endpoint)
 
         def run(_: int) -> int:
             with closing(Database(world.address)) as database:
@@ -149,6 +183,43 @@ class TestPace:
         wait(world, endpoint, 1, seconds=12)
         switched(world, endpoint, "enabled")
         assert world.database.run(_PACE, id=endpoint.id)[-1][0] <= 12
+
+
+class TestFailing:
+    async def test_what_fails_at_an_enabled_endpoint_keeps_its_time(self, world: DeliveryWorld) -> None:
+        endpoint = disabled_endpoint(world)
+        late = {"id": IDS.new()}
+        wait(world, endpoint, 1)
+        start_resumption(world, endpoint)
+        # The second is of an event from before, as when a queue is behind or a recovery runs.
+        events = [await fail(world, endpoint), await fail(world, endpoint, **late)]
+        assert read_resumptions(world.database, [endpoint.id])[endpoint.id].waiting == 1
+        assert work_on_resumptions(world.database, CLOCK, IDS) == 1
+        for event in events:
+            assert seconds_left(world, endpoint, event) > RETRY_AFTER_SECONDS - 60
+
+    def test_ends_although_later_deliveries_wait(self, world: DeliveryWorld) -> None:
+        endpoint = disabled_endpoint(world)
+        wait(world, endpoint, 1)
+        start_resumption(world, endpoint)
+        wait(world, endpoint, MANY, ahead_seconds=3_600)
+        assert read_resumptions(world.database, [endpoint.id])[endpoint.id].waiting == 1
+        assert work_on_resumptions(world.database, CLOCK, IDS) == 1
+        assert read_resumptions(world.database, [endpoint.id]) == {}
+
+    async def test_what_failed_before_goes_on(self, world: DeliveryWorld) -> None:
+        endpoint = disabled_endpoint(world)
+        switched(world, endpoint, "enabled")
+        event = await fail(world, endpoint)
+        switched(world, endpoint, "disabled")
+        switched(world, endpoint, "enabled")
+        assert seconds_left(world, endpoint, event) < 5
+
+    def test_the_clock_of_an_event_may_be_ahead(self, world: DeliveryWorld) -> None:
+        endpoint = disabled_endpoint(world)
+        wait(world, endpoint, 1, ahead_seconds=10)
+        switched(world, endpoint, "enabled")
+        assert [count for _, count in world.database.run(_PACE, id=endpoint.id)] == [1]
 
 
 class TestChanges:

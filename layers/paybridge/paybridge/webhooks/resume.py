@@ -99,7 +99,7 @@ def _do_batch(transaction: Transaction, clock: Clock, ids: Ids, endpoint_id: UUI
     ]
     outbox.add_delayed(transaction, commands)
     ahead_seconds = before.ahead_seconds + len(paced) / PER_SECOND
-    resumptions.save(
-        transaction, endpoint_id, ResumptionProgress(paced[-1].key.id, before.resumed + len(paced), ahead_seconds)
-    )
+    resumed = before.resumed + len(paced)
+    progress = ResumptionProgress(before.started_at, paced[-1].key.id, resumed, ahead_seconds)
+    resumptions.save(transaction, endpoint_id, progress)
     return len(paced)

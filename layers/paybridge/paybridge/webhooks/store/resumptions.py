@@ -19,13 +19,22 @@ _START = Statement("""
     SET started_at = excluded.started_at, position_id = excluded.position_id, resumed = 0
 """)
 
+# What waited when the endpoint was enabled goes on, and nothing else: a resumption ends, whatever happens later. The id
+# of a delivery carries the time of its event, by a clock that may be moments ahead. A delivery of an older event may be
+# created later, or be tried before the resumption comes to it. What has failed since then keeps the time that its
+# schedule or the receiver's `Retry-After` has set.
+_END_ID = "uuid7_floor({started_at} + interval '1 minute')"
+_NOT_TRIED_SINCE = """coalesce((
+            SELECT a.finished_at < {started_at} FROM webhook_attempts a
+            WHERE a.delivery_id = d.id AND a.number = d.attempts), true)"""
+
 _RUNNING = Statement("""
     SELECT endpoint_id FROM webhook_resumptions ORDER BY started_at, endpoint_id LIMIT :limit::integer
 """)
 
 # One request or job at a time works on a resumption.
 _LOCK = Statement("""
-    SELECT position_id, resumed, greatest(0, extract(epoch FROM paced_until - now()))::float8
+    SELECT started_at, position_id, resumed, greatest(0, extract(epoch FROM paced_until - now()))::float8
     FROM webhook_resumptions WHERE endpoint_id = :endpoint_id::uuid
     FOR UPDATE SKIP LOCKED
 """)
@@ -41,12 +50,14 @@ _END = Statement("DELETE FROM webhook_resumptions WHERE endpoint_id = :endpoint_
 
 # What is due earlier anyway keeps its time. A row that another transaction holds is passed over and looked at when it
 # was going to be: to wait for it could be to wait for one that waits for this endpoint.
-_SCHEDULE = Statement("""
+_SCHEDULE = Statement(f"""
     WITH waiting AS MATERIALIZED (
-        SELECT id FROM webhook_deliveries
-        WHERE endpoint_id = :endpoint_id::uuid AND id > :after::uuid AND status = 'pending'
-          AND next_attempt_at > now() + make_interval(secs => :ahead_seconds::double precision)
-        ORDER BY id LIMIT :limit::integer
+        SELECT d.id FROM webhook_deliveries d
+        WHERE d.endpoint_id = :endpoint_id::uuid AND d.id > :after::uuid
+          AND d.id < {_END_ID.format(started_at=":started_at::timestamptz")} AND d.status = 'pending'
+          AND d.next_attempt_at > now() + make_interval(secs => :ahead_seconds::double precision)
+          AND {_NOT_TRIED_SINCE.format(started_at=":started_at::timestamptz")}
+        ORDER BY d.id LIMIT :limit::integer
         FOR UPDATE SKIP LOCKED
     ), paced AS (
         SELECT id, :ahead_seconds::double precision
@@ -59,20 +70,26 @@ _SCHEDULE = Statement("""
     RETURNING d.id, d.merchant_id, d.payment_id, d.correlation_id, d.endpoint_id, paced.delay_seconds
 """)
 
-_READ = Statement("""
+_READ = Statement(f"""
     SELECT r.endpoint_id, r.started_at, r.resumed, (
         SELECT count(*) FROM (
             SELECT FROM webhook_deliveries d
-            WHERE d.endpoint_id = r.endpoint_id AND d.id > r.position_id AND d.status = 'pending'
+            WHERE d.endpoint_id = r.endpoint_id AND d.id > r.position_id
+              AND d.id < {_END_ID.format(started_at="r.started_at")} AND d.status = 'pending'
               AND d.next_attempt_at > r.paced_until
+              AND {_NOT_TRIED_SINCE.format(started_at="r.started_at")}
             LIMIT :waiting_max::integer) AS waiting)
     FROM webhook_resumptions r WHERE r.endpoint_id = ANY (:endpoint_ids::uuid[])
 """)
 
 
 class ResumptionProgress(NamedTuple):
-    """How far a resumption is: the last delivery, how many there were, and for how many seconds it is scheduled."""
+    """When a resumption began, and how far it is.
 
+    That is the last delivery, how many there were, and for how many seconds it is scheduled.
+    """
+
+    started_at: datetime
     position: UUID
     resumed: int
     ahead_seconds: float
@@ -125,6 +142,7 @@ def schedule(
         _SCHEDULE,
         endpoint_id=endpoint_id,
         after=progress.position,
+        started_at=progress.started_at,
         ahead_seconds=progress.ahead_seconds,
         per_second=per_second,
         limit=limit,
