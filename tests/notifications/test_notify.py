@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import pytest
 
@@ -23,6 +23,7 @@ pytestmark = pytest.mark.integration
 LATER = Statement(
     "SELECT next_attempt_at > now() + interval '20 seconds' FROM notifications WHERE merchant_id = :id::uuid"
 )
+HOLD = Statement("SELECT id FROM notifications WHERE merchant_id = :id::uuid ORDER BY id LIMIT :rows::int FOR UPDATE")
 
 
 class TestNotify:
@@ -280,6 +281,42 @@ class TestClaims:
         monkeypatch.setattr(module, "record_answers", flaky)
         await world.notify(world.event(merchant_id))
         assert world.statuses(merchant_id) == [("email", "sent", 1), ("sms", "sent", 1)]
+
+    @pytest.mark.parametrize("locked", [1, 2, 4])
+    async def test_an_answer_is_recorded_once_its_row_is_free(
+        self,
+        world: NotificationWorld,
+        database_address: DatabaseAddress,
+        monkeypatch: pytest.MonkeyPatch,
+        locked: int,
+    ) -> None:
+        merchant_id = world.merchant(email=None)
+        events = [world.event(merchant_id) for _ in range(4)]
+        record, tries, is_held, held = module.record_answers, [], threading.Event(), ExitStack()
+
+        def hold() -> Answer:
+            transaction = held.enter_context(held.enter_context(closing(Database(database_address))).transaction())
+            assert len(transaction.run(HOLD, id=merchant_id, rows=locked)) == locked
+            is_held.set()
+            return Accepted("held")
+
+        def wait() -> Answer:
+            assert is_held.wait(10)
+            return Accepted("free")
+
+        def let_go_after(*arguments: object) -> object:
+            tries.append(arguments)
+            try:
+                return record(*arguments)  # type: ignore[arg-type]
+            finally:
+                held.close()
+
+        monkeypatch.setattr(module, "record_answers", let_go_after)
+        world.sms.answers = [hold, wait, wait, wait]
+        report = await world.notify(*events)
+        assert world.statuses(merchant_id) == [("sms", "sent", 1)] * 4
+        assert len({each.notification_id for each in report.sent}) == len(report.sent) == 4
+        assert len(tries) == 2
 
 
 async def claimed_and_dead(world: NotificationWorld) -> tuple:

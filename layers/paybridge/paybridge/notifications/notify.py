@@ -14,10 +14,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
-from paybridge.core.errors import Unavailable
+from paybridge.core.errors import LockTimeout, Unavailable
 from paybridge.core.events import Event
 from paybridge.core.isolation import LOCKED_RETRY_SECONDS
 from paybridge.core.retry import backoff_seconds
@@ -29,7 +30,7 @@ from paybridge.notifications.domain.mail import build_mail
 from paybridge.notifications.domain.notification import Channel
 from paybridge.notifications.ports import NotificationServices
 from paybridge.notifications.record import SentNotification, record_answers
-from paybridge.notifications.reports import BatchReport, NotificationReport
+from paybridge.notifications.reports import BatchReport
 from paybridge.notifications.store import notifications
 from paybridge.notifications.store.notifications import ClaimedNotification
 from paybridge.observability.logging import logger
@@ -111,7 +112,7 @@ class _Sending:
         loop = asyncio.get_running_loop()
         answers = await asyncio.gather(*(loop.run_in_executor(threads, self._call, each) for each in claimed))
         sent = [SentNotification(*pair) for pair in zip(claimed, answers, strict=True)]
-        self._report.sent += await self._record(sent)
+        await self._record(sent)
         return bool(answers) and all(map(is_outage, answers))
 
     def _claim(self, group: Sequence[UUID]) -> list[ClaimedNotification]:
@@ -131,15 +132,22 @@ class _Sending:
             _log_failure(claimed, error)
             return OutcomeUnclear(INTERNAL_ERROR, is_outage=False)
 
-    async def _record(self, sent: Sequence[SentNotification]) -> list[NotificationReport]:
-        """Record the answers, with some patience: an answer that is lost leaves an SMS unclear."""
-        for tries in range(1, RECORD_TRIES):
+    async def _record(self, sent: Sequence[SentNotification]) -> None:
+        """Record and report the answers, with some patience: an answer that is lost leaves an SMS unclear."""
+        for tries in range(1, RECORD_TRIES + 1):
             try:
-                return await self._in_database(lambda: record_answers(self._services, sent))
+                recorded = await self._in_database(partial(record_answers, self._services, sent))
+                self._report.sent += recorded.reports
+                if not recorded.locked:
+                    return
+                sent = recorded.locked
+                failure: Unavailable = LockTimeout(f"the rows of {len(sent)} notifications are locked")
             except Unavailable as error:
-                log.warning("cannot record answers now", extra={"reason": str(error), "channel": self._channel})
+                failure = error
+            if tries == RECORD_TRIES:
+                raise failure
+            log.warning("cannot record answers now", extra={"reason": str(failure), "channel": self._channel})
             await asyncio.sleep(backoff_seconds(tries, 0.25, 4.0))
-        return await self._in_database(lambda: record_answers(self._services, sent))
 
     async def _in_database(self, work: Callable[[], _Result]) -> _Result:
         async with self._lock:

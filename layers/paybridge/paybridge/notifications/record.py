@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from paybridge.core.errors import LockTimeout
 from paybridge.core.isolation import run_isolating_bad_items
 from paybridge.core.retry import RetryIn
 from paybridge.database.database import BATCH_LOCK_SECONDS_MAX
@@ -36,16 +37,28 @@ class SentNotification:
     answer: Answer
 
 
-def record_answers(services: NotificationServices, sent: Sequence[SentNotification]) -> list[NotificationReport]:
-    """Commit the answers in one transaction and return the reports.
+@dataclass(frozen=True, slots=True)
+class RecordedAnswers:
+    """The reports of what is committed, and the attempts whose rows other transactions hold."""
 
-    An answer that cannot be recorded is logged: its claim ends later, as if the process had died. Raises
-    DatabaseUnavailable and LockTimeout.
+    reports: list[NotificationReport]
+    locked: list[SentNotification]
+
+
+def record_answers(services: NotificationServices, sent: Sequence[SentNotification]) -> RecordedAnswers:
+    """Commit the answers in one transaction and return the reports and what to try again.
+
+    An answer that the database refuses is logged: its claim ends later, as if the process had died. Raises
+    DatabaseUnavailable, and LockTimeout if not one of several could be committed.
     """
     if not sent:
-        return []
+        return RecordedAnswers([], [])
+    locked: list[SentNotification] = []
 
     def on_bad_answer(each: SentNotification, error: Exception) -> None:
+        if isinstance(error, LockTimeout):
+            locked.append(each)
+            return
         log.error(
             "cannot record the answer to a notification",
             extra={
@@ -56,7 +69,7 @@ def record_answers(services: NotificationServices, sent: Sequence[SentNotificati
         )
 
     parts = run_isolating_bad_items(lambda some: _record(services, some), sent, on_bad_answer)
-    return [report for part in parts for report in part]
+    return RecordedAnswers([report for part in parts for report in part], locked)
 
 
 def _record(services: NotificationServices, sent: Sequence[SentNotification]) -> list[NotificationReport]:
