@@ -971,7 +971,10 @@ def notifying(rows: SeededRows) -> dict[str, Rule]:
             {"ids": array(sending), "claim_seconds": 30.0}, (by_id,) * 2, sorts=1
         ),
         "notifications.store.notifications._PUT_OFF": Rule(
-            {"ids": array(pending), "delay_seconds": 1.0}, (by_id,) * 2, sorts=1, rows_max=twice
+            {"ids": array(pending), "part_of_age": 0.25, "seconds_min": 30.0, "seconds_max": 600.0},
+            (by_id,) * 2,
+            sorts=1,
+            rows_max=twice,
         ),
         "notifications.store.notifications._FINISH": Rule({"rows": finished}, (by_id,)),
         "notifications.store.stalled._LOCK": Rule(

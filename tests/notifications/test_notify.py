@@ -20,9 +20,15 @@ from paybridge.notifications.store import notifications
 
 pytestmark = pytest.mark.integration
 
-LATER = Statement(
-    "SELECT next_attempt_at > now() + interval '20 seconds' FROM notifications WHERE merchant_id = :id::uuid"
-)
+# The seconds that the untried wait, and those that their newest commands wait, to the nearest 10.
+DELAYS = Statement("""
+    SELECT 10 * round(extract(epoch FROM n.next_attempt_at - now()) / 10)::int,
+           10 * round(extract(epoch FROM max(o.available_at) - now()) / 10)::int
+    FROM notifications n JOIN outbox o ON o.body::json -> 'data' ->> 'notification_id' = n.id::text
+    WHERE n.merchant_id = :id::uuid AND n.attempts = 0
+    GROUP BY n.id
+""")
+AGE = Statement("UPDATE notifications SET created_at = now() - :age::interval WHERE merchant_id = :id::uuid")
 HOLD = Statement("SELECT id FROM notifications WHERE merchant_id = :id::uuid ORDER BY id LIMIT :rows::int FOR UPDATE")
 
 
@@ -188,10 +194,22 @@ class TestRetries:
         untried = [row for row in world.notifications(merchant_id) if row["attempts"] == 0]
         assert len(untried) == 3
         assert len(world.commands(merchant_id)) == len(events)
-        assert world.database.run(LATER, id=merchant_id).count([True]) == 3
+        assert world.database.run(DELAYS, id=merchant_id) == [[30, 30]] * 3
         world.email.answers.clear()
         await world.retry(merchant_id)
         assert {status for _, status, _ in world.statuses(merchant_id)} == {"sent"}
+
+    @pytest.mark.parametrize(("age", "seconds"), [("1 minute", 30), ("10 minutes", 150), ("3 days", 600)])
+    async def test_a_provider_is_left_alone_the_longer_the_older_its_notifications_are(
+        self, world: NotificationWorld, age: str, seconds: int
+    ) -> None:
+        merchant_id = world.merchant(phone=None)
+        events = [world.event(merchant_id) for _ in range(CALLS_MAX + 3)]
+        world.email.answers = [NotSent("Throttling", is_outage=True)] * 2 * CALLS_MAX
+        await world.notify(*events)
+        world.database.run(AGE, id=merchant_id, age=age)
+        await world.retry(merchant_id)
+        assert world.database.run(DELAYS, id=merchant_id) == [[seconds, seconds]] * 3
 
     async def test_one_channel_goes_on_while_the_other_hangs(self, world: NotificationWorld) -> None:
         merchant_id = world.merchant()

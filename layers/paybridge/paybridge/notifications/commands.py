@@ -9,14 +9,14 @@ from paybridge.database.database import Transaction
 from paybridge.notifications.domain.commands import NotificationNames, send_notification
 from paybridge.notifications.ports import NotificationServices
 from paybridge.notifications.store import notifications
+from paybridge.notifications.store.notifications import Delay
 from paybridge.outbox import store as outbox
 
 
-def put_off(services: NotificationServices, ids: Collection[UUID], delay_seconds: float) -> None:
+def put_off(services: NotificationServices, ids: Collection[UUID], delay: Delay) -> None:
     """Let pending notifications wait, without using up an attempt. Raises DatabaseUnavailable."""
     with services.database.transaction() as transaction:
-        keys = notifications.put_off(transaction, ids, delay_seconds)
-        put_off_keys(services, transaction, keys, delay_seconds)
+        add_commands(services, transaction, notifications.put_off(transaction, ids, delay))
 
 
 def put_off_keys(

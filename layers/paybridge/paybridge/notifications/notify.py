@@ -32,7 +32,7 @@ from paybridge.notifications.ports import NotificationServices
 from paybridge.notifications.record import SentNotification, record_answers
 from paybridge.notifications.reports import BatchReport
 from paybridge.notifications.store import notifications
-from paybridge.notifications.store.notifications import ClaimedNotification
+from paybridge.notifications.store.notifications import ClaimedNotification, Delay
 from paybridge.observability.logging import logger
 from paybridge.observability.stack import stack_frames
 
@@ -40,9 +40,11 @@ from paybridge.observability.stack import stack_frames
 CALLS_MAX = 10
 # No group begins later, so that the batch ends in the time of its function. What is left has commands.
 START_SECONDS = 12.0
-LEFT_OVER_DELAY_SECONDS = 1.0
-# Before the next try at a provider that takes nothing, and at a database that does not take the answers.
-OUTAGE_DELAY_SECONDS = 30.0
+LEFT_OVER_DELAY = Delay(part_of_age=0.0, seconds_min=1.0, seconds_max=1.0)
+# Before the next try at a provider that takes nothing. It grows with the notification's age, because each delay of each
+# notification is a row of the outbox, and a provider may be away for days.
+OUTAGE_DELAY = Delay(part_of_age=0.25, seconds_min=30.0, seconds_max=600.0)
+# For a database that does not take the answers.
 RECORD_TRIES = 5
 
 _Result = TypeVar("_Result")
@@ -95,16 +97,16 @@ class _Sending:
             return
         loop = asyncio.get_running_loop()
         start_until = loop.time() + START_SECONDS
-        place, delay_seconds = 0, LEFT_OVER_DELAY_SECONDS
+        place, delay = 0, LEFT_OVER_DELAY
         with ThreadPoolExecutor(CALLS_MAX, thread_name_prefix=self._channel) as threads:
             while place < len(self._ids) and loop.time() < start_until:
                 group = self._ids[place : place + CALLS_MAX]
                 place += CALLS_MAX
                 if await self._send(group, threads):
-                    delay_seconds = OUTAGE_DELAY_SECONDS
+                    delay = OUTAGE_DELAY
                     break
         if left := self._ids[place:]:
-            await self._in_database(lambda: put_off(self._services, left, delay_seconds))
+            await self._in_database(lambda: put_off(self._services, left, delay))
 
     async def _send(self, group: Sequence[UUID], threads: ThreadPoolExecutor) -> bool:
         """Send a group; return whether the provider takes nothing at all."""

@@ -100,9 +100,13 @@ _PUT_OFF = Statement("""
         ORDER BY n.id
         FOR UPDATE OF n SKIP LOCKED
     )
-    UPDATE notifications n SET next_attempt_at = now() + make_interval(secs => :delay_seconds::double precision)
+    UPDATE notifications n SET next_attempt_at = now() + make_interval(secs => greatest(
+        :seconds_min::double precision,
+        least(extract(epoch FROM now() - n.created_at)::double precision * :part_of_age::double precision,
+              :seconds_max::double precision)))
     FROM waiting WHERE n.id = waiting.id
-    RETURNING n.id, n.merchant_id, n.payment_id, n.subject_type, n.subject_id, n.correlation_id
+    RETURNING n.id, n.merchant_id, n.payment_id, n.subject_type, n.subject_id, n.correlation_id,
+              extract(epoch FROM n.next_attempt_at - now())::double precision
 """)
 
 
@@ -154,6 +158,15 @@ class FinishedSending:
     delay_seconds: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """How long to put a notification off: a part of its age, within limits."""
+
+    part_of_age: float
+    seconds_min: float
+    seconds_max: float
+
+
 def insert(transaction: Transaction, notifications: Iterable[Notification]) -> None:
     """Create the notifications that do not exist yet, due now."""
     transaction.run(_INSERT, rows=json_rows(notifications))
@@ -202,7 +215,7 @@ def finish(transaction: Transaction, finished: Iterable[FinishedSending]) -> set
     return {id_ for (id_,) in transaction.run(_FINISH, rows=rows)}
 
 
-def put_off(transaction: Transaction, ids: Collection[UUID], delay_seconds: float) -> list[NotificationKey]:
-    """Let these wait, if they are pending, and return them: their commands are yet to be written."""
-    rows = transaction.run(_PUT_OFF, ids=uuid_array(ids), delay_seconds=delay_seconds)
-    return [NotificationKey(*row) for row in rows]
+def put_off(transaction: Transaction, ids: Collection[UUID], delay: Delay) -> list[tuple[NotificationKey, float]]:
+    """Let these wait, if they are pending; return them with their delays: their commands are yet to be written."""
+    rows = transaction.run(_PUT_OFF, ids=uuid_array(ids), **asdict(delay))
+    return [(NotificationKey(*row[:-1]), row[-1]) for row in rows]
