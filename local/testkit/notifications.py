@@ -52,6 +52,10 @@ NOTIFICATIONS = "SELECT to_json(n) FROM notifications n WHERE merchant_id = :id:
 COMMANDS = "SELECT to_json(o) FROM outbox o WHERE merchant_id = :id::uuid ORDER BY id"
 # Retries are due, and claims are old.
 MAKE_DUE = Statement("UPDATE notifications SET next_attempt_at = now() WHERE next_attempt_at > now()")
+CLAIM = Statement("""
+    UPDATE notifications SET status = 'sending', attempts = attempts + 1, claimed_at = now(), next_attempt_at = NULL
+    WHERE merchant_id = :id::uuid AND status = 'pending'
+""")
 AGE_CLAIMS = Statement("UPDATE notifications SET claimed_at = claimed_at - interval '1 hour' WHERE status = 'sending'")
 
 
@@ -136,7 +140,9 @@ class NotificationWorld:
 
     async def notify(self, *events: Event, **changes: Any) -> BatchReport:
         """Work on the events as one batch."""
-        return await notify(self.services(**changes), events)
+        report = BatchReport()
+        await notify(self.services(**changes), events, report)
+        return report
 
     def notifications(self, merchant_id: UUID) -> list[dict[str, Any]]:
         """Return the merchant's notifications, e-mails first."""
@@ -155,6 +161,11 @@ class NotificationWorld:
         """Make what waits due and work on the commands."""
         self.database.run(MAKE_DUE)
         return await self.notify(*self.commands(merchant_id), **changes)
+
+    def die_sending(self, merchant_id: UUID) -> None:
+        """Claim what is pending, as a process has that died in its calls long ago."""
+        self.database.run(CLAIM, id=merchant_id)
+        self.age_claims()
 
     def age_claims(self) -> None:
         """Let the claims of dead processes be old."""

@@ -22,6 +22,7 @@ from paybridge.notifications import notify as module
 from paybridge.notifications.domain.answers import Accepted, Answer
 from paybridge.notifications.notify import notify
 from paybridge.notifications.ports import NotificationServices
+from paybridge.notifications.reports import BatchReport
 
 POINTS = ("begun", "claimed", "called", "answered", "recorded")
 
@@ -94,7 +95,7 @@ def main(database_url: str, merchant_id: str, event_id: str, log: str, point: st
     elif point == "recorded":
         module.record_answers = after(module.record_answers)
     services = services_of(Database(address_of(database_url)), Path(log), point)
-    asyncio.run(notify(services, [event_of(merchant_id, event_id)]))
+    asyncio.run(notify(services, [event_of(merchant_id, event_id)], BatchReport()))
 
 
 if __name__ == "__main__":

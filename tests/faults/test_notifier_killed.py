@@ -15,6 +15,7 @@ from local.testkit.notifications import EMAIL, PHONE, NotificationWorld
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.notifications.notify import notify
+from paybridge.notifications.reports import BatchReport
 from tests.faults.notify_and_die import POINTS, event_of, services_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
@@ -44,9 +45,10 @@ async def test_no_sms_is_repeated_and_none_is_lost_silently(
     assert run_until_killed(database_url, merchant_id, event_id, str(log), point) == -signal.SIGKILL
     # The broker redelivers the event at once, and the command that looks again comes when the claim is old.
     event, services = event_of(merchant_id, event_id), services_of(world.database, log, "")
-    await notify(services, [event])
+    await notify(services, [event], BatchReport())
     world.age_claims()
-    await notify(services, [event, *world.commands(event.merchant_id)])
+    report = BatchReport()
+    await notify(services, [event, *world.commands(event.merchant_id)], report)
     await world.retry(event.merchant_id, email=services.email, sms=services.sms)
 
     sent = log.read_text().split()
@@ -57,5 +59,6 @@ async def test_no_sms_is_repeated_and_none_is_lost_silently(
     # What is said to be sent was, and what may have been is said to be unclear. Which of both channels was further when
     # the process died is chance.
     assert sms["status"] in (["sent"] if point == "begun" else ["sent", "unclear"])
+    assert len(report.lost) == (sms["status"] == "unclear")
     if sms["status"] == "sent":
         assert sent.count(PHONE) == 1

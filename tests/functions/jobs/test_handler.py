@@ -13,6 +13,7 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from jobs import handler as jobs
+from local.testkit.notifications import NotificationWorld
 from local.testkit.payments import MovableClock, new_merchant, new_payment, outbox_rows
 from local.testkit.queues import put, take_all
 from local.testkit.servers import Vhost
@@ -24,6 +25,7 @@ from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.dead_letters.ports import DeadLetterServices
 from paybridge.dead_letters.record import record_dead_letters
+from paybridge.notifications.domain.answers import NotSent
 from paybridge.outbox import store as outbox
 from paybridge.rabbitmq.depths import AmqpQueueDepths
 from paybridge.runners import dead_letters
@@ -177,3 +179,21 @@ class TestHandler:
             {"id": str(event.id), "payment_id": str(payment_id), "correlation_id": "card [digits]"}
         ]
         assert call()["swept_events"] == 0
+
+    def test_an_sms_whose_process_died_is_counted_as_unclear(
+        self, database_address: DatabaseAddress, clock: MovableClock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with closing(NotificationWorld(database_address)) as world:
+            merchant_id = world.merchant()
+            world.email.answers, world.sms.answers = [NotSent("Throttling")], [NotSent("Throttling")]
+            asyncio.run(world.notify(world.event(merchant_id)))
+            world.die_sending(merchant_id)
+            done = call()
+            assert world.statuses(merchant_id) == [("email", "pending", 2), ("sms", "unclear", 2)]
+        assert done["swept_notifications"] == 2
+        emitted = metrics_of(caplog.records)
+        assert emitted["Notifications", of("test", Result="unclear")] == [1.0]
+        assert emitted["Notifications", of("test")] == [1.0]
+        caplog.clear()
+        call()
+        assert ("Notifications", of("test")) not in metrics_of(caplog.records)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Any
 
 import orjson
@@ -21,7 +21,8 @@ from paybridge.core.errors import MalformedMessage
 from paybridge.core.events import SEND_NOTIFICATION, Event
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement, Transaction
-from paybridge.notifications.domain.answers import NotSent, OutcomeUnclear
+from paybridge.notifications import notify
+from paybridge.notifications.domain.answers import Accepted, Answer, NotSent, OutcomeUnclear
 from paybridge.notifications.domain.notification import Channel, notifications_of
 from paybridge.notifications.store import notifications
 from paybridge.wiring import broker as broker_wiring
@@ -40,6 +41,7 @@ SETTINGS = {
 
 REFUSE = Statement("ALTER TABLE notifications ADD CONSTRAINT of_a_test CHECK (recipient <> 'Refused')")
 REFUSE_NO_MORE = Statement("ALTER TABLE notifications DROP CONSTRAINT of_a_test")
+HOLD_EMAIL = Statement("SELECT id FROM notifications WHERE merchant_id = :id::uuid AND channel = 'email' FOR UPDATE")
 
 
 @pytest.fixture
@@ -81,6 +83,46 @@ class TestHandler:
             ("Notifications", of("test", Result="unclear")): [1.0],
         }
         assert "pay@merchant.example" not in caplog.text
+
+    def test_an_sms_whose_process_died_is_counted_as_unclear(
+        self, world: NotificationWorld, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        merchant_id = world.merchant()
+        event = world.event(merchant_id)
+        world.email.answers, world.sms.answers = [NotSent("Throttling")], [NotSent("Throttling")]
+        call(event)
+        world.die_sending(merchant_id)
+        caplog.clear()
+        call(event)
+        assert world.statuses(merchant_id) == [("email", "sent", 3), ("sms", "unclear", 2)]
+        assert metrics_of(caplog.records) == {
+            ("Notifications", of("test")): [2.0],
+            ("Notifications", of("test", Result="sent")): [1.0],
+            ("Notifications", of("test", Result="unclear")): [1.0],
+        }
+
+    def test_what_one_channel_sent_is_told_though_the_other_fails(
+        self,
+        world: NotificationWorld,
+        database_address: DatabaseAddress,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        monkeypatch.setattr(notify, "RECORD_TRIES", 1)
+        merchant_id = world.merchant()
+        with ExitStack() as held:
+
+            def hold() -> Answer:
+                transaction = held.enter_context(held.enter_context(closing(Database(database_address))).transaction())
+                transaction.run(HOLD_EMAIL, id=merchant_id)
+                return Accepted("held")
+
+            world.email.answers = [hold]
+            call(world.event(merchant_id))
+        assert world.statuses(merchant_id) == [("email", "sending", 1), ("sms", "sent", 1)]
+        told = [vars(record)["notifications"] for record in caplog.records if record.message == "sent notifications"]
+        assert [each["channel"] for line in told for each in line] == ["sms"]
+        assert metrics_of(caplog.records)["Notifications", of("test", Result="sent")] == [1.0]
 
     def test_a_retry_goes_on_with_its_notification(self, world: NotificationWorld) -> None:
         merchant_id = world.merchant(phone=None)

@@ -12,7 +12,7 @@ from paybridge.core.isolation import run_isolating_bad_items
 from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Transaction
 from paybridge.notifications.commands import put_off_keys
 from paybridge.notifications.domain.commands import named_notification
-from paybridge.notifications.domain.notification import Notification, notifications_of
+from paybridge.notifications.domain.notification import Notification, NotificationStatus, notifications_of
 from paybridge.notifications.ports import NotificationServices
 from paybridge.notifications.reports import BatchReport
 from paybridge.notifications.store import notifications
@@ -50,11 +50,11 @@ def begin_notifications(
         else:
             report.refused.append((event, error))
 
-    parts = run_isolating_bad_items(lambda some: _begin(services, some), events, on_bad_event)
+    parts = run_isolating_bad_items(lambda some: _begin(services, some, report), events, on_bad_event)
     return list({due.id: due for part in parts for due in part}.values())
 
 
-def _begin(services: NotificationServices, events: Sequence[Event]) -> list[DueNotification]:
+def _begin(services: NotificationServices, events: Sequence[Event], report: BatchReport) -> list[DueNotification]:
     named = {named_notification(event): event.id for event in events if event.type == SEND_NOTIFICATION}
     facts = [event for event in events if event.type != SEND_NOTIFICATION]
     with services.database.transaction(BATCH_LOCK_SECONDS_MAX) as transaction:
@@ -69,6 +69,7 @@ def _begin(services: NotificationServices, events: Sequence[Event]) -> list[DueN
         claimed = notifications.find_claimed(transaction, wanted)
         put_off_keys(services, transaction, claimed, CLAIM_SECONDS)
         unknown = notifications.find_unknown(transaction, named) if named else set()
+    report.lost += [each.key.id for each in interrupted if each.status is NotificationStatus.UNCLEAR]
     for each in interrupted:
         log.warning("the attempt at a notification was interrupted", extra=_logged(each.key.id, each.status))
     _log_unknown(unknown)

@@ -52,13 +52,12 @@ _Result = TypeVar("_Result")
 log = logger()
 
 
-async def notify(services: NotificationServices, events: Sequence[Event]) -> BatchReport:
-    """Send what the events and commands ask for; return the outcome of each attempt.
+async def notify(services: NotificationServices, events: Sequence[Event], report: BatchReport) -> None:
+    """Send what the events and commands ask for; note the outcome of each attempt in the report.
 
     Raises DatabaseUnavailable and LockTimeout: the whole batch must be redelivered. That changes nothing about what was
-    sent.
+    sent, and the report is true all the same.
     """
-    report = BatchReport()
     due = await asyncio.to_thread(begin_notifications, services, events, report)
     if due:
         lock = asyncio.Lock()
@@ -70,7 +69,6 @@ async def notify(services: NotificationServices, events: Sequence[Event]) -> Bat
         for result in await asyncio.gather(*channels, return_exceptions=True):
             if isinstance(result, BaseException):
                 raise result
-    return report
 
 
 class _Sending:

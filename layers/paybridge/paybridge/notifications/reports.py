@@ -36,8 +36,12 @@ class NotificationReport:
 
 @dataclass(slots=True)
 class BatchReport:
-    """What was sent, and the events that the batch could not begin: locked ones, and refused ones with the error."""
+    """What was sent, and the events that the batch could not begin: locked ones, and refused ones with the error.
+
+    `lost` are SMS that stay unclear because the process died that had claimed them.
+    """
 
     sent: list[NotificationReport] = field(default_factory=list)
+    lost: list[UUID] = field(default_factory=list)
     locked: list[Event] = field(default_factory=list)
     refused: list[tuple[Event, Exception]] = field(default_factory=list)

@@ -10,9 +10,10 @@ from paybridge.core.errors import PaybridgeError, QueueMissing, reason_of
 from paybridge.database import health
 from paybridge.database.partitions import Month
 from paybridge.fraud.dry_run import clean_up, work_on_dry_runs
+from paybridge.notifications.reports import NotificationOutcome
 from paybridge.notifications.sweep import is_lost, sweep_notifications
 from paybridge.observability.logging import logger
-from paybridge.observability.metrics import Metric, emit
+from paybridge.observability.metrics import Metric, emit, emit_counts
 from paybridge.observability.redaction import redact
 from paybridge.operations.extend_partitions import extend_partitions
 from paybridge.operations.fold_counters import fold_counters
@@ -232,6 +233,8 @@ def _sweep_notifications() -> dict[str, int]:
         message = "an SMS stays unclear" if is_lost(notification) else "re-queued a stalled notification"
         extra = {"notification_id": str(notification.id), "payment_id": str(notification.payment_id)}
         log.warning(message, extra=extra)
+    if lost := sum(map(is_lost, swept)):
+        emit_counts(log, wiring.environment_name(), Metric.NOTIFICATIONS, {NotificationOutcome.UNCLEAR: lost}, "Result")
     return {"swept_notifications": len(swept)}
 
 

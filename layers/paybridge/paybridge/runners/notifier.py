@@ -9,7 +9,7 @@ from paybridge import wiring
 from paybridge.core.events import PUBLISHED_TYPES, SEND_NOTIFICATION
 from paybridge.notifications.begin import ensure_notifiable
 from paybridge.notifications.notify import notify
-from paybridge.notifications.reports import BatchReport, NotificationReport
+from paybridge.notifications.reports import BatchReport, NotificationOutcome, NotificationReport
 from paybridge.observability.logging import logger
 from paybridge.observability.metrics import Metric, emit_counts
 from paybridge.observability.redaction import redact
@@ -55,8 +55,12 @@ async def _notify(batch: Batch) -> dict[str, int]:
         received.append(one)
 
     for_each_event(batch, sort_in)
-    report = await notify(notification_wiring.services(), [one.event for one in received])
-    _report(report.sent, len(received))
+    report = BatchReport()
+    try:
+        await notify(notification_wiring.services(), [one.event for one in received], report)
+    finally:
+        # What one channel has sent is sent, also if the other has failed.
+        _report(report, len(received))
     _dead_letter_refused(batch, received, report)
     locked = {event.id for event in report.locked}
     if handed_back := [one for one in received if one.event.id in locked]:
@@ -64,12 +68,12 @@ async def _notify(batch: Batch) -> dict[str, int]:
     return {"notifications": len(report.sent), "locked": len(handed_back)}
 
 
-def _report(reports: list[NotificationReport], messages: int) -> None:
-    if not reports:
-        return
-    log_results("sent notifications", "notifications", [_logged(report) for report in reports], messages=messages)
-    outcomes = Counter(str(report.outcome) for report in reports)
-    emit_counts(log, wiring.environment_name(), Metric.NOTIFICATIONS, outcomes, "Result")
+def _report(report: BatchReport, messages: int) -> None:
+    if report.sent:
+        log_results("sent notifications", "notifications", [*map(_logged, report.sent)], messages=messages)
+    outcomes = Counter(str(each.outcome) for each in report.sent)
+    outcomes[NotificationOutcome.UNCLEAR] += len(report.lost)
+    emit_counts(log, wiring.environment_name(), Metric.NOTIFICATIONS, +outcomes, "Result")
 
 
 def _dead_letter_refused(batch: Batch, received: list[Received], report: BatchReport) -> None:
