@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from botocore.exceptions import MetadataRetrievalError
 
 from local.servers import aws, moto
 from local.servers.processes import Processes, free_port
@@ -21,6 +22,7 @@ from local.settings import AWS_KEYS, AWS_REGION, LocalSettings
 from local.testkit.notifications import EMAIL, NOTIFICATION, PHONE, SENDER
 from local.testkit.servers import private_settings
 from paybridge.notifications import aws as limits
+from paybridge.notifications.aws import answer_to
 from paybridge.notifications.domain.answers import Accepted, Answer, NotSent, OutcomeUnclear
 from paybridge.notifications.domain.mail import build_mail
 from paybridge.notifications.ses import SesEmailSender
@@ -199,3 +201,40 @@ class TestSnsSmsSender:
         monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
         monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
         assert SnsSmsSender("").send(PHONE, "Hello") == NotSent("NoCredentialsError", is_outage=True)
+
+    @pytest.mark.parametrize(
+        ("variable", "value", "error"),
+        [
+            ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:9", "CredentialRetrievalError"),
+            ("AWS_PROFILE", "none", "ProfileNotFound"),
+            ("AWS_ENDPOINT_URL", "not a url", "ValueError"),
+            ("AWS_REGION", "", "NoRegionError"),
+        ],
+    )
+    def test_nothing_is_sent_where_the_call_cannot_be_made(
+        self,
+        endpoint: Any,
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
+        variable: str,
+        value: str,
+        error: str,
+    ) -> None:
+        with Misbehaving(500, "", "text/xml") as server:
+            endpoint(f"http://127.0.0.1:{server.server_port}")
+            monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+            monkeypatch.setenv("AWS_METADATA_SERVICE_NUM_ATTEMPTS", "1")
+            monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+            monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+            for name in AWS_KEYS if variable.startswith("AWS_CONTAINER") else ():
+                monkeypatch.delenv(name)
+            monkeypatch.setenv(variable, value)
+            if variable == "AWS_REGION":
+                monkeypatch.delenv("AWS_DEFAULT_REGION")
+            assert SnsSmsSender("").send(PHONE, "Hello") == NotSent(error, is_outage=True)
+            assert SesEmailSender().send(SENDER, EMAIL, MAIL) == NotSent(error, is_outage=True)
+        assert server.requests == []
+
+    def test_an_instance_without_credentials_sends_nothing(self) -> None:
+        error = MetadataRetrievalError(error_msg="no answer")
+        assert answer_to(error, ()) == NotSent("MetadataRetrievalError", is_outage=True)

@@ -14,8 +14,11 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     ConnectTimeoutError,
+    CredentialRetrievalError,
     EndpointConnectionError,
+    MetadataRetrievalError,
     NoCredentialsError,
+    NoRegionError,
     ParamValidationError,
     PartialCredentialsError,
     ProxyConnectionError,
@@ -28,11 +31,14 @@ CONNECT_SECONDS_MAX = 2
 READ_SECONDS_MAX = 5
 ATTEMPTS_MAX = 1
 
-# Without a connection or a login, nothing was sent.
+# Without a connection, a region or a login, nothing was sent.
 _BEFORE_THE_CALL = (
     ConnectTimeoutError,
+    CredentialRetrievalError,
     EndpointConnectionError,
+    MetadataRetrievalError,
     NoCredentialsError,
+    NoRegionError,
     PartialCredentialsError,
     ProxyConnectionError,
 )
@@ -67,10 +73,19 @@ def client_of(service: str) -> Any:
     )
 
 
-def answer_of(call: Callable[[], dict[str, Any]], permanent: Collection[str], outages: Collection[str] = ()) -> Answer:
-    """Make the call and return what its answer or its error means; see `answer_to`."""
+def answer_of(
+    client: Callable[[], Any],
+    call: Callable[[Any], dict[str, Any]],
+    permanent: Collection[str],
+    outages: Collection[str] = (),
+) -> Answer:
+    """Make the call with the client and return what its answer or its error means; see `answer_to`."""
     try:
-        return Accepted(str(call()["MessageId"]))
+        caller = client()
+    except Exception as error:  # noqa: BLE001 - whatever keeps the client from being made, nothing was sent
+        return NotSent(type(error).__name__, is_outage=True)
+    try:
+        return Accepted(str(call(caller)["MessageId"]))
     except (BotoCoreError, ClientError) as error:
         return answer_to(error, permanent, outages)
 

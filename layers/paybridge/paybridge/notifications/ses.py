@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from paybridge.notifications.clients import LazyClient
 from paybridge.notifications.domain.answers import Answer
 
@@ -20,12 +22,12 @@ class SesEmailSender:
         """Send the message to the contact alone, whatever its headers say."""
         from paybridge.notifications.aws import answer_of
 
-        def send_email() -> dict[str, str]:
-            answer: dict[str, str] = self._client.get().send_email(
+        def send_email(client: Any) -> dict[str, str]:
+            answer: dict[str, str] = client.send_email(
                 FromEmailAddress=sender,
                 Destination={"ToAddresses": [contact]},
                 Content={"Raw": {"Data": message}},
             )
             return answer
 
-        return answer_of(send_email, _PERMANENT, _OUTAGES)
+        return answer_of(self._client.get, send_email, _PERMANENT, _OUTAGES)

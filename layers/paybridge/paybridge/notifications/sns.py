@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from paybridge.notifications.clients import LazyClient
 from paybridge.notifications.domain.answers import Answer
 
@@ -23,10 +25,10 @@ class SnsSmsSender:
         """Send the text to the number."""
         from paybridge.notifications.aws import answer_of
 
-        def publish() -> dict[str, str]:
-            answer: dict[str, str] = self._client.get().publish(
+        def publish(client: Any) -> dict[str, str]:
+            answer: dict[str, str] = client.publish(
                 PhoneNumber=contact, Message=text, MessageAttributes=self._attributes
             )
             return answer
 
-        return answer_of(publish, _PERMANENT)
+        return answer_of(self._client.get, publish, _PERMANENT)
