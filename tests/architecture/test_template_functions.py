@@ -22,7 +22,7 @@ from paybridge.outbox.queues import WEBHOOK_QUEUES, all_queues, payment_queues
 from paybridge.outbox.routes import SHARD_HEADER
 from paybridge.runners import consumer, dead_letters, intake, webhooks
 from paybridge.webhooks.lanes import lane_of
-from paybridge.wiring.settings import Settings
+from paybridge.wiring.settings import SECONDS_LIST, TABLE, Settings
 from tests.support import template as templates
 from tests.support.template import ROOT
 from webhooks.handler import DATABASE_PATIENCE_SECONDS
@@ -39,6 +39,8 @@ WEBHOOK_TIMEOUTS = {
 }
 # What a batch of webhooks has left to record its last answers.
 RECORDING_SECONDS = 5
+# The parameters whose settings are lists of delays.
+SECONDS_LISTS = [setting.name.title().replace("_", "") for setting in TABLE if setting.kind is SECONDS_LIST]
 
 SHARD = re.compile(r"\.[0-9]+$")
 
@@ -235,6 +237,21 @@ class TestShards:
         assert shards["hash_header"] == SHARD_HEADER
 
 
+def is_allowed(parameter: str, text: str) -> bool:
+    """Return whether CloudFormation takes the text for the parameter."""
+    return re.fullmatch(TEMPLATE["Parameters"][parameter]["AllowedPattern"], text) is not None
+
+
+def is_taken(parameter: str, text: str) -> bool:
+    """Return whether the functions take the text for the setting of the parameter."""
+    name = re.sub("(?<!^)(?=[A-Z])", "_", parameter).upper()
+    try:
+        getattr(Settings({name: text}), name)
+    except SettingsInvalid:
+        return False
+    return True
+
+
 class TestParameters:
     def test_every_log_level_is_one_of_lambda_and_of_powertools(self, monkeypatch: pytest.MonkeyPatch) -> None:
         logging_config = TEMPLATE["Globals"]["Function"]["LoggingConfig"]
@@ -244,6 +261,22 @@ class TestParameters:
         for level in levels:
             monkeypatch.setenv("POWERTOOLS_LOG_LEVEL", level)
             assert Logger(service=f"level-{level}").log_level == logging.getLevelNamesMapping()[level]
+
+    def test_every_list_of_delays_has_a_parameter(self) -> None:
+        assert set(SECONDS_LISTS) <= set(TEMPLATE["Parameters"])
+
+    @pytest.mark.parametrize("parameter", SECONDS_LISTS)
+    @pytest.mark.parametrize(
+        "text", ["1", "2,10,60", "0.5,100", "010", "0.05", "0", "0,1", "1,0", "5,0.0", "00", "9" * 400]
+    )
+    def test_delays_pass_the_template_exactly_if_the_functions_take_them(self, parameter: str, text: str) -> None:
+        assert is_allowed(parameter, text) == is_taken(parameter, text)
+
+    @pytest.mark.parametrize(
+        "text", ["", "Acme", "2fast", "12345678901", "1234567890a", "12345", "Acme Inc", "Acme5678901b"]
+    )
+    def test_an_sms_sender_passes_the_template_exactly_if_the_notifier_takes_it(self, text: str) -> None:
+        assert is_allowed("NotificationSmsSenderId", text) == is_taken("NotificationSmsSenderId", text)
 
     def test_waiting_requests_leave_environments_for_new_payments(self) -> None:
         parameters = {name: parameter.get("Default") for name, parameter in TEMPLATE["Parameters"].items()}
