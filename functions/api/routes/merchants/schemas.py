@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from api.request.event_patterns import EventPattern
 from api.request.parameters import refuse_nul
 from api.routes.keys.schemas import RateLimitFields
 from paybridge.access.domain.merchants import (
@@ -17,15 +18,13 @@ from paybridge.access.domain.merchants import (
     PHONE_PATTERN,
 )
 from paybridge.core.errors import InvalidInput
-from paybridge.core.event_patterns import PATTERN_CHARACTERS_MAX, is_notify_pattern, is_pattern
+from paybridge.core.event_patterns import is_notify_pattern
 from paybridge.core.money import exponent
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, regex_engine="rust-regex")
 
 
-def _check_pattern(text: str) -> str:
-    if not is_pattern(text):
-        raise PydanticCustomError("event_pattern_unknown", "broken")
+def _check_notified(text: str) -> str:
     if not is_notify_pattern(text):
         raise PydanticCustomError("event_not_notified", "broken")
     return text
@@ -54,17 +53,8 @@ MerchantName = Annotated[
 ]
 Email = Annotated[str, Field(pattern=EMAIL_PATTERN, max_length=EMAIL_CHARACTERS_MAX, examples=["pay@example.com"])]
 Phone = Annotated[str, Field(pattern=PHONE_PATTERN, description="By E.164.", examples=["+4930123456"])]
-EventPattern = Annotated[
-    str,
-    Field(
-        max_length=PATTERN_CHARACTERS_MAX,
-        description="A type of event, a family such as `payment.*`, or `*`.",
-        examples=["payment.failed"],
-    ),
-    AfterValidator(_check_pattern),
-]
 Notify = Annotated[
-    list[EventPattern],
+    list[Annotated[EventPattern, AfterValidator(_check_notified)]],
     Field(
         max_length=NOTIFY_MAX,
         description="The events that are sent to `email` and, by SMS, to `phone`. No event if empty. "

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from api.request.event_patterns import EventPattern
 from api.request.parameters import PageQuery, WholeNumber, refuse_nul
-from api.routes.merchants.schemas import EventPattern
 from paybridge.core.event_patterns import PATTERN_CHARACTERS_MAX
 from paybridge.webhooks.domain.endpoint import (
     DESCRIPTION_CHARACTERS_MAX,

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from local.testkit.api import OPERATOR_KEY, OTHER_KEY, Answer, ApiClient
+from paybridge.core.event_patterns import FAMILIES
+from paybridge.core.events import PUBLIC_TYPES
 from paybridge.core.standard_webhooks import parse_secret
 from paybridge.database.database import Database, Statement
-from paybridge.webhooks.domain.endpoint import ENDPOINTS_MAX
+from paybridge.webhooks.domain.endpoint import ENDPOINTS_MAX, EVENTS_MAX
 
 pytestmark = pytest.mark.integration
 
@@ -54,6 +56,14 @@ class TestCreate:
         assert endpoint["secrets"] == [{"last_four": secret[-4:], "valid_until": None}]
         assert send(client, "GET", f"/{endpoint['endpoint_id']}").json() == endpoint
         assert send(client, "GET").json()["data"] == [endpoint]
+
+    def test_every_type_and_family_can_be_chosen(self, client: ApiClient) -> None:
+        events = ["*", *FAMILIES, *PUBLIC_TYPES]
+        for start in range(0, len(events), EVENTS_MAX):
+            chosen = events[start : start + EVENTS_MAX]
+            endpoint = created(client, events=chosen)
+            assert endpoint["events"] == chosen
+            send(client, "DELETE", f"/{endpoint['endpoint_id']}")
 
     @pytest.mark.parametrize(
         ("members", "field", "code"),
