@@ -13,7 +13,7 @@ from local.testkit.payments import new_merchant, new_payment, payment_row
 from paybridge.core import money
 from paybridge.core.clock import SystemClock
 from paybridge.database.database import Database, Statement
-from paybridge.payments import outcome_events, start_attempts
+from paybridge.payments import outcome_events, start_attempts, tell_progress
 from paybridge.payments.diagnose import diagnose_payment
 from paybridge.payments.domain.payment import Payment, payment_view
 from paybridge.payments.domain.query import PaymentFilters
@@ -80,7 +80,7 @@ class TestCharge:
         [
             (operation_store, "payment_from_row"),
             (start_attempts, "begin_processing"),
-            (start_attempts, "payment_event"),
+            (tell_progress, "payment_event"),
             (outcome_events, "payment_event"),
         ],
         ids=["read", "begin", "begin event", "record"],

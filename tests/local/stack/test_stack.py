@@ -71,7 +71,7 @@ class TestUp:
         sample = command(own, "demo")
         assert (sample.returncode, sample.stderr) == (0, "")
         firsts = [line.split()[0] for line in sample.stdout.splitlines() if line]
-        assert firsts == ["Sample", *["✓"] * 6, "Refund", *["✓"] * 5]
+        assert firsts == ["Sample", *["✓"] * 6, "Refund", *["✓"] * 5, "The", *["✓"] * 2]
         assert "Stopped." in command(own, "down").stdout
         until_all_gone(children)
         assert not accepts_connections(own.api_port)
@@ -117,7 +117,7 @@ class TestDemo:
     def test_shows_every_step_against_the_running_stack(self, stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
         demo.run(stack.settings)
         shown = capsys.readouterr().out
-        assert shown.count("✓") == 11
+        assert shown.count("✓") == 13
         refund_id = re.findall(r"Refund (\S+): 30\.00 RUB", shown)[0]
         with merchant(stack, DEMO_API_KEY) as own:
             found = own.client.get(f"{own.api_url}/api/v1/refunds/{refund_id}", headers={"X-API-Key": own.api_key})
