@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
+import base64
 import json
 import sys
+from pathlib import Path
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -16,6 +19,8 @@ from infra.follow import follow, is_endless
 
 # Longer than the function's timeout.
 ANSWER_SECONDS_MAX = 40
+# An invocation takes 6 MB, and base64 makes a third more of a body.
+BODY_BYTES_MAX = 4 * 1024 * 1024
 # No retries: registering twice would create two keys.
 PATIENCE = Config(connect_timeout=5, read_timeout=ANSWER_SECONDS_MAX, retries={"total_max_attempts": 1})
 
@@ -24,7 +29,7 @@ def main(arguments: list[str]) -> int:
     """Run `ENVIRONMENT COMMAND …` and return its exit status. Print a missing input on standard error."""
     try:
         environment = read_environment(arguments[0] if arguments else "", PROJECT / "template.yaml")
-        account, command = Account(environment), arguments[1:]
+        account, command = Account(environment), with_body(arguments[1:])
         account.check_credentials()
         if is_endless(command):
             return follow(lambda more: run(account, environment, [*command, *more]))
@@ -34,6 +39,27 @@ def main(arguments: list[str]) -> int:
         return 1
     print(output, end="", file=sys.stderr if exit_code else sys.stdout)
     return exit_code
+
+
+def with_body(command: list[str]) -> list[str]:
+    """Return the command with what a file of this machine holds in place of its name, which `publish --file` gives.
+
+    Raises InputMissingError if it cannot be read or is too large.
+    """
+    if command[:1] != ["publish"]:
+        return command
+    parser = argparse.ArgumentParser(prog="paybridge publish", add_help=False, allow_abbrev=False)
+    parser.add_argument("--file")
+    options, others = parser.parse_known_args(command)
+    if options.file is None:
+        return command
+    try:
+        body = sys.stdin.buffer.read() if options.file == "-" else Path(options.file).read_bytes()
+    except OSError as error:
+        raise InputMissingError(f"{options.file} cannot be read: {error.strerror}") from error
+    if len(body) > BODY_BYTES_MAX:
+        raise InputMissingError(f"{options.file} has {len(body)} bytes, more than an invocation takes.")
+    return [*others, f"--body={base64.b64encode(body).decode()}"]
 
 
 def run(account: Account, environment: Environment, command: list[str]) -> tuple[int, str]:

@@ -26,8 +26,6 @@ from paybridge import cli
 
 # It does the work of a function in this process, so it runs where its variables lead, never in the function `operate`.
 WORKER = "worker"
-# It needs a login to the broker, which `operate` does not have.
-PUBLISH = "publish"
 # These work with what only the local stack has: its issuer of tokens and its test clock.
 LOCAL_ONLY = frozenset({"token", "clock"})
 # A shell sets this to ask for completions.
@@ -68,15 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refusal(command: Sequence[str], environment: str) -> str:
-    """Return why the command does not run where it is led, and what to do; empty if it does."""
+    """Return why the command does not run where it is led; empty if it does."""
     is_elsewhere = bool(environment) or not NAMING.isdisjoint(os.environ)
     if is_elsewhere and LOCAL_ONLY.intersection(command):
         return f"`paybridge {command[0]}` works on the local stack alone."
-    if environment and PUBLISH in command:
-        return (
-            f"The function operate of {environment} has no login to the broker: publish from a system that has one "
-            "(docs/merchants/payments-by-message.md), or set the variables of the functions in place of --environment."
-        )
     return ""
 
 

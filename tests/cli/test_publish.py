@@ -68,11 +68,17 @@ class TestPublish:
         terminal.run("publish", "--file", "-")
         assert [message.body for message in sent(vhost)] == [b"{}"]
 
+    def test_a_body_from_another_machine_is_sent_byte_for_byte(self, terminal: Terminal, vhost: Vhost) -> None:
+        terminal.run("publish", "--body", "/yBubyBvcmRlcg==")
+        assert [message.body for message in sent(vhost)] == [b"\xff no order"]
+
     @pytest.mark.parametrize(
         ("arguments", "why"),
         [
             (["--amount", "1.00"], "give --currency and --user, or the whole message by --file"),
             (["--file", "missing.json"], "missing.json cannot be read: No such file or directory"),
+            (["--body", "not base64"], "--body is not base64"),
+            (["--body", "e30=", "--amount", "1.00"], "--file is the whole message"),
             (["--file", "-", "--amount", "1.00"], "--file is the whole message"),
             (["--file", "-", "--idempotency-key", "k"], "--file is the whole message"),
             ([*ORDER, "--metadata", "order"], "is not a name and a value"),

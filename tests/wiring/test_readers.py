@@ -158,8 +158,9 @@ def use_migrate() -> None:
         wiring.database(STATEMENT_SECONDS_MAX)
 
 
-def use_operate() -> None:
+async def use_operate() -> None:
     wiring.database()
+    await use_broker()
 
 
 def use_preflight() -> None:
@@ -180,7 +181,7 @@ USES: dict[str, Callable[[], Any]] = {
     "jobs": use_jobs,
     "migrate": use_migrate,
     "notifier": lambda: wiring.run(use_notifier()),
-    "operate": use_operate,
+    "operate": lambda: wiring.run(use_operate()),
     "preflight": use_preflight,
     "relay": lambda: wiring.run(use_relay()),
     "rotate": use_rotate,

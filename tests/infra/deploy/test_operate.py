@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,6 +73,34 @@ def test_a_failed_function_is_reported() -> None:
     failure = answer({"errorType": "DatabaseUnavailable"}, FunctionError="Unhandled")
     with pytest.raises(InputMissingError, match=r"DatabaseUnavailable.*log"):
         run(FakeAccount(failure), "payment", "42")
+
+
+class TestWithBody:
+    """The function cannot read a file of this machine."""
+
+    def test_what_a_file_holds_takes_the_place_of_its_name(self, tmp_path: Path) -> None:
+        file = tmp_path / "order.json"
+        file.write_bytes(b'{"amount": 1}\xff')
+        for given in (["--file", str(file)], [f"--file={file}"]):
+            command = operate.with_body(["publish", "--json", *given])
+            assert command[:-1] == ["publish", "--json"]
+            assert base64.b64decode(command[-1].removeprefix("--body=")) == file.read_bytes()
+
+    def test_standard_input_is_read_here(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"{}")))
+        assert operate.with_body(["publish", "--file", "-"]) == ["publish", "--body=e30="]
+
+    def test_other_commands_stay_as_they_are(self) -> None:
+        for command in (["publish", "--amount", "1.00"], ["payments", "list", "--file", "x"], []):
+            assert operate.with_body(command) == command
+
+    def test_a_file_that_is_missing_or_too_large_is_explained(self, tmp_path: Path) -> None:
+        with pytest.raises(InputMissingError, match="cannot be read: No such file"):
+            operate.with_body(["publish", "--file", str(tmp_path / "none")])
+        large = tmp_path / "large"
+        large.write_bytes(bytes(operate.BODY_BYTES_MAX + 1))
+        with pytest.raises(InputMissingError, match="more than an invocation takes"):
+            operate.with_body(["publish", "--file", str(large)])
 
 
 def test_without_an_environment_it_lists_them(capsys: pytest.CaptureFixture[str]) -> None:

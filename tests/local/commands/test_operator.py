@@ -63,10 +63,6 @@ class TestMain:
         assert operator.main(arguments) == 0
         assert commands == [["dev", *PAYMENT]]
 
-    def test_publishing_on_aws_is_refused_with_what_to_do(self, capsys: Output) -> None:
-        assert operator.main(["publish", "--amount", "1.00", "--environment", "dev"]) == cli.UNUSABLE
-        assert "has no login to the broker: publish from a system that has one" in capsys.readouterr().err
-
     @pytest.mark.parametrize("words", ["paybridge pub", "paybridge --environment prod pub"])
     def test_completions_are_answered_here_whatever_the_environment(
         self, words: str, monkeypatch: pytest.MonkeyPatch, capsys: Output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json as json_module
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from paybridge import wiring
 from paybridge.cli.arguments import id_of, metadata_of
 from paybridge.cli.output import AsJson, fail, print_view
 from paybridge.cli.session import new_idempotency_key, started
+from paybridge.outbox.queues import INTAKE_QUEUE
 from paybridge.wiring import broker
 
 DEADLINE_SECONDS = 10.0
@@ -57,6 +59,9 @@ def publish(
         Path | None,
         typer.Option(metavar="FILE", help="Send the bytes of this file, - for standard input, as they are."),
     ] = None,
+    body: Annotated[
+        str | None, typer.Option(metavar="BASE64", hidden=True, help="What --file holds, from another machine.")
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Order a payment by message."""
@@ -74,19 +79,19 @@ def publish(
         "capture": capture,
     }
     given = {name: value for name, value in members.items() if value is not None}
-    if file is not None:
+    if file is not None or body is not None:
         _ensure_alone(given, key)
-        body, shown_key = _bytes_of(file), None
+        content, shown_key = _bytes_of(file) if file is not None else _decoded(body or ""), None
     else:
         _ensure_complete(given)
-        body, shown_key = json_module.dumps({"type": "PaymentInitiated", **given}).encode(), chosen_key
+        content, shown_key = json_module.dumps({"type": "PaymentInitiated", **given}).encode(), chosen_key
     session = started(context)
     message_id = str(session.ids.new())
-    refusal = wiring.run(_sent(body, message_id))
+    refusal = wiring.run(_sent(content, message_id))
     if refusal is not None:
         raise fail(f"The broker did not take the message: {refusal}.")
-    published = {"idempotency_key": shown_key, "message_id": message_id, "queue": "payments.intake", "bytes": len(body)}
-    print_view({name: value for name, value in published.items() if value is not None}, json)
+    shown = {} if shown_key is None else {"idempotency_key": shown_key}
+    print_view({**shown, "message_id": message_id, "queue": INTAKE_QUEUE, "bytes": len(content)}, json)
 
 
 async def _sent(body: bytes, message_id: str) -> str | None:
@@ -112,6 +117,13 @@ def _bytes_of(file: Path) -> bytes:
         return sys.stdin.buffer.read() if file == STANDARD_INPUT else file.read_bytes()
     except OSError as error:
         raise typer.BadParameter(f"{file} cannot be read: {error.strerror}") from None
+
+
+def _decoded(body: str) -> bytes:
+    try:
+        return base64.b64decode(body, validate=True)
+    except ValueError:
+        raise typer.BadParameter("--body is not base64") from None
 
 
 def _ensure_complete(given: dict[str, Any]) -> None:

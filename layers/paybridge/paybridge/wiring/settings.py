@@ -191,7 +191,7 @@ DATABASE = frozenset(
         "webhooks",
     }
 )
-BROKER_USERS = frozenset({"consumer", "intake", "jobs", "notifier", "relay", "rotate", "webhooks"})
+BROKER_USERS = frozenset({"consumer", "intake", "jobs", "notifier", "operate", "relay", "rotate", "webhooks"})
 
 # Eight retries in eight hours: a burst beyond the rate of a provider, and an outage of one, are over by then.
 NOTIFICATION_RETRIES = "5,30,120,600,1800,3600,7200,14400"
