@@ -13,6 +13,8 @@ BENCH := .venv-bench/.installed
 LOCALSTACK := .venv-localstack/.installed
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	--no-annotate
+# For Lambda's Python alone, because pip would judge a marker of an older one by the Python that builds the layer.
+LAYER_COMPILE := $(subst --python-version 3.11,--python-version 3.13,$(COMPILE))
 NPM := --no-audit --no-fund --no-update-notifier --ignore-scripts --loglevel=error
 PIP := -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes
 
@@ -125,7 +127,7 @@ lock: ## Rewrite the lock files from pyproject.toml, with hashes (needs uv and g
 		{ echo "uv is missing: install it (pipx install uv), then repeat \`make lock\`." >&2; exit 1; }
 	@command -v go >/dev/null || { echo "go is missing: install Go 1.25 or newer, then repeat \`make lock\`." >&2; exit 1; }
 	@$(COMPILE) --group dev pyproject.toml --output-file requirements/dev.lock
-	@$(COMPILE) --constraints requirements/dev.lock pyproject.toml --output-file layers/paybridge/requirements.txt
+	@$(LAYER_COMPILE) --constraints requirements/dev.lock pyproject.toml --output-file layers/paybridge/requirements.txt
 	@$(COMPILE) --no-strip-extras --group sam --output-file requirements/sam.lock
 	@$(COMPILE) --no-strip-extras --group localstack --output-file requirements/localstack.lock
 	@$(COMPILE) --no-strip-extras --group checkov --output-file requirements/checkov.lock

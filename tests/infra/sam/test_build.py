@@ -167,6 +167,10 @@ class TestBuild:
         result = subprocess.run(command, cwd=tmp_path, env={}, capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stderr
 
+    def test_no_distribution_depends_on_the_python_that_builds_the_layer(self) -> None:
+        lock = (ROOT / "layers/paybridge/requirements.txt").read_text(encoding="utf-8")
+        assert not re.findall(r"^.*;.*python_(?:full_)?version.*$", lock, flags=re.MULTILINE)
+
     def test_layer_holds_the_package_and_every_pinned_distribution(self, build: Path) -> None:
         python = build / "PaybridgeLayer/python"
         lock = (ROOT / "layers/paybridge/requirements.txt").read_text(encoding="utf-8")
