@@ -39,7 +39,9 @@ def handle(id_: str, event: dict[str, Any]) -> None:
     handled.add(id_)
     data = event["data"]
     # Events may come in any order: ignore one whose sequence is lower than the last of the same payment or refund.
-    print(event["type"], data.get("refund_id") or data.get("payment_id"), data.get("sequence"), flush=True)
+    subject = data.get("refund_id") or data.get("payment_id")
+    # One write for each line, because webhooks arrive in several threads.
+    print(f"{event['type']} {subject} {data.get('sequence')}\n", end="", flush=True)
 
 
 class Handler(BaseHTTPRequestHandler):
