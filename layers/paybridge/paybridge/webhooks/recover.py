@@ -27,6 +27,7 @@ from paybridge.webhooks.domain.endpoint import Endpoint, EndpointStatus, chooses
 from paybridge.webhooks.domain.recovery import Recovery, RecoveryState
 from paybridge.webhooks.domain.webhook import build_body, delivery_id
 from paybridge.webhooks.domain.webhook_events import deliver_webhook
+from paybridge.webhooks.job_time import within
 from paybridge.webhooks.redeliver import ATTEMPTS_MAX
 from paybridge.webhooks.store import endpoints, recoveries, restarts
 from paybridge.webhooks.store.deliveries import DeliveryKey, NewDelivery
@@ -81,12 +82,8 @@ def work_on_recoveries(database: Database, clock: Clock, ids: Ids) -> int:
 
     Raises DatabaseUnavailable.
     """
-    ends_at = time.monotonic() + JOB_SECONDS_MAX
     finished = 0
-    for recovery_id in recoveries.running(database, RUNNING_MAX):
-        seconds_left = ends_at - time.monotonic()
-        if seconds_left <= 0:
-            break
+    for recovery_id, seconds_left in within(JOB_SECONDS_MAX, recoveries.running(database, RUNNING_MAX)):
         # A batch that has met a lock is tried again by the next job.
         with suppress(LockTimeout):
             worked = work_on(database, clock, ids, recovery_id, seconds_left)

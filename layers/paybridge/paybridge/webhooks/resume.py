@@ -19,6 +19,7 @@ from paybridge.outbox import store as outbox
 from paybridge.webhooks.domain.endpoint import EndpointStatus
 from paybridge.webhooks.domain.resumption import Resumption
 from paybridge.webhooks.domain.webhook_events import deliver_webhook
+from paybridge.webhooks.job_time import within
 from paybridge.webhooks.store import endpoints, resumptions
 from paybridge.webhooks.store.resumptions import ResumptionProgress
 
@@ -53,12 +54,8 @@ def work_on_resumptions(database: Database, clock: Clock, ids: Ids) -> int:
 
     Raises DatabaseUnavailable.
     """
-    ends_at = time.monotonic() + JOB_SECONDS_MAX
     resumed = 0
-    for endpoint_id in resumptions.running(database, RUNNING_MAX):
-        seconds_left = ends_at - time.monotonic()
-        if seconds_left <= 0:
-            break
+    for endpoint_id, seconds_left in within(JOB_SECONDS_MAX, resumptions.running(database, RUNNING_MAX)):
         # A batch that has met a lock is tried again by the next job.
         with suppress(LockTimeout):
             resumed += work_on(database, clock, ids, endpoint_id, seconds_left)
