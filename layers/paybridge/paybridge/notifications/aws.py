@@ -42,7 +42,7 @@ _BEFORE_THE_CALL = (
     PartialCredentialsError,
     ProxyConnectionError,
 )
-# What AWS answers when it takes no call at all for now: too many, or none with these rights.
+# What AWS answers while it takes no call at all: too many, or none with these rights.
 _OUTAGE_CODES = frozenset(
     {
         "AccessDenied",
@@ -94,7 +94,7 @@ def answer_to(error: Exception, permanent: Collection[str], outages: Collection[
     """Return what an error of botocore means.
 
     `permanent` are the codes of messages that the service will never take, `outages` more codes that every message
-    gets for now.
+    gets during an outage.
     """
     if isinstance(error, _BEFORE_THE_CALL):
         return NotSent(type(error).__name__, is_outage=True)
