@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from paybridge.core.errors import MalformedMessage
@@ -122,6 +122,25 @@ class Event:
             if self.payment_id is not None:
                 envelope["paymentid"] = str(self.payment_id)
         return envelope
+
+
+class EventOrigin(Protocol):
+    """What causes a command or a fact: a payment's operation, a webhook, a notification."""
+
+    @property
+    def payment_id(self) -> UUID | None:
+        """Return the payment's id, None if it is about no payment."""
+        ...
+
+    @property
+    def merchant_id(self) -> UUID:
+        """Return the id of the merchant that it belongs to."""
+        ...
+
+    @property
+    def correlation_id(self) -> str:
+        """Return the id that connects everything one request has caused."""
+        ...
 
 
 def parse_envelope(envelope: Any) -> Event:

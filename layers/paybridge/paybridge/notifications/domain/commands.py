@@ -7,25 +7,15 @@ from typing import Protocol
 from uuid import UUID
 
 from paybridge.core.errors import MalformedMessage
-from paybridge.core.events import PAYMENT_SUBJECT, SEND_NOTIFICATION, Event
+from paybridge.core.events import PAYMENT_SUBJECT, SEND_NOTIFICATION, Event, EventOrigin
 
 
-class NotificationNames(Protocol):
+class NotificationNames(EventOrigin, Protocol):
     """A notification, and whose it is."""
 
     @property
     def id(self) -> UUID:
         """Return the notification's id."""
-        ...
-
-    @property
-    def merchant_id(self) -> UUID:
-        """Return the id of the merchant that it belongs to."""
-        ...
-
-    @property
-    def payment_id(self) -> UUID | None:
-        """Return the payment's id, None if it is about no payment."""
         ...
 
     @property
@@ -36,11 +26,6 @@ class NotificationNames(Protocol):
     @property
     def subject_id(self) -> UUID:
         """Return the id of what its event is about."""
-        ...
-
-    @property
-    def correlation_id(self) -> str:
-        """Return the id that connects everything one request has caused."""
         ...
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 from paybridge.core.events import (
@@ -18,6 +18,7 @@ from paybridge.core.events import (
     PAYMENT_SUCCEEDED,
     PROCESS_PAYMENT,
     Event,
+    EventOrigin,
 )
 from paybridge.payments.domain.operation import OperationNames, OperationRef
 from paybridge.payments.domain.payment import Payment, Status, payment_view
@@ -31,25 +32,6 @@ EVENT_TYPES: Mapping[Status, str] = {
     Status.PARTIALLY_REFUNDED: PAYMENT_PARTIALLY_REFUNDED,
     Status.REFUNDED: PAYMENT_REFUNDED,
 }
-
-
-class CommandSubject(Protocol):
-    """What a command is about: an operation of a payment, or an event of one."""
-
-    @property
-    def payment_id(self) -> UUID | None:
-        """Return the id of the payment."""
-        ...
-
-    @property
-    def merchant_id(self) -> UUID:
-        """Return the id of the merchant that the payment belongs to."""
-        ...
-
-    @property
-    def correlation_id(self) -> str:
-        """Return the id that connects everything one request has caused."""
-        ...
 
 
 def payment_event(id_: UUID, type_: str, payment: Payment, time: datetime) -> Event:
@@ -93,12 +75,12 @@ def find_late_change_command(id_: UUID, operation: OperationNames, time: datetim
     return _command(id_, FIND_LATE_CHANGE, operation, time, data)
 
 
-def deliver_event_command(id_: UUID, subject: CommandSubject, event_id: UUID, time: datetime) -> Event:
+def deliver_event_command(id_: UUID, subject: EventOrigin, event_id: UUID, time: datetime) -> Event:
     """Make the command to send an event of a payment to the webhook endpoints that choose it."""
     return _command(id_, DELIVER_WEBHOOK, subject, time, {"event_id": str(event_id)})
 
 
-def _command(id_: UUID, type_: str, subject: CommandSubject, time: datetime, data: dict[str, Any]) -> Event:
+def _command(id_: UUID, type_: str, subject: EventOrigin, time: datetime, data: dict[str, Any]) -> Event:
     return Event(
         id=id_,
         type=type_,

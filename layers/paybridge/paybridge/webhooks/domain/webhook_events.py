@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Protocol
 from uuid import UUID
 
 from paybridge.core.events import (
@@ -13,30 +12,12 @@ from paybridge.core.events import (
     WEBHOOK_ENDPOINT_SUBJECT,
     WEBHOOK_EXHAUSTED,
     Event,
+    EventOrigin,
 )
 
 
-class WebhookSubject(Protocol):
-    """What a command or fact about webhooks is about: a delivery, or an event that has none yet."""
-
-    @property
-    def payment_id(self) -> UUID | None:
-        """Return the payment's id, None if it is about no payment."""
-        ...
-
-    @property
-    def merchant_id(self) -> UUID:
-        """Return the id of the merchant that it belongs to."""
-        ...
-
-    @property
-    def correlation_id(self) -> str:
-        """Return the id that connects everything one request has caused."""
-        ...
-
-
 def deliver_webhook(
-    id_: UUID, subject: WebhookSubject, time: datetime, data: Mapping[str, object], *, subject_id: UUID | None = None
+    id_: UUID, subject: EventOrigin, time: datetime, data: Mapping[str, object], *, subject_id: UUID | None = None
 ) -> Event:
     """Return the command to deliver what `data` names by `delivery_id` or `event_id`.
 
@@ -46,7 +27,7 @@ def deliver_webhook(
 
 
 def webhook_exhausted(
-    id_: UUID, subject: WebhookSubject, time: datetime, data: Mapping[str, object], sequence: int
+    id_: UUID, subject: EventOrigin, time: datetime, data: Mapping[str, object], sequence: int
 ) -> Event:
     """Return the fact that a delivery was given up after its last attempt."""
     return _event(id_, WEBHOOK_EXHAUSTED, subject, time, data, sequence)
@@ -55,7 +36,7 @@ def webhook_exhausted(
 def _event(
     id_: UUID,
     type_: str,
-    subject: WebhookSubject,
+    subject: EventOrigin,
     time: datetime,
     data: Mapping[str, object],
     sequence: int | None = None,
