@@ -13,9 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 from local.servers.processes import free_port
+from tests.support.missing_tools import missing_tool
 from tests.support.template import ROOT
 
 PROGRAMS = ROOT / "examples/quick_start"
@@ -74,10 +73,10 @@ class Programs:
 
 
 def prepare(language: str, folder: Path) -> Programs:
-    """Return the programs of a language. Skips the test where the language is not installed."""
+    """Return the programs of a language. A missing language skips the test, as `missing_tool` says."""
     for tool in TOOLS[language]:
         if shutil.which(tool) is None:
-            pytest.skip(f"{tool} is not installed")
+            missing_tool(f"{tool} is not installed")
     if language == "go":
         _build(folder)
     return Programs(language, folder)
