@@ -15,11 +15,14 @@ import pytest
 
 from infra.settings_page import PAGE, with_table
 from local.settings import VARIABLES
-from paybridge.wiring.settings import EVERY, TABLE, TEXT, Setting
+from paybridge.wiring.setting_kinds import TEXT
+from paybridge.wiring.settings import EVERY, TABLE, Setting
 from tests.support import template as templates
 from tests.support.template import ROOT
 
 WIRING = ROOT / "layers/paybridge/paybridge/wiring"
+# They name settings without reading them.
+TABLE_FILES = {"settings.py", "setting_kinds.py"}
 # Powertools reads this one itself.
 READ_ELSEWHERE = {"POWERTOOLS_LOG_LEVEL"}
 
@@ -40,7 +43,7 @@ class Sources:
 SOURCES = Sources(
     settings=TABLE,
     template=templates.load_template(),
-    wiring="".join(file.read_text(encoding="utf-8") for file in WIRING.glob("*.py") if file.name != "settings.py"),
+    wiring="".join(file.read_text(encoding="utf-8") for file in WIRING.glob("*.py") if file.name not in TABLE_FILES),
     env_example=(ROOT / ".env.example").read_text(encoding="utf-8"),
     page=PAGE.read_text(encoding="utf-8"),
     folders=frozenset(file.parent.name for file in ROOT.glob("functions/*/handler.py")),

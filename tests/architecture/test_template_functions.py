@@ -22,7 +22,8 @@ from paybridge.outbox.queues import WEBHOOK_QUEUES, all_queues, payment_queues
 from paybridge.outbox.routes import SHARD_HEADER
 from paybridge.runners import consumer, dead_letters, intake, webhooks
 from paybridge.webhooks.lanes import lane_of
-from paybridge.wiring.settings import SECONDS_LIST, TABLE, Settings
+from paybridge.wiring.setting_kinds import SECONDS_LIST
+from paybridge.wiring.settings import TABLE, Settings
 from tests.support import template as templates
 from tests.support.template import ROOT
 from webhooks.handler import DATABASE_PATIENCE_SECONDS
