@@ -143,6 +143,11 @@ async def use_intake() -> None:
             pass
 
 
+def use_long_jobs() -> None:
+    wiring.database()
+    wiring.environment_name()
+
+
 def use_jobs() -> None:
     wiring.database()
     wiring.environment_name()
@@ -179,6 +184,7 @@ USES: dict[str, Callable[[], Any]] = {
     "dead_letters": use_dead_letters,
     "intake": lambda: wiring.run(use_intake()),
     "jobs": use_jobs,
+    "long_jobs": use_long_jobs,
     "migrate": use_migrate,
     "notifier": lambda: wiring.run(use_notifier()),
     "operate": lambda: wiring.run(use_operate()),

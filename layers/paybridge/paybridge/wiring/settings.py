@@ -86,6 +86,7 @@ DATABASE = frozenset(
         "dead_letters",
         "intake",
         "jobs",
+        "long_jobs",
         "migrate",
         "notifier",
         "operate",
@@ -113,7 +114,7 @@ class Settings:
         TEXT,
         None,
         "",
-        by("api", "consumer", "intake", "jobs", "notifier", "relay", "webhooks"),
+        by("api", "consumer", "intake", "jobs", "long_jobs", "notifier", "relay", "webhooks"),
         "Name of the deployment, a dimension of each metric.",
     )
     POWERTOOLS_SERVICE_NAME = Setting(

@@ -1,0 +1,64 @@
+"""Run the jobs that may take longer than an invocation, in turns.
+
+Each job keeps its work and its position in the database, does it in slices of one transaction, and goes on where the
+last slice ended, in this invocation or in one of the next minutes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from paybridge import wiring
+from paybridge.core.errors import PaybridgeError
+from paybridge.database import health
+from paybridge.observability.logging import logger
+
+# A job with much to do lets the others go on after so long.
+TURN_SECONDS_MAX = 10.0
+
+log = logger()
+
+# Works for at most so many seconds, and a slice more. The counts say what it did: none, or only zeros, if there was
+# nothing to do.
+LongJob = Callable[[float], dict[str, int]]
+
+JOBS: Sequence[LongJob] = ()
+
+
+def run_long_jobs(
+    seconds_max: float, jobs: Sequence[LongJob] | None = None, monotonic: Callable[[], float] = time.monotonic
+) -> dict[str, int]:
+    """Give the jobs turns until none has anything to do or the time is over; return the sums of their counts.
+
+    Each job may run twice, also at the same time. A job that fails gets no further turn, and does not stop the others.
+    The first failure is raised at the end, for the alarm.
+    """
+    ends_at = monotonic() + seconds_max
+    counts: Counter[str] = Counter()
+    failures: list[PaybridgeError] = []
+
+    def has_more(job: LongJob) -> bool:
+        """Give the job a turn, and tell whether it may have more to do."""
+        seconds_left = ends_at - monotonic()
+        if seconds_left <= 0:
+            return False
+        try:
+            done = job(min(seconds_left, TURN_SECONDS_MAX))
+        except PaybridgeError as error:
+            reason = {"job": job.__name__.lstrip("_"), "reason": str(error)}
+            log.error("a job failed", extra=reason)  # noqa: TRY400 - the reason is enough, without a traceback
+            failures.append(error)
+            return False
+        counts.update(done)
+        return any(done.values())
+
+    wiring.clock().follow(health.ping(wiring.database()))
+    waiting = list(JOBS if jobs is None else jobs)
+    while waiting:
+        waiting = [job for job in waiting if has_more(job)]
+    log.info("long jobs done", extra=dict(counts))
+    if failures:
+        raise failures[0]
+    return dict(counts)

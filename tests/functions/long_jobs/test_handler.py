@@ -1,0 +1,104 @@
+"""Long jobs take turns until nothing is left to do or the time is over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import pytest
+
+from long_jobs import handler as long_jobs
+from paybridge import wiring
+from paybridge.core.errors import DatabaseUnavailable
+from paybridge.database.connecting import DatabaseAddress
+from paybridge.database.database import Database
+from paybridge.runners.long_jobs import TURN_SECONDS_MAX, run_long_jobs
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(autouse=True)
+def function(monkeypatch: pytest.MonkeyPatch, database_address: DatabaseAddress) -> Iterator[None]:
+    """Wire the function to the test's database."""
+    with closing(Database(database_address)) as database:
+        monkeypatch.setattr(wiring, "database", lambda: database)
+        yield
+
+
+@dataclass
+class Work:
+    """Jobs that share a clock: each has so many slices to do, and each slice takes its seconds."""
+
+    now: float = 0.0
+    turns: list[tuple[str, float]] = field(default_factory=list)
+
+    def job(self, name: str, slices: int, seconds: float = 1.0) -> Callable[[float], dict[str, int]]:
+        left = [slices]
+
+        def work(seconds_max: float) -> dict[str, int]:
+            self.turns.append((name, seconds_max))
+            done = 0
+            ends_at = self.now + seconds_max
+            while left[0] and self.now < ends_at:
+                left[0] -= 1
+                self.now += seconds
+                done += 1
+            return {name: done}
+
+        work.__name__ = name
+        return work
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def fail(seconds_max: float) -> dict[str, int]:
+    raise DatabaseUnavailable("gone for this one")
+
+
+class TestRunLongJobs:
+    def test_without_work_each_job_is_asked_once(self) -> None:
+        work = Work()
+        assert run_long_jobs(45, [work.job("a", 0), work.job("b", 0)], work.monotonic) == {"a": 0, "b": 0}
+        assert [name for name, _ in work.turns] == ["a", "b"]
+
+    def test_jobs_with_work_take_turns_until_it_is_done(self) -> None:
+        work = Work()
+        assert run_long_jobs(45, [work.job("a", 15), work.job("b", 3)], work.monotonic) == {"a": 15, "b": 3}
+        assert [name for name, _ in work.turns] == ["a", "b", "a", "b", "a"]
+        assert work.turns[0] == ("a", TURN_SECONDS_MAX)
+
+    def test_nothing_begins_after_the_end(self) -> None:
+        work = Work()
+        counts = run_long_jobs(25, [work.job("a", 100), work.job("b", 100)], work.monotonic)
+        assert counts == {"a": 15, "b": 10}
+        assert work.turns == [("a", 10.0), ("b", 10.0), ("a", 5.0)]
+
+    def test_without_time_nothing_begins(self) -> None:
+        work = Work()
+        assert run_long_jobs(-1.0, [work.job("a", 1)], work.monotonic) == {}
+
+    def test_a_failed_job_is_raised_after_the_others_are_done(self, caplog: pytest.LogCaptureFixture) -> None:
+        work = Work()
+        with pytest.raises(DatabaseUnavailable, match="gone for this one"):
+            run_long_jobs(45, [fail, work.job("a", 12)], work.monotonic)
+        (done,) = [vars(record) for record in caplog.records if record.message == "long jobs done"]
+        assert done["a"] == 12
+        (failed,) = [vars(record) for record in caplog.records if record.message == "a job failed"]
+        assert failed["job"] == "fail"
+
+
+class TestHandler:
+    def test_it_works_until_a_margin_before_the_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked: list[float] = []
+        monkeypatch.setattr(long_jobs.long_jobs, "JOBS", [lambda seconds: asked.append(seconds) or {"slices": 0}])
+
+        @dataclass
+        class Context:
+            def get_remaining_time_in_millis(self) -> int:
+                return 20_000
+
+        assert long_jobs.handler({}, Context()) == {"slices": 0}  # type: ignore[arg-type]
+        (seconds,) = asked
+        assert 0 < seconds <= 20 - long_jobs.MARGIN_SECONDS
