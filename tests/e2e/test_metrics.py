@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import httpx
 import pytest
 
+from local.stack.seed import DEMO_API_KEY
 from local.stack.stack import Stack
-from local.testkit.live import Merchant, eventually
+from local.testkit.live import Merchant, eventually, merchant
+from local.testkit.servers import Broker, private_settings
+from local.testkit.stacks import running_stack
 from paybridge.outbox.queues import all_queues
 from tests.support.metrics import of, read_line
 from tests.support.prometheus import parse
@@ -24,6 +28,20 @@ OF_JOBS = (
     "PartitionDaysLeft",
     "StuckPayments",
 )
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, shared_broker: Broker | None) -> Iterator[Stack]:
+    """A stack of the module's own: payments of other tests would count too, also those that settle later."""
+    settings = private_settings(tmp_path_factory.mktemp("metrics"))
+    with running_stack(settings, shared_broker) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def demo(stack: Stack) -> Iterator[Merchant]:
+    with merchant(stack, DEMO_API_KEY) as one:
+        yield one
 
 
 def emitted_by_jobs(stack: Stack) -> set[tuple[str, frozenset[tuple[str, str]]]]:
