@@ -17,6 +17,7 @@ from paybridge.core.events import (
     CONTENT_TYPE,
     DELIVER_WEBHOOK,
     FIND_LATE_CHANGE,
+    INTERNAL_TYPES,
     PROCESS_PAYMENT,
     PUBLIC_TYPES,
     SEND_NOTIFICATION,
@@ -89,7 +90,7 @@ def write() -> None:
 
 
 def _published_facts() -> list[str]:
-    return [type_ for type_ in PUBLIC_TYPES if route(type_)[0] is not None]
+    return [type_ for type_ in (*PUBLIC_TYPES, *INTERNAL_TYPES) if route(type_)[0] is not None]
 
 
 def _exchange_channel(topology: Mapping[str, Any], facts: Iterable[str]) -> Document:

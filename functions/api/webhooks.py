@@ -25,9 +25,18 @@ from paybridge.core.events import (
     REFUND_FAILED,
     REFUND_SUCCEEDED,
 )
-from paybridge.payments.domain.operation import Cause, Kind, Operation, OperationStatus
-from paybridge.payments.domain.payment import Payment, Status, payment_view
-from paybridge.payments.domain.refund import refund_view
+from paybridge.payments.domain.events import payment_event
+from paybridge.payments.domain.facts import operation_fact
+from paybridge.payments.domain.operation import (
+    DEFAULT_GATEWAY,
+    Cause,
+    Kind,
+    Operation,
+    OperationStatus,
+    first_operation,
+)
+from paybridge.payments.domain.payment import Payment, Status
+from paybridge.payments.domain.refund import refund_event
 from paybridge.webhooks.domain.webhook import build_body
 
 _HEADERS = [
@@ -65,7 +74,11 @@ _ANSWERS = {
 
 
 # How answers show what the data of an event is made of.
-_VIEWS = {"payment": REF.format(model="PaymentView"), "refund": REF.format(model="RefundView")}
+_VIEWS = {
+    "payment": REF.format(model="PaymentView"),
+    "refund": REF.format(model="RefundView"),
+    "operation": REF.format(model="PaymentOperation"),
+}
 _REFUND_ID = UUID("019a9f74-4a8c-7f10-9d2e-6b1c5e0f8a23")
 _REFUNDED_MINOR = 3000
 
@@ -85,7 +98,8 @@ def webhooks(payment: Payment) -> dict[str, Any]:
 def event_schemas() -> dict[str, Schema]:
     """Return the schemas of what webhooks carry, one for each type of event."""
     events = [with_references(_mergeable(read_schema(type_)), _VIEWS) for type_ in OUTCOME_TYPES]
-    schemas = {event["title"]: event for event in events} | {"RefundView": read_schema("refund")}
+    schemas = {event["title"]: event for event in events}
+    schemas |= {"RefundView": read_schema("refund"), "PaymentOperation": read_schema("operation")}
     for schema in schemas.values():
         del schema["$schema"]
     return schemas
@@ -97,8 +111,8 @@ def _mergeable(event: Schema) -> Schema:
     They drop the model of an event that narrows a member to null or from null, or that has a constant without a type.
     """
     own = event["properties"]["data"]["allOf"][1]
-    status, sequence = own["properties"]["status"], own["properties"]["sequence"]
-    own["properties"] = {"status": {"type": "string", "enum": [status["const"]]}, "sequence": sequence}
+    status = {"type": "string", "enum": [own["properties"]["status"]["const"]]}
+    own["properties"] = {"status": status} | {name: own["properties"][name] for name in own["required"]}
     return event
 
 
@@ -131,7 +145,16 @@ def _payment_examples(payment: Payment) -> dict[str, _Example]:
             charged, status=Status.REFUNDED, refunded_minor=payment.amount_minor, last_sequence=5
         ),
     }
-    return {type_: _Example(payment_view(state), state.last_sequence) for type_, state in states.items()}
+    charge = first_operation(charged, DEFAULT_GATEWAY, charged.updated_at)
+    hold = replace(charge, kind=Kind.AUTHORIZATION)
+    operations = {PAYMENT_REQUIRES_CAPTURE: hold, PAYMENT_SUCCEEDED: charge, PAYMENT_FAILED: charge}
+    return {type_: _payment_example(type_, state, operations.get(type_)) for type_, state in states.items()}
+
+
+def _payment_example(type_: str, state: Payment, operation: Operation | None) -> _Example:
+    fact = None if operation is None else operation_fact(operation, state)
+    event = payment_event(state.id, type_, state, state.updated_at, fact)
+    return _Example(event.data, state.last_sequence)
 
 
 def _refund_examples(payment: Payment) -> dict[str, _Example]:
@@ -158,10 +181,12 @@ def _refund_examples(payment: Payment) -> dict[str, _Example]:
         REFUND_SUCCEEDED: replace(ended, status=OperationStatus.SUCCEEDED),
         REFUND_FAILED: replace(ended, status=OperationStatus.DECLINED, failure_code="refund_declined"),
     }
-    return {
-        type_: _Example(refund_view(state, payment.currency, payment.currency_places), state.last_sequence)
-        for type_, state in states.items()
-    }
+    return {type_: _refund_example(type_, state, payment) for type_, state in states.items()}
+
+
+def _refund_example(type_: str, state: Operation, payment: Payment) -> _Example:
+    currency, places = payment.currency, payment.currency_places
+    return _Example(refund_event(state.id, type_, state, currency, places, state.updated_at).data, state.last_sequence)
 
 
 def _operation(type_: str, example: _Example) -> dict[str, Any]:

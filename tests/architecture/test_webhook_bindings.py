@@ -21,7 +21,7 @@ FACTS = frozenset(
     if name.isupper()
     and name != "WEBHOOK_ENDPOINT_TEST"
     and isinstance(value, str)
-    and re.fullmatch(r"(payment|refund|webhook(_endpoint)?)\.[a-z_]+", value)
+    and re.fullmatch(r"(payment|refund|charge|webhook(_endpoint)?)\.[a-z_]+", value)
 )
 
 # A test of an endpoint is a delivery, and never published.

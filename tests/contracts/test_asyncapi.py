@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[impor
 
 from infra.asyncapi_page import PAGE, TOPOLOGY, document
 from local.settings import PROJECT
-from paybridge.core.events import PUBLIC_TYPES, Event
+from paybridge.core.events import INTERNAL_TYPES, PUBLIC_TYPES, Event
 from paybridge.outbox.routes import EVENTS_EXCHANGE, route
 from tests.contracts.test_event_schemas import payment_events
 
@@ -61,7 +61,7 @@ class TestDocument:
         assert set(WRITTEN["channels"]) == {EVENTS_EXCHANGE, *queues}
 
     def test_every_published_type_is_a_message_of_the_exchange(self) -> None:
-        published = {type_ for type_ in PUBLIC_TYPES if route(type_)[0] == EVENTS_EXCHANGE}
+        published = {type_ for type_ in (*PUBLIC_TYPES, *INTERNAL_TYPES) if route(type_)[0] == EVENTS_EXCHANGE}
         assert published == set(WRITTEN["channels"][EVENTS_EXCHANGE]["messages"])
 
     def test_a_queue_holds_what_its_bindings_bring(self) -> None:

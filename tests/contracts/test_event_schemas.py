@@ -15,7 +15,16 @@ from jsonschema import ValidationError  # type: ignore[import-untyped]
 from paybridge.core.event_schemas import read_schema
 from paybridge.core.events import OUTCOME_TYPES, REFUND_CREATED, Event
 from paybridge.payments.domain.events import payment_event
-from paybridge.payments.domain.operation import Cause, Kind, Operation, OperationStatus
+from paybridge.payments.domain.facts import (
+    DUPLICATE,
+    LATE,
+    PARTIAL_APPROVAL,
+    UnsettledCharge,
+    charge_returned,
+    charge_taken,
+    operation_fact,
+)
+from paybridge.payments.domain.operation import Cause, Kind, Operation, OperationStatus, first_operation
 from paybridge.payments.domain.payment import Payment, Status
 from paybridge.payments.domain.refund import REFUND_STATUSES, RefundStatus, refund_event
 from tests.support.event_schemas import check_event
@@ -26,6 +35,7 @@ TIMES = st.integers(0, 2**27).map(lambda seconds: START + timedelta(seconds=seco
 TEXTS = st.none() | st.text(max_size=20)
 METADATA = st.none() | st.dictionaries(st.text(max_size=9), st.text(max_size=9), max_size=3)
 AMOUNT_MINOR = 10050
+MONEY_KINDS = [Kind.CHARGE, Kind.AUTHORIZATION, Kind.CAPTURE, Kind.VOID]
 SCREENINGS = st.none() | st.fixed_dictionaries({
     "decision": st.sampled_from(["allow", "review", "block"]),
     "score": st.integers(0, 1000),
@@ -50,8 +60,7 @@ STATES: dict[Status, dict[str, Any]] = {
 
 
 @st.composite
-def payment_events(draw: st.DrawFn) -> Event:
-    status = draw(st.sampled_from(Status))
+def payments_of(draw: st.DrawFn, status: Status) -> Payment:
     created_at = draw(TIMES)
     payment = Payment(
         id=draw(st.uuids()),
@@ -71,16 +80,40 @@ def payment_events(draw: st.DrawFn) -> Event:
         screening=draw(SCREENINGS),
         last_sequence=draw(st.integers(1, 2**31 - 1)),
     )
-    payment = replace(payment, **STATES[status])
+    return replace(payment, **STATES[status])
+
+
+@st.composite
+def payment_events(draw: st.DrawFn) -> Event:
+    status = draw(st.sampled_from(Status))
+    payment = draw(payments_of(status))
     if status is Status.REQUIRES_CAPTURE and draw(st.booleans()):
         payment = replace(
             payment,
             pending_operation=draw(st.sampled_from(["capture", "cancel"])),
             pending_operation_id=draw(st.uuids()),
-            pending_operation_since=created_at,
+            pending_operation_since=payment.created_at,
         )
     type_ = "payment.created" if status is Status.PENDING else f"payment.{status}"
-    return payment_event(UUID(int=1), type_, payment, payment.updated_at)
+    operation = draw(st.none() | operations(payment))
+    fact = None if operation is None else operation_fact(operation, payment)
+    return payment_event(UUID(int=1), type_, payment, payment.updated_at, fact)
+
+
+@st.composite
+def operations(draw: st.DrawFn, payment: Payment) -> Operation:
+    first = first_operation(payment, "default", payment.created_at)
+    return replace(first, id=draw(st.uuids()), kind=draw(st.sampled_from(MONEY_KINDS)))
+
+
+@st.composite
+def charge_events(draw: st.DrawFn) -> Event:
+    payment = replace(draw(payments_of(Status.FAILED)), currency_places=draw(st.integers(0, 4)))
+    reason = draw(st.sampled_from([PARTIAL_APPROVAL, LATE, DUPLICATE]))
+    charge = UnsettledCharge(payment, draw(st.uuids()), draw(st.integers(1, 2**63 - 1)), reason)
+    if draw(st.booleans()):
+        return charge_returned(UUID(int=1), charge, payment.updated_at)
+    return charge_taken(UUID(int=1), charge, draw(st.integers(1, 9)), payment.updated_at)
 
 
 @st.composite
@@ -120,12 +153,17 @@ class TestEmittedEvents:
         check_event(event)
         assert (event.subject_type, str(event.subject_id)) == ("refund", event.data["refund_id"])
 
-    @given(payment_events() | refund_events(), st.sampled_from(["fee", "status_2"]))
+    @given(charge_events())
+    def test_a_fact_about_a_charge_is_as_its_file_says(self, event: Event) -> None:
+        check_event(event)
+        assert (event.subject_type, str(event.subject_id)) == ("operation", event.data["operation_id"])
+
+    @given(payment_events() | refund_events() | charge_events(), st.sampled_from(["fee", "status_2"]))
     def test_a_member_that_no_file_names_is_noticed(self, event: Event, name: str) -> None:
         with pytest.raises(ValidationError):
             check_event(replace(event, data={**event.data, name: "1.00"}))
 
-    @given(payment_events() | refund_events(), st.data())
+    @given(payment_events() | refund_events() | charge_events(), st.data())
     def test_a_member_that_is_lost_is_noticed(self, event: Event, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from(sorted(event.data)))
         with pytest.raises(ValidationError):
@@ -137,15 +175,13 @@ class TestOpenApi:
     def test_a_webhook_is_described_by_the_file_of_its_event(self, contract: Contract, type_: str) -> None:
         content = contract.document["webhooks"][type_]["post"]["requestBody"]["content"]["application/json"]
         described = resolved(content["schema"], contract.document["components"]["schemas"], "#/components/schemas/")
-        shared = {f"{name}.json": read_schema(name) for name in ("payment", "refund")}
+        shared = {f"{name}.json": read_schema(name) for name in ("payment", "refund", "operation")}
         written = read_schema(type_)
         own = written["properties"]["data"]["allOf"][1]["properties"]
         # Generators of clients merge these two with the view, and drop an event that says more.
-        status = own["status"]["const"]
-        own_described = described["properties"]["data"]["allOf"][1]["properties"]
-        assert own_described == {"status": {"type": "string", "enum": [status]}, "sequence": own["sequence"]}
-        own_described.clear()
-        own.clear()
+        own["status"] = {"type": "string", "enum": [own["status"]["const"]]}
+        for name in ("failure_code", "capture_before"):
+            own.pop(name, None)
         assert meaning(described) == meaning(resolved(written, shared))
 
     @pytest.mark.parametrize(("name", "view"), [("payment", "PaymentView"), ("refund", "RefundView")])

@@ -614,7 +614,7 @@ def charging(rows: SeededRows) -> dict[str, Rule]:
             {"rows": records([fresh(id_) for id_ in processing], "id", payment_id=MERCHANT, **UNDO)}
         ),
         "payments.store.charges_to_return._ADD": Rule(
-            {"rows": records(processing, "payment_id", **TO_RETURN), "now": NOW}
+            {"rows": records(processing, "payment_id", **TO_RETURN), "now": NOW}, ("charges_to_return_pkey",)
         ),
         "payments.store.late_checks._PLAN": Rule(
             {"rows": records(processing, "operation_id", **CHECK, payment_id=processing[0]), "now": NOW}

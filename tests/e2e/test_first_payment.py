@@ -124,7 +124,8 @@ def test_the_webhook_is_signed_and_its_events_are_in_order(demo: Merchant) -> No
     events = [entry for entry in demo.timeline(payment_id) if entry["type"].startswith("payment.")]
     assert [entry["sequence"] for entry in events] == [1, 2, 3]
     assert request.headers["webhook-id"] == events[2]["details"]["event_id"]
-    assert content["data"] == {**payment, "sequence": 3}
+    charge = {"operation_id": payment_id, "type": "charge", "amount": payment["amount"], "taken_back": False}
+    assert content["data"] == {**payment, "operation": charge, "sequence": 3}
 
 
 async def test_one_correlation_id_from_the_request_to_the_webhook(stack: Stack, demo: Merchant) -> None:

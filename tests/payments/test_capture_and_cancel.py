@@ -217,7 +217,7 @@ class TestCancel:
         assert (row["status"], row["last_sequence"]) == ("canceled", 3)
         event = outbox_rows(database, payment[1])[-1]
         assert (event["type"], event["sequence"], event["exchange"]) == ("payment.canceled", 3, "payments.events")
-        assert orjson.loads(event["body"])["data"] == view
+        assert orjson.loads(event["body"])["data"] == {**view, "operation": None}
         assert operation_rows(database, payment[1]) == []
         again = cancel(database, payment, "Changed my mind", key="k")
         assert isinstance(again, Answered)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import uuid
 from collections.abc import Iterator
@@ -507,6 +508,8 @@ class TestTakenBack:
             "succeeded",
         )
         assert moved["data"]["amount_refunded"] == "0.00"
+        assert failed["data"]["taken_back"] is True
+        assert moved["data"]["operation"] is None
         assert await take_back(services, gateway, [refund_id]) == []
         assert len(event_types(services, payment_id)) == before + 2
 
@@ -548,6 +551,17 @@ class TestTakenBack:
         assert "give it back again" in str(result.error)
         assert payment_row(services.database, payment_id) == before
         assert not any(type_.startswith("refund.") for type_ in event_types(services, payment_id))
+        # The ledger hears that the money came, went, and came again.
+        facts = [row for row in outbox_rows(services.database, payment_id) if row["subject_type"] == "operation"]
+        reversal = later_operations(services, payment_id)[-1]
+        assert reversal["kind"] == "refund_reversal"
+        assert [(row["type"], row["subject_id"], row["sequence"]) for row in facts] == [
+            ("charge.taken", str(payment_id), 1),
+            ("charge.returned", undo["id"], 1),
+            ("charge.taken", reversal["id"], 1),
+        ]
+        data = [json.loads(row["body"])["data"] for row in facts]
+        assert {(each["amount"], each["currency"], each["reason"]) for each in data} == {("100.50", "RUB", "late")}
 
     async def test_two_processes_take_it_back_once(self, services: EngineServices, gateway: LateGateway) -> None:
         payment_id, (refund_id,) = await refunded(services, gateway, [50])

@@ -24,6 +24,7 @@ from local.testkit.payments import (
 )
 from paybridge.core.errors import ConstraintViolated, DatabaseUnavailable
 from paybridge.core.ids import Uuid7Ids
+from paybridge.core.money import format_places
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.payments.diagnose import diagnose_payment
@@ -53,7 +54,9 @@ from paybridge.payments.run_operations import run_operations
 from paybridge.payments.start_attempts import start_attempts
 from paybridge.payments.store.charges_to_return import ChargeToReturn, ReturnReason
 from paybridge.payments.store.charges_to_return import add as add_charges_to_return
+from paybridge.payments.store.queries import get as get_payment
 from paybridge.payments.store.stalled import count_stalled
+from paybridge.payments.timeline import timeline_of
 
 pytestmark = pytest.mark.integration
 
@@ -136,6 +139,16 @@ def next_command(services: EngineServices, payment_id: uuid.UUID) -> tuple[int, 
     data = json.loads(row["body"])["data"]
     delay = datetime.fromisoformat(row["available_at"]) - datetime.fromisoformat(row["created_at"])
     return data["attempt"], data["ask"], round(delay.total_seconds(), 1)
+
+
+def charge_facts(services: EngineServices, payment_id: uuid.UUID) -> list[tuple[Any, ...]]:
+    """Return type, operation, sequence, amount and reason of what the ledger hears of charges that settle nothing."""
+    return [
+        (row["type"], row["subject_id"], row["sequence"], data["amount"], data["reason"])
+        for row in outbox_rows(services.database, payment_id)
+        if row["subject_type"] == "operation"
+        for data in [json.loads(row["body"])["data"]]
+    ]
 
 
 def charges_to_return(services: EngineServices, payment_id: uuid.UUID) -> list[dict[str, Any]]:
@@ -406,6 +419,42 @@ class TestPartialApprovals:
         assert (refund["kind"], refund["cause"], refund["status"]) == ("refund", "partial_approval", "accepted")
         assert (refund["amount_minor"], refund["target_gateway_id"]) == (8040, "ch_1")
 
+    async def test_the_ledger_hears_that_money_came_and_went(
+        self, services: EngineServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+    ) -> None:
+        gateway.charges = PartlyApproved("ch_1", 8040)
+        await attempt(services, payment_id, 1)
+        taken = ("charge.taken", str(payment_id), 1, "80.40", "partial_approval")
+        assert charge_facts(services, payment_id) == [taken]
+        _, refund = operation_rows(services.database, payment_id)
+        gateway.charges = Succeeded("re_1")
+        await run_operations(services, [OperationOrder(payment_id, 1, 0, uuid.UUID(refund["id"]))])
+        returned = ("charge.returned", refund["id"], 1, "80.40", "partial_approval")
+        assert charge_facts(services, payment_id) == [taken, returned]
+
+    async def test_a_hold_of_a_part_is_no_money_for_the_ledger(
+        self, services: EngineServices, gateway: ScriptedGateway
+    ) -> None:
+        payment_id = new_payment(services.database, new_merchant(services.database), capture="manual")
+        gateway.charges = PartlyApproved("au_1", 8040)
+        await attempt(services, payment_id, 1)
+        _, void = operation_rows(services.database, payment_id)
+        gateway.charges = Succeeded("vo_1")
+        await run_operations(services, [OperationOrder(payment_id, 1, 0, uuid.UUID(void["id"]))])
+        assert charge_facts(services, payment_id) == []
+
+    async def test_merchants_see_the_operations_and_not_the_facts(
+        self, services: EngineServices, gateway: ScriptedGateway, payment_id: uuid.UUID
+    ) -> None:
+        gateway.charges = PartlyApproved("ch_1", 8040)
+        await attempt(services, payment_id, 1)
+        payment = get_payment(services.database, None, payment_id)
+        assert payment is not None
+        timeline = timeline_of(services.database, payment)
+        types = [entry.type for entry in timeline]
+        assert "gateway.charge_to_return" in types
+        assert not [type_ for type_ in types if type_.startswith("charge.")]
+
     async def test_giving_it_back_changes_nothing_of_the_payment(
         self, services: EngineServices, gateway: ScriptedGateway, payment_id: uuid.UUID
     ) -> None:
@@ -556,7 +605,7 @@ class TestInvariants:
 
     def test_nothing_is_given_back_that_is_no_amount(self, services: EngineServices, payment_id: uuid.UUID) -> None:
         (started,) = start_attempts(services, [OperationOrder(payment_id, 1)], GatewayWatch()).attempts
-        nothing = ChargeToReturn(started.operation, "ch_1", ReturnReason.CHARGED_LATE, 0, "RUB")
+        nothing = ChargeToReturn(started.operation, started.payment, "ch_1", ReturnReason.CHARGED_LATE, 0)
         with (
             pytest.raises(ConstraintViolated, match="charges_to_return_amount_is_positive"),
             services.database.transaction() as transaction,
@@ -600,6 +649,14 @@ class TestChargedTooLate:
         assert (to_return["reason"], to_return["amount_minor"]) == ("charged_late", minor)
         (again,) = record_answers(services, [late], watch)
         assert (again.outcome, again.error) == ("unknown", None)
+        amount = format_places(minor, 2)
+        assert charge_facts(services, payment_id) == [("charge.taken", str(payment_id), 1, amount, "late")]
+        second = AnsweredAttempt(batch.attempts[0], replace(answer, gateway_id="ch_second"))
+        record_answers(services, [second], watch)
+        second_fact = ("charge.taken", str(payment_id), 2, amount, "duplicate")
+        assert charge_facts(services, payment_id)[1:] == [second_fact]
+        refunds = operation_rows(services.database, payment_id)[1:]
+        assert sorted(row["target_gateway_id"] for row in refunds) == ["ch_late", "ch_second"]
 
     async def test_a_part_that_failed_its_payment_is_not_late(
         self, services: EngineServices, gateway: ScriptedGateway, payment_id: uuid.UUID

@@ -15,6 +15,7 @@ from paybridge.payments.domain.operation import FIRST_KINDS, UNSETTLED_STATUSES,
 from paybridge.payments.domain.payment import TRANSITIONS, Status
 from paybridge.payments.domain.refund import REFUND_STATUSES, REFUND_TRANSITIONS, RefundStatus
 from tests.payments.stateful.gateway_model import GatewayModel, Move, State
+from tests.payments.stateful.money_facts import Money, money_of
 from tests.payments.stateful.world import World
 
 Row = Mapping[str, Any]
@@ -74,6 +75,10 @@ class Books:
         """Return the events whose subject is the payment, by sequence."""
         return [row for row in self.facts if row["payment_id"] == payment["id"] and row["subject_type"] == "payment"]
 
+    def money_of(self, payment: Row) -> Money:
+        """Return what the events say about the payment's money."""
+        return money_of(row for row in self.facts if row["payment_id"] == payment["id"])
+
 
 def check(world: World, before: Books | None) -> Books:
     """Return the books after asserting all that must hold; `before` are those of the step before."""
@@ -85,6 +90,7 @@ def check(world: World, before: Books | None) -> Books:
         _check_progress(payment, books)
         _check_operations(payment, books.operations_of(payment))
         _check_gateway(payment, books, gateway)
+        _check_money_facts(payment, books)
     for operation in books.operations:
         _check_attempts(operation, [row for row in books.attempts if row["operation_id"] == operation["id"]])
         _check_refund_facts(operation, books.facts)
@@ -120,6 +126,25 @@ def _check_facts(payment: Row, books: Books) -> None:
     assert last["failure_code"] == payment["failure_code"]
     for name, column in (("amount_captured", "captured_minor"), ("amount_refunded", "refunded_minor")):
         assert _minor(last[name]) == payment[column], name
+
+
+def _check_money_facts(payment: Row, books: Books) -> None:
+    """Check that the events alone say what the payment's row, its operations and the returned charges say."""
+    money = books.money_of(payment)
+    is_held = payment["status"] == Status.REQUIRES_CAPTURE
+    assert money.held == (payment["authorized_minor"] if is_held else 0), "events and payment differ in what is held"
+    assert money.captured == payment["captured_minor"], "events and payment differ in what was captured"
+    assert money.refunded == payment["refunded_minor"], "events and payment differ in what was refunded"
+
+    operations = books.operations_of(payment)
+    if not any(row["kind"] == Kind.CHARGE for row in operations):
+        assert money.taken == money.returned == 0, "a hold is no money"
+        return
+    undos = [row for row in operations if row["kind"] == Kind.REFUND and row["cause"] in UNDO_CAUSES]
+    came_back = _sum(undos, Kind.REFUND, {OperationStatus.REVERSED})
+    found = sum(row["amount_minor"] for row in books.to_return if row["payment_id"] == payment["id"])
+    assert money.taken == found + came_back, "money that settles no payment was taken, and no event says so"
+    assert money.returned == came_back + _sum(undos, Kind.REFUND, {OperationStatus.SUCCEEDED})
 
 
 def _check_progress(payment: Row, books: Books) -> None:
@@ -283,6 +308,8 @@ def check_quiet(world: World, books: Books, *, has_expired: bool) -> None:
         refused = [row for row in books.operations_of(payment) if _is_refused_undo(row)]
         owed = sum(row["amount_minor"] for row in refused if row["kind"] == Kind.REFUND)
         assert net == ours + owed, f"the gateway has {net}, we have {ours} and owe {owed}"
+        # A reader of events alone knows what the gateway has.
+        assert net == books.money_of(payment).net, f"the gateway has {net}, and by the events {books.money_of(payment)}"
         held = world.gateway.held(payment_id)
         may_be_held = status is Status.REQUIRES_CAPTURE or any(row["kind"] == Kind.VOID for row in refused)
         assert held == 0 or may_be_held, f"{status}, and {held} are held"

@@ -1,7 +1,7 @@
 """The JSON Schemas of events, one file for each type and version (docs/decisions/0034-event-schemas.md).
 
-`schemas/v1/payment.succeeded.json` describes what a webhook carries: type, timestamp and data. Files of a version share
-`payment.json`, `refund.json` and `webhook_endpoint.json`, to which they refer by name.
+`schemas/v2/payment.succeeded.json` describes what a webhook carries: type, timestamp and data. Files of a version share
+others, such as `payment.json`, to which they refer by name.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ from typing import Any
 Schema = dict[str, Any]
 
 # What the data of events is made of. The other files are named after the type of their event.
-SHARED = ("payment", "refund", "webhook_endpoint")
-NEWEST_VERSION = 1
+SHARED = ("payment", "refund", "webhook_endpoint", "operation", "charge")
+NEWEST_VERSION = 2
 
 
 def event_types(version: int = NEWEST_VERSION) -> list[str]:
     """Return the types of events that the version describes, sorted."""
-    names = (entry.name.removesuffix(".json") for entry in _folder(version).iterdir())
-    return sorted(name for name in names if name not in SHARED)
+    return sorted(_names(version).difference(SHARED))
 
 
 def read_schema(name: str, version: int = NEWEST_VERSION) -> Schema:
@@ -35,7 +34,7 @@ def event_schema(event_type: str, version: int = NEWEST_VERSION) -> Schema:
     """Return the schema of a type of event with all that it refers to, so that it stands on its own."""
     schema = read_schema(event_type, version)
     shared: Schema = {}
-    for name in SHARED:
+    for name in _names(version).intersection(SHARED):
         part = read_schema(name, version)
         shared |= {**part.pop("$defs", {}), name: part}
     return {**with_references(schema, {name: f"#/$defs/{name}" for name in SHARED}), "$defs": shared}
@@ -52,6 +51,10 @@ def with_references(schema: Any, references: Mapping[str, str]) -> Any:
             return [with_references(value, references) for value in schema]
         case _:
             return schema
+
+
+def _names(version: int) -> set[str]:
+    return {entry.name.removesuffix(".json") for entry in _folder(version).iterdir()}
 
 
 def _folder(version: int) -> Traversable:

@@ -26,6 +26,8 @@ PAYMENT_REFUNDED = "payment.refunded"
 REFUND_CREATED = "refund.created"
 REFUND_SUCCEEDED = "refund.succeeded"
 REFUND_FAILED = "refund.failed"
+CHARGE_TAKEN = "charge.taken"
+CHARGE_RETURNED = "charge.returned"
 WEBHOOK_EXHAUSTED = "webhook.exhausted"
 WEBHOOK_ENDPOINT_DISABLED = "webhook_endpoint.disabled"
 WEBHOOK_ENDPOINT_FAILING = "webhook_endpoint.failing"
@@ -64,10 +66,15 @@ PUBLIC_TYPES = (*PROGRESS_TYPES, *OUTCOME_TYPES, *ENDPOINT_TYPES)
 # What is published, so that other consumers than the webhooks' hear of it. E-mail and SMS report these.
 PUBLISHED_TYPES = (*OUTCOME_TYPES, *ENDPOINT_TYPES)
 
+# Money that a gateway took and that settles no payment, and that it gave back. The ledger follows these. Merchants see
+# a failed payment, so these are in no feed and no webhook.
+INTERNAL_TYPES = (CHARGE_TAKEN, CHARGE_RETURNED)
+
 # What an event is about. Its sequence counts the events of that subject.
 PAYMENT_SUBJECT = "payment"
 REFUND_SUBJECT = "refund"
 WEBHOOK_ENDPOINT_SUBJECT = "webhook_endpoint"
+OPERATION_SUBJECT = "operation"
 
 # The API accepts bodies of 32 levels, and the payment adds a few. JSON libraries give up at 254 levels or more.
 NESTING_MAX = 64

@@ -58,8 +58,9 @@ def cancel_payment(
 def _plan_cancellation(
     database: Database, keyed: Keyed, ids: Ids, payment: Payment, reason: str | None, now: datetime
 ) -> Plan:
-    step = step_of(ids, payment, cancel_uncharged(payment, reason, now), PAYMENT_CANCELED, now)
-    claim, answer = accepted(keyed, payment.id, orjson.dumps(step.event.data), now)
+    canceled = cancel_uncharged(payment, reason, now)
+    step = step_of(ids, payment, canceled, PAYMENT_CANCELED, now)
+    claim, answer = accepted(keyed, payment.id, orjson.dumps(payment_view(canceled)), now)
     order = Order(payment, None, (step.event,), claim, created_command(database, ids, step, now))
     return Plan(order, partial(holding.cancel_uncharged, reason=reason), answer)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from uuid import UUID
 
 from paybridge.core.events import REFUND_CREATED, REFUND_FAILED, REFUND_SUCCEEDED, Event
 from paybridge.core.ids import Ids
@@ -12,6 +13,7 @@ from paybridge.database.database import Transaction
 from paybridge.outbox import store as outbox
 from paybridge.payments.domain.decline_codes import REFUND_REVERSED
 from paybridge.payments.domain.events import EVENT_TYPES, payment_event
+from paybridge.payments.domain.facts import UnsettledCharge, charge_taken, returned_reason
 from paybridge.payments.domain.late_changes import RefundedLate
 from paybridge.payments.domain.operation import Cause, Operation, OperationStatus
 from paybridge.payments.domain.payment import Payment
@@ -29,15 +31,23 @@ def take_back(ids: Ids, transaction: Transaction, refunds: Sequence[Operation], 
     """
     if not refunds:
         return []
-    reversals = [Reversal(each.id, ids.new()) for each in refunds]
-    sequences = refund_corrections.take_back(transaction, reversals, REFUND_REVERSED, _REVERSED_MESSAGE, now)
+    reversals = {each.id: ids.new() for each in refunds}
+    sequences = refund_corrections.take_back(
+        transaction, [Reversal(*pair) for pair in reversals.items()], REFUND_REVERSED, _REVERSED_MESSAGE, now
+    )
     changed = [_reversed(each, sequences[each.id], now) for each in refunds if each.id in sequences]
+    payments = operations.read_payments(transaction, (each.payment_id for each in changed))
     shown = [each for each in changed if is_refund(each)]
-    payments = operations.read_payments(transaction, (each.payment_id for each in shown))
     events = [_refund_event(ids, REFUND_FAILED, each, payments[each.payment_id], now) for each in shown]
     outbox.add(transaction, events)
+    moved = sorted({each.payment_id for each in shown})
+    again = [
+        _taken_again(ids, reversals[each.id], each, reason, payments[each.payment_id], now)
+        for each in changed
+        if (reason := returned_reason(each)) is not None
+    ]
     # The metrics count how often payments settle. This one had succeeded before.
-    outbox.add(transaction, [_payment_event(ids, each, now) for each in payments.values()], is_counted=False)
+    outbox.add(transaction, [*(_payment_event(ids, payments[id_], now) for id_ in moved), *again], is_counted=False)
     return changed
 
 
@@ -62,6 +72,11 @@ def add_late_refund(
     ]
     outbox.add(transaction, events)
     return refund
+
+
+def _taken_again(ids: Ids, reversal_id: UUID, refund: Operation, reason: str, payment: Payment, now: datetime) -> Event:
+    """Make the fact that the gateway has money again that it had given back and that settles no payment."""
+    return charge_taken(ids.new(), UnsettledCharge(payment, reversal_id, refund.amount_minor, reason), 1, now)
 
 
 def _reversed(refund: Operation, sequence: int, now: datetime) -> Operation:

@@ -12,7 +12,7 @@ from paybridge.core.events import PAYMENT_CREATED
 from paybridge.core.ids import Ids
 from paybridge.database.database import Database
 from paybridge.payments.domain.events import payment_event
-from paybridge.payments.domain.payment import PaymentOrder, new_payment, order_of
+from paybridge.payments.domain.payment import PaymentOrder, new_payment, order_of, payment_view
 from paybridge.payments.idempotency import (
     Answered,
     IdempotentRequest,
@@ -63,8 +63,9 @@ def new_acceptance(
     payment = new_payment(
         order, id_=ids.new(), merchant_id=keyed.merchant_id, correlation_id=correlation_id, now=clock.now()
     )
-    event = payment_event(ids.new(), PAYMENT_CREATED, payment, payment.created_at)
-    claim, answer = accepted(keyed, payment.id, orjson.dumps(event.data), payment.created_at)
+    view = payment_view(payment)
+    event = payment_event(ids.new(), PAYMENT_CREATED, payment, payment.created_at, view=view)
+    claim, answer = accepted(keyed, payment.id, orjson.dumps(view), payment.created_at)
     return Acceptance(payment, event, claim), answer
 
 

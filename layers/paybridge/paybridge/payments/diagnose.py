@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from paybridge.core.clock import Clock
-from paybridge.core.events import FIND_LATE_CHANGE, WEBHOOK_EXHAUSTED
+from paybridge.core.events import FIND_LATE_CHANGE, INTERNAL_TYPES, WEBHOOK_EXHAUSTED
 from paybridge.database.database import Database
 from paybridge.payments.domain.circuit import Call
 from paybridge.payments.domain.explanation import WITH_THE_BROKER, explain_operation, explain_waiting, operation_view
@@ -36,6 +36,8 @@ _WEBHOOK_STATES = {
     "webhook.attempt_failed": "failed",
     WEBHOOK_EXHAUSTED: "was given up",
 }
+# What waits for these holds up nothing of the payment.
+_NOT_PRESSING = frozenset({FIND_LATE_CHANGE, *INTERNAL_TYPES})
 _NO_WEBHOOK = "No webhook was asked for, or its event is still on the way to the webhooks function."
 # What an operation undoes that took money for a payment which failed.
 _GIVING_BACK = frozenset({Cause.PARTIAL_APPROVAL, Cause.CHARGED_LATE})
@@ -176,7 +178,7 @@ def _explain(
     later: Sequence[Operation],
     now: datetime,
 ) -> str:
-    pressing = [message for message in waiting if message.type != FIND_LATE_CHANGE]
+    pressing = [message for message in waiting if message.type not in _NOT_PRESSING]
     if pressing:
         place = f"It is {payment.status}; {pressing[0].type} {explain_waiting(pressing[0], now)}"
         return f"{place}{_explain_pending(payment, timeline)}"

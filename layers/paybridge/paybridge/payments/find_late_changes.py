@@ -157,7 +157,7 @@ def _give_back(
     """Give back what was charged late, once."""
     found = [
         ChargeToReturn(
-            each.operation, step.gateway_id, ReturnReason.CHARGED_LATE, step.amount_minor, each.check.payment.currency
+            each.operation, each.check.payment, step.gateway_id, ReturnReason.CHARGED_LATE, step.amount_minor
         )
         for each in decided
         if isinstance(step := each.step, ChargedLate)
@@ -168,10 +168,10 @@ def _give_back(
             charge.operation,
             PaymentOutcome.CHARGED_TOO_LATE,
             f"the gateway charged a payment that had been given up: {charge.amount_minor} minor units of "
-            f"{charge.currency} are given back",
+            f"{charge.payment.currency} are given back",
         )
         for charge in found
-        if charge.payment_id in new
+        if charge.payment.id in new
     ]
 
 

@@ -14,6 +14,7 @@ from paybridge.database.database import Transaction
 from paybridge.payments.decide_answers import DecidedAttempt
 from paybridge.payments.domain.attempts import Settle
 from paybridge.payments.domain.events import EVENT_TYPES, payment_event
+from paybridge.payments.domain.facts import UnsettledCharge, charge_returned, operation_fact, returned_reason
 from paybridge.payments.domain.operation import OperationStatus
 from paybridge.payments.domain.outcome import Effect, PaymentChange
 from paybridge.payments.domain.payment import Payment
@@ -40,7 +41,8 @@ def outcome_events(
             later.append(each)
             continue
         payment = _changed(each.answered.attempt.payment, each.change, ended, now)
-        events.append(payment_event(ids.new(), EVENT_TYPES[payment.status], payment, now))
+        fact = operation_fact(each.operation, payment)
+        events.append(payment_event(ids.new(), EVENT_TYPES[payment.status], payment, now, fact))
     return events + _later_events(ids, transaction, later, settled, now) if later else events
 
 
@@ -66,18 +68,31 @@ def _later_events(
     settled: Mapping[UUID, Settled],
     now: datetime,
 ) -> list[Event]:
-    """Make the events of refunds, and one for each payment that changed, as it is now."""
+    """Make the events of refunds and of charges given back, and one for each payment that changed, as it is now."""
     payments = operations.read_payments(transaction, (each.operation.payment_id for each in decided))
     events = [
         _refund_event(ids, each, payments[each.operation.payment_id], settled[each.operation.id], now)
         for each in decided
         if is_refund(each.operation)
     ]
-    moved = {each.operation.payment_id for each in decided if each.change is not None and each.change.has_event}
+    events += [event for each in decided if (event := _returned(ids, each, payments[each.operation.payment_id], now))]
+    moved = {each.operation.payment_id: each for each in decided if each.change is not None and each.change.has_event}
     for payment_id in sorted(moved):
-        payment = payments[payment_id]
-        events.append(payment_event(ids.new(), EVENT_TYPES[payment.status], payment, now))
+        payment, operation = payments[payment_id], moved[payment_id].operation
+        # Several refunds may have changed the payment together. Each has an event that says how much it gave back.
+        fact = None if is_refund(operation) else operation_fact(operation, payment)
+        events.append(payment_event(ids.new(), EVENT_TYPES[payment.status], payment, now, fact))
     return events
+
+
+def _returned(ids: Ids, decided: DecidedAttempt, payment: Payment, now: datetime) -> Event | None:
+    """Make the fact that a charge was given back that settles no payment; None if it was not."""
+    settle, reason = decided.decision, returned_reason(decided.operation)
+    assert isinstance(settle, Settle)
+    if reason is None or settle.status is not OperationStatus.SUCCEEDED:
+        return None
+    charge = UnsettledCharge(payment, decided.operation.id, decided.operation.amount_minor, reason)
+    return charge_returned(ids.new(), charge, now)
 
 
 def _refund_event(ids: Ids, decided: DecidedAttempt, payment: Payment, settled: Settled, now: datetime) -> Event:

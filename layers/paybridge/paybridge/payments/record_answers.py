@@ -197,8 +197,7 @@ def _charges_to_return(answers: Sequence[AnsweredAttempt], given_up: Set[UUID]) 
             reason, amount_minor = ReturnReason.CHARGED_LATE, operation.amount_minor
         else:
             continue
-        currency = answered.attempt.payment.currency
-        found.append(ChargeToReturn(operation, answer.gateway_id, reason, amount_minor, currency))
+        found.append(ChargeToReturn(operation, answered.attempt.payment, answer.gateway_id, reason, amount_minor))
     return found
 
 

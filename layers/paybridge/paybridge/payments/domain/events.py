@@ -20,6 +20,7 @@ from paybridge.core.events import (
     Event,
     EventOrigin,
 )
+from paybridge.payments.domain.facts import OperationFact
 from paybridge.payments.domain.operation import OperationNames, OperationRef
 from paybridge.payments.domain.payment import Payment, Status, payment_view
 
@@ -34,8 +35,18 @@ EVENT_TYPES: Mapping[Status, str] = {
 }
 
 
-def payment_event(id_: UUID, type_: str, payment: Payment, time: datetime) -> Event:
-    """Make the event for the present state of the payment, numbered by its last sequence."""
+def payment_event(
+    id_: UUID,
+    type_: str,
+    payment: Payment,
+    time: datetime,
+    operation: OperationFact | None = None,
+    view: Mapping[str, Any] | None = None,
+) -> Event:
+    """Make the event for the present state of the payment, numbered by its last sequence.
+
+    `operation` is what the gateway did that caused it, if it caused it. `view` is that of the payment, if it is known.
+    """
     return Event(
         id=id_,
         type=type_,
@@ -44,7 +55,7 @@ def payment_event(id_: UUID, type_: str, payment: Payment, time: datetime) -> Ev
         correlation_id=payment.correlation_id,
         time=time,
         sequence=payment.last_sequence,
-        data=payment_view(payment),
+        data={**(payment_view(payment) if view is None else view), "operation": operation},
     )
 
 

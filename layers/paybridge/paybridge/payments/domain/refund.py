@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from paybridge.core.events import REFUND_SUBJECT, Event
+from paybridge.core.events import REFUND_FAILED, REFUND_SUBJECT, Event
 from paybridge.core.money import format_places
 from paybridge.core.times import format_time
 from paybridge.payments.domain.operation import Cause, Kind, Operation, OperationStatus
@@ -73,7 +73,13 @@ def refund_view(operation: Operation, currency: str, currency_places: int) -> di
 def refund_event(
     id_: UUID, type_: str, operation: Operation, currency: str, currency_places: int, time: datetime
 ) -> Event:
-    """Make the event for the present state of the refund, numbered by its last sequence."""
+    """Make the event for the present state of the refund, numbered by its last sequence.
+
+    That of a refund which failed says whether it had succeeded before, so that its money came back.
+    """
+    view = refund_view(operation, currency, currency_places)
+    if type_ == REFUND_FAILED:
+        view["taken_back"] = operation.status is OperationStatus.REVERSED
     return Event(
         id=id_,
         type=type_,
@@ -82,7 +88,7 @@ def refund_event(
         correlation_id=operation.correlation_id,
         time=time,
         sequence=operation.last_sequence,
-        data=refund_view(operation, currency, currency_places),
+        data=view,
         subject_type=REFUND_SUBJECT,
         subject_id=operation.id,
     )

@@ -6,20 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
 from paybridge.database.database import Statement, Transaction
 from paybridge.database.parameters import json_rows
 from paybridge.payments.domain.operation import Operation
+from paybridge.payments.domain.payment import Payment
 
-# A charge is found as often as the gateway is asked for it, and recorded once.
+# A charge is found as often as the gateway is asked for it, and recorded once. The count is that of the rows before.
 _ADD = Statement("""
     INSERT INTO charges_to_return (payment_id, gateway_id, merchant_id, reason, amount_minor, currency, found_at)
     SELECT payment_id, gateway_id, merchant_id, reason, amount_minor, currency, :now::timestamptz
     FROM json_to_recordset(:rows::json) AS row (payment_id uuid, gateway_id text, merchant_id uuid, reason text,
         amount_minor bigint, currency text)
     ON CONFLICT (payment_id, gateway_id) DO NOTHING
-    RETURNING payment_id
+    RETURNING payment_id, gateway_id, (
+        SELECT count(*)::integer FROM charges_to_return earlier WHERE earlier.payment_id = charges_to_return.payment_id)
 """)
 
 
@@ -34,33 +37,44 @@ class ReturnReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChargeToReturn:
-    """A charge or authorization on the gateway's record; `amount_minor` is in minor units of `currency`."""
+    """A charge or authorization on the gateway's record, in the currency of the payment that it does not settle."""
 
     operation: Operation
+    payment: Payment
     gateway_id: str
     reason: ReturnReason
     amount_minor: int
-    currency: str
 
     @property
-    def payment_id(self) -> UUID:
-        """Return the id of the payment that it does not settle."""
-        return self.operation.payment_id
+    def key(self) -> ChargeKey:
+        """Return what names the charge."""
+        return ChargeKey(self.payment.id, self.gateway_id)
 
 
-def add(transaction: Transaction, charges: Sequence[ChargeToReturn], now: datetime) -> set[UUID]:
-    """Record the charges, and return the payments of those that were not on record yet."""
+class ChargeKey(NamedTuple):
+    """A charge by its payment and its id at the gateway."""
+
+    payment_id: UUID
+    gateway_id: str
+
+
+def add(transaction: Transaction, charges: Sequence[ChargeToReturn], now: datetime) -> dict[ChargeKey, int]:
+    """Record the charges; return those that were not on record yet, each with the number of earlier ones.
+
+    Those are the charges of the same payment that had been recorded before.
+    """
     if not charges:
-        return set()
+        return {}
     rows = [
         {
-            "payment_id": charge.payment_id,
+            "payment_id": charge.payment.id,
             "gateway_id": charge.gateway_id,
             "merchant_id": charge.operation.merchant_id,
             "reason": charge.reason,
             "amount_minor": charge.amount_minor,
-            "currency": charge.currency,
+            "currency": charge.payment.currency,
         }
         for charge in charges
     ]
-    return {row[0] for row in transaction.run(_ADD, rows=json_rows(rows), now=now)}
+    added = transaction.run(_ADD, rows=json_rows(rows), now=now)
+    return {ChargeKey(payment_id, gateway_id): earlier for payment_id, gateway_id, earlier in added}

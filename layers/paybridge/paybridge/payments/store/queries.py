@@ -57,7 +57,8 @@ _TIMELINE = Statement("""
                   THEN json_build_object('event_id', event.id, 'event_type', event.type, 'refund_id', event.subject_id)
                   ELSE json_build_object('event_id', event.id, 'event_type', event.type) END)
         ) AS entry (type, at, details)
-        WHERE event.sequence IS NOT NULL
+        -- Facts about operations are for the ledger. The operations are in the timeline anyway.
+        WHERE event.sequence IS NOT NULL AND event.subject_type IS DISTINCT FROM 'operation'
       UNION ALL
         SELECT CASE kind WHEN 'refund_reversal' THEN 'gateway.refund_reversed' ELSE 'operation.accepted' END,
                created_at, NULL,
