@@ -53,7 +53,7 @@ BATCH = 300
 LIMIT = 50
 PARTITIONED = frozenset({
     "payments", "payment_attempts", "operations", "operation_attempts", "outbox", "webhook_deliveries",
-    "webhook_attempts", "fraud_decisions", "notifications",
+    "webhook_attempts", "fraud_decisions", "notifications", "journals", "transfers",
 })  # fmt: skip
 # One more row than asked for is fetched from each partition at most, to know which of them comes next.
 PARTITIONS = 6
@@ -129,6 +129,7 @@ def rules(rows: SeededRows) -> dict[str, Rule]:
         **ordering(rows),
         **refunds(rows),
         **accounts(),
+        **books(rows),
         **reading(rows),
         **charging(rows),
         **relaying(rows),
@@ -395,12 +396,44 @@ def accounts() -> dict[str, Rule]:
         ),
         "access.store.keys._REVOKE": Rule({"id": UUID(int=1), "at": NOW, "revoked_by": "test"}, ("api_keys_pkey",)),
         "access.store.merchants._INSERT": Rule({**details, "id": UUID(int=2), "webhook_secret": "whsec_x", "at": NOW}),
-        "access.store.merchants._UPDATE": Rule({**details, "id": UUID(int=2), "at": NOW}, ("merchants_pkey",)),
-        "access.store.merchants._LIST": Rule(
-            {"before": UUID(int=1), "limit": 20}, ("merchants_pkey",), sorts=1, whole=frozenset({"merchants"})
+        "access.store.merchants._UPDATE": Rule(
+            {**details, "id": UUID(int=2), "at": NOW, "fee_notice_seconds": 60.0},
+            ("merchants_pkey", "merchants_pkey", "merchant_fees_pkey"),
         ),
-        "access.store.merchants._GET": Rule({"id": UUID(int=2)}, ("merchants_pkey",)),
-        "access.store.merchants._LOCK": Rule({"id": UUID(int=2)}, ("merchants_pkey",)),
+        "access.store.merchants._LIST": Rule(
+            {"before": UUID(int=1), "limit": 20},
+            ("merchants_pkey", "merchant_fees_pkey"),
+            sorts=1,
+            whole=frozenset({"merchants"}),
+        ),
+        "access.store.merchants._GET": Rule({"id": UUID(int=2)}, ("merchants_pkey", "merchant_fees_pkey")),
+        "access.store.merchants._LOCK": Rule({"id": UUID(int=2)}, ("merchants_pkey", "merchant_fees_pkey")),
+        "access.store.fees._FIND": Rule(
+            {"merchant_ids": array([MERCHANT])}, ("merchant_fees_pkey",), rows_max={"merchant_fees": 3}
+        ),
+    }
+
+
+def books(rows: SeededRows) -> dict[str, Rule]:
+    accounts = [
+        {"owner": MERCHANT, "kind": "available", "currency": "RUB", "places": 2, "side": "credit"},
+        {"owner": None, "kind": "gateway_clearing", "currency": "RUB", "places": 2, "side": "debit"},
+    ]
+    new = {"rule": 2, "rule_version": 1, "owner": MERCHANT, "happened_at": NOW.isoformat(), "currency": "RUB"}
+    events = [fresh(id_) for id_ in rows.ids(SUCCEEDED)]
+    journals = [{**new, "event_id": id_, "id": id_} for id_ in events]
+    moves = [{"event_id": id_, "rule": 2, "number": 1, "debit": 1, "credit": 2, "amount": 1} for id_ in events]
+    return {
+        "ledger.store.books._SHARE_LIVE": Rule({}, ("books_one_is_live",)),
+        "ledger.store.accounts._FIND": Rule(
+            {"book": 1, "keys": orjson.dumps(accounts).decode()}, ("accounts_by_name",) * 2
+        ),
+        "ledger.store.accounts._OPEN": Rule({"book": 1, "keys": orjson.dumps(accounts).decode()}, sorts=1),
+        "ledger.store.journals._POST": Rule(
+            {"book": 1, "journals": orjson.dumps(journals).decode(), "transfers": orjson.dumps(moves).decode()},
+            ("accounts_pkey", "accounts_pkey"),
+            sorts=6,
+        ),
     }
 
 
@@ -1109,7 +1142,9 @@ def small() -> dict[str, Rule]:
         "outbox.wake_up._LOCK": Rule(),
         "outbox.wake_up._UNLOCK": Rule(),
         "outbox.wake_up._WAKE": Rule(),
-        "database.partitions._MONTHS": Rule({"months_ahead": 3}, ("pg_class_relname_nsp_index",), sorts=1),
+        "database.partitions._MONTHS": Rule(
+            {"months_ahead": 3}, ("pg_class_relname_nsp_index", "pg_namespace_oid_index"), sorts=1
+        ),
         "database.partitions._ENSURE_PARTITION": Rule({"parent": "payments", "month": NOW}),
     }
 

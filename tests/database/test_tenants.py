@@ -29,6 +29,8 @@ WRITERS = frozenset({
     "fraud.store.decisions._ADD",
     "fraud.store.dry_runs._ADD",
     "fraud.store.rule_sets._ADD",
+    "ledger.store.accounts._OPEN",
+    "ledger.store.journals._POST",
     "notifications.store.notifications._INSERT",
     "outbox.store._INSERT",
     "payments.store.accepted_payments._ACCEPT",

@@ -92,8 +92,8 @@ class Planner:
     def __init__(self, connection: CoreConnection) -> None:
         self._connection = connection
         self._numbers = itertools.count()
-        self._parents = self._pairs("SELECT inhrelid::regclass::text, inhparent::regclass::text FROM pg_inherits")
-        self._indexed = self._pairs("SELECT indexrelid::regclass::text, indrelid::regclass::text FROM pg_index")
+        self._parents = self._pairs("SELECT inhrelid, inhparent FROM pg_inherits")
+        self._indexed = self._pairs("SELECT indexrelid, indrelid FROM pg_index")
 
     def plan(self, statement: Statement, parameters: dict[str, Any]) -> Plan:
         """The plan of the statement, executed with these parameters in a transaction that is rolled back."""
@@ -150,7 +150,12 @@ class Planner:
         return Plan(indexes, frozenset(read_whole), tuple(sort_keys), visited, rows)
 
     def _pairs(self, query: str) -> dict[str, str]:
-        return dict(self._connection.execute_simple(query).rows)
+        """Names, which EXPLAIN gives without their schemas, by names."""
+        named = f"""
+            SELECT a.relname, b.relname FROM ({query}) AS pair (a, b)
+            JOIN pg_class a ON a.oid = pair.a JOIN pg_class b ON b.oid = pair.b
+        """  # noqa: S608 -- the queries are those above.
+        return dict(self._connection.execute_simple(named).rows)
 
     def _table(self, name: str) -> str:
         return self._parents.get(name, name)

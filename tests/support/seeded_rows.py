@@ -44,6 +44,9 @@ INSERT INTO webhook_endpoints (id, merchant_id, url, events, secrets, created_at
 SELECT id, id, 'http://127.0.0.1/ok', ARRAY['payment.*'], '[{{"secret": "whsec_x", "valid_until": null}}]', now(), now()
 FROM merchants;
 
+INSERT INTO merchant_fees (merchant_id, valid_from, fees)
+SELECT id, now() - change * interval '1 day', '{{"percent": "2.9"}}' FROM merchants, generate_series(1, 3) AS change;
+
 CREATE TABLE seeded AS
 SELECT n, seeded_moment(n) AS at, seeded_id(0, n) AS id, n % 100 = 0 AS unsettled,
        ('00000000-0000-4000-8000-' || lpad(to_hex(1 + n % 40), 12, '0'))::uuid AS merchant_id
@@ -172,6 +175,32 @@ SELECT id, merchant_id, '[]', at, at, at, CASE WHEN n <= 40 THEN 'running' ELSE 
 FROM seeded WHERE n % 5 = 0 OR n <= 40;
 """
 
+# Of one payment in three, which is enough rows for the planner.
+_SEED_BOOKS = """
+INSERT INTO ledger.accounts (book, owner, kind, currency, places, normal_side, credits_minor)
+SELECT 1, id, kind, 'RUB', 2, 'credit', 10050 FROM merchants, unnest(ARRAY['available', 'pending']) AS kind;
+INSERT INTO ledger.accounts (book, owner, kind, currency, places, normal_side, debits_minor)
+VALUES (1, NULL, 'gateway_clearing', 'RUB', 2, 'debit', 10050), (1, NULL, 'fees', 'RUB', 2, 'credit', 0);
+
+-- The journal of a payment has the id of its payment.
+INSERT INTO ledger.journals (book, event_id, rule, rule_version, id, owner, payment_id, operation_id, happened_at,
+                             currency)
+SELECT 1, seeded_id(2, n), 2, 1, id, merchant_id, id, id, at, 'RUB' FROM seeded WHERE NOT unsettled AND n % 3 = 0;
+INSERT INTO ledger.transfers (book, event_id, rule, number, debit_account, credit_account, amount_minor, happened_at,
+                              currency)
+SELECT 1, seeded_id(2, n), 2, number, CASE number WHEN 1 THEN house.id ELSE mine.id END,
+       CASE number WHEN 1 THEN mine.id ELSE fees.id END, CASE number WHEN 1 THEN 10050 ELSE 291 END, at, 'RUB'
+FROM seeded JOIN ledger.accounts mine ON mine.owner = merchant_id AND mine.kind = 'available'
+     JOIN ledger.accounts house ON house.owner IS NULL AND house.kind = 'gateway_clearing'
+     JOIN ledger.accounts fees ON fees.owner IS NULL AND fees.kind = 'fees', generate_series(1, 2) AS number
+WHERE NOT unsettled AND n % 3 = 0;
+INSERT INTO ledger.daily_totals (account, day, debits_minor, credits_minor)
+SELECT account, (happened_at AT TIME ZONE 'UTC')::date, sum(debit), sum(credit)
+FROM ledger.transfers, LATERAL (VALUES (debit_account, amount_minor, 0), (credit_account, 0, amount_minor))
+                       AS side (account, debit, credit)
+GROUP BY 1, 2;
+"""
+
 
 class SeededRows:
     """The rows of one database, which `connection` leads to."""
@@ -182,7 +211,8 @@ class SeededRows:
 
     def write(self) -> None:
         """Writes the rows; the planner knows nothing of them yet."""
-        self._connection.execute_simple(_SEED)
+        for script in (_SEED, _SEED_BOOKS):
+            self._connection.execute_simple(script)
 
     def analyze(self) -> None:
         """Has the planner look at every table with rows.
@@ -191,8 +221,8 @@ class SeededRows:
         visits.
         """
         filled = self._connection.execute_simple("""
-            SELECT relname FROM pg_class
-            WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND pg_relation_size(oid) > 0
+            SELECT c.oid::regclass FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+            WHERE relkind = 'r' AND nspname !~ '^pg_|^information_schema$' AND pg_relation_size(c.oid) > 0
         """)
         for (table,) in filled.rows:
             self._connection.execute_simple(f"VACUUM (ANALYZE) {table}")

@@ -68,7 +68,7 @@ _TABLES = Statement("""
     SELECT DISTINCT c.table_name FROM information_schema.columns c JOIN pg_class r ON r.relname = c.table_name
     WHERE c.table_schema = 'public' AND r.relkind IN ('r', 'p') AND NOT r.relispartition
       AND (c.column_name IN ('payment_id', 'operation_id', 'merchant_id') OR c.table_name IN ('payments', 'circuits'))
-      AND c.table_name NOT IN ('merchants', 'api_keys', 'fraud_rule_sets')
+      AND c.table_name NOT IN ('merchants', 'merchant_fees', 'api_keys', 'fraud_rule_sets')
     ORDER BY 1
 """)
 _MESSAGES = Statement("""

@@ -32,6 +32,7 @@ _EXAMPLE: dict[str, Any] = {
     "phone": None,
     "notify": ["payment.failed", "webhook_endpoint.*"],
     "fees": {"percent": "2.9", "fixed": {"EUR": "0.30"}},
+    "fees_valid_from": "2026-12-01T12:00:00.000000+00:00",
     "rate_limit": {"per_second": 50, "burst": 100},
     "gateway": "default",
     "created_at": "2026-12-01T12:00:00.000000+00:00",

@@ -111,6 +111,13 @@ class MerchantView(BaseModel):
     phone: str | None
     notify: list[str]
     fees: FeesFields | None
+    fees_valid_from: Annotated[
+        str | None,
+        Field(
+            description="Since when `fees` count, or from when on they will: a minute after they were changed.",
+            json_schema_extra={"format": "date-time"},
+        ),
+    ]
     rate_limit: RateLimitFields | None
     gateway: str
     created_at: Annotated[str, Field(json_schema_extra={"format": "date-time"})]

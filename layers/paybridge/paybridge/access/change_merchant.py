@@ -16,13 +16,12 @@ from paybridge.database.database import Database
 def change_merchant(database: Database, clock: Clock, merchant_id: UUID, changes: Mapping[str, Any]) -> Merchant | None:
     """Replace these members of the merchant's details and return it, None if there is none.
 
-    Changes at once do not undo each other: each replaces only the members that it names. Raises DatabaseUnavailable.
+    Other fees count from a minute later on. Changes at once do not undo each other: each replaces only the members that
+    it names. Raises DatabaseUnavailable.
     """
     with database.transaction() as transaction:
         merchant = merchants.lock(transaction, merchant_id)
         if merchant is None:
             return None
-        now = clock.now()
-        changed = replace(merchant, details=replace(merchant.details, **changes), updated_at=now)
-        merchants.update(transaction, merchant_id, changed.details, now)
-    return changed
+        merchants.update(transaction, merchant_id, replace(merchant.details, **changes), clock.now())
+        return merchants.lock(transaction, merchant_id)

@@ -23,7 +23,7 @@ class NewMerchant:
 def create_merchant(database: Database, clock: Clock, ids: Ids, details: MerchantDetails) -> NewMerchant:
     """Create a merchant, which has no API key yet. Raises DatabaseUnavailable."""
     now = clock.now()
-    merchant = Merchant(id=ids.new(), details=details, created_at=now, updated_at=now)
+    merchant = Merchant(id=ids.new(), details=details, created_at=now, updated_at=now, fees_valid_from=now)
     webhook_secret = new_webhook_secret()
     merchants.insert(database, merchant, webhook_secret)
     return NewMerchant(merchant, webhook_secret)

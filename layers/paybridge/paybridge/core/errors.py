@@ -10,7 +10,7 @@ PaybridgeError
 │   ├── SecretUnavailable
 │   ├── KeysUnavailable     the keys that tokens are signed with
 │   ├── LimiterUnavailable  what counts the requests of callers
-│   └── LockTimeout         another transaction held the row or the table for too long, or a deadlock was broken
+│   └── LockTimeout         another transaction held the row or the table for too long, or one of two had to give way
 ├── SettingsInvalid         a setting or a secret is missing or malformed; the message names it
 ├── QueueMissing            the broker lacks a queue of the topology
 ├── RotationRefused         a secret, version or login that must not be rotated; the message says what to change
@@ -85,7 +85,10 @@ class RotationRefused(PaybridgeError):
 
 
 class LockTimeout(Unavailable):
-    """Another transaction held the row or the table for too long, or a deadlock was broken."""
+    """Another transaction held the row or the table for too long, or one of two had to give way.
+
+    That is a deadlock or a serialization failure. The same transaction may succeed a moment later.
+    """
 
     def __init__(self, message: str = "", where: str = "") -> None:
         super().__init__(message)

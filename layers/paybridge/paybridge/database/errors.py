@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from paybridge.core.errors import ConstraintViolated, DatabaseUnavailable, LockTimeout, PaybridgeError, QueryFailed
 
-# lock_timeout, and a deadlock.
-LOCK_SQLSTATES = ("55P03", "40P01")
+# lock_timeout, a deadlock, and a row that moved or changed under a transaction that needs it as it was.
+LOCK_SQLSTATES = ("55P03", "40P01", "40001")
 # Faults of the whole database or of this connection, which no message is to blame for: lost connections, a server that
 # is shutting down, read-only after a failover, out of space or broken, statement_timeout and the idle limit, and
 # prepared statements that the server no longer knows or can no longer use. A new connection may cure each.

@@ -11,13 +11,15 @@ from paybridge.database.database import Database, Statement
 # waits behind us, so we wait only this long for a report that has it, and come back in a minute.
 LOCK_SECONDS_MAX = 0.2
 
-# Months in UTC, from the last one on. The last row is the first month that was not requested.
+# Months in UTC, from the last one on. The last row is the first month that was not requested. A table of the schema
+# public is named without it, as it is everywhere else.
 _MONTHS = Statement("""
     SELECT parent, to_char(month AT TIME ZONE 'UTC', 'YYYY_MM'), month,
            extract(epoch FROM month - now())::float8 / 86400,
            to_regclass(parent || '_' || to_char(month AT TIME ZONE 'UTC', 'YYYY_MM')) IS NOT NULL
-    FROM (SELECT relname::text FROM pg_class
-          WHERE relkind = 'p' AND relnamespace = 'public'::regnamespace) AS big (parent),
+    FROM (SELECT CASE nspname WHEN 'public' THEN relname ELSE nspname || '.' || relname END
+          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+          WHERE relkind = 'p' AND NOT relispartition) AS big (parent),
          generate_series(-1, :months_ahead::integer + 1) AS ahead,
          LATERAL (SELECT (date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => ahead))
                          AT TIME ZONE 'UTC' AS month) AS first_moment
@@ -29,7 +31,10 @@ _ENSURE_PARTITION = Statement("SELECT ensure_partition(:parent::text, :month::ti
 
 @dataclass(frozen=True, slots=True)
 class Month:
-    """One month of a big table: its name, when it begins, in how many days, and whether its partition exists."""
+    """One month of a big table: its name, when it begins, in how many days, and whether its partition exists.
+
+    `parent` has its schema before it, as in `ledger.journals`, unless that is public.
+    """
 
     parent: str
     name: str

@@ -23,27 +23,34 @@ _EXISTS = Statement("SELECT count(*) = 1 FROM pg_roles WHERE rolname = :role::te
 _NAME_IS_TAKEN = Statement("SELECT count(*) = 1 FROM pg_roles WHERE rolname = :role::text")
 _DATABASE = Statement("SELECT current_database()")
 
-# Objects that the administrator created in the schema, by hand or by an earlier way of migrating. Only the owner of a
+# Objects that the administrator created in the database, by hand or by an earlier way of migrating. Only the owner of a
 # table can add partitions to it. Objects of an extension stay with the extension.
 _OWNED_BY_ADMIN = Statement("""
+    WITH ours AS (
+        SELECT oid, nspname, nspowner FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
+    )
     SELECT CASE o.kind WHEN 'p' THEN format('ALTER TABLE %s OWNER TO %I', o.id::regclass, :role::text)
+                       WHEN 'n' THEN format('ALTER SCHEMA %s OWNER TO %I', o.id::regnamespace, :role::text)
                        ELSE format('ALTER ROUTINE %s OWNER TO %I', o.id::regprocedure, :role::text) END
     FROM (
         SELECT 'pg_class'::regclass AS catalog, oid AS id, relowner AS owner, 'p' AS kind FROM pg_class
-        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm')
+        WHERE relnamespace IN (SELECT oid FROM ours) AND relkind IN ('r', 'p', 'v', 'm')
         UNION ALL
         SELECT 'pg_class'::regclass, s.oid, s.relowner, 'p' FROM pg_class s
-        WHERE s.relnamespace = 'public'::regnamespace AND s.relkind = 'S'
+        WHERE s.relnamespace IN (SELECT oid FROM ours) AND s.relkind = 'S'
           -- A column's own sequence goes with its table.
           AND NOT EXISTS (SELECT FROM pg_depend d
                           WHERE d.classid = 'pg_class'::regclass AND d.objid = s.oid AND d.deptype IN ('a', 'i'))
         UNION ALL
-        SELECT 'pg_proc'::regclass, oid, proowner, 'f' FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+        SELECT 'pg_proc'::regclass, oid, proowner, 'f' FROM pg_proc WHERE pronamespace IN (SELECT oid FROM ours)
+        UNION ALL
+        SELECT 'pg_namespace'::regclass, oid, nspowner, 'n' FROM ours WHERE nspname <> 'public'
     ) o
     WHERE o.owner = current_user::regrole AND current_user <> :role::text
       AND NOT EXISTS (SELECT FROM pg_depend d
                       WHERE d.classid = o.catalog AND d.objid = o.id AND d.deptype = 'e')
-    ORDER BY o.kind, o.id
+    -- A schema first, because its owner alone may own what is in it.
+    ORDER BY o.kind <> 'n', o.kind, o.id
 """)
 
 
@@ -76,7 +83,7 @@ def ensure_role(admin: Database, role: str, password: str) -> bool:
 
 
 def ensure_rights(admin: Database, role: str) -> int:
-    """Let the role connect and create tables, and make it the owner of the administrator's objects in the schema.
+    """Let the role connect, create schemas and tables, and make it the owner of the administrator's objects.
 
     Return the number of objects that changed owners. Safe to run concurrently. Raises QueryFailed if the administrator
     may not.
@@ -84,7 +91,7 @@ def ensure_rights(admin: Database, role: str) -> int:
     with admin.transaction() as transaction:
         transaction.run(_LOCK, key=ROLES_LOCK)
         database: str = transaction.run(_DATABASE)[0][0]
-        _do(transaction, "GRANT CONNECT ON DATABASE %I TO %I", database, role)
+        _do(transaction, "GRANT CONNECT, CREATE ON DATABASE %I TO %I", database, role)
         _do(transaction, "GRANT USAGE, CREATE ON SCHEMA public TO %I", role)
         changes = [change for (change,) in transaction.run(_OWNED_BY_ADMIN, role=role)]
         if changes:

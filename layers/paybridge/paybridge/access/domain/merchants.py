@@ -35,12 +35,13 @@ class MerchantDetails:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merchant:
-    """A merchant as it is stored."""
+    """A merchant as it is stored. `fees_valid_from` is when its fees began or will begin to count, None without any."""
 
     id: UUID
     details: MerchantDetails
     created_at: datetime
     updated_at: datetime
+    fees_valid_from: datetime | None = None
 
 
 def merchant_view(merchant: Merchant) -> dict[str, Any]:
@@ -53,6 +54,7 @@ def merchant_view(merchant: Merchant) -> dict[str, Any]:
         "phone": details.phone,
         "notify": [*details.notify],
         "fees": details.fees,
+        "fees_valid_from": None if merchant.fees_valid_from is None else format_time(merchant.fees_valid_from),
         "rate_limit": None if details.rate_limit is None else details.rate_limit.view(),
         "gateway": details.gateway,
         "created_at": format_time(merchant.created_at),

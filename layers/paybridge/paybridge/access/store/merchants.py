@@ -9,6 +9,7 @@ from uuid import UUID
 
 import orjson
 
+from paybridge.access.domain.fees import FEE_NOTICE_SECONDS
 from paybridge.access.domain.merchants import Merchant, MerchantDetails
 from paybridge.access.domain.rate_limit import RateLimit
 from paybridge.database.database import Database, Statement, Transaction
@@ -16,10 +17,15 @@ from paybridge.database.wire import Row
 
 _COLUMNS = (
     "id, name, email, phone, to_json(notify), fees, rate_per_second, rate_burst, gateway, created_at, "
-    "coalesce(updated_at, created_at)"
+    "coalesce(updated_at, created_at), (SELECT max(valid_from) FROM merchant_fees WHERE merchant_id = merchants.id)"
 )
 
+# The history of the fees begins with the merchant.
 _INSERT = Statement("""
+    WITH history AS (
+        INSERT INTO merchant_fees (merchant_id, valid_from, fees)
+        VALUES (:id::uuid, :at::timestamptz, :fees::json)
+    )
     INSERT INTO merchants (id, name, email, phone, notify, fees, rate_per_second, rate_burst, gateway, webhook_secrets,
                            created_at, updated_at)
     VALUES (:id::uuid, :name::text, :email::text, :phone::text,
@@ -27,7 +33,17 @@ _INSERT = Statement("""
             :rate_burst::integer, :gateway::text, ARRAY[:webhook_secret::text], :at::timestamptz, :at::timestamptz)
 """)
 
+# Other fees are added to their history and never replace an entry of it. The row of the merchant is locked.
 _UPDATE = Statement("""
+    WITH history AS (
+        INSERT INTO merchant_fees (merchant_id, valid_from, fees)
+        SELECT id, greatest(:at::timestamptz + make_interval(secs => :fee_notice_seconds::double precision),
+                            (SELECT max(valid_from) + interval '1 microsecond' FROM merchant_fees
+                             WHERE merchant_id = merchants.id)),
+               :fees::json
+        FROM merchants
+        WHERE id = :id::uuid AND fees::jsonb IS DISTINCT FROM (:fees::json)::jsonb
+    )
     UPDATE merchants
     SET name = :name::text, email = :email::text, phone = :phone::text,
         notify = ARRAY(SELECT json_array_elements_text(:notify::json)), fees = :fees::json,
@@ -78,8 +94,8 @@ def lock(transaction: Transaction, id_: UUID) -> Merchant | None:
 
 
 def update(transaction: Transaction, id_: UUID, details: MerchantDetails, at: datetime) -> None:
-    """Replace the details of a merchant."""
-    transaction.run(_UPDATE, id=id_, at=at, **_parameters(details))
+    """Replace the details of a locked merchant. Other fees are valid after FEE_NOTICE_SECONDS."""
+    transaction.run(_UPDATE, id=id_, at=at, fee_notice_seconds=FEE_NOTICE_SECONDS, **_parameters(details))
 
 
 def _parameters(details: MerchantDetails) -> Mapping[str, Any]:
@@ -97,7 +113,7 @@ def _parameters(details: MerchantDetails) -> Mapping[str, Any]:
 
 
 def _merchant_of(row: Row) -> Merchant:
-    id_, name, email, phone, notify, fees, per_second, burst, gateway, created_at, updated_at = row
+    id_, name, email, phone, notify, fees, per_second, burst, gateway, created_at, updated_at, fees_valid_from = row
     details = MerchantDetails(
         name=name,
         email=email,
@@ -107,4 +123,6 @@ def _merchant_of(row: Row) -> Merchant:
         rate_limit=None if per_second is None else RateLimit(per_second, burst),
         gateway=gateway,
     )
-    return Merchant(id=id_, details=details, created_at=created_at, updated_at=updated_at)
+    return Merchant(
+        id=id_, details=details, created_at=created_at, updated_at=updated_at, fees_valid_from=fees_valid_from
+    )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy.exc import DBAPIError
 
-HEAD = "0023"
+HEAD = "0024"
 
 
 def migrate(database: Database, revision: str = "head") -> None:

@@ -6,17 +6,21 @@ import json
 import threading
 import uuid
 from contextlib import closing
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from local.testkit.api import OPERATOR_KEY, Answer, ApiClient
 from paybridge.access.change_merchant import change_merchant
+from paybridge.access.domain.fees import FeeRule
 from paybridge.access.domain.rate_limit import RateLimit
+from paybridge.access.find_fees import find_fees
 from paybridge.access.read_merchants import read_merchant
 from paybridge.access.register import register_merchant
 from paybridge.core.clock import SystemClock
 from paybridge.core.standard_webhooks import parse_secret
+from paybridge.core.times import format_time
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database
 
@@ -130,6 +134,26 @@ class TestChange:
     def test_null_removes_what_may_be_absent(self, client: ApiClient, member: str) -> None:
         merchant = created(client, **{member: EVERYTHING[member]})
         assert send(client, "PATCH", f"/{merchant['merchant_id']}", {member: None}).json()[member] is None
+
+    def test_other_fees_count_a_minute_later_and_the_history_keeps_the_former_ones(
+        self, client: ApiClient, database: Database
+    ) -> None:
+        before = created(client, fees=EVERYTHING["fees"])
+        assert before["fees_valid_from"] == before["created_at"]
+        path = f"/{before['merchant_id']}"
+        assert (
+            send(client, "PATCH", path, {"fees": EVERYTHING["fees"]}).json()["fees_valid_from"] == before["created_at"]
+        )
+        first = send(client, "PATCH", path, {"fees": {"percent": "1"}}).json()
+        notice = datetime.fromisoformat(first["fees_valid_from"]) - datetime.fromisoformat(first["updated_at"])
+        assert notice == timedelta(seconds=60)
+        second = send(client, "PATCH", path, {"fees": None}).json()
+        with database.transaction() as transaction:
+            (history,) = find_fees(transaction, [uuid.UUID(before["merchant_id"])]).values()
+        assert [format_time(each.valid_from) for each in history] == [
+            each["fees_valid_from"] for each in (before, first, second)
+        ]
+        assert [each.rule for each in history] == [FeeRule("2.9", {"EUR": "0.30"}), FeeRule("1"), None]
 
     def test_a_name_cannot_be_removed(self, client: ApiClient) -> None:
         merchant = created(client)

@@ -1,0 +1,1 @@
+"""The books: every payment, refund and payout as transfers between accounts, posted from events alone."""

@@ -1,0 +1,1 @@
+"""The rules of the books: accounts, posting rules, fees and journals."""

@@ -1,0 +1,63 @@
+"""Journals: what one event moves between accounts."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID, uuid5
+
+from paybridge.ledger.domain.accounts import AccountKey
+
+
+class Transfer(NamedTuple):
+    """An amount above zero from one account to another, so that every journal balances."""
+
+    debit: AccountKey
+    credit: AccountKey
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Journal:
+    """The transfers of one event by one rule; `event_id` and `rule` name it within a book.
+
+    `corrects` is the id of the journal that this one takes back, and `reason` why.
+    """
+
+    event_id: UUID
+    rule: int
+    rule_version: int
+    id: UUID
+    owner: UUID
+    payment_id: UUID | None
+    operation_id: UUID | None
+    currency: str
+    happened_at: datetime
+    transfers: tuple[Transfer, ...]
+    corrects: UUID | None = None
+    reason: str | None = None
+
+
+class Totals(NamedTuple):
+    """What an account was debited and credited in all, in minor units."""
+
+    debits_minor: int
+    credits_minor: int
+
+
+def journal_id(event_id: UUID, rule_name: str, rule_version: int) -> UUID:
+    """Return the id of a journal, the same whenever and wherever it is posted."""
+    return uuid5(event_id, f"{rule_name}/{rule_version}")
+
+
+def fold(journals: Iterable[Journal]) -> dict[AccountKey, Totals]:
+    """Return what each account adds up to. The order of the journals does not matter, and each counts once."""
+    totals: defaultdict[AccountKey, Totals] = defaultdict(lambda: Totals(0, 0))
+    for journal in {(each.event_id, each.rule): each for each in journals}.values():
+        for debit, credit, amount_minor in journal.transfers:
+            totals[debit] = Totals(totals[debit].debits_minor + amount_minor, totals[debit].credits_minor)
+            totals[credit] = Totals(totals[credit].debits_minor, totals[credit].credits_minor + amount_minor)
+    return dict(totals)

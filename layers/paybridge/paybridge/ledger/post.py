@@ -1,0 +1,68 @@
+"""Post events to the live book."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from paybridge.access.find_fees import find_fees
+from paybridge.core.errors import LockTimeout, MalformedMessage
+from paybridge.core.events import Event
+from paybridge.core.isolation import run_isolating_bad_items
+from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Database, Transaction
+from paybridge.ledger.domain.journals import Journal
+from paybridge.ledger.domain.rules import CHARGED_TYPES, journal_of
+from paybridge.ledger.store import books
+from paybridge.ledger.store import journals as journal_store
+
+
+@dataclass(slots=True)
+class PostReport:
+    """What has become of a batch: how many journals are new and known, and the events that could not be posted."""
+
+    posted: int = 0
+    repeated: int = 0
+    locked: list[Event] = field(default_factory=list)
+    refused: list[tuple[Event, Exception]] = field(default_factory=list)
+
+
+def ensure_postable(event: Event) -> None:
+    """Raise MalformedMessage if no retry can make the money of the event readable."""
+    if event.sequence is None:
+        raise MalformedMessage("a command is no fact")
+    journal_of(event)
+
+
+def post_events(database: Database, events: Sequence[Event]) -> PostReport:
+    """Post the events, each once however often it comes and in whatever order. One transaction for all.
+
+    An event that the database refuses, or whose account another transaction holds, is noted in the report, and the
+    others are posted. Raises DatabaseUnavailable, and LockTimeout if none could be posted.
+    """
+    report = PostReport()
+
+    def on_bad_event(event: Event, error: Exception) -> None:
+        if isinstance(error, LockTimeout):
+            report.locked.append(event)
+        else:
+            report.refused.append((event, error))
+
+    def post(some: Sequence[Event]) -> tuple[int, int]:
+        with database.transaction(BATCH_LOCK_SECONDS_MAX) as transaction:
+            journals = journals_of(transaction, some)
+            posted = journal_store.post(transaction, books.share_live(transaction), journals) if journals else ()
+            return len(posted), len(journals)
+
+    if events:
+        for posted, made in run_isolating_bad_items(post, events, on_bad_event):
+            report.posted += posted
+            report.repeated += made - posted
+    return report
+
+
+def journals_of(transaction: Transaction, events: Sequence[Event]) -> list[Journal]:
+    """Return the journals of the events, with the fees that were in force. Raises MalformedMessage."""
+    charged = {event.merchant_id for event in events if event.type in CHARGED_TYPES}
+    fees = find_fees(transaction, charged) if charged else {}
+    journals = (journal_of(event, fees.get(event.merchant_id, ())) for event in events)
+    return [journal for journal in journals if journal is not None]
