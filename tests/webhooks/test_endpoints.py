@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import closing
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -99,6 +100,19 @@ def told(world: DeliveryWorld, endpoint_id: UUID) -> list[tuple[str, Any]]:
 
 
 class TestFanOut:
+    async def test_an_event_from_before_the_endpoint_is_not_for_it(self, world: DeliveryWorld) -> None:
+        merchant_id = world.merchant()
+        new = endpoint(world, merchant_id)
+        old, young = (
+            world.event(merchant_id, None, time=new.endpoint.created_at - timedelta(seconds=seconds))
+            for seconds in (61, 59)
+        )
+        receiver = Receiver()
+        await world.deliver(old, young, sender=receiver)
+        assert world.database.run(_DELIVERIES, id=old.id) == []
+        # The clocks of an endpoint and of an event may differ a little.
+        assert len(world.database.run(_DELIVERIES, id=young.id)) == 1
+
     async def test_each_endpoint_that_chooses_the_event_gets_it_beside_the_payments_url(
         self, world: DeliveryWorld
     ) -> None:

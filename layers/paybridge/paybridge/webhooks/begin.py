@@ -132,7 +132,7 @@ def _begin(services: WebhookServices, events: Sequence[Event], lane: Lane) -> De
     requests = _requests(events)
     with services.database.transaction(BATCH_LOCK_SECONDS_MAX) as transaction:
         recorded = find_events(transaction, requests.event_ids) if requests.event_ids else []
-        new = _new_deliveries(transaction, [*requests.facts, *recorded])
+        new = new_deliveries(transaction, [*requests.facts, *recorded])
         insert(transaction, new)
         fresh = [delivery.id for delivery in new]
         due = lock_due(transaction, fresh, requests.delivery_ids)
@@ -209,12 +209,15 @@ def is_wanted(delivery: PendingDelivery) -> bool:
     return chooses(delivery.endpoint_events, delivery.event_type)
 
 
-def _new_deliveries(transaction: Transaction, events: Sequence[Event]) -> list[NewDelivery]:
-    """Return the deliveries of the events: to the endpoints that choose them, and to the URLs of their payments."""
+def new_deliveries(transaction: Transaction, events: Sequence[Event]) -> list[NewDelivery]:
+    """Return the deliveries of the events: to the endpoints that choose them, and to the URLs of their payments.
+
+    Some or all of them may exist already.
+    """
     endpoints = find_targets(transaction, {event.merchant_id for event in events}) if events else {}
     # The event is the same for each of its endpoints.
     chosen = [
-        (event, [target for target in endpoints.get(event.merchant_id, ()) if chooses(target.events, event.type)])
+        (event, [target for target in endpoints.get(event.merchant_id, ()) if target.wants(event.type, event.time)])
         for event in events
     ]
     to_endpoints = [

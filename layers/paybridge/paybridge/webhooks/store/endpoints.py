@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from paybridge.webhooks.domain.endpoint import (
     Endpoint,
     EndpointSecret,
     EndpointStatus,
+    chooses,
     follows_progress,
 )
 from paybridge.webhooks.domain.failing import FailureClock
@@ -107,10 +108,14 @@ _PATTERNS = Statement("""
 """)
 
 _TARGETS = Statement("""
-    SELECT merchant_id, id, url, to_json(events) FROM webhook_endpoints
+    SELECT merchant_id, id, url, to_json(events), created_at FROM webhook_endpoints
     WHERE merchant_id = ANY (:merchant_ids::uuid[]) AND deleted_at IS NULL AND status = 'enabled'
     ORDER BY id
 """)
+
+# The time of an event and that of an endpoint come from the clocks of two environments. Only a replay brings events
+# that are older than an endpoint by more.
+CLOCKS_DIFFER_MAX = timedelta(minutes=1)
 
 _NEWEST = UUID(int=2**128 - 1)
 
@@ -122,6 +127,11 @@ class EndpointTarget:
     id: UUID
     url: str
     events: tuple[str, ...]
+    created_at: datetime
+
+    def wants(self, event_type: str, happened_at: datetime) -> bool:
+        """Return whether the endpoint chooses the type, and the event did not happen before the endpoint was there."""
+        return chooses(self.events, event_type) and happened_at >= self.created_at - CLOCKS_DIFFER_MAX
 
 
 def lock_merchant(transaction: Transaction, merchant_id: UUID) -> None:
@@ -232,8 +242,9 @@ def note_progress(transaction: Transaction, merchant_id: UUID) -> None:
 def find_targets(transaction: Transaction, merchant_ids: Iterable[UUID]) -> dict[UUID, list[EndpointTarget]]:
     """Return the enabled endpoints of these merchants, by merchant."""
     targets: dict[UUID, list[EndpointTarget]] = {}
-    for merchant_id, id_, url, events in transaction.run(_TARGETS, merchant_ids=uuid_array(sorted(merchant_ids))):
-        targets.setdefault(merchant_id, []).append(EndpointTarget(id_, url, tuple(events)))
+    for merchant_id, *values in transaction.run(_TARGETS, merchant_ids=uuid_array(sorted(merchant_ids))):
+        id_, url, events, created_at = values
+        targets.setdefault(merchant_id, []).append(EndpointTarget(id_, url, tuple(events), created_at))
     return targets
 
 
