@@ -33,6 +33,8 @@ from api.routes.payments import routes as payments
 from api.routes.payments.documentation import payment_events, payment_schemas
 from api.routes.refunds import routes as refunds
 from api.routes.refunds.documentation import refund_schemas
+from api.routes.replays import routes as replays
+from api.routes.replays.documentation import replay_schemas
 from api.routes.reviews import routes as reviews
 from api.routes.reviews.documentation import review_schemas
 from api.routes.webhook_deliveries import routes as webhook_deliveries
@@ -79,6 +81,7 @@ def create_app(services: ApiServices, logger: Logger) -> FastAPI:
         keys,
         merchants,
         dead_letters,
+        replays,
         diagnosis,
         gateways,
         metrics,
@@ -105,6 +108,7 @@ def _document(app: FastAPI, services: ApiServices) -> dict[str, Any]:
             | endpoint_schemas()
             | merchant_schemas()
             | dead_letter_schemas()
+            | replay_schemas()
             | diagnosis_schemas()
         )
         app.openapi_schema = build_document(app, schemas, payment_events(), root_path=services.root_path)

@@ -13,7 +13,10 @@ from paybridge.observability.logging import logger
 
 # Not `worker`, which runs until it is stopped.
 COMMANDS = frozenset(
-    {"dead-letters", "events", "keys", "merchants", "payment", "payments", "publish", "refunds", "register", "webhooks"}
+    {
+        *("dead-letters", "events", "keys", "merchants", "payment", "payments", "publish", "refunds", "register"),
+        *("replay", "webhooks"),
+    }
 )
 ENDLESS = ["events", "follow"]
 # With it `events follow` prints what is there, and ends.

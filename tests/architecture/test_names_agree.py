@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from local.settings import PROJECT
+from paybridge.outbox.consumers import EVENT_CONSUMERS
 from paybridge.outbox.queues import DEAD_LETTER_QUEUES, REDRIVE_QUEUES
-from paybridge.outbox.routes import REDRIVE_EXCHANGE
+from paybridge.outbox.routes import EVENTS_EXCHANGE, REDRIVE_EXCHANGE
 from tests.support import hcl
 from tests.support import template as templates
 
@@ -111,6 +112,16 @@ def unredriven_queues(sources: Sources) -> Iterator[str]:
     yield from working ^ set(REDRIVE_QUEUES)
 
 
+def unreplayable_keys(sources: Sources) -> Iterator[str]:
+    """Keys of the topic exchange by which a queue takes events and no replay sends them, or the other way round."""
+    bound = {
+        f"{one['destination']} {one['routing_key']}"
+        for one in sources.topology["bindings"]
+        if one["source"] == EVENTS_EXCHANGE
+    }
+    yield from bound ^ {f"{queue} {key}" for queue, keys in EVENT_CONSUMERS.items() for key in keys}
+
+
 Rule = Callable[[Sources], Iterator[str]]
 RULES: list[Rule] = [
     unwritten_parameters,
@@ -119,6 +130,7 @@ RULES: list[Rule] = [
     unwatched,
     unrecorded_queues,
     unredriven_queues,
+    unreplayable_keys,
 ]
 
 
@@ -225,6 +237,17 @@ PLANTED: list[tuple[Rule, dict[str, Any], str]] = [
         unredriven_queues,
         {"topology": topology_with(lambda one: one["bindings"][-2].update(routing_key="elsewhere"))},
         "webhooks.retry",
+    ),
+    (
+        unreplayable_keys,
+        {
+            "topology": topology_with(
+                lambda one: one["bindings"].append(
+                    {"source": "payments.events", "destination": "payments.new", "routing_key": "refund.*"}
+                )
+            )
+        },
+        "payments.new refund.*",
     ),
 ]
 

@@ -127,6 +127,26 @@ class TestDeadLetters:
         check(contract, "GET", ONE_DEAD_LETTER, get(client, f"{DEAD_LETTERS}/{dead_letter_id}"), 200)
 
 
+class TestReplays:
+    def test_starts_and_changes(self, client: ApiClient, contract: Contract) -> None:
+        path, one = f"{OPS}/replays", f"{OPS}/replays/{{replay_id}}"
+        wanted = {"consumer": "webhooks", "from": "2026-04-17T00:00:00Z", "rate_per_second": 5}
+        check(contract, "POST", path, post(client, path, {**wanted, "types": ["refund.*"], "dry_run": True}), 202)
+        for body, status in (({}, 422), (b"{", 400), (b"[]", 422)):
+            check(contract, "POST", path, post(client, path, body), status)
+        started = post(client, path, wanted)
+        check(contract, "POST", path, started, 202)
+        replay = f"{path}/{started.json()['replay_id']}"
+        for action, status in (("pause", 200), ("resume", 200), ("cancel", 200), ("pause", 409)):
+            check(contract, "POST", f"{one}/{action}", post(client, f"{replay}/{action}", b""), status)
+        check(contract, "POST", f"{one}/pause", post(client, f"{path}/x/pause", b""), 404)
+        check(contract, "GET", one, get(client, replay), 200)
+        check(contract, "GET", one, get(client, f"{path}/x"), 404)
+        check(contract, "GET", path, get(client, path, query={"limit": "1"}), 200)
+        check(contract, "GET", path, get(client, path, query={"limit": "0"}), 422)
+        check(contract, "GET", path, get(client, path, api_key=MERCHANT_KEY), 403)
+
+
 class TestPayments:
     def test_one(self, client: ApiClient, contract: Contract, held_payment_id: str) -> None:
         template = f"{OPS}/payments/{{payment_id}}"

@@ -144,6 +144,7 @@ def rules(rows: SeededRows) -> dict[str, Rule]:
         **noticed(rows),
         **small(),
         **dead(rows),
+        **replaying(rows),
         **counting(),
         **screening(rows),
         **reviewing(rows),
@@ -724,6 +725,8 @@ def relaying(rows: SeededRows) -> dict[str, Rule]:
         "outbox.store._INSERT_REDRIVES": Rule(
             {"rows": records([fresh(events[0])], "id", queue="webhooks", delay_seconds=0)}
         ),
+        "outbox.store._INSERT_REPLAY": Rule({"id": fresh(events[0])}),
+        "outbox.store._PUT_OFF": Rule({"id": events[0], "delay_seconds": 1}, ("outbox_pkey",), rows_max={"outbox": 1}),
         "outbox.wake_up._SECONDS_UNTIL_DUE": Rule(
             {}, ("outbox_due",), every_month=every_month, rows_max={"outbox": PARTITIONS}
         ),
@@ -1402,6 +1405,82 @@ def reviewing(rows: SeededRows) -> dict[str, Rule]:
             rows_max={"payments": LIMIT + PARTITIONS},
         ),
     }
+
+
+def replaying(rows: SeededRows) -> dict[str, Rule]:
+    """Replays: a slice of the event log costs the same wherever it is, and few replays are open."""
+    replay = rows.open_replay()
+    one = {"id": replay}
+    name, few = "replay.store.replays.", {"replays": 1}
+    # The row of the outbox that a replay goes on by, if it has one.
+    shown = {**few, "outbox": 1}
+    begin = NOW - timedelta(days=40)
+    part = {"begin_at": begin, "end_at": NOW, "taken": ".", "chosen": ".", "bytes_max": 1_000_000}
+    ids = {"position": floor(begin), "last_id": floor(NOW)}
+    return {
+        f"{name}_LOCK_COUNT": Rule(),
+        f"{name}_COUNT_OPEN": Rule({}, ("replays_open",)),
+        f"{name}_HORIZON": Rule(),
+        f"{name}_ADD": Rule(
+            {
+                "id": UUID(int=9),
+                "consumer": "webhooks",
+                "chosen": "[]",
+                "begin_at": begin,
+                "end_at": NOW,
+                "rate_per_second": 1,
+                "is_dry_run": True,
+                "state": "running",
+                "horizon": "1",
+                "position": UUID(int=0),
+                "created_by": "tests",
+                "created_at": NOW,
+                "outbox_id": None,
+            }
+        ),
+        f"{name}_FIND": Rule(one, ("replays_pkey", "outbox_pkey"), rows_max=shown),
+        f"{name}_LIST": Rule(
+            {"before": UUID(int=2**128 - 1), "limit": LIMIT},
+            ("replays_pkey", "outbox_pkey"),
+            rows_max={"replays": LIMIT, "outbox": LIMIT},
+        ),
+        f"{name}_LOCK": Rule(one, ("replays_pkey",), rows_max=few),
+        f"{name}_LOCK_FREE": Rule(one, ("replays_pkey",), rows_max=few),
+        f"{name}_LOCK_OF_ROW": Rule({"row_id": replay}, ("replays_outbox_once",), rows_max=few),
+        f"{name}_EXISTS_FOR_ROW": Rule({"row_id": replay}, ("replays_outbox_once",), rows_max=few),
+        f"{name}_DRY_RUNS": Rule({"limit": LIMIT}, ("replays_open",)),
+        f"{name}_SAVE": Rule(
+            {
+                "id": replay,
+                "state": "running",
+                "position": UUID(int=0),
+                "checked": 1,
+                "events": "{}",
+                "unseen": "{}",
+                "finished_at": None,
+                "outbox_id": replay,
+                "changed_by": None,
+            },
+            ("replays_pkey",),
+            rows_max=few,
+        ),
+        # Once a minute. A year's replays are few.
+        f"{name}_EXPIRE": Rule({"before": NOW - timedelta(days=365)}, whole=frozenset({"replays"})),
+        "replay.store.facts._ARE_OVER": Rule({"horizon": "1"}),
+        # The running sums need the order once more.
+        "replay.store.facts._READ": Rule(
+            {**part, **ids, "scanned_max": LIMIT, "wanted_max": LIMIT},
+            ("outbox_pkey",),
+            sorts=1,
+            every_month=frozenset({"outbox"}),
+            rows_max={"outbox": LIMIT + PARTITIONS},
+        ),
+    }
+
+
+def floor(at: datetime) -> UUID:
+    """The lowest id of that moment."""
+    return UUID(int=int(at.timestamp() * 1000) << 80)
 
 
 def trying(rows: SeededRows) -> dict[str, Rule]:

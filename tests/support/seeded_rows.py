@@ -173,6 +173,13 @@ INSERT INTO fraud_dry_runs (id, merchant_id, rules, counted_from, begin_at, end_
 SELECT id, merchant_id, '[]', at, at, at, CASE WHEN n <= 40 THEN 'running' ELSE 'finished' END, at, 0, 0,
        CASE WHEN n > 40 THEN at END
 FROM seeded WHERE n % 5 = 0 OR n <= 40;
+
+INSERT INTO replays (id, consumer, types, begin_at, end_at, rate_per_second, is_dry_run, state, horizon, position,
+                     created_by, created_at, finished_at, outbox_id)
+SELECT id, 'webhooks', '{{}}', at, at + interval '1 day', 1, n = 2,
+       CASE WHEN n < 3 THEN 'running' ELSE 'finished' END, '1', id, 'tests', at,
+       CASE WHEN n >= 3 THEN at END, CASE WHEN n = 1 THEN id END
+FROM seeded WHERE n < 4000;
 """
 
 # Of one payment in three, which is enough rows for the planner.
@@ -234,6 +241,11 @@ class SeededRows:
             f" WHERE {of} LIMIT {limit}"
         )
         return [id_ for (id_,) in found.rows]
+
+    def open_replay(self) -> str:
+        """The id of a replay that is not finished, which is also that of its row of the outbox."""
+        id_: str = self._connection.execute_simple("SELECT seeded_id(0, 1)::text").rows[0][0]
+        return id_
 
     def running_dry_run(self) -> str:
         """The id of the dry run of MERCHANT that is not finished."""

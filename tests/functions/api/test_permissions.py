@@ -26,10 +26,13 @@ from paybridge.core.clock import SystemClock
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database, Statement
 from paybridge.dead_letters.ports import DeadLetterServices
+from paybridge.replay.domain import ReplayOrder
+from paybridge.replay.start import start_replay
 from paybridge.webhooks.create_endpoint import EndpointOrder, create_endpoint
 from paybridge.webhooks.domain.recovery import Recovery
 from paybridge.webhooks.read_endpoints import list_endpoints
 from paybridge.webhooks.recover import start_recovery
+from paybridge.wiring.replay import services_over
 from tests.support.dead_letters import record_dead
 
 pytestmark = pytest.mark.integration
@@ -44,12 +47,14 @@ BODIES: Mapping[str, Any] = {
     "PUT /api/v1/fraud-rules": {"rules": []},
     "POST /api/v1/ops/dead-letters/redrive": {"queue": "webhooks", "dry_run": True},
     "POST /api/v1/ops/dead-letters/{dead_letter_id}/discard": {"note": "tried"},
+    "POST /api/v1/ops/replays": {"consumer": "webhooks", "from": "2026-01-01T00:00:00Z", "dry_run": True},
     "POST /api/v1/ops/api-keys": {"role": "support"},
     "POST /api/v1/ops/merchants": {"name": "Acme"},
 }
 
 
-# A merchant has a limited number of endpoints.
+# There is a limited number of open replays, and of endpoints of a merchant.
+_DELETE_REPLAYS = Statement("TRUNCATE replays")
 _DELETE_ENDPOINTS = Statement("UPDATE webhook_endpoints SET deleted_at = now() WHERE deleted_at IS NULL")
 
 
@@ -78,6 +83,20 @@ def dry_run_of(client: ApiClient, database: Database) -> str:
 
 def dead_letter_of(client: ApiClient, database: Database) -> str:
     return str(record_dead(DeadLetterServices(database, SystemClock(), Uuid7Ids())).id)
+
+
+def replay_of(client: ApiClient, database: Database) -> str:
+    database.run(_DELETE_REPLAYS)
+    order = ReplayOrder(
+        consumer="webhooks",
+        begin_at=now() - timedelta(days=1),
+        end_at=now(),
+        types=(),
+        rate_per_second=1.0,
+        is_dry_run=False,
+        actor="tests",
+    )
+    return str(start_replay(services_over(database, SystemClock(), Uuid7Ids()), order).id)
 
 
 def delivery_of(_: ApiClient, database: Database) -> str:
@@ -118,6 +137,7 @@ RESOURCES: Mapping[str, Callable[[ApiClient, Database], str]] = {
     "event_id": event_of,
     "endpoint_id": endpoint_of,
     "delivery_id": delivery_of,
+    "replay_id": replay_of,
     "recovery_id": recovery_of,
     "merchant_id": lambda _, database: str(demo_merchant_id(database)),
 }

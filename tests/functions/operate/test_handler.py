@@ -146,7 +146,7 @@ class TestRefusals:
         assert (exit_code, output) == (
             2,
             "The operate function runs only the commands dead-letters, events, keys, merchants, payment, payments, "
-            "publish, refunds, register and webhooks.\n",
+            "publish, refunds, register, replay and webhooks.\n",
         )
 
     def test_following_events_is_refused(self) -> None:

@@ -93,4 +93,10 @@ PERMISSIONS: Mapping[str, Permission] = {
     "GET /api/v1/ops/dead-letters/{dead_letter_id}": OPERATIONS_READERS,
     "POST /api/v1/ops/dead-letters/redrive": OPERATORS,
     "POST /api/v1/ops/dead-letters/{dead_letter_id}/discard": OPERATORS,
+    "POST /api/v1/ops/replays": OPERATORS,
+    "GET /api/v1/ops/replays": OPERATIONS_READERS,
+    "GET /api/v1/ops/replays/{replay_id}": OPERATIONS_READERS,
+    "POST /api/v1/ops/replays/{replay_id}/pause": OPERATORS,
+    "POST /api/v1/ops/replays/{replay_id}/resume": OPERATORS,
+    "POST /api/v1/ops/replays/{replay_id}/cancel": OPERATORS,
 }

@@ -12,7 +12,19 @@ from collections.abc import Callable, Sequence
 import typer
 from typer.main import get_command
 
-from paybridge.cli import dead_letters, events, keys, merchants, payments, publish, refunds, register, webhooks, worker
+from paybridge.cli import (
+    dead_letters,
+    events,
+    keys,
+    merchants,
+    payments,
+    publish,
+    refunds,
+    register,
+    replay,
+    webhooks,
+    worker,
+)
 from paybridge.cli.session import CommandSession, user_of_this_machine
 from paybridge.core.errors import PaybridgeError, SettingsInvalid
 from paybridge.worker.assignments import AssignmentInvalid
@@ -70,6 +82,7 @@ def make_app() -> typer.Typer:
     app.add_typer(webhooks.app, name="webhooks")
     app.add_typer(events.app, name="events")
     app.add_typer(dead_letters.app, name="dead-letters")
+    app.add_typer(replay.app, name="replay")
     app.command("payment")(payments.show)
     app.command("publish", help=publish.DESCRIPTION)(publish.publish)
     app.command("register")(register.register)

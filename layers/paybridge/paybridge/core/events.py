@@ -40,6 +40,7 @@ FIND_LATE_CHANGE = "command.find_late_charge"
 DELIVER_WEBHOOK = "command.deliver_webhook"
 SEND_NOTIFICATION = "command.send_notification"
 REDRIVE = "command.redrive"
+REPLAY = "command.replay"
 
 # Steps of a payment on its way. Only endpoints that choose them get webhooks for these
 # (docs/decisions/0035-webhooks-for-outcomes.md).

@@ -11,7 +11,7 @@ from typing import Protocol
 from paybridge.core.errors import Unavailable
 from paybridge.core.retry import backoff_seconds
 from paybridge.database.database import Database
-from paybridge.outbox.ports import Publisher, Redrives
+from paybridge.outbox.ports import Publisher, Redrives, Replays
 from paybridge.outbox.relay import Refusal, Relayed, relay_once
 from paybridge.outbox.two_lanes import relay_in_two_lanes
 from paybridge.outbox.wake_up import await_rows
@@ -61,6 +61,8 @@ class Drain:
     observer: DrainObserver
     # Without it the rows of dead letters wait.
     redrives: Redrives | None = None
+    # Without it the rows of replays wait.
+    replays: Replays | None = None
 
 
 async def drain_outbox(drain: Drain) -> Drained:
@@ -89,7 +91,9 @@ async def _relay_until_done(
     """Relay one batch at a time, two at a time from a full batch on, and sleep while no row is due."""
 
     async def relay(database: Database) -> int:
-        relayed = await relay_once(database, publisher, drain.batch_rows, drain.observer.refused, drain.redrives)
+        relayed = await relay_once(
+            database, publisher, drain.batch_rows, drain.observer.refused, drain.redrives, drain.replays
+        )
         drained.published += relayed.claimed - relayed.refused
         drained.refused += relayed.refused
         if relayed.claimed:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -36,6 +37,31 @@ class Redrives(Protocol):
 
     def settle(self, transaction: Transaction, row_ids: Sequence[str]) -> None:
         """Record that the messages of these rows were published."""
+        ...
+
+
+def _nothing() -> None:
+    """Save nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaySlice:
+    """Messages of a replay, and in how many seconds its row is due again: None if these are the last.
+
+    `save` records in the same transaction that the broker has all of them.
+    """
+
+    row_id: str
+    messages: Sequence[Message]
+    delay_seconds: float | None
+    save: Callable[[], None] = _nothing
+
+
+class Replays(Protocol):
+    """The replays behind rows of the outbox that publish facts again."""
+
+    def load(self, transaction: Transaction, row_id: str) -> ReplaySlice | None:
+        """Return the next slice of the row's replay, None if it is busy elsewhere."""
         ...
 
 

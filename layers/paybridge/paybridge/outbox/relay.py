@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from paybridge.core.events import REDRIVE
+from paybridge.core.events import REDRIVE, REPLAY
 from paybridge.database.database import Database, Transaction
 from paybridge.outbox import store as outbox
-from paybridge.outbox.ports import Message, Publisher, Redrives
+from paybridge.outbox.ports import Message, Publisher, Redrives, Replays, ReplaySlice
+from paybridge.outbox.routes import REDRIVE_EXCHANGE
 
 CONFIRM_DEADLINE_SECONDS = 10.0
 REFUSED_DELAY_SECONDS_FIRST = 1.0
@@ -50,6 +51,7 @@ async def relay_once(
     rows_max: int,
     on_refused: Callable[[Refusal], None],
     redrives: Redrives | None = None,
+    replays: Replays | None = None,
 ) -> Relayed:
     """Publish one batch of due rows, up to `rows_max`, the oldest first.
 
@@ -63,17 +65,48 @@ async def relay_once(
         rows = messages = outbox.claim(transaction, rows_max)
         if not rows:
             return Relayed(claimed=0, refused=0)
+        replayed = None
+        if any(row.type == REPLAY for row in rows):
+            replayed = _load_slice(transaction, rows, replays)
+            rows = messages = [row for row in rows if row.type != REPLAY]
         if any(row.type == REDRIVE for row in rows):
             rows, messages = _with_redrives(transaction, rows, redrives)
-        reasons = await publisher.publish(messages, CONFIRM_DEADLINE_SECONDS) if messages else []
-        published = [row.id for row, reason in zip(rows, reasons, strict=True) if reason is None]
+        sent = messages if replayed is None else [*messages, *replayed.messages]
+        reasons = await publisher.publish(sent, CONFIRM_DEADLINE_SECONDS) if sent else []
+        own, slices = reasons[: len(rows)], reasons[len(rows) :]
+        published = [row.id for row, reason in zip(rows, own, strict=True) if reason is None]
         lag_seconds = outbox.mark_published(transaction, published) if published else None
         if redrives is not None and messages is not rows:
             _settle(transaction, rows, published, redrives)
-        refusals = _put_off(transaction, rows, reasons) if len(published) < len(rows) else []
+        refusals = _put_off(transaction, rows, own) if len(published) < len(rows) else []
+        if replayed is not None:
+            refusals += _settle_slice(transaction, replayed, slices)
     for refusal in refusals:
         on_refused(refusal)
-    return Relayed(claimed=len(rows), refused=len(refusals), lag_seconds=lag_seconds)
+    claimed = len(rows) + (replayed is not None)
+    return Relayed(claimed=claimed, refused=len(refusals), lag_seconds=lag_seconds)
+
+
+def _load_slice(transaction: Transaction, claimed: Sequence[Message], replays: Replays | None) -> ReplaySlice | None:
+    """Return the next slice of one of the claimed replays. The others are left as they were, for the next pass."""
+    if replays is None:
+        return None
+    loaded = (replays.load(transaction, row.id) for row in claimed if row.type == REPLAY)
+    return next((slice_ for slice_ in loaded if slice_ is not None), None)
+
+
+def _settle_slice(transaction: Transaction, replayed: ReplaySlice, reasons: Sequence[str | None]) -> list[Refusal]:
+    """Save the slice that the broker has, or let all of it be published again later."""
+    reason = next((reason for reason in reasons if reason is not None), None)
+    if reason is not None:
+        row = Message(replayed.row_id, REPLAY, REDRIVE_EXCHANGE, replayed.messages[0].routing_key, b"", "")
+        return _put_off(transaction, [row], [reason])
+    replayed.save()
+    if replayed.delay_seconds is None:
+        outbox.mark_published(transaction, [replayed.row_id])
+    else:
+        outbox.put_off(transaction, replayed.row_id, replayed.delay_seconds)
+    return []
 
 
 def _with_redrives(

@@ -18,6 +18,8 @@ DEAD_LETTER_EXCHANGE = "payments.dlx"
 DEAD_LETTER_KEY = "payments.dead"
 # It reaches one queue alone, by its name. The exchange of the first publication would send copies to other queues too.
 REDRIVE_EXCHANGE = "payments.redrive"
+# The row of a replay has this key, which reaches no queue. A relay of an earlier release publishes nothing for it.
+REPLAY_KEY = "replay"
 NEW_PAYMENTS_KEY = "payments.new"
 INTAKE_KEY = "payments.intake"
 WEBHOOKS_KEY = "webhooks"

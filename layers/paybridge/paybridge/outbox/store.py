@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from paybridge.core.events import REDRIVE, Event
+from paybridge.core.events import REDRIVE, REPLAY, Event
 from paybridge.database.counters import ADD_COUNTS
 from paybridge.database.database import Statement, Transaction
 from paybridge.database.parameters import json_rows, uuid_array
 from paybridge.database.wire import Row
 from paybridge.outbox.ports import Message
-from paybridge.outbox.routes import NEW_PAYMENTS_KEY, REDRIVE_EXCHANGE, SHARD_HEADER
+from paybridge.outbox.routes import NEW_PAYMENTS_KEY, REDRIVE_EXCHANGE, REPLAY_KEY, SHARD_HEADER
 from paybridge.outbox.rows import INSERT_ROWS, counts_of_events, row_of
 from paybridge.outbox.wake_up import IS_RELAY_BUSY, wake_relay_after_commit
 
@@ -48,6 +48,24 @@ _INSERT_REDRIVES = Statement(f"""
         FROM json_to_recordset(:rows::json) AS new (id uuid, queue text, delay_seconds double precision)
     )
     SELECT {IS_RELAY_BUSY}
+""")
+
+# One row for a whole replay. It is due again and again, until the replay ends.
+_INSERT_REPLAY = Statement(f"""
+    WITH added AS (
+        INSERT INTO outbox (id, type, exchange, routing_key, body, correlation_id)
+        VALUES (:id::uuid, '{REPLAY}', '{REDRIVE_EXCHANGE}', '{REPLAY_KEY}', '', '')
+    )
+    SELECT {IS_RELAY_BUSY}
+""")
+
+# The next time follows from the last one, so that the rate is exact. What an outage has cost is not caught up.
+_PUT_OFF = Statement("""
+    UPDATE outbox
+    SET attempts = 0, last_error = NULL,
+        available_at = greatest(available_at + make_interval(secs => :delay_seconds::double precision),
+                                clock_timestamp())
+    WHERE id = :id::uuid
 """)
 
 _MARK_REFUSED = Statement("""
@@ -98,6 +116,18 @@ def add_redrives(transaction: Transaction, rows: Sequence[tuple[UUID, str, float
     ((is_relay_busy,),) = transaction.run(_INSERT_REDRIVES, rows=json_rows(values))
     if not is_relay_busy:
         wake_relay_after_commit(transaction)
+
+
+def add_replay(transaction: Transaction, row_id: UUID) -> None:
+    """Add the row by which the relay goes on with a replay, due now."""
+    ((is_relay_busy,),) = transaction.run(_INSERT_REPLAY, id=row_id)
+    if not is_relay_busy:
+        wake_relay_after_commit(transaction)
+
+
+def put_off(transaction: Transaction, row_id: str, delay_seconds: float) -> None:
+    """Let the row be due again this long after it was due last, at the earliest now."""
+    transaction.run(_PUT_OFF, id=row_id, delay_seconds=delay_seconds)
 
 
 def claim(transaction: Transaction, limit: int) -> list[Message]:

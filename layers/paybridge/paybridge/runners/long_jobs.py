@@ -14,6 +14,8 @@ from paybridge import wiring
 from paybridge.core.errors import PaybridgeError
 from paybridge.database import health
 from paybridge.observability.logging import logger
+from paybridge.replay.dry_run import work_on_dry_runs
+from paybridge.wiring import replay
 
 # A job with much to do lets the others go on after so long.
 TURN_SECONDS_MAX = 10.0
@@ -23,8 +25,6 @@ log = logger()
 # Works for at most so many seconds, and a slice more. The counts say what it did: none, or only zeros, if there was
 # nothing to do.
 LongJob = Callable[[float], dict[str, int]]
-
-JOBS: Sequence[LongJob] = ()
 
 
 def run_long_jobs(
@@ -62,3 +62,10 @@ def run_long_jobs(
     if failures:
         raise failures[0]
     return dict(counts)
+
+
+def _work_on_dry_runs_of_replays(seconds_max: float) -> dict[str, int]:
+    return {"replay_dry_runs": work_on_dry_runs(replay.services(), seconds_max)}
+
+
+JOBS: Sequence[LongJob] = (_work_on_dry_runs_of_replays,)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from paybridge import wiring
 from paybridge.dead_letters.republish import DeadLetterRedrives
 from paybridge.outbox.drain import Drain, DrainObserver
+from paybridge.replay.publish import EventReplays
 from paybridge.wiring import broker
 
 
@@ -21,4 +22,5 @@ def draining(remaining_seconds: Callable[[], float], observer: DrainObserver) ->
         remaining_seconds=remaining_seconds,
         observer=observer,
         redrives=DeadLetterRedrives(),
+        replays=EventReplays(wiring.clock()),
     )

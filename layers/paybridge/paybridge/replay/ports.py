@@ -1,0 +1,33 @@
+"""What the use cases of replays work with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+from uuid import UUID
+
+from paybridge.core.clock import Clock
+from paybridge.core.events import Event
+from paybridge.core.ids import Ids
+
+if TYPE_CHECKING:
+    from paybridge.database.database import Database, Transaction
+
+
+class Consumer(Protocol):
+    """A consumer of events, which tells what it has not processed."""
+
+    def find_unseen(self, transaction: Transaction, events: Sequence[Event]) -> set[UUID]:
+        """Return the ids of the events that would do something now: send, deliver or post."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayServices:
+    """Database, clock, source of ids, and the consumers by the names of their queues."""
+
+    database: Database
+    clock: Clock
+    ids: Ids
+    consumers: Mapping[str, Consumer]

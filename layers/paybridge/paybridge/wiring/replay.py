@@ -1,0 +1,24 @@
+"""The part of the composition root for replays."""
+
+from __future__ import annotations
+
+from paybridge import wiring
+from paybridge.core.clock import Clock
+from paybridge.core.ids import Ids
+from paybridge.database.database import Database
+from paybridge.notifications.unseen import UnseenNotifications
+from paybridge.outbox.queues import NOTIFICATIONS_QUEUE
+from paybridge.outbox.routes import WEBHOOKS_KEY
+from paybridge.replay.ports import Consumer, ReplayServices
+from paybridge.webhooks.unseen import UnseenWebhooks
+
+
+def services_over(database: Database, clock: Clock, ids: Ids) -> ReplayServices:
+    """Return what the use cases need, over these adapters."""
+    consumers: dict[str, Consumer] = {WEBHOOKS_KEY: UnseenWebhooks(), NOTIFICATIONS_QUEUE: UnseenNotifications()}
+    return ReplayServices(database, clock, ids, consumers)
+
+
+def services() -> ReplayServices:
+    """Return what the use cases need. Opens no connection. Raises SettingsInvalid and SecretUnavailable."""
+    return services_over(wiring.database(), wiring.clock(), wiring.ids())
