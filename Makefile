@@ -128,6 +128,7 @@ lock: ## Rewrite the lock files from pyproject.toml, with hashes (needs uv and g
 	@command -v go >/dev/null || { echo "go is missing: install Go 1.25 or newer, then repeat \`make lock\`." >&2; exit 1; }
 	@$(COMPILE) --group dev pyproject.toml --output-file requirements/dev.lock
 	@$(LAYER_COMPILE) --constraints requirements/dev.lock pyproject.toml --output-file layers/paybridge/requirements.txt
+	@$(LAYER_COMPILE) --constraints requirements/dev.lock --group archive --output-file layers/archive/requirements.txt
 	@$(COMPILE) --no-strip-extras --group sam --output-file requirements/sam.lock
 	@$(COMPILE) --no-strip-extras --group localstack --output-file requirements/localstack.lock
 	@$(COMPILE) --no-strip-extras --group checkov --output-file requirements/checkov.lock

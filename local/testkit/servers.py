@@ -75,6 +75,12 @@ class Postgres:
         self._create(name, TEMPLATE_DATABASE if migrated else "template1")
         return self._url_of(name)
 
+    def copy_of(self, url: str) -> str:
+        """Create a copy of a database that nothing is connected to, and return its URL."""
+        name = f"test_{next(self._numbers)}"
+        self._create(name, urlsplit(url).path.lstrip("/"))
+        return self._url_of(name)
+
     def drop_database(self, url: str) -> None:
         """Drop a database of `fresh_database`, even if clients are still connected."""
         # Autovacuum may be: only a superuser may end it.

@@ -128,6 +128,7 @@ def rules(rows: SeededRows) -> dict[str, Rule]:
         **accepting(rows),
         **ordering(rows),
         **refunds(rows),
+        **archived(rows),
         **accounts(),
         **books(rows),
         **reading(rows),
@@ -274,6 +275,27 @@ def refunds(rows: SeededRows) -> dict[str, Rule]:
             for wanted in wanted_refunds()
             for before in (refund_id, "")
         },
+    }
+
+
+def archived(rows: SeededRows) -> dict[str, Rule]:
+    """Where an archived payment is. In the seeded rows some count as archived."""
+    id_, (refund_id,) = rows.archived_id(), rows.ids(REFUND, "n % 20 = 3", 1)
+    name, found = "archive.store.owners.", {"archived_owners": 1}
+    return {
+        f"{name}_FIND": Rule(
+            {"kind": "payment", "merchant_id": MERCHANT, "id": id_}, ("archived_owners_pkey",), rows_max=found
+        ),
+        f"{name}_FIND_OF_ANY": Rule(
+            {"kind": "payment", "month": "2024-03-01", "id": id_},
+            ("archived_owners_by_month",),
+            # One block of each merchant has the id within its ends.
+            rows_max={"archived_owners": 40},
+        ),
+        f"{name}_REFUNDED_OF_ANY": Rule({"id": refund_id}, ("operations_pkey",), rows_max={"operations": 1}),
+        f"{name}_REFUNDED": Rule(
+            {"id": refund_id, "merchant_id": MERCHANT}, ("operations_refunds",), rows_max={"operations": 1}
+        ),
     }
 
 

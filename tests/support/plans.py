@@ -18,6 +18,12 @@ from paybridge.database.database import Statement
 
 Node = dict[str, Any]
 
+# Roles are changed by a deployment. The archive reads a month once, and as a whole.
+WITHOUT_PLANS = frozenset({
+    "paybridge.secrets.store",
+    *(f"paybridge.archive.store.{name}" for name in ("lock", "months", "open_work", "partitions", "tables")),
+})  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -48,8 +54,7 @@ class Plan:
 def statements() -> dict[str, Statement]:
     """Every statement of the layer that has a plan, as `module.NAME`, wherever in its module it is kept.
 
-    One that another module imports counts once. Those about roles are left out: a deployment runs them once, and they
-    read PostgreSQL's catalogue, which no payment makes larger.
+    One that another module imports counts once. Modules that no request and no batch waits for are left out.
     """
     found: dict[Statement, str] = {}
     for module, names in _modules():
@@ -70,7 +75,7 @@ def builders() -> frozenset[str]:
 def _modules() -> Iterator[tuple[str, dict[str, Any]]]:
     """The modules whose statements have a plan, by their names below the layer, with what they define."""
     for module in pkgutil.walk_packages(paybridge.__path__, f"{paybridge.__name__}."):
-        if ".migrations" not in module.name and module.name != "paybridge.secrets.store":
+        if ".migrations" not in module.name and module.name not in WITHOUT_PLANS:
             yield module.name.removeprefix(f"{paybridge.__name__}."), vars(importlib.import_module(module.name))
 
 

@@ -52,6 +52,11 @@ SELECT n, seeded_moment(n) AS at, seeded_id(0, n) AS id, n % 100 = 0 AS unsettle
        ('00000000-0000-4000-8000-' || lpad(to_hex(1 + n % 40), 12, '0'))::uuid AS merchant_id
 FROM generate_series(1, {PAYMENTS}) AS n;
 
+-- Some payments count as archived, although they are still there.
+INSERT INTO archived_owners (kind, merchant_id, first_id, last_id, month, ids)
+SELECT 'payment', merchant_id, min(id::text)::uuid, max(id::text)::uuid, '2024-03-01', array_agg(id ORDER BY id)
+FROM seeded WHERE n <= 2000 GROUP BY merchant_id, n / 400;
+
 INSERT INTO payments (id, merchant_id, amount_minor, captured_minor, currency, status, webhook_url, customer,
                       correlation_id, last_sequence, created_at, updated_at, capture, authorized_minor, capture_before)
 SELECT id, merchant_id, 10050, CASE WHEN unsettled OR held THEN 0 ELSE 10050 END, 'RUB',
@@ -245,6 +250,11 @@ class SeededRows:
     def open_replay(self) -> str:
         """The id of a replay that is not finished, which is also that of its row of the outbox."""
         id_: str = self._connection.execute_simple("SELECT seeded_id(0, 1)::text").rows[0][0]
+        return id_
+
+    def archived_id(self) -> str:
+        """The id of an archived payment of MERCHANT."""
+        id_: str = self._connection.execute_simple("SELECT seeded_id(0, 40)::text").rows[0][0]
         return id_
 
     def running_dry_run(self) -> str:

@@ -1,0 +1,1 @@
+"""Archive old months of the big tables in S3, and restore them."""

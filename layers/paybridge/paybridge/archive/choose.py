@@ -1,0 +1,119 @@
+"""Choose the months to archive: old enough, and nothing in them is open."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import partial
+
+from paybridge.archive.deadline import Deadline
+from paybridge.archive.domain import ArchivedTable, MonthState, TableState, prefix_of
+from paybridge.archive.locks import retry_lock
+from paybridge.archive.ports import ArchiveServices
+from paybridge.archive.store import months, open_work, partitions, tables
+from paybridge.archive.store.partitions import Partition
+from paybridge.core.errors import LockTimeout
+
+# A month that has open work is looked at again after this time.
+LOOK_AGAIN = timedelta(days=1)
+HELD = "other transactions hold its tables"
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The months whose archive begins, and those that stay with the reason."""
+
+    begun: list[date]
+    waiting: dict[date, str]
+
+
+def choose_months(services: ArchiveServices, deadline: Deadline, *, look_again: bool = False) -> Chosen:
+    """Look at the months that are old enough, the oldest first, and begin those in which nothing is open.
+
+    A month with open work is looked at once a day, or now if `look_again`. Raises DatabaseUnavailable.
+    """
+    chosen = Chosen([], {})
+    settings, now = services.settings, services.clock.now()
+    if not settings.bucket or not settings.after_months:
+        return chosen
+    known = {month.month: month for month in months.all_months(services.database)}
+    for month, found in _by_month(services).items():
+        seen = known.get(month)
+        is_due = seen is None or look_again or now - seen.checked_at >= LOOK_AGAIN
+        if deadline.is_over() or (seen is not None and seen.state is not MonthState.WAITING) or not is_due:
+            continue
+        reason = _begin(services, month, found, now, deadline)
+        if reason is None:
+            chosen.begun.append(month)
+        else:
+            chosen.waiting[month] = reason
+            months.put(services.database, month, MonthState.WAITING, reason, now)
+    return chosen
+
+
+def _by_month(services: ArchiveServices) -> dict[date, list[Partition]]:
+    before = partitions.first_open_month(services.database, services.settings.after_months)
+    by_month: dict[date, list[Partition]] = defaultdict(list)
+    for partition in partitions.find_before(services.database, before):
+        by_month[partition.month].append(partition)
+    return by_month
+
+
+def _begin(
+    services: ArchiveServices, month: date, found: Sequence[Partition], now: datetime, deadline: Deadline
+) -> str | None:
+    """Begin to archive the month, or return why it stays."""
+    database = services.database
+    low, high = partitions.bounds(database, month)
+    frozen: list[str] = []
+    try:
+        # Most months with open work are found here, before anything is locked.
+        reason = open_work.describe_open_work(database, low, high)
+        if reason is not None:
+            return reason
+        for partition in found:
+            retry_lock(partial(partitions.freeze, database, partition.name), deadline)
+            frozen.append(partition.name)
+        # What was written before the freeze is seen now, and nothing is written after it.
+        reason = open_work.describe_open_work(database, low, high)
+    except LockTimeout:
+        reason = HELD
+    if reason is not None:
+        for name in frozen:
+            retry_lock(partial(partitions.unfreeze, database, name), deadline)
+        return reason
+    _note(services, month, found, now)
+    return None
+
+
+def _note(services: ArchiveServices, month: date, found: Sequence[Partition], now: datetime) -> None:
+    database = services.database
+    version = partitions.schema_version(database)
+    begun = [_table(services, partition, position, version) for position, partition in enumerate(found)]
+    with database.transaction() as transaction:
+        months.put(transaction, month, MonthState.ARCHIVING, None, now)
+        for table in begun:
+            tables.add(transaction, table, now)
+
+
+def _table(services: ArchiveServices, partition: Partition, position: int, version: str) -> ArchivedTable:
+    return ArchivedTable(
+        month=partition.month,
+        table=partition.table,
+        state=TableState.EXPORTING,
+        position=position,
+        bucket=services.settings.bucket,
+        prefix=prefix_of(partition.month, partition.table),
+        schema_version=version,
+        columns=partitions.columns_of(services.database, partition.name),
+        key_columns=partitions.key_of(services.database, partition.name),
+        cursor=None,
+        row_count=0,
+        byte_count=0,
+        file_count=0,
+        files_done=0,
+        manifest_hash=None,
+        detached_at=None,
+    )

@@ -1,0 +1,78 @@
+"""What the use cases of the archive need from outside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from paybridge.archive.domain import Column
+from paybridge.core.clock import Clock
+from paybridge.core.errors import PaybridgeError, Unavailable
+from paybridge.database.database import Database
+
+
+class StoreUnavailable(Unavailable):
+    """The object store cannot be reached, or refuses a call."""
+
+
+class ArchiveDamaged(PaybridgeError):
+    """What is in the object store is not what was written. Nothing is detached or dropped then."""
+
+
+class ObjectStore(Protocol):
+    """Where files are kept for years."""
+
+    def put(self, bucket: str, key: str, content: bytes) -> None:
+        """Store an object and have the store check its SHA-256. Raises StoreUnavailable."""
+        ...
+
+    def get(self, bucket: str, key: str) -> bytes:
+        """Return an object. Raises StoreUnavailable, and ArchiveDamaged if there is no such object."""
+        ...
+
+
+class RowFiles(Protocol):
+    """The format of the files."""
+
+    def table_of(self, rows: bytes, columns: tuple[Column, ...]) -> Any:
+        """Return rows, each a line of JSON, as a table in memory."""
+        ...
+
+    def written(self, table: Any) -> bytes:
+        """Return the table as a file."""
+        ...
+
+    def read(self, content: bytes) -> Any:
+        """Return the table in a file. Raises ArchiveDamaged if it cannot be read."""
+        ...
+
+    def keys(self, table: Any, columns: tuple[str, ...]) -> list[tuple[str, ...]]:
+        """Return the values of these columns, row by row, as text."""
+        ...
+
+    def json_chunks(self, table: Any, rows_max: int) -> list[str]:
+        """Return the rows as arrays of JSON, of up to `rows_max` rows each."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveSettings:
+    """When a month is archived and dropped, and where.
+
+    Without a bucket, or with 0 months, no new month is chosen. What has begun goes on.
+    """
+
+    bucket: str
+    after_months: int
+    drop_after_days: float
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveServices:
+    """What the use cases work with."""
+
+    database: Database
+    clock: Clock
+    objects: ObjectStore
+    files: RowFiles
+    settings: ArchiveSettings

@@ -1,0 +1,69 @@
+"""The months of the archive."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from paybridge.archive.domain import ArchivedMonth, MonthState
+from paybridge.database.database import Database, Statement, Transaction
+from paybridge.database.wire import Row
+
+_COLUMNS = "month, state, reason, checked_at, restored_until, created_at, updated_at"
+_ALL = Statement(f"SELECT {_COLUMNS} FROM archive_months ORDER BY month DESC")
+_ONE = Statement(f"SELECT {_COLUMNS} FROM archive_months WHERE month = :month::date")
+_PUT = Statement("""
+    INSERT INTO archive_months AS m (month, state, reason, checked_at, created_at, updated_at)
+    VALUES (:month::date, :state::text, :reason::text, :now::timestamptz, :now::timestamptz, :now::timestamptz)
+    ON CONFLICT (month) DO UPDATE
+    SET state = excluded.state, reason = excluded.reason, checked_at = excluded.checked_at,
+        updated_at = excluded.updated_at
+    WHERE m.state = 'waiting'
+""")
+_MOVE = Statement("""
+    UPDATE archive_months SET state = :after::text, restored_until = :until::timestamptz, updated_at = :now::timestamptz
+    WHERE month = :month::date AND state = :before::text
+    RETURNING month
+""")
+_EXTEND = Statement("""
+    UPDATE archive_months SET restored_until = greatest(restored_until, :until::timestamptz),
+                              updated_at = :now::timestamptz
+    WHERE month = :month::date AND state IN ('restoring', 'restored')
+""")
+
+
+def all_months(database: Database) -> list[ArchivedMonth]:
+    """Return every month that was looked at, newest first."""
+    return [_from_row(row) for row in database.run(_ALL)]
+
+
+def find(database: Database, month: date) -> ArchivedMonth | None:
+    """Return the month, None if it was never looked at."""
+    rows = database.run(_ONE, month=month)
+    return _from_row(rows[0]) if rows else None
+
+
+def put(database: Database | Transaction, month: date, state: MonthState, reason: str | None, now: datetime) -> None:
+    """Note what a look at the month found, unless it is archived already."""
+    database.run(_PUT, month=month, state=state, reason=reason, now=now)
+
+
+def move(
+    database: Database | Transaction,
+    month: date,
+    before: MonthState,
+    after: MonthState,
+    now: datetime,
+    until: datetime | None = None,
+) -> bool:
+    """Bring the month from one state to another. Return False if it is in another state."""
+    return bool(database.run(_MOVE, month=month, before=before, after=after, until=until, now=now))
+
+
+def extend(database: Database, month: date, until: datetime, now: datetime) -> None:
+    """Keep a restored month for longer."""
+    database.run(_EXTEND, month=month, until=until, now=now)
+
+
+def _from_row(row: Row) -> ArchivedMonth:
+    month, state, *rest = row
+    return ArchivedMonth(month, MonthState(state), *rest)

@@ -1,0 +1,118 @@
+"""Work on the archive in slices: what is killed at any step goes on from there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+
+from paybridge.archive.choose import Chosen, choose_months
+from paybridge.archive.deadline import Deadline
+from paybridge.archive.detach import detach_tables, drop_tables
+from paybridge.archive.domain import ArchivedMonth, MonthState, TableState, month_text
+from paybridge.archive.export import export_table
+from paybridge.archive.ports import ArchiveServices
+from paybridge.archive.restore import restore_tables
+from paybridge.archive.store import lock, months, tables
+from paybridge.core.errors import PaybridgeError
+from paybridge.database.database import Database
+
+
+@dataclass
+class Worked:
+    """What a run did: how many months it finished each way, those that failed, and those that stay with a reason."""
+
+    is_busy: bool = False
+    begun: int = 0
+    archived: int = 0
+    restored: int = 0
+    dropped: int = 0
+    waiting: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, PaybridgeError] = field(default_factory=dict)
+
+
+def work_on_archive(services: ArchiveServices, seconds_max: float, *, look_again: bool = False) -> Worked:
+    """Choose months, and bring each as far as the time allows. A second run at the same time does nothing.
+
+    A month that fails does not stop the others. Raises DatabaseUnavailable.
+    """
+    worked, deadline = Worked(), Deadline.after(seconds_max)
+    with _alone(services.database) as is_alone:
+        if not is_alone:
+            worked.is_busy = True
+            return worked
+        for month in reversed(months.all_months(services.database)):
+            _work_on(services, month, worked, deadline)
+        chosen = choose_months(services, deadline, look_again=look_again)
+        _note_chosen(worked, chosen)
+        for begun in chosen.begun:
+            found = months.find(services.database, begun)
+            assert found is not None
+            _work_on(services, found, worked, deadline)
+    return worked
+
+
+def _note_chosen(worked: Worked, chosen: Chosen) -> None:
+    worked.begun = len(chosen.begun)
+    worked.waiting = {month_text(month): reason for month, reason in chosen.waiting.items()}
+
+
+def _work_on(services: ArchiveServices, month: ArchivedMonth, worked: Worked, deadline: Deadline) -> None:
+    step = _STEPS.get(month.state)
+    if step is None or deadline.is_over():
+        return
+    try:
+        step(services, month, worked, deadline)
+    except PaybridgeError as error:
+        worked.failed[month_text(month.month)] = error
+
+
+def _archive(services: ArchiveServices, month: ArchivedMonth, worked: Worked, deadline: Deadline) -> None:
+    """Export every table, and once all are verified, detach them."""
+    for table in tables.of_month(services.database, month.month):
+        if table.state is TableState.EXPORTING and not export_table(services, table, deadline):
+            return
+    if detach_tables(services, tables.of_month(services.database, month.month), deadline):
+        _move(services, month.month, MonthState.ARCHIVING, MonthState.ARCHIVED)
+        worked.archived += 1
+
+
+def _drop(services: ArchiveServices, month: ArchivedMonth, worked: Worked, deadline: Deadline) -> None:
+    worked.dropped += drop_tables(services, tables.of_month(services.database, month.month), deadline)
+
+
+def _restore(services: ArchiveServices, month: ArchivedMonth, worked: Worked, deadline: Deadline) -> None:
+    if restore_tables(services, tables.of_month(services.database, month.month), deadline):
+        until = month.restored_until
+        months.move(
+            services.database, month.month, MonthState.RESTORING, MonthState.RESTORED, services.clock.now(), until
+        )
+        worked.restored += 1
+
+
+def _end_restored(services: ArchiveServices, month: ArchivedMonth, worked: Worked, deadline: Deadline) -> None:
+    """Take a restored month out again once its time is over."""
+    if month.restored_until is not None and month.restored_until > services.clock.now():
+        return
+    _move(services, month.month, MonthState.RESTORED, MonthState.ARCHIVING)
+    _archive(services, month, worked, deadline)
+
+
+def _move(services: ArchiveServices, month: date, before: MonthState, after: MonthState) -> None:
+    months.move(services.database, month, before, after, services.clock.now())
+
+
+@contextmanager
+def _alone(database: Database) -> Iterator[bool]:
+    """Keep other runs out, on a second connection: one that is lost lets the next run in."""
+    with closing(database.another()) as other, other.session() as session:
+        yield lock.take(session)
+
+
+_STEPS: dict[MonthState, Callable[[ArchiveServices, ArchivedMonth, Worked, Deadline], None]] = {
+    MonthState.ARCHIVING: _archive,
+    MonthState.ARCHIVED: _drop,
+    MonthState.RESTORING: _restore,
+    MonthState.RESTORED: _end_restored,
+}
