@@ -14,6 +14,8 @@ from infra.sam_template.intrinsics import load_yaml
 PROJECT = Path(__file__).resolve().parents[1]
 BUILD = PROJECT / ".aws-sam" / "build"
 LAYER = "PaybridgeLayer"
+# The lock file of each layer.
+LAYERS = {LAYER: Path("layers/paybridge/requirements.txt"), "ArchiveLayer": Path("layers/archive/requirements.txt")}
 # The folder of the layer's certificates in the tree, and the path of the bundle inside a function.
 CERTIFICATES = Path("layers/paybridge/certificates")
 RDS_CERTIFICATES = "/opt/certificates/rds.pem"
@@ -67,9 +69,7 @@ class Built:
             for name in sorted(names):
                 if here.get(name) != there.get(name):
                     return str(source / name)
-        if self._missing_distributions():
-            return "layers/paybridge/requirements.txt"
-        return None
+        return next((str(lock) for layer, lock in LAYERS.items() if self._missing_distributions(layer, lock)), None)
 
     def has_rds_certificates(self) -> bool:
         """Return whether the functions will find Amazon's bundle at `RDS_CERTIFICATES`."""
@@ -86,12 +86,12 @@ class Built:
         yield Path("layers/paybridge/paybridge"), self.folder / LAYER / "python" / "paybridge"
         yield CERTIFICATES, self.folder / LAYER / "certificates"
 
-    def _missing_distributions(self) -> set[str]:
-        lock = (self._project / "layers/paybridge/requirements.txt").read_text(encoding="utf-8")
+    def _missing_distributions(self, layer: str, lock_file: Path) -> set[str]:
+        lock = (self._project / lock_file).read_text(encoding="utf-8")
         pinned = {
             pin.replace("-", "_").lower() for pin in re.findall(r"^([A-Za-z0-9._-]+==[^\s;]+)", lock, re.MULTILINE)
         }
-        folders = (self.folder / LAYER / "python").glob("*.dist-info")
+        folders = (self.folder / layer / "python").glob("*.dist-info")
         return pinned - {folder.name.removesuffix(".dist-info").replace("-", "==", 1).lower() for folder in folders}
 
 

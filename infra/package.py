@@ -1,4 +1,4 @@
-"""`make package`: build functions and layer for Lambda's processor with SAM, and report their sizes."""
+"""`make package`: build functions and layers for Lambda's processor with SAM, and report their sizes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from infra import certificates
-from infra.built import ARCHITECTURES, PROJECT, RDS_CERTIFICATES, Built
+from infra.built import ARCHITECTURES, LAYERS, PROJECT, RDS_CERTIFICATES, Built
 from infra.errors import InputMissingError
 
 SAM = PROJECT / ".venv-sam/bin/sam"
@@ -59,15 +59,16 @@ def report(built: Built, architecture: str) -> None:
         raise InputMissingError(
             f"The libraries are for {built.architecture()}, not for {architecture}: run `make package` again."
         )
-    folders = [*(built.folder / name for name in built.functions()), built.folder / "PaybridgeLayer"]
+    layers = [built.folder / name for name in LAYERS]
     largest = 0
-    for folder in folders:
+    for folder in [*(built.folder / name for name in built.functions()), *layers]:
         unpacked, packed = sizes(folder)
-        largest = max(largest, unpacked) if folder != folders[-1] else largest + unpacked
+        # The function `archive` has both layers.
+        largest = largest + unpacked if folder in layers else max(largest, unpacked)
         print(f"  {folder.name:<20} {_text(unpacked):>10} unpacked, {_text(packed):>8} to upload")
     if largest > UNPACKED_BYTES_MAX:
         raise InputMissingError(
-            f"A function and its layer have {largest / _MIB:.0f} MiB, but Lambda takes 250: remove a library."
+            f"A function and its layers have {largest / _MIB:.0f} MiB, but Lambda takes 250: remove a library."
         )
     print(f"\n{_certificates(built)}\nNext: make deploy ENVIRONMENT=dev")
 

@@ -20,6 +20,7 @@ PARAMETERS = {
     "WebhookLocalNetworks": "127.0.0.0/8,::1/128",
     "IntakeDemoMerchantId": str(seed.DEMO_MERCHANT_ID),
     "StuckAfterSeconds": "60",
+    "ArchiveBucket": seed.ARCHIVE_BUCKET,
     "JwtIssuer": seed.JWT_ISSUER,
     "JwtAudience": seed.JWT_AUDIENCE,
     "JwtKeysSecretId": seed.SecretIds().jwt_keys,

@@ -317,6 +317,7 @@ class Stack:
         settings = self.settings
         seed.write_aws(settings, postgres.database_url_of(settings), rabbitmq.functions_url_of(settings))
         seed.verify_sender(settings)
+        seed.create_archive_and_bus(settings)
 
     def _start_moto_and_functions(self) -> None:
         """Start the functions while RabbitMQ starts, as soon as the database and the parameters are there."""

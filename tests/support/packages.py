@@ -6,7 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
-from infra.built import CERTIFICATES, LAYER, Built
+from infra.built import CERTIFICATES, LAYER, LAYERS, Built
 from tests.support.template import ROOT
 
 # The part of an ELF file's header that says which machine it is for.
@@ -21,11 +21,12 @@ def make_package(folder: Path, architecture: str = "arm64") -> Built:
     built = Built(folder)
     for logical_id, package in built.functions().items():
         shutil.copytree(ROOT / "functions" / package, folder / logical_id / package, ignore=WITHOUT_CACHES)
+    for layer, lock_file in LAYERS.items():
+        lock = (ROOT / lock_file).read_text(encoding="utf-8")
+        for name, version in re.findall(r"^([A-Za-z0-9._-]+)==([^\s;]+)", lock, flags=re.MULTILINE):
+            (folder / layer / "python" / f"{name.replace('-', '_')}-{version}.dist-info").mkdir(parents=True)
     python = folder / LAYER / "python"
     shutil.copytree(ROOT / "layers/paybridge/paybridge", python / "paybridge", ignore=WITHOUT_CACHES)
-    lock = (ROOT / "layers/paybridge/requirements.txt").read_text(encoding="utf-8")
-    for name, version in re.findall(r"^([A-Za-z0-9._-]+)==([^\s;]+)", lock, flags=re.MULTILINE):
-        (python / f"{name.replace('-', '_')}-{version}.dist-info").mkdir()
     (python / "library.so").write_bytes(b"\x7fELF".ljust(18, b"\0") + MACHINES[architecture].to_bytes(2, "little"))
     authorities = folder / LAYER / "certificates/rds.pem"
     authorities.parent.mkdir()

@@ -18,6 +18,7 @@ from paybridge.secrets.ports import Login
 from paybridge.secrets.secrets_manager import SecretsManager
 from paybridge.wiring import (
     api,
+    archive,
     broker,
     dead_letters,
     fraud,
@@ -180,6 +181,7 @@ def use_rotate() -> None:
 
 USES: dict[str, Callable[[], Any]] = {
     "api": use_api,
+    "archive": lambda: archive.services(),
     "consumer": lambda: wiring.run(use_consumer()),
     "dead_letters": use_dead_letters,
     "intake": lambda: wiring.run(use_intake()),

@@ -196,7 +196,7 @@ variable "broker_instance_type" {
   default     = "mq.m7g.large"
 }
 
-# --- archive, events: nothing uses them yet; cache: rate limits may
+# --- archive: the function archive, once ArchiveBucket is set; events: nothing yet; cache: rate limits may
 
 variable "archive" {
   description = "Bucket for payments that have left the database. null creates none. `deletable`: with its objects. `expire_days`: null keeps objects forever. `object_lock`: retention, such as { mode = \"COMPLIANCE\", days = 2555 }, only when the bucket is created."

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from packaging.markers import Marker
 
+from infra.built import LAYER, LAYERS
 from tests.support import template as templates
 from tests.support.template import ROOT
 
@@ -171,18 +172,24 @@ class TestBuild:
         lock = (ROOT / "layers/paybridge/requirements.txt").read_text(encoding="utf-8")
         assert not re.findall(r"^.*;.*python_(?:full_)?version.*$", lock, flags=re.MULTILINE)
 
-    def test_layer_holds_the_package_and_every_pinned_distribution(self, build: Path) -> None:
-        python = build / "PaybridgeLayer/python"
-        lock = (ROOT / "layers/paybridge/requirements.txt").read_text(encoding="utf-8")
+    @pytest.mark.parametrize("layer", LAYERS)
+    def test_layer_holds_every_pinned_distribution(self, build: Path, layer: str) -> None:
+        python = build / layer / "python"
+        lock = (ROOT / LAYERS[layer]).read_text(encoding="utf-8")
         lines = re.findall(r"^([a-z0-9.-]+==[^\s;]+)(?: ; (.+?))? \\$", lock, flags=re.MULTILINE)
         pinned = {name.replace("-", "_") for name, marker in lines if not marker or Marker(marker).evaluate(IN_LAMBDA)}
         present = {
             path.name.removesuffix(".dist-info").replace("-", "==", 1).lower() for path in python.glob("*.dist-info")
         }
-        assert len(pinned) > 10
+        assert len(pinned) > (10 if layer == LAYER else 1)
         assert present == {name.lower() for name in pinned}
-        assert (python / "paybridge/wiring/settings.py").is_file()
+        assert (python / "paybridge/wiring/settings.py").is_file() == (layer == LAYER)
         assert not list(python.rglob("__pycache__"))
+
+    def test_only_the_archive_has_the_second_layer(self, build: Path) -> None:
+        functions = of_type(expanded(build), "AWS::Lambda::Function")
+        layers = {name: one["Layers"] for name, one in functions.items()}
+        assert [name for name, refs in layers.items() if len(refs) > 1] == ["ArchiveFunction"]
 
     def test_layer_holds_the_migrations(self, build: Path) -> None:
         source = ROOT / "layers/paybridge/paybridge/database/migrations"
@@ -191,13 +198,14 @@ class TestBuild:
         assert files
         assert {path.relative_to(built) for path in built.rglob("*.py")} == files
 
-    def test_layer_is_for_lambda(self, build: Path) -> None:
-        libraries = [path.name for path in (build / "PaybridgeLayer").rglob("*.so")]
+    @pytest.mark.parametrize("layer", LAYERS)
+    def test_layer_is_for_lambda(self, build: Path, layer: str) -> None:
+        libraries = [path.name for path in (build / layer).rglob("*.so")]
         assert libraries
         wrong = [name for name in libraries if "linux" in name and MACHINES[ARCHITECTURE] not in name]
         wrong += [name for name in libraries if "cpython-" in name and "cpython-313-" not in name]
         assert wrong == []
 
-    def test_layer_and_function_fit_into_lambda(self, build: Path) -> None:
+    def test_layers_and_functions_fit_into_lambda(self, build: Path) -> None:
         size_bytes = sum(path.stat().st_size for path in build.rglob("*") if path.is_file())
         assert size_bytes < 250 * 1024 * 1024

@@ -44,6 +44,13 @@ def _whole(text: str) -> int:
     return value
 
 
+def _months(text: str) -> int:
+    value = int(text)
+    if value and not MONTHS_MIN <= value <= MONTHS_MAX:
+        raise ValueError(text)
+    return value
+
+
 def _broker_url(text: str) -> str:
     url = text.rstrip("/")
     if "/" in url.partition("://")[2]:
@@ -101,6 +108,10 @@ def _parts(text: str) -> list[str]:
 
 TEXT = SettingKind("text", str)
 COUNT = SettingKind("a whole number above 0", _whole)
+# What a gateway may still change is younger.
+MONTHS_MIN, MONTHS_MAX = 2, 1200
+MONTHS = SettingKind(f"0, or a whole number from {MONTHS_MIN} to {MONTHS_MAX}", _months)
+DAYS = SettingKind("a number above 0", _positive)
 SECONDS = SettingKind("a number above 0", _positive)
 # A batch of webhooks takes some deadlines of its lane, and must end before its function does.
 WEBHOOK_SECONDS = SettingKind("a number above 0, at most 15", partial(_positive, maximum=15))

@@ -15,8 +15,10 @@ from paybridge.core.errors import SettingsInvalid
 from paybridge.wiring.setting_kinds import (
     BROKER,
     COUNT,
+    DAYS,
     MAIL_ADDRESS,
     MERCHANT,
+    MONTHS,
     NETWORKS,
     REVIEW_DECISION,
     ROOT_PATH,
@@ -82,6 +84,7 @@ EVERY = frozenset({"every function"})
 DATABASE = frozenset(
     {
         "api",
+        "archive",
         "consumer",
         "dead_letters",
         "intake",
@@ -263,6 +266,15 @@ class Settings:
     )
     REVIEW_EXPIRY_DECISION = Setting(
         REVIEW_DECISION, "reject", "", by("jobs"), "Answer to a review that expires: reject or approve."
+    )
+    ARCHIVE_BUCKET = Setting(
+        TEXT, "", "", by("archive"), "Bucket of S3 that old months are moved to. Empty: no month is archived."
+    )
+    ARCHIVE_AFTER_MONTHS = Setting(
+        MONTHS, "13", "months", by("archive"), "Whole months that stay in the database. 0: no month is archived."
+    )
+    ARCHIVE_DROP_AFTER_DAYS = Setting(
+        DAYS, "7", "days", by("archive"), "Time for which a table that was detached is kept before it is dropped."
     )
     API_WAITS_MAX = Setting(
         COUNT, "20", "requests", by("api"), "Requests that may wait for an outcome at the same time."

@@ -1,0 +1,27 @@
+"""The archive's part of the composition root."""
+
+from __future__ import annotations
+
+from paybridge import wiring
+from paybridge.archive.parquet import ParquetFiles
+from paybridge.archive.ports import ArchiveServices, ArchiveSettings
+from paybridge.archive.s3 import S3
+
+# Counting or checking the rows of a month's largest table takes a while. The function has 60 s.
+STATEMENT_SECONDS_MAX = 45.0
+
+
+def services() -> ArchiveServices:
+    """Return what the archive needs. Opens no connection. Raises SettingsInvalid and SecretUnavailable."""
+    settings = wiring.environment()
+    return ArchiveServices(
+        database=wiring.database(STATEMENT_SECONDS_MAX),
+        clock=wiring.clock(),
+        objects=S3(),
+        files=ParquetFiles(),
+        settings=ArchiveSettings(
+            bucket=settings.ARCHIVE_BUCKET,
+            after_months=settings.ARCHIVE_AFTER_MONTHS,
+            drop_after_days=settings.ARCHIVE_DROP_AFTER_DAYS,
+        ),
+    )
