@@ -21,6 +21,9 @@ import orjson
 import pytest
 
 from local.testkit.servers import Postgres, address_of
+from paybridge.analytics.store import aggregates, projection
+from paybridge.analytics.store import reading as figures
+from paybridge.analytics.store.projection import TYPES
 from paybridge.database import pages
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
@@ -150,6 +153,7 @@ def rules(rows: SeededRows) -> dict[str, Rule]:
         **screening(rows),
         **reviewing(rows),
         **trying(rows),
+        **analysing(rows),
     }
 
 
@@ -1144,6 +1148,88 @@ def noticed(rows: SeededRows) -> dict[str, Rule]:
             sorts=1,
             rows_max={"gateway_notices": 3 * LIMIT},
         ),
+    }
+
+
+def analysing(rows: SeededRows) -> dict[str, Rule]:
+    """Analytics: events and deliveries in the order of their cursors, and days by their keys."""
+    (delivery_id,) = rows.ids(DELIVERY, "n % 150 <> 0 AND n % 100 <> 0", 1)
+    name, cursor, one_cursor = "analytics.store.", "event_cursors_pkey", "delivery_cursor_pkey"
+    outbox, every_month = frozenset({"outbox"}), frozenset({"outbox", "webhook_deliveries"})
+    start = {"merchant_id": MERCHANT, "after_xid": "0", "after_id": UUID(int=0)}
+    position = {"merchant_id": MERCHANT, "xid": "1", "event_id": UUID(int=0), "events": 1}
+    ended = {"merchant_id": MERCHANT, "delivery_id": delivery_id, "currency": "RUB", "is_delivered": True}
+    days = orjson.dumps([{"merchant_id": MERCHANT, "day": "2000-01-02", "currency": "RUB"}]).decode()
+    wanted = {"first": "2000-01-01", "last": "2000-12-31", "after_day": "2000-01-01", "limit": LIMIT}
+    page = {**wanted, "after_merchant_id": UUID(int=0), "after_currency": ""}
+    return {
+        "outbox.event_log._MERCHANTS": Rule(
+            {"after": UUID(int=0), "limit": LIMIT},
+            ("outbox_feed",) * 2,
+            every_month=outbox,
+            rows_max={"outbox": (LIMIT + 1) * PARTITIONS},
+        ),
+        "outbox.event_log._WITH_NEWS": Rule(
+            {"merchant_ids": array([MERCHANT]), "xids": "{0}", "ids": array([str(UUID(int=0))])},
+            ("outbox_feed",),
+            every_month=outbox,
+            rows_max={"outbox": 1},
+        ),
+        f"{name}projection.events_statement": Rule(
+            {**start, "wanted": TYPES, "outcomes": "{}", "limit": LIMIT},
+            ("outbox_feed",),
+            sorts=5,
+            every_month=outbox,
+            rows_max={"outbox": LIMIT + PARTITIONS},
+            statement=projection.events_statement(),
+        ),
+        f"{name}projection.deliveries_statement": Rule(
+            {"rows": orjson.dumps([{**ended, "created_at": NOW, "ended_at": NOW}]).decode()},
+            sorts=1,
+            statement=projection.deliveries_statement(),
+        ),
+        "webhooks.store.ended._HORIZON": Rule({"lag_seconds": 5.0}, ("pg_database_oid_index",)),
+        "webhooks.store.ended._ENDED": Rule(
+            {"after_at": "-infinity", "after_id": UUID(int=0), "before": LATER, "limit": LIMIT},
+            ("webhook_deliveries_ended",),
+            every_month=every_month,
+            rows_max={"webhook_deliveries": LIMIT + PARTITIONS},
+        ),
+        f"{name}cursors._FIND": Rule({"merchant_ids": array([MERCHANT])}, (cursor,)),
+        f"{name}cursors._ADD": Rule({"merchant_id": MERCHANT}),
+        f"{name}cursors._LOCK": Rule({"merchant_id": MERCHANT}, (cursor,)),
+        f"{name}cursors._SAVE": Rule(position, (cursor,)),
+        f"{name}cursors._LOCK_DELIVERIES": Rule({}, (one_cursor,)),
+        f"{name}cursors._SAVE_DELIVERIES": Rule({"ended_at": NOW, "delivery_id": UUID(int=0)}, (one_cursor,)),
+        # What has changed since the last minute is few.
+        f"{name}aggregates.dirty_statement": Rule(
+            {"days_max": LIMIT, "payments_max": 1000},
+            ("days_pkey", "dirty_days_pkey", "dirty_days_pkey"),
+            sorts=2,
+            statement=aggregates.dirty_statement(),
+        ),
+        f"{name}aggregates.days_statement": Rule(
+            {"rows": days},
+            ("counted_payments_pkey", "counted_refunds_pkey", "counted_deliveries_pkey"),
+            sorts=0,
+            statement=aggregates.days_statement(),
+        ),
+        f"{name}aggregates._FORGET": Rule({"rows": days}, ("dirty_days_pkey",)),
+        **{
+            f"{name}reading.{kind} of {', '.join(filters)}": Rule(
+                {**page, **filters},
+                ("days_pkey" if "merchant_id" in filters else "days_by_day",),
+                sorts=(0 if filters else 1) if kind == "days_page" else (2 if filters else 1),
+                statement=build(frozenset(filters)),
+            )
+            for kind, build in (("days_page", figures.days_page), ("months_page", figures.months_page))
+            for filters in (
+                {},
+                {"merchant_id": MERCHANT},
+                {"currency": "RUB"},
+                {"merchant_id": MERCHANT, "currency": "RUB"},
+            )
+        },
     }
 
 

@@ -213,6 +213,27 @@ FROM ledger.transfers, LATERAL (VALUES (debit_account, amount_minor, 0), (credit
 GROUP BY 1, 2;
 """
 
+_SEED_ANALYTICS = """
+INSERT INTO analytics.event_cursors (merchant_id, xid, event_id, events)
+SELECT DISTINCT merchant_id, '1'::xid8, '00000000-0000-0000-0000-000000000000'::uuid, 1 FROM seeded;
+INSERT INTO analytics.counted_payments (merchant_id, day, currency, payment_id, created_at, settled_at, outcome, amount,
+                                        captured, sequence)
+SELECT merchant_id, (at AT TIME ZONE 'UTC')::date, 'RUB', id, at, at, 'succeeded', 100.50, 100.50, 2 FROM seeded;
+INSERT INTO analytics.counted_refunds (merchant_id, day, currency, refund_id, outcome, amount, sequence)
+SELECT merchant_id, (at AT TIME ZONE 'UTC')::date, 'RUB', seeded_id(4, n), 'succeeded', 1.00, 2
+FROM seeded WHERE n % 20 = 3;
+INSERT INTO analytics.counted_deliveries (merchant_id, day, currency, delivery_id, is_delivered, ended_at)
+SELECT merchant_id, (at AT TIME ZONE 'UTC')::date, 'RUB', seeded_id(3, n), true, at FROM seeded;
+INSERT INTO analytics.days (merchant_id, day, currency, payments, unsettled, authorized, succeeded, failed, canceled,
+                            amount, captured, settled, settling_us, refunds, refunds_open, refunds_failed, refunded,
+                            webhooks_delivered, webhooks_failed, computed_at, seconds_spent)
+SELECT merchant_id, date '2000-01-01' + day, currency, 1, 0, 0, 1, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0, 1, 0, now(), 0
+FROM (SELECT DISTINCT merchant_id FROM seeded) AS merchants, generate_series(1, 300) AS day,
+     unnest(ARRAY['EUR', 'RUB']) AS currency;
+INSERT INTO analytics.dirty_days (merchant_id, day, currency, marked_at)
+SELECT merchant_id, day, currency, now() FROM analytics.days WHERE day < '2000-01-20';
+"""
+
 
 class SeededRows:
     """The rows of one database, which `connection` leads to."""
@@ -223,7 +244,7 @@ class SeededRows:
 
     def write(self) -> None:
         """Writes the rows; the planner knows nothing of them yet."""
-        for script in (_SEED, _SEED_BOOKS):
+        for script in (_SEED, _SEED_BOOKS, _SEED_ANALYTICS):
             self._connection.execute_simple(script)
 
     def analyze(self) -> None:

@@ -8,12 +8,16 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from local.testkit.payments import new_merchant
 from long_jobs import handler as long_jobs
 from paybridge import wiring
 from paybridge.core.errors import DatabaseUnavailable
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database
-from paybridge.runners.long_jobs import TURN_SECONDS_MAX, run_long_jobs
+from paybridge.runners.analytics import REST_SECONDS, AnalyticsJob
+from paybridge.runners.long_jobs import JOBS, TURN_SECONDS_MAX, run_long_jobs
+from tests.support.analytics import World
+from tests.support.feed import await_horizon
 
 pytestmark = pytest.mark.integration
 
@@ -87,6 +91,25 @@ class TestRunLongJobs:
         assert done["a"] == 12
         (failed,) = [vars(record) for record in caplog.records if record.message == "a job failed"]
         assert failed["job"] == "fail"
+
+
+class TestAnalytics:
+    def test_they_rest_once_they_are_up_to_date(self, database: Database) -> None:
+        world, work = World(database, new_merchant(database)), Work()
+        job = AnalyticsJob(work.monotonic)
+        world.write(*world.payment(("succeeded", 1)))
+        await_horizon(database)
+        assert job(10.0) == {"analytics_events": 2, "analytics_deliveries": 0, "analytics_days": 1}
+        world.write(*world.payment(("succeeded", 1)))
+        await_horizon(database)
+        assert job(10.0) == {}
+        work.now += REST_SECONDS
+        world.rest_nothing()
+        assert job(10.0) == {"analytics_events": 2, "analytics_deliveries": 0, "analytics_days": 1}
+        assert world.day()["succeeded"] == 2
+
+    def test_the_function_runs_them(self) -> None:
+        assert any(isinstance(job, AnalyticsJob) for job in JOBS)
 
 
 class TestHandler:

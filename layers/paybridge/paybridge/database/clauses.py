@@ -14,8 +14,11 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     ClauseElement,
+    Date,
     DateTime,
+    Double,
     Integer,
+    Numeric,
     SmallInteger,
     TableClause,
     Text,
@@ -25,26 +28,42 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSON
 from sqlalchemy.dialects.postgresql.pg8000 import PGDialect_pg8000
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.types import TypeEngine, UserDefinedType
 
 from paybridge.database.database import Statement
+
+
+class Xid8(UserDefinedType[Any]):
+    """The number of a transaction."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        """Return PostgreSQL's name of the type."""
+        return "xid8"
+
 
 _DIALECT = PGDialect_pg8000(paramstyle="named")  # type: ignore[no-untyped-call]
 _TYPES: Mapping[str, TypeEngine[Any]] = {
     "bigint": BigInteger(),
     "boolean": Boolean(),
+    "date": Date(),
+    "double precision": Double(),
     "integer": Integer(),
     "json": JSON(),
+    "numeric": Numeric(),
     "smallint": SmallInteger(),
     "text": Text(),
     "timestamptz": DateTime(timezone=True),
     "uuid": Uuid(),
+    "xid8": Xid8(),
 }
 
 
-def table_of(name: str, column_types: Mapping[str, str]) -> TableClause:
+def table_of(name: str, column_types: Mapping[str, str], schema: str | None = None) -> TableClause:
     """Describe a table by its columns and their SQL types; the migrations own the schema."""
-    return table(name, *(column(name, _TYPES[type_]) for name, type_ in column_types.items()))
+    columns = (column(name, _TYPES[type_]) for name, type_ in column_types.items())
+    return table(name, *columns, schema=schema)
 
 
 def compiled(clause: ClauseElement) -> Statement:

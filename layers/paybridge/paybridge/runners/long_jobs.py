@@ -15,6 +15,7 @@ from paybridge.core.errors import PaybridgeError
 from paybridge.database import health
 from paybridge.observability.logging import logger
 from paybridge.replay.dry_run import work_on_dry_runs
+from paybridge.runners.analytics import AnalyticsJob
 from paybridge.wiring import replay
 
 # A job with much to do lets the others go on after so long.
@@ -68,4 +69,4 @@ def _work_on_dry_runs_of_replays(seconds_max: float) -> dict[str, int]:
     return {"replay_dry_runs": work_on_dry_runs(replay.services(), seconds_max)}
 
 
-JOBS: Sequence[LongJob] = (_work_on_dry_runs_of_replays,)
+JOBS: Sequence[LongJob] = (_work_on_dry_runs_of_replays, AnalyticsJob())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from paybridge.core.times import format_time
@@ -43,6 +43,17 @@ class LoggedDelivery:
     next_attempt_at: datetime | None
     created_at: datetime
     finished_at: datetime | None
+
+
+class EndedDelivery(NamedTuple):
+    """A delivery that has ended. `currency` is that of what the webhook told about, None if it has none."""
+
+    id: UUID
+    merchant_id: UUID
+    created_at: datetime
+    ended_at: datetime
+    status: str
+    currency: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Analytics: the days of merchants in figures, made from events alone."""

@@ -1,0 +1,18 @@
+"""The part of the composition root for analytics."""
+
+from __future__ import annotations
+
+from paybridge import wiring
+from paybridge.analytics.ports import AnalyticsServices
+from paybridge.database.database import Database
+from paybridge.webhooks.read_ended import EndedDeliveries
+
+
+def services_over(database: Database) -> AnalyticsServices:
+    """Return what the use cases need, over this database."""
+    return AnalyticsServices(database, EndedDeliveries())
+
+
+def services() -> AnalyticsServices:
+    """Return what the use cases need. Opens no connection. Raises SettingsInvalid and SecretUnavailable."""
+    return services_over(wiring.database())
