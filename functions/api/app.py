@@ -12,6 +12,8 @@ from api.auth import Authenticator
 from api.errors import add_error_handlers
 from api.middleware import RequestEdge
 from api.openapi import build_document, introduction
+from api.routes.analytics import routes as analytics
+from api.routes.analytics.documentation import analytics_schemas
 from api.routes.dead_letters import routes as dead_letters
 from api.routes.dead_letters.documentation import dead_letter_schemas
 from api.routes.diagnosis import routes as diagnosis
@@ -78,6 +80,7 @@ def create_app(services: ApiServices, logger: Logger) -> FastAPI:
         fraud,
         webhook_deliveries,
         webhook_endpoints,
+        analytics,
         keys,
         merchants,
         dead_letters,
@@ -110,6 +113,7 @@ def _document(app: FastAPI, services: ApiServices) -> dict[str, Any]:
             | dead_letter_schemas()
             | replay_schemas()
             | diagnosis_schemas()
+            | analytics_schemas()
         )
         app.openapi_schema = build_document(app, schemas, payment_events(), root_path=services.root_path)
     return app.openapi_schema

@@ -33,6 +33,7 @@ TAGS = [
     {"name": "api keys", "description": "Create, rotate and revoke the keys of callers."},
     {"name": "merchants", "description": "For administrators: create, read and change merchants."},
     {"name": "webhooks", "description": "See what was sent to your receivers, and send it again."},
+    {"name": "analytics", "description": "The days and months of merchants in figures, as JSON and CSV."},
     {"name": "operations", "description": "For operators: where a payment is, reviews, dead letters."},
     {"name": "health", "description": "For load balancers and monitoring. Needs no key."},
 ]

@@ -33,6 +33,7 @@ from paybridge.webhooks.domain.recovery import Recovery
 from paybridge.webhooks.read_endpoints import list_endpoints
 from paybridge.webhooks.recover import start_recovery
 from paybridge.wiring.replay import services_over
+from tests.support.analytics import NOON, World
 from tests.support.dead_letters import record_dead
 
 pytestmark = pytest.mark.integration
@@ -60,6 +61,15 @@ _DELETE_ENDPOINTS = Statement("UPDATE webhook_endpoints SET deleted_at = now() W
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+def figures_of(client: ApiClient, database: Database) -> tuple[str, dict[str, str]]:
+    """The merchant that a day's figures are of, and that day."""
+    world = World(database, demo_merchant_id(database))
+    world.write(*world.payment())
+    world.update()
+    day = NOON.date().isoformat()
+    return str(world.merchant_id), {"from": day, "to": day}
 
 
 def refund_of(client: ApiClient, database: Database) -> str:
@@ -157,6 +167,8 @@ LISTED: Mapping[str, Callable[[ApiClient, Database], str | tuple[str, dict[str, 
     "GET /api/v1/events/stream": payment_event_of,
     "GET /api/v1/api-keys": RESOURCES["key_id"],
     "GET /api/v1/webhook-endpoints": RESOURCES["endpoint_id"],
+    "GET /api/v1/analytics/daily": figures_of,
+    "GET /api/v1/analytics/monthly": figures_of,
 }
 # The rules belong to the caller and have no ids.
 NOT_LISTS = {"GET /api/v1/fraud-rules", "GET /metrics"}

@@ -58,6 +58,8 @@ PERMISSIONS: Mapping[str, Permission] = {
     "GET /api/v1/events": MERCHANTS_AND_STAFF,
     "GET /api/v1/events/stream": MERCHANTS_AND_STAFF,
     "GET /api/v1/events/{event_id}": MERCHANTS_AND_STAFF,
+    "GET /api/v1/analytics/daily": MERCHANTS_AND_STAFF,
+    "GET /api/v1/analytics/monthly": MERCHANTS_AND_STAFF,
     "GET /api/v1/fraud-rules": MERCHANTS,
     "PUT /api/v1/fraud-rules": MERCHANTS,
     "POST /api/v1/fraud-rules/dry-run": MERCHANTS,

@@ -67,6 +67,7 @@ RULES: Mapping[str, Rule] = {
     "time_invalid": Rule(
         "time_invalid", "Send an RFC 3339 time with seconds and a UTC offset, such as 2026-01-31T12:00:00Z."
     ),
+    "day_invalid": Rule("day_invalid", "Send a day, such as 2026-01-31."),
     "currency_unsupported": Rule("currency_unsupported", "Name currencies by their ISO 4217 codes, such as EUR."),
     "event_pattern_unknown": Rule(
         "event_pattern_unknown", "Send a type of event, a family of them such as payment.*, or *."

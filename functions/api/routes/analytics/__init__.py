@@ -1,0 +1,1 @@
+"""The days and months of merchants in figures."""
