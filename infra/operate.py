@@ -33,7 +33,10 @@ def main(arguments: list[str]) -> int:
         account.check_credentials()
         if is_endless(command):
             return follow(lambda more: run(account, environment, [*command, *more]))
+        command, chart = without_chart(command)
         exit_code, output = run(account, environment, command)
+        if chart is not None and exit_code == 0:
+            output = _keep(chart, output)
     except InputMissingError as error:
         print(error, file=sys.stderr)
         return 1
@@ -60,6 +63,26 @@ def with_body(command: list[str]) -> list[str]:
     if len(body) > BODY_BYTES_MAX:
         raise InputMissingError(f"{options.file} has {len(body)} bytes, more than an invocation takes.")
     return [*others, f"--body={base64.b64encode(body).decode()}"]
+
+
+def without_chart(command: list[str]) -> tuple[list[str], Path | None]:
+    """Return the command that prints a chart, and the file of this machine that `analytics plot --svg` names for it."""
+    if command[:2] != ["analytics", "plot"]:
+        return command, None
+    parser = argparse.ArgumentParser(prog="paybridge analytics plot", add_help=False, allow_abbrev=False)
+    parser.add_argument("--svg")
+    options, others = parser.parse_known_args(command)
+    if options.svg in {None, "-"}:
+        return command, None
+    return [*others, "--svg", "-"], Path(options.svg)
+
+
+def _keep(chart: Path, text: str) -> str:
+    try:
+        chart.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputMissingError(f"{chart} cannot be written: {error.strerror}") from error
+    return f"Wrote {chart}.\n"
 
 
 def run(account: Account, environment: Environment, command: list[str]) -> tuple[int, str]:

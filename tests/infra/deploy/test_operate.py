@@ -103,6 +103,32 @@ class TestWithBody:
             operate.with_body(["publish", "--file", str(large)])
 
 
+class TestWithoutChart:
+    def test_the_function_prints_what_is_written_here(self) -> None:
+        command = ["analytics", "plot", "--svg", "days.svg", "--currency", "EUR"]
+        assert operate.without_chart(command) == (
+            ["analytics", "plot", "--currency", "EUR", "--svg", "-"],
+            Path("days.svg"),
+        )
+
+    def test_other_commands_stay_as_they_are(self) -> None:
+        for command in (["analytics", "plot"], ["analytics", "plot", "--svg", "-"], ["publish", "--svg", "x"]):
+            assert operate.without_chart(command) == (command, None)
+
+    def test_the_chart_is_kept_in_the_file(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        account = FakeAccount(answer({"exit_code": 0, "output": "<svg/>\n"}))
+        monkeypatch.setattr(operate, "Account", lambda _: account)
+        target = tmp_path / "days.svg"
+        assert operate.main(["dev", "analytics", "plot", "--svg", str(target)]) == 0
+        assert target.read_text(encoding="utf-8") == "<svg/>\n"
+        assert capsys.readouterr().out == f"Wrote {target}.\n"
+        account.answer = answer({"exit_code": 0, "output": "<svg/>\n"})
+        assert operate.main(["dev", "analytics", "plot", "--svg", str(tmp_path / "none" / "days.svg")]) == 1
+        assert "cannot be written" in capsys.readouterr().err
+
+
 def test_without_an_environment_it_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert operate.main([]) == 1
     assert "ENVIRONMENT=dev" in capsys.readouterr().err

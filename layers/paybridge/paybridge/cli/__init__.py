@@ -13,6 +13,7 @@ import typer
 from typer.main import get_command
 
 from paybridge.cli import (
+    analytics,
     dead_letters,
     events,
     keys,
@@ -83,6 +84,7 @@ def make_app() -> typer.Typer:
     app.add_typer(events.app, name="events")
     app.add_typer(dead_letters.app, name="dead-letters")
     app.add_typer(replay.app, name="replay")
+    app.add_typer(analytics.app, name="analytics")
     app.command("payment")(payments.show)
     app.command("publish", help=publish.DESCRIPTION)(publish.publish)
     app.command("register")(register.register)
