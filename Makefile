@@ -8,6 +8,7 @@ LOCAL := $(BIN)/python -m local
 DEV := $(VENV)/.installed
 SAM := .venv-sam/.installed
 CHECKOV := .venv-checkov/.installed
+NOTEBOOK := .venv-notebook/.installed
 OPENAPI := .venv-openapi/.installed
 BENCH := .venv-bench/.installed
 LOCALSTACK := .venv-localstack/.installed
@@ -132,6 +133,7 @@ lock: ## Rewrite the lock files from pyproject.toml, with hashes (needs uv and g
 	@$(COMPILE) --no-strip-extras --group sam --output-file requirements/sam.lock
 	@$(COMPILE) --no-strip-extras --group localstack --output-file requirements/localstack.lock
 	@$(COMPILE) --no-strip-extras --group checkov --output-file requirements/checkov.lock
+	@$(COMPILE) --group notebook --output-file requirements/notebook.lock
 	@$(COMPILE) --group openapi --output-file requirements/openapi.lock
 	@.venv-openapi/bin/npm $(NPM) install --prefix requirements/openapi --package-lock-only --omit-lockfile-registry-resolved
 	@$(BIN)/python -m infra.npm_lock requirements/openapi/package-lock.json
@@ -155,6 +157,8 @@ $(SAM): requirements/sam.lock
 	@$(call install,.venv-sam,$<,--no-compile)
 $(CHECKOV): requirements/checkov.lock
 	@$(call install,.venv-checkov,$<,--no-compile)
+$(NOTEBOOK): requirements/notebook.lock
+	@$(call install,.venv-notebook,$<,--no-compile)
 $(OPENAPI): requirements/openapi.lock requirements/openapi/package.json requirements/openapi/package-lock.json
 	@$(call install,.venv-openapi,$<,--no-compile)
 	@rm -f $@; cp $(filter %.json,$^) .venv-openapi/; \

@@ -89,6 +89,12 @@ def checkov_environment() -> None:
 
 
 @pytest.fixture(scope="session")
+def notebook_environment() -> None:
+    """Install what the example notebook needs."""
+    install("notebook")
+
+
+@pytest.fixture(scope="session")
 def openapi_environment() -> None:
     """Install Node.js and the tools that check the OpenAPI document."""
     install("openapi")

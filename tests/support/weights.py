@@ -8,7 +8,9 @@ from enum import IntEnum
 import pytest
 
 # The fixtures that install a second virtual environment.
-ENVIRONMENTS = frozenset(f"{name}_environment" for name in ("sam", "bench", "localstack", "checkov", "openapi"))
+ENVIRONMENTS = frozenset(
+    f"{name}_environment" for name in ("sam", "bench", "localstack", "checkov", "openapi", "notebook")
+)
 
 
 class Weight(IntEnum):
