@@ -91,15 +91,14 @@ moved {
 
 module "events" {
   source = "../modules/events"
-  count  = var.events == null ? 0 : 1
 
   name         = local.name
   archive_days = var.events.archive_days
 }
 
 moved {
-  from = module.events
-  to   = module.events[0]
+  from = module.events[0]
+  to   = module.events
 }
 
 module "topic" {

@@ -17,6 +17,7 @@ locals {
     "gateway/notices-secret-id" = module.secrets.gateway_notices_arn
     "secrets/key-arn"           = module.encryption.key_arn
     "alarms/topic-arn"          = module.topic.arn
+    "events/bus-name"           = module.events.bus_name
   }
 
   list_parameters = {
@@ -27,7 +28,6 @@ locals {
   # Of what an environment may do without.
   optional_parameters = merge(
     var.archive == null ? {} : { "archive/bucket" = module.archive[0].bucket },
-    var.events == null ? {} : { "events/bus-name" = module.events[0].bus_name },
     var.cache == null ? {} : { "cache/endpoint" = module.cache[0].endpoint },
   )
 }

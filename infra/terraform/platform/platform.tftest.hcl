@@ -18,7 +18,7 @@ run "writes_every_parameter_that_the_template_reads" {
       "database/host", "database/instance-host", "database/port", "database/name", "database/secret-id",
       "database/admin-secret-id",
       "broker/url", "broker/management-url", "broker/arn", "broker/secret-id", "broker/admin-secret-id",
-      "gateway/url", "gateway/notices-secret-id", "secrets/key-arn", "alarms/topic-arn",
+      "gateway/url", "gateway/notices-secret-id", "secrets/key-arn", "alarms/topic-arn", "events/bus-name",
     ] : "/paybridge/prod/${name}"]))
     error_message = "The names of the parameters have changed."
   }
@@ -74,8 +74,8 @@ run "creates_nothing_by_default_that_no_code_uses" {
   command = plan
 
   assert {
-    condition     = length(module.cache) + length(module.archive) + length(module.events) == 0
-    error_message = "There is a cache, a bucket or a bus."
+    condition     = length(module.cache) + length(module.archive) == 0
+    error_message = "There is a cache or a bucket."
   }
   assert {
     condition     = length(local.optional_parameters) == 0
@@ -93,7 +93,6 @@ run "creates_the_rest_on_request" {
   variables {
     cache   = {}
     archive = { object_lock = { mode = "COMPLIANCE", days = 2555 } }
-    events  = {}
     budget  = { monthly_usd = 100, emails = ["owner@example.com"] }
     github = {
       repository       = "acme/paybridge"
@@ -104,9 +103,9 @@ run "creates_the_rest_on_request" {
 
   assert {
     condition = length(setintersection(output.parameter_names, [
-      for name in ["cache/endpoint", "archive/bucket", "events/bus-name"] : "/paybridge/prod/${name}"
-    ])) == 3
-    error_message = "Cache, bucket or bus cannot be found."
+      for name in ["cache/endpoint", "archive/bucket"] : "/paybridge/prod/${name}"
+    ])) == 2
+    error_message = "Cache or bucket cannot be found."
   }
   assert {
     condition     = length(module.budget) == 1 && length(module.github) == 1
@@ -114,11 +113,20 @@ run "creates_the_rest_on_request" {
   }
 }
 
+run "has_a_bus_for_the_bridge" {
+  command = plan
+
+  assert {
+    condition     = local.parameters["events/bus-name"] == "paybridge-prod"
+    error_message = "The bridge does not find the bus."
+  }
+}
+
 run "watches_every_queue" {
   command = plan
 
   assert {
-    condition     = toset(local.queues) == toset(["payments.new", "payments.intake", "payments.dead", "webhooks", "webhooks.retry", "notifications"])
+    condition     = toset(local.queues) == toset(["payments.new", "payments.intake", "payments.dead", "webhooks", "webhooks.retry", "notifications", "bridge"])
     error_message = "The queues are not those of topology.json."
   }
   assert {

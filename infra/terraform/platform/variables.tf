@@ -196,7 +196,7 @@ variable "broker_instance_type" {
   default     = "mq.m7g.large"
 }
 
-# --- archive: the function archive, once ArchiveBucket is set; events: nothing yet; cache: rate limits may
+# --- archive: the function archive, once ArchiveBucket is set; events: the function bridge; cache: rate limits may
 
 variable "archive" {
   description = "Bucket for payments that have left the database. null creates none. `deletable`: with its objects. `expire_days`: null keeps objects forever. `object_lock`: retention, such as { mode = \"COMPLIANCE\", days = 2555 }, only when the bucket is created."
@@ -209,9 +209,10 @@ variable "archive" {
 }
 
 variable "events" {
-  description = "EventBridge bus for other systems of the account. null creates none. `archive_days`: how long events can be replayed, 0 forever."
+  description = "EventBridge bus of the function bridge. `archive_days`: how long EventBridge can replay events, 0 forever, null not at all."
   type        = object({ archive_days = optional(number, 30) })
-  default     = null
+  default     = {}
+  nullable    = false
 }
 
 variable "cache" {

@@ -114,7 +114,7 @@ class TestEnvironments:
 
     @pytest.mark.parametrize("environment", ENVIRONMENTS)
     def test_none_pays_for_what_no_code_uses(self, planned: dict[str, Planned], environment: str) -> None:
-        unused = {"aws_s3_bucket", "aws_cloudwatch_event_bus", "aws_elasticache_serverless_cache"}
+        unused = {"aws_s3_bucket", "aws_elasticache_serverless_cache"}
         assert not unused & planned[environment].keys()
 
     @pytest.mark.parametrize("environment", ENVIRONMENTS)

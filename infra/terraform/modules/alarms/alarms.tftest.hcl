@@ -14,6 +14,7 @@ run "each_function_queue_and_server_has_its_alarms" {
 
   assert {
     condition = toset([for alarm in aws_cloudwatch_metric_alarm.this : alarm.alarm_name]) == toset([
+      "paybridge-test-bridge-failing",
       "paybridge-test-broker-cpu",
       "paybridge-test-broker-disk",
       "paybridge-test-broker-memory",
@@ -64,7 +65,7 @@ run "each_function_queue_and_server_has_its_alarms" {
   }
 
   assert {
-    condition     = length(output.arns) == length(local.alarms) && length(output.kinds) == 22
+    condition     = length(output.arns) == length(local.alarms) && length(output.kinds) == 23
     error_message = "The outputs name every alarm and every kind."
   }
 }
@@ -139,6 +140,13 @@ run "shares_are_counted_by_result" {
 
   assert {
     condition = { for query in aws_cloudwatch_metric_alarm.this["notifications-failing"].metric_query :
+      query.id => lookup(tolist(query.metric)[0].dimensions, "Result", "all") if length(query.metric) > 0
+    } == { attempts = "all", sent = "sent" }
+    error_message = "What is left of all attempts without those that were sent."
+  }
+
+  assert {
+    condition = { for query in aws_cloudwatch_metric_alarm.this["bridge-failing"].metric_query :
       query.id => lookup(tolist(query.metric)[0].dimensions, "Result", "all") if length(query.metric) > 0
     } == { attempts = "all", sent = "sent" }
     error_message = "What is left of all attempts without those that were sent."

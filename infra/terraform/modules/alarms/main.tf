@@ -116,6 +116,14 @@ locals {
       dimensions  = local.in_environment
       threshold   = var.notifications_failed_percent_max
     })
+    bridge-failing = merge(local.emitted_by_batches, {
+      kind        = "bridge-failing"
+      description = "EventBridge takes too few events: other AWS systems hear late."
+      ratio       = { expression = "100 - 100 * FILL(sent, 0) / attempts", sent = "BridgedEvents", attempts = "BridgedEvents" }
+      parts       = { sent = { Result = "sent" } }
+      dimensions  = local.in_environment
+      threshold   = var.bridged_failed_percent_max
+    })
     no-payments = {
       kind              = "no-payments"
       description       = "No payment was accepted for a while."

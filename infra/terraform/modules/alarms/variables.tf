@@ -70,6 +70,12 @@ variable "notifications_failed_percent_max" {
   default     = 50
 }
 
+variable "bridged_failed_percent_max" {
+  description = "Share of the attempts to send events to the EventBridge bus that may fail, in three of five minutes."
+  type        = number
+  default     = 20
+}
+
 variable "no_payments_minutes" {
   description = "How long no payment may be accepted, in steps of five minutes. Raise it above the longest quiet time of a night."
   type        = number

@@ -110,6 +110,10 @@ locals {
         for result in ["sent", "retrying", "failed", "unclear"] :
         concat(["Paybridge", "Notifications"], local.own, ["Result", result, { label = result }])
       ] },
+      { title = "EventBridge: events by result", stat = "Sum", metrics = [
+        for result in ["sent", "retrying", "refused"] :
+        concat(["Paybridge", "BridgedEvents"], local.own, ["Result", result, { label = result }])
+      ] },
     ],
   ]
 

@@ -11,8 +11,21 @@ run "archives_all_events_of_the_bus" {
   command = plan
 
   assert {
-    condition     = aws_cloudwatch_event_archive.this.event_source_arn == aws_cloudwatch_event_bus.this.arn && aws_cloudwatch_event_archive.this.retention_days == 30
+    condition     = aws_cloudwatch_event_archive.this[0].event_source_arn == aws_cloudwatch_event_bus.this.arn && aws_cloudwatch_event_archive.this[0].retention_days == 30
     error_message = "Events cannot be replayed for a month."
+  }
+}
+
+run "keeps_nothing_on_request" {
+  command = plan
+
+  variables {
+    archive_days = null
+  }
+
+  assert {
+    condition     = length(aws_cloudwatch_event_archive.this) == 0
+    error_message = "Events are archived."
   }
 }
 

@@ -4,12 +4,12 @@ variable "name" {
 }
 
 variable "archive_days" {
-  description = "Days for which events can be replayed. 0 keeps them forever."
+  description = "Days for which EventBridge can replay events. 0 keeps them forever, null keeps none."
   type        = number
   default     = 30
 
   validation {
-    condition     = var.archive_days >= 0 && floor(var.archive_days) == var.archive_days
-    error_message = "archive_days is a whole number of days, or 0 to keep events forever."
+    condition     = var.archive_days == null ? true : var.archive_days >= 0 && floor(var.archive_days) == var.archive_days
+    error_message = "archive_days is a whole number of days, 0 to keep events forever, or null to keep none."
   }
 }
