@@ -14,6 +14,7 @@ from typing import Any
 from infra import asyncapi_intake
 from paybridge.core.event_schemas import SHARED, read_schema, with_references
 from paybridge.core.events import (
+    BRIDGE_EVENT,
     CONTENT_TYPE,
     DELIVER_WEBHOOK,
     FIND_LATE_CHANGE,
@@ -46,6 +47,7 @@ COMMANDS = {
     FIND_LATE_CHANGE: "Ask the gateway whether an operation that has ended has changed since.",
     DELIVER_WEBHOOK: "Deliver an event, or go on with a delivery.",
     SEND_NOTIFICATION: "Go on with an e-mail or SMS.",
+    BRIDGE_EVENT: "Send an event to the EventBridge bus again.",
 }
 _BINDING_VERSION = "0.3.0"
 

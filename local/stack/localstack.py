@@ -108,7 +108,6 @@ class LocalStack(Stack):
 
     def _prepare_endpoint(self) -> None:
         self._write_aws()
-        seed.create_archive_and_bus(self.settings)
 
     def _bridge_arguments(self) -> list[str]:
         """Return the arguments for a bridge that invokes the functions at the endpoint."""

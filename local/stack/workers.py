@@ -18,6 +18,7 @@ FUNCTIONS = {
     "webhooks": "WebhooksFunction",
     "webhooks-retry": "WebhooksFunction",
     "notifier": "NotifierFunction",
+    "bridge": "BridgeFunction",
     "dead-letters": "DeadLettersFunction",
 }
 START_SECONDS_MAX = 30

@@ -64,6 +64,9 @@ PLANTED = [
     ("domain-is-pure", f"{LAYER}/notifications/domain/__init__.py", "import paybridge.notifications.aws"),
     ("store-is-sql", f"{LAYER}/notifications/store/__init__.py", "import paybridge.notifications.notify"),
     ("functions-use-wiring", "functions/notifier/__init__.py", "import paybridge.notifications.sns"),
+    ("house", f"{LAYER}/bridge/__init__.py", "import paybridge.payments"),
+    ("use-cases-know-ports", f"{LAYER}/bridge/send.py", "import paybridge.bridge.event_bridge"),
+    ("functions-use-wiring", "functions/bridge/__init__.py", "import paybridge.bridge.event_bridge"),
     (
         "adapters-know-no-store",
         f"{LAYER}/payments/gateways/__init__.py",

@@ -18,6 +18,7 @@ from infra.sam_template.template import read_template
 from local.settings import PAYMENT_SHARDS_MAX
 from local.stack import topology
 from paybridge.core.errors import SettingsInvalid
+from paybridge.core.events import SOURCE
 from paybridge.outbox.queues import WEBHOOK_QUEUES, all_queues, payment_queues
 from paybridge.outbox.routes import SHARD_HEADER
 from paybridge.runners import consumer, dead_letters, intake, webhooks
@@ -144,6 +145,12 @@ class TestPolicies:
         (denied,) = [each for each in statements("NotifierFunction") if each["Effect"] == "Deny"]
         assert denied["Action"] == ["sns:Publish"]
         assert denied["Resource"] == {"Sub": "arn:${AWS::Partition}:sns:*:*:*"}
+
+    def test_the_bridge_sends_to_its_own_bus_as_paybridge_alone(self) -> None:
+        (sent,) = [each for each in statements("BridgeFunction") if "events:PutEvents" in each["Action"]]
+        assert sent["Action"] == ["events:PutEvents"]
+        assert sent["Resource"]["Sub"].endswith(":event-bus/${EventBusName}")
+        assert sent["Condition"] == {"StringEquals": {"events:source": SOURCE}}
 
     def test_the_notifier_sends_email_from_its_own_identity_alone(self) -> None:
         (email,) = [each for each in statements("NotifierFunction") if "ses:SendEmail" in each["Action"]]

@@ -1,4 +1,4 @@
-"""The broker brings webhooks and notifications every event that merchants hear of, and no other."""
+"""The broker brings webhooks, notifications and the bridge every event that merchants hear of, and no other."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from paybridge.core import events
 from paybridge.core.events import ENDPOINT_TYPES, OUTCOME_TYPES, PUBLISHED_TYPES
 from paybridge.outbox.routes import EVENTS_EXCHANGE, route
+from paybridge.runners import bridge
 
 PROJECT = Path(__file__).parents[2]
 BINDINGS = json.loads((PROJECT / "infra/topology.json").read_text())["bindings"]
@@ -25,7 +26,11 @@ FACTS = frozenset(
 )
 
 # A test of an endpoint is a delivery, and never published.
-HEARD_OF = {"webhooks": {*OUTCOME_TYPES, *ENDPOINT_TYPES}, "notifications": set(PUBLISHED_TYPES)}
+HEARD_OF = {
+    "webhooks": {*OUTCOME_TYPES, *ENDPOINT_TYPES},
+    "notifications": set(PUBLISHED_TYPES),
+    "bridge": set(bridge.FACT_TYPES),
+}
 
 Binding = Mapping[str, str]
 

@@ -125,6 +125,7 @@ def start_lambda(
         "DeadLettersFunction",
         "IntakeFunction",
         "JobsFunction",
+        "BridgeFunction",
         "NotifierFunction",
         "RelayFunction",
         "WebhooksFunction",

@@ -19,6 +19,7 @@ from paybridge.secrets.secrets_manager import SecretsManager
 from paybridge.wiring import (
     api,
     archive,
+    bridge,
     broker,
     dead_letters,
     fraud,
@@ -41,6 +42,7 @@ LOGIN = Login("paybridge", "secret")
 # Nothing listens on these ports.
 VARIABLES = {
     "ENVIRONMENT_NAME": "dev",
+    "EVENT_BUS": "bus",
     "NOTIFICATION_SMS": "on",
     "DATABASE_HOST": "127.0.0.1",
     "DATABASE_PORT": "1",
@@ -123,6 +125,12 @@ async def use_notifier() -> None:
     wiring.environment_name()
 
 
+async def use_bridge() -> None:
+    bridge.services()
+    await use_broker()
+    wiring.environment_name()
+
+
 async def use_relay() -> None:
     drain = outbox.draining(lambda: 0.0, DrainLog(wiring.environment_name()))
     with suppress(Unavailable):
@@ -182,6 +190,7 @@ def use_rotate() -> None:
 USES: dict[str, Callable[[], Any]] = {
     "api": use_api,
     "archive": lambda: archive.services(),
+    "bridge": lambda: wiring.run(use_bridge()),
     "consumer": lambda: wiring.run(use_consumer()),
     "dead_letters": use_dead_letters,
     "intake": lambda: wiring.run(use_intake()),

@@ -39,6 +39,7 @@ PROCESS_PAYMENT = "command.process_payment"
 FIND_LATE_CHANGE = "command.find_late_charge"
 DELIVER_WEBHOOK = "command.deliver_webhook"
 SEND_NOTIFICATION = "command.send_notification"
+BRIDGE_EVENT = "command.bridge_event"
 REDRIVE = "command.redrive"
 REPLAY = "command.replay"
 

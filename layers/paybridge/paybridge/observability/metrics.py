@@ -37,6 +37,7 @@ class Metric(Enum):
     GATEWAY_LATENCY = "GatewayLatency", MetricUnit.Milliseconds
     WEBHOOK_DELIVERIES = "WebhookDeliveries", MetricUnit.Count
     NOTIFICATIONS = "Notifications", MetricUnit.Count
+    BRIDGED_EVENTS = "BridgedEvents", MetricUnit.Count
 
 
 def emit(

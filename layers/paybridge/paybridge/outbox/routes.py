@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from paybridge.core.events import (
+    BRIDGE_EVENT,
     DELIVER_WEBHOOK,
     FIND_LATE_CHANGE,
     PAYMENT_CREATED,
@@ -25,6 +26,7 @@ INTAKE_KEY = "payments.intake"
 WEBHOOKS_KEY = "webhooks"
 WEBHOOK_RETRIES_KEY = "webhooks.retry"
 NOTIFICATIONS_KEY = "notifications"
+BRIDGE_KEY = "bridge"
 
 # The payment's id. Where `payments.new` has shards the broker hashes it, so that a payment always has the same shard.
 SHARD_HEADER = "payment-id"
@@ -38,6 +40,7 @@ _ROUTES: dict[str, tuple[str | None, str]] = {
     FIND_LATE_CHANGE: (PAYMENTS_EXCHANGE, NEW_PAYMENTS_KEY),
     DELIVER_WEBHOOK: (PAYMENTS_EXCHANGE, WEBHOOK_RETRIES_KEY),
     SEND_NOTIFICATION: (PAYMENTS_EXCHANGE, NOTIFICATIONS_KEY),
+    BRIDGE_EVENT: (PAYMENTS_EXCHANGE, BRIDGE_KEY),
 }
 
 

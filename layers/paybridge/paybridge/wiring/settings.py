@@ -85,6 +85,7 @@ DATABASE = frozenset(
     {
         "api",
         "archive",
+        "bridge",
         "consumer",
         "dead_letters",
         "intake",
@@ -98,10 +99,24 @@ DATABASE = frozenset(
         "webhooks",
     }
 )
-BROKER_USERS = frozenset({"consumer", "intake", "jobs", "notifier", "operate", "relay", "rotate", "webhooks"})
+BROKER_USERS = frozenset(
+    {
+        "bridge",
+        "consumer",
+        "intake",
+        "jobs",
+        "notifier",
+        "operate",
+        "relay",
+        "rotate",
+        "webhooks",
+    }
+)
 
 # Eight retries in eight hours: a burst beyond the rate of a provider, and an outage of one, are over by then.
 NOTIFICATION_RETRIES = "5,30,120,600,1800,3600,7200,14400"
+# Eleven retries in a day: an outage is over by then, and so is a right that was missing.
+BRIDGE_RETRIES = "1,5,30,120,600,1800,3600,7200,14400,28800,28800"
 WEBHOOK_RETRIES = "5,300,1800,7200,18000,36000,86400"
 
 
@@ -117,7 +132,17 @@ class Settings:
         TEXT,
         None,
         "",
-        by("api", "consumer", "intake", "jobs", "long_jobs", "notifier", "relay", "webhooks"),
+        by(
+            "api",
+            "bridge",
+            "consumer",
+            "intake",
+            "jobs",
+            "long_jobs",
+            "notifier",
+            "relay",
+            "webhooks",
+        ),
         "Name of the deployment, a dimension of each metric.",
     )
     POWERTOOLS_SERVICE_NAME = Setting(
@@ -251,6 +276,11 @@ class Settings:
     )
     NOTIFICATION_RETRY_DELAYS_SECONDS = Setting(
         SECONDS_LIST, NOTIFICATION_RETRIES, "s", by("notifier"), "Waits between the attempts of one e-mail or SMS."
+    )
+
+    EVENT_BUS = Setting(TEXT, None, "", by("bridge"), "EventBridge bus that every event is sent to.")
+    BRIDGE_RETRY_DELAYS_SECONDS = Setting(
+        SECONDS_LIST, BRIDGE_RETRIES, "s", by("bridge"), "Waits between the attempts to send one event to the bus."
     )
 
     RELAY_BATCH_ROWS = Setting(COUNT, "500", "rows", by("relay"), "Largest batch that the relay claims.")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from paybridge.core.errors import PaybridgeError
 from paybridge.outbox.queues import (
+    BRIDGE_QUEUE,
     DEAD_LETTER_QUEUES,
     INTAKE_QUEUE,
     NOTIFICATIONS_QUEUE,
@@ -20,8 +21,9 @@ INTAKE = "intake"
 WEBHOOKS = "webhooks"
 WEBHOOKS_RETRY = "webhooks-retry"
 NOTIFIER = "notifier"
+BRIDGE = "bridge"
 DEAD_LETTERS = "dead-letters"
-NAMES = (RELAY, CONSUMER, INTAKE, WEBHOOKS, WEBHOOKS_RETRY, NOTIFIER, DEAD_LETTERS)
+NAMES = (RELAY, CONSUMER, INTAKE, WEBHOOKS, WEBHOOKS_RETRY, NOTIFIER, BRIDGE, DEAD_LETTERS)
 
 
 class AssignmentInvalid(PaybridgeError):
@@ -60,6 +62,7 @@ def _queues(worker: str, shards: int) -> tuple[str, ...]:
         WEBHOOKS: (fast_lane,),
         WEBHOOKS_RETRY: (slow_lane,),
         NOTIFIER: (NOTIFICATIONS_QUEUE,),
+        BRIDGE: (BRIDGE_QUEUE,),
         DEAD_LETTERS: DEAD_LETTER_QUEUES,
     }
     return taken.get(worker, ())

@@ -1,0 +1,1 @@
+"""The bridge function: brings events to an EventBridge bus."""
