@@ -11,9 +11,11 @@ from typing import Any
 
 import httpx
 
+from local.commands.bridged import render_bridged, watched_bus
 from local.commands.notified import given_texts, is_told, render_notifications
 from local.commands.timeline import Entry, Stage, is_complete, refund_stages_of, render, stages_of
 from local.errors import LocalError
+from local.servers.event_bus import Watched
 from local.settings import LocalSettings
 from local.stack.seed import DEMO_API_KEY
 
@@ -38,8 +40,10 @@ def run(settings: LocalSettings) -> None:
 
     Raises LocalError when the stack does not answer or a webhook does not come within 60 s.
     """
-    with _visit(settings) as visit:
-        _show_refund(visit, _show_payment(visit))
+    with _visit(settings) as visit, watched_bus(settings) as watched:
+        payment_id = _show_payment(visit)
+        _show_bridged(watched, payment_id)
+        _show_refund(visit, payment_id)
 
 
 def run_payment(settings: LocalSettings, *, api_url: str | None = None, api_host: str | None = None) -> None:
@@ -83,6 +87,16 @@ def _show_payment(visit: Visit) -> str:
     print(f"\nSample payment {payment_id}: 100.50 RUB", flush=True)
     _show(visit, payment_id, "payment", stages_of)
     return payment_id
+
+
+def _show_bridged(watched: Watched | None, payment_id: str) -> None:
+    """Show the event as a rule of the EventBridge bus hands it over; nothing at an endpoint that has no rules."""
+    deadline = time.monotonic() + NOTIFIED_SECONDS_MAX
+    while watched and time.monotonic() < deadline:
+        if shown := render_bridged(watched.take(), payment_id):
+            print(shown, flush=True)
+            return
+        time.sleep(POLL_SECONDS)
 
 
 def _show_refund(visit: Visit, payment_id: str) -> None:

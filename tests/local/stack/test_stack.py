@@ -71,7 +71,7 @@ class TestUp:
         sample = command(own, "demo")
         assert (sample.returncode, sample.stderr) == (0, "")
         firsts = [line.split()[0] for line in sample.stdout.splitlines() if line]
-        assert firsts == ["Sample", *["✓"] * 6, "Refund", *["✓"] * 5, "The", *["✓"] * 2]
+        assert firsts == ["Sample", *["✓"] * 7, "Refund", *["✓"] * 5, "The", *["✓"] * 2]
         assert "Stopped." in command(own, "down").stdout
         until_all_gone(children)
         assert not accepts_connections(own.api_port)
