@@ -75,9 +75,18 @@ async def contacts_notified_once(world: ReplayWorld, notifications: Notification
     assert world.start(consumer="notifications", is_dry_run=True).view()["would"]["new"] == 0
 
 
+async def test_the_bridge_sends_each_time_under_the_same_id(world: ReplayWorld) -> None:
+    facts = [world.fact() for _ in range(3)]
+    would = world.start(consumer="bridge", is_dry_run=True).view()["would"]
+    assert (would["new"], would["already_processed"]) == (3, 0)
+    for _ in range(2):
+        assert {event.id for event in await replayed(world, "bridge")} == {fact.id for fact in facts}
+
+
 TRIED: dict[str, Callable[..., Awaitable[Any]]] = {
     "webhooks": test_webhooks_are_sent_once,
     "notifications": test_contacts_are_notified_once,
+    "bridge": test_the_bridge_sends_each_time_under_the_same_id,
 }
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from paybridge import wiring
+from paybridge.bridge.unseen import SentAgain
 from paybridge.core.clock import Clock
 from paybridge.core.ids import Ids
 from paybridge.database.database import Database
 from paybridge.notifications.unseen import UnseenNotifications
-from paybridge.outbox.queues import NOTIFICATIONS_QUEUE
+from paybridge.outbox.queues import BRIDGE_QUEUE, NOTIFICATIONS_QUEUE
 from paybridge.outbox.routes import WEBHOOKS_KEY
 from paybridge.replay.ports import Consumer, ReplayServices
 from paybridge.webhooks.unseen import UnseenWebhooks
@@ -15,7 +16,11 @@ from paybridge.webhooks.unseen import UnseenWebhooks
 
 def services_over(database: Database, clock: Clock, ids: Ids) -> ReplayServices:
     """Return what the use cases need, over these adapters."""
-    consumers: dict[str, Consumer] = {WEBHOOKS_KEY: UnseenWebhooks(), NOTIFICATIONS_QUEUE: UnseenNotifications()}
+    consumers: dict[str, Consumer] = {
+        WEBHOOKS_KEY: UnseenWebhooks(),
+        NOTIFICATIONS_QUEUE: UnseenNotifications(),
+        BRIDGE_QUEUE: SentAgain(),
+    }
     return ReplayServices(database, clock, ids, consumers)
 
 
