@@ -14,6 +14,8 @@ from api.middleware import RequestEdge
 from api.openapi import build_document, introduction
 from api.routes.analytics import routes as analytics
 from api.routes.analytics.documentation import analytics_schemas
+from api.routes.archive import routes as archive
+from api.routes.archive.documentation import archive_schemas
 from api.routes.dead_letters import routes as dead_letters
 from api.routes.dead_letters.documentation import dead_letter_schemas
 from api.routes.diagnosis import routes as diagnosis
@@ -85,6 +87,7 @@ def create_app(services: ApiServices, logger: Logger) -> FastAPI:
         merchants,
         dead_letters,
         replays,
+        archive,
         diagnosis,
         gateways,
         metrics,
@@ -112,6 +115,7 @@ def _document(app: FastAPI, services: ApiServices) -> dict[str, Any]:
             | merchant_schemas()
             | dead_letter_schemas()
             | replay_schemas()
+            | archive_schemas()
             | diagnosis_schemas()
             | analytics_schemas()
         )

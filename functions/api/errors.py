@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
 
+from api.archived import archived_or, may_be_archived
 from api.context import public_path, request_context
 from api.problems import Problem, not_found, problem_response, unavailable
 from api.request.fields import invalid_parameters
@@ -22,6 +23,7 @@ from paybridge.core.errors import (
     LimiterUnavailable,
     LockTimeout,
     SecretUnavailable,
+    Unavailable,
 )
 from paybridge.core.fields import FieldError
 
@@ -46,11 +48,19 @@ def to_problem(error: Exception) -> Problem:
 
 
 async def _answer(request: Request, error: Exception) -> Response:
-    problem = to_problem(error)
+    problem = _with_archive(request, to_problem(error))
     response = problem_response(problem, request_context(request).correlation_id)
     if problem.code.startswith(KEY_CODES_PREFIX):
         response.headers["Link"] = f'<{public_path(request, "/docs")}>; rel="describedby"; type="text/html"'
     return response
+
+
+def _with_archive(request: Request, problem: Problem) -> Problem:
+    try:
+        return archived_or(request, problem) if may_be_archived(problem) else problem
+    except Unavailable as error:
+        # Whether it is archived is not known, so it is not known to be missing either.
+        return to_problem(error)
 
 
 async def _answer_unrouted(request: Request, error: Exception) -> Response:

@@ -9,8 +9,10 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.archived import read_only_or
 from api.context import authorize
 from paybridge.access.permissions import PERMISSIONS, Permission
+from paybridge.core.errors import ConstraintViolated
 
 
 class GuardedRoute(APIRoute):
@@ -29,7 +31,10 @@ class GuardedRoute(APIRoute):
 
         async def guarded(request: Request) -> Response:
             authorize(request, permission)
-            return await handle(request)
+            try:
+                return await handle(request)
+            except ConstraintViolated as error:
+                raise read_only_or(request, error) from error
 
         return guarded
 

@@ -34,7 +34,7 @@ TAGS = [
     {"name": "merchants", "description": "For administrators: create, read and change merchants."},
     {"name": "webhooks", "description": "See what was sent to your receivers, and send it again."},
     {"name": "analytics", "description": "The days and months of merchants in figures, as JSON and CSV."},
-    {"name": "operations", "description": "For operators: where a payment is, reviews, dead letters."},
+    {"name": "operations", "description": "For operators: where a payment is, reviews, dead letters, the archive."},
     {"name": "health", "description": "For load balancers and monitoring. Needs no key."},
 ]
 CONTACT = {"name": "Your operator's support. Quote `request_id`."}
@@ -90,6 +90,7 @@ def _listed(codes: Iterable[str]) -> str:
     return ", ".join(f"`{code}`" for code in codes)
 
 
+ARCHIVED = problem("The payment is archived. `archive` says where it is.", "payment_archived")
 RETRY_AFTER = {"Retry-After": text_header("Seconds to wait before the next attempt.", "1")}
 LIMITED = {
     **RETRY_AFTER,

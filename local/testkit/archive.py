@@ -4,11 +4,24 @@
 
 from __future__ import annotations
 
+import os
 from datetime import date
+from unittest import mock
 from uuid import UUID
 
+from moto import mock_aws
+
+from local.settings import AWS_REGION
 from paybridge.archive.domain import month_text
+from paybridge.archive.parquet import ParquetFiles
+from paybridge.archive.ports import ArchiveServices, ArchiveSettings
+from paybridge.archive.s3 import S3
+from paybridge.archive.work import Worked, work_on_archive
+from paybridge.core.clock import SystemClock
 from paybridge.database.database import Database, Statement
+
+BUCKET = "archive-of-tests"
+WORK_SECONDS = 600.0
 
 # An id of the month for the number n, the same for each table, so that rows of one payment find each other.
 _ID = """
@@ -65,6 +78,17 @@ _BATCH = 50_000
 
 _PARENTS = Statement("SELECT partrelid::regclass::text FROM pg_partitioned_table")
 _ENSURE = Statement("SELECT ensure_partition(:parent::text, :month::date::timestamp AT TIME ZONE 'UTC')")
+_REFUND = Statement(f"""
+    WITH refunded AS (
+        UPDATE payments SET status = 'partially_refunded', refunded_minor = 1
+        WHERE id = (SELECT {_id("payment")} FROM (VALUES (:number::integer)) AS one (n)) RETURNING *
+    )
+    INSERT INTO operations (id, payment_id, merchant_id, kind, gateway, amount_minor, status, number, started_at,
+        finished_at, attempt_status, gateway_id, correlation_id, created_at, updated_at)
+    SELECT {_id("refund")}, id, merchant_id, 'refund', 'default', 1, 'succeeded', 1, created_at, created_at,
+           'succeeded', 're_' || id, correlation_id, created_at, updated_at
+    FROM refunded, (VALUES (:number::integer)) AS one (n) RETURNING id
+""")
 _SOME_ID = Statement(f"SELECT {_id('payment')} FROM (VALUES (:number::integer)) AS one (n)")
 
 
@@ -88,6 +112,26 @@ def payment_id(database: Database, month: date, number: int) -> UUID:
     """Return the id of a payment of the month, by its number from 1."""
     id_: UUID = database.run(_SOME_ID, month=month, number=number)[0][0]
     return id_
+
+
+def add_refund(database: Database, month: date, number: int) -> UUID:
+    """Refund a part of a payment of the month, in that month, and return the refund's id."""
+    id_: UUID = database.run(_REFUND, month=month, number=number)[0][0]
+    return id_
+
+
+def work(database: Database) -> Worked:
+    """Work on the archive as the function does, with an S3 that is forgotten afterwards."""
+    import boto3
+
+    login = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": AWS_REGION}
+    with mock.patch.dict("os.environ", login), mock_aws():
+        os.environ.pop("AWS_ENDPOINT_URL", None)
+        location = {"LocationConstraint": AWS_REGION}
+        boto3.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration=location)
+        settings = ArchiveSettings(bucket=BUCKET, after_months=13, drop_after_days=7)
+        services = ArchiveServices(database, SystemClock(), S3(), ParquetFiles(), settings)
+        return work_on_archive(services, WORK_SECONDS)
 
 
 def partition(table: str, month: date) -> str:

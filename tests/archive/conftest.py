@@ -63,9 +63,9 @@ class Archive:
     def database(self) -> Database:
         return self.services.database
 
-    def run(self, seconds: float = RUN_SECONDS, *, look_again: bool = False) -> Worked:
+    def run(self, seconds: float = RUN_SECONDS) -> Worked:
         """Work on the archive, and expect that nothing fails."""
-        worked = work_on_archive(self.services, seconds, look_again=look_again)
+        worked = work_on_archive(self.services, seconds)
         assert worked.failed == {}
         return worked
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import closing
+from datetime import date
 from typing import Any
 
 import pytest
 
-from local.testkit.api import MERCHANT_KEY, OPERATOR_KEY, ORDER, Answer, ApiClient
+from local.testkit.api import MERCHANT_KEY, OPERATOR_KEY, ORDER, Answer, ApiClient, demo_merchant_id
+from local.testkit.archive import fill_month, payment_id, work
 from paybridge.core.clock import SystemClock
 from paybridge.core.ids import Uuid7Ids
+from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database
 from paybridge.dead_letters.ports import DeadLetterServices
 from paybridge.payments.gateway_watch import GatewayWatch
@@ -24,6 +28,8 @@ from tests.support.scripted_gateway import RecordingGateway, engine_services
 pytestmark = pytest.mark.integration
 
 OPS = "/api/v1/ops"
+PAYMENTS = "/api/v1/payments"
+ARCHIVE = f"{OPS}/archive"
 DEAD_LETTERS = f"{OPS}/dead-letters"
 ONE_DEAD_LETTER = f"{DEAD_LETTERS}/{{dead_letter_id}}"
 
@@ -32,6 +38,16 @@ ONE_DEAD_LETTER = f"{DEAD_LETTERS}/{{dead_letter_id}}"
 def dead_letter_id(database: Database) -> str:
     services = DeadLetterServices(database, SystemClock(), Uuid7Ids())
     return str(record_dead(services, queue="webhooks", reason="unknown type", message_id="m").id)
+
+
+@pytest.fixture(scope="module")
+def archived(client: ApiClient, database_address: DatabaseAddress) -> str:
+    """The id of a payment of the demo merchant whose month is archived."""
+    month = date(2024, 3, 1)
+    with closing(Database(database_address, "tests", 60.0)) as database:
+        fill_month(database, demo_merchant_id(database), month, 1)
+        assert work(database).archived == 1
+        return str(payment_id(database, month, 1))
 
 
 @pytest.fixture
@@ -161,3 +177,17 @@ class TestPayments:
         check(contract, "GET", path, listed, 200)
         for query, status in (("limit=0&x=1", 422), ("cursor=x", 422), ("limit=%ff", 400)):
             check(contract, "GET", path, get(client, path, query=query), status)
+
+
+class TestArchive:
+    def test_months(self, client: ApiClient, contract: Contract, archived: str) -> None:
+        check(contract, "GET", ARCHIVE, get(client, ARCHIVE), 200)
+        check(contract, "POST", f"{ARCHIVE}/run", post(client, f"{ARCHIVE}/run", b""), 202)
+        one, restore = f"{ARCHIVE}/{{month}}", f"{ARCHIVE}/{{month}}/restore"
+        check(contract, "GET", one, get(client, f"{ARCHIVE}/2024-03"), 200)
+        check(contract, "GET", one, get(client, f"{ARCHIVE}/2020-01"), 404)
+        check(contract, "POST", restore, post(client, f"{ARCHIVE}/2024-03/restore", {"days": 0}), 422)
+        check(contract, "POST", restore, post(client, f"{ARCHIVE}/2024-03/restore", {"days": 3}), 202)
+
+    def test_archived_payments(self, client: ApiClient, contract: Contract, archived: str) -> None:
+        check(contract, "GET", f"{PAYMENTS}/{{payment_id}}", client.get(f"{PAYMENTS}/{archived}"), 410)

@@ -55,6 +55,11 @@ BODIES: Mapping[str, Any] = {
 
 
 # There is a limited number of open replays, and of endpoints of a merchant.
+_ARCHIVE_MONTH = Statement("""
+    INSERT INTO archive_months (month, state, checked_at, created_at, updated_at)
+    VALUES ('2024-03-01', 'archived', now(), now(), now())
+    ON CONFLICT (month) DO UPDATE SET state = 'archived', restored_until = NULL
+""")
 _DELETE_REPLAYS = Statement("TRUNCATE replays")
 _DELETE_ENDPOINTS = Statement("UPDATE webhook_endpoints SET deleted_at = now() WHERE deleted_at IS NULL")
 
@@ -109,6 +114,11 @@ def replay_of(client: ApiClient, database: Database) -> str:
     return str(start_replay(services_over(database, SystemClock(), Uuid7Ids()), order).id)
 
 
+def month_of(_: ApiClient, database: Database) -> str:
+    database.run(_ARCHIVE_MONTH)
+    return "2024-03"
+
+
 def delivery_of(_: ApiClient, database: Database) -> str:
     merchant_id = demo_merchant_id(database)
     return str(ended_delivery(database, merchant_id, new_payment(database, merchant_id)))
@@ -148,6 +158,7 @@ RESOURCES: Mapping[str, Callable[[ApiClient, Database], str]] = {
     "endpoint_id": endpoint_of,
     "delivery_id": delivery_of,
     "replay_id": replay_of,
+    "month": month_of,
     "recovery_id": recovery_of,
     "merchant_id": lambda _, database: str(demo_merchant_id(database)),
 }

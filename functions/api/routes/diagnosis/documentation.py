@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.openapi import FOR_STAFF, KEY_OR_TOKEN, Schema, json_answer, problem, schemas_of
+from api.openapi import ARCHIVED, FOR_STAFF, KEY_OR_TOKEN, Schema, json_answer, problem, schemas_of
 
 
 def diagnosis_schemas() -> dict[str, Schema]:
@@ -22,6 +22,7 @@ SHOW: dict[str, Any] = {
         200: json_answer("DiagnosisView", "The payment, where it is and why."),
         400: problem("The request cannot be parsed.", "header_repeated"),
         404: problem("There is no such payment.", "payment_not_found"),
+        410: ARCHIVED,
         **FOR_STAFF,
     },
     "openapi_extra": {"security": KEY_OR_TOKEN},

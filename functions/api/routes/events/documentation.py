@@ -7,6 +7,7 @@ from typing import Any
 
 from api.keyed_documentation import WAITED
 from api.openapi import (
+    ARCHIVED,
     FOR_MERCHANTS,
     KEY_OR_TOKEN,
     QUERY_MALFORMED,
@@ -206,6 +207,7 @@ STREAM_PAYMENT: dict[str, Any] = {
         200: _STREAM_ANSWER,
         204: {"description": "The payment is final, and all of its events were read. An EventSource stays closed."},
         404: problem("The merchant has no such payment.", "payment_not_found"),
+        410: ARCHIVED,
         **_UNREADABLE,
         422: problem(
             "A parameter is invalid.",

@@ -19,7 +19,7 @@ from api.keyed_documentation import (
     request_schema,
     wait_parameter,
 )
-from api.openapi import FOR_MERCHANTS, KEY_OR_TOKEN, QUERY_MALFORMED, Responses, Schema, problem, text_header
+from api.openapi import ARCHIVED, FOR_MERCHANTS, KEY_OR_TOKEN, QUERY_MALFORMED, Responses, Schema, problem, text_header
 from api.routes.payments.schemas import CancelRequest, CaptureRequest, PaymentPageView, PaymentView, TimelineView
 from api.webhooks import event_schemas, webhooks
 from paybridge.core.field_rules import CODES
@@ -39,7 +39,7 @@ _EXAMPLE_DETAILS: dict[str, Any] = {
 
 _LOCATION = {"Location": text_header("The path of the payment.", f"/api/v1/payments/{_EXAMPLE_ID}")}
 _HEADERS_UNREADABLE: Responses = {400: problem("The request cannot be parsed.", "header_repeated")}
-_NOT_FOUND: Responses = {404: problem("The merchant has no such payment.", "payment_not_found")}
+_NOT_FOUND: Responses = {404: problem("The merchant has no such payment.", "payment_not_found"), 410: ARCHIVED}
 
 
 def payment_schemas() -> dict[str, Schema]:

@@ -16,7 +16,17 @@ from api.keyed_documentation import (
     request_schema,
     wait_parameter,
 )
-from api.openapi import FOR_MERCHANTS, KEY_OR_TOKEN, QUERY_MALFORMED, REF, Responses, Schema, problem, text_header
+from api.openapi import (
+    ARCHIVED,
+    FOR_MERCHANTS,
+    KEY_OR_TOKEN,
+    QUERY_MALFORMED,
+    REF,
+    Responses,
+    Schema,
+    problem,
+    text_header,
+)
 from api.routes.refunds.schemas import RefundRequest
 from api.webhooks import event_schemas
 from paybridge.core.field_rules import CODES
@@ -36,8 +46,11 @@ _EXAMPLE = {
 }
 
 _LOCATION = {"Location": text_header("The path of the refund.", f"/api/v1/refunds/{EXAMPLE_ID}")}
-_PAYMENT_NOT_FOUND: Responses = {404: problem("The merchant has no such payment.", "payment_not_found")}
-_REFUND_NOT_FOUND: Responses = {404: problem("The merchant has no such refund.", "refund_not_found")}
+_PAYMENT_NOT_FOUND: Responses = {
+    404: problem("The merchant has no such payment.", "payment_not_found"),
+    410: ARCHIVED,
+}
+_REFUND_NOT_FOUND: Responses = {404: problem("The merchant has no such refund.", "refund_not_found"), 410: ARCHIVED}
 
 
 def refund_schemas() -> dict[str, Schema]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from api.keyed_documentation import DESCRIBED, REPLAYED, UNREADABLE, conflict, key_parameter, optional_body
 from api.openapi import (
+    ARCHIVED,
     FOR_MERCHANTS,
     FOR_STAFF,
     KEY_OR_TOKEN,
@@ -55,6 +56,7 @@ def _responses(did: str) -> Responses:
     return {
         202: {"description": f"The payment is {did}.", "headers": _LOCATION | REPLAYED, "content": content},
         404: problem("The merchant has no such payment.", "payment_not_found"),
+        410: ARCHIVED,
         409: conflict(
             "The payment does not wait for a review, now or any longer.", "payment_not_in_review", location=_LOCATION
         ),

@@ -101,4 +101,8 @@ PERMISSIONS: Mapping[str, Permission] = {
     "POST /api/v1/ops/replays/{replay_id}/pause": OPERATORS,
     "POST /api/v1/ops/replays/{replay_id}/resume": OPERATORS,
     "POST /api/v1/ops/replays/{replay_id}/cancel": OPERATORS,
+    "GET /api/v1/ops/archive": OPERATIONS_READERS,
+    "POST /api/v1/ops/archive/run": OPERATORS,
+    "GET /api/v1/ops/archive/{month}": OPERATIONS_READERS,
+    "POST /api/v1/ops/archive/{month}/restore": OPERATORS,
 }

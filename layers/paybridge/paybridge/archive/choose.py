@@ -29,10 +29,10 @@ class Chosen:
     waiting: dict[date, str]
 
 
-def choose_months(services: ArchiveServices, deadline: Deadline, *, look_again: bool = False) -> Chosen:
+def choose_months(services: ArchiveServices, deadline: Deadline) -> Chosen:
     """Look at the months that are old enough, the oldest first, and begin those in which nothing is open.
 
-    A month with open work is looked at once a day, or now if `look_again`. Raises DatabaseUnavailable.
+    A month with open work is looked at once a day. Raises DatabaseUnavailable.
     """
     chosen = Chosen([], {})
     settings, now = services.settings, services.clock.now()
@@ -41,7 +41,7 @@ def choose_months(services: ArchiveServices, deadline: Deadline, *, look_again: 
     known = {month.month: month for month in months.all_months(services.database)}
     for month, found in _by_month(services).items():
         seen = known.get(month)
-        is_due = seen is None or look_again or now - seen.checked_at >= LOOK_AGAIN
+        is_due = seen is None or now - seen.checked_at >= LOOK_AGAIN
         if deadline.is_over() or (seen is not None and seen.state is not MonthState.WAITING) or not is_due:
             continue
         reason = _begin(services, month, found, now, deadline)

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from paybridge.archive.domain import ArchivedTable, month_text, month_view, prefix_of
+from paybridge.archive.domain import ArchivedTable, month_of, month_text, month_view, prefix_of
 from paybridge.archive.store import months, owners, tables
 from paybridge.database.database import Database
 
@@ -27,6 +27,12 @@ class Location:
 
     month: str
     location: str
+
+
+def location_of(id_: UUID) -> Location:
+    """Return where a payment is whose month is archived."""
+    month = month_of(id_)
+    return Location(month_text(month), prefix_of(month, "payments"))
 
 
 def list_archive(database: Database) -> list[dict[str, Any]]:

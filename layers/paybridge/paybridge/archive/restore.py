@@ -3,35 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
 from functools import partial
 
 from paybridge.archive.deadline import Deadline
-from paybridge.archive.domain import ArchivedMonth, ArchivedTable, MonthState, TableState
+from paybridge.archive.domain import ArchivedTable, TableState
 from paybridge.archive.export import verify_file, verify_manifest
 from paybridge.archive.locks import retry_lock
 from paybridge.archive.ports import ArchiveDamaged, ArchiveServices
-from paybridge.archive.store import months, partitions, rows, tables
-from paybridge.core.clock import Clock
-from paybridge.database.database import Database
+from paybridge.archive.store import partitions, rows, tables
 
-# How long a restored month is kept, unless its order says so.
-RESTORED_DAYS = 7
-RESTORED_DAYS_MAX = 366
 # One statement writes this many rows.
 WRITTEN_ROWS = 5_000
-
-
-def order_restore(database: Database, clock: Clock, month: date, days: int = RESTORED_DAYS) -> ArchivedMonth | None:
-    """Have the function `archive` restore the month, for so many days at least. Return it, or None if unknown.
-
-    A month that is not archived stays as it is. Raises DatabaseUnavailable.
-    """
-    now = clock.now()
-    until = now + timedelta(days=days)
-    if not months.move(database, month, MonthState.ARCHIVED, MonthState.RESTORING, now, until):
-        months.extend(database, month, until, now)
-    return months.find(database, month)
 
 
 def restore_tables(services: ArchiveServices, found: Sequence[ArchivedTable], deadline: Deadline) -> bool:

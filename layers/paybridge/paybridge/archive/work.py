@@ -14,7 +14,7 @@ from paybridge.archive.domain import ArchivedMonth, MonthState, TableState, mont
 from paybridge.archive.export import export_table
 from paybridge.archive.ports import ArchiveServices
 from paybridge.archive.restore import restore_tables
-from paybridge.archive.store import lock, months, tables
+from paybridge.archive.store import lock, months, open_work, partitions, tables
 from paybridge.core.errors import PaybridgeError
 from paybridge.database.database import Database
 
@@ -32,7 +32,7 @@ class Worked:
     failed: dict[str, PaybridgeError] = field(default_factory=dict)
 
 
-def work_on_archive(services: ArchiveServices, seconds_max: float, *, look_again: bool = False) -> Worked:
+def work_on_archive(services: ArchiveServices, seconds_max: float) -> Worked:
     """Choose months, and bring each as far as the time allows. A second run at the same time does nothing.
 
     A month that fails does not stop the others. Raises DatabaseUnavailable.
@@ -44,7 +44,7 @@ def work_on_archive(services: ArchiveServices, seconds_max: float, *, look_again
             return worked
         for month in reversed(months.all_months(services.database)):
             _work_on(services, month, worked, deadline)
-        chosen = choose_months(services, deadline, look_again=look_again)
+        chosen = choose_months(services, deadline)
         _note_chosen(worked, chosen)
         for begun in chosen.begun:
             found = months.find(services.database, begun)
@@ -94,6 +94,8 @@ def _restore(services: ArchiveServices, month: ArchivedMonth, worked: Worked, de
 def _end_restored(services: ArchiveServices, month: ArchivedMonth, worked: Worked, deadline: Deadline) -> None:
     """Take a restored month out again once its time is over."""
     if month.restored_until is not None and month.restored_until > services.clock.now():
+        return
+    if open_work.is_replayed(services.database, *partitions.bounds(services.database, month.month)):
         return
     _move(services, month.month, MonthState.RESTORED, MonthState.ARCHIVING)
     _archive(services, month, worked, deadline)

@@ -14,6 +14,7 @@ from typer.main import get_command
 
 from paybridge.cli import (
     analytics,
+    archive,
     dead_letters,
     events,
     keys,
@@ -85,6 +86,7 @@ def make_app() -> typer.Typer:
     app.add_typer(dead_letters.app, name="dead-letters")
     app.add_typer(replay.app, name="replay")
     app.add_typer(analytics.app, name="analytics")
+    app.add_typer(archive.app, name="archive")
     app.command("payment")(payments.show)
     app.command("publish", help=publish.DESCRIPTION)(publish.publish)
     app.command("register")(register.register)

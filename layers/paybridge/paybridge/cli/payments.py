@@ -76,7 +76,7 @@ def show(context: typer.Context, payment_id: PaymentId, json: AsJson = False) ->
     session = started(context)
     found = diagnose_payment(session.database, session.clock, payment_id)
     if found is None:
-        raise _unknown(payment_id)
+        raise _archived(session, payment_id) or _unknown(payment_id)
     if json:
         print_json({**diagnosis_view(found), "timeline": [timeline_view(entry) for entry in found.timeline]})
     else:
@@ -172,6 +172,16 @@ def _answer(outcome: KeyedOutcome, key: str) -> dict[str, Any]:
             raise fail("A command with this idempotency key is in progress. Repeat this one in a second.")
         case AnswerExpired():
             raise fail("The command with this idempotency key was carried out, and its answer is no longer kept.")
+
+
+def _archived(session: CommandSession, payment_id: UUID) -> typer.Exit | None:
+    """Return the end of a command about an archived payment, None if it is not archived."""
+    from paybridge.archive.read import ArchivedKind, find_archived
+
+    location = find_archived(session.database, ArchivedKind.PAYMENT, None, payment_id)
+    if location is None:
+        return None
+    return fail(f"The payment is archived. To read it: paybridge archive restore {location.month}")
 
 
 def _unknown(payment_id: UUID) -> typer.Exit:

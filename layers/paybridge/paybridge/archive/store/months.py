@@ -24,6 +24,7 @@ _MOVE = Statement("""
     WHERE month = :month::date AND state = :before::text
     RETURNING month
 """)
+_LOOK_AGAIN = Statement("UPDATE archive_months SET checked_at = 'epoch' WHERE state = 'waiting'")
 _EXTEND = Statement("""
     UPDATE archive_months SET restored_until = greatest(restored_until, :until::timestamptz),
                               updated_at = :now::timestamptz
@@ -57,6 +58,11 @@ def move(
 ) -> bool:
     """Bring the month from one state to another. Return False if it is in another state."""
     return bool(database.run(_MOVE, month=month, before=before, after=after, until=until, now=now))
+
+
+def look_again(database: Database) -> None:
+    """Have every month that waits looked at by the next run."""
+    database.run(_LOOK_AGAIN)
 
 
 def extend(database: Database, month: date, until: datetime, now: datetime) -> None:

@@ -54,6 +54,11 @@ _QUERIES = {
         SELECT FROM dead_letters
         WHERE state IN ('dead', 'redriving') AND payment_id >= :low::uuid AND payment_id < :high::uuid
     """,
+    "open replays": """
+        SELECT FROM replays
+        WHERE state IN ('running', 'paused') AND uuid7_floor(begin_at) < :high::uuid
+          AND uuid7_floor(end_at) > :low::uuid
+    """,
     "dry runs of fraud rules": """
         SELECT FROM fraud_dry_runs WHERE state = 'running' AND uuid7_floor(counted_from) < :high::uuid
     """,
@@ -61,6 +66,11 @@ _QUERIES = {
 _COUNTS = {
     noun: Statement(f"SELECT count(*) FROM ({query} LIMIT {COUNTED_MAX}) AS open") for noun, query in _QUERIES.items()
 }
+
+
+def is_replayed(database: Database, low: UUID, high: UUID) -> bool:
+    """Tell whether a replay of events with ids from `low` to before `high` is open."""
+    return bool(database.run(_COUNTS["open replays"], low=low, high=high)[0][0])
 
 
 def describe_open_work(database: Database, low: UUID, high: UUID) -> str | None:
