@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from bench import (
+    archive,
     charts,
     cold,
     consume,
@@ -45,6 +46,7 @@ MEASURES: dict[str, Callable[[Servers], Measure]] = {
     "cold": cold.measure,
     "screen": screen.measure,
     "growth": growth.measure,
+    "archive": archive.measure,
     "latency": latency.measure,
     "end_to_end": end_to_end.measure,
     "footprint": footprint.measure,

@@ -21,6 +21,7 @@ from paybridge.core.clock import SystemClock
 from paybridge.database.database import Database, Statement
 
 BUCKET = "archive-of-tests"
+AWS_LOGIN = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": AWS_REGION}
 WORK_SECONDS = 600.0
 
 # An id of the month for the number n, the same for each table, so that rows of one payment find each other.
@@ -124,8 +125,7 @@ def work(database: Database) -> Worked:
     """Work on the archive as the function does, with an S3 that is forgotten afterwards."""
     import boto3
 
-    login = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": AWS_REGION}
-    with mock.patch.dict("os.environ", login), mock_aws():
+    with mock.patch.dict("os.environ", AWS_LOGIN), mock_aws():
         os.environ.pop("AWS_ENDPOINT_URL", None)
         location = {"LocationConstraint": AWS_REGION}
         boto3.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration=location)
