@@ -99,9 +99,15 @@ def add_month(database: Database, month: date) -> None:
         database.run(_ENSURE, parent=parent, month=month)
 
 
-def fill_month(database: Database, merchant_id: UUID, month: date, payments: int) -> None:
-    """Add settled payments of a month, whose partitions are created, with their charges, events and webhooks."""
-    add_month(database, month)
+def fill_month(
+    database: Database, merchant_id: UUID, month: date, payments: int, *, into_default: bool = False
+) -> None:
+    """Add settled payments of a month, with their charges, events and webhooks.
+
+    Its partitions are created, unless the rows shall go `into_default` ones.
+    """
+    if not into_default:
+        add_month(database, month)
     for table in _TABLES:
         statement = Statement(table)
         for first in range(1, payments + 1, _BATCH):

@@ -141,6 +141,23 @@ class TestPolicies:
         sends_sms = {"sns:Publish"} if logical_id == "NotifierFunction" else set()
         assert granted == (MAPPING_ACTIONS if mapped else set()) | sends_sms
 
+    def test_the_archive_alone_reaches_the_bucket_and_deletes_nothing(self) -> None:
+        reaching = {
+            logical_id: statement
+            for logical_id in FUNCTIONS
+            for statement in statements(logical_id)
+            if any(action.startswith("s3:") for action in statement["Action"])
+        }
+        assert list(reaching) == ["ArchiveFunction"]
+        assert reaching["ArchiveFunction"]["Action"] == ["s3:GetObject", "s3:PutObject"]
+        _, own, none = reaching["ArchiveFunction"]["Resource"]["If"]
+        assert own["Sub"].endswith(":s3:::${ArchiveBucket}/payments/*")
+        assert none["Sub"].endswith(":s3:::none.invalid/none")
+
+    def test_the_archive_alone_has_the_layer_of_parquet(self) -> None:
+        layers = {logical_id: FUNCTIONS[logical_id].get("Layers") for logical_id in FUNCTIONS}
+        assert {name: own for name, own in layers.items() if own} == {"ArchiveFunction": [{"Ref": "ArchiveLayer"}]}
+
     def test_the_notifier_publishes_to_no_topic(self) -> None:
         (denied,) = [each for each in statements("NotifierFunction") if each["Effect"] == "Deny"]
         assert denied["Action"] == ["sns:Publish"]

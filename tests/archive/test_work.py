@@ -18,7 +18,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from local.testkit.archive import partition, payment_id
+from local.testkit.archive import fill_month, partition, payment_id
 from local.testkit.locks import held
 from paybridge.archive import choose, detach, export, locks, restore
 from paybridge.archive.domain import MonthState, prefix_of
@@ -156,6 +156,19 @@ class TestArchiving:
         assert work_on_archive(replace(archive.services, settings=settings), RUN_SECONDS).begun == 0
         settings = replace(settings, after_months=months_since - 1)
         assert work_on_archive(replace(archive.services, settings=settings), RUN_SECONDS).begun == 1
+
+
+class TestStrays:
+    def test_a_month_that_never_had_partitions_is_archived_all_the_same(self, archive: Archive) -> None:
+        month = date(2024, 4, 1)
+        fill_month(archive.database, archive.merchant_id, month, 5, into_default=True)
+        assert archive.run().archived == 2
+        view = show_month(archive.database, month)
+        assert view is not None
+        assert {table["table"]: table["rows"] for table in view["tables"] if table["rows"]} == {
+            **dict.fromkeys(("payments", "operations", "webhook_deliveries", "webhook_attempts"), 5),
+            "outbox": 15,
+        }
 
 
 OPEN = {

@@ -20,9 +20,10 @@ variable "deletable" {
 }
 
 variable "transitions" {
+  # GLACIER and DEEP_ARCHIVE are cheaper still, but a month in them is restored only after its objects were, by hand.
   description = "Days after which an object moves to a cheaper storage class."
   type        = map(number)
-  default     = { STANDARD_IA = 30, GLACIER_IR = 90, DEEP_ARCHIVE = 365 }
+  default     = { STANDARD_IA = 30, GLACIER_IR = 90 }
 
   validation {
     condition = alltrue([

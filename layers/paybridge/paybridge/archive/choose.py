@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
 
 from paybridge.archive.deadline import Deadline
-from paybridge.archive.domain import ArchivedTable, MonthState, TableState, prefix_of
+from paybridge.archive.domain import ArchivedMonth, ArchivedTable, MonthState, TableState, prefix_of
 from paybridge.archive.locks import retry_lock
 from paybridge.archive.ports import ArchiveServices
 from paybridge.archive.store import months, open_work, partitions, tables
@@ -39,6 +39,7 @@ def choose_months(services: ArchiveServices, deadline: Deadline) -> Chosen:
     if not settings.bucket or not settings.after_months:
         return chosen
     known = {month.month: month for month in months.all_months(services.database)}
+    _gather_strays(services, known, deadline)
     for month, found in _by_month(services).items():
         seen = known.get(month)
         is_due = seen is None or now - seen.checked_at >= LOOK_AGAIN
@@ -51,6 +52,21 @@ def choose_months(services: ArchiveServices, deadline: Deadline) -> Chosen:
             chosen.waiting[month] = reason
             months.put(services.database, month, MonthState.WAITING, reason, now)
     return chosen
+
+
+def _gather_strays(services: ArchiveServices, known: Mapping[date, ArchivedMonth], deadline: Deadline) -> None:
+    """Give partitions to old months that have none, because none were created for a while.
+
+    Rows of a month that has left already stay where they are: its next restore says that they are in the way.
+    """
+    before = partitions.first_open_month(services.database, services.settings.after_months)
+    while not deadline.is_over():
+        strays = partitions.find_strays(services.database, before)
+        new = [each for each in strays if each.month not in known or known[each.month].state is MonthState.WAITING]
+        for partition in new:
+            retry_lock(partial(partitions.ensure, services.database, partition), deadline)
+        if not new:
+            return
 
 
 def _by_month(services: ArchiveServices) -> dict[date, list[Partition]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
-from paybridge.archive.domain import Column
+from paybridge.archive.domain import Column, month_of
 from paybridge.database.database import Database, Statement, Transaction
 
 # Writers that wait behind us give up after a little more than this (database.BATCH_LOCK_SECONDS_MAX).
@@ -37,6 +37,16 @@ _PARTITIONS = Statement("""
     -- Payments first, so that a reader finds a payment whole or not at all.
     ORDER BY month, followers, name <> 'payments', name
 """)
+
+# Every table with months, and the column that they are of.
+_TABLES = Statement("""
+    SELECT t.partrelid::regclass::text, key.attname::text
+    FROM pg_partitioned_table t
+    JOIN pg_attribute key ON key.attrelid = t.partrelid AND key.attnum = t.partattrs[0]
+    WHERE key.atttypid = 'uuid'::regtype AND t.partdefid <> 0
+    ORDER BY 1
+""")
+_ENSURE = Statement("SELECT ensure_partition(:table_name::text, :month::date::timestamp AT TIME ZONE 'UTC')")
 
 _BOUNDS = Statement("""
     SELECT uuid7_floor(:month::date::timestamp AT TIME ZONE 'UTC'),
@@ -103,6 +113,22 @@ class Partition:
 def find_before(database: Database, before: date) -> list[Partition]:
     """Return the partitions of months before `before`, in the order in which they are detached."""
     return [Partition(*row) for row in database.run(_PARTITIONS, before=before)]
+
+
+def find_strays(database: Database, before: date) -> list[Partition]:
+    """Return a month of each table that has older rows than `before` in its default partition."""
+    end, _ = bounds(database, before)
+    found = []
+    for table, key in database.run(_TABLES):
+        first = f"SELECT {key} FROM {table}_default WHERE {key} < '{end}' ORDER BY {key} LIMIT 1"
+        found += [Partition(table, month_of(id_)) for (id_,) in database.run(Statement(first))]
+    return found
+
+
+def ensure(database: Database, partition: Partition) -> None:
+    """Create the partition of a month that was never created, and move its rows there. Raises LockTimeout."""
+    with database.transaction(LOCK_SECONDS_MAX) as transaction:
+        transaction.run(_ENSURE, table_name=partition.table, month=partition.month)
 
 
 def bounds(database: Database, month: date) -> tuple[UUID, UUID]:
