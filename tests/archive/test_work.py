@@ -124,6 +124,9 @@ class TestArchiving:
         assert view is not None
         names = {table["table"] for table in view["tables"]}
         assert names >= {*FILLED, "payment_attempts", "operation_attempts", "fraud_decisions", "notifications"}
+        # The books stay.
+        assert not any(name.startswith("ledger.") for name in names)
+        assert archive.database.run(_IS_ATTACHED, name=f"ledger.{partition('journals', MONTH)}") == [[True]]
         assert {key.rsplit("/", 1)[0] for key in archive.objects() if key.endswith("/manifest.json")} == {
             prefix_of(MONTH, name) for name in names
         }

@@ -18,7 +18,9 @@ from paybridge.database.database import Database, Statement, Transaction
 LOCK_SECONDS_MAX = 0.2
 TRIGGER = "archived_month_is_read_only"
 
-# A table that others lead to by foreign keys comes after those, because PostgreSQL would look for their rows.
+# The tables of the schema public. The books in the schema ledger stay: their totals are checked against every transfer,
+# and rebuilds write journals of old months. A table that others lead to by foreign keys comes after those, because
+# PostgreSQL would look for their rows.
 _PARTITIONS = Statement("""
     SELECT name, month FROM (
         SELECT parent.oid::regclass::text AS name,
@@ -32,18 +34,20 @@ _PARTITIONS = Statement("""
         JOIN pg_inherits i ON i.inhparent = parent.oid
         JOIN pg_class child ON child.oid = i.inhrelid
         JOIN pg_attribute key ON key.attrelid = parent.oid AND key.attnum = t.partattrs[0]
-        WHERE key.atttypid = 'uuid'::regtype AND NOT parent.relispartition) AS found
+        WHERE key.atttypid = 'uuid'::regtype AND parent.relnamespace = 'public'::regnamespace
+          AND NOT parent.relispartition) AS found
     WHERE month < :before::date
     -- Payments first, so that a reader finds a payment whole or not at all.
     ORDER BY month, followers, name <> 'payments', name
 """)
 
-# Every table with months, and the column that they are of.
+# Every table whose months are archived, and the column that they are of.
 _TABLES = Statement("""
     SELECT t.partrelid::regclass::text, key.attname::text
     FROM pg_partitioned_table t
+    JOIN pg_class c ON c.oid = t.partrelid
     JOIN pg_attribute key ON key.attrelid = t.partrelid AND key.attnum = t.partattrs[0]
-    WHERE key.atttypid = 'uuid'::regtype AND t.partdefid <> 0
+    WHERE key.atttypid = 'uuid'::regtype AND t.partdefid <> 0 AND c.relnamespace = 'public'::regnamespace
     ORDER BY 1
 """)
 _ENSURE = Statement("SELECT ensure_partition(:table_name::text, :month::date::timestamp AT TIME ZONE 'UTC')")
@@ -80,13 +84,6 @@ _PARTITION_KEY = Statement("""
 _FOREIGN_KEYS = Statement("""
     SELECT conname::text, replace(pg_get_constraintdef(oid), ' NOT VALID', '') FROM pg_constraint
     WHERE conrelid = :name::regclass AND contype = 'f' AND conparentid = 0 ORDER BY oid
-""")
-
-# Tables whose rows are never changed have a trigger of this name, and their partitions as well.
-_PROTECT = Statement("""
-    SELECT protect_rows(:name::text)
-    WHERE EXISTS (SELECT FROM pg_trigger WHERE tgrelid = :parent::regclass AND tgname = 'immutable_all')
-      AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = :name::regclass AND tgname = 'immutable_all')
 """)
 
 _STATE = Statement("""
@@ -224,7 +221,6 @@ def attach(transaction: Transaction, table: str, name: str, low: UUID, high: UUI
         transaction.run(
             Statement(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{low}') TO ('{high}')")
         )
-        transaction.run(_PROTECT, parent=table, name=name)
 
 
 def analyze(database: Database, names: Sequence[str]) -> None:
