@@ -450,7 +450,39 @@ def books(rows: SeededRows) -> dict[str, Rule]:
     events = [fresh(id_) for id_ in rows.ids(SUCCEEDED)]
     journals = [{**new, "event_id": id_, "id": id_} for id_ in events]
     moves = [{"event_id": id_, "rule": 2, "number": 1, "debit": 1, "credit": 2, "amount": 1} for id_ in events]
+    succeeded, *_ = rows.ids(PAYMENT, "n % 3 = 0 AND n % 100 <> 0")
+    position = {"happened_at": NOW, "event_id": UUID(int=2**128 - 1), "rule": 9, "number": 9}
+    page_of = {**position, "as_of": NOW, "limit": LIMIT}
+    live = "books_one_is_live"
+    transfers = frozenset({"transfers"})
+    by_time = ("daily_totals_pkey", "transfers_by_debit", "transfers_by_credit")
+    shown = ("journals_pkey", "accounts_pkey", "accounts_pkey")
     return {
+        "ledger.store.balances._READ": Rule({"merchant_id": MERCHANT}, (live, "accounts_by_name")),
+        "ledger.store.balances._READ_AS_OF": Rule(
+            {"merchant_id": MERCHANT, "as_of": NOW}, (live, "accounts_by_name", *by_time), every_month=transfers
+        ),
+        "ledger.store.balances._LIST": Rule({"after": 0, "limit": LIMIT}, (live, "accounts_with_currency")),
+        "ledger.store.balances._LIST_AS_OF": Rule(
+            {"after": 0, "limit": LIMIT, "as_of": NOW},
+            (live, "accounts_with_currency", *by_time),
+            every_month=transfers,
+        ),
+        "ledger.store.entries._NUMBERS_OF": Rule({"merchant_id": MERCHANT}, (live, "accounts_by_name")),
+        "ledger.store.entries._NUMBERS_OF_HOUSE": Rule({}, (live, "accounts_by_name")),
+        "ledger.store.entries._OF_ACCOUNTS": Rule(
+            {**page_of, "accounts": "{1,2}"},
+            ("transfers_by_debit", "transfers_by_credit", *shown),
+            sorts=4,
+            every_month=transfers,
+            rows_max={"transfers": 4 * (LIMIT + PARTITIONS)},
+        ),
+        "ledger.store.entries._OF_PAYMENT": Rule(
+            {**page_of, "payment_id": succeeded, "merchant_id": MERCHANT, "account": None},
+            ("journals_by_payment", "transfers_pkey", live, *shown),
+            sorts=2,
+            every_month=frozenset({"journals"}),
+        ),
         "ledger.store.books._SHARE_LIVE": Rule({}, ("books_one_is_live",)),
         "ledger.store.accounts._FIND": Rule(
             {"book": 1, "keys": orjson.dumps(accounts).decode()}, ("accounts_by_name",) * 2

@@ -15,26 +15,41 @@ from paybridge.core.errors import InvalidInput
 
 _VERSION = b"\x01"
 _CHECKSUM_BYTES = 12
+_ID_BYTES = 16
 
 
 def encode_cursor(last_id: UUID, scope: str) -> str:
     """Return the cursor after the item `last_id` of the list that `scope` describes (merchant and filters)."""
-    payload = _VERSION + last_id.bytes
-    checksum = hashlib.sha256(payload + scope.encode()).digest()[:_CHECKSUM_BYTES]
-    return base64.urlsafe_b64encode(payload + checksum).decode().rstrip("=")
+    return encode_bytes(last_id.bytes, scope)
 
 
 def decode_cursor(cursor: str, scope: str) -> UUID:
     """Return the id given to encode_cursor. Raises InvalidInput (`cursor_invalid`)."""
+    place = decode_bytes(cursor, scope)
+    if len(place) != _ID_BYTES:
+        raise _invalid()
+    return UUID(bytes=place)
+
+
+def encode_bytes(place: bytes, scope: str) -> str:
+    """Return the cursor of any place in the list that `scope` describes."""
+    payload = _VERSION + place
+    checksum = hashlib.sha256(payload + scope.encode()).digest()[:_CHECKSUM_BYTES]
+    return base64.urlsafe_b64encode(payload + checksum).decode().rstrip("=")
+
+
+def decode_bytes(cursor: str, scope: str) -> bytes:
+    """Return the place given to encode_bytes. Raises InvalidInput (`cursor_invalid`)."""
     try:
-        raw = base64.b64decode(cursor.encode("ascii") + b"=", altchars=b"-_", validate=True)
-        last_id = UUID(bytes=raw[1:17])
+        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        raw = base64.b64decode(padded, altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         raise _invalid() from None
+    place = raw[len(_VERSION) : -_CHECKSUM_BYTES]
     # Encoding again proves the version, the checksum and the one spelling that base64 should have.
-    if encode_cursor(last_id, scope) != cursor:
+    if encode_bytes(place, scope) != cursor:
         raise _invalid()
-    return last_id
+    return place
 
 
 def encode_position(position: int, scope: str) -> str:

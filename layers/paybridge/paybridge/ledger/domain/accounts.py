@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
+
+from paybridge.core.money import format_places
+
+HOUSE = "house"
 
 
 class Side(StrEnum):
@@ -31,6 +36,9 @@ class AccountKind(StrEnum):
 MERCHANT_KINDS = frozenset({AccountKind.AVAILABLE, AccountKind.PENDING, AccountKind.RESERVED})
 # What the gateway owes us: money that it took, and money that it holds.
 DEBIT_KINDS = frozenset({AccountKind.GATEWAY_CLEARING, AccountKind.GATEWAY_AUTHORIZED})
+_NAME = re.compile(
+    rf"({HOUSE}|[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}})/({'|'.join(AccountKind)})/([A-Z]{{3}})/([0-9]{{1,2}})"
+)
 
 
 class AccountKey(NamedTuple):
@@ -53,6 +61,26 @@ def account_key(merchant_id: UUID, kind: AccountKind, currency: str, places: int
 def normal_side(kind: AccountKind) -> Side:
     """Return the side that makes the balance of such an account larger."""
     return Side.DEBIT if kind in DEBIT_KINDS else Side.CREDIT
+
+
+def account_name(account: AccountKey) -> str:
+    """Return the name of an account as it is shown, such as `house/fees/EUR/2`."""
+    return f"{account.owner or HOUSE}/{account.kind}/{account.currency}/{account.places}"
+
+
+def parse_account_name(name: str) -> AccountKey | None:
+    """Return the account of a name, None if no account can have that name."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return None
+    owner, kind, currency, places = match.groups()
+    key = AccountKey(None if owner == HOUSE else UUID(owner), AccountKind(kind), currency, int(places))
+    return key if account_name(key) == name and (key.owner is None) == (key.kind not in MERCHANT_KINDS) else None
+
+
+def format_signed(minor: int, places: int) -> str:
+    """Return an amount as a decimal string with every digit. A balance may be below zero."""
+    return f"-{format_places(-minor, places)}" if minor < 0 else format_places(minor, places)
 
 
 def balance_minor(kind: AccountKind, debits_minor: int, credits_minor: int) -> int:

@@ -185,11 +185,17 @@ RULES: tuple[PostingRule, ...] = (
     ),
 )
 
-RULE_NAMES = {rule.number: rule.name for rule in RULES}
+_NAMES = {rule.number: rule.name for rule in RULES}
 # Every other event moves no money.
 POSTED_TYPES = frozenset(rule.event for rule in RULES)
 # The fees of the merchants of these must be known.
 CHARGED_TYPES = frozenset(rule.event for rule in RULES if any(move.amount is Amount.FEE for move in rule.moves))
+
+
+def rule_name(number: int) -> str:
+    """Return the name of a rule by its number. That of a correction is the number below zero."""
+    name = _NAMES.get(abs(number), str(abs(number)))
+    return f"correction_of_{name}" if number < 0 else name
 
 
 def journal_of(event: Event, fees: Sequence[FeeChange] = (), rules: Sequence[PostingRule] = RULES) -> Journal | None:

@@ -75,7 +75,7 @@ CREATE TABLE ledger.accounts (
     credits_minor numeric(38,0) NOT NULL DEFAULT 0 CHECK (credits_minor >= 0),
     version       bigint NOT NULL DEFAULT 0,
     CONSTRAINT accounts_by_name UNIQUE NULLS NOT DISTINCT (book, owner, kind, currency, places),
-    CONSTRAINT accounts_with_currency UNIQUE (currency, book, id),
+    CONSTRAINT accounts_with_currency UNIQUE (book, id, currency),
     CONSTRAINT accounts_kind_is_known CHECK (
         CASE WHEN owner IS NULL
              THEN kind IN ('gateway_clearing', 'gateway_authorized', 'fees', 'given_back', 'payouts_paid')
