@@ -19,6 +19,7 @@ FUNCTIONS = {
     "webhooks-retry": "WebhooksFunction",
     "notifier": "NotifierFunction",
     "bridge": "BridgeFunction",
+    "ledger": "LedgerFunction",
     "dead-letters": "DeadLettersFunction",
 }
 START_SECONDS_MAX = 30

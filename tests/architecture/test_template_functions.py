@@ -21,7 +21,7 @@ from paybridge.core.errors import SettingsInvalid
 from paybridge.core.events import SOURCE
 from paybridge.outbox.queues import WEBHOOK_QUEUES, all_queues, payment_queues
 from paybridge.outbox.routes import SHARD_HEADER
-from paybridge.runners import consumer, dead_letters, intake, webhooks
+from paybridge.runners import consumer, dead_letters, intake, ledger, webhooks
 from paybridge.webhooks.lanes import lane_of
 from paybridge.wiring.setting_kinds import SECONDS_LIST
 from paybridge.wiring.settings import TABLE, Settings
@@ -193,9 +193,14 @@ class TestQueues:
     def test_a_batch_is_as_large_for_a_worker_as_for_a_function(self) -> None:
         for mapping in templates.mappings(TEMPLATE).values():
             [queue] = mapping["Queues"]
-            named = {"payments.new": consumer, "payments.intake": intake, "payments.dead": dead_letters}
+            named = {
+                "payments.new": consumer,
+                "payments.intake": intake,
+                "payments.dead": dead_letters,
+                "ledger": ledger,
+            }
             handling = named.get(SHARD.sub("", queue), webhooks)
-            assert mapping["BatchSize"] == getattr(handling, "BATCH_MESSAGES")  # noqa: B009 -- of four modules.
+            assert mapping["BatchSize"] == getattr(handling, "BATCH_MESSAGES")  # noqa: B009 -- of five modules.
 
     @pytest.mark.parametrize("queue", sorted(working_queues(GROWN)))
     def test_each_working_queue_keeps_its_dead_letters(self, queue: str) -> None:

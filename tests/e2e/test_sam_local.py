@@ -125,6 +125,7 @@ def start_lambda(
         "DeadLettersFunction",
         "IntakeFunction",
         "JobsFunction",
+        "LedgerFunction",
         "BridgeFunction",
         "NotifierFunction",
         "RelayFunction",

@@ -131,6 +131,11 @@ async def use_bridge() -> None:
     wiring.environment_name()
 
 
+async def use_ledger() -> None:
+    wiring.database()
+    await use_broker()
+
+
 async def use_relay() -> None:
     drain = outbox.draining(lambda: 0.0, DrainLog(wiring.environment_name()))
     with suppress(Unavailable):
@@ -195,6 +200,7 @@ USES: dict[str, Callable[[], Any]] = {
     "dead_letters": use_dead_letters,
     "intake": lambda: wiring.run(use_intake()),
     "jobs": use_jobs,
+    "ledger": lambda: wiring.run(use_ledger()),
     "long_jobs": use_long_jobs,
     "migrate": use_migrate,
     "notifier": lambda: wiring.run(use_notifier()),

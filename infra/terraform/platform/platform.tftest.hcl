@@ -126,7 +126,7 @@ run "watches_every_queue" {
   command = plan
 
   assert {
-    condition     = toset(local.queues) == toset(["payments.new", "payments.intake", "payments.dead", "webhooks", "webhooks.retry", "notifications", "bridge"])
+    condition     = toset(local.queues) == toset(["payments.new", "payments.intake", "payments.dead", "webhooks", "webhooks.retry", "notifications", "ledger", "bridge"])
     error_message = "The queues are not those of topology.json."
   }
   assert {

@@ -22,6 +22,7 @@ Do the work of a function in one long-running process, with its own connection t
   webhooks-retry  deliver webhooks to slow receivers, from the queue webhooks.retry
   notifier        send e-mails and SMS, from the queue notifications
   bridge          send events to the EventBridge bus, from the queue bridge
+  ledger          post payments, refunds and payouts to the books, from the queue ledger
   dead-letters    record dead letters, from the queue payments.dead
 
 The environment variables are those of the functions. SIGTERM ends the worker once the batch in hand is done.

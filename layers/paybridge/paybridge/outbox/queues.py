@@ -7,11 +7,12 @@ PAYMENTS_QUEUE = "payments.new"
 INTAKE_QUEUE = "payments.intake"
 WEBHOOK_QUEUES = ("webhooks", "webhooks.retry")
 NOTIFICATIONS_QUEUE = "notifications"
+LEDGER_QUEUE = "ledger"
 BRIDGE_QUEUE = "bridge"
 # The function dead-letters takes from these, and no message of theirs is lost.
 DEAD_LETTER_QUEUES = ("payments.dead",)
 # A dead letter of one of these, or of a shard of it, can be published again.
-REDRIVE_QUEUES = (PAYMENTS_QUEUE, INTAKE_QUEUE, *WEBHOOK_QUEUES, NOTIFICATIONS_QUEUE, BRIDGE_QUEUE)
+REDRIVE_QUEUES = (PAYMENTS_QUEUE, INTAKE_QUEUE, *WEBHOOK_QUEUES, NOTIFICATIONS_QUEUE, LEDGER_QUEUE, BRIDGE_QUEUE)
 
 
 def payment_queues(shards: int) -> tuple[str, ...]:
@@ -26,5 +27,5 @@ def payment_queues(shards: int) -> tuple[str, ...]:
 
 def all_queues(shards: int) -> tuple[str, ...]:
     """Return every queue; those that functions consume come first."""
-    events = (*WEBHOOK_QUEUES, NOTIFICATIONS_QUEUE, BRIDGE_QUEUE)
+    events = (*WEBHOOK_QUEUES, NOTIFICATIONS_QUEUE, LEDGER_QUEUE, BRIDGE_QUEUE)
     return (*payment_queues(shards), INTAKE_QUEUE, *events, *DEAD_LETTER_QUEUES)

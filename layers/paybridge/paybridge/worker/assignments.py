@@ -10,6 +10,7 @@ from paybridge.outbox.queues import (
     BRIDGE_QUEUE,
     DEAD_LETTER_QUEUES,
     INTAKE_QUEUE,
+    LEDGER_QUEUE,
     NOTIFICATIONS_QUEUE,
     WEBHOOK_QUEUES,
     payment_queues,
@@ -21,9 +22,10 @@ INTAKE = "intake"
 WEBHOOKS = "webhooks"
 WEBHOOKS_RETRY = "webhooks-retry"
 NOTIFIER = "notifier"
+LEDGER = "ledger"
 BRIDGE = "bridge"
 DEAD_LETTERS = "dead-letters"
-NAMES = (RELAY, CONSUMER, INTAKE, WEBHOOKS, WEBHOOKS_RETRY, NOTIFIER, BRIDGE, DEAD_LETTERS)
+NAMES = (RELAY, CONSUMER, INTAKE, WEBHOOKS, WEBHOOKS_RETRY, NOTIFIER, LEDGER, BRIDGE, DEAD_LETTERS)
 
 
 class AssignmentInvalid(PaybridgeError):
@@ -62,6 +64,7 @@ def _queues(worker: str, shards: int) -> tuple[str, ...]:
         WEBHOOKS: (fast_lane,),
         WEBHOOKS_RETRY: (slow_lane,),
         NOTIFIER: (NOTIFICATIONS_QUEUE,),
+        LEDGER: (LEDGER_QUEUE,),
         BRIDGE: (BRIDGE_QUEUE,),
         DEAD_LETTERS: DEAD_LETTER_QUEUES,
     }

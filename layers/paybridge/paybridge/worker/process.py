@@ -14,7 +14,7 @@ from paybridge.core.errors import SettingsInvalid, Unavailable
 from paybridge.observability.logging import logger
 from paybridge.observability.stack import stack_frames
 from paybridge.wiring import broker
-from paybridge.worker.assignments import BRIDGE, CONSUMER, DEAD_LETTERS, INTAKE, NOTIFIER, RELAY, Assignment
+from paybridge.worker.assignments import BRIDGE, CONSUMER, DEAD_LETTERS, INTAKE, LEDGER, NOTIFIER, RELAY, Assignment
 from paybridge.worker.queues import QueueWork, work_queues
 
 if TYPE_CHECKING:
@@ -120,6 +120,10 @@ async def _work(assignment: Assignment, stopping: asyncio.Event) -> None:
         from paybridge.runners import notifier
 
         await _work_queues(assignment.queues, notifier, _in_batches(notifier), stopping)
+    elif assignment.worker == LEDGER:
+        from paybridge.runners import ledger
+
+        await _work_queues(assignment.queues, ledger, _in_batches(ledger), stopping)
     elif assignment.worker == BRIDGE:
         from paybridge.runners import bridge
 

@@ -1,0 +1,1 @@
+"""The ledger function: posts payments, refunds and payouts to the books."""
