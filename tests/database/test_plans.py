@@ -449,7 +449,8 @@ def books(rows: SeededRows) -> dict[str, Rule]:
     new = {"rule": 2, "rule_version": 1, "owner": MERCHANT, "happened_at": NOW.isoformat(), "currency": "RUB"}
     events = [fresh(id_) for id_ in rows.ids(SUCCEEDED)]
     journals = [{**new, "event_id": id_, "id": id_} for id_ in events]
-    moves = [{"event_id": id_, "rule": 2, "number": 1, "debit": 1, "credit": 2, "amount": 1} for id_ in events]
+    amount = {"rule": 2, "number": 1, "debit": 1, "credit": 2, "amount": 1, "happened_at": NOW.isoformat()}
+    moves = [{**amount, "event_id": id_, "currency": "RUB"} for id_ in events]
     succeeded, *_ = rows.ids(PAYMENT, "n % 3 = 0 AND n % 100 <> 0")
     position = {"happened_at": NOW, "event_id": UUID(int=2**128 - 1), "rule": 9, "number": 9}
     page_of = {**position, "as_of": NOW, "limit": LIMIT}
@@ -491,7 +492,7 @@ def books(rows: SeededRows) -> dict[str, Rule]:
         "ledger.store.journals._POST": Rule(
             {"book": 1, "journals": orjson.dumps(journals).decode(), "transfers": orjson.dumps(moves).decode()},
             ("accounts_pkey", "accounts_pkey"),
-            sorts=6,
+            sorts=3,
         ),
     }
 

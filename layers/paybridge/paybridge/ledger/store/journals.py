@@ -12,7 +12,8 @@ from paybridge.ledger.domain.journals import Journal
 from paybridge.ledger.store import accounts
 
 # One statement for a whole batch. A journal that is there already brings no transfers and changes no total. Journals
-# and accounts are locked in the order of their ids, so that two batches never wait for each other.
+# and accounts are locked in the order of their ids, so that two batches never wait for each other. `IS TRUE` keeps the
+# look-up of new journals a hash, where a join would compare each of them with each transfer.
 _POST = Statement("""
     WITH new AS (
         INSERT INTO ledger.journals (book, event_id, rule, rule_version, id, owner, payment_id, operation_id,
@@ -24,36 +25,36 @@ _POST = Statement("""
             reason text)
         ORDER BY event_id, rule
         ON CONFLICT DO NOTHING
-        RETURNING event_id, rule, happened_at, currency
+        RETURNING event_id, rule
     ),
     moved AS (
         INSERT INTO ledger.transfers (book, event_id, rule, number, debit_account, credit_account, amount_minor,
                                       happened_at, currency)
         SELECT :book::smallint, event_id, rule, number, debit, credit, amount, happened_at, currency
         FROM json_to_recordset(:transfers::json) AS t (event_id uuid, rule smallint, number smallint, debit bigint,
-            credit bigint, amount bigint) JOIN new USING (event_id, rule)
-        RETURNING debit_account, credit_account, amount_minor, happened_at
+            credit bigint, amount bigint, happened_at timestamptz, currency text)
+        WHERE ((event_id, rule) IN (SELECT event_id, rule FROM new)) IS TRUE
+        RETURNING debit_account, credit_account, amount_minor, (happened_at AT TIME ZONE 'UTC')::date AS day
     ),
     sums AS MATERIALIZED (
-        SELECT account, (happened_at AT TIME ZONE 'UTC')::date AS day, sum(debit) AS debits, sum(credit) AS credits
+        SELECT account, day, sum(debit) AS debits, sum(credit) AS credits
         FROM moved, LATERAL (VALUES (debit_account, amount_minor, 0), (credit_account, 0, amount_minor))
                     AS side (account, debit, credit)
-        GROUP BY 1, 2
+        GROUP BY account, day
     ),
     locked AS MATERIALIZED (
-        SELECT id FROM ledger.accounts WHERE id IN (SELECT account FROM sums) ORDER BY id FOR NO KEY UPDATE
+        SELECT sums.* FROM sums JOIN ledger.accounts a ON a.id = sums.account ORDER BY a.id FOR NO KEY UPDATE OF a
     ),
     changed AS (
         UPDATE ledger.accounts a
         SET debits_minor = a.debits_minor + total.debits, credits_minor = a.credits_minor + total.credits,
             version = a.version + 1
-        FROM (SELECT account, sum(debits) AS debits, sum(credits) AS credits
-              FROM sums JOIN locked ON locked.id = account GROUP BY account) AS total
+        FROM (SELECT account, sum(debits) AS debits, sum(credits) AS credits FROM locked GROUP BY account) AS total
         WHERE a.id = total.account
     ),
     days AS (
         INSERT INTO ledger.daily_totals AS d (account, day, debits_minor, credits_minor)
-        SELECT account, day, debits, credits FROM sums JOIN locked ON locked.id = account ORDER BY account, day
+        SELECT account, day, debits, credits FROM locked ORDER BY account, day
         ON CONFLICT (account, day) DO UPDATE
         SET debits_minor = d.debits_minor + excluded.debits_minor,
             credits_minor = d.credits_minor + excluded.credits_minor
@@ -106,6 +107,8 @@ def _transfer_rows(journal: Journal, ids: Mapping[AccountKey, int]) -> list[Mapp
             "debit": ids[transfer.debit],
             "credit": ids[transfer.credit],
             "amount": transfer.amount_minor,
+            "happened_at": journal.happened_at,
+            "currency": journal.currency,
         }
         for number, transfer in enumerate(journal.transfers, 1)
     ]
