@@ -230,8 +230,8 @@ PLANTED: list[tuple[Rule, dict[str, Any], str]] = [
     ),
     (
         unredriven_queues,
-        {"topology": topology_with(lambda one: one["queues"].append({"name": "ledger"}))},
-        "ledger",
+        {"topology": topology_with(lambda one: one["queues"].append({"name": "ledgers"}))},
+        "ledgers",
     ),
     (
         unredriven_queues,

@@ -190,7 +190,7 @@ PLANTED: list[tuple[Rule, dict[str, Any], str]] = [
         "RELAY_BATCH_ROWS is 400",
     ),
     (unread, {"settings": (*TABLE, setting("NEW", "relay"))}, "NEW"),
-    (unknown_readers, {"settings": (*TABLE, setting("NEW", "ledger"))}, "ledger"),
+    (unknown_readers, {"settings": (*TABLE, setting("NEW", "ledgers"))}, "ledgers"),
     (without_effect, {"env_example": "# GATEWAY_URL=http://127.0.0.1\n"}, "GATEWAY_URL"),
     (outdated_page, {"settings": (*TABLE, setting("NEW", "relay"))}, "make settings-docs"),
 ]

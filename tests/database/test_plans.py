@@ -489,6 +489,15 @@ def books(rows: SeededRows) -> dict[str, Rule]:
             {"book": 1, "keys": orjson.dumps(accounts).decode()}, ("accounts_by_name",) * 2
         ),
         "ledger.store.accounts._OPEN": Rule({"book": 1, "keys": orjson.dumps(accounts).decode()}, sorts=1),
+        "ledger.store.journals._FIND_MISSING": Rule(
+            {"keys": orjson.dumps([{"event_id": id_, "rule": 2} for id_ in rows.ids(SUCCEEDED)]).decode()},
+            (live, "journals_pkey"),
+        ),
+        "ledger.store.corrections._FIND": Rule(
+            {"book": 1, "event_id": rows.ids(SUCCEEDED, "n % 3 = 0 AND n % 100 <> 0")[0]},
+            ("journals_pkey", "transfers_pkey", "accounts_pkey", "accounts_pkey"),
+            sorts=1,
+        ),
         "ledger.store.journals._POST": Rule(
             {"book": 1, "journals": orjson.dumps(journals).decode(), "transfers": orjson.dumps(moves).decode()},
             ("accounts_pkey", "accounts_pkey"),

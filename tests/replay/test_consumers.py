@@ -11,12 +11,14 @@ import orjson
 import pytest
 from uuid_utils.compat import uuid7
 
+from local.testkit.ledger import balances
 from local.testkit.local_servers import running_sink
 from local.testkit.notifications import NotificationWorld
-from local.testkit.payments import WEBHOOK_SECRET
+from local.testkit.payments import WEBHOOK_SECRET, new_merchant
 from local.testkit.webhooks import DeliveryWorld
 from paybridge.core.events import Event, parse_envelope
 from paybridge.database.connecting import DatabaseAddress
+from paybridge.ledger.post import post_events
 from paybridge.outbox.consumers import EVENT_CONSUMERS
 from paybridge.webhooks.domain.address import LOOPBACK
 from paybridge.webhooks.http import HttpWebhookSender
@@ -83,10 +85,26 @@ async def test_the_bridge_sends_each_time_under_the_same_id(world: ReplayWorld) 
         assert {event.id for event in await replayed(world, "bridge")} == {fact.id for fact in facts}
 
 
+async def test_payments_are_posted_once(world: ReplayWorld) -> None:
+    data = {"currency": "EUR", "operation": {"type": "charge", "amount": "1.00", "operation_id": None}}
+    world.merchant_id = new_merchant(world.database)
+    facts = [world.fact(data=data) for _ in range(3)]
+    post_events(world.database, facts[:2])
+    new = world.start(consumer="ledger", is_dry_run=True).view()["would"]
+    assert (new["new"], new["already_processed"]) == (1, 2)
+    for _ in range(2):
+        events = await replayed(world, "ledger")
+        assert {event.id for event in events} == {fact.id for fact in facts}
+        post_events(world.database, [*events, *events])
+        assert balances(world.database, world.merchant_id) == {("available", "EUR"): 300}
+    assert world.start(consumer="ledger", is_dry_run=True).view()["would"]["new"] == 0
+
+
 TRIED: dict[str, Callable[..., Awaitable[Any]]] = {
     "webhooks": test_webhooks_are_sent_once,
     "notifications": test_contacts_are_notified_once,
     "bridge": test_the_bridge_sends_each_time_under_the_same_id,
+    "ledger": test_payments_are_posted_once,
 }
 
 

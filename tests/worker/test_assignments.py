@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from paybridge.outbox.queues import (
+    BRIDGE_QUEUE,
     DEAD_LETTER_QUEUES,
     INTAKE_QUEUE,
+    LEDGER_QUEUE,
     NOTIFICATIONS_QUEUE,
     WEBHOOK_QUEUES,
     payment_queues,
@@ -24,9 +26,8 @@ def test_the_relay_takes_from_no_queue() -> None:
 
 def test_all_workers_together_take_once_from_every_queue() -> None:
     taken = [queue for name in NAMES for queue in assignment(name, [], 2).queues]
-    assert sorted(taken) == sorted(
-        [*payment_queues(2), INTAKE_QUEUE, *WEBHOOK_QUEUES, NOTIFICATIONS_QUEUE, *DEAD_LETTER_QUEUES]
-    )
+    events = (*WEBHOOK_QUEUES, NOTIFICATIONS_QUEUE, LEDGER_QUEUE, BRIDGE_QUEUE)
+    assert sorted(taken) == sorted([*payment_queues(2), INTAKE_QUEUE, *events, *DEAD_LETTER_QUEUES])
 
 
 def test_a_worker_may_be_given_some_of_its_queues() -> None:

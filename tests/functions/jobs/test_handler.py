@@ -94,6 +94,8 @@ class TestMetrics:
             ("QueueDepth", of("test", Queue="webhooks")): [0.0],
             ("QueueDepth", of("test", Queue="webhooks.retry")): [0.0],
             ("QueueDepth", of("test", Queue="notifications")): [0.0],
+            ("QueueDepth", of("test", Queue="ledger")): [0.0],
+            ("QueueDepth", of("test", Queue="bridge")): [0.0],
             ("QueueDepth", of("test", Queue="payments.dead")): [1.0],
         }
         assert done.items() >= {"outbox_due": 1, "stuck_payments": 1, "queued": 1, "dead_letters": 2}.items()
@@ -143,7 +145,16 @@ class TestMetrics:
         with pytest.raises(QueueMissing, match=r"no queue webhooks\.retry: apply"):
             call()
         queues = {dict(dimensions).get("Queue") for _, dimensions in metrics_of(caplog.records)}
-        assert queues == {None, "payments.new", "payments.intake", "webhooks", "notifications", "payments.dead"}
+        assert queues == {
+            None,
+            "payments.new",
+            "payments.intake",
+            "webhooks",
+            "notifications",
+            "ledger",
+            "bridge",
+            "payments.dead",
+        }
 
 
 async def delete_queue(amqp_url: str, queue: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from paybridge.core.events import OUTCOME_TYPES
-from paybridge.outbox.queues import BRIDGE_QUEUE, NOTIFICATIONS_QUEUE
+from paybridge.outbox.queues import BRIDGE_QUEUE, LEDGER_QUEUE, NOTIFICATIONS_QUEUE
 from paybridge.outbox.routes import WEBHOOKS_KEY
 
 _PAYMENT_OUTCOMES = tuple(type_ for type_ in OUTCOME_TYPES if type_.startswith("payment."))
@@ -17,4 +17,5 @@ EVENT_CONSUMERS: Mapping[str, tuple[str, ...]] = {
     WEBHOOKS_KEY: (*_PAYMENT_OUTCOMES, "refund.*", "webhook_endpoint.*"),
     NOTIFICATIONS_QUEUE: ("payment.*", "refund.*", "webhook_endpoint.*"),
     BRIDGE_QUEUE: ("payment.*", "refund.*", "webhook_endpoint.*", "charge.*"),
+    LEDGER_QUEUE: ("payment.*", "refund.*", "payout.*", "charge.*"),
 }

@@ -7,8 +7,9 @@ from paybridge.bridge.unseen import SentAgain
 from paybridge.core.clock import Clock
 from paybridge.core.ids import Ids
 from paybridge.database.database import Database
+from paybridge.ledger.unseen import UnpostedEvents
 from paybridge.notifications.unseen import UnseenNotifications
-from paybridge.outbox.queues import BRIDGE_QUEUE, NOTIFICATIONS_QUEUE
+from paybridge.outbox.queues import BRIDGE_QUEUE, LEDGER_QUEUE, NOTIFICATIONS_QUEUE
 from paybridge.outbox.routes import WEBHOOKS_KEY
 from paybridge.replay.ports import Consumer, ReplayServices
 from paybridge.webhooks.unseen import UnseenWebhooks
@@ -20,6 +21,7 @@ def services_over(database: Database, clock: Clock, ids: Ids) -> ReplayServices:
         WEBHOOKS_KEY: UnseenWebhooks(),
         NOTIFICATIONS_QUEUE: UnseenNotifications(),
         BRIDGE_QUEUE: SentAgain(),
+        LEDGER_QUEUE: UnpostedEvents(),
     }
     return ReplayServices(database, clock, ids, consumers)
 

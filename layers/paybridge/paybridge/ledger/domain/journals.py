@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID, uuid5
@@ -51,6 +51,19 @@ class Totals(NamedTuple):
 def journal_id(event_id: UUID, rule_name: str, rule_version: int) -> UUID:
     """Return the id of a journal, the same whenever and wherever it is posted."""
     return uuid5(event_id, f"{rule_name}/{rule_version}")
+
+
+def reversed_journal(journal: Journal, rule_name: str, reason: str, now: datetime) -> Journal:
+    """Return the journal that takes another one back. It has the number of its rule below zero: there is one."""
+    return replace(
+        journal,
+        rule=-journal.rule,
+        id=journal_id(journal.event_id, rule_name, journal.rule_version),
+        happened_at=now,
+        transfers=tuple(Transfer(each.credit, each.debit, each.amount_minor) for each in journal.transfers),
+        corrects=journal.id,
+        reason=reason,
+    )
 
 
 def fold(journals: Iterable[Journal]) -> dict[AccountKey, Totals]:

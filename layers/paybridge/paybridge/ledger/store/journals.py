@@ -62,6 +62,15 @@ _POST = Statement("""
     SELECT event_id, rule FROM new
 """)
 
+_FIND_MISSING = Statement("""
+    SELECT event_id FROM json_to_recordset(:keys::json) AS k (event_id uuid, rule smallint)
+    WHERE NOT EXISTS (
+        SELECT FROM ledger.journals j
+        WHERE j.book = (SELECT id FROM ledger.books WHERE state = 'live')
+          AND j.event_id = k.event_id AND j.rule = k.rule
+    )
+""")
+
 
 def post(transaction: Transaction, book: int, journals: Sequence[Journal]) -> set[tuple[UUID, int]]:
     """Write the journals that the book does not have yet, and return their events and rules.
@@ -80,6 +89,12 @@ def post(transaction: Transaction, book: int, journals: Sequence[Journal]) -> se
         transfers=json_rows(row for journal in journals for row in _transfer_rows(journal, ids)),
     )
     return {(event_id, rule) for event_id, rule in rows}
+
+
+def find_missing(transaction: Transaction, journals: Sequence[Journal]) -> set[UUID]:
+    """Return the events of those journals that the live book does not have."""
+    keys = json_rows({"event_id": each.event_id, "rule": each.rule} for each in journals)
+    return {event_id for (event_id,) in transaction.run(_FIND_MISSING, keys=keys)}
 
 
 def _journal_row(journal: Journal) -> Mapping[str, object]:
