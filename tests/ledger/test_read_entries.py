@@ -12,7 +12,7 @@ from local.testkit.ledger import MoneyEvents
 from local.testkit.payments import new_merchant
 from paybridge.core.errors import InvalidInput
 from paybridge.database.database import Database
-from paybridge.ledger.domain.entries import Entry, entry_view
+from paybridge.ledger.domain.entries import LedgerEntry, entry_view
 from paybridge.ledger.post import post_events
 from paybridge.ledger.read_entries import EntryFilters, list_entries
 
@@ -31,9 +31,9 @@ def events(database: Database) -> MoneyEvents:
     return events
 
 
-def whole(database: Database, merchant_id: uuid.UUID | None, filters: EntryFilters, limit: int) -> list[Entry]:
+def whole(database: Database, merchant_id: uuid.UUID | None, filters: EntryFilters, limit: int) -> list[LedgerEntry]:
     """Every entry, in pages of `limit`."""
-    found: list[Entry] = []
+    found: list[LedgerEntry] = []
     cursor = None
     while True:
         page = list_entries(database, merchant_id, filters, cursor=cursor, limit=limit)
@@ -44,7 +44,7 @@ def whole(database: Database, merchant_id: uuid.UUID | None, filters: EntryFilte
             return found
 
 
-def amounts(entries: list[Entry]) -> list[str]:
+def amounts(entries: list[LedgerEntry]) -> list[str]:
     return [entry_view(entry)["amount"] for entry in entries]
 
 

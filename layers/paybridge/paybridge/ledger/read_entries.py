@@ -10,7 +10,7 @@ from paybridge.core.cursor import decode_bytes, encode_bytes
 from paybridge.core.errors import InvalidInput
 from paybridge.database.database import Database
 from paybridge.ledger.domain.accounts import AccountKey, parse_account_name
-from paybridge.ledger.domain.entries import Entry, EntryPosition, position_from_bytes
+from paybridge.ledger.domain.entries import EntryPosition, LedgerEntry, position_from_bytes
 from paybridge.ledger.store import entries
 
 _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
@@ -31,7 +31,7 @@ class EntryFilters:
 class EntryPage:
     """Entries, newest first, and the cursor of the next page."""
 
-    entries: list[Entry]
+    entries: list[LedgerEntry]
     next_cursor: str | None
 
 
@@ -54,7 +54,7 @@ def list_entries(
 
 def _find(
     database: Database, merchant_id: UUID | None, filters: EntryFilters, before: EntryPosition, limit: int
-) -> list[Entry]:
+) -> list[LedgerEntry]:
     account = None if filters.account is None else _account(filters.account)
     as_of = filters.as_of or _END_OF_TIME
     if account is not None and merchant_id is not None and account.owner != merchant_id:

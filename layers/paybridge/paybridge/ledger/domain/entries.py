@@ -42,7 +42,7 @@ def position_from_bytes(data: bytes) -> EntryPosition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class LedgerEntry:
     """One transfer and its journal."""
 
     position: EntryPosition
@@ -59,7 +59,7 @@ class Entry:
     reason: str | None
 
 
-def entry_view(entry: Entry) -> dict[str, Any]:
+def entry_view(entry: LedgerEntry) -> dict[str, Any]:
     """Return an entry as answers show it, JSON-ready."""
     return {
         "journal_id": str(entry.journal_id),

@@ -9,7 +9,7 @@ from uuid import UUID
 from paybridge.database.database import Database, Statement
 from paybridge.database.wire import Row
 from paybridge.ledger.domain.accounts import AccountKey, AccountKind
-from paybridge.ledger.domain.entries import Entry, EntryPosition
+from paybridge.ledger.domain.entries import EntryPosition, LedgerEntry
 
 _LIVE = "(SELECT id FROM ledger.books WHERE state = 'live')"
 _KEY = "happened_at, event_id, rule, number"
@@ -74,7 +74,7 @@ def account_numbers(database: Database, owner: UUID | None) -> dict[AccountKey, 
 
 def of_accounts(
     database: Database, accounts: Sequence[int], as_of: datetime, before: EntryPosition, limit: int
-) -> list[Entry]:
+) -> list[LedgerEntry]:
     """Return at most `limit` entries of these accounts, newest first, up to `as_of` and before the position."""
     numbers = "{" + ",".join(map(str, accounts)) + "}"
     rows = database.run(_OF_ACCOUNTS, accounts=numbers, as_of=as_of, limit=limit, **before._asdict())
@@ -90,7 +90,7 @@ def of_payment(
     as_of: datetime,
     before: EntryPosition,
     limit: int,
-) -> list[Entry]:
+) -> list[LedgerEntry]:
     """Return at most `limit` entries of a payment, of one account if it is named, newest first."""
     rows = database.run(
         _OF_PAYMENT,
@@ -104,10 +104,10 @@ def of_payment(
     return list(map(_entry, rows))
 
 
-def _entry(row: Row) -> Entry:
+def _entry(row: Row) -> LedgerEntry:
     (happened_at, event_id, rule, number, id_, version, owner, payment_id, operation_id), rest = row[:9], row[9:]
     amount_minor, posted_at, corrects, reason = rest[:4]
-    return Entry(
+    return LedgerEntry(
         position=EntryPosition(happened_at, event_id, rule, number),
         journal_id=id_,
         rule_version=version,
