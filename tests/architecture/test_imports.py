@@ -35,6 +35,7 @@ PLANTED = [
     ("house", f"{LAYER}/fraud/__init__.py", "import paybridge.payments"),
     ("house", f"{LAYER}/loyalty/__init__.py", ""),
     ("house", f"{LAYER}/notifications/__init__.py", "import paybridge.payments"),
+    ("house", f"{LAYER}/ledger/__init__.py", "import paybridge.payments"),
     ("house", f"{LAYER}/access/__init__.py", "import paybridge.notifications"),
     ("house", f"{LAYER}/analytics/__init__.py", "import paybridge.payments"),
     ("house", f"{LAYER}/analytics/update.py", "import paybridge.webhooks.read_ended"),

@@ -117,7 +117,7 @@ class TestDemo:
     def test_shows_every_step_against_the_running_stack(self, stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
         demo.run(stack.settings)
         shown = capsys.readouterr().out
-        assert shown.count("✓") == 13
+        assert shown.count("✓") == 14
         refund_id = re.findall(r"Refund (\S+): 30\.00 RUB", shown)[0]
         with merchant(stack, DEMO_API_KEY) as own:
             found = own.client.get(f"{own.api_url}/api/v1/refunds/{refund_id}", headers={"X-API-Key": own.api_key})
