@@ -237,11 +237,17 @@ def _superuser(port: int) -> pg8000.native.Connection:
 
 
 def _ensure_role_and_database(port: int) -> None:
-    """Create the application's role and database. As on RDS it is no superuser; it may create databases for tests."""
+    """Create the application's roles and database. No role is a superuser, as on RDS. It may create test databases."""
+    from paybridge.database.services import SERVICES, role_of
+
     connection = _superuser(port)
     try:
         if not connection.run("SELECT 1 FROM pg_roles WHERE rolname = :role", role=ROLE):
             connection.run(f"CREATE ROLE {ROLE} LOGIN CREATEDB PASSWORD '{PASSWORD}'")
+        for name in (role_of(ROLE, service) for service in SERVICES.values()):
+            if not connection.run("SELECT 1 FROM pg_roles WHERE rolname = :role", role=name):
+                connection.run(f"CREATE ROLE {name} NOLOGIN")
+                connection.run(f"GRANT {name} TO {ROLE}")
         if not connection.run("SELECT 1 FROM pg_database WHERE datname = :name", name=DATABASE):
             connection.run(f"CREATE DATABASE {DATABASE} OWNER {ROLE}")
     finally:

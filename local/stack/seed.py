@@ -139,6 +139,8 @@ def migrate_and_register(postgres_url: str) -> None:
     from paybridge.database.connecting import DatabaseAddress
     from paybridge.database.database import Database
     from paybridge.database.migrations import HEAD, migrate
+    from paybridge.database.rights import grant_rights
+    from paybridge.secrets.prepare_services import prepare_services
 
     parts = urlsplit(postgres_url)
     address = DatabaseAddress(
@@ -152,6 +154,9 @@ def migrate_and_register(postgres_url: str) -> None:
         # Alembic takes longer to load than everything else here.
         if not _is_at(postgres_url, HEAD):
             migrate(database)
+        # A server of the user's may not let us create roles. Then every function has every right.
+        prepare_services(database)
+        grant_rights(database)
         _give_contacts(database, demo_merchant_id(database))
         register_merchant(database, name="Other", api_key=OTHER_API_KEY, webhook_secret=DEMO_WEBHOOK_SECRET)
         for role, key in STAFF_API_KEYS.items():

@@ -23,6 +23,7 @@ from local.testkit import given_broker
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database
 from paybridge.database.migrations import migrate
+from paybridge.database.rights import grant_rights
 
 TEMPLATE_DATABASE = "template_migrated"
 
@@ -99,6 +100,7 @@ class Postgres:
         self._create(TEMPLATE_DATABASE, "template1")
         with closing(Database(address_of(self._url_of(TEMPLATE_DATABASE)))) as database:
             migrate(database)
+            grant_rights(database)
         self._has_template = True
 
     def _create(self, name: str, template: str) -> None:

@@ -15,8 +15,11 @@ from paybridge.core.errors import DatabaseLoginRefused, QueryFailed
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.database.migrations import migrate
+from paybridge.database.rights import grant_rights
+from paybridge.database.services import LEDGER, SERVICES, role_of
 from paybridge.operations.extend_partitions import extend_partitions
 from paybridge.secrets.prepare_role import PreparedRole, prepare_role
+from paybridge.secrets.prepare_services import prepare_services
 from tests.support import secrets
 
 pytestmark = pytest.mark.integration
@@ -59,6 +62,8 @@ def server(postgres_server: Postgres) -> Iterator[Server]:
     secrets.as_superuser(postgres_server, f"ALTER DATABASE {server.address.name} OWNER TO {server.admin}")
     yield server
     postgres_server.drop_database(url)
+    for service in SERVICES.values():
+        secrets.as_superuser(postgres_server, f"DROP ROLE IF EXISTS {role_of(server.role, service)}")
     secrets.as_superuser(postgres_server, f"DROP ROLE IF EXISTS {server.role}")
     secrets.as_superuser(postgres_server, f"DROP ROLE IF EXISTS {server.admin}")
 
@@ -169,3 +174,48 @@ class TestPrepareRole:
         refused = Database(server.by(server.admin, "wrong"))
         with ExitStack() as opened, pytest.raises(DatabaseLoginRefused, match=f"the login of {server.admin}"):
             prepare_role(refused, opened.enter_context(server.functions()), server.role, server.password)
+
+
+class TestPrepareServices:
+    def services(self, server: Server) -> str | None:
+        with server.admin_database() as admin:
+            return prepare_services(admin, server.role)
+
+    def test_the_functions_can_then_work_as_a_service(self, server: Server) -> None:
+        server.prepare()
+        assert self.services(server) is None
+        with server.functions() as functions:
+            migrate(functions)
+            assert grant_rights(functions) == []
+        with closing(Database(server.by(server.role, server.password), service=LEDGER)) as ledger:
+            assert ledger.run(_WHO) == [[f"{server.role}_ledger"]]
+            assert ledger.run(Statement("SELECT count(*) FROM ledger.journals")) == [[0]]
+            with pytest.raises(QueryFailed, match="permission denied for table payments"):
+                ledger.run(Statement("SELECT count(*) FROM payments"))
+        # The administrator takes over nothing, and its next run finds all in place.
+        assert server.prepare() == PreparedRole(created=False, password_set=False, objects_taken_over=0)
+        assert memberships(server, server.role) == [role_of(server.role, service) for service in SERVICES.values()]
+
+    def test_a_second_run_and_a_concurrent_one_change_nothing(self, server: Server) -> None:
+        server.prepare()
+        with ThreadPoolExecutor(4) as threads:
+            assert set(threads.map(lambda _: self.services(server), range(4))) == {None}
+        assert self.services(server) is None
+
+    def test_an_administrator_that_may_create_no_role_says_why(self, server: Server) -> None:
+        server.prepare()
+        with server.functions() as functions:
+            assert "permission denied to create role" in str(prepare_services(functions, server.role))
+            migrate(functions)
+            assert grant_rights(functions) == ["ledger", "analytics"]
+
+    def test_what_the_administrator_migrated_is_taken_over_with_its_rights(self, server: Server) -> None:
+        server.prepare()
+        self.services(server)
+        with server.admin_database() as admin:
+            migrate(admin)
+        assert server.prepare().objects_taken_over > 20
+        with server.functions() as functions:
+            assert grant_rights(functions) == []
+        with closing(Database(server.by(server.role, server.password), service=LEDGER)) as ledger:
+            assert ledger.run(Statement("SELECT count(*) FROM ledger.journals")) == [[0]]

@@ -14,6 +14,7 @@ from paybridge import wiring
 from paybridge.core.errors import DatabaseUnavailable
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database
+from paybridge.database.services import Service
 from paybridge.runners.analytics import REST_SECONDS, AnalyticsJob
 from paybridge.runners.long_jobs import JOBS, TURN_SECONDS_MAX, run_long_jobs
 from tests.support.analytics import World
@@ -27,7 +28,15 @@ def function(monkeypatch: pytest.MonkeyPatch, database_address: DatabaseAddress)
     """Wire the function to the test's database."""
     with closing(Database(database_address)) as database:
         monkeypatch.setattr(wiring, "database", lambda: database)
+        services: dict[Service, Database] = {}
+
+        def database_of(service: Service) -> Database:
+            return services.setdefault(service, Database(database_address, service=service))
+
+        monkeypatch.setattr(wiring, "database_of", database_of)
         yield
+        for opened in services.values():
+            opened.close()
 
 
 @dataclass

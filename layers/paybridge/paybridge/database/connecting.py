@@ -15,7 +15,9 @@ from paybridge.core.causes import causes_of, root_of
 from paybridge.core.errors import DatabaseLoginRefused, DatabaseUnavailable, Unavailable
 from paybridge.database import wire
 from paybridge.database.errors import is_refused_login, server_fields
+from paybridge.database.services import Service, assume_role
 from paybridge.database.session_settings import set_commands
+from paybridge.observability.logging import logger
 
 TIMESTAMPTZ_OID = 1184
 CONNECT_TIMEOUT_SECONDS = 4.0
@@ -27,6 +29,8 @@ ROOM_PAUSE_SECONDS = 0.1
 # silent, and only this ends the wait before the caller's time is up.
 SILENCE_MARGIN_SECONDS = 2.0
 _TOO_MANY_CONNECTIONS = "53300"
+
+log = logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +74,12 @@ def connect(
     application_name: str,
     statement_seconds_max: float,
     fresh_addresses: FreshAddresses = no_fresh_addresses,
+    service: Service | None = None,
 ) -> tuple[Connection, DatabaseAddress]:
     """Return an open connection, set up, and the address that the server accepted. Raises DatabaseUnavailable."""
     try:
         connection, address = _log_in_by_any(address, application_name, fresh_addresses)
-        _set_up(connection, statement_seconds_max)
+        _set_up(connection, statement_seconds_max, service)
     except (DatabaseError, InterfaceError, OSError, Unavailable) as error:
         place = f"{address.host}:{address.port}"
         if is_refused_login(error):
@@ -131,8 +136,13 @@ def _log_in(address: DatabaseAddress, application_name: str) -> Connection:
     )
 
 
-def _set_up(connection: Connection, statement_seconds_max: float) -> None:
+def _set_up(connection: Connection, statement_seconds_max: float, service: Service | None) -> None:
     wire.set_up_socket(connection, statement_seconds_max + SILENCE_MARGIN_SECONDS)
     connection.autocommit = True
     connection.register_in_adapter(TIMESTAMPTZ_OID, datetime.fromisoformat)
-    connection.execute_simple(set_commands(statement_seconds_max))
+    commands = set_commands(statement_seconds_max)
+    if service is None:
+        connection.execute_simple(commands)
+    # The rows are those of the last command.
+    elif not connection.execute_simple(f"{commands}; {assume_role(service)}").rows:
+        log.warning("the service keeps every right in the database", extra={"service_name": service.name})

@@ -17,6 +17,7 @@ from paybridge.core.errors import DatabaseUnavailable, PaybridgeError
 from paybridge.database import wire
 from paybridge.database.connecting import Connection, DatabaseAddress, FreshAddresses, connect, no_fresh_addresses
 from paybridge.database.errors import translated
+from paybridge.database.services import Service
 from paybridge.database.sessions import Session
 from paybridge.database.statement import Statement
 from paybridge.database.wire import Prepared, Row
@@ -55,7 +56,8 @@ class Database:
     """One connection, opened on first use; not for two threads at the same time.
 
     The server cancels a statement that takes longer than `statement_seconds_max`. A server that stays silent longer
-    counts as away. `fresh_addresses` are tried when the server refuses the login of `address`.
+    counts as away. `fresh_addresses` are tried when the server refuses the login of `address`. Statements run with the
+    rights of `service`, if its role exists, else with all of the login.
     """
 
     def __init__(
@@ -64,9 +66,11 @@ class Database:
         application_name: str = "paybridge",
         statement_seconds_max: float = STATEMENT_SECONDS_MAX,
         fresh_addresses: FreshAddresses = no_fresh_addresses,
+        service: Service | None = None,
     ) -> None:
         self._address = address
         self._fresh_addresses = fresh_addresses
+        self._service = service
         self._application_name = application_name
         self._statement_seconds_max = statement_seconds_max
         self._connection: Connection | None = None
@@ -122,7 +126,9 @@ class Database:
 
     def another(self) -> Database:
         """Return a second connection to the same database, opened on first use; the caller closes it."""
-        return Database(self._address, self._application_name, self._statement_seconds_max, self._fresh_addresses)
+        return Database(
+            self._address, self._application_name, self._statement_seconds_max, self._fresh_addresses, self._service
+        )
 
     def close(self) -> None:
         """Close the connection; the next use opens a new one."""
@@ -142,7 +148,11 @@ class Database:
         if self._connection is None:
             # The login that worked is the first to try from now on.
             self._connection, self._address = connect(
-                self._address, self._application_name, self._statement_seconds_max, self._fresh_addresses
+                self._address,
+                self._application_name,
+                self._statement_seconds_max,
+                self._fresh_addresses,
+                self._service,
             )
 
     def _run_prepared(self, statement: Statement, parameters: dict[str, Any]) -> list[Row]:

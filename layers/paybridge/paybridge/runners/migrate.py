@@ -6,9 +6,11 @@ import time
 
 from paybridge import wiring
 from paybridge.core.errors import Unavailable
+from paybridge.database.rights import grant_rights
 from paybridge.observability.logging import logger
 from paybridge.operations.migrate import migrate_schema
 from paybridge.secrets.prepare_role import prepare_role
+from paybridge.secrets.prepare_services import prepare_services
 from paybridge.wiring import secrets
 
 # One statement of a migration may take nearly all of the function's 900 s.
@@ -26,8 +28,11 @@ def migrate(revision: str | None = None) -> str:
 
     Raises Unavailable if the database or a secret cannot be reached, and what `migrate_schema` raises.
     """
-    _prepare_role()
-    migrated = migrate_schema(wiring.database(STATEMENT_SECONDS_MAX), revision)
+    _prepare_roles()
+    database = wiring.database(STATEMENT_SECONDS_MAX)
+    migrated = migrate_schema(database, revision)
+    if without := grant_rights(database):
+        log.warning("services keep every right in the database", extra={"services": without})
     log.info("migrated", extra={"before": migrated.before, "revision": migrated.revision})
     return migrated.revision
 
@@ -43,12 +48,17 @@ def migrate_patiently(revision: str) -> str:
     return migrate(revision)
 
 
-def _prepare_role() -> None:
-    """Create the functions' role with the administrator's login, if there is one. RDS starts with nothing else."""
+def _prepare_roles() -> None:
+    """Create the roles with the administrator's login, if there is one. RDS starts with nothing else."""
+    database = wiring.database(STATEMENT_SECONDS_MAX)
     with secrets.administered_database() as admin:
         if admin is None:
-            return
-        login = secrets.database_login()
-        prepared = prepare_role(admin, wiring.database(STATEMENT_SECONDS_MAX), login.username, login.password)
-    done = {"role": login.username, "role_created": prepared.created, "password_set": prepared.password_set}
-    log.info("prepared the role", extra=done)
+            reason = prepare_services(database)
+        else:
+            login = secrets.database_login()
+            prepared = prepare_role(admin, database, login.username, login.password)
+            done = {"role": login.username, "role_created": prepared.created, "password_set": prepared.password_set}
+            log.info("prepared the role", extra=done)
+            reason = prepare_services(admin, login.username)
+    if reason:
+        log.warning("cannot create the roles of services", extra={"reason": reason})

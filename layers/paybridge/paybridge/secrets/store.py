@@ -11,6 +11,7 @@ import base64
 from scramp import ScramMechanism
 
 from paybridge.database.database import Database, Statement, Transaction
+from paybridge.database.services import SERVICES, role_of
 
 # "role" in ASCII. Any number will do that no other lock uses.
 ROLES_LOCK = 0x726F6C65
@@ -21,7 +22,13 @@ _LOCK = Statement("SELECT pg_advisory_xact_lock(:key::bigint)")
 _QUOTED = Statement("SELECT format(:template::text, VARIADIC :values::text[])")
 _EXISTS = Statement("SELECT count(*) = 1 FROM pg_roles WHERE rolname = :role::text AND rolcanlogin")
 _NAME_IS_TAKEN = Statement("SELECT count(*) = 1 FROM pg_roles WHERE rolname = :role::text")
+_IS_MEMBER = Statement("""
+    SELECT count(*) > 0 FROM pg_auth_members
+    WHERE roleid = :role::text::regrole AND member = :member::text::regrole
+      AND (to_jsonb(pg_auth_members) ->> 'set_option') IS DISTINCT FROM 'false'
+""")
 _DATABASE = Statement("SELECT current_database()")
+_SELF = Statement("SELECT current_user::text")
 
 # Objects that the administrator created in the database, by hand or by an earlier way of migrating. Only the owner of a
 # table can add partitions to it. Objects of an extension stay with the extension.
@@ -101,6 +108,29 @@ def ensure_rights(admin: Database, role: str) -> int:
                 transaction.run(Statement(change))
             _do(transaction, "REVOKE %I FROM CURRENT_USER", role)
         return len(changes)
+
+
+def own_role(database: Database) -> str:
+    """Return the role that the login is."""
+    return str(database.run(_SELF)[0][0])
+
+
+def ensure_service_roles(admin: Database, role: str) -> int:
+    """Create the role of each service, without login and rights, and let `role` work as it. Return how many are new.
+
+    Safe to run concurrently. Raises QueryFailed if the administrator may not.
+    """
+    created = 0
+    with admin.transaction() as transaction:
+        transaction.run(_LOCK, key=ROLES_LOCK)
+        for service in SERVICES.values():
+            name = role_of(role, service)
+            if not transaction.run(_NAME_IS_TAKEN, role=name)[0][0]:
+                _do(transaction, "CREATE ROLE %I NOLOGIN", name)
+                created += 1
+            if not transaction.run(_IS_MEMBER, role=name, member=role)[0][0]:
+                _do(transaction, "GRANT %I TO %I", name, role)
+    return created
 
 
 def _set_password(transaction: Transaction, role: str, password: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from paybridge.core.clock import FollowingClock
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import STATEMENT_SECONDS_MAX, Database
+from paybridge.database.services import Service
 from paybridge.secrets.logins import LoginReader
 from paybridge.wiring import settings as table
 from paybridge.wiring.addresses import database_address
@@ -56,11 +57,26 @@ def logins() -> LoginReader:
 def database(statement_seconds_max: float = STATEMENT_SECONDS_MAX) -> Database:
     """Return the environment's one database, which connects on first use. Pass the same limit everywhere."""
     settings = environment()
-    return open_database(settings.DATABASE_SECRET_ID, settings.POWERTOOLS_SERVICE_NAME, statement_seconds_max)
+    return open_database(
+        settings.DATABASE_SECRET_ID,
+        settings.POWERTOOLS_SERVICE_NAME,
+        statement_seconds_max,
+        settings.DATABASE_SERVICE,
+    )
+
+
+@cache
+def database_of(service: Service) -> Database:
+    """Return the database with the rights of a service, on a connection beside that of `database`."""
+    settings = environment()
+    return open_database(settings.DATABASE_SECRET_ID, settings.POWERTOOLS_SERVICE_NAME, service=service)
 
 
 def open_database(
-    secret_id: str, application_name: str, statement_seconds_max: float = STATEMENT_SECONDS_MAX
+    secret_id: str,
+    application_name: str,
+    statement_seconds_max: float = STATEMENT_SECONDS_MAX,
+    service: Service | None = None,
 ) -> Database:
     """Return the database with the login in this secret, such as the administrator's. The caller closes it."""
     return Database(
@@ -68,6 +84,7 @@ def open_database(
         application_name,
         statement_seconds_max,
         lambda: (database_address(environment(), login) for login in logins().read_again(secret_id)),
+        service,
     )
 
 

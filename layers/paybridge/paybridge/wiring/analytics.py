@@ -5,6 +5,7 @@ from __future__ import annotations
 from paybridge import wiring
 from paybridge.analytics.ports import AnalyticsServices
 from paybridge.database.database import Database
+from paybridge.database.services import ANALYTICS
 from paybridge.webhooks.read_ended import EndedDeliveries
 
 
@@ -14,5 +15,8 @@ def services_over(database: Database) -> AnalyticsServices:
 
 
 def services() -> AnalyticsServices:
-    """Return what the use cases need. Opens no connection. Raises SettingsInvalid and SecretUnavailable."""
-    return services_over(wiring.database())
+    """Return what the job needs, with the rights of analytics alone. Opens no connection.
+
+    Raises SettingsInvalid and SecretUnavailable.
+    """
+    return services_over(wiring.database_of(ANALYTICS))

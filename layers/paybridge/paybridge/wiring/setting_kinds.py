@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from paybridge.access.domain.merchants import EMAIL_PATTERN
+from paybridge.database.services import SERVICES, Service
 from paybridge.webhooks.domain.address import IpNetwork
 
 Value = TypeVar("Value")
@@ -84,6 +85,12 @@ def _review_decision(text: str) -> str:
     return text
 
 
+def _service(text: str) -> Service | None:
+    if text and text not in SERVICES:
+        raise ValueError(text)
+    return SERVICES.get(text)
+
+
 def _switch(text: str) -> str:
     if text not in {"on", "off"}:
         raise ValueError(text)
@@ -136,4 +143,5 @@ SMS_SENDER_ID = SettingKind("1 to 11 letters and digits, with a letter", _sms_se
 MERCHANT: SettingKind[UUID | None] = SettingKind(
     "the id of a merchant", lambda text: UUID(text) if text else None, takes_empty=True
 )
+SERVICE: SettingKind[Service | None] = SettingKind(" or ".join(SERVICES), _service, takes_empty=True)
 TLS_MODE = SettingKind("verify-full or disable", _tls_mode)

@@ -24,6 +24,7 @@ from paybridge.wiring.setting_kinds import (
     ROOT_PATH,
     SECONDS,
     SECONDS_LIST,
+    SERVICE,
     SMS_SENDER_ID,
     SWITCH,
     TEXT,
@@ -162,6 +163,10 @@ class Settings:
     DATABASE_TLS = Setting(TLS_MODE, "verify-full", "", DATABASE, "Whether connections to the database are encrypted.")
     DATABASE_TLS_CA_FILE = Setting(
         TEXT, "", "", DATABASE, "Certificate authorities in PEM. Required unless DATABASE_TLS is disable."
+    )
+
+    DATABASE_SERVICE = Setting(
+        SERVICE, "", "", DATABASE - by("rotate"), "Service whose rights the function has in the database. Empty: all."
     )
 
     BROKER_URL = Setting(BROKER, None, "", BROKER_USERS | by("api"), "AMQP URL of RabbitMQ, without a login.")
