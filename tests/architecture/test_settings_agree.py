@@ -96,11 +96,11 @@ def other_names(sources: Sources) -> Iterator[str]:
 
 
 def other_defaults(sources: Sources) -> Iterator[str]:
-    """Defaults of the template's parameters that differ from those of the settings."""
+    """Values and defaults of parameters in the template that differ from the defaults of the settings."""
     parameters = sources.template["Parameters"]
     defaults = {setting.name: setting.default for setting in sources.settings}
     for name, value in shared_variables(sources).items():
-        parameter = parameters[value["Ref"]]
+        parameter = {"Type": "String", "Default": value} if isinstance(value, str) else parameters[value["Ref"]]
         is_from_ssm = parameter["Type"].startswith("AWS::SSM::")
         if not is_from_ssm and defaults.get(name) and str(parameter.get("Default")) != defaults[name]:
             yield f"{name} is {parameter.get('Default')} in the template"

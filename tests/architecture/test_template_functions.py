@@ -19,6 +19,7 @@ from local.settings import PAYMENT_SHARDS_MAX
 from local.stack import topology
 from paybridge.core.errors import SettingsInvalid
 from paybridge.core.events import SOURCE
+from paybridge.database.services import LEDGER
 from paybridge.outbox.queues import WEBHOOK_QUEUES, all_queues, payment_queues
 from paybridge.outbox.routes import SHARD_HEADER
 from paybridge.runners import consumer, dead_letters, intake, ledger, webhooks
@@ -157,6 +158,13 @@ class TestPolicies:
     def test_the_archive_alone_has_the_layer_of_parquet(self) -> None:
         layers = {logical_id: FUNCTIONS[logical_id].get("Layers") for logical_id in FUNCTIONS}
         assert {name: own for name, own in layers.items() if own} == {"ArchiveFunction": [{"Ref": "ArchiveLayer"}]}
+
+    def test_the_ledger_works_with_the_rights_of_its_service(self) -> None:
+        variables = {
+            name: each["Environment"]["Variables"] for name, each in FUNCTIONS.items() if "Environment" in each
+        }
+        services = {name: each["DATABASE_SERVICE"] for name, each in variables.items() if "DATABASE_SERVICE" in each}
+        assert services == {"LedgerFunction": LEDGER.name}
 
     def test_the_notifier_publishes_to_no_topic(self) -> None:
         (denied,) = [each for each in statements("NotifierFunction") if each["Effect"] == "Deny"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +22,7 @@ from paybridge.core.errors import MalformedMessage
 from paybridge.core.events import Event
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
+from paybridge.database.services import LEDGER
 from paybridge.wiring import broker as broker_wiring
 from paybridge.wiring.settings import Settings
 
@@ -31,11 +33,14 @@ REFUSE_NO_MORE = Statement("ALTER TABLE ledger.accounts DROP CONSTRAINT of_a_tes
 
 
 @pytest.fixture(autouse=True)
-def function(monkeypatch: pytest.MonkeyPatch, database: Database, vhost: Vhost) -> None:
-    """Wire the function to the test's servers."""
-    monkeypatch.setattr(wiring, "database", lambda: database)
+def function(monkeypatch: pytest.MonkeyPatch, database_address: DatabaseAddress, vhost: Vhost) -> Iterator[None]:
+    """Wire the function to the test's servers, with the rights in the database that the template gives it."""
+    own = Database(database_address, service=LEDGER)
+    monkeypatch.setattr(wiring, "database", lambda: own)
     monkeypatch.setattr(wiring, "environment", lambda: Settings({"ENVIRONMENT_NAME": "test"}))
     monkeypatch.setattr(broker_wiring, "rabbitmq_url", lambda: vhost.amqp_url)
+    yield
+    own.close()
 
 
 @pytest.fixture
