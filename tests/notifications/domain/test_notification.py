@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paybridge.access.domain.contacts import MerchantContacts
-from paybridge.core.events import PUBLIC_TYPES, PUBLISHED_TYPES, REFUND_SUBJECT, WEBHOOK_ENDPOINT_SUBJECT, Event
+from paybridge.core.events import (
+    PAYOUT_SUBJECT,
+    PUBLIC_TYPES,
+    PUBLISHED_TYPES,
+    REFUND_SUBJECT,
+    WEBHOOK_ENDPOINT_SUBJECT,
+    Event,
+)
 from paybridge.notifications.domain.notification import Channel, notification_id, notifications_of
 from paybridge.notifications.domain.sms import is_sendable
 from paybridge.notifications.domain.templates import email_text, sms_text
@@ -90,6 +97,20 @@ class TestEmailText:
         body = email_text(refund, "Acme", "*").body
         assert f"Refund:       {SUBJECT_ID}" in body
         assert f"Payment:      {PAYMENT_ID}" in body
+
+    def test_a_payout_names_itself(self) -> None:
+        payout = replace(
+            EVENT,
+            type="payout.paid",
+            payment_id=None,
+            subject_type=PAYOUT_SUBJECT,
+            subject_id=SUBJECT_ID,
+            data={"amount": "7.000", "currency": "KWD", "status": "paid"},
+        )
+        text = email_text(payout, "Acme", "payout.*")
+        assert text.title == "Payout of 7.000 KWD was paid"
+        assert f"Payout:       {SUBJECT_ID}" in text.body
+        assert "Payment:" not in text.body
 
     def test_an_endpoint_names_its_host_and_hides_the_rest_of_its_url(self) -> None:
         data = {"url": "https://user:secret@hooks.example/t0ken?key=t0ken", "disabled_reason": "failing"}

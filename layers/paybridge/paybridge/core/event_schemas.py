@@ -15,7 +15,7 @@ from typing import Any
 Schema = dict[str, Any]
 
 # What the data of events is made of. The other files are named after the type of their event.
-SHARED = ("payment", "refund", "webhook_endpoint", "operation", "charge")
+SHARED = ("payment", "refund", "webhook_endpoint", "operation", "charge", "payout")
 NEWEST_VERSION = 2
 
 

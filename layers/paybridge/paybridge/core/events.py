@@ -28,6 +28,9 @@ REFUND_SUCCEEDED = "refund.succeeded"
 REFUND_FAILED = "refund.failed"
 CHARGE_TAKEN = "charge.taken"
 CHARGE_RETURNED = "charge.returned"
+PAYOUT_CREATED = "payout.created"
+PAYOUT_PAID = "payout.paid"
+PAYOUT_FAILED = "payout.failed"
 WEBHOOK_EXHAUSTED = "webhook.exhausted"
 WEBHOOK_ENDPOINT_DISABLED = "webhook_endpoint.disabled"
 WEBHOOK_ENDPOINT_FAILING = "webhook_endpoint.failing"
@@ -62,11 +65,13 @@ OUTCOME_TYPES = (
 )
 # What happens to webhook endpoints. Only other endpoints get webhooks for these.
 ENDPOINT_TYPES = (WEBHOOK_ENDPOINT_DISABLED, WEBHOOK_ENDPOINT_FAILING, WEBHOOK_ENDPOINT_ENABLED)
+# What has become of payouts, which are about no payment. Only endpoints get webhooks for these.
+PAYOUT_TYPES = (PAYOUT_CREATED, PAYOUT_PAID, PAYOUT_FAILED)
 # Every type that merchants can read and that endpoints can choose. Add a new one to the group above that it belongs to.
-PUBLIC_TYPES = (*PROGRESS_TYPES, *OUTCOME_TYPES, *ENDPOINT_TYPES)
+PUBLIC_TYPES = (*PROGRESS_TYPES, *OUTCOME_TYPES, *PAYOUT_TYPES, *ENDPOINT_TYPES)
 
 # What is published, so that other consumers than the webhooks' hear of it. E-mail and SMS report these.
-PUBLISHED_TYPES = (*OUTCOME_TYPES, *ENDPOINT_TYPES)
+PUBLISHED_TYPES = (*OUTCOME_TYPES, *PAYOUT_TYPES, *ENDPOINT_TYPES)
 
 # Money that a gateway took and that settles no payment, and that it gave back. The ledger follows these. Merchants see
 # a failed payment, so these are in no feed and no webhook.
@@ -77,6 +82,7 @@ PAYMENT_SUBJECT = "payment"
 REFUND_SUBJECT = "refund"
 WEBHOOK_ENDPOINT_SUBJECT = "webhook_endpoint"
 OPERATION_SUBJECT = "operation"
+PAYOUT_SUBJECT = "payout"
 
 # The API accepts bodies of 32 levels, and the payment adds a few. JSON libraries give up at 254 levels or more.
 NESTING_MAX = 64

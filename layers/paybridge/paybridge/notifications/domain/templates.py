@@ -17,6 +17,10 @@ from paybridge.core.events import (
     PAYMENT_REQUIRES_CAPTURE,
     PAYMENT_REVIEW,
     PAYMENT_SUCCEEDED,
+    PAYOUT_CREATED,
+    PAYOUT_FAILED,
+    PAYOUT_PAID,
+    PAYOUT_SUBJECT,
     REFUND_CREATED,
     REFUND_FAILED,
     REFUND_SUBJECT,
@@ -47,6 +51,9 @@ _TITLES = {
     REFUND_CREATED: "Refund of {money} was requested",
     REFUND_SUCCEEDED: "Refund of {money} succeeded",
     REFUND_FAILED: "Refund of {money} failed",
+    PAYOUT_CREATED: "Payout of {money} was ordered",
+    PAYOUT_PAID: "Payout of {money} was paid",
+    PAYOUT_FAILED: "Payout of {money} failed",
     WEBHOOK_ENDPOINT_DISABLED: "A webhook endpoint was disabled",
     WEBHOOK_ENDPOINT_FAILING: "A webhook endpoint keeps failing",
     WEBHOOK_ENDPOINT_ENABLED: "A webhook endpoint was enabled",
@@ -99,6 +106,7 @@ def _rows(event: Event) -> list[tuple[str, str]]:
     return [
         ("Payment", str(event.payment_id) if event.payment_id else ""),
         ("Refund", str(event.subject_id) if event.subject_type == REFUND_SUBJECT else ""),
+        ("Payout", str(event.subject_id) if event.subject_type == PAYOUT_SUBJECT else ""),
         ("Endpoint", str(event.subject_id) if is_endpoint else ""),
         # A path or a query may hold a secret of the receiver.
         ("Host", _host(event) if is_endpoint else ""),
