@@ -29,12 +29,16 @@ from api.routes.gateways import routes as gateways
 from api.routes.health import routes as health
 from api.routes.keys import routes as keys
 from api.routes.keys.documentation import key_schemas
+from api.routes.ledger import routes as ledger
+from api.routes.ledger.documentation import ledger_schemas
 from api.routes.merchants import routes as merchants
 from api.routes.merchants.documentation import merchant_schemas
 from api.routes.metrics import routes as metrics
 from api.routes.payments import commands as payment_commands
 from api.routes.payments import routes as payments
 from api.routes.payments.documentation import payment_events, payment_schemas
+from api.routes.payouts import routes as payouts
+from api.routes.payouts.documentation import payout_schemas
 from api.routes.refunds import routes as refunds
 from api.routes.refunds.documentation import refund_schemas
 from api.routes.replays import routes as replays
@@ -78,6 +82,8 @@ def create_app(services: ApiServices, logger: Logger) -> FastAPI:
         payment_commands,
         refunds,
         reviews,
+        payouts,
+        ledger,
         events,
         fraud,
         webhook_deliveries,
@@ -107,6 +113,8 @@ def _document(app: FastAPI, services: ApiServices) -> dict[str, Any]:
             payment_schemas()
             | refund_schemas()
             | review_schemas()
+            | payout_schemas()
+            | ledger_schemas()
             | fraud_schemas()
             | event_feed_schemas()
             | delivery_schemas()

@@ -28,6 +28,8 @@ FIELD_CODES = "x-field-codes"
 TAGS = [
     {"name": "payments", "description": "Create, capture, cancel, read and list payments."},
     {"name": "refunds", "description": "Give money back, and read and list refunds."},
+    {"name": "balances", "description": "Read what is available, and the entries of the books that say why."},
+    {"name": "payouts", "description": "Order payouts of what is available."},
     {"name": "events", "description": "Read, wait for and stream what happened, without webhooks."},
     {"name": "fraud rules", "description": "Screen payments before they are charged."},
     {"name": "api keys", "description": "Create, rotate and revoke the keys of callers."},

@@ -29,6 +29,8 @@ from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.dead_letters.store import changing
 from paybridge.dead_letters.store import reading as reading_store
+from paybridge.ledger.domain.payouts import PayoutFilters
+from paybridge.ledger.store import payout_lists
 from paybridge.payments.domain.query import PaymentFilters
 from paybridge.payments.store import listing
 from paybridge.payments.store.row import COLUMN_TYPES
@@ -134,6 +136,7 @@ def rules(rows: SeededRows) -> dict[str, Rule]:
         **archived(rows),
         **accounts(),
         **books(rows),
+        **payouts(rows),
         **reading(rows),
         **charging(rows),
         **relaying(rows),
@@ -439,6 +442,71 @@ def accounts() -> dict[str, Rule]:
             {"merchant_ids": array([MERCHANT])}, ("merchant_fees_pkey",), rows_max={"merchant_fees": 3}
         ),
     }
+
+
+def payouts(rows: SeededRows) -> dict[str, Rule]:
+    (payout_id,) = rows.ids(PAYMENT, "n % 120 = 0", 1)
+    new = {
+        "id": fresh(payout_id),
+        "merchant_id": MERCHANT,
+        "currency": "RUB",
+        "places": 2,
+        "amount_minor": 1,
+        "correlation_id": "c",
+        "now": NOW,
+        "idempotency_key": "new",
+        "fingerprint": bytes(32),
+    }
+    account = {"merchant_id": MERCHANT, "currency": "RUB", "places": 2}
+    change = {"status": "failed", "reason": "closed", "settled_by": "tests", "now": NOW}
+    return {
+        "ledger.store.payouts._ORDER": Rule(
+            {**new, "available": 1, "reserved": 2}, ("accounts_pkey",), rows_max={"accounts": 2}
+        ),
+        "ledger.store.payouts._FIND_BY_KEY": Rule(
+            {"merchant_id": MERCHANT, "key": "40"}, ("payouts_once_for_each_key",)
+        ),
+        "ledger.store.payouts._FIND": Rule(
+            {"id": payout_id, "merchant_id": MERCHANT, "is_staff": False}, ("payouts_pkey",)
+        ),
+        "ledger.store.payouts._LOCK": Rule({"id": payout_id}, ("payouts_pkey",)),
+        "ledger.store.payouts._SETTLE": Rule({**change, "id": payout_id}, ("payouts_pkey",)),
+        "ledger.store.payouts._AVAILABLE": Rule(account, ("books_one_is_live", "accounts_by_name")),
+        # The number of accounts is that of the merchants and their currencies.
+        "ledger.store.sums._READ": Rule(
+            {}, ("books_one_is_live", "accounts_with_currency"), whole=frozenset({"accounts"})
+        ),
+        **{
+            f"ledger.store.payout_lists.page before {before} of {', '.join(wanted)}": payouts_page(
+                wanted, {"before": before} if before else {}
+            )
+            for wanted in wanted_payouts()
+            for before in (payout_id, "")
+        },
+    }
+
+
+def wanted_payouts() -> Iterator[dict[str, Any]]:
+    """The values of every set of filters that a page of payouts can have."""
+    values = {
+        "status": "pending",
+        "currency": "RUB",
+        "created_from": NOW - timedelta(days=40),
+        "created_to": NOW - timedelta(days=20),
+    }
+    assert len(values) == len(fields(PayoutFilters))
+    for names in itertools.chain.from_iterable(itertools.combinations(values, size) for size in range(len(values) + 1)):
+        yield {name: values[name] for name in names}
+
+
+def payouts_page(wanted: dict[str, Any], before: dict[str, Any]) -> Rule:
+    """The rule of a page of payouts, which come in the order of their index."""
+    bounds = {name: pages.ID_BOUNDS[name] for name in pages.id_bounds(wanted)}
+    return Rule(
+        {**bounds, **before, **wanted, "merchant_id": MERCHANT, "limit": LIMIT},
+        ("payouts_of_merchant",),
+        statement=payout_lists.page(frozenset(wanted)),
+    )
 
 
 def books(rows: SeededRows) -> dict[str, Rule]:

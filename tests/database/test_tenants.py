@@ -35,6 +35,7 @@ WRITERS = frozenset({
     "fraud.store.rule_sets._ADD",
     "ledger.store.accounts._OPEN",
     "ledger.store.journals._POST",
+    "ledger.store.payouts._ORDER",
     "notifications.store.notifications._INSERT",
     "outbox.store._INSERT",
     "payments.store.accepted_payments._ACCEPT",

@@ -235,6 +235,16 @@ SELECT merchant_id, day, currency, now() FROM analytics.days WHERE day < '2000-0
 """
 
 
+# One payout in three is pending. The key is the number.
+_SEED_PAYOUTS = """
+INSERT INTO ledger.payouts (id, merchant_id, currency, places, amount_minor, available_after_minor, status,
+                            idempotency_key, fingerprint, correlation_id, created_at, updated_at)
+SELECT id, merchant_id, 'RUB', 2, 1, 0, CASE WHEN n % 3 = 0 THEN 'pending' ELSE 'paid' END, n::text, sha256('payout'),
+       'seed', at, at
+FROM seeded WHERE n % 5 = 0;
+"""
+
+
 class SeededRows:
     """The rows of one database, which `connection` leads to."""
 
@@ -244,7 +254,7 @@ class SeededRows:
 
     def write(self) -> None:
         """Writes the rows; the planner knows nothing of them yet."""
-        for script in (_SEED, _SEED_BOOKS, _SEED_ANALYTICS):
+        for script in (_SEED, _SEED_BOOKS, _SEED_PAYOUTS, _SEED_ANALYTICS):
             self._connection.execute_simple(script)
 
     def analyze(self) -> None:

@@ -16,6 +16,7 @@ from fastapi.routing import APIRoute
 from api.app import create_app
 from infra.permissions_page import PAGE, with_table
 from local.testkit.api import MERCHANT_KEY, OTHER_KEY, Answer, ApiClient, api_services, demo_merchant_id
+from local.testkit.ledger import MoneyEvents
 from local.testkit.payments import authorized_payment, captured_payment, new_payment, operation_rows, outbox_rows
 from local.testkit.webhooks import ended_delivery
 from paybridge.access.create_key import KeyCreator, KeyOrder, create_key
@@ -26,6 +27,7 @@ from paybridge.core.clock import SystemClock
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database, Statement
 from paybridge.dead_letters.ports import DeadLetterServices
+from paybridge.ledger.post import post_events
 from paybridge.replay.domain import ReplayOrder
 from paybridge.replay.start import start_replay
 from paybridge.webhooks.create_endpoint import EndpointOrder, create_endpoint
@@ -45,6 +47,8 @@ BODIES: Mapping[str, Any] = {
     "POST /api/v1/webhook-endpoints/{endpoint_id}/recover": {"since": "2026-01-01T00:00:00Z"},
     "POST /api/v1/webhook-endpoints": {"url": "http://127.0.0.1:1/x", "events": ["*"]},
     "POST /api/v1/payments": {"amount": "1.00", "currency": "EUR"},
+    "POST /api/v1/payouts": {"amount": "1.00", "currency": "EUR"},
+    "POST /api/v1/ops/payouts/{payout_id}/settle": {"outcome": "paid"},
     "PUT /api/v1/fraud-rules": {"rules": []},
     "POST /api/v1/ops/dead-letters/redrive": {"queue": "webhooks", "dry_run": True},
     "POST /api/v1/ops/dead-letters/{dead_letter_id}/discard": {"note": "tried"},
@@ -142,6 +146,24 @@ def recovery_of(_: ApiClient, database: Database) -> str:
     return str(recovery.id)
 
 
+def money_of(_: ApiClient, database: Database) -> str:
+    """Money that is available, and the payment that brought it."""
+    payment_id = uuid.uuid4()
+    post_events(database, [MoneyEvents(demo_merchant_id(database)).succeeded("5.00", payment_id)])
+    return str(payment_id)
+
+
+def account_of(client: ApiClient, database: Database) -> str:
+    money_of(client, database)
+    return f"{demo_merchant_id(database)}/available/EUR/2"
+
+
+def payout_of(client: ApiClient, database: Database) -> str:
+    money_of(client, database)
+    payout_id: str = call(client, "POST /api/v1/payouts", "/api/v1/payouts", MERCHANT_KEY).json()["payout_id"]
+    return payout_id
+
+
 def event_of(client: ApiClient, database: Database) -> str:
     payment_id = uuid.UUID(client.create().json()["payment_id"])
     return str(outbox_rows(database, payment_id)[0]["id"])
@@ -161,6 +183,7 @@ RESOURCES: Mapping[str, Callable[[ApiClient, Database], str]] = {
     "month": month_of,
     "recovery_id": recovery_of,
     "merchant_id": lambda _, database: str(demo_merchant_id(database)),
+    "payout_id": payout_of,
 }
 
 
@@ -174,6 +197,9 @@ def payment_event_of(client: ApiClient, database: Database) -> tuple[str, dict[s
 LISTED: Mapping[str, Callable[[ApiClient, Database], str | tuple[str, dict[str, str]]]] = {
     "GET /api/v1/payments": RESOURCES["payment_id"],
     "GET /api/v1/refunds": RESOURCES["refund_id"],
+    "GET /api/v1/payouts": payout_of,
+    "GET /api/v1/ledger/accounts": account_of,
+    "GET /api/v1/ledger/entries": money_of,
     "GET /api/v1/events": payment_event_of,
     "GET /api/v1/events/stream": payment_event_of,
     "GET /api/v1/api-keys": RESOURCES["key_id"],
@@ -181,8 +207,8 @@ LISTED: Mapping[str, Callable[[ApiClient, Database], str | tuple[str, dict[str, 
     "GET /api/v1/analytics/daily": figures_of,
     "GET /api/v1/analytics/monthly": figures_of,
 }
-# The rules belong to the caller and have no ids.
-NOT_LISTS = {"GET /api/v1/fraud-rules", "GET /metrics"}
+# Rules and balances belong to the caller and have no ids.
+NOT_LISTS = {"GET /api/v1/fraud-rules", "GET /api/v1/balances", "GET /metrics"}
 
 
 @pytest.fixture(autouse=True)
@@ -195,6 +221,12 @@ def _quick_streams(monkeypatch: pytest.MonkeyPatch) -> None:
 def _staff(database: Database) -> None:
     for role, api_key in STAFF_KEYS.items():
         register_merchant(database, name=str(role), api_key=api_key, role=role)
+
+
+@pytest.fixture(autouse=True)
+def _money(client: ApiClient, database: Database) -> None:
+    """A payout needs what it is made of."""
+    money_of(client, database)
 
 
 def call(client: ApiClient, route: str, path: str, api_key: str) -> Answer:

@@ -1,0 +1,1 @@
+"""The books: balances, accounts and entries."""

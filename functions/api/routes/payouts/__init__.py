@@ -1,0 +1,1 @@
+"""Payouts: what a merchant has available is paid out."""
