@@ -18,8 +18,10 @@ from paybridge.cli import (
     dead_letters,
     events,
     keys,
+    ledger,
     merchants,
     payments,
+    payouts,
     publish,
     refunds,
     register,
@@ -79,6 +81,8 @@ def make_app() -> typer.Typer:
     )
     app.add_typer(payments.app, name="payments")
     app.add_typer(refunds.app, name="refunds")
+    app.add_typer(payouts.app, name="payouts")
+    app.add_typer(ledger.app, name="ledger")
     app.add_typer(merchants.app, name="merchants")
     app.add_typer(keys.app, name="keys")
     app.add_typer(webhooks.app, name="webhooks")
