@@ -16,6 +16,8 @@ from api.routes.analytics import routes as analytics
 from api.routes.analytics.documentation import analytics_schemas
 from api.routes.archive import routes as archive
 from api.routes.archive.documentation import archive_schemas
+from api.routes.audit import routes as audit
+from api.routes.audit.documentation import audit_schemas
 from api.routes.dead_letters import routes as dead_letters
 from api.routes.dead_letters.documentation import dead_letter_schemas
 from api.routes.diagnosis import routes as diagnosis
@@ -94,6 +96,7 @@ def create_app(services: ApiServices, logger: Logger) -> FastAPI:
         dead_letters,
         replays,
         archive,
+        audit,
         diagnosis,
         gateways,
         metrics,
@@ -124,6 +127,7 @@ def _document(app: FastAPI, services: ApiServices) -> dict[str, Any]:
             | dead_letter_schemas()
             | replay_schemas()
             | archive_schemas()
+            | audit_schemas()
             | diagnosis_schemas()
             | analytics_schemas()
         )

@@ -15,7 +15,7 @@ from paybridge.observability.logging import logger
 COMMANDS = frozenset(
     {
         *("dead-letters", "events", "keys", "merchants", "payment", "payments", "publish", "refunds", "register"),
-        *("replay", "webhooks", "archive"),
+        *("outbox", "replay", "webhooks", "archive"),
     }
 )
 ENDLESS = ["events", "follow"]

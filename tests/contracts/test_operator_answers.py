@@ -163,6 +163,15 @@ class TestReplays:
         check(contract, "GET", path, get(client, path, api_key=MERCHANT_KEY), 403)
 
 
+class TestAudit:
+    def test_one(self, client: ApiClient, contract: Contract, held_payment_id: str) -> None:
+        path = f"{OPS}/outbox/audit"
+        check(contract, "GET", path, get(client, path), 200)
+        check(contract, "GET", path, get(client, path, query={"grace_seconds": "x"}), 422)
+        check(contract, "GET", path, get(client, path, query="from=%ff"), 400)
+        check(contract, "GET", path, get(client, path, api_key=MERCHANT_KEY), 403)
+
+
 class TestPayments:
     def test_one(self, client: ApiClient, contract: Contract, held_payment_id: str) -> None:
         template = f"{OPS}/payments/{{payment_id}}"

@@ -152,6 +152,7 @@ def rules(rows: SeededRows) -> dict[str, Rule]:
         **small(),
         **dead(rows),
         **replaying(rows),
+        **auditing(rows),
         **counting(),
         **screening(rows),
         **reviewing(rows),
@@ -1692,6 +1693,62 @@ def replaying(rows: SeededRows) -> dict[str, Rule]:
             sorts=1,
             every_month=frozenset({"outbox"}),
             rows_max={"outbox": LIMIT + PARTITIONS},
+        ),
+    }
+
+
+def auditing(rows: SeededRows) -> dict[str, Rule]:
+    """Audits: each slice reads its range of ids by indexes, and joins it with what is of the same range."""
+    payments, events = rows.ids(PAYMENT), rows.ids(SUCCEEDED)
+    of_payments = {"after": payments[0], "last": payments[-1]}
+    ids = {"after": events[0], "last": events[-1]}
+    moments = {"first_of_moment": floor(NOW - timedelta(days=2)), "end_of_moment": floor(NOW - timedelta(days=1))}
+    common = {**ids, "grace_seconds": 60, "taken": "."}
+    start, end = UUID(int=0), UUID(int=2**128 - 1)
+    outbox, both = frozenset({"outbox"}), frozenset({"outbox", "payments", "operations"})
+    slice_ = {"after": start, "end": end, "limit": LIMIT}
+    return {
+        "outbox.audit._NEXT_ROWS": Rule(
+            slice_, ("outbox_pkey",), sorts=1, every_month=outbox, rows_max={"outbox": LIMIT + PARTITIONS}
+        ),
+        "outbox.audit._UNPUBLISHED": Rule(ids | {"grace_seconds": 60}, ("outbox_due",), sorts=1, every_month=outbox),
+        "outbox.audit._WIDEN": Rule(),
+        "payments.store.audit._NEXT_PAYMENTS": Rule(
+            slice_,
+            ("payments_pkey",),
+            sorts=1,
+            every_month=frozenset({"payments"}),
+            rows_max={"payments": LIMIT + PARTITIONS},
+        ),
+        "payments.store.audit._PAYMENTS": Rule(
+            of_payments, ("payments_pkey", "outbox_by_payment"), sorts=2, every_month=both
+        ),
+        "payments.store.audit._REFUNDS": Rule(
+            of_payments, ("operations_by_payment", "outbox_by_payment"), sorts=2, every_month=both
+        ),
+        "webhooks.store.audit._UNDELIVERED": Rule(
+            {**common, **moments, "outcomes": "{payment.succeeded}"},
+            (
+                *("outbox_pkey", "webhook_deliveries_pkey", "webhook_deliveries_by_payment"),
+                *("webhook_endpoints_by_merchant", "payments_pkey"),
+            ),
+            sorts=1,
+            every_month=frozenset({"outbox", "webhook_deliveries"}),
+        ),
+        "notifications.store.audit._UNTOLD": Rule(
+            {**common, **moments, "told": "{payment.succeeded}", "channels": "{email}"},
+            ("outbox_pkey", "notifications_pkey", "merchants_pkey"),
+            sorts=1,
+            every_month=frozenset({"outbox", "notifications"}),
+        ),
+        "ledger.store.audit._UNPOSTED": Rule(
+            common,
+            ("outbox_pkey", "journals_pkey", "books_one_is_live"),
+            every_month=frozenset({"outbox", "journals"}),
+            whole=frozenset({"books"}),
+        ),
+        "dead_letters.store.audit._DEAD": Rule(
+            {"ids": "{a}", "queues": "{webhooks}"}, ("dead_letters_by_queue",), sorts=1
         ),
     }
 

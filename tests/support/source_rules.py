@@ -85,6 +85,7 @@ PURE_CORE = frozenset(
             "errors",
             "event_patterns",
             "events",
+            "gaps",
             "money",
             "raw_messages",
             "records",

@@ -19,6 +19,7 @@ from paybridge.secrets.secrets_manager import SecretsManager
 from paybridge.wiring import (
     api,
     archive,
+    audit,
     bridge,
     broker,
     dead_letters,
@@ -94,6 +95,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> RecordingSettings:
 def use_api() -> None:
     services = api.api_services()
     services.find_notice_reader("default")
+    audit.services()
     # The secret with the keys is the last place that is looked at, and none is named.
     with suppress(SettingsInvalid):
         services.find_token_verifier()
@@ -159,6 +161,7 @@ async def use_intake() -> None:
 
 def use_long_jobs() -> None:
     wiring.database()
+    audit.services()
     wiring.environment_name()
 
 
@@ -179,6 +182,7 @@ def use_migrate() -> None:
 
 async def use_operate() -> None:
     wiring.database()
+    audit.services()
     await use_broker()
 
 

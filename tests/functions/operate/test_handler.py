@@ -145,8 +145,8 @@ class TestRefusals:
         exit_code, output = run(*arguments)
         assert (exit_code, output) == (
             2,
-            "The operate function runs only the commands archive, dead-letters, events, keys, merchants, payment, "
-            "payments, publish, refunds, register, replay and webhooks.\n",
+            "The operate function runs only the commands archive, dead-letters, events, keys, merchants, outbox, "
+            "payment, payments, publish, refunds, register, replay and webhooks.\n",
         )
 
     def test_following_events_is_refused(self) -> None:

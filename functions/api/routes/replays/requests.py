@@ -17,7 +17,7 @@ from api.request.json_body import parse_object
 from paybridge.core.fields import FieldError, shown_path
 from paybridge.core.strict_json import JsonNumber
 from paybridge.core.times import parse_time
-from paybridge.outbox.consumers import EVENT_CONSUMERS
+from paybridge.outbox.consumers import EVENT_CONSUMERS, takes
 from paybridge.replay.domain import (
     RATE_PER_SECOND,
     RATE_PER_SECOND_MAX,
@@ -25,7 +25,6 @@ from paybridge.replay.domain import (
     TYPES_MAX,
     ReplayOrder,
     is_type,
-    takes,
 )
 
 PAGE_SIZE = 20

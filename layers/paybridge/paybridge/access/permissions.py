@@ -102,6 +102,7 @@ PERMISSIONS: Mapping[str, Permission] = {
     "GET /api/v1/ops/dead-letters/{dead_letter_id}": OPERATIONS_READERS,
     "POST /api/v1/ops/dead-letters/redrive": OPERATORS,
     "POST /api/v1/ops/dead-letters/{dead_letter_id}/discard": OPERATORS,
+    "GET /api/v1/ops/outbox/audit": OPERATIONS_READERS,
     "POST /api/v1/ops/replays": OPERATORS,
     "GET /api/v1/ops/replays": OPERATIONS_READERS,
     "GET /api/v1/ops/replays/{replay_id}": OPERATIONS_READERS,

@@ -20,6 +20,7 @@ from paybridge.cli import (
     keys,
     ledger,
     merchants,
+    outbox,
     payments,
     payouts,
     publish,
@@ -91,6 +92,7 @@ def make_app() -> typer.Typer:
     app.add_typer(replay.app, name="replay")
     app.add_typer(analytics.app, name="analytics")
     app.add_typer(archive.app, name="archive")
+    app.add_typer(outbox.app, name="outbox")
     app.command("payment")(payments.show)
     app.command("publish", help=publish.DESCRIPTION)(publish.publish)
     app.command("register")(register.register)

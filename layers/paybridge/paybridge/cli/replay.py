@@ -13,7 +13,7 @@ import typer
 from paybridge.cli.arguments import id_of, parse_time
 from paybridge.cli.output import AsJson, Cursor, Limit, fail, print_json, print_lines, print_page
 from paybridge.cli.session import started
-from paybridge.outbox.consumers import EVENT_CONSUMERS
+from paybridge.outbox.consumers import EVENT_CONSUMERS, takes
 from paybridge.replay.domain import (
     ENDED,
     RATE_PER_SECOND,
@@ -22,7 +22,6 @@ from paybridge.replay.domain import (
     TYPES_MAX,
     ReplayState,
     is_type,
-    takes,
 )
 
 if TYPE_CHECKING:

@@ -27,7 +27,6 @@ HEADER = "replay-id"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BITS_AFTER_TIME = 80
 _TYPE = re.compile(r"[a-z_]{1,32}\.(?:[a-z_]{1,32}|\*)")
-_EVERYTHING = "#"
 
 
 class ReplayState(StrEnum):
@@ -183,25 +182,6 @@ def time_of(id_: UUID) -> datetime:
 def is_type(text: str) -> bool:
     """Return whether a text is a type of events, or a family such as `payment.*`."""
     return _TYPE.fullmatch(text) is not None
-
-
-def takes(keys: Iterable[str], type_: str) -> bool:
-    """Return whether a queue that is bound by the keys gets events of a type, or some of a family."""
-    family, _, name = type_.partition(".")
-    if name == "*":
-        return any(key == _EVERYTHING or key.partition(".")[0] in (family, "*") for key in keys)
-    return re.fullmatch(expression_of(keys), type_) is not None
-
-
-def expression_of(keys: Iterable[str]) -> str:
-    """Return the regular expression, for Python and PostgreSQL, of the types that keys or families choose."""
-    return f"^(?:{'|'.join(map(_expression, keys))})$"
-
-
-def _expression(key: str) -> str:
-    if key == _EVERYTHING:
-        return ".+"
-    return r"\.".join("[^.]+" if word == "*" else re.escape(word) for word in key.split("."))
 
 
 def _added(counts: Mapping[str, int], types: Iterable[str]) -> dict[str, int]:

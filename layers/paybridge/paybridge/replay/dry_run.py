@@ -17,7 +17,7 @@ import orjson
 from paybridge.core.errors import MalformedMessage
 from paybridge.core.events import Event, parse_envelope
 from paybridge.database.database import Transaction
-from paybridge.outbox.consumers import EVENT_CONSUMERS
+from paybridge.outbox.consumers import expressions_of
 from paybridge.replay.domain import Fact, Replay, ReplayState
 from paybridge.replay.ports import ReplayServices
 from paybridge.replay.store import facts, replays
@@ -68,7 +68,7 @@ def work_on(
 
 
 def _do_slice(services: ReplayServices, transaction: Transaction, replay: Replay) -> Replay:
-    read = facts.read(transaction, replay, EVENT_CONSUMERS[replay.consumer], SLICE_FACTS)
+    read = facts.read(transaction, replay, *expressions_of(replay.consumer, replay.types), wanted_max=SLICE_FACTS)
     unseen = services.consumers[replay.consumer].find_unseen(transaction, _events(read.facts))
     after = replay.after(read, [fact.type for fact in read.facts if fact.id in unseen])
     if not read.is_last:

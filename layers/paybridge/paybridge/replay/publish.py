@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from paybridge.core.clock import Clock
 from paybridge.database.database import Transaction
-from paybridge.outbox.consumers import EVENT_CONSUMERS
+from paybridge.outbox.consumers import expressions_of
 from paybridge.outbox.ports import Message, ReplaySlice
 from paybridge.outbox.routes import REDRIVE_EXCHANGE
 from paybridge.replay.domain import HEADER, Fact, Replay, ReplayState, slice_size
@@ -37,7 +37,12 @@ class EventReplays:
             return None if replays.exists_for_row(transaction, row_id) else ReplaySlice(row_id, (), None)
         if not facts.are_over(transaction, replay.horizon):
             return ReplaySlice(row_id, (), WAIT_SECONDS)
-        read = facts.read(transaction, replay, EVENT_CONSUMERS[replay.consumer], slice_size(replay.rate_per_second))
+        read = facts.read(
+            transaction,
+            replay,
+            *expressions_of(replay.consumer, replay.types),
+            wanted_max=slice_size(replay.rate_per_second),
+        )
         after = replay.after(read)
         messages = [_message(replay, fact) for fact in read.facts]
         if not read.is_last:

@@ -274,10 +274,12 @@ class Settings:
         MAIL_ADDRESS,
         "",
         "",
-        by("notifier"),
+        by("api", "long_jobs", "notifier", "operate"),
         "Address that e-mails come from, verified at Amazon SES. Empty: no e-mail.",
     )
-    NOTIFICATION_SMS = Setting(SWITCH, "off", "", by("notifier"), "Whether SMS are sent: on or off.")
+    NOTIFICATION_SMS = Setting(
+        SWITCH, "off", "", by("api", "long_jobs", "notifier", "operate"), "Whether SMS are sent: on or off."
+    )
     NOTIFICATION_SMS_SENDER_ID = Setting(
         SMS_SENDER_ID, "", "", by("notifier"), "Sender that phones show, where a country allows it."
     )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from uuid import UUID
 
 from paybridge.database.database import Statement, Transaction
 from paybridge.outbox.routes import EVENTS_EXCHANGE
-from paybridge.replay.domain import Fact, Replay, SliceRead, expression_of
+from paybridge.replay.domain import Fact, Replay, SliceRead
 
 # Rows that one slice reads at most, those of other types included, so that it takes milliseconds.
 SCANNED_ROWS_MAX = 2_000
@@ -48,14 +47,14 @@ def are_over(transaction: Transaction, horizon: str) -> bool:
     return over
 
 
-def read(transaction: Transaction, replay: Replay, keys: Iterable[str], wanted_max: int) -> SliceRead:
-    """Return the next facts of the replay that its consumer takes by the keys, at most `wanted_max`."""
+def read(transaction: Transaction, replay: Replay, taken: str, chosen: str, wanted_max: int) -> SliceRead:
+    """Return the next facts of the replay with types that match both expressions, at most `wanted_max`."""
     rows = transaction.run(
         _READ,
         begin_at=replay.begin_at,
         end_at=replay.end_at,
-        taken=expression_of(keys),
-        chosen=expression_of(replay.types or ("#",)),
+        taken=taken,
+        chosen=chosen,
         position=replay.position,
         last_id=replay.last_id,
         scanned_max=SCANNED_ROWS_MAX,

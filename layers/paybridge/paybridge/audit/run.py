@@ -1,0 +1,101 @@
+"""Audit the outbox in slices, each one transaction that looks at a bounded number of rows.
+
+A slice reads and changes nothing. So an audit may stop after any slice, and go on from its position.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from paybridge.audit.domain import AuditOrder, AuditPage, AuditPosition, Phase
+from paybridge.audit.ports import AuditedConsumer, AuditServices
+from paybridge.core.gaps import AuditedEvent, Gap, IdRange
+from paybridge.database.database import Transaction
+from paybridge.outbox.audit import find_unpublished, next_rows, widen_memory
+
+# A slice takes a fraction of a second, and holds no more than this in memory.
+SLICE_PAYMENTS = 5_000
+SLICE_ROWS = 10_000
+# More gaps than this have one cause, so the audit stops and says so.
+GAPS_MAX = 1_000
+
+
+def begin(order: AuditOrder) -> AuditPosition:
+    """Return the position of an audit that has done nothing yet."""
+    return AuditPosition(Phase.PAYMENTS, order.begin_id)
+
+
+def run_audit(
+    services: AuditServices,
+    order: AuditOrder,
+    position: AuditPosition,
+    seconds_max: float,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> AuditPage:
+    """Audit from the position until all is done, the seconds are over or there are GAPS_MAX gaps; at least one slice.
+
+    Raises DatabaseUnavailable.
+    """
+    ends_at = monotonic() + seconds_max
+    page = AuditPage(order=order, position=position)
+    while page.position is not None:
+        page = _after_slice(services, page, page.position)
+        if monotonic() >= ends_at or len(page.gaps) >= GAPS_MAX:
+            break
+    return page
+
+
+def _after_slice(services: AuditServices, page: AuditPage, position: AuditPosition) -> AuditPage:
+    with services.database.transaction() as transaction:
+        widen_memory(transaction)
+        if position.phase is Phase.PAYMENTS:
+            return _payments_slice(services, transaction, page, position)
+        return _rows_slice(services, transaction, page, position)
+
+
+def _payments_slice(
+    services: AuditServices, transaction: Transaction, page: AuditPage, position: AuditPosition
+) -> AuditPage:
+    count, last, gaps = services.audit_payments(transaction, position.after, page.order.end_id, SLICE_PAYMENTS)
+    after = AuditPosition(Phase.ROWS, page.order.begin_id) if last is None else AuditPosition(Phase.PAYMENTS, last)
+    return replace(page, position=after, payments=page.payments + count, gaps=(*page.gaps, *gaps))
+
+
+def _rows_slice(
+    services: AuditServices, transaction: Transaction, page: AuditPage, position: AuditPosition
+) -> AuditPage:
+    count, last = next_rows(transaction, position.after, page.order.end_id, SLICE_ROWS)
+    if last is None:
+        return replace(page, position=None)
+    ids = IdRange(position.after, last)
+    gaps = find_unpublished(transaction, ids, page.order.grace_seconds)
+    for consumer in services.consumers:
+        missing = consumer.find_missing(transaction, ids, page.order.grace_seconds, consumer.taken)
+        gaps += _unaccounted(services, transaction, consumer, missing)
+    after = AuditPosition(Phase.ROWS, last) if count == SLICE_ROWS else None
+    return replace(page, position=after, checked=page.checked + count, gaps=(*page.gaps, *gaps))
+
+
+def _unaccounted(
+    services: AuditServices, transaction: Transaction, consumer: AuditedConsumer, missing: list[AuditedEvent]
+) -> list[Gap]:
+    """Return a gap for each event that the consumer does not have as a dead letter either."""
+    if not missing:
+        return []
+    dead = services.find_dead(transaction, [event.id for event in missing], consumer.queues)
+    return [
+        Gap(
+            kind=consumer.kind,
+            subject_type=event.subject_type,
+            subject_id=event.subject_id,
+            event_id=event.id,
+            event_type=event.type,
+            merchant_id=event.merchant_id,
+            consumer=consumer.queues[0],
+            detail=event.detail,
+        )
+        for event in missing
+        if event.id not in dead
+    ]

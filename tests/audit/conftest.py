@@ -1,0 +1,176 @@
+"""A healthy log of payments, whose gaps the tests plant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from uuid_utils.compat import uuid7
+
+from local.testkit.servers import Postgres, address_of
+from paybridge.audit.domain import AuditOrder, AuditPage
+from paybridge.audit.run import begin, run_audit
+from paybridge.core.clock import SystemClock
+from paybridge.core.events import Event
+from paybridge.database.database import Database, Statement
+from paybridge.ledger.post import post_events
+from paybridge.notifications.domain.notification import Channel
+from paybridge.outbox import store as outbox
+from paybridge.wiring import audit as audit_wiring
+
+URL = "http://127.0.0.1:9/hooks"
+CLOCK = SystemClock()
+
+_MERCHANT = Statement("""
+    INSERT INTO merchants (id, name, email, notify, webhook_secrets, created_at)
+    VALUES (:id::uuid, 'Test', 'pay@merchant.example', '{refund.*}', '{whsec_x}', now() - interval '1 hour')
+""")
+_ENDPOINT = Statement("""
+    INSERT INTO webhook_endpoints (id, merchant_id, url, events, secrets, created_at, updated_at)
+    VALUES (:id::uuid, :merchant_id::uuid, 'https://shop.example/hooks', '{payment.*}',
+            '[{"secret": "whsec_x", "valid_until": null}]', now() - interval '1 hour', now() - interval '1 hour')
+""")
+_PAYMENT = Statement("""
+    INSERT INTO payments (id, merchant_id, amount_minor, captured_minor, refunded_minor, currency, status, webhook_url,
+                          correlation_id, last_sequence, created_at, updated_at)
+    VALUES (:id::uuid, :merchant_id::uuid, 10050, 10050, 3000, 'RUB', 'partially_refunded', :url::text, 'c', 4, now(),
+            now())
+""")
+_REFUND = Statement("""
+    INSERT INTO operations (id, payment_id, merchant_id, kind, gateway, amount_minor, status, number, correlation_id,
+                            last_sequence, created_at, updated_at, started_at, finished_at, attempt_status, gateway_id)
+    VALUES (:id::uuid, :payment_id::uuid, :merchant_id::uuid, 'refund', 'default', 3000, 'succeeded', 1, 'c', 2, now(),
+            now(), now(), now(), 'succeeded', 're_1')
+""")
+_DELIVER = Statement("""
+    INSERT INTO webhook_deliveries (id, merchant_id, payment_id, endpoint_id, event_id, event_type, url, body,
+                                    correlation_id, status, attempts, finished_at)
+    VALUES (:id::uuid, :merchant_id::uuid, :payment_id::uuid, :endpoint_id::uuid, :event_id::uuid, 't', :url::text,
+            '{}', 'c', 'delivered', 1, now())
+""")
+_NOTIFY = Statement("""
+    INSERT INTO notifications (id, merchant_id, payment_id, subject_type, subject_id, event_id, event_type, pattern,
+                               channel, contact, recipient, title, body, correlation_id, status, attempts, claimed_at,
+                               provider_message_id, finished_at)
+    VALUES (:id::uuid, :merchant_id::uuid, :payment_id::uuid, 'refund', :payment_id::uuid, :event_id::uuid, 't',
+            'refund.*', 'email', 'pay@merchant.example', 'Test', 'T', 'B', 'c', 'sent', 1, now(), 'm', now())
+""")
+# Old enough that nothing of it is on its way.
+_AGE = Statement("""
+    UPDATE outbox SET published_at = now() - interval '10 minutes', available_at = now() - interval '10 minutes'
+    WHERE exchange IS NOT NULL
+""")
+
+TYPES = ("payment.created", "payment.processing", "payment.succeeded", "payment.partially_refunded")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A payment with a refund, its endpoint, and the ids of its events by type."""
+
+    payment_id: UUID
+    refund_id: UUID
+    merchant_id: UUID
+    endpoint_id: UUID
+    events: dict[str, UUID]
+
+
+class AuditWorld:
+    """Payments that are refunded in part, whose events every consumer has worked on."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.merchant_id, self.endpoint_id = new_id(), new_id()
+        database.run(_MERCHANT, id=self.merchant_id)
+        database.run(_ENDPOINT, id=self.endpoint_id, merchant_id=self.merchant_id)
+
+    def run(self, sql: str, **parameters: Any) -> list[Any]:
+        return self.database.run(Statement(sql), **parameters)
+
+    def healthy(self) -> Told:
+        """Make a payment without a gap."""
+        payment_id, refund_id = new_id(), new_id()
+        self.database.run(_PAYMENT, id=payment_id, merchant_id=self.merchant_id, url=URL)
+        self.database.run(_REFUND, id=refund_id, payment_id=payment_id, merchant_id=self.merchant_id)
+        facts = [self.fact(payment_id, type_, number) for number, type_ in enumerate(TYPES, 1)]
+        facts += [
+            self.fact(payment_id, type_, number, subject_type="refund", subject_id=refund_id)
+            for number, type_ in enumerate(("refund.created", "refund.succeeded"), 1)
+        ]
+        with self.database.transaction() as transaction:
+            outbox.add(transaction, facts)
+        self.database.run(_AGE)
+        for fact in facts:
+            if fact.type not in ("payment.created", "payment.processing"):
+                self._consume(fact)
+        assert not post_events(self.database, facts).refused
+        events = {fact.type: fact.id for fact in facts}
+        return Told(payment_id, refund_id, self.merchant_id, self.endpoint_id, events)
+
+    def fact(self, payment_id: UUID, type_: str, sequence: int, **changes: Any) -> Event:
+        charge = {"operation_id": str(payment_id), "type": "charge", "amount": "100.50", "taken_back": False}
+        data = {
+            "payment_id": str(payment_id),
+            "currency": "RUB",
+            "webhook_url": URL,
+            "amount": "30.00" if type_.startswith("refund") else "100.50",
+            "operation": charge if type_ == "payment.succeeded" else None,
+        }
+        values: dict[str, Any] = {
+            "id": new_id(),
+            "type": type_,
+            "payment_id": payment_id,
+            "merchant_id": self.merchant_id,
+            "correlation_id": "c",
+            "time": CLOCK.now(),
+            "sequence": sequence,
+            "data": data,
+        }
+        return Event(**values | changes)
+
+    def _consume(self, fact: Event) -> None:
+        about = {"merchant_id": self.merchant_id, "payment_id": fact.payment_id, "event_id": fact.id}
+        self.database.run(_DELIVER, id=beside(fact.id), endpoint_id=None, url=URL, **about)
+        if fact.type.startswith("payment."):
+            self.database.run(_DELIVER, id=beside(fact.id), endpoint_id=self.endpoint_id, url="https://x", **about)
+        else:
+            self.database.run(_NOTIFY, id=beside(fact.id), **about)
+
+    def order(self, **changes: Any) -> AuditOrder:
+        now = CLOCK.now()
+        values = {"begin_at": now - timedelta(hours=1), "end_at": now + timedelta(minutes=1), "grace_seconds": 60.0}
+        return AuditOrder(**values | changes)
+
+    def audit(self, *channels: Channel, seconds_max: float = 60.0, **changes: Any) -> AuditPage:
+        """Audit the last hour at once."""
+        services = audit_wiring.services_over(self.database, CLOCK, frozenset(channels or {Channel.EMAIL}))
+        order = self.order(**changes)
+        return run_audit(services, order, begin(order), seconds_max)
+
+    def gaps(self, **changes: Any) -> list[tuple[str, str]]:
+        """Return kind and subject type of what an audit finds."""
+        return sorted((str(gap.kind), gap.subject_type) for gap in self.audit(**changes).gaps)
+
+
+def new_id() -> UUID:
+    return UUID(str(uuid7()))
+
+
+def beside(event_id: UUID) -> UUID:
+    """An id of the same millisecond, as what follows from an event has."""
+    return UUID(int=event_id.int >> 80 << 80 | new_id().int & ((1 << 80) - 1))
+
+
+@pytest.fixture
+def world(postgres_server: Postgres) -> Iterator[AuditWorld]:
+    """A database of the test's own, whose books are an hour old."""
+    url = postgres_server.fresh_database()
+    with closing(Database(address_of(url))) as database:
+        database.run(Statement("UPDATE ledger.books SET created_at = now() - interval '1 hour'"))
+        yield AuditWorld(database)
+    postgres_server.drop_database(url)

@@ -1,0 +1,59 @@
+"""`paybridge outbox audit` as an operator types it, over a real database."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from local.testkit.payments import captured_payment, new_merchant
+from paybridge import cli, wiring
+from tests.cli.conftest import Terminal
+
+pytestmark = pytest.mark.integration
+
+
+class Settings:
+    """Those that an audit reads."""
+
+    NOTIFICATION_SENDER = ""
+    NOTIFICATION_SMS = "off"
+
+
+@pytest.fixture(autouse=True)
+def _no_channels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wiring, "environment", Settings)
+
+
+def test_without_a_gap_it_says_so(terminal: Terminal) -> None:
+    assert terminal.run("outbox", "audit", "--from", datetime.now(UTC).isoformat()) == (
+        "Checked 0 payments with their events and 0 rows of the outbox: no gap.\n"
+    )
+
+
+def test_gaps_are_listed_and_the_exit_code_is_1(terminal: Terminal) -> None:
+    begin_at = datetime.now(UTC).isoformat()
+    payment_id = captured_payment(terminal.database, new_merchant(terminal.database))
+    assert cli.main(["outbox", "audit", "--from", begin_at]) == 1
+    captured = terminal.output.readouterr()
+    assert captured.out.splitlines() == [
+        "Checked 1 payments with their events and 1 rows of the outbox: 1 gaps.",
+        "        1  state_differs",
+        f"state_differs: payment {payment_id}  succeeded, and the last event is payment.created",
+    ]
+    assert "100.0%  1 payments, 1 rows, 1 gaps" in captured.err
+    assert cli.main(["outbox", "audit", "--from", begin_at, "--json"]) == 1
+    audit = json.loads(terminal.output.readouterr().out)
+    assert (audit["kinds"], audit["complete"]) == ({"state_differs": 1}, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("--from", "2026-02-01", "--to", "2026-01-01"), "--from must be before --to"),
+        (("--cursor", "x"), "is no position that an earlier audit printed"),
+    ],
+)
+def test_wrong_arguments_are_refused(terminal: Terminal, arguments: tuple[str, ...], why: str) -> None:
+    assert why in terminal.refused("outbox", "audit", *arguments, code=2)
