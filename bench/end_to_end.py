@@ -6,19 +6,20 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from datetime import datetime
+from statistics import median
 from urllib.parse import quote
 
 import httpx
-import psutil
 
 from bench.results import ROUNDS, Figure, Goal, Measure, number_text, ratio
 from bench.rivals import pgbench
 from bench.rivals.stacks import CELERY, FAST_STREAM, NAIVE, RivalStack, running
 from bench.servers import Servers, open_database
+from bench.siblings import cpu_by_part, long_jobs_in_the_middle, shares_text, siblings, without_siblings
 from local.servers import postgres
 from local.servers.processes import Processes
 from local.settings import PROJECT
@@ -39,10 +40,12 @@ PGBENCH_SECONDS = 3
 POLL_SECONDS = 0.2
 SETTLE_SECONDS_MAX = 90.0
 OURS, ACCEPTED, CPU = "POST to verified webhook", "POST to 202", "CPU time, whole stack"
+ALONE, CPU_ALONE, TO_ALONE = "without the siblings", "CPU time, without the siblings", "ratio to without the siblings"
 PGBENCH = "pgbench, three inserts"
 GOAL_TIMES_PGBENCH = 0.4
 GOALS_TIMES_RIVAL = {FAST_STREAM: 2.7, NAIVE: 7.0}
 GOAL_CPU_SECONDS = 2.3
+GOAL_TIMES_ALONE = 0.75
 
 # The webhook URL identifies the payments of one round.
 _DELIVERED = """
@@ -57,11 +60,12 @@ _DELIVERED_RIVAL = """
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """A round: payments per second end to end, accepted per second, CPU seconds per 1,000 payments."""
+    """A round: payments per second end to end and accepted, CPU seconds per 1,000 payments, in all and by part."""
 
     settled_per_second: float
     accepted_per_second: float
     cpu_seconds: float
+    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +80,13 @@ class Contender:
 
 
 def measure(servers: Servers) -> Measure:
-    """Run each stack alone on the same PostgreSQL, RabbitMQ, gateway and sink. Start and warm-up do not count."""
+    """Run each stack alone on the same PostgreSQL, RabbitMQ, gateway and sink. Start and warm-up do not count.
+
+    Ours runs twice in each round: whole, and without the functions that a payment does not wait for.
+    """
     stack = servers.stack
     ours: list[Round] = []
+    alone: list[Round] = []
     theirs: dict[RivalStack, list[Round]] = {rival: [] for rival in RIVALS}
     transactions: list[float] = []
     places = {rival: place_of(stack, rival, "load") for rival in RIVALS}
@@ -87,24 +95,23 @@ def measure(servers: Servers) -> Measure:
         ours.append(_round_of_ours(stack, number))
         _say(servers, number, OURS, ours[-1])
         with without_functions(stack):
+            with without_siblings(stack):
+                alone.append(_round_of_ours(stack, number, has_siblings=False))
+            _say(servers, number, ALONE, alone[-1])
             if three_inserts is not None:
                 transactions.append(three_inserts())
                 servers.say(f"round {number} of {ROUNDS}: {PGBENCH} {number_text(transactions[-1])} transactions/s")
             for rival, rounds in theirs.items():
                 rounds.append(_round_of_rival(servers, rival, places[rival], number))
                 _say(servers, number, rival.name, rounds[-1])
-    return Measure("end_to_end", _figures(ours, theirs, tuple(transactions)), _notes(three_inserts is not None))
+    names = [function.logical_id.removesuffix("Function") for function in siblings(stack)]
+    figures = [*_figures(ours, theirs, tuple(transactions)), *_figures_alone(ours, alone)]
+    return Measure("end_to_end", figures, [*_notes(three_inserts is not None), *_shares(names, ours, alone)])
 
 
 def cpu_seconds_of(*groups: Processes) -> float:
     """Return the CPU seconds of all processes of these groups. Parents account for children that have ended."""
-    total = 0.0
-    for child in [child for group in groups for child in group.children]:
-        for process in [child.process, *child.process.children(recursive=True)]:
-            with suppress(psutil.NoSuchProcess):
-                times = process.cpu_times()
-                total += times.user + times.system + times.children_user + times.children_system
-    return total
+    return sum(cpu_by_part(*groups).values())
 
 
 def _figures(ours: list[Round], theirs: dict[RivalStack, list[Round]], transactions: tuple[float, ...]) -> list[Figure]:
@@ -120,6 +127,29 @@ def _figures(ours: list[Round], theirs: dict[RivalStack, list[Round]], transacti
     for rival, done in theirs.items():
         figures.append(Figure(f"CPU time, {rival.name}", "s per 1,000", _cpu(done), is_rival=True, compared_with=CPU))
     return [*figures, Figure(ACCEPTED, "payments/s", tuple(done.accepted_per_second for done in ours))]
+
+
+def _figures_alone(ours: list[Round], alone: list[Round]) -> Iterator[Figure]:
+    yield Figure(ALONE, "payments/s", _settled(alone))
+    yield ratio(TO_ALONE, _settled(ours), _settled(alone), Goal(GOAL_TIMES_ALONE))
+    yield Figure(CPU_ALONE, "s per 1,000", _cpu(alone))
+    for name in sorted({name for done in ours for name in done.parts}):
+        values = tuple(done.parts.get(name, 0.0) for done in ours)
+        yield Figure(name, "s per 1,000", values, panel="CPU time by part", is_detail=True)
+
+
+def _shares(names: list[str], ours: list[Round], alone: list[Round]) -> list[str]:
+    """Return the notes about the CPU time of each part: medians of the rounds."""
+    return [
+        f"The siblings are {', '.join(names)}. LongJobs, which runs every minute, runs once in each round.",
+        f"CPU time of 1,000 payments by part: {shares_text(_medians(ours))}.",
+        f"The same without the siblings: {shares_text(_medians(alone))}.",
+    ]
+
+
+def _medians(rounds: list[Round]) -> dict[str, float]:
+    names = {name for done in rounds for name in done.parts}
+    return {name: median(done.parts.get(name, 0.0) for done in rounds) for name in names}
 
 
 def _settled(rounds: list[Round]) -> tuple[float, ...]:
@@ -141,11 +171,14 @@ def _say(servers: Servers, number: int, name: str, done: Round) -> None:
     )
 
 
-def _round_of_ours(stack: Stack, number: int) -> Round:
+def _round_of_ours(stack: Stack, number: int, *, has_siblings: bool = True) -> Round:
     urls = stack.urls
     contender = Contender(urls.api, urls.sink, urls.postgres, _DELIVERED, (stack.processes,))
-    _run(contender, f"ours-warm-up-{number}", WARM_UP_PAYMENTS)
-    return _run(contender, f"ours-{number}", PAYMENTS)
+    name = "ours" if has_siblings else "alone"
+    warm_up = _run(contender, f"{name}-warm-up-{number}", WARM_UP_PAYMENTS)
+    middle_seconds = PAYMENTS / warm_up.settled_per_second / 2
+    with long_jobs_in_the_middle(stack, middle_seconds) if has_siblings else nullcontext():
+        return _run(contender, f"{name}-{number}", PAYMENTS)
 
 
 def _round_of_rival(servers: Servers, rival: RivalStack, place: tuple[str, str], number: int) -> Round:
@@ -197,15 +230,17 @@ def without_functions(stack: Stack) -> Iterator[None]:
 
 def _run(contender: Contender, name: str, payments: int) -> Round:
     webhook_url = f"{contender.sink_url}/ok/{name}"
-    cpu_before = cpu_seconds_of(*contender.processes)
+    before = cpu_by_part(*contender.processes)
     posted = _post(contender.api_url, webhook_url, payments)
     _wait_until_settled(contender, webhook_url, payments)
-    cpu = cpu_seconds_of(*contender.processes) - cpu_before
+    # A process that has ended meanwhile counts as its parent.
+    parts = {name: spent - before.get(name, 0.0) for name, spent in cpu_by_part(*contender.processes).items()}
     ended_at = _last_received_at(contender.sink_url, f"/ok/{name}", payments)
     return Round(
         settled_per_second=payments / (ended_at - posted["started_at"]),
         accepted_per_second=payments / (posted["ended_at"] - posted["started_at"]),
-        cpu_seconds=cpu * 1000 / payments,
+        cpu_seconds=sum(parts.values()) * 1000 / payments,
+        parts={name: spent * 1000 / payments for name, spent in parts.items()},
     )
 
 

@@ -13,6 +13,7 @@ import psutil
 
 from bench.results import ROUNDS, Figure, Goal, Measure, number_text
 from bench.servers import Servers
+from bench.siblings import part_of
 from local.errors import LocalError
 from local.servers.processes import running
 from local.settings import PROJECT, LocalSettings
@@ -103,16 +104,9 @@ def _memory(settings: LocalSettings) -> Iterator[Memory]:
         # The supervisor's children are recorded separately.
         if name != "supervisor":
             for child in process.children(recursive=True):
-                yield _memory_of(child, _name_of(child, name))
+                yield _memory_of(child, part_of(child, name))
 
 
 def _memory_of(process: psutil.Process, name: str) -> Memory:
     found = process.memory_full_info()
     return Memory(name, found.rss / 2**20, getattr(found, "pss", found.rss) / 2**20)
-
-
-def _name_of(process: psutil.Process, parent: str) -> str:
-    """Return the function of a Lambda environment. Other processes count as the process that started them."""
-    command = process.cmdline()
-    launcher = next((place for place, part in enumerate(command) if part.endswith("launcher.py")), None)
-    return parent if launcher is None else f"function {command[launcher + 1].partition('.')[0]}"

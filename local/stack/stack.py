@@ -74,6 +74,8 @@ class Stack:
 
     settings: LocalSettings
     progress: Progress = field(default_factory=Progress)
+    # Functions by logical id that neither run nor take from their queues when the functions are started.
+    left_out: tuple[str, ...] = ()
     processes: Processes = field(init=False)
     database: PostgresServer = field(init=False)
     broker: RabbitMQServer = field(init=False)
@@ -175,9 +177,8 @@ class Stack:
             arguments += ["--clock", f"--gateway-url={self.settings.gateway_url}"]
         if self.settings.reload:
             arguments.append("--reload")
-        if self.settings.workers:
-            arguments += [f"--without={logical_id}" for logical_id in workers.replaced_functions()]
-        return arguments
+        replaced = workers.replaced_functions() if self.settings.workers else []
+        return [*arguments, *(f"--without={logical_id}" for logical_id in dict.fromkeys([*replaced, *self.left_out]))]
 
     def start_workers(self) -> None:
         """Start the workers that the settings ask for, in `start` or after the functions were started again."""

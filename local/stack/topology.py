@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -45,6 +45,15 @@ def declare(
             path = _path("bindings", vhost, "e", binding["source"], _kind(binding), binding["destination"])
             _send(client, "POST", path, {"routing_key": binding["routing_key"]})
         _remove_bindings_of_other_numbers(client, vhost, topology)
+
+
+def take_from_exchange(management_url: str, vhost: str, exchange: str, queues: Collection[str]) -> None:
+    """Remove the bindings that lead from the exchange to these queues. `declare` makes them again."""
+    with _client(management_url) as client:
+        for found in client.get(_path("bindings", vhost)).raise_for_status().json():
+            if found["source"] == exchange and found["destination"] in queues:
+                path = _path("bindings", vhost, "e", exchange, _kind(found), found["destination"])
+                _send(client, "DELETE", f"{path}/{quote(found['properties_key'], safe='')}", {})
 
 
 def declare_functions_users(

@@ -9,7 +9,7 @@ from paybridge.analytics.update import update_analytics
 from paybridge.wiring import analytics
 
 # What has come within so long is taken over at once, because days are computed whole.
-REST_SECONDS = 30.0
+REST_SECONDS = 10.0
 
 
 class AnalyticsJob:
