@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
@@ -15,14 +16,15 @@ from hypothesis import strategies as st
 
 from local.testkit.payments import new_merchant, new_payment
 from paybridge.analytics import update as update_module
-from paybridge.analytics.domain import DayKey
+from paybridge.analytics.store import cursors, projection
 from paybridge.analytics.update import update_analytics
 from paybridge.core.errors import LockTimeout
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement, Transaction
 from paybridge.outbox import store as outbox
 from paybridge.wiring.analytics import services_over
-from tests.support.analytics import NOON, World, again
+from tests.support.analytics import NOON, RUN_SECONDS_MAX, World, again
+from tests.support.feed import await_horizon
 
 pytestmark = pytest.mark.integration
 
@@ -172,16 +174,18 @@ class TestOrder:
         assert (day["open"], day["succeeded"], day["volume"]) == (0, 1, "100.50")
 
     def test_an_event_that_commits_late_is_not_skipped(self, world: World, database_address: DatabaseAddress) -> None:
+        world.write(*world.payment())
+        await_horizon(world.database)
         early, late = world.payment(), world.payment(("failed", 1))
         with closing(Database(database_address)) as other:
             with other.transaction() as transaction:
                 outbox.add(transaction, late)
                 # This one is committed first, in a transaction that began later.
                 world.write(*early)
-                update_analytics(services_over(world.database), 60)
-                assert world.days() == []
+                update_analytics(services_over(world.database), RUN_SECONDS_MAX)
+                assert world.day()["payments"] == 1
             world.update()
-        assert (world.day()["payments"], world.day()["failed"]) == (2, 1)
+        assert (world.day()["payments"], world.day()["failed"]) == (3, 1)
 
     def test_an_event_that_cannot_be_read_stops_nothing(self, world: World) -> None:
         broken = [event for amount in ("1e5", "", "-1.00") for event in world.payment(amount=amount)]
@@ -261,35 +265,29 @@ class TestTwoAtOnce:
         world.update()
         assert world.day()["payments"] == 2
 
-    def test_a_change_while_a_day_is_computed_is_not_lost(
-        self, world: World, database_address: DatabaseAddress, monkeypatch: pytest.MonkeyPatch
+    def test_a_change_that_commits_while_its_day_is_computed_is_not_lost(
+        self, world: World, database_address: DatabaseAddress
     ) -> None:
-        """The other worker commits its events after this one has read the day and before it forgets the mark."""
+        """The other worker has taken over an event of a marked day, and commits after this one has computed days."""
         world.write(*world.payment())
-        compute = update_module.aggregates.compute
-        late = threading.Event()
-
-        def slow(transaction: Transaction, keys: list[DayKey]) -> None:
-            compute(transaction, keys)
-            if not late.is_set():
-                late.set()
-                thread.start()
-                # It waits for our transaction, because it marks the same day.
-                thread.join(0.3)
-
-        def other_worker() -> None:
-            with closing(Database(database_address)) as database:
-                other = World(database, world.merchant_id)
-                other.write(*other.payment(("failed", 1)))
-                monkeypatch.setattr(update_module.aggregates, "compute", compute)
-                update_analytics(services_over(database), 60)
-
-        thread = threading.Thread(target=other_worker)
-        monkeypatch.setattr(update_module.aggregates, "compute", slow)
-        world.update()
-        thread.join()
+        await_horizon(world.database)
+        with world.database.transaction() as transaction:
+            take_over(transaction, world.merchant_id)
+        world.write(*world.payment(("failed", 1)))
+        await_horizon(world.database)
+        with closing(Database(database_address)) as other, other.transaction() as transaction:
+            take_over(transaction, world.merchant_id)
+            update_analytics(services_over(world.database), RUN_SECONDS_MAX)
         world.update()
         assert (world.day()["payments"], world.day()["failed"]) == (2, 1)
+
+
+def take_over(transaction: Transaction, merchant_id: UUID) -> None:
+    """Take over what a slice does, and leave the computation to others."""
+    position = cursors.lock(transaction, merchant_id)
+    assert position is not None
+    end, count = projection.take_over_events(transaction, merchant_id, position, 1000)
+    cursors.save(transaction, merchant_id, end, count)
 
 
 class TestDeath:
