@@ -18,8 +18,9 @@ from paybridge.database.database import Statement
 
 Node = dict[str, Any]
 
-# Roles are changed by a deployment. The archive reads a month once, and as a whole.
+# Roles and rights are changed by a deployment. The archive reads a month once, and as a whole.
 WITHOUT_PLANS = frozenset({
+    "paybridge.database.rights",
     "paybridge.secrets.store",
     *(f"paybridge.archive.store.{name}" for name in ("lock", "months", "open_work", "partitions", "tables")),
 })  # fmt: skip
