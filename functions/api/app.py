@@ -41,6 +41,8 @@ from api.routes.payments import routes as payments
 from api.routes.payments.documentation import payment_events, payment_schemas
 from api.routes.payouts import routes as payouts
 from api.routes.payouts.documentation import payout_schemas
+from api.routes.rebuilds import routes as rebuilds
+from api.routes.rebuilds.documentation import rebuild_schemas
 from api.routes.refunds import routes as refunds
 from api.routes.refunds.documentation import refund_schemas
 from api.routes.replays import routes as replays
@@ -98,6 +100,7 @@ def create_app(services: ApiServices, logger: Logger) -> FastAPI:
         archive,
         audit,
         diagnosis,
+        rebuilds,
         gateways,
         metrics,
         health,
@@ -130,6 +133,7 @@ def _document(app: FastAPI, services: ApiServices) -> dict[str, Any]:
             | audit_schemas()
             | diagnosis_schemas()
             | analytics_schemas()
+            | rebuild_schemas()
         )
         app.openapi_schema = build_document(app, schemas, payment_events(), root_path=services.root_path)
     return app.openapi_schema

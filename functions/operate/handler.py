@@ -15,12 +15,15 @@ from paybridge.observability.logging import logger
 COMMANDS = frozenset(
     {
         *("dead-letters", "events", "keys", "merchants", "payment", "payments", "publish", "refunds", "register"),
-        *("outbox", "replay", "webhooks", "archive"),
+        *("archive", "ledger", "outbox", "replay", "verify", "webhooks"),
     }
 )
 ENDLESS = ["events", "follow"]
 # With it `events follow` prints what is there, and ends.
 LOOK = "--look="
+# With it this one works for so long, and the next invocation, or the function long_jobs, goes on.
+LONG = ["ledger", "rebuild"]
+LONG_SECONDS = 20
 
 log = logger()
 
@@ -38,6 +41,8 @@ def handler(event: Any, context: LambdaContext) -> dict[str, Any]:
         return _refusal(f"The operate function runs only the commands {', '.join(others)} and {last}.")
     if arguments[: len(ENDLESS)] == ENDLESS and not any(argument.startswith(LOOK) for argument in arguments):
         return _refusal("The operate function cannot follow events. Use `paybridge events follow --environment NAME`.")
+    if arguments[: len(LONG)] == LONG and not any(argument.startswith(LOOK[:-1]) for argument in arguments):
+        arguments = [*arguments, f"{LOOK}{LONG_SECONDS}"]
     log.info("running a command", extra={"command": arguments[0]})
     output = StringIO()
     with redirect_stdout(output), redirect_stderr(output):

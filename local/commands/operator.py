@@ -91,11 +91,13 @@ def run(arguments: Sequence[str]) -> int:
 def add_local_commands(app: typer.Typer) -> None:
     """Add the commands that work on the local stack alone."""
     # They load what the other commands do not need.
-    from local.commands import clock, tokens
+    from local.commands import clock, tokens, verify
 
     app.callback()(_explain_environment)
     app.command("token")(tokens.token)
     app.add_typer(clock.app, name="clock")
+    # In place of the command that every environment has.
+    app.command("verify")(verify.verify)
 
 
 def _explain_environment(

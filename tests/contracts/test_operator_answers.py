@@ -13,11 +13,17 @@ import pytest
 
 from local.testkit.api import MERCHANT_KEY, OPERATOR_KEY, ORDER, Answer, ApiClient, demo_merchant_id
 from local.testkit.archive import fill_month, payment_id, work
+from local.testkit.event_log import log_events
+from local.testkit.ledger import MoneyEvents
+from local.testkit.payments import new_merchant
 from paybridge.core.clock import SystemClock
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database
 from paybridge.dead_letters.ports import DeadLetterServices
+from paybridge.ledger.domain.rules import RULES_VERSION
+from paybridge.ledger.ports import RebuildServices
+from paybridge.ledger.rebuild import start_rebuild
 from paybridge.payments.gateway_watch import GatewayWatch
 from paybridge.payments.records import OperationOrder
 from paybridge.payments.start_attempts import start_attempts
@@ -31,6 +37,9 @@ OPS = "/api/v1/ops"
 PAYMENTS = "/api/v1/payments"
 ARCHIVE = f"{OPS}/archive"
 DEAD_LETTERS = f"{OPS}/dead-letters"
+REBUILDS = f"{OPS}/ledger/rebuilds"
+SWITCH = f"{REBUILDS}/{{rebuild_id}}/switch"
+BOOKS = f"{OPS}/ledger/books"
 ONE_DEAD_LETTER = f"{DEAD_LETTERS}/{{dead_letter_id}}"
 
 
@@ -200,3 +209,58 @@ class TestArchive:
 
     def test_archived_payments(self, client: ApiClient, contract: Contract, archived: str) -> None:
         check(contract, "GET", f"{PAYMENTS}/{{payment_id}}", client.get(f"{PAYMENTS}/{archived}"), 410)
+
+
+class TestRebuilds:
+    def test_a_rebuild_its_switch_and_the_end_of_the_old_book(
+        self, client: ApiClient, contract: Contract, database: Database
+    ) -> None:
+        begun = post(client, REBUILDS, {"switch": False, "wait_seconds": 0, "rules_version": RULES_VERSION})
+        check(contract, "POST", REBUILDS, begun, 202)
+        assert begun.headers["location"].endswith(begun.json()["rebuild_id"])
+        done = get(client, begun.headers["location"])
+        check(contract, "GET", f"{REBUILDS}/{{rebuild_id}}", done, 200)
+        assert (done.json()["state"], done.json()["equal"]) == ("finished", True)
+        check(contract, "GET", REBUILDS, get(client, REBUILDS, query={"limit": "1"}), 200)
+        switched = post(client, f"{begun.headers['location']}/switch", b"")
+        check(contract, "POST", SWITCH, switched, 200)
+        listed = get(client, BOOKS)
+        check(contract, "GET", BOOKS, listed, 200)
+        old, live = (next(b["book"] for b in listed.json()["data"] if b["state"] == s) for s in ("retired", "live"))
+        for book, status in ((old, 204), (old, 404), (live, 409), ("x", 404)):
+            answer = client.request("DELETE", f"{BOOKS}/{book}", api_key=OPERATOR_KEY)
+            assert answer.status == status, answer.body
+            if status != 204:
+                contract.check("DELETE", f"{BOOKS}/{{book}}", answer)
+
+    def test_a_book_that_differs(self, client: ApiClient, contract: Contract, database: Database) -> None:
+        log_events(database, [MoneyEvents(new_merchant(database)).succeeded("1.00")])
+        begun = post(client, REBUILDS, {"wait_seconds": 0}).json()
+        found = get(client, f"{REBUILDS}/{begun['rebuild_id']}")
+        check(contract, "GET", f"{REBUILDS}/{{rebuild_id}}", found, 200)
+        assert found.json()["first_difference"]["kind"] == "missing"
+        switch = f"{REBUILDS}/{begun['rebuild_id']}/switch"
+        refused = post(client, switch, {})
+        check(contract, "POST", SWITCH, refused, 409)
+        assert refused.json()["code"] == "books_differ"
+        accepted = post(client, switch, {"accept_differences": "an outage"})
+        check(contract, "POST", SWITCH, accepted, 200)
+        assert accepted.json()["switch_reason"] == "an outage"
+
+    def test_what_is_refused(self, client: ApiClient, contract: Contract) -> None:
+        for body in ({"switch": "yes"}, {"wait_seconds": -1}, {"rules_version": 99}, {"x": 1}, []):
+            check(contract, "POST", REBUILDS, post(client, REBUILDS, body), 422)
+        for path in (f"{REBUILDS}/{uuid.uuid4()}", f"{REBUILDS}/x"):
+            check(contract, "GET", f"{REBUILDS}/{{rebuild_id}}", get(client, path), 404)
+            check(contract, "POST", SWITCH, post(client, f"{path}/switch", {}), 404)
+        for body in ({"accept_differences": " "}, {"x": 1}):
+            check(contract, "POST", SWITCH, post(client, f"{REBUILDS}/x/switch", body), 422)
+        check(contract, "GET", REBUILDS, get(client, REBUILDS, query="limit=0"), 422)
+
+    def test_only_two_may_run(
+        self, client: ApiClient, contract: Contract, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        services = RebuildServices(database, SystemClock(), Uuid7Ids())
+        for _ in range(2):
+            start_rebuild(services, actor="test")
+        check(contract, "POST", REBUILDS, post(client, REBUILDS, {}), 409)

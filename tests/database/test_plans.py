@@ -30,7 +30,7 @@ from paybridge.database.database import Database, Statement
 from paybridge.dead_letters.store import changing
 from paybridge.dead_letters.store import reading as reading_store
 from paybridge.ledger.domain.payouts import PayoutFilters
-from paybridge.ledger.store import payout_lists
+from paybridge.ledger.store import payout_lists, rebuilds
 from paybridge.payments.domain.query import PaymentFilters
 from paybridge.payments.store import listing
 from paybridge.payments.store.row import COLUMN_TYPES
@@ -158,6 +158,9 @@ def rules(rows: SeededRows) -> dict[str, Rule]:
         **reviewing(rows),
         **trying(rows),
         **analysing(rows),
+        **rebuilding(rows),
+        **sealing(rows),
+        **verifying(rows),
     }
 
 
@@ -1816,6 +1819,156 @@ def trying(rows: SeededRows) -> dict[str, Rule]:
             ("payments_by_merchant",),
             every_month=frozenset({"payments"}),
             rows_max={"payments": LIMIT + PARTITIONS},
+        ),
+    }
+
+
+def rebuilding(rows: SeededRows) -> dict[str, Rule]:
+    """Rebuilds: each slice of the log and of the books costs the same, wherever it is."""
+    first, last = "00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff"
+    one = {"id": str(UUID(int=7))}
+    log = {"from_xid": "0", "until_xid": str(2**63), "at_xid": "0", "at_event": first, "limit": LIMIT}
+    part = {"live": 1, "rebuilt": 2, "after": first, "until": last}
+    few = array(rows.ids(SUCCEEDED, limit=3))
+    events, outbox = frozenset({"journals", "transfers"}), frozenset({"outbox"})
+    saved = dict.fromkeys(rebuilds._SAVED) | {
+        "phase": "building",
+        "state": "running",
+        "from_xid": "0",
+        "until_xid": "1",
+    }
+    new = {"book": 2, "live_book": 1, "rules_version": 1, "actor": "a", "created_at": NOW, "until_xid": "1"}
+    of_store = "ledger.store"
+    return {
+        f"{of_store}.books._LIST": Rule({"limit": LIMIT}, ("books_pkey",)),
+        f"{of_store}.books._FIND_LIVE": Rule({}, ("books_one_is_live",)),
+        f"{of_store}.books._LOCK": Rule({"id": 1}, ("books_pkey",)),
+        f"{of_store}.books._ADD": Rule({"name": "rebuild", "rules_version": 1}),
+        f"{of_store}.books._RETIRE": Rule({"id": 1}, ("books_pkey",)),
+        f"{of_store}.books._MAKE_LIVE": Rule({"id": 2, "at": NOW}, ("books_pkey",)),
+        f"{of_store}.books._BEGIN_DROPPING": Rule({"id": 2}, ("books_pkey",)),
+        f"{of_store}.books._DROP_PART": Rule({"id": 9, "rows_max": LIMIT}),
+        f"{of_store}.books._FIND_DROPPING": Rule({}, ("books_pkey",)),
+        f"{of_store}.event_log._READ": Rule(
+            {**log, "wanted": "{payment.failed,payment.created}", "at_merchant": first},
+            ("merchants_pkey", "outbox_feed"),
+            every_month=outbox,
+            rows_max={"outbox": 2 * LIMIT},
+        ),
+        f"{of_store}.event_log._FIND_HORIZON": Rule(),
+        f"{of_store}.event_log._FIND_LATER": Rule({"ids": few, "until_xid": "1"}, ("outbox_pkey",), every_month=outbox),
+        f"{of_store}.comparing._FIND_END": Rule(
+            {**part, "count": LIMIT},
+            ("journals_pkey",) * 2,
+            every_month=events,
+            rows_max={"journals": LIMIT + PARTITIONS},
+        ),
+        f"{of_store}.comparing._READ_ENTRIES": Rule(
+            {**part, "only": few},
+            ("journals_pkey",) * 2 + ("transfers_pkey",) * 2 + ("accounts_pkey",),
+            sorts=2,
+            every_month=events,
+        ),
+        f"{of_store}.comparing._READ_JOURNALS": Rule(
+            {**part, "only": few},
+            ("journals_pkey",) * 2 + ("transfers_pkey",) * 2 + ("accounts_pkey",) * 4,
+            sorts=1,
+            every_month=events,
+        ),
+        f"{of_store}.comparing._COUNT_PART": Rule(
+            {"book": 1, "after": first, "until": last}, ("journals_pkey",), every_month=events
+        ),
+        f"{of_store}.comparing._COUNT": Rule({"book": 1}, ("journals_to_seal",), every_month=events),
+        f"{of_store}.carrying._FIND": Rule(
+            {"live": 1, "rebuilt": 2, "limit": LIMIT},
+            (
+                "journals_corrections",
+                "journals_pkey",
+                "journals_pkey",
+                "transfers_pkey",
+                "accounts_pkey",
+                "accounts_pkey",
+            ),
+            sorts=1,
+            every_month=events,
+        ),
+        f"{of_store}.rebuilds._ADD": Rule(
+            {**one, **new, "wait_seconds": 1, "switch_wanted": False, "journals_expected": 1}
+        ),
+        f"{of_store}.rebuilds._FIND": Rule(one, ("rebuilds_pkey",)),
+        f"{of_store}.rebuilds._LIST": Rule({"before": None, "limit": LIMIT}, ("rebuilds_pkey",)),
+        f"{of_store}.rebuilds._LOCK": Rule(one, ("rebuilds_pkey",)),
+        f"{of_store}.rebuilds._LOCK_PATIENTLY": Rule(one, ("rebuilds_pkey",)),
+        f"{of_store}.rebuilds._RUNNING": Rule({"limit": LIMIT}, ("rebuilds_running",), sorts=1),
+        f"{of_store}.rebuilds._OF_BOOK": Rule({"book": 2}, ("rebuilds_running",)),
+        f"{of_store}.rebuilds._SAVE": Rule({**saved, **one}, ("rebuilds_pkey",)),
+        f"{of_store}.rebuilds._FIND_DIGESTS": Rule(
+            {**one, "names": '["house/fees/EUR/2"]'}, ("rebuild_accounts_pkey",), sorts=1
+        ),
+        f"{of_store}.rebuilds._SAVE_DIGESTS": Rule({**one, "rows": "[]"}),
+        f"{of_store}.rebuilds._FORGET_DIGESTS": Rule(one, ("rebuild_accounts_pkey",)),
+        f"{of_store}.rebuilds._READ_DIGESTS": Rule({**one, "after": "", "limit": LIMIT}, ("rebuild_accounts_pkey",)),
+    }
+
+
+def sealing(rows: SeededRows) -> dict[str, Rule]:
+    """Seals: the next block costs the same, however many journals there are."""
+    (event,) = rows.ids(SUCCEEDED, limit=1)
+    after = {"after_xid": "0", "after_event": event, "after_rule": 0, "book": 1, "limit": LIMIT}
+    until = {"until_xid": str(2**63), "until_event": event, "until_rule": 9}
+    seal = {"book": 1, "number": 1, "first_xid": "1", "first_event": event, "first_rule": 1, "last_xid": "1"}
+    hashes = {"last_event": event, "last_rule": 1, "journals": 1, "hash": "00" * 32, "previous_hash": "00" * 32}
+    of_store = "ledger.store.seals"
+    of_block = ("journals_to_seal", "transfers_pkey", "accounts_pkey", "accounts_pkey")
+    return {
+        f"{of_store}._ADD_HEADS": Rule(whole=frozenset({"books"})),
+        f"{of_store}._FIND_BOOKS": Rule({}, ("books_pkey", "seal_heads_pkey")),
+        f"{of_store}._LOCK_HEAD": Rule({"book": 1}, ("seal_heads_pkey",)),
+        f"{of_store}._READ_HEAD": Rule({"book": 1}, ("seal_heads_pkey",)),
+        f"{of_store}._READ_NEXT": Rule(
+            {**after, "delay_seconds": 0.0}, of_block, sorts=2, every_month=frozenset({"journals"})
+        ),
+        f"{of_store}._READ_BETWEEN": Rule({**after, **until}, of_block, sorts=2, every_month=frozenset({"journals"})),
+        f"{of_store}._ADD_SEAL": Rule({**seal, **hashes}, ("seal_heads_pkey",)),
+        f"{of_store}._READ_SEALS": Rule({"book": 1, "after": 0, "limit": LIMIT}, ("seals_pkey",)),
+        f"{of_store}._COUNT_UNSEALED": Rule(
+            after, ("journals_to_seal",), every_month=frozenset({"journals"}), rows_max={"journals": LIMIT + PARTITIONS}
+        ),
+    }
+
+
+def verifying(rows: SeededRows) -> dict[str, Rule]:
+    """Checks of invariants, which go through everything in parts."""
+    times = {"not_before": NOW - timedelta(days=30), "before": NOW}
+    last = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+    return {
+        "ledger.store.verifying._CHECK_TOTALS": Rule(
+            {"after": 0, "limit": LIMIT},
+            ("accounts_pkey", "books_pkey", "transfers_by_debit", "transfers_by_credit", "daily_totals_pkey"),
+            every_month=frozenset({"transfers"}),
+        ),
+        "ledger.store.verifying._CHECK_SIDES": Rule({}, ("books_pkey", "accounts_by_name"), sorts=1),
+        "ledger.store.verifying._CHECK_RESERVED": Rule({}, ("books_one_is_live", "accounts_by_name"), sorts=1),
+        "ledger.store.verifying._READ_NEWEST": Rule(
+            {**times, "wanted": "{payment.failed,payment.created}", "limit": LIMIT},
+            ("outbox_pkey",),
+            every_month=frozenset({"outbox"}),
+        ),
+        "payments.store.verifying._READ": Rule(
+            {"before": last, "limit": LIMIT},
+            ("payments_pkey", "outbox_by_payment"),
+            sorts=1,
+            every_month=frozenset({"payments", "outbox"}),
+            rows_max={"payments": LIMIT + PARTITIONS},
+        ),
+        "payments.store.verifying._READ_SUCCEEDED": Rule(
+            {"after": str(UUID(int=0)), "gateway": "default", "limit": LIMIT},
+            ("operations_pkey",),
+            every_month=frozenset({"operations"}),
+            rows_max={"operations": LIMIT + PARTITIONS},
+        ),
+        "payments.store.verifying._FIND_KNOWN": Rule(
+            {"ids": array(rows.ids(PAYMENT, limit=3))}, ("operations_pkey",), every_month=frozenset({"operations"})
         ),
     }
 

@@ -189,6 +189,7 @@ FROM seeded WHERE n < 4000;
 
 # Of one payment in three, which is enough rows for the planner.
 _SEED_BOOKS = """
+INSERT INTO ledger.books (id, name, state, rules_version) VALUES (9, 'dropped', 'dropping', 1);
 INSERT INTO ledger.accounts (book, owner, kind, currency, places, normal_side, credits_minor)
 SELECT 1, id, kind, 'RUB', 2, 'credit', 10050 FROM merchants, unnest(ARRAY['available', 'pending']) AS kind;
 INSERT INTO ledger.accounts (book, owner, kind, currency, places, normal_side, debits_minor)

@@ -27,7 +27,10 @@ from paybridge.core.clock import SystemClock
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database, Statement
 from paybridge.dead_letters.ports import DeadLetterServices
+from paybridge.ledger.list_rebuilds import list_rebuilds
+from paybridge.ledger.ports import RebuildServices
 from paybridge.ledger.post import post_events
+from paybridge.ledger.rebuild import start_rebuild
 from paybridge.replay.domain import ReplayOrder
 from paybridge.replay.start import start_replay
 from paybridge.webhooks.create_endpoint import EndpointOrder, create_endpoint
@@ -169,6 +172,13 @@ def event_of(client: ApiClient, database: Database) -> str:
     return str(outbox_rows(database, payment_id)[0]["id"])
 
 
+def rebuild_of(_: ApiClient, database: Database) -> str:
+    """The newest rebuild, because only a few may run at once."""
+    found = list_rebuilds(database, cursor=None, limit=1).rebuilds
+    services = RebuildServices(database, SystemClock(), Uuid7Ids())
+    return str((found or [start_rebuild(services, actor="test")])[0].id)
+
+
 # A resource of the demo merchant for each parameter of a path. A new parameter needs one.
 RESOURCES: Mapping[str, Callable[[ApiClient, Database], str]] = {
     "payment_id": lambda _, database: str(authorized_payment(database, demo_merchant_id(database))),
@@ -182,6 +192,9 @@ RESOURCES: Mapping[str, Callable[[ApiClient, Database], str]] = {
     "replay_id": replay_of,
     "month": month_of,
     "recovery_id": recovery_of,
+    "rebuild_id": rebuild_of,
+    # The live one, which is never dropped.
+    "book": lambda *_: "1",
     "merchant_id": lambda _, database: str(demo_merchant_id(database)),
     "payout_id": payout_of,
 }

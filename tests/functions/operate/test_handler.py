@@ -120,6 +120,16 @@ class TestDeadLetters:
         assert (exit_code, json.loads(output)["discarded_by"]) == (0, "operate request one")
 
 
+class TestRebuilds:
+    def test_a_rebuild_works_for_a_while_and_answers_in_json(self, database: Database) -> None:
+        exit_code, output = run("ledger", "rebuild", "--json")
+        assert (exit_code, json.loads(output)["equal"]) == (0, True)
+
+    def test_invariants_are_checked(self, database: Database) -> None:
+        exit_code, output = run("verify", "--check", "balances")
+        assert (exit_code, output) == (0, "holds        balances  (0 checked)\n")
+
+
 class TestRefusals:
     @pytest.mark.parametrize("event", [{}, {"arguments": "payment"}, {"arguments": [1]}, None, [], "payment"])
     def test_an_event_without_arguments_is_explained(self, event: Any) -> None:
@@ -145,8 +155,8 @@ class TestRefusals:
         exit_code, output = run(*arguments)
         assert (exit_code, output) == (
             2,
-            "The operate function runs only the commands archive, dead-letters, events, keys, merchants, outbox, "
-            "payment, payments, publish, refunds, register, replay and webhooks.\n",
+            "The operate function runs only the commands archive, dead-letters, events, keys, ledger, merchants, "
+            "outbox, payment, payments, publish, refunds, register, replay, verify and webhooks.\n",
         )
 
     def test_following_events_is_refused(self) -> None:

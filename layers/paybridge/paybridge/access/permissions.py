@@ -113,4 +113,10 @@ PERMISSIONS: Mapping[str, Permission] = {
     "POST /api/v1/ops/archive/run": OPERATORS,
     "GET /api/v1/ops/archive/{month}": OPERATIONS_READERS,
     "POST /api/v1/ops/archive/{month}/restore": OPERATORS,
+    "POST /api/v1/ops/ledger/rebuilds": OPERATORS,
+    "GET /api/v1/ops/ledger/rebuilds": OPERATIONS_READERS,
+    "GET /api/v1/ops/ledger/rebuilds/{rebuild_id}": OPERATIONS_READERS,
+    "POST /api/v1/ops/ledger/rebuilds/{rebuild_id}/switch": OPERATORS,
+    "GET /api/v1/ops/ledger/books": OPERATIONS_READERS,
+    "DELETE /api/v1/ops/ledger/books/{book}": OPERATORS,
 }

@@ -27,6 +27,7 @@ from paybridge.cli import (
     refunds,
     register,
     replay,
+    verify,
     webhooks,
     worker,
 )
@@ -96,6 +97,7 @@ def make_app() -> typer.Typer:
     app.command("payment")(payments.show)
     app.command("publish", help=publish.DESCRIPTION)(publish.publish)
     app.command("register")(register.register)
+    app.command("verify", help=verify.DESCRIPTION)(verify.verify)
     app.command("worker", help=worker.DESCRIPTION)(worker.work)
     return app
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from paybridge.cli import ledger_books
+from paybridge.cli import ledger_books, ledger_rebuild
 
-app = typer.Typer(help="Read the books.", no_args_is_help=True)
+app = typer.Typer(help="Read, rebuild and prove the books.", no_args_is_help=True)
 
 ledger_books.add_to(app)
+ledger_rebuild.add_to(app)

@@ -13,10 +13,13 @@ from collections.abc import Callable, Sequence
 from paybridge import wiring
 from paybridge.core.errors import PaybridgeError
 from paybridge.database import health
+from paybridge.ledger.drop_book import work_on_drops
+from paybridge.ledger.rebuild import work_on_rebuilds
+from paybridge.ledger.seal import seal_books
 from paybridge.observability.logging import logger
 from paybridge.replay.dry_run import work_on_dry_runs
 from paybridge.runners.analytics import AnalyticsJob
-from paybridge.wiring import replay
+from paybridge.wiring import rebuilds, replay
 
 # A job with much to do lets the others go on after so long.
 TURN_SECONDS_MAX = 10.0
@@ -69,4 +72,16 @@ def _work_on_dry_runs_of_replays(seconds_max: float) -> dict[str, int]:
     return {"replay_dry_runs": work_on_dry_runs(replay.services(), seconds_max)}
 
 
-JOBS: Sequence[LongJob] = (_work_on_dry_runs_of_replays, AnalyticsJob())
+def _work_on_rebuilds(seconds_max: float) -> dict[str, int]:
+    return {"rebuilt": work_on_rebuilds(rebuilds.services(), seconds_max)}
+
+
+def _drop_books(seconds_max: float) -> dict[str, int]:
+    return {"dropped_books": work_on_drops(wiring.database(), seconds_max)}
+
+
+def _seal_books(seconds_max: float) -> dict[str, int]:
+    return {"sealed_journals": seal_books(wiring.database(), seconds_max).journals}
+
+
+JOBS: Sequence[LongJob] = (_work_on_dry_runs_of_replays, AnalyticsJob(), _seal_books, _work_on_rebuilds, _drop_books)

@@ -1,0 +1,1 @@
+"""Rebuilds of the books, for operators."""

@@ -1,0 +1,154 @@
+"""Build a second book from the event log and prove that it equals the live one.
+
+A rebuild is worked on in slices, each one transaction, by the requests that ask for it and by the function long_jobs.
+What is killed at any statement leaves the last slice, and the next worker goes on from there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from uuid import UUID
+
+from paybridge.core.errors import ConstraintViolated, QueryFailed
+from paybridge.database.database import Transaction
+from paybridge.ledger.build import build_slice
+from paybridge.ledger.domain.rebuild import Rebuild, RebuildPhase, RebuildState
+from paybridge.ledger.ports import RebuildServices
+from paybridge.ledger.prove import prove_slice
+from paybridge.ledger.store import books, event_log, rebuilds
+from paybridge.ledger.store.comparing import count_journals
+from paybridge.ledger.switch import LOCK_SECONDS_MAX, SwitchRefused, carry_out_switch, catch_up_slice
+
+# How long a request works on a rebuild before it answers with the progress.
+REQUEST_SECONDS_MAX = 1.0
+RUNNING_MAX = 2
+# How long the proof waits for events that the live book has not posted yet.
+WAIT_SECONDS = 60
+
+
+class TooManyRebuilds(Exception):
+    """Other rebuilds are running, and each one fills the disk with another book."""
+
+
+def start_rebuild(
+    services: RebuildServices, *, actor: str, switch: bool = False, wait_seconds: int = WAIT_SECONDS
+) -> Rebuild:
+    """Begin a rebuild. With `switch` its book becomes the live one as soon as it is proved equal.
+
+    Raises TooManyRebuilds and DatabaseUnavailable.
+    """
+    with services.database.transaction() as transaction:
+        live = books.find_live(transaction)
+        if len(rebuilds.running(services.database, RUNNING_MAX)) >= RUNNING_MAX:
+            raise TooManyRebuilds
+        rebuild_id = services.ids.new()
+        rebuild = Rebuild(
+            id=rebuild_id,
+            book=books.add_building(transaction, rebuild_id, services.rules_version),
+            live_book=live.id,
+            rules_version=services.rules_version,
+            state=RebuildState.RUNNING,
+            phase=RebuildPhase.BUILDING,
+            actor=actor,
+            created_at=services.clock.now(),
+            until_xid=event_log.find_horizon(transaction),
+            wait_seconds=wait_seconds,
+            switch_wanted=switch,
+            journals_expected=count_journals(transaction, live.id),
+        )
+        rebuilds.add(transaction, rebuild)
+    return rebuild
+
+
+def read_rebuild(services: RebuildServices, rebuild_id: UUID) -> Rebuild | None:
+    """Return a rebuild after some more work on it; None if there is none. Raises DatabaseUnavailable."""
+    rebuild = rebuilds.find(services.database, rebuild_id)
+    if rebuild is None or rebuild.state is not RebuildState.RUNNING:
+        return rebuild
+    return work_on(services, rebuild_id, REQUEST_SECONDS_MAX) or rebuilds.find(services.database, rebuild_id)
+
+
+def work_on_rebuilds(services: RebuildServices, seconds_max: float) -> int:
+    """Work on the rebuilds that are running; return how many journals were posted and compared.
+
+    Raises DatabaseUnavailable.
+    """
+    ends_at = time.monotonic() + seconds_max
+    done = 0
+    for rebuild_id in rebuilds.running(services.database, RUNNING_MAX):
+        before = rebuilds.find(services.database, rebuild_id)
+        seconds_left = ends_at - time.monotonic()
+        if before is None or seconds_left <= 0:
+            continue
+        after = work_on(services, rebuild_id, seconds_left) or before
+        done += after.events + after.compared - before.events - before.compared
+    return done
+
+
+def work_on(
+    services: RebuildServices, rebuild_id: UUID, seconds_max: float, monotonic: Callable[[], float] = time.monotonic
+) -> Rebuild | None:
+    """Do slices of a rebuild until it ends, waits for the live book or the seconds are over, at least one.
+
+    Return the rebuild afterwards, None if it is not running or another process works on it.
+    """
+    ends_at = monotonic() + seconds_max
+    worked: Rebuild | None = None
+    while True:
+        before, worked = worked, _work_once(services, rebuild_id) or worked
+        if worked is None or worked is before or worked.state is not RebuildState.RUNNING or monotonic() >= ends_at:
+            return worked
+
+
+def _work_once(services: RebuildServices, rebuild_id: UUID) -> Rebuild | None:
+    """Do one slice; None if there is nothing to do, or only to wait."""
+    try:
+        with services.database.transaction(LOCK_SECONDS_MAX) as transaction:
+            rebuild = rebuilds.lock_running(transaction, rebuild_id)
+            if rebuild is None:
+                return None
+            worked = _do_slice(services, transaction, rebuild)
+            if worked != rebuild:
+                rebuilds.save(transaction, worked)
+            return worked if worked != rebuild else None
+    except (ConstraintViolated, QueryFailed) as error:
+        # The same slice would fail in the same way.
+        return _fail(services, rebuild_id, str(error))
+
+
+def _do_slice(services: RebuildServices, transaction: Transaction, rebuild: Rebuild) -> Rebuild:
+    match rebuild.phase:
+        case RebuildPhase.BUILDING:
+            return build_slice(services, transaction, rebuild)
+        case RebuildPhase.PROVING:
+            return prove_slice(services, transaction, rebuild)
+        case _:
+            return _switch(services, transaction, rebuild)
+
+
+def _switch(services: RebuildServices, transaction: Transaction, rebuild: Rebuild) -> Rebuild:
+    """Catch up, then switch to the book that is proved equal, as its order said, or record why not."""
+    caught_up, is_last = catch_up_slice(services, transaction, rebuild)
+    if not is_last:
+        return caught_up
+    done = replace(caught_up, state=RebuildState.FINISHED, phase=RebuildPhase.DONE, finished_at=services.clock.now())
+    try:
+        return carry_out_switch(services, transaction, done, actor=rebuild.actor, reason=None)
+    except SwitchRefused as refused:
+        return replace(done, switch_refusal=str(refused))
+
+
+def _fail(services: RebuildServices, rebuild_id: UUID, failure: str) -> Rebuild | None:
+    with services.database.transaction() as transaction:
+        rebuild = rebuilds.lock_running(transaction, rebuild_id)
+        if rebuild is None:
+            return None
+        failed = replace(
+            rebuild, state=RebuildState.FAILED, finished_at=services.clock.now(), failure=failure, equal=None
+        )
+        if rebuild.phase is RebuildPhase.SWITCHING:
+            failed = replace(failed, phase=RebuildPhase.PROVING)
+        rebuilds.save(transaction, failed)
+    return failed

@@ -1,0 +1,122 @@
+"""Make a rebuilt book the live one.
+
+The switch holds the live book for one short transaction, in which it posts what has committed since. Postings wait for
+it, and then go to the new book. Events that the old book has not posted yet come to the new one in the usual way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from uuid import UUID
+
+from paybridge.core.errors import LockTimeout
+from paybridge.database.database import Transaction
+from paybridge.ledger.build import SLICE_EVENTS, next_range, post_logged, read_range
+from paybridge.ledger.carry_corrections import carry_corrections
+from paybridge.ledger.domain.rebuild import LOG_BEGIN, Rebuild, RebuildState
+from paybridge.ledger.ports import RebuildServices
+from paybridge.ledger.store import books, event_log, rebuilds
+
+# How long the switch waits for the batches that post at that moment.
+LOCK_SECONDS_MAX = 5.0
+# Events that are posted while the live book is held.
+LAST_EVENTS_MAX = 5000
+CATCH_UPS_MAX = 1000
+
+
+class SwitchRefused(Exception):
+    """The books cannot be switched; the message says why."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class RebuildUnknown(Exception):
+    """There is no such rebuild."""
+
+
+def switch_books(
+    services: RebuildServices, rebuild_id: UUID, *, actor: str, accept_differences: str | None = None
+) -> Rebuild:
+    """Make the book of a finished rebuild the live one. The second time changes nothing.
+
+    Books that differ are switched only with a reason, `accept_differences`, which is recorded. Raises SwitchRefused,
+    RebuildUnknown, DatabaseUnavailable, and LockTimeout if postings hold the live book for too long.
+    """
+    catch_up(services, rebuild_id, accept_differences)
+    with services.database.transaction(LOCK_SECONDS_MAX) as transaction:
+        rebuild = rebuilds.lock(transaction, rebuild_id)
+        if rebuild is None:
+            raise RebuildUnknown
+        if rebuild.switched_at is not None:
+            return rebuild
+        switched = carry_out_switch(services, transaction, rebuild, actor=actor, reason=accept_differences)
+        rebuilds.save(transaction, switched)
+    return switched
+
+
+def catch_up(services: RebuildServices, rebuild_id: UUID, reason: str | None) -> None:
+    """Post what has committed since the proof, so that little is left for the switch. Raises SwitchRefused."""
+    for _ in range(CATCH_UPS_MAX):
+        with services.database.transaction() as transaction:
+            rebuild = rebuilds.lock(transaction, rebuild_id)
+            if rebuild is None or rebuild.switched_at is not None:
+                return
+            _ensure_proved(services, rebuild, reason)
+            caught_up, is_last = catch_up_slice(services, transaction, rebuild)
+            rebuilds.save(transaction, caught_up)
+        if is_last:
+            return
+
+
+def carry_out_switch(
+    services: RebuildServices, transaction: Transaction, rebuild: Rebuild, *, actor: str, reason: str | None
+) -> Rebuild:
+    """Switch within the transaction, which holds the rebuild; return it as switched. Raises SwitchRefused."""
+    _ensure_proved(services, rebuild, reason)
+    live, successor = books.lock(transaction, rebuild.live_book), books.lock(transaction, rebuild.book)
+    if live is None or live.state != "live" or successor is None or successor.state != "building":
+        raise SwitchRefused("rebuild_outdated", "Another book has become live since. Start a new rebuild.")
+    posted = _post_last(services, transaction, rebuild)
+    posted += carry_corrections(transaction, live.id, successor.id)
+    now = services.clock.now()
+    books.switch(transaction, live.id, successor.id, now)
+    return replace(
+        rebuild, journals=rebuild.journals + posted, switched_at=now, switched_by=actor, switch_reason=reason
+    )
+
+
+def _ensure_proved(services: RebuildServices, rebuild: Rebuild, reason: str | None) -> None:
+    if rebuild.state is not RebuildState.FINISHED:
+        raise SwitchRefused("rebuild_not_finished", f"The rebuild is {rebuild.state}. Switch once it is finished.")
+    if rebuild.rules_version != services.rules_version:
+        text = f"The book was built by version {rebuild.rules_version} of the rules. Start a new rebuild."
+        raise SwitchRefused("rebuild_outdated", text)
+    if not rebuild.equal and not reason:
+        text = "The books differ. Accept the differences with a reason if the live book is the wrong one."
+        raise SwitchRefused("books_differ", text)
+
+
+def catch_up_slice(services: RebuildServices, transaction: Transaction, rebuild: Rebuild) -> tuple[Rebuild, bool]:
+    """Post a part of what has committed since; tell whether the rest is for the switch itself."""
+    if rebuild.position == LOG_BEGIN:
+        rebuild = next_range(rebuild, event_log.find_horizon(transaction))
+    logged = read_range(services, transaction, rebuild, SLICE_EVENTS)
+    posted = post_logged(services, transaction, rebuild.book, logged)
+    counted = replace(rebuild, events=rebuild.events + len(logged), journals=rebuild.journals + posted.journals)
+    if len(logged) == SLICE_EVENTS:
+        return replace(counted, position=logged[-1].position), False
+    return replace(counted, position=LOG_BEGIN), True
+
+
+def _post_last(services: RebuildServices, transaction: Transaction, rebuild: Rebuild) -> int:
+    """Post every event that is committed and not before `until_xid`; return how many journals are new.
+
+    The live book is held, so its events are among them: an event is posted only after it was committed.
+    """
+    everything = replace(rebuild, from_xid=rebuild.until_xid, until_xid=event_log.XID_MAX, position=LOG_BEGIN)
+    logged = read_range(services, transaction, everything, LAST_EVENTS_MAX + 1)
+    if len(logged) > LAST_EVENTS_MAX:
+        raise LockTimeout("too many events for one switch: a long transaction keeps the log from being read to its end")
+    return post_logged(services, transaction, rebuild.book, logged).journals

@@ -1,0 +1,159 @@
+"""Check the invariants of the books. Every check names the first item that breaks it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from uuid import UUID
+
+import orjson
+
+from paybridge.core.events import parse_envelope
+from paybridge.core.findings import Finding
+from paybridge.database.database import Database
+from paybridge.ledger.domain.journals import Journal
+from paybridge.ledger.domain.proof import ComparedJournal, ComparedTransfer, JournalKey, account_text, rule_text
+from paybridge.ledger.domain.rebuild import NO_ID
+from paybridge.ledger.domain.rules import POSTED_TYPES
+from paybridge.ledger.domain.seal import BLOCK_JOURNALS_MAX, Seal, SealPosition, fault_of_block, first_hash
+from paybridge.ledger.ports import RebuildServices
+from paybridge.ledger.post import journals_of
+from paybridge.ledger.store import books, comparing, seals, verifying
+from paybridge.ledger.store.comparing import Part
+from paybridge.ledger.store.verifying import AccountTotals
+
+ACCOUNTS_PAGE = 200
+SEALS_PAGE = 100
+# What a check that is not full looks at.
+NEWEST_SEALS = 100
+NEWEST_EVENTS = 2000
+NEWEST_DAYS = 30
+# The live book may be so far behind the log, and the seals behind the book.
+BEHIND_SECONDS_MAX = 120
+UNSEALED_SECONDS_MAX = 900.0
+
+_ID_MAX = UUID(int=2**128 - 1)
+
+BooksCheck = Callable[[RebuildServices, bool], Finding]
+
+
+def check_totals(services: RebuildServices, full: bool) -> Finding:
+    """Check that the totals of every account are the sums of its transfers, and of its days."""
+    del full
+    checked = 0
+    for account in _accounts(services.database):
+        checked += 1
+        if not account.counted == account.moved == account.by_day:
+            name = f"book {account.book}, {account_text(account.key)}"
+            sums = f"counts {account.counted}, its transfers {account.moved}, its days {account.by_day}"
+            return Finding(False, checked, f"{name}: (debits, credits) {sums}")
+    return Finding(True, checked)
+
+
+def check_sides(services: RebuildServices, full: bool) -> Finding:
+    """Check that debits equal credits in every book and currency."""
+    del full
+    found = verifying.read_sides(services.database)
+    for side in found:
+        if side.debits_minor != side.credits_minor:
+            sums = f"debits {side.debits_minor}, credits {side.credits_minor}"
+            return Finding(False, len(found), f"book {side.book}, {side.currency}: {sums}")
+    return Finding(True, len(found))
+
+
+def check_reserved(services: RebuildServices, full: bool) -> Finding:
+    """Check that no payout took more than was reserved for it."""
+    del full
+    found = verifying.read_reserved(services.database)
+    for each in found:
+        if each.minor < 0:
+            return Finding(False, len(found), f"{each.owner}/reserved/{each.currency} is {each.minor}")
+    return Finding(True, len(found))
+
+
+def check_seals(services: RebuildServices, full: bool) -> Finding:
+    """Check that no sealed journal was changed, added or removed, and that the seals keep up."""
+    checked = 0
+    for book in seals.sealed_books(services.database):
+        finding = _check_chain(services.database, book, full)
+        checked += finding.checked
+        if not finding.holds:
+            return Finding(False, checked, f"book {book}: {finding.detail}")
+    return Finding(True, checked)
+
+
+def check_log(services: RebuildServices, full: bool) -> Finding:
+    """Check that the live book has the journals of the newest events, as the rules make them. A rebuild proves all."""
+    del full
+    now = services.clock.now()
+    with services.database.transaction() as transaction:
+        bodies = verifying.read_newest(
+            transaction,
+            POSTED_TYPES,
+            now - timedelta(days=NEWEST_DAYS),
+            now - timedelta(seconds=BEHIND_SECONDS_MAX),
+            NEWEST_EVENTS,
+        )
+        expected = journals_of(transaction, [parse_envelope(orjson.loads(body)) for body in bodies])
+        live = books.find_live(transaction).id
+        part = Part(live, 0, NO_ID, _ID_MAX, {journal.event_id for journal in expected})
+        found = comparing.read_journals(transaction, part).live
+    for journal in sorted(expected, key=lambda each: each.event_id):
+        fault = _fault(journal, found)
+        if fault:
+            return Finding(False, len(expected), f"event {journal.event_id}: {fault}")
+    return Finding(True, len(expected))
+
+
+CHECKS: Mapping[str, BooksCheck] = {
+    "balances": check_totals,
+    "debits_equal_credits": check_sides,
+    "payouts": check_reserved,
+    "seals": check_seals,
+    "live_book_equals_log": check_log,
+}
+
+
+def _accounts(database: Database) -> Iterator[AccountTotals]:
+    after = 0
+    while page := verifying.read_totals(database, after, ACCOUNTS_PAGE):
+        yield from page
+        after = page[-1].id
+
+
+def _check_chain(database: Database, book: int, full: bool) -> Finding:
+    head = seals.read_head(database, book)
+    if head is None:
+        return Finding(True, 0)
+    start = 0 if full else max(0, head.number - NEWEST_SEALS)
+    previous = Seal(0, SealPosition(0, NO_ID, 0), first_hash(book), b"")
+    if start:
+        ((_, previous),) = seals.read_seals(database, book, start - 1, 1)
+    checked = 0
+    while page := seals.read_seals(database, book, previous.number, SEALS_PAGE):
+        for block, seal in page:
+            limit = BLOCK_JOURNALS_MAX + 1
+            journals = seals.read_between(database, book, previous.last, seal.last, limit)
+            fault = fault_of_block(journals, block, seal, previous, limit=limit)
+            if fault:
+                return Finding(False, checked, fault)
+            checked, previous = checked + 1, seal
+    if (previous.number, previous.hash) != (head.number, head.hash):
+        return Finding(False, checked, f"the chain ends with seal {previous.number}, its head with {head.number}")
+    unsealed = seals.count_unsealed(database, book, head.last, BLOCK_JOURNALS_MAX)
+    if unsealed.seconds > UNSEALED_SECONDS_MAX:
+        return Finding(False, checked, f"{unsealed.journals} journals wait for a seal, for {unsealed.seconds:.0f} s")
+    return Finding(True, checked)
+
+
+def _fault(journal: Journal, found: Mapping[JournalKey, ComparedJournal]) -> str | None:
+    posted = found.get(JournalKey(journal.event_id, journal.rule))
+    if posted is None:
+        return f"its journal {rule_text(journal.rule)} is missing"
+    # An older version of the rule posted it. Only a rebuild tells whether that still counts.
+    if posted.rule_version < journal.rule_version:
+        return None
+    expected = tuple(ComparedTransfer(number, *each) for number, each in enumerate(journal.transfers, 1))
+    if posted.id != journal.id or posted.transfers != expected or posted.happened_at != journal.happened_at:
+        return f"its journal {rule_text(journal.rule)} is not what the rule posts"
+    return None

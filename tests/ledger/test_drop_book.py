@@ -1,0 +1,107 @@
+"""A retired book is dropped as a whole, and no other book or journal can be."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+
+from local.testkit.dying_database import DyingDatabase
+from local.testkit.ledger import all_balances
+from local.testkit.live import eventually
+from paybridge.core.errors import DatabaseUnavailable, PaybridgeError
+from paybridge.database.database import Statement
+from paybridge.ledger import drop_book as dropping
+from paybridge.ledger.drop_book import BookInUse, BookUnknown, drop_book, work_on_drops
+from paybridge.ledger.list_rebuilds import list_books, list_rebuilds
+from paybridge.ledger.rebuild import start_rebuild
+from paybridge.ledger.seal import seal_books
+from paybridge.ledger.switch import switch_books
+from tests.ledger.conftest import World, query
+from tests.ledger.test_rebuild import LOCKED, rebuilt
+
+pytestmark = pytest.mark.integration
+
+LEFT = """
+    SELECT (SELECT count(*) FROM ledger.journals WHERE book = 1),
+           (SELECT count(*) FROM ledger.transfers WHERE book = 1),
+           (SELECT count(*) FROM ledger.accounts WHERE book = 1), (SELECT count(*) FROM ledger.seals WHERE book = 1),
+           (SELECT count(*) FROM ledger.books WHERE id = 1)
+"""
+
+
+class TestDropBook:
+    def test_removes_a_retired_book_with_all_that_is_in_it(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        world.history()
+        seal_books(world.database, 60.0, 0.0)
+        done = switch_books(world.services, rebuilt(world).id, actor="ann")
+        before = all_balances(world.database)
+        monkeypatch.setattr(dropping, "PART_ROWS", 7)
+        assert not drop_book(world.database, 1, 0.0)
+        assert [(book.id, book.state) for book in list_books(world.database)] == [(done.book, "live"), (1, "dropping")]
+        assert work_on_drops(world.database, 60.0) == 1
+        assert query(world.database, LEFT) == [(0, 0, 0, 0, 0)]
+        assert all_balances(world.database) == before
+        with pytest.raises(BookUnknown):
+            drop_book(world.database, 1, 0.0)
+
+    def test_goes_on_after_a_death_at_any_statement(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(dropping, "PART_ROWS", 10)
+        world.history(2)
+        switch_books(world.services, rebuilt(world).id, actor="ann")
+        step = 1
+        while query(world.database, "SELECT id FROM ledger.books WHERE id = 1"):
+            with closing(DyingDatabase(world.address, step)) as database:
+                try:
+                    drop_book(database, 1, 0.0)
+                    step = 1
+                except DatabaseUnavailable:
+                    step += 1
+            eventually(lambda: not query(world.database, LOCKED), "the end of the session that died")
+        assert query(world.database, LEFT) == [(0, 0, 0, 0, 0)]
+
+    def test_refuses_the_live_book_and_one_that_is_being_built(self, world: World) -> None:
+        begun = start_rebuild(world.services, actor="ann")
+        for book in (1, begun.book):
+            with pytest.raises(BookInUse):
+                drop_book(world.database, book, 60.0)
+
+    def test_a_book_that_was_never_live_may_go(self, world: World) -> None:
+        world.history(1)
+        done = rebuilt(world)
+        assert drop_book(world.database, done.book, 60.0)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "DELETE FROM ledger.journals",
+            "DELETE FROM ledger.transfers",
+            "UPDATE ledger.transfers SET amount_minor = 1",
+            "TRUNCATE ledger.transfers",
+            "SELECT ledger.drop_part(1::smallint, 10)",
+            "UPDATE ledger.books SET state = 'dropping'",
+        ],
+        ids=["journals", "transfers", "amounts", "truncate", "function", "state"],
+    )
+    def test_nothing_removes_journals_of_the_live_book(self, world: World, change: str) -> None:
+        world.history(1)
+        before = query(world.database, LEFT)
+        with pytest.raises(PaybridgeError):
+            world.database.run(Statement(change))
+        assert query(world.database, LEFT) == before
+
+    def test_the_right_to_delete_does_not_last(self, world: World) -> None:
+        world.history(1)
+        switch_books(world.services, rebuilt(world).id, actor="ann")
+        drop_book(world.database, 1, 60.0)
+        with pytest.raises(PaybridgeError, match="permission denied"):
+            world.database.run(Statement("DELETE FROM ledger.journals"))
+
+
+class TestListRebuilds:
+    def test_pages_newest_first(self, world: World) -> None:
+        found = [rebuilt(world) for _ in range(3)]
+        first = list_rebuilds(world.database, cursor=None, limit=2)
+        assert first.rebuilds == [found[2], found[1]]
+        rest = list_rebuilds(world.database, cursor=first.next_cursor, limit=2)
+        assert (rest.rebuilds, rest.next_cursor) == ([found[0]], None)
