@@ -29,6 +29,7 @@ from local.bridge.http import HttpFront
 from local.lambda_host.model import InvocationResult
 from local.settings import PROJECT
 from local.testkit.api import MERCHANT_KEY, ORDER, api_services, demo_merchant_id, register_demo_merchants
+from local.testkit.ledger import MoneyEvents
 from local.testkit.payments import authorized_payment, captured_payment
 from local.testkit.webhooks import ended_delivery
 from paybridge.access.register import register_merchant
@@ -37,6 +38,7 @@ from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database
 from paybridge.dead_letters.ports import DeadLetterServices
+from paybridge.ledger.post import post_events
 from paybridge.payments.gateway_watch import GatewayWatch
 from paybridge.payments.records import OperationOrder
 from paybridge.payments.start_attempts import start_attempts
@@ -58,9 +60,11 @@ DICTIONARIES = """
 [dictionaries]
 payments.values = {payments}
 deliveries.values = {deliveries}
+payouts.values = {payouts}
 [parameters]
 payment_id = {{ dictionary = "payments", probability = 0.6 }}
 delivery_id = {{ dictionary = "deliveries", probability = 0.7 }}
+payout_id = {{ dictionary = "payouts", probability = 0.7 }}
 """
 # How many payments of each kind there are before a run.
 SEEDED = 4
@@ -115,6 +119,7 @@ async def dictionaries(api_url: str, database: Database) -> str:
     merchant_id = demo_merchant_id(database)
     payment_ids: list[uuid.UUID] = []
     delivery_ids: list[uuid.UUID] = []
+    payout_ids: list[str] = []
     async with httpx.AsyncClient(base_url=f"{api_url}/api/v1", headers={"X-API-Key": MERCHANT_KEY}) as merchant:
         (await merchant.put("/fraud-rules", json=HOLD_ALL)).raise_for_status()
 
@@ -129,7 +134,11 @@ async def dictionaries(api_url: str, database: Database) -> str:
             start_attempts(engine_services(database, RecordingGateway()), [OperationOrder(held, 1)], GatewayWatch())
             payment_ids += [authorized, captured, held]
             delivery_ids.append(ended_delivery(database, merchant_id, held))
-    return DICTIONARIES.format(payments=[*map(str, payment_ids)], deliveries=[*map(str, delivery_ids)])
+            post_events(database, [MoneyEvents(merchant_id).succeeded("2.00")])
+            payout_ids.append((await post("/payouts", {"amount": "1.00", "currency": "EUR"}))["payout_id"])
+    return DICTIONARIES.format(
+        payments=[*map(str, payment_ids)], deliveries=[*map(str, delivery_ids)], payouts=payout_ids
+    )
 
 
 @pytest.mark.slow
