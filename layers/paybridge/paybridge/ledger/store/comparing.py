@@ -69,7 +69,7 @@ _COUNT_PART = Statement("""
     SELECT count(*) FROM ledger.journals
     WHERE book = :book::smallint AND event_id > :after::uuid AND event_id <= :until::uuid
 """)
-_COUNT = Statement("SELECT count(*) FROM ledger.journals WHERE book = :book::smallint")
+_COUNT = Statement("SELECT count(event_id) FROM ledger.journals WHERE book = :book::smallint")
 
 
 class Part(NamedTuple):

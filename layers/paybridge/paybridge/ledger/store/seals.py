@@ -56,7 +56,7 @@ _CONTENT = """
 _READ_NEXT = Statement(f"""
     SELECT {_CONTENT} FROM (
         SELECT * FROM ledger.journals
-        WHERE book = :book::smallint AND xid >= :after_xid::xid8
+        WHERE book = :book::smallint AND rule_version > 0 AND xid >= :after_xid::xid8
           AND (xid, event_id, rule) > (:after_xid::xid8, :after_event::uuid, :after_rule::smallint)
           AND xid < pg_snapshot_xmin(pg_current_snapshot())
           AND posted_at < now() - make_interval(secs => :delay_seconds::double precision)
@@ -69,7 +69,7 @@ _READ_NEXT = Statement(f"""
 _READ_BETWEEN = Statement(f"""
     SELECT {_CONTENT} FROM (
         SELECT * FROM ledger.journals
-        WHERE book = :book::smallint AND xid >= :after_xid::xid8 AND xid <= :until_xid::xid8
+        WHERE book = :book::smallint AND rule_version > 0 AND xid >= :after_xid::xid8 AND xid <= :until_xid::xid8
           AND (xid, event_id, rule) > (:after_xid::xid8, :after_event::uuid, :after_rule::smallint)
           AND (xid, event_id, rule) <= (:until_xid::xid8, :until_event::uuid, :until_rule::smallint)
         ORDER BY xid, event_id, rule
@@ -100,7 +100,7 @@ _READ_SEALS = Statement("""
 _COUNT_UNSEALED = Statement("""
     SELECT count(*), coalesce(extract(epoch FROM now() - min(posted_at)), 0)::float8 FROM (
         SELECT posted_at FROM ledger.journals
-        WHERE book = :book::smallint AND xid >= :after_xid::xid8
+        WHERE book = :book::smallint AND rule_version > 0 AND xid >= :after_xid::xid8
           AND (xid, event_id, rule) > (:after_xid::xid8, :after_event::uuid, :after_rule::smallint)
         ORDER BY xid LIMIT :limit::integer
     ) AS unsealed

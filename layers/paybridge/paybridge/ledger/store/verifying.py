@@ -27,9 +27,13 @@ _CHECK_TOTALS = Statement("""
 """)
 
 _CHECK_SIDES = Statement("""
-    SELECT a.book, a.currency, a.places, sum(a.debits_minor)::text, sum(a.credits_minor)::text
-    FROM ledger.accounts a JOIN ledger.books b ON b.id = a.book AND b.state <> 'dropping'
-    GROUP BY a.book, a.currency, a.places ORDER BY a.book, a.currency, a.places
+    SELECT b.id, sides.currency, sides.places, sides.debits::text, sides.credits::text
+    FROM ledger.books b CROSS JOIN LATERAL (
+        SELECT currency, places, sum(debits_minor) AS debits, sum(credits_minor) AS credits
+        FROM ledger.accounts WHERE book = b.id GROUP BY currency, places
+    ) AS sides
+    WHERE b.state <> 'dropping'
+    ORDER BY b.id, sides.currency, sides.places
 """)
 
 # Amounts that wait for a payout cannot be less than nothing. A merchant's own order never takes more than there is, so
