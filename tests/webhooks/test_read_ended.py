@@ -40,7 +40,7 @@ def read(database: Database, limit: int = 100) -> list[EndedDelivery]:
     after = START
     while True:
         with database.transaction() as transaction:
-            page = EndedDeliveries().next_after(transaction, after, limit)
+            page = EndedDeliveries(database).next_after(transaction, after, limit)
         found += page
         if len(page) < limit:
             return found

@@ -6,13 +6,17 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from paybridge.database.database import Transaction
+from paybridge.database.database import Database, Transaction
 from paybridge.webhooks.domain.delivery_log import EndedDelivery
 from paybridge.webhooks.store import ended
 
 
 class EndedDeliveries:
     """The deliveries in the order in which they ended. One that is sent again ends again, later."""
+
+    def __init__(self, database: Database) -> None:
+        """Look for open transactions by `database`, which works with the rights of the login."""
+        self._database = database
 
     def next_after(
         self, transaction: Transaction, after: tuple[datetime | str, UUID], limit: int
@@ -21,4 +25,4 @@ class EndedDeliveries:
 
         The newest wait until no transaction is open that may still end a delivery before them.
         """
-        return ended.ended_between(transaction, after, ended.horizon(transaction), limit)
+        return ended.ended_between(transaction, after, ended.horizon(self._database), limit)

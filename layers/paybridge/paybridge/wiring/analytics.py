@@ -11,7 +11,7 @@ from paybridge.webhooks.read_ended import EndedDeliveries
 
 def services_over(database: Database) -> AnalyticsServices:
     """Return what the use cases need, over this database."""
-    return AnalyticsServices(database, EndedDeliveries())
+    return AnalyticsServices(database, EndedDeliveries(database))
 
 
 def services() -> AnalyticsServices:
@@ -19,4 +19,4 @@ def services() -> AnalyticsServices:
 
     Raises SettingsInvalid and SecretUnavailable.
     """
-    return services_over(wiring.database_of(ANALYTICS))
+    return AnalyticsServices(wiring.database_of(ANALYTICS), EndedDeliveries(wiring.database()))

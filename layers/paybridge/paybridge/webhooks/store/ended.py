@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from paybridge.database.database import Statement, Transaction
+from paybridge.database.database import Database, Statement, Transaction
 from paybridge.webhooks.domain.delivery_log import EndedDelivery
 
 # A session shows the beginning of its transaction a moment after it.
@@ -36,9 +36,12 @@ _ENDED = Statement("""
 """)
 
 
-def horizon(transaction: Transaction) -> datetime:
-    """Return a time before which no further delivery will have ended. Ask for it before `ended_between`."""
-    found: datetime = transaction.run(_HORIZON, lag_seconds=LAG_SECONDS)[0][0]
+def horizon(database: Database) -> datetime:
+    """Return a time before which no further delivery will have ended. Ask for it before `ended_between`.
+
+    Ask with the rights of the login: another role does not see when transactions have begun.
+    """
+    found: datetime = database.run(_HORIZON, lag_seconds=LAG_SECONDS)[0][0]
     return found
 
 
