@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from bench import (
     archive,
+    audit,
     charts,
     cold,
     consume,
@@ -52,10 +53,11 @@ MEASURES: dict[str, Callable[[Servers], Measure]] = {
     "latency": latency.measure,
     "end_to_end": end_to_end.measure,
     "footprint": footprint.measure,
+    "audit": audit.measure,
     "shards": shards.measure,
 }
 # A whole run should take little more than ten minutes, so these run only on request.
-ON_REQUEST = frozenset({"shards"})
+ON_REQUEST = frozenset({"audit", "shards"})
 
 
 def main(arguments: list[str] | None = None) -> int:
