@@ -43,6 +43,8 @@ from api.routes.payouts import routes as payouts
 from api.routes.payouts.documentation import payout_schemas
 from api.routes.rebuilds import routes as rebuilds
 from api.routes.rebuilds.documentation import rebuild_schemas
+from api.routes.reconciliations import routes as reconciliations
+from api.routes.reconciliations.documentation import reconciliation_schemas
 from api.routes.refunds import routes as refunds
 from api.routes.refunds.documentation import refund_schemas
 from api.routes.replays import routes as replays
@@ -99,6 +101,7 @@ def create_app(services: ApiServices, logger: Logger) -> FastAPI:
         replays,
         archive,
         audit,
+        reconciliations,
         diagnosis,
         rebuilds,
         gateways,
@@ -131,6 +134,7 @@ def _document(app: FastAPI, services: ApiServices) -> dict[str, Any]:
             | replay_schemas()
             | archive_schemas()
             | audit_schemas()
+            | reconciliation_schemas()
             | diagnosis_schemas()
             | analytics_schemas()
             | rebuild_schemas()

@@ -264,9 +264,13 @@ class Gateway:
         return standing(self.log.of_reference(reference), self.now())
 
     def of_day(self, day: str) -> list[Record]:
-        """Return every record created on that UTC day, written YYYY-MM-DD, as it stands now."""
+        """Return every record created on that UTC day, written YYYY-MM-DD, as it was written."""
         self._deadlines.settle()
-        return [as_of(record, self.now()) for record in self.log.of_day(day)]
+        return self.log.of_day(day)
+
+    def as_it_stands(self, record: Record) -> Record:
+        """Return the record with the status that it has now."""
+        return as_of(record, self.now())
 
     def _judge(self, payment_method: str | None, reference: str) -> Verdict:
         tries_before = 0

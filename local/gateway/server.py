@@ -62,7 +62,7 @@ class GatewayServer:
             case "GET", "/charges":
                 return self._look_up(_query(request, "reference"), request.parameter("operation_id"))
             case "GET", "/statement":
-                return json_response(200, [public(r) for r in self._gateway.of_day(_query(request, "date"))])
+                return self._statement(request)
             case "GET", "/health":
                 return json_response(200, {"status": "ok"})
         return _error(404, "there is nothing here")
@@ -80,6 +80,17 @@ class GatewayServer:
         if not records and self._gateway.behaviour.unknown_status != 200:
             return _error(self._gateway.behaviour.unknown_status, "no such reference")
         return json_response(200, [public(record) for record in records])
+
+    def _statement(self, request: Request) -> Response:
+        """List the records of a day, a page at a time if the client names a limit."""
+        day = self._gateway.of_day(_query(request, "date"))
+        begin, end = request.parameter("created_from"), request.parameter("created_to")
+        if begin or end:
+            day = [record for record in day if (begin or "") <= record["created_at"] < (end or "~")]
+        limit, after = _number(request, "limit", len(day)), _number(request, "after", 0)
+        page = [public(self._gateway.as_it_stands(record)) for record in day[after : after + limit]]
+        more = {"Next-After": str(after + limit)} if after + limit < len(day) else None
+        return json_response(200, page, more)
 
     def _settle(self) -> Response:
         return json_response(200, {"next_at": self._gateway.settle(), "sending": self._notices_sending()})
@@ -129,6 +140,13 @@ def _query(request: Request, name: str) -> str:
     if not (value := request.parameter(name)):
         raise BadRequest(f"the parameter {name} is missing")
     return value
+
+
+def _number(request: Request, name: str, default: int) -> int:
+    value = request.parameter(name)
+    if value is not None and not (value.isascii() and value.isdigit()):
+        raise BadRequest(f"the parameter {name} must be a whole number")
+    return default if value is None else int(value)
 
 
 def _refusal(error: Conflict | Unavailable) -> Response:

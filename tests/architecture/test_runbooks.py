@@ -127,11 +127,13 @@ class TestMetrics:
         assert own_metrics(ALARMS) == {
             "CircuitOpen",
             "DeadLetters",
+            "FailedReconciliations",
             "LateCharges",
             "OpenOperations",
             "OutboxAge",
             "PaymentsAccepted",
             "PartitionDaysLeft",
+            "ReconciliationBreaks",
             "QueueDepth",
             "RelayLag",
             "StuckPayments",

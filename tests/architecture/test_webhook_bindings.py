@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from paybridge.core import events
-from paybridge.core.events import ENDPOINT_TYPES, OUTCOME_TYPES, PAYOUT_TYPES, PUBLISHED_TYPES
+from paybridge.core.events import ENDPOINT_TYPES, OUTCOME_TYPES, PAYOUT_TYPES, PUBLISHED_TYPES, RECONCILIATION_TYPES
 from paybridge.outbox.routes import EVENTS_EXCHANGE, route
 from paybridge.runners import bridge
 
@@ -22,12 +22,12 @@ FACTS = frozenset(
     if name.isupper()
     and name != "WEBHOOK_ENDPOINT_TEST"
     and isinstance(value, str)
-    and re.fullmatch(r"(payment|refund|charge|payout|webhook(_endpoint)?)\.[a-z_]+", value)
+    and re.fullmatch(r"(payment|refund|charge|payout|webhook(_endpoint)?|reconciliation)\.[a-z_]+", value)
 )
 
 # A test of an endpoint is a delivery, and never published.
 HEARD_OF = {
-    "webhooks": {*OUTCOME_TYPES, *PAYOUT_TYPES, *ENDPOINT_TYPES},
+    "webhooks": {*OUTCOME_TYPES, *PAYOUT_TYPES, *ENDPOINT_TYPES, *RECONCILIATION_TYPES},
     "notifications": set(PUBLISHED_TYPES),
     "bridge": set(bridge.FACT_TYPES),
 }

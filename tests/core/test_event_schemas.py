@@ -21,7 +21,7 @@ FACTS = {
     for name, value in vars(events).items()
     if name.isupper()
     and isinstance(value, str)
-    and re.fullmatch(r"(payment|refund|charge|payout|webhook(_endpoint)?)\.[a-z_]+", value)
+    and re.fullmatch(r"(payment|refund|charge|payout|webhook(_endpoint)?|reconciliation)\.[a-z_]+", value)
 }
 VERSIONS = range(1, NEWEST_VERSION + 1)
 

@@ -161,6 +161,9 @@ def rules(rows: SeededRows) -> dict[str, Rule]:
         **rebuilding(rows),
         **sealing(rows),
         **verifying(rows),
+        **reconciling(rows),
+        **reconciled_sides(rows),
+        **statement_lines(rows),
     }
 
 
@@ -1973,6 +1976,197 @@ def verifying(rows: SeededRows) -> dict[str, Rule]:
         ),
         "payments.store.verifying._FIND_KNOWN": Rule(
             {"ids": array(rows.ids(PAYMENT, limit=3))}, ("operations_pkey",), every_month=frozenset({"operations"})
+        ),
+    }
+
+
+RUN = "00000000-0000-4000-9000-000000000001"
+DAY = (NOW - timedelta(days=30)).date().isoformat()
+
+
+def reconciling(rows: SeededRows) -> dict[str, Rule]:
+    """Reconciliations by day and their breaks: what is kept of other days costs nothing."""
+    one = rows.ids(PAYMENT, "n % 4 = 0")[0]
+    module, breaks = "reconciliation.store.runs", "reconciliation.store.breaks"
+    by_id, by_day = ("reconciliations_pkey",), ("reconciliations_day_key",)
+    of_run = {"reconciliation_id": RUN}
+    found = {
+        "id": str(UUID(int=7)),
+        "identity": "i",
+        "type": "late",
+        "leg": "gateway",
+        "state": "open",
+        **dict.fromkeys(
+            ("resolution", "operation_id", "payment_id", "merchant_id", "kind", "direction", "at_gateway", "note")
+        ),
+        "in_payments": None,
+        "in_ledger": None,
+        "effects": {},
+        "actor": None,
+    }
+    saved = {
+        "id": RUN,
+        "state": "running",
+        "pass": 1,
+        "began_at": NOW,
+        "gateways": "{default}",
+        "gateway": 0,
+        "phase": "lines",
+        "place": "{}",
+        "totals": "{}",
+        "matched": 0,
+        "on_the_way": 0,
+        "difference": None,
+        "unexplained": None,
+        "actor": "a",
+        "error": None,
+        "retry_at": None,
+        "finished_at": None,
+    }
+    return {
+        f"{module}._FIND": Rule({"id": RUN}, by_id, rows_max={"reconciliations": 1}),
+        f"{module}._FIND_DAY": Rule({"day": DAY}, by_day, rows_max={"reconciliations": 1}),
+        f"{module}._LIST": Rule({"before": None, "limit": 7}, by_day, rows_max={"reconciliations": 7}),
+        f"{module}._LOCK": Rule({"id": RUN}, by_id, rows_max={"reconciliations": 1}),
+        f"{module}._LOCK_DAY": Rule({"day": DAY}, by_day, rows_max={"reconciliations": 1}),
+        f"{module}._RUNNING": Rule(
+            {"now": NOW, "limit": LIMIT}, ("reconciliations_running",), sorts=1, rows_max={"reconciliations": 1}
+        ),
+        f"{module}._ADD": Rule(
+            {
+                "id": str(UUID(int=7)),
+                "day": "2000-01-01",
+                "began_at": NOW,
+                "gateways": "{default}",
+                "phase": "statement",
+                "actor": "a",
+                "created_at": NOW,
+            }
+        ),
+        f"{module}._SAVE": Rule(saved, by_id, rows_max={"reconciliations": 1}),
+        f"{module}._COUNT_FAILED": Rule({"days": 7}, by_day, rows_max={"reconciliations": 7}),
+        f"{breaks}._RECORD": Rule(
+            {**of_run, "gateway": "default", "pass": 1, "rows": orjson.dumps([found]).decode(), "now": NOW}
+        ),
+        f"{breaks}._RESOLVE_GONE": Rule(
+            {**of_run, "pass": 2, "actor": "a", "note": "n", "now": NOW},
+            ("reconciliation_breaks_of_run", "reconciliation_break_actions_pkey"),
+        ),
+        f"{breaks}._SUM_EFFECTS": Rule({**of_run, "pass": 1}, ("reconciliation_breaks_of_run",)),
+        f"{breaks}._COUNT": Rule(of_run, ("reconciliation_breaks_of_run",)),
+        f"{breaks}._COUNT_OPEN": Rule({}, ("reconciliation_breaks_open",)),
+        f"{breaks}._LIST": Rule(
+            {**of_run, "after": str(UUID(int=0)), "state": None, "type": None, "limit": 10},
+            ("reconciliation_breaks_of_run",),
+            rows_max={"reconciliation_breaks": 10},
+        ),
+        f"{breaks}._FIND": Rule({"id": one}, ("reconciliation_breaks_pkey",), rows_max={"reconciliation_breaks": 1}),
+        f"{breaks}._LOCK": Rule({"id": one}, ("reconciliation_breaks_pkey",), rows_max={"reconciliation_breaks": 1}),
+        f"{breaks}._CHANGE": Rule(
+            {
+                "id": one,
+                "state": "void",
+                "resolution": None,
+                "note": "n",
+                "actor": "a",
+                "action": "void",
+                "now": NOW,
+            },
+            ("reconciliation_breaks_pkey", "reconciliation_break_actions_pkey"),
+            rows_max={"reconciliation_breaks": 1},
+        ),
+        f"{breaks}._ACTIONS": Rule({"id": one}, ("reconciliation_break_actions_pkey",)),
+    }
+
+
+def statement_lines(rows: SeededRows) -> dict[str, Rule]:
+    """The lines of a statement, in slices, and by the operations that they name."""
+    module = "reconciliation.store.statements"
+    ids = rows.ids(PAYMENT)[:BATCH]
+    keys, of_day = {"keys": array(ids), "statement_id": RUN}, {"gateway": "default", "day": DAY}
+    lines, lines_by_key = "gateway_statement_lines", ("gateway_statement_lines_pkey",)
+    line = {
+        "key": str(UUID(int=7)),
+        "is_named": True,
+        "number": 1,
+        "line_id": "ch",
+        "kind": "charge",
+        "amount_minor": 1,
+        "currency": "EUR",
+        "status": "succeeded",
+        "at": NOW,
+        "is_of_day": True,
+    }
+    waiting = "{" + ",".join(f'"{id_} charge"' for id_ in ids) + "}"
+    return {
+        f"{module}._FIND": Rule(of_day, ("gateway_statements_pkey",), rows_max={"gateway_statements": 1}),
+        f"{module}._IMPORTED": Rule({"day": DAY}, ("gateway_statements_pkey",), rows_max={"gateway_statements": 1}),
+        f"{module}._REPLACE": Rule(
+            {**of_day, "id": str(UUID(int=7)), "source": "gateway", "has_holds": True, "actor": "a", "now": NOW},
+            ("gateway_statements_pkey",),
+            rows_max={"gateway_statements": 1},
+        ),
+        f"{module}._ADD_LINES": Rule(
+            {"statement_id": RUN, "rows": orjson.dumps([line]).decode()}, ("gateway_statements_id_key",)
+        ),
+        f"{module}._READ": Rule(
+            {"statement_id": RUN, "key": str(UUID(int=0)), "number": 0, "limit": LIMIT},
+            lines_by_key,
+            rows_max={lines: LIMIT},
+        ),
+        f"{module}._READ_KEYS": Rule(keys, lines_by_key),
+        f"{module}._KNOWN_KEYS": Rule(
+            {"gateway": "default", "keys": array(ids[:1])}, ("gateway_statements_id_key", *lines_by_key)
+        ),
+        f"{module}._WITHOUT_LINES": Rule(keys, lines_by_key, rows_max={lines: BATCH}),
+        f"{module}._READ_IDS": Rule({"statement_id": RUN, "line_ids": '["ch_2"]'}, ("gateway_statement_lines_by_id",)),
+        f"{module}._WAIT": Rule({**keys, "kinds": waiting, "now": NOW}, lines_by_key),
+        f"{module}._WAITING": Rule(
+            {"statement_id": RUN, "key": str(UUID(int=0)), "limit": 10},
+            ("gateway_statement_lines_waiting",),
+            rows_max={lines: 10},
+        ),
+        f"{module}._WAIT_NO_MORE": Rule(keys, ("gateway_statement_lines_waiting",), rows_max={lines: BATCH}),
+        f"{module}._SUM": Rule({"day": DAY, "gateways": "{default}"}, ("gateway_statements_pkey", *lines_by_key)),
+        f"{module}._LEAVE_OLD": Rule({"before": "2000-01-01"}, ("gateway_statements_pkey",)),
+        f"{module}._LEFTOVER": Rule({}, ("gateway_statement_leftovers_pkey",)),
+        f"{module}._DELETE_LINES": Rule({"id": RUN, "limit": 10}, lines_by_key * 2, rows_max={lines: 20}),
+        f"{module}._DELETE_LEFTOVER": Rule({"id": RUN}, ("gateway_statement_leftovers_pkey",)),
+    }
+
+
+def reconciled_sides(rows: SeededRows) -> dict[str, Rule]:
+    """Our operations and the ledger's journals, for a slice of a day."""
+    module = "payments.store.recorded_operations"
+    ids = rows.ids(PAYMENT)[:BATCH]
+    beside = ("operations_pkey", "payments_pkey", "charges_to_return_pkey")
+    return {
+        f"{module}._FIND": Rule({"ids": array(ids)}, ("operations_pkey", *beside)),
+        f"{module}._FIND_REFUNDS": Rule(
+            {"ids": array(ids)},
+            ("operations_by_payment", *beside),
+            every_month=frozenset({"operations"}),
+        ),
+        f"{module}._SCAN": Rule(
+            {
+                "after": str(UUID(int=0)),
+                "end": LATER,
+                "begin": NOW - timedelta(days=1),
+                "gateway": "default",
+                "late_seconds": 3600.0,
+                "limit": LIMIT,
+            },
+            ("operations_pkey", "charges_to_return_pkey"),
+            sorts=2,
+            every_month=frozenset({"operations"}),
+            rows_max={"operations": LIMIT + PARTITIONS},
+        ),
+        f"{module}._FLOOR": Rule({"moment": NOW}),
+        "ledger.store.clearing._CLEARED": Rule(
+            {"payment_ids": array(ids)},
+            ("journals_by_payment", "transfers_pkey", "accounts_pkey", "accounts_pkey", "books_pkey"),
+            sorts=1,
+            every_month=frozenset({"journals"}),
         ),
     }
 

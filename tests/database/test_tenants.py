@@ -44,6 +44,7 @@ WRITERS = frozenset({
     "payments.store.operations._ADD",
     "payments.store.attempts._BEGIN",
     "payments.store.reviews._TAKE_KEY",
+    "reconciliation.store.breaks._RECORD",
     "webhooks.store.deliveries._INSERT",
     "webhooks.store.endpoints._INSERT",
     "webhooks.store.receivers._NOTE_FAULTS",

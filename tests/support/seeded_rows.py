@@ -212,6 +212,32 @@ SELECT account, (happened_at AT TIME ZONE 'UTC')::date, sum(debit), sum(credit)
 FROM ledger.transfers, LATERAL (VALUES (debit_account, amount_minor, 0), (credit_account, 0, amount_minor))
                        AS side (account, debit, credit)
 GROUP BY 1, 2;
+
+-- A day of each of sixty days was reconciled. The newest is under way, and its statement has a line for each operation.
+INSERT INTO reconciliations (id, day, state, began_at, gateways, phase, difference, unexplained, actor, created_at,
+                             finished_at)
+SELECT ('00000000-0000-4000-9000-' || lpad(to_hex(n), 12, '0'))::uuid, current_date - n,
+       CASE n WHEN 1 THEN 'running' ELSE 'finished' END, now(), ARRAY['default'], 'lines', '{}', '{}', 'seed', now(),
+       CASE WHEN n > 1 THEN now() END
+FROM generate_series(1, 60) AS n;
+INSERT INTO gateway_statements (gateway, day, id, source, has_holds, actor, created_at)
+SELECT 'default', day, id, CASE WHEN day > current_date - 3 THEN 'import' ELSE 'gateway' END, true, 'seed', now()
+FROM reconciliations;
+INSERT INTO gateway_statement_lines (statement_id, key, is_named, number, line_id, kind, amount_minor, currency, status,
+                                     at, is_of_day, is_waiting)
+SELECT ('00000000-0000-4000-9000-' || lpad(to_hex(CASE WHEN n % 2 = 0 THEN 1 ELSE 1 + n % 60 END), 12, '0'))::uuid, id,
+       true, n, 'ch_' || n, 'charge', 10050, 'RUB', 'succeeded', at, true, n % 500 = 0
+FROM seeded;
+INSERT INTO gateway_statement_leftovers (id)
+VALUES ('00000000-0000-4000-9000-00000000003c'), ('00000000-0000-4000-9000-00000000003d');
+INSERT INTO reconciliation_breaks (id, reconciliation_id, gateway, identity, pass, type, leg, state, resolution, actor,
+                                   effects, found_at, changed_at)
+SELECT seeded_id(0, n), ('00000000-0000-4000-9000-' || lpad(to_hex(1 + n % 60), 12, '0'))::uuid, 'default', 'i' || n, 1,
+       'late', 'gateway', CASE WHEN n % 100 = 0 THEN 'open' ELSE 'resolved' END,
+       CASE WHEN n % 100 > 0 THEN 'auto' END, 'seed', '{"RUB": "1"}', at, at
+FROM seeded WHERE n % 4 = 0;
+INSERT INTO reconciliation_break_actions (break_id, number, at, action, actor, note)
+SELECT id, 1, found_at, 'resolve', 'seed', 'seed' FROM reconciliation_breaks WHERE state = 'resolved';
 """
 
 _SEED_ANALYTICS = """

@@ -30,6 +30,7 @@ from paybridge.wiring import (
     operations,
     outbox,
     payments,
+    reconciliation,
     secrets,
     tokens,
     webhooks,
@@ -96,6 +97,7 @@ def use_api() -> None:
     services = api.api_services()
     services.find_notice_reader("default")
     audit.services()
+    reconciliation.services_of_api(services.database, services.clock, services.ids, services.gateway_names)
     # The secret with the keys is the last place that is looked at, and none is named.
     with suppress(SettingsInvalid):
         services.find_token_verifier()
@@ -160,6 +162,8 @@ async def use_intake() -> None:
 
 
 def use_long_jobs() -> None:
+    reconciliation.services()
+    wiring.environment_name()
     wiring.database()
     audit.services()
     wiring.environment_name()
@@ -183,6 +187,7 @@ def use_migrate() -> None:
 async def use_operate() -> None:
     wiring.database()
     audit.services()
+    reconciliation.services()
     await use_broker()
 
 

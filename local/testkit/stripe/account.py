@@ -55,6 +55,10 @@ THREE_DECIMALS = {"bhd", "jod", "kwd", "omr", "tnd"}
 WHOLE_UNITS_TIMES_100 = {"isk", "ugx"}
 
 
+# What a movement of money is among the balance transactions. A hold moves none.
+_BALANCE_TYPES = {"charge": "charge", "capture": "charge", "refund": "refund", "refund_reversal": "refund_failure"}
+
+
 class Movement(NamedTuple):
     """Money that was held, taken, released or returned: for which PaymentIntent, and how much of Stripe's units."""
 
@@ -72,6 +76,7 @@ class Account:
         self.charges: dict[str, Object] = {}
         self.refunds: dict[str, Object] = {}
         self.movements: list[Movement] = []
+        self.balance_transactions: list[Object] = []
         self.events: list[Object] = []
         self.now: Callable[[], float] = time.time
         self._numbers = itertools.count(1)
@@ -148,7 +153,7 @@ class Account:
         elif intent["payment_method"] == REFUND_DECLINED:
             refund |= {"status": "failed", "failure_reason": "declined"}
         else:
-            self._move("refund", amount, intent)
+            self._move("refund", amount, intent, refund["id"])
         self.refunds[refund["id"]] = refund
         self._emit("refund.created", refund)
         self._emit("charge.refunded", self.charges[intent["latest_charge"]])
@@ -167,7 +172,7 @@ class Account:
             method = self.intents[refund["payment_intent"]]["payment_method"]
             if refund["status"] == "pending":
                 refund["status"] = "succeeded"
-                self._move("refund", refund["amount"], self.intents[refund["payment_intent"]])
+                self._move("refund", refund["amount"], self.intents[refund["payment_intent"]], refund["id"])
                 self._emit("refund.updated", refund)
             elif refund["status"] == "succeeded" and method == REFUND_FAILS:
                 self.take_back(refund["id"])
@@ -176,7 +181,7 @@ class Account:
         """Let a refund fail that had succeeded, as when the customer's bank returns it."""
         refund = self.refunds[refund_id]
         refund |= {"status": "failed", "failure_reason": reason}
-        self._move("refund_reversal", refund["amount"], self.intents[refund["payment_intent"]])
+        self._move("refund_reversal", refund["amount"], self.intents[refund["payment_intent"]], refund["id"])
         self._emit("refund.updated", refund)
         self._emit("refund.failed", refund)
 
@@ -245,8 +250,13 @@ class Account:
             if refund["payment_intent"] == intent["id"] and refund["status"] not in {"failed", "canceled"}:
                 yield refund
 
-    def _move(self, kind: str, amount: int, intent: Object) -> None:
+    def _move(self, kind: str, amount: int, intent: Object, source_id: str | None = None) -> None:
         self.movements.append(Movement(kind, intent["id"], amount, intent["currency"].upper()))
+        type_ = _BALANCE_TYPES.get(kind)
+        if type_ is not None:
+            source_id = source_id or intent["latest_charge"]
+            moved = objects.balance_transaction(self._id("txn"), type_, source_id, amount, intent, int(self.now()))
+            self.balance_transactions.append(moved)
 
     def _emit(self, type_: str, about: Object) -> None:
         self.events.append(objects.event(self._id("evt"), type_, copy.deepcopy(about), int(self.now())))

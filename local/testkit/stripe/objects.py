@@ -127,6 +127,43 @@ def refund(id_: str, intent: Object, amount: int, metadata: Object, created: int
     }
 
 
+def balance_transaction(id_: str, type_: str, source_id: str, amount: int, intent: Object, created: int) -> Object:
+    """Return a balance transaction about a charge or a refund. A refund takes from the balance."""
+    signed = -amount if type_ == "refund" else amount
+    return {
+        "id": id_,
+        "object": "balance_transaction",
+        "amount": signed,
+        "created": created,
+        "currency": intent["currency"],
+        "description": None,
+        "exchange_rate": None,
+        "fee": 0,
+        "net": signed,
+        "reporting_category": type_,
+        "source": source_id,
+        "status": "available",
+        "type": type_,
+    }
+
+
+def payout_transaction(id_: str, amount: int, currency: str, created: int) -> Object:
+    """Return the balance transaction of a payout to the account's bank."""
+    return {
+        "id": id_,
+        "object": "balance_transaction",
+        "amount": -amount,
+        "created": created,
+        "currency": currency,
+        "fee": 0,
+        "net": -amount,
+        "reporting_category": "payout",
+        "source": {"id": f"po_{id_}", "object": "payout"},
+        "status": "available",
+        "type": "payout",
+    }
+
+
 def event(id_: str, type_: str, about: Object, created: int) -> Object:
     """Return an event with the object as it is now."""
     return {

@@ -22,6 +22,7 @@ API_KEY = "sk_test_of_the_fake_account"
 WEBHOOK_SECRET = "whsec_of_the_fake_account"
 API = "/v1/payment_intents"
 REFUNDS = "/v1/refunds"
+BALANCE = "/v1/balance_transactions"
 
 # The parameters of Stripe's API that this account knows, by path. Stripe refuses those that it does not know.
 _INTENT_PARAMETERS = (
@@ -149,11 +150,23 @@ class FakeStripe:
         if path == REFUNDS:
             refunds = [one for one in self.account.refunds.values() if one["payment_intent"] == query["payment_intent"]]
             return _page(refunds[::-1], query, REFUNDS)
+        if path == BALANCE:
+            begin, end = int(query.get("created[gte]", 0)), int(query.get("created[lt]", 2**40))
+            moved = [one for one in self.account.balance_transactions[::-1] if begin <= one["created"] < end]
+            page = _page(moved, query, BALANCE)
+            return {**page, "data": [self._with_source(one, expand) for one in page["data"]]}
         if path.startswith(f"{REFUNDS}/"):
             return self.account.refund(path.removeprefix(f"{REFUNDS}/"))
         if path.startswith(f"{API}/"):
             return self._expanded(self.account.intent(path.removeprefix(f"{API}/")), expand)
         raise invalid_request(None, f"Unrecognized request URL ({path}).", 404)
+
+    def _with_source(self, moved: Object, expand: Sequence[str]) -> Object:
+        """Return the balance transaction with its charge or refund, if that is asked for, and its PaymentIntent."""
+        if "data.source.payment_intent" not in expand or not isinstance(moved["source"], str):
+            return moved
+        found = self.account.charges.get(moved["source"]) or self.account.refunds[moved["source"]]
+        return {**moved, "source": {**found, "payment_intent": self.account.intents[found["payment_intent"]]}}
 
     def _newest_intents(self) -> list[Object]:
         return list(self.account.intents.values())[::-1]

@@ -39,6 +39,7 @@ from paybridge.webhooks.read_endpoints import list_endpoints
 from paybridge.webhooks.recover import start_recovery
 from paybridge.wiring.replay import services_over
 from tests.support.analytics import NOON, World
+from tests.support.breaks import new_break, new_reconciliation
 from tests.support.dead_letters import record_dead
 
 pytestmark = pytest.mark.integration
@@ -55,9 +56,20 @@ BODIES: Mapping[str, Any] = {
     "PUT /api/v1/fraud-rules": {"rules": []},
     "POST /api/v1/ops/dead-letters/redrive": {"queue": "webhooks", "dry_run": True},
     "POST /api/v1/ops/dead-letters/{dead_letter_id}/discard": {"note": "tried"},
+    "POST /api/v1/ops/reconciliations": {"date": "2026-01-01"},
+    "POST /api/v1/ops/reconciliations/statements": "id,operation_id,kind,amount,currency,created_at\n",
+    **{
+        f"POST /api/v1/ops/reconciliation-breaks/{{break_id}}/{what}": {"note": "tried"}
+        for what in ("resolve", "explain", "void")
+    },
     "POST /api/v1/ops/replays": {"consumer": "webhooks", "from": "2026-01-01T00:00:00Z", "dry_run": True},
     "POST /api/v1/ops/api-keys": {"role": "support"},
     "POST /api/v1/ops/merchants": {"name": "Acme"},
+}
+
+
+QUERIES: Mapping[str, dict[str, str]] = {
+    "POST /api/v1/ops/reconciliations/statements": {"date": "2026-01-01", "gateway": "bank"},
 }
 
 
@@ -191,6 +203,8 @@ RESOURCES: Mapping[str, Callable[[ApiClient, Database], str]] = {
     "delivery_id": delivery_of,
     "replay_id": replay_of,
     "month": month_of,
+    "reconciliation_id": lambda _, database: str(new_reconciliation(database).id),
+    "break_id": lambda _, database: str(new_break(database)),
     "recovery_id": recovery_of,
     "rebuild_id": rebuild_of,
     # The live one, which is never dropped.
@@ -245,9 +259,10 @@ def _money(client: ApiClient, database: Database) -> None:
 def call(client: ApiClient, route: str, path: str, api_key: str) -> Answer:
     method = route.partition(" ")[0]
     body = BODIES.get(route, {})
-    raw = None if method in {"GET", "DELETE"} else json.dumps(body).encode()
+    sent = body if isinstance(body, str) else json.dumps(body)
+    raw = None if method in {"GET", "DELETE"} else sent.encode()
     headers = {"idempotency-key": str(uuid.uuid4())} if method == "POST" else {}
-    return client.request(method, path, headers=headers, body=raw, api_key=api_key)
+    return client.request(method, path, headers=headers, query=QUERIES.get(route), body=raw, api_key=api_key)
 
 
 def path_of(route: str, client: ApiClient, database: Database) -> str:

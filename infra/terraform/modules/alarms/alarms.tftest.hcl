@@ -42,6 +42,8 @@ run "each_function_queue_and_server_has_its_alarms" {
       "paybridge-test-queue-depth-payments.new",
       "paybridge-test-queue-depth-payments.new.0",
       "paybridge-test-queue-depth-webhooks",
+      "paybridge-test-reconciliation-breaks",
+      "paybridge-test-reconciliation-failed",
       "paybridge-test-relay-lag",
       "paybridge-test-stuck-payments",
       "paybridge-test-webhooks-failing",
@@ -65,7 +67,7 @@ run "each_function_queue_and_server_has_its_alarms" {
   }
 
   assert {
-    condition     = length(output.arns) == length(local.alarms) && length(output.kinds) == 23
+    condition     = length(output.arns) == length(local.alarms) && length(output.kinds) == 25
     error_message = "The outputs name every alarm and every kind."
   }
 }

@@ -49,6 +49,24 @@ locals {
       periods_looked_at = 1
       missing           = "notBreaching"
     }
+    reconciliation-breaks = merge(local.emitted_by_jobs, {
+      kind              = "reconciliation-breaks"
+      description       = "The gateway's statement, the payments and the ledger do not agree."
+      metric            = "ReconciliationBreaks"
+      dimensions        = local.in_environment
+      threshold         = 0
+      periods_bad       = 1
+      periods_looked_at = 1
+    })
+    reconciliation-failed = merge(local.emitted_by_jobs, {
+      kind              = "reconciliation-failed"
+      description       = "A day could not be reconciled, or its breaks do not explain the difference."
+      metric            = "FailedReconciliations"
+      dimensions        = local.in_environment
+      threshold         = 0
+      periods_bad       = 1
+      periods_looked_at = 1
+    })
     open-operations = merge(local.emitted_by_jobs, {
       kind        = "open-operations"
       description = "Captures, cancellations or refunds have had no outcome for more than a day."

@@ -45,6 +45,8 @@ locals {
         concat(["Paybridge", "OpenOperations"], local.own),
         concat(["Paybridge", "DeadLetters"], local.own),
         concat(["Paybridge", "LateCharges"], local.own, [{ stat = "Sum" }]),
+        concat(["Paybridge", "ReconciliationBreaks"], local.own),
+        concat(["Paybridge", "FailedReconciliations"], local.own),
         concat(["Paybridge", "PartitionDaysLeft"], local.own, [{ stat = "Minimum", yAxis = "right" }]),
       ] },
       { title = "Functions: errors and throttles", stat = "Sum", metrics = concat(

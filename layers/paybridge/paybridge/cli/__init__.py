@@ -24,6 +24,7 @@ from paybridge.cli import (
     payments,
     payouts,
     publish,
+    reconcile,
     refunds,
     register,
     replay,
@@ -90,6 +91,7 @@ def make_app() -> typer.Typer:
     app.add_typer(webhooks.app, name="webhooks")
     app.add_typer(events.app, name="events")
     app.add_typer(dead_letters.app, name="dead-letters")
+    app.add_typer(reconcile.app, name="reconcile")
     app.add_typer(replay.app, name="replay")
     app.add_typer(analytics.app, name="analytics")
     app.add_typer(archive.app, name="archive")

@@ -37,6 +37,7 @@ WEBHOOK_ENDPOINT_FAILING = "webhook_endpoint.failing"
 WEBHOOK_ENDPOINT_ENABLED = "webhook_endpoint.enabled"
 # A delivery that was asked for to try an endpoint. It is recorded as a delivery and not as an event.
 WEBHOOK_ENDPOINT_TEST = "webhook_endpoint.test"
+RECONCILIATION_BREAK_FOUND = "reconciliation.break_found"
 PROCESS_PAYMENT = "command.process_payment"
 # Named when only charges could come late. The name stays, because two releases share a queue during a deployment.
 FIND_LATE_CHANGE = "command.find_late_charge"
@@ -67,11 +68,13 @@ OUTCOME_TYPES = (
 ENDPOINT_TYPES = (WEBHOOK_ENDPOINT_DISABLED, WEBHOOK_ENDPOINT_FAILING, WEBHOOK_ENDPOINT_ENABLED)
 # What has become of payouts, which are about no payment. Only endpoints get webhooks for these.
 PAYOUT_TYPES = (PAYOUT_CREATED, PAYOUT_PAID, PAYOUT_FAILED)
+# What does not agree between a gateway, our payments and the ledger.
+RECONCILIATION_TYPES = (RECONCILIATION_BREAK_FOUND,)
 # Every type that merchants can read and that endpoints can choose. Add a new one to the group above that it belongs to.
-PUBLIC_TYPES = (*PROGRESS_TYPES, *OUTCOME_TYPES, *PAYOUT_TYPES, *ENDPOINT_TYPES)
+PUBLIC_TYPES = (*PROGRESS_TYPES, *OUTCOME_TYPES, *PAYOUT_TYPES, *ENDPOINT_TYPES, *RECONCILIATION_TYPES)
 
 # What is published, so that other consumers than the webhooks' hear of it. E-mail and SMS report these.
-PUBLISHED_TYPES = (*OUTCOME_TYPES, *PAYOUT_TYPES, *ENDPOINT_TYPES)
+PUBLISHED_TYPES = (*OUTCOME_TYPES, *PAYOUT_TYPES, *ENDPOINT_TYPES, *RECONCILIATION_TYPES)
 
 # Money that a gateway took and that settles no payment, and that it gave back. The ledger follows these. Merchants see
 # a failed payment, so these are in no feed and no webhook.
@@ -83,6 +86,7 @@ REFUND_SUBJECT = "refund"
 WEBHOOK_ENDPOINT_SUBJECT = "webhook_endpoint"
 OPERATION_SUBJECT = "operation"
 PAYOUT_SUBJECT = "payout"
+BREAK_SUBJECT = "reconciliation_break"
 
 # The API accepts bodies of 32 levels, and the payment adds a few. JSON libraries give up at 254 levels or more.
 NESTING_MAX = 64

@@ -38,6 +38,8 @@ class Metric(Enum):
     WEBHOOK_DELIVERIES = "WebhookDeliveries", MetricUnit.Count
     NOTIFICATIONS = "Notifications", MetricUnit.Count
     BRIDGED_EVENTS = "BridgedEvents", MetricUnit.Count
+    RECONCILIATION_BREAKS = "ReconciliationBreaks", MetricUnit.Count
+    FAILED_RECONCILIATIONS = "FailedReconciliations", MetricUnit.Count
 
 
 def emit(

@@ -16,9 +16,9 @@ _EVERYTHING = "#"
 _PAYMENT_OUTCOMES = tuple(type_ for type_ in OUTCOME_TYPES if type_.startswith("payment."))
 
 EVENT_CONSUMERS: Mapping[str, tuple[str, ...]] = {
-    WEBHOOKS_KEY: (*_PAYMENT_OUTCOMES, "refund.*", "payout.*", "webhook_endpoint.*"),
-    NOTIFICATIONS_QUEUE: ("payment.*", "refund.*", "payout.*", "webhook_endpoint.*"),
-    BRIDGE_QUEUE: ("payment.*", "refund.*", "webhook_endpoint.*", "payout.*", "charge.*"),
+    WEBHOOKS_KEY: (*_PAYMENT_OUTCOMES, "refund.*", "payout.*", "webhook_endpoint.*", "reconciliation.*"),
+    NOTIFICATIONS_QUEUE: ("payment.*", "refund.*", "payout.*", "webhook_endpoint.*", "reconciliation.*"),
+    BRIDGE_QUEUE: ("payment.*", "refund.*", "webhook_endpoint.*", "payout.*", "charge.*", "reconciliation.*"),
     LEDGER_QUEUE: ("payment.*", "refund.*", "payout.*", "charge.*"),
 }
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
 from paybridge.payments.domain.gateway_answers import GatewayAnswer, LookUpAnswer
 from paybridge.payments.domain.operation import Kind
+from paybridge.payments.domain.statement import StatementPage, StatementUnavailable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,4 +50,23 @@ class PaymentGateway(Protocol):
 
     async def close(self) -> None:
         """Close the connections."""
+        ...
+
+
+class StatementSource(Protocol):
+    """What a gateway's own books say. A fault of the gateway or the network is a StatementUnavailable, never raised."""
+
+    @property
+    def covers_holds(self) -> bool:
+        """Tell whether authorizations and voids are on the statement, which move no money."""
+        ...
+
+    async def read_statement(
+        self, begin: datetime, end: datetime, after: str | None
+    ) -> StatementPage | StatementUnavailable:
+        """Return the lines from `begin` on and before `end` by the gateway's clock, a page at a time.
+
+        `after` is what the page before said, None for the first. No line is left out and none is on two pages, even if
+        the gateway adds others meanwhile.
+        """
         ...

@@ -19,6 +19,7 @@ from paybridge.ledger.seal import seal_books
 from paybridge.observability.logging import logger
 from paybridge.replay.dry_run import work_on_dry_runs
 from paybridge.runners.analytics import AnalyticsJob
+from paybridge.runners.reconciliation import reconcile
 from paybridge.wiring import rebuilds, replay
 
 # A job with much to do lets the others go on after so long.
@@ -84,4 +85,11 @@ def _seal_books(seconds_max: float) -> dict[str, int]:
     return {"sealed_journals": seal_books(wiring.database(), seconds_max).journals}
 
 
-JOBS: Sequence[LongJob] = (_work_on_dry_runs_of_replays, AnalyticsJob(), _seal_books, _work_on_rebuilds, _drop_books)
+JOBS: Sequence[LongJob] = (
+    _work_on_dry_runs_of_replays,
+    AnalyticsJob(),
+    _seal_books,
+    _work_on_rebuilds,
+    _drop_books,
+    reconcile,
+)

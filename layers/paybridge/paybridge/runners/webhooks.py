@@ -6,7 +6,14 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from paybridge import wiring
-from paybridge.core.events import DELIVER_WEBHOOK, ENDPOINT_TYPES, OUTCOME_TYPES, PAYOUT_TYPES, Event
+from paybridge.core.events import (
+    DELIVER_WEBHOOK,
+    ENDPOINT_TYPES,
+    OUTCOME_TYPES,
+    PAYOUT_TYPES,
+    RECONCILIATION_TYPES,
+    Event,
+)
 from paybridge.observability.logging import logger
 from paybridge.observability.metrics import Metric, emit_counts
 from paybridge.observability.redaction import redact
@@ -19,7 +26,7 @@ from paybridge.wiring import webhooks as webhook_wiring
 if TYPE_CHECKING:
     from paybridge.rabbitmq.batch import Batch, Received
 
-HANDLED_TYPES = frozenset({*OUTCOME_TYPES, *PAYOUT_TYPES, *ENDPOINT_TYPES, DELIVER_WEBHOOK})
+HANDLED_TYPES = frozenset({*OUTCOME_TYPES, *PAYOUT_TYPES, *ENDPOINT_TYPES, *RECONCILIATION_TYPES, DELIVER_WEBHOOK})
 
 # The largest batch to take. The function's mappings in template.yaml have the same number.
 BATCH_MESSAGES = 500

@@ -12,7 +12,7 @@ from paybridge.payments.domain.circuit import CircuitPolicy
 from paybridge.payments.domain.operation import DEFAULT_GATEWAY, STRIPE_GATEWAY
 from paybridge.payments.domain.pace import HORIZON_SECONDS
 from paybridge.payments.gateways.http import HttpGateway
-from paybridge.payments.ports import PaymentGateway
+from paybridge.payments.ports import PaymentGateway, StatementSource
 from paybridge.payments.records import EngineServices
 
 if TYPE_CHECKING:
@@ -28,6 +28,15 @@ STRIPE_LEASE_MARGIN_SECONDS = LEASE_MARGIN_SECONDS + 4.0
 def gateways() -> Mapping[str, PaymentGateway]:
     """Return the gateways that are configured, by name. Use them only in coroutines given to `wiring.run`."""
     known: dict[str, PaymentGateway] = {DEFAULT_GATEWAY: gateway()}
+    stripe = stripe_gateway()
+    if stripe is not None:
+        known[STRIPE_GATEWAY] = stripe
+    return known
+
+
+def statement_sources() -> Mapping[str, StatementSource]:
+    """Return the gateways whose statements can be read, by name. Use them only in coroutines given to `wiring.run`."""
+    known: dict[str, StatementSource] = {DEFAULT_GATEWAY: gateway()}
     stripe = stripe_gateway()
     if stripe is not None:
         known[STRIPE_GATEWAY] = stripe

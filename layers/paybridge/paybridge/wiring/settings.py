@@ -116,6 +116,9 @@ BROKER_USERS = frozenset(
     }
 )
 
+# What asks the gateways: for payments, and for their statements.
+GATEWAYS = frozenset({"consumer", "long_jobs", "operate"})
+
 # Eight retries in eight hours: a burst beyond the rate of a provider, and an outage of one, are over by then.
 NOTIFICATION_RETRIES = "5,30,120,600,1800,3600,7200,14400"
 # Eleven retries in a day: an outage is over by then, and so is a right that was missing.
@@ -177,8 +180,8 @@ class Settings:
         TEXT, None, "", by("rotate"), "Secret of the administrator, who changes passwords."
     )
 
-    GATEWAY_URL = Setting(URL, None, "", by("consumer"), "Base URL of the payment gateway.")
-    GATEWAY_TIMEOUT_SECONDS = Setting(SECONDS, "6", "s", by("consumer"), "Time limit of a gateway call.")
+    GATEWAY_URL = Setting(URL, None, "", GATEWAYS, "Base URL of the payment gateway.")
+    GATEWAY_TIMEOUT_SECONDS = Setting(SECONDS, "6", "s", GATEWAYS, "Time limit of a gateway call.")
     GATEWAY_RETRY_DELAYS_SECONDS = Setting(
         SECONDS_LIST, "2,10,60,300", "s", by("consumer"), "Waits between the attempts at one operation."
     )
@@ -213,12 +216,12 @@ class Settings:
     AUTHORIZATION_SECONDS = Setting(
         SECONDS, "604800", "s", by("consumer"), "Time in which authorized money can be captured."
     )
-    STRIPE_URL = Setting(URL, "https://api.stripe.com", "", by("consumer"), "Base URL of Stripe's API.")
+    STRIPE_URL = Setting(URL, "https://api.stripe.com", "", GATEWAYS, "Base URL of Stripe's API.")
     STRIPE_SECRET_ID = Setting(
         TEXT,
         "",
         "",
-        by("api", "consumer"),
+        GATEWAYS | by("api"),
         "Secret of the gateway `stripe`: JSON with `api_key` and `webhook_secret`. Empty: there is no such gateway.",
     )
     CIRCUIT_FAILURE_THRESHOLD = Setting(
@@ -240,6 +243,20 @@ class Settings:
     )
     VALKEY_SECRET_ID = Setting(
         TEXT, "", "", by("api"), "Secret that holds the login to that Valkey. Empty where it demands none."
+    )
+    RECONCILIATION_GRACE_SECONDS = Setting(
+        SECONDS,
+        "900",
+        "s",
+        by("api", "long_jobs", "operate"),
+        "What happens within so long of midnight may be on a gateway's statement of either day.",
+    )
+    RECONCILIATION_LATE_SECONDS = Setting(
+        SECONDS,
+        "14400",
+        "s",
+        by("api", "long_jobs", "operate"),
+        "Time after which an operation without an outcome is a break of the type `late`.",
     )
     PAYMENT_SHARDS = Setting(
         COUNT, "1", "queues", by("consumer", "jobs"), "Shards of the queue payments.new. 1 is the queue itself."

@@ -12,7 +12,7 @@ from typing import Protocol
 from uuid import UUID
 
 from paybridge.payments.domain.operation import Kind
-from paybridge.payments.ports import PaymentGateway
+from paybridge.payments.ports import PaymentGateway, StatementSource
 
 # Every adapter is given this deadline, in seconds: long enough for a busy machine, short enough to be waited for.
 DEADLINE_SECONDS = 1.0
@@ -45,10 +45,14 @@ class Entry:
     currency: str
 
 
+class Adapter(PaymentGateway, StatementSource, Protocol):
+    """What is asked for operations and for the statement."""
+
+
 class Gateway(Protocol):
     """A gateway with its adapter. A fault strikes the next request for an operation, and no look-up."""
 
-    adapter: PaymentGateway
+    adapter: Adapter
 
     async def method(self, money: Money) -> str | None:
         """Prepare the gateway for money of this kind and return the payment method that stands for it."""

@@ -21,6 +21,7 @@ from paybridge.core.events import (
     PAYOUT_FAILED,
     PAYOUT_PAID,
     PAYOUT_SUBJECT,
+    RECONCILIATION_BREAK_FOUND,
     REFUND_CREATED,
     REFUND_FAILED,
     REFUND_SUBJECT,
@@ -57,6 +58,7 @@ _TITLES = {
     WEBHOOK_ENDPOINT_DISABLED: "A webhook endpoint was disabled",
     WEBHOOK_ENDPOINT_FAILING: "A webhook endpoint keeps failing",
     WEBHOOK_ENDPOINT_ENABLED: "A webhook endpoint was enabled",
+    RECONCILIATION_BREAK_FOUND: "A payment does not agree with the gateway's statement",
 }
 
 

@@ -19,7 +19,9 @@ from pyreqwest.request import RequestBuilder
 from paybridge.core.clock import process_time
 from paybridge.payments.domain.gateway_answers import Fault, GatewayAnswer, LookUpAnswer, NotFound, Unknown
 from paybridge.payments.domain.operation import FIRST_KINDS, Kind
+from paybridge.payments.domain.statement import StatementPage, StatementUnavailable
 from paybridge.payments.gateways.reading import TOO_MANY_REQUESTS, read_answer, read_look_up_answer
+from paybridge.payments.gateways.statement_reading import StatementPlace, read_statement_page
 from paybridge.payments.ports import GatewayRequest
 
 # As many calls as the largest batch of the event source mapping that one environment takes at a time.
@@ -29,6 +31,8 @@ LOOKUP_TIMEOUT = timedelta(seconds=2)
 # Gateways close idle connections too. This is well before most of them do.
 KEEPALIVE = timedelta(seconds=15)
 ANSWER_BYTES_MAX = 64 * 1024
+# A page of a statement. A gateway without pages answers with a whole day.
+STATEMENT_BYTES_MAX = 8 * 1024 * 1024
 USER_AGENT = "Paybridge"
 
 PATHS = {
@@ -64,6 +68,7 @@ class HttpGateway:
 
     def __init__(self, url: str, timeout_seconds: float, authority_pem: bytes | None = None) -> None:
         self._urls = {kind: Url(f"{url}{path}") for kind, path in PATHS.items()}
+        self._statement_url = Url(f"{url}/statement")
         self._timeout = timedelta(seconds=timeout_seconds)
         self._authority_pem = authority_pem
         self._pool: Client | None = None
@@ -75,6 +80,18 @@ class HttpGateway:
     async def find(self, request: GatewayRequest) -> LookUpAnswer:
         """Look the operation up by our ids; see `paybridge.payments.ports.PaymentGateway`."""
         return await _never_raising(self._get(request))
+
+    @property
+    def covers_holds(self) -> bool:
+        """Tell that the statement has everything; see `paybridge.payments.ports.StatementSource`."""
+        return True
+
+    async def read_statement(
+        self, begin: datetime, end: datetime, after: str | None
+    ) -> StatementPage | StatementUnavailable:
+        """Return a page of the statement; see `paybridge.payments.ports.StatementSource`."""
+        read = await _never_raising(self._read_statement(StatementPlace.of(begin, end, after)))
+        return StatementUnavailable(read.error) if isinstance(read, Unknown) else read
 
     async def close(self) -> None:
         """Close the pool."""
@@ -99,6 +116,14 @@ class HttpGateway:
         query = {"reference": str(request.payment_id), **narrowed}
         get = self._client().get(self._urls[Kind.CHARGE]).query(query)
         return read_look_up_answer(request, *await _send(get.timeout(LOOKUP_TIMEOUT)))
+
+    async def _read_statement(self, place: StatementPlace) -> StatementPage | StatementUnavailable:
+        get = self._client().get(self._statement_url).query(place.query())
+        async with get.build_streamed() as response:
+            body = await response.body_reader.read(STATEMENT_BYTES_MAX + 1) or b""
+            if len(body) > STATEMENT_BYTES_MAX:
+                return StatementUnavailable(f"a page of the statement has more than {STATEMENT_BYTES_MAX} bytes")
+            return read_statement_page(place, response.status, bytes(body), response.get_header("next-after"))
 
     def _client(self) -> Client:
         if self._pool is None:

@@ -11,6 +11,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
 import httpx
@@ -27,8 +28,10 @@ from paybridge.payments.domain.gateway_answers import (
     Unknown,
 )
 from paybridge.payments.domain.operation import FIRST_KINDS, Kind
+from paybridge.payments.domain.statement import StatementPage, StatementUnavailable
 from paybridge.payments.domain.stripe_amounts import AmountRefused
 from paybridge.payments.gateways.reading import BY_WEIGHT
+from paybridge.payments.gateways.stripe_balance import BALANCE_TRANSACTIONS, balance_between, read_balance_page
 from paybridge.payments.gateways.stripe_http import ApiKey, StripeApi
 from paybridge.payments.gateways.stripe_reading import (
     INVALID_METHOD,
@@ -59,6 +62,8 @@ PAGES_MAX = 20
 # Stripe's search may be behind by an hour. What is younger is found in the list alone.
 SEARCHABLE_AFTER_SECONDS = 3600
 _SERVER_ERROR = 500
+# A page of a hundred balance transactions with their charges and PaymentIntents.
+STATEMENT_SECONDS_MAX = 10.0
 
 
 _Answer = TypeVar("_Answer")
@@ -103,9 +108,29 @@ class StripeGateway:
         """Look the operation up; see `paybridge.payments.ports.PaymentGateway`."""
         return await _never_raising(self._look_up(request), LOOK_UP_SECONDS_MAX)
 
+    @property
+    def covers_holds(self) -> bool:
+        """Tell that a balance knows no holds; see `paybridge.payments.ports.StatementSource`."""
+        return False
+
+    async def read_statement(
+        self, begin: datetime, end: datetime, after: str | None
+    ) -> StatementPage | StatementUnavailable:
+        """Return a page of the account's balance; see `paybridge.payments.ports.StatementSource`."""
+        read = await _never_raising(self._read_balance(begin, end, after), STATEMENT_SECONDS_MAX)
+        return StatementUnavailable(read.error) if isinstance(read, Unknown) else read
+
     async def close(self) -> None:
         """Close the connections."""
         await self._api.close()
+
+    async def _read_balance(
+        self, begin: datetime, end: datetime, after: str | None
+    ) -> StatementPage | StatementUnavailable:
+        page = read_page(await self._api.get(BALANCE_TRANSACTIONS, balance_between(begin, end, after)))
+        if not isinstance(page, Page):
+            return StatementUnavailable(page.error if isinstance(page, Unknown) else "Stripe limits the rate of calls")
+        return read_balance_page(page)
 
     async def _ask(self, request: GatewayRequest, order: StripeOrder) -> GatewayAnswer:
         answer = await self._api.post(order, request.idempotency_key)

@@ -1,0 +1,1 @@
+"""Reconciliations and their breaks, for operators."""

@@ -1,0 +1,1 @@
+"""Compare the statements of gateways with our payments and with the ledger, operation by operation."""

@@ -1,0 +1,274 @@
+"""Compare a slice of a day in one transaction, and record what it found.
+
+A line that succeeded for an operation whose outcome we do not know, or had given up, is not compared at once: the
+gateway is asked about the operation as always, and the line waits for what is recorded then.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from paybridge.database.database import Transaction
+from paybridge.outbox import store as outbox
+from paybridge.payments.ask_about import ask_about
+from paybridge.payments.domain.notice import Claim
+from paybridge.payments.domain.operation import Kind
+from paybridge.payments.domain.recorded import OurOperation, OurStatus
+from paybridge.payments.domain.statement import SIGNS, LineStatus
+from paybridge.payments.store import recorded_operations
+from paybridge.reconciliation.domain.breaks import BreakState, StoredBreak
+from paybridge.reconciliation.domain.events import break_found_event
+from paybridge.reconciliation.domain.matching import ComparedDay, OperationGroup, compare, unexplained
+from paybridge.reconciliation.domain.run import NO_ID, SETTLE_MAX, Run, add_up, close, difference_of, go_on, next_phase
+from paybridge.reconciliation.our_side import find_ours, without_lines
+from paybridge.reconciliation.ports import PostedOperation, ReconciliationServices
+from paybridge.reconciliation.store import breaks, statements
+from paybridge.reconciliation.store.statements import StoredLine, StoredStatement
+
+# Lines or operations of one slice, which takes a fraction of a second.
+SLICE = 2000
+# Operations that ended in the day may have begun long before it: what was pending for days, and late refunds.
+BEGAN_BEFORE = timedelta(days=8)
+ACTOR = "reconciliation"
+_GONE = "The sides agree by now."
+
+
+def compare_lines(services: ReconciliationServices, transaction: Transaction, run: Run, now: datetime) -> Run:
+    """Compare the next lines with our operations and the ledger."""
+    statement = _statement(transaction, run)
+    key, number = UUID(run.place.get("key", str(NO_ID))), run.place.get("number", 0)
+    lines = statements.read(transaction, statement.id, key, number, SLICE)
+    if len(lines) < SLICE:
+        is_last = True
+    else:
+        is_last = False
+        lines = _whole_groups(transaction, statement.id, lines)
+    by_key = _by_key(lines)
+    ours = find_ours(transaction, by_key)
+    waiting = _ask(services, transaction, statement.id, by_key, ours, now)
+    groups = [
+        OperationGroup(key=_named(key, group), lines=[each.line for each in group], ours=ours.get(key, ()))
+        for key, group in by_key.items()
+        if key not in waiting
+    ]
+    run = _record(services, transaction, run, groups, now)
+    if is_last:
+        return next_phase(run)
+    return go_on(run, {"key": str(lines[-1].key), "number": lines[-1].number})
+
+
+def compare_ours(services: ReconciliationServices, transaction: Transaction, run: Run, now: datetime) -> Run:
+    """Look for operations without a line among the next of ours."""
+    statement = _statement(transaction, run)
+    period = _period(services, run, now)
+    place = run.place.get("after")
+    first = recorded_operations.first_id(transaction, period.begin - BEGAN_BEFORE) if place is None else UUID(place)
+    found = recorded_operations.scan(
+        transaction,
+        run.gateway_name,
+        first,
+        period.begin,
+        period.end,
+        period.late_after.total_seconds(),
+        SLICE,
+    )
+    if found.last_id is None:
+        return next_phase(run)
+    ours = without_lines(transaction, run.gateway_name, statement.id, found.ids) if found.ids else []
+    claimed = _claimed(transaction, statement.id, ours)
+    groups = [
+        OperationGroup(
+            key=each.key,
+            ours=[each],
+            lines_of_others=[line.line.line for line in claimed.get(each.gateway_id or "", ())],
+        )
+        for each in ours
+        if statement.has_holds or SIGNS[each.kind]
+    ]
+    run = _record(services, transaction, run, groups, now)
+    return go_on(run, {"after": str(found.last_id)})
+
+
+def compare_settled(services: ReconciliationServices, transaction: Transaction, run: Run, now: datetime) -> Run:
+    """Compare the lines about which the gateway was asked, once their operations have settled or took too long."""
+    statement = _statement(transaction, run)
+    after = UUID(run.place.get("key", str(NO_ID)))
+    waiting = statements.waiting(transaction, statement.id, after, SLICE)
+    if not waiting:
+        # Those that were passed by wait still.
+        return next_phase(run) if after == NO_ID else go_on(run, {})
+    by_key = _by_key(statements.read_keys(transaction, statement.id, waiting))
+    ours = find_ours(transaction, by_key)
+    ready = {
+        key
+        for key, asked_at in waiting.items()
+        if now - asked_at >= SETTLE_MAX or not _unclear(by_key[key], ours.get(key, ()))
+    }
+    groups = [
+        OperationGroup(key=_named(key, by_key[key]), lines=[each.line for each in by_key[key]], ours=ours.get(key, ()))
+        for key in sorted(ready)
+    ]
+    run = _record(services, transaction, run, groups, now)
+    statements.wait_no_more(transaction, statement.id, ready)
+    if len(waiting) == SLICE:
+        return go_on(run, {"key": str(max(waiting))})
+    return next_phase(run) if after == NO_ID and len(ready) == len(waiting) else go_on(run, {})
+
+
+def close_pass(_: ReconciliationServices, transaction: Transaction, run: Run, now: datetime) -> Run:
+    """Resolve what was not found again, add up, and end the pass."""
+    breaks.resolve_gone(transaction, run.id, run.pass_, ACTOR, _GONE, now)
+    left = dict(unexplained(difference_of(run), ()))
+    for currency, minor in breaks.sum_effects(transaction, run.id, run.pass_).items():
+        left[currency] = left.get(currency, 0) - minor
+    # The slices must have read every line once: the database adds them up without us.
+    for currency, minor in statements.sums(transaction, run.day, run.gateways).items():
+        read = sum(run.totals.get(side, {}).get(currency, 0) for side in ("gateway", "left_out"))
+        left[currency] = left.get(currency, 0) + minor - read
+    return close(run, {currency: minor for currency, minor in sorted(left.items()) if minor}, now)
+
+
+def _ask(
+    services: ReconciliationServices,
+    transaction: Transaction,
+    statement_id: UUID,
+    by_key: Mapping[UUID, Sequence[StoredLine]],
+    ours: Mapping[UUID, Sequence[OurOperation]],
+    now: datetime,
+) -> set[UUID]:
+    """Ask about what the gateway has done and we do not know; return the operations whose lines wait for it."""
+    unclear = {
+        key: found
+        for key, group in by_key.items()
+        if (found := _unclear(group, ours.get(key, ()))) and not any(each.line.was_asked for each in group)
+    }
+    if not unclear:
+        return set()
+    claims = {key: Claim.FAILED if Kind.REFUND_REVERSAL in kinds else Claim.DONE for key, kinds in unclear.items()}
+    waiting = ask_about(services.ids, transaction, claims, now)
+    statements.wait(transaction, statement_id, {key: unclear[key] for key in sorted(waiting)}, now)
+    return waiting
+
+
+def _unclear(group: Sequence[StoredLine], ours: Sequence[OurOperation]) -> frozenset[Kind]:
+    """Return the kinds of the lines that succeeded and say something new of an operation of ours."""
+    done = {each.kind for each in ours if each.status is OurStatus.DONE}
+    if not ours:
+        return frozenset()
+    return frozenset(
+        each.line.line.kind
+        for each in group
+        if each.line.is_of_day and each.line.line.status is LineStatus.SUCCEEDED and _is_new(each.line.line.kind, done)
+    )
+
+
+def _is_new(kind: Kind, done: Collection[Kind]) -> bool:
+    return kind not in done if kind is Kind.REFUND_REVERSAL else not done
+
+
+def _record(
+    services: ReconciliationServices,
+    transaction: Transaction,
+    run: Run,
+    groups: Sequence[OperationGroup],
+    now: datetime,
+) -> Run:
+    """Compare the groups, record the breaks with an event for each new one, and return the run with the sums."""
+    if not groups:
+        return run
+    comparison = compare(_with_ledger(services, transaction, groups), _period(services, run, now))
+    found = [(services.ids.new(), each) for each in comparison.breaks]
+    recorded = breaks.record(transaction, run.id, run.gateway_name, run.pass_, found, ACTOR, now)
+    events = [
+        break_found_event(services.ids.new(), run.day, _stored(run, each, now), now)
+        for each in recorded
+        if each.is_new and not each.found.is_settled and each.found.merchant_id is not None
+    ]
+    outbox.add(transaction, events)
+    return add_up(run, comparison)
+
+
+def _stored(run: Run, recorded: breaks.RecordedBreak, now: datetime) -> StoredBreak:
+    return StoredBreak(
+        id=recorded.id,
+        reconciliation_id=run.id,
+        gateway_name=run.gateway_name,
+        found=recorded.found,
+        state=BreakState.OPEN,
+        resolution=None,
+        note=recorded.found.note,
+        actor=None,
+        found_at=now,
+        changed_at=now,
+    )
+
+
+def _with_ledger(
+    services: ReconciliationServices, transaction: Transaction, groups: Sequence[OperationGroup]
+) -> list[OperationGroup]:
+    """Add to each group what the ledger posted for its operation."""
+    if services.postings is None:
+        return list(groups)
+    wanted = [PostedOperation(each.id, each.payment_id) for group in groups for each in _posted_apart(group)]
+    posted = services.postings.posted(transaction, wanted) if wanted else {}
+    return [replace(group, posted=_sum(posted, _posted_apart(group))) for group in groups]
+
+
+def _posted_apart(group: OperationGroup) -> list[OurOperation]:
+    """Return the operations under whose ids the ledger has journals: what is taken back has those of its refund."""
+    return [
+        each
+        for each in group.ours
+        if each.status is OurStatus.DONE and SIGNS[each.kind] and each.kind is not Kind.REFUND_REVERSAL
+    ]
+
+
+def _sum(posted: Mapping[UUID, Mapping[str, int]], operations: Iterable[OurOperation]) -> dict[str, int] | None:
+    found = [posted[each.id] for each in operations if each.id in posted]
+    sums: Counter[str] = Counter()
+    for each in found:
+        sums.update(each)
+    return dict(sums) if found else None
+
+
+def _period(services: ReconciliationServices, run: Run, now: datetime) -> ComparedDay:
+    return run.period(services.grace, services.late_after, now, with_ledger=services.postings is not None)
+
+
+def _statement(transaction: Transaction, run: Run) -> StoredStatement:
+    statement = statements.find(transaction, run.gateway_name, run.day)
+    assert statement is not None, "the phase before has read it"
+    return statement
+
+
+def _whole_groups(transaction: Transaction, statement_id: UUID, lines: list[StoredLine]) -> list[StoredLine]:
+    """Return the lines without the last group, which may go on; if there is no other, return all of that one."""
+    last = lines[-1].key
+    whole = [each for each in lines if each.key != last]
+    if whole:
+        return whole
+    return sorted(statements.read_keys(transaction, statement_id, [last]), key=lambda each: each.number)
+
+
+def _by_key(lines: Iterable[StoredLine]) -> dict[UUID, list[StoredLine]]:
+    found: defaultdict[UUID, list[StoredLine]] = defaultdict(list)
+    for each in lines:
+        found[each.key].append(each)
+    return dict(found)
+
+
+def _named(key: UUID, group: Sequence[StoredLine]) -> UUID | None:
+    return key if group[0].line.line.operation_id is not None else None
+
+
+def _claimed(transaction: Transaction, statement_id: UUID, ours: Sequence[OurOperation]) -> dict[str, list[StoredLine]]:
+    """Return the lines of other operations that ours claim, by the gateway's id."""
+    ids = sorted({each.gateway_id for each in ours if each.gateway_id is not None and each.kind is not Kind.VOID})
+    found: defaultdict[str, list[StoredLine]] = defaultdict(list)
+    for each in statements.read_ids(transaction, statement_id, ids) if ids else ():
+        found[each.line.line.id].append(each)
+    return dict(found)

@@ -1,0 +1,28 @@
+"""The event of a break."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from uuid import UUID
+
+from paybridge.core.events import BREAK_SUBJECT, RECONCILIATION_BREAK_FOUND, Event
+from paybridge.reconciliation.domain.breaks import StoredBreak, public_break_view
+
+
+def break_found_event(id_: UUID, day: date, stored: StoredBreak, now: datetime) -> Event:
+    """Make the event for a break that was found. It belongs to the merchant of the payment. Raises ValueError."""
+    found = stored.found
+    if found.merchant_id is None:
+        raise ValueError("a break without a payment belongs to no merchant")
+    return Event(
+        id=id_,
+        type=RECONCILIATION_BREAK_FOUND,
+        payment_id=found.payment_id,
+        merchant_id=found.merchant_id,
+        correlation_id=str(stored.reconciliation_id),
+        time=now,
+        data={"date": day.isoformat(), **public_break_view(stored)},
+        sequence=1,
+        subject_type=BREAK_SUBJECT,
+        subject_id=stored.id,
+    )

@@ -1,0 +1,54 @@
+"""What reconciliation works with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+from paybridge.core.clock import Clock
+from paybridge.core.ids import Ids
+from paybridge.database.database import Database, Transaction
+from paybridge.payments.ports import StatementSource
+
+
+class PostedOperation(NamedTuple):
+    """An operation whose journals are asked for, and its payment."""
+
+    id: UUID
+    payment_id: UUID
+
+
+class Postings(Protocol):
+    """The ledger, as reconciliation asks it."""
+
+    def posted(
+        self, transaction: Transaction, operations: Sequence[PostedOperation]
+    ) -> Mapping[UUID, Mapping[str, int]]:
+        """Return by operation and currency by how many minor units its journals have raised what gateways owe us.
+
+        An operation without a journal is left out.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReconciliationServices:
+    """What the use cases work with.
+
+    `sources` are the gateways by their names. Where `asks_gateways` is false they are names alone, and their statements
+    are left to a process that asks. Without `postings` there is no ledger to compare with. What happened
+    within `grace` of midnight may be on the statement of either day, and what is younger than that may not be recorded
+    on all sides. An outcome that is unknown for `late_after` is late.
+    """
+
+    database: Database
+    clock: Clock
+    ids: Ids
+    sources: Mapping[str, StatementSource | None]
+    postings: Postings | None
+    grace: timedelta
+    late_after: timedelta
+    asks_gateways: bool = True

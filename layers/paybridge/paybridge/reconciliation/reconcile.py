@@ -1,0 +1,257 @@
+"""Reconcile a day: start it, work on it in slices, and read how far it is.
+
+    statement   read the gateway's statement       a page: no transaction while the gateway is asked, then one
+    lines       compare its lines                  a slice: one transaction
+    ours        look for operations without lines  a slice: one transaction
+    settle      compare what had to be asked       a slice: one transaction
+    close       add up and compare the sums        one transaction
+
+A process that dies at any line leaves the position of the last slice, and another one goes on there. Two that work on
+the same day at once do no slice twice: the second one finds that the position has moved, or the row locked.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import date, timedelta
+from enum import Enum, auto
+from uuid import UUID
+
+from paybridge.core.errors import InvalidInput
+from paybridge.database.database import Transaction
+from paybridge.payments.domain.statement import StatementPage, StatementUnavailable
+from paybridge.reconciliation.compare_slices import close_pass, compare_lines, compare_ours, compare_settled
+from paybridge.reconciliation.domain.run import (
+    BreakCounts,
+    Run,
+    RunPhase,
+    RunState,
+    again,
+    go_on,
+    new_run,
+    next_phase,
+    unavailable,
+)
+from paybridge.reconciliation.ports import ReconciliationServices
+from paybridge.reconciliation.store import breaks, runs, statements
+from paybridge.reconciliation.store.statements import NewStatement
+
+# How long a request works on a reconciliation before it answers with the progress.
+REQUEST_SECONDS_MAX = 1.0
+RUNNING_MAX = 100
+# A deployment that was down for longer does not catch up unasked.
+CAUGHT_UP_DAYS_MAX = 7
+# Statements are read again whenever their day is reconciled. These are for late lines and for a look at breaks.
+STATEMENTS_KEPT = timedelta(days=90)
+LEFTOVER_LINES = 20_000
+NIGHTLY = "nightly"
+# A day that failed raises the alarm for so many days, unless it is reconciled again.
+FAILED_DAYS = 7
+
+
+class Progress(Enum):
+    """What a step of a reconciliation came to."""
+
+    MOVED = auto()
+    # Something outside has to happen first: an answer that was asked for, or a statement.
+    WAITS = auto()
+    ENDED = auto()
+    # Another process works on it.
+    BUSY = auto()
+
+
+def start_reconciliation(services: ReconciliationServices, day: date, actor: str) -> Run:
+    """Begin to reconcile a day, or the next pass over it if it was reconciled before.
+
+    One that is running goes on as it is. Raises InvalidInput (`time_in_future`) and DatabaseUnavailable.
+    """
+    now = services.clock.now()
+    if day > now.date():
+        raise InvalidInput("time_in_future", "The date is in the future. Send a day that has begun, in UTC.", "date")
+    names = tuple(sorted({*services.sources, *statements.gateways_of(services.database, day)}))
+    with services.database.transaction() as transaction:
+        run = new_run(services.ids.new(), day, names, actor, now)
+        if runs.add(transaction, run):
+            return run
+        known = runs.lock_day(transaction, day)
+        assert known is not None
+        if known.state is RunState.RUNNING:
+            return known
+        run = again(known, names, actor, now)
+        runs.save(transaction, run)
+    return run
+
+
+def restart_reconciliation(services: ReconciliationServices, day: date, actor: str) -> Run:
+    """Begin to reconcile a day from the start, also if that is under way: a side of it has changed.
+
+    Raises DatabaseUnavailable.
+    """
+    names = tuple(sorted({*services.sources, *statements.gateways_of(services.database, day)}))
+    with services.database.transaction() as transaction:
+        now = services.clock.now()
+        run = new_run(services.ids.new(), day, names, actor, now)
+        if not runs.add(transaction, run):
+            known = runs.lock_day(transaction, day)
+            assert known is not None
+            run = again(known, names, actor, now)
+            runs.save(transaction, run)
+    return run
+
+
+def find_reconciliation_of(services: ReconciliationServices, day: date) -> tuple[Run, BreakCounts] | None:
+    """Return the reconciliation of a day with the counts of its breaks, None if it was not reconciled."""
+    run = runs.find_day(services.database, day)
+    return None if run is None else (run, breaks.count(services.database, run.id))
+
+
+def find_reconciliation(services: ReconciliationServices, id_: UUID) -> tuple[Run, BreakCounts] | None:
+    """Return a reconciliation with the counts of its breaks, None if there is none of this id."""
+    run = runs.find(services.database, id_)
+    return None if run is None else (run, breaks.count(services.database, run.id))
+
+
+def list_reconciliations(
+    services: ReconciliationServices, before: date | None, limit: int
+) -> list[tuple[Run, BreakCounts]]:
+    """Return up to `limit` reconciliations of days before that one, the newest day first."""
+    found = runs.list_runs(services.database, before, limit)
+    return [(run, breaks.count(services.database, run.id)) for run in found]
+
+
+def start_nightly(services: ReconciliationServices) -> list[Run]:
+    """Begin the days that are over, with their grace window, and were not reconciled yet; return them."""
+    newest_over = (services.clock.now() - services.grace - timedelta(days=1)).date()
+    known = {run.day: run for run in runs.list_runs(services.database, newest_over + _days(1), CAUGHT_UP_DAYS_MAX)}
+    first = min(known, default=newest_over)
+    days = [first + _days(number) for number in range((newest_over - first).days + 1)]
+    wanted = [day for day in days if day not in known or _was_early(services, known[day])]
+    return [start_reconciliation(services, day, NIGHTLY) for day in wanted]
+
+
+def _was_early(services: ReconciliationServices, run: Run) -> bool:
+    """Tell whether a pass began before its day was over."""
+    return run.state is not RunState.RUNNING and run.began_at < run.statement_range(services.grace)[1]
+
+
+def running(services: ReconciliationServices) -> list[UUID]:
+    """Return the reconciliations that can go on now."""
+    return runs.running(services.database, services.clock.now(), RUNNING_MAX)
+
+
+def count_troubles(services: ReconciliationServices) -> tuple[int, int]:
+    """Return how many breaks are open, and how many of the newest days failed."""
+    return breaks.count_open(services.database), runs.count_failed(services.database, FAILED_DAYS)
+
+
+async def work_on(
+    services: ReconciliationServices,
+    id_: UUID,
+    seconds_max: float,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> Progress:
+    """Do slices of a reconciliation until it ends, has to wait or the seconds are over, at least one.
+
+    Raises DatabaseUnavailable and LockTimeout.
+    """
+    ends_at = monotonic() + seconds_max
+    while True:
+        progress = await _step(services, id_)
+        if progress is not Progress.MOVED or monotonic() >= ends_at:
+            return progress
+
+
+def clean_up(services: ReconciliationServices) -> int:
+    """Delete a part of the lines that are not needed any more; return how many."""
+    statements.leave_old(services.database, (services.clock.now() - STATEMENTS_KEPT).date())
+    with services.database.transaction() as transaction:
+        return statements.delete_leftovers(transaction, LEFTOVER_LINES)
+
+
+async def _step(services: ReconciliationServices, id_: UUID) -> Progress:
+    run = runs.find(services.database, id_)
+    if run is None or run.state is not RunState.RUNNING:
+        return Progress.ENDED
+    if run.phase is RunPhase.STATEMENT:
+        return await _read_page(services, run) if services.asks_gateways else Progress.WAITS
+    compare = {
+        RunPhase.LINES: compare_lines,
+        RunPhase.OURS: compare_ours,
+        RunPhase.SETTLE: compare_settled,
+        RunPhase.CLOSE: close_pass,
+    }[run.phase]
+    with services.database.transaction() as transaction:
+        locked = runs.lock(transaction, id_)
+        if locked is None:
+            return Progress.BUSY
+        if _position(locked) != _position(run):
+            return Progress.MOVED
+        now = services.clock.now()
+        after = compare(services, transaction, locked, now)
+        runs.save(transaction, after)
+    if after.state is not RunState.RUNNING:
+        return Progress.ENDED
+    return Progress.WAITS if _position(after) == _position(run) else Progress.MOVED
+
+
+async def _read_page(services: ReconciliationServices, run: Run) -> Progress:
+    """Read a page of the statement. The transaction begins once the gateway has answered."""
+    if run.retry_at is not None and services.clock.now() < run.retry_at:
+        return Progress.WAITS
+    page = None if _is_imported(services, run) else await _fetch(services, run)
+    with services.database.transaction() as transaction:
+        locked = runs.lock(transaction, run.id)
+        if locked is None:
+            return Progress.BUSY
+        if _position(locked) != _position(run):
+            return Progress.MOVED
+        after = _after_page(services, transaction, locked, page)
+        runs.save(transaction, after)
+    if after.state is not RunState.RUNNING:
+        return Progress.ENDED
+    return Progress.WAITS if after.error is not None else Progress.MOVED
+
+
+async def _fetch(services: ReconciliationServices, run: Run) -> StatementPage | StatementUnavailable:
+    source = services.sources.get(run.gateway_name)
+    if source is None:
+        return StatementUnavailable("no gateway of this name is configured, and no statement was imported")
+    begin, end = run.statement_range(services.grace)
+    return await source.read_statement(begin, end, run.place.get("after"))
+
+
+def _after_page(
+    services: ReconciliationServices,
+    transaction: Transaction,
+    run: Run,
+    page: StatementPage | StatementUnavailable | None,
+) -> Run:
+    """Store the lines of a page, and return the run after it. Without a page the statement was imported."""
+    now = services.clock.now()
+    if page is None:
+        return next_phase(run)
+    if isinstance(page, StatementUnavailable):
+        return unavailable(run, page.error, now)
+    number, known_id = run.place.get("number", 1), run.place.get("statement_id")
+    id_ = services.ids.new() if known_id is None else UUID(known_id)
+    if known_id is None:
+        source = services.sources.get(run.gateway_name)
+        has_holds = source is not None and source.covers_holds
+        statement = NewStatement(id_, run.gateway_name, run.day, "gateway", has_holds, run.actor, now)
+        statements.replace(transaction, statement)
+    statements.add_lines(transaction, id_, page.lines, number, run.day)
+    place = {"statement_id": str(id_), "after": page.after, "number": number + len(page.lines)}
+    return next_phase(run) if page.after is None else go_on(run, place)
+
+
+def _is_imported(services: ReconciliationServices, run: Run) -> bool:
+    return run.gateway_name in statements.gateways_of(services.database, run.day)
+
+
+def _position(run: Run) -> tuple[object, ...]:
+    return run.pass_, run.gateway, run.phase, dict(run.place)
+
+
+def _days(number: int) -> timedelta:
+    return timedelta(days=number)

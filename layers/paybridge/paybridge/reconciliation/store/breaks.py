@@ -1,0 +1,303 @@
+"""Breaks, and what was done about them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from paybridge.database.database import Database, Statement, Transaction
+from paybridge.database.parameters import json_rows
+from paybridge.database.wire import Row
+from paybridge.reconciliation.domain.breaks import (
+    Break,
+    BreakAction,
+    BreakSide,
+    BreakState,
+    BreakType,
+    Direction,
+    Leg,
+    Resolution,
+    StoredBreak,
+)
+from paybridge.reconciliation.domain.run import BreakCounts
+
+_COLUMNS = """
+    b.id, b.reconciliation_id, b.gateway, b.type, b.leg, b.state, b.resolution, b.operation_id, b.payment_id,
+    b.merchant_id, b.kind, b.direction, b.at_gateway, b.in_payments, b.in_ledger, b.effects, b.note, b.actor,
+    b.found_at, b.changed_at
+"""
+
+# A break that is found again keeps its id, its age and what a person decided. One that had resolved without a person
+# is open again. A row that was inserted has no xmax.
+_RECORD = Statement("""
+    INSERT INTO reconciliation_breaks AS b (id, reconciliation_id, gateway, identity, pass, type, leg, state,
+        resolution, operation_id, payment_id, merchant_id, kind, direction, at_gateway, in_payments, in_ledger, effects,
+        note, actor, found_at, changed_at)
+    SELECT id, :reconciliation_id::uuid, :gateway::text, identity, :pass::integer, type, leg, state, resolution,
+           operation_id, payment_id, merchant_id, kind, direction, at_gateway, in_payments, in_ledger, effects, note,
+           actor, :now::timestamptz, :now::timestamptz
+    FROM json_to_recordset(:rows::json) AS row (id uuid, identity text, type text, leg text, state text,
+        resolution text, operation_id uuid, payment_id uuid, merchant_id uuid, kind text, direction text,
+        at_gateway json, in_payments json, in_ledger json, effects json, note text, actor text)
+    ON CONFLICT (reconciliation_id, gateway, identity) DO UPDATE
+    SET pass = excluded.pass, at_gateway = excluded.at_gateway, in_payments = excluded.in_payments,
+        in_ledger = excluded.in_ledger, effects = excluded.effects, direction = excluded.direction,
+        state = CASE WHEN b.resolution = 'auto' AND excluded.state = 'open' THEN 'open' ELSE b.state END,
+        resolution = CASE WHEN b.resolution = 'auto' AND excluded.state = 'open' THEN NULL ELSE b.resolution END,
+        changed_at = CASE WHEN b.resolution = 'auto' AND excluded.state = 'open' THEN excluded.changed_at
+                          ELSE b.changed_at END
+    RETURNING b.id, b.identity, b.xmax = 0
+""")
+
+# What the pass did not find again has been put right. A break that was resolved or is void stays as it is.
+_RESOLVE_GONE = Statement("""
+    WITH gone AS (
+        UPDATE reconciliation_breaks
+        SET state = 'resolved', resolution = 'auto', actor = :actor::text, note = :note::text,
+            changed_at = :now::timestamptz
+        WHERE reconciliation_id = :reconciliation_id::uuid AND pass < :pass::integer
+          AND state IN ('open', 'explained')
+        RETURNING id
+    )
+    INSERT INTO reconciliation_break_actions (break_id, number, at, action, actor, note)
+    SELECT g.id, coalesce((SELECT max(a.number) FROM reconciliation_break_actions a WHERE a.break_id = g.id), 0) + 1,
+           :now::timestamptz, 'resolve', :actor::text, :note::text
+    FROM gone g
+    RETURNING break_id
+""")
+
+_SUM_EFFECTS = Statement("""
+    SELECT e.key, sum(e.value::numeric)::text
+    FROM reconciliation_breaks b, json_each_text(b.effects) AS e
+    WHERE b.reconciliation_id = :reconciliation_id::uuid AND b.pass = :pass::integer
+    GROUP BY e.key
+""")
+
+_COUNT = Statement("""
+    SELECT state, type, count(*) FROM reconciliation_breaks
+    WHERE reconciliation_id = :reconciliation_id::uuid GROUP BY state, type
+""")
+
+_COUNT_OPEN = Statement("SELECT count(*) FROM reconciliation_breaks WHERE state = 'open'")
+
+_LIST = Statement(f"""
+    SELECT {_COLUMNS} FROM reconciliation_breaks b
+    WHERE b.reconciliation_id = :reconciliation_id::uuid
+      AND (b.reconciliation_id, b.id) > (:reconciliation_id::uuid, :after::uuid)
+      AND coalesce(b.state = :state::text, true) AND coalesce(b.type = :type::text, true)
+    ORDER BY b.reconciliation_id, b.id LIMIT :limit::integer
+""")
+
+_FIND = Statement(f"SELECT {_COLUMNS} FROM reconciliation_breaks b WHERE b.id = :id::uuid")
+
+_LOCK = Statement(f"SELECT {_COLUMNS} FROM reconciliation_breaks b WHERE b.id = :id::uuid FOR UPDATE")
+
+_CHANGE = Statement("""
+    WITH changed AS (
+        UPDATE reconciliation_breaks
+        SET state = :state::text, resolution = :resolution::text, note = :note::text, actor = :actor::text,
+            changed_at = :now::timestamptz
+        WHERE id = :id::uuid RETURNING id
+    )
+    INSERT INTO reconciliation_break_actions (break_id, number, at, action, actor, note)
+    SELECT c.id, coalesce((SELECT max(a.number) FROM reconciliation_break_actions a WHERE a.break_id = c.id), 0) + 1,
+           :now::timestamptz, :action::text, :actor::text, :note::text
+    FROM changed c
+""")
+
+_ACTIONS = Statement("""
+    SELECT at, action, actor, note FROM reconciliation_break_actions WHERE break_id = :id::uuid ORDER BY number
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedBreak:
+    """A break that was recorded, under its id; `is_new` if it was not known before."""
+
+    id: UUID
+    found: Break
+    is_new: bool
+
+
+def record(
+    transaction: Transaction,
+    reconciliation_id: UUID,
+    gateway: str,
+    pass_: int,
+    breaks: Sequence[tuple[UUID, Break]],
+    actor: str,
+    now: datetime,
+) -> list[RecordedBreak]:
+    """Record what a slice found, each with an id for the case that it is new."""
+    if not breaks:
+        return []
+    # Lines that are equal in everything are one break more each.
+    counted: Counter[str] = Counter()
+    by_identity: dict[str, tuple[UUID, Break]] = {}
+    for id_, found in breaks:
+        counted[found.identity] += 1
+        number = counted[found.identity]
+        by_identity[found.identity if number == 1 else f"{found.identity}|{number}"] = (id_, found)
+    rows = [_row(id_, identity, found, actor) for identity, (id_, found) in by_identity.items()]
+    recorded = transaction.run(
+        _RECORD,
+        reconciliation_id=reconciliation_id,
+        gateway=gateway,
+        **{"pass": pass_},
+        rows=json_rows(rows),
+        now=now,
+    )
+    return [RecordedBreak(id_, by_identity[identity][1], is_new) for id_, identity, is_new in recorded]
+
+
+def resolve_gone(
+    transaction: Transaction, reconciliation_id: UUID, pass_: int, actor: str, note: str, now: datetime
+) -> int:
+    """Resolve the breaks that this pass did not find again; return how many."""
+    rows = transaction.run(
+        _RESOLVE_GONE, reconciliation_id=reconciliation_id, **{"pass": pass_}, actor=actor, note=note, now=now
+    )
+    return len(rows)
+
+
+def sum_effects(transaction: Transaction, reconciliation_id: UUID, pass_: int) -> dict[str, int]:
+    """Return per currency how much of the difference the breaks of this pass make up, as the database adds them."""
+    rows = transaction.run(_SUM_EFFECTS, reconciliation_id=reconciliation_id, **{"pass": pass_})
+    return {currency: int(text) for currency, text in rows}
+
+
+def count(database: Database, reconciliation_id: UUID) -> BreakCounts:
+    """Count the breaks of a reconciliation."""
+    by_state: Counter[str] = Counter()
+    by_type: Counter[str] = Counter()
+    for state, type_, number in database.run(_COUNT, reconciliation_id=reconciliation_id):
+        by_state[state] += number
+        if state in {BreakState.OPEN, BreakState.EXPLAINED}:
+            by_type[type_] += number
+    return BreakCounts(dict(sorted(by_state.items())), dict(sorted(by_type.items())))
+
+
+def count_open(database: Database) -> int:
+    """Return how many breaks of all days are open."""
+    number: int = database.run(_COUNT_OPEN)[0][0]
+    return number
+
+
+def list_breaks(
+    database: Database,
+    reconciliation_id: UUID,
+    after: UUID,
+    limit: int,
+    *,
+    state: BreakState | None = None,
+    type_: BreakType | None = None,
+) -> list[StoredBreak]:
+    """Return up to `limit` breaks of a reconciliation above an id, oldest first."""
+    rows = database.run(
+        _LIST,
+        reconciliation_id=reconciliation_id,
+        after=after,
+        limit=limit,
+        state=None if state is None else str(state),
+        type=None if type_ is None else str(type_),
+    )
+    return [_from_row(row) for row in rows]
+
+
+def find(database: Database, id_: UUID) -> StoredBreak | None:
+    """Return a break, None if there is none of this id."""
+    rows = database.run(_FIND, id=id_)
+    return _from_row(rows[0]) if rows else None
+
+
+def lock(transaction: Transaction, id_: UUID) -> StoredBreak | None:
+    """Lock a break, None if there is none of this id."""
+    rows = transaction.run(_LOCK, id=id_)
+    return _from_row(rows[0]) if rows else None
+
+
+def change(transaction: Transaction, changed: StoredBreak, action: str, now: datetime) -> None:
+    """Save the state of a break, which is locked, and what was done."""
+    transaction.run(
+        _CHANGE,
+        id=changed.id,
+        state=str(changed.state),
+        resolution=None if changed.resolution is None else str(changed.resolution),
+        note=changed.note,
+        actor=changed.actor,
+        action=action,
+        now=now,
+    )
+
+
+def actions(database: Database, id_: UUID) -> list[BreakAction]:
+    """Return what was done about a break, oldest first."""
+    return [BreakAction(*row) for row in database.run(_ACTIONS, id=id_)]
+
+
+def _row(id_: UUID, identity: str, found: Break, actor: str) -> dict[str, Any]:
+    return {
+        "id": id_,
+        "identity": identity,
+        "type": found.type,
+        "leg": found.leg,
+        "state": BreakState.RESOLVED if found.is_settled else BreakState.OPEN,
+        "resolution": Resolution.AUTO if found.is_settled else None,
+        "operation_id": found.operation_id,
+        "payment_id": found.payment_id,
+        "merchant_id": found.merchant_id,
+        "kind": found.kind,
+        "direction": found.direction,
+        "at_gateway": _side(found.gateway),
+        "in_payments": _side(found.payments),
+        "in_ledger": _side(found.ledger),
+        "effects": {currency: str(minor) for currency, minor in found.effects.items()},
+        "note": found.note,
+        "actor": actor if found.is_settled else None,
+    }
+
+
+def _side(side: BreakSide | None) -> dict[str, Any] | None:
+    return None if side is None else asdict(side)
+
+
+def _side_of(value: Mapping[str, Any] | None) -> BreakSide | None:
+    if value is None:
+        return None
+    at = value["at"]
+    return BreakSide(**{**value, "at": None if at is None else datetime.fromisoformat(at)})
+
+
+def _from_row(row: Row) -> StoredBreak:
+    values: Iterable[Any] = row
+    (id_, run_id, gateway, type_, leg, state, resolution, operation_id, payment_id, merchant_id, kind, direction,
+     at_gateway, in_payments, in_ledger, effects, note, actor, found_at, changed_at) = values  # fmt: skip
+    found = Break(
+        type=BreakType(type_),
+        leg=Leg(leg),
+        operation_id=operation_id,
+        payment_id=payment_id,
+        merchant_id=merchant_id,
+        kind=kind,
+        gateway=_side_of(at_gateway),
+        payments=_side_of(in_payments),
+        ledger=_side_of(in_ledger),
+        direction=None if direction is None else Direction(direction),
+        effects={currency: int(minor) for currency, minor in effects.items()},
+    )
+    return StoredBreak(
+        id=id_,
+        reconciliation_id=run_id,
+        gateway_name=gateway,
+        found=found,
+        state=BreakState(state),
+        resolution=None if resolution is None else Resolution(resolution),
+        note=note,
+        actor=actor,
+        found_at=found_at,
+        changed_at=changed_at,
+    )
