@@ -132,9 +132,9 @@ class TestStart:
             (f"types[{number}]", "types_invalid") for number in (0, 2, 3, 4)
         ]
 
-    @pytest.mark.parametrize(("begin", "end", "field"), [(TO, FROM, "to"), (FROM, FROM, "to")])
-    def test_an_empty_range_is_refused(self, client: ApiClient, begin: str, end: str, field: str) -> None:
-        assert faults(post(client, "", {**WANTED, "from": begin, "to": end})) == [(field, "range_invalid")]
+    @pytest.mark.parametrize(("begin", "end"), [(TO, FROM), (FROM, FROM)], ids=["backwards", "no time"])
+    def test_an_empty_range_is_refused(self, client: ApiClient, begin: str, end: str) -> None:
+        assert faults(post(client, "", {**WANTED, "from": begin, "to": end})) == [("to", "range_invalid")]
 
     def test_a_range_in_the_future_is_refused(self, client: ApiClient) -> None:
         future = [(datetime.now(UTC) + timedelta(days=days)).isoformat() for days in (1, 2)]
