@@ -55,8 +55,8 @@ def parse_start(body: bytes, actor: str, now: datetime) -> ReplayOrder:
         faults.append(FieldError("to", "range_invalid", "Send a time after `from`."))
     types = _types(members, consumer, faults)
     rate = _rate(members, faults)
-    is_dry_run = members.get("dry_run") or False
-    if not isinstance(is_dry_run, bool):
+    is_dry_run = members.get("dry_run")
+    if not isinstance(is_dry_run, bool | None):
         faults.append(FieldError("dry_run", "not_a_boolean", "Send true or false."))
     if faults:
         raise validation_failed(faults)

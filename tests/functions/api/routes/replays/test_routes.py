@@ -126,6 +126,10 @@ class TestStart:
         ]
         assert faults(post(client, "", {})) == [("consumer", "required"), ("from", "required")]
 
+    @pytest.mark.parametrize("value", [{}, [], "", 0, "true"])
+    def test_a_dry_run_is_true_or_false(self, client: ApiClient, value: Any) -> None:
+        assert faults(post(client, "", {**WANTED, "dry_run": value})) == [("dry_run", "not_a_boolean")]
+
     def test_types_that_the_consumer_never_gets_are_refused(self, client: ApiClient) -> None:
         types = ["payment.created", "payment.succeeded", "gateway.*", 1, "payment"]
         assert faults(post(client, "", {**WANTED, "types": types})) == [
