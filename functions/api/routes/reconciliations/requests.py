@@ -28,6 +28,8 @@ from paybridge.reconciliation.domain.breaks import (
 PAGE_SIZE = 20
 GATEWAY_PATTERN = r"^[a-z][a-z0-9_]{0,31}$"
 _GATEWAY = re.compile(GATEWAY_PATTERN)
+# Python reads more forms, such as 20261128, than RFC 3339 has.
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _PAGE_SIZE = re.compile(r"[1-9][0-9]?|100")
 _NO_CURSOR = "Send a next_cursor of this list unchanged, or none."
 
@@ -119,8 +121,8 @@ def parse_decision(body: bytes, decision: BreakDecision) -> WantedDecision:
     elif not isinstance(note, str) or not 0 < len(note.strip()) <= NOTE_CHARACTERS_MAX or "\x00" in note:
         detail = f"Send a text of 1 to {NOTE_CHARACTERS_MAX} characters."
         faults.append(FieldError("note", "note_invalid", detail))
-    resolution = members.get("resolution") or "manual"
-    if resolution not in ("manual", "force"):
+    resolution = members.get("resolution")
+    if resolution is not None and resolution not in ("manual", "force"):
         faults.append(FieldError("resolution", "not_an_option", "Send manual or force."))
     if faults:
         raise validation_failed(faults)
@@ -136,8 +138,8 @@ def _day(value: Any, faults: list[FieldError]) -> date | None:
         faults.append(FieldError("date", "required", "This field is required."))
         return None
     try:
-        return date.fromisoformat(value)
-    except (TypeError, ValueError):
+        return date.fromisoformat(value if isinstance(value, str) and _DAY.fullmatch(value) else "")
+    except ValueError:
         faults.append(FieldError("date", "day_invalid", "Send a day in UTC, such as 2026-11-28."))
         return None
 
@@ -152,6 +154,6 @@ def _limit(members: Mapping[str, str], faults: list[FieldError]) -> int:
 
 def _unknown(members: Mapping[str, Any], known: Iterable[str]) -> list[FieldError]:
     return [
-        FieldError(shown_path(name), "unknown_member", "Unknown field. Remove it or check its spelling.")
+        FieldError(shown_path([name]), "unknown_member", "Unknown field. Remove it or check its spelling.")
         for name in sorted(set(members) - set(known))
     ]

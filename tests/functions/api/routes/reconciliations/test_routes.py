@@ -62,6 +62,8 @@ class TestReconciliations:
             ({}, "required"),
             ({"date": "2026-13-01"}, "day_invalid"),
             ({"date": 5}, "day_invalid"),
+            ({"date": "20260101"}, "day_invalid"),
+            ({"date": "2026-W01-4"}, "day_invalid"),
             ({"date": "2999-01-01"}, "time_in_future"),
             ({"date": "2026-01-01", "day": 1}, "unknown_member"),
         ],
@@ -69,6 +71,10 @@ class TestReconciliations:
     def test_a_day_that_is_none(self, client: ApiClient, body: Any, code: str) -> None:
         answer = post(client, RUNS, body)
         assert (answer.status, answer.json()["errors"][0]["code"]) == (422, code)
+
+    def test_an_unknown_field_is_named(self, client: ApiClient) -> None:
+        answer = post(client, RUNS, {"date": "2026-01-01", "day": 1})
+        assert [error["field"] for error in answer.json()["errors"]] == ["day"]
 
     def test_the_newest_day_is_listed_first(self, client: ApiClient, database: Database) -> None:
         for _ in range(3):
@@ -152,6 +158,12 @@ class TestBreaks:
     def test_a_decision_needs_a_note(self, client: ApiClient, database: Database, body: Any) -> None:
         answer = post(client, f"{BREAKS}/{new_break(database)}/void", body)
         assert answer.status == 422
+
+    @pytest.mark.parametrize("resolution", ["void", "", {}, [], 0, False])
+    def test_a_resolution_is_one_of_two(self, client: ApiClient, database: Database, resolution: Any) -> None:
+        body = {"note": "Paid.", "resolution": resolution}
+        answer = post(client, f"{BREAKS}/{new_break(database)}/resolve", body)
+        assert (answer.status, answer.json()["errors"][0]["code"]) == (422, "not_an_option")
 
     def test_what_is_not_there(self, client: ApiClient) -> None:
         for path in (f"{RUNS}/x", f"{RUNS}/{uuid.uuid4()}", f"{RUNS}/{uuid.uuid4()}/breaks", f"{BREAKS}/x"):
