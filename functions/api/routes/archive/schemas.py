@@ -22,8 +22,9 @@ class RestoreRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     days: Annotated[
-        int, Field(ge=1, le=RESTORED_DAYS_MAX, description=f"Days from now. {RESTORED_DAYS} if absent.", examples=[7])
-    ] = RESTORED_DAYS
+        int | None,
+        Field(ge=1, le=RESTORED_DAYS_MAX, description=f"Days from now. {RESTORED_DAYS} if absent.", examples=[7]),
+    ] = None
 
 
 class ArchivedTableView(BaseModel):

@@ -137,6 +137,11 @@ class TestOperators:
         answer = post(client, "/2024-03/restore", {"days": days})
         assert [error["code"] for error in answer.json()["errors"]] == ["days_invalid"]
 
+    def test_null_days_are_as_if_absent_and_documented(self, client: ApiClient, archived: Archived) -> None:
+        assert code_of(post(client, "/2024-04/restore", {"days": None})) == (409, "month_not_archived")
+        schemas = client.get("/openapi.json").json()["components"]["schemas"]
+        assert {"type": "null"} in schemas["RestoreRequest"]["properties"]["days"]["anyOf"]
+
     def test_other_members_are_refused(self, client: ApiClient, archived: Archived) -> None:
         answer = post(client, "/2024-03/restore", {"day": 1})
         assert [error["code"] for error in answer.json()["errors"]] == ["unknown_member"]
