@@ -62,13 +62,14 @@ _POST = Statement("""
     SELECT event_id, rule FROM new
 """)
 
+# One look-up for each key: a session that planned NOT EXISTS while the table was empty would read every month.
 _FIND_MISSING = Statement("""
     SELECT event_id FROM json_to_recordset(:keys::json) AS k (event_id uuid, rule smallint)
-    WHERE NOT EXISTS (
-        SELECT FROM ledger.journals j
+    WHERE (
+        SELECT true FROM ledger.journals j
         WHERE j.book = (SELECT id FROM ledger.books WHERE state = 'live')
           AND j.event_id = k.event_id AND j.rule = k.rule
-    )
+    ) IS NULL
 """)
 
 
