@@ -115,45 +115,6 @@ BREAKS: dict[str, Any] = {
     },
 }
 
-_STATEMENT = "id,operation_id,kind,amount,currency,created_at\nch_1,019a…,charge,100.50,EUR,2026-04-17T12:00:00Z\n"
-
-IMPORT: dict[str, Any] = {
-    "operation_id": "importStatement",
-    "summary": "Import a statement",
-    "responses": {
-        202: json_answer("ReconciliationView", "The statement is stored, and its day is compared.", _LOCATION),
-        400: QUERY_MALFORMED,
-        413: problem("The statement is too large.", "body_too_large"),
-        415: problem("The body is no CSV.", "content_type_unsupported"),
-        422: problem(
-            "A parameter or a row breaks a rule. `errors` names the rows.",
-            "validation_failed",
-            field_codes=(
-                *("time_in_future", "day_invalid", "line_invalid", "not_an_option", "repeated", "required"),
-                "unknown_member",
-            ),
-        ),
-        **FOR_STAFF,
-    },
-    "openapi_extra": {
-        "security": KEY_OR_TOKEN,
-        "parameters": [
-            {
-                **query_parameter("date", "The day of the statement, in UTC.", {"type": "string", "format": "date"}),
-                "required": True,
-            },
-            query_parameter(
-                "gateway",
-                "Whose statement it is. `default` if absent.",
-                {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,31}$", "example": "default"},
-            ),
-        ],
-        "requestBody": {
-            "required": True,
-            "content": {"text/csv": {"schema": {"type": "string"}, "example": _STATEMENT}},
-        },
-    },
-}
 
 READ_BREAK: dict[str, Any] = {
     "operation_id": "readReconciliationBreak",

@@ -41,7 +41,7 @@ async def list_(request: Request) -> Response:
     return answers.list_(request)
 
 
-@router.post("/reconciliations/statements", status_code=202, **documentation.IMPORT)
+@router.post("/reconciliations/statements", status_code=202, include_in_schema=False)
 async def import_(request: Request) -> Response:
     """Import the statement of a gateway for a day as CSV, and compare that day.
 
