@@ -132,6 +132,7 @@ def worker_environment(database_url: str, vhost: Vhost, gateway_url: str, aws_ur
         "BROKER_URL": f"amqp://{broker.hostname}:{broker.port}",
         "BROKER_VIRTUAL_HOST": vhost.name,
         "BROKER_SECRET_ID": BROKER_SECRET,
+        "EVENT_BUS": "payments-test",
         "GATEWAY_URL": gateway_url,
         # The lease of an attempt follows from it: the time after which another worker takes over from a dead one.
         "GATEWAY_TIMEOUT_SECONDS": "2",

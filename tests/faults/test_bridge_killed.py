@@ -44,7 +44,6 @@ def place(database_url: str, vhost: Vhost, tmp_path: Path) -> Iterator[Place]:
         environment = {
             **worker_environment(database_url, vhost, "http://127.0.0.1:1", aws_url),
             "AWS_ENDPOINT_URL_EVENTBRIDGE": endpoint.url,
-            "EVENT_BUS": "payments-test",
             "BRIDGE_RETRY_DELAYS_SECONDS": "0.1,0.1,0.1,0.1",
         }
         workers = Workers(environment, tmp_path)
@@ -108,6 +107,7 @@ def test_no_event_is_lost(kill: Callable[[Place, Worker], None], place: Place) -
     eventually(lambda: worker.process.poll() is not None, "the bridge is dead")
 
     again = place.workers.start("bridge")
+    again.wait_until_ready()
     place.workers.start("relay")
     eventually(lambda: set(place.endpoint.details) == set(bodies), "every event is on the bus")
     eventually(lambda: waiting(place.database) == 0, "no command waits")
