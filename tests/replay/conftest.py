@@ -35,7 +35,11 @@ _CLEAR = Statement("TRUNCATE outbox, replays")
 _PUBLISHED = Statement(
     "UPDATE outbox SET published_at = now() WHERE published_at IS NULL AND type NOT LIKE 'command.%'"
 )
-_MAKE_DUE = Statement("UPDATE outbox SET available_at = now() WHERE published_at IS NULL")
+# What another pass has locked is left to it: this process would wait for itself.
+_MAKE_DUE = Statement("""
+    UPDATE outbox SET available_at = now()
+    WHERE id IN (SELECT id FROM outbox WHERE published_at IS NULL FOR UPDATE SKIP LOCKED)
+""")
 _OPEN_ROWS = Statement("SELECT count(*) FROM outbox WHERE type = 'command.replay' AND published_at IS NULL")
 
 QUEUES = ("payments.new", "webhooks", "webhooks.retry", "notifications")
