@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench import report
-from bench.cli import MEASURES, chosen
+from bench.cli import MEASURES, ON_REQUEST, chosen
 from bench.report import Run
 from bench.results import Figure, Goal, Measure, interleaved, percentile
 from local.errors import LocalError
@@ -78,7 +78,7 @@ class TestThisRun:
 
 class TestChosen:
     def test_without_a_name_all_but_those_that_run_on_request(self) -> None:
-        assert chosen([]) == [key for key in MEASURES if key != "shards"]
+        assert chosen([]) == [key for key in MEASURES if key not in ON_REQUEST]
         assert chosen(["shards"]) == ["shards"]
 
     def test_names_are_parted_by_blanks_and_commas_and_run_in_the_usual_order(self) -> None:

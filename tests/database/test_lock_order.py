@@ -59,7 +59,13 @@ PROCESSING = Statement("UPDATE payments SET status = 'processing' WHERE id = ANY
 OF_ONE_ROW = frozenset({
     "access.store.keys._LOCK",
     "dead_letters.store.changing._LOCK_ONE",
+    "ledger.store.books._LOCK",
+    "ledger.store.payouts._LOCK",
+    "ledger.store.rebuilds._LOCK_PATIENTLY",
     "payments.store.reviews._LOCK_ONE",
+    "reconciliation.store.breaks._LOCK",
+    "reconciliation.store.runs._LOCK_DAY",
+    "replay.store.replays._LOCK",
     "webhooks.store.endpoints._LOCK",
     "webhooks.store.restarts._LOCK",
 })  # fmt: skip

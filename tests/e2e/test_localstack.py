@@ -81,7 +81,7 @@ def test_deploys_everything_that_the_template_has(command: tuple[Foreground, Loc
     assert len([name for name in invoked.values() if name.endswith(":live")]) == len(aliases)
     assert deployed["Migration"] == "Custom::Migration"
     assert kinds.count("AWS::Lambda::Function") == len(templates.functions(template))
-    assert kinds.count("AWS::Scheduler::Schedule") == 2
+    assert kinds.count("AWS::Scheduler::Schedule") == 4
     events = [
         event
         for function in templates.functions(template).values()

@@ -121,12 +121,14 @@ def start_lambda(
     """The Lambda host with nothing in front of it, for what `sam local start-lambda` is asked to run."""
     assert sorted(functions) == [
         "ApiFunction",
+        "ArchiveFunction",
+        "BridgeFunction",
         "ConsumerFunction",
         "DeadLettersFunction",
         "IntakeFunction",
         "JobsFunction",
         "LedgerFunction",
-        "BridgeFunction",
+        "LongJobsFunction",
         "NotifierFunction",
         "RelayFunction",
         "WebhooksFunction",
