@@ -36,7 +36,7 @@ from paybridge.access.register import register_merchant
 from paybridge.core.clock import SystemClock
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
-from paybridge.database.database import Database
+from paybridge.database.database import Database, Statement
 from paybridge.dead_letters.ports import DeadLetterServices
 from paybridge.ledger.post import post_events
 from paybridge.payments.gateway_watch import GatewayWatch
@@ -61,11 +61,34 @@ DICTIONARIES = """
 payments.values = {payments}
 deliveries.values = {deliveries}
 payouts.values = {payouts}
+breaks.values = {breaks}
+months.values = ["2024-01"]
 [parameters]
 payment_id = {{ dictionary = "payments", probability = 0.6 }}
 delivery_id = {{ dictionary = "deliveries", probability = 0.7 }}
 payout_id = {{ dictionary = "payouts", probability = 0.7 }}
+break_id = {{ dictionary = "breaks", probability = 0.7 }}
+month = {{ dictionary = "months", probability = 0.7 }}
 """
+# A month that waits for its archive, and breaks of a day that was compared. The runs share a database.
+DAY_ID = "00000000-0000-4000-9000-000000000001"
+_MONTH = Statement("""
+    INSERT INTO archive_months (month, state, reason, checked_at, created_at, updated_at)
+    VALUES ('2024-01-01', 'waiting', '1 unsettled payments', now(), now(), now())
+    ON CONFLICT DO NOTHING
+""")
+_DAY = Statement("""
+    INSERT INTO reconciliations (id, day, state, began_at, gateways, phase, difference, unexplained, actor, created_at,
+                                 finished_at)
+    VALUES (:id::uuid, '2024-01-01', 'finished', now(), ARRAY['default'], 'close', '{}', '{}', 'nightly', now(), now())
+    ON CONFLICT DO NOTHING
+""")
+_BREAK = Statement("""
+    INSERT INTO reconciliation_breaks (id, reconciliation_id, gateway, identity, pass, type, leg, state, effects,
+                                       found_at, changed_at)
+    VALUES (:id::uuid, :day::uuid, 'default', :id::text, 1, 'missing_here', 'gateway', 'open', '{"EUR": "100"}', now(),
+            now())
+""")
 # How many payments of each kind there are before a run.
 SEEDED = 4
 HOLD_ALL = {"rules": [{"id": "all", "action": "review", "score": 5, "when": {}}]}
@@ -114,12 +137,17 @@ async def api_url(database_address: DatabaseAddress) -> AsyncIterator[str]:
 async def dictionaries(api_url: str, database: Database) -> str:
     """Make payments that can be captured, refunded, approved and rejected, with refunds and deliveries.
 
-    Return settings with their ids.
+    Operators have a month and breaks to look at. Return settings with their ids.
     """
     merchant_id = demo_merchant_id(database)
     payment_ids: list[uuid.UUID] = []
     delivery_ids: list[uuid.UUID] = []
     payout_ids: list[str] = []
+    break_ids = [str(uuid.uuid4()) for _ in range(SEEDED)]
+    database.run(_MONTH)
+    database.run(_DAY, id=DAY_ID)
+    for break_id in break_ids:
+        database.run(_BREAK, id=break_id, day=DAY_ID)
     async with httpx.AsyncClient(base_url=f"{api_url}/api/v1", headers={"X-API-Key": MERCHANT_KEY}) as merchant:
         (await merchant.put("/fraud-rules", json=HOLD_ALL)).raise_for_status()
 
@@ -137,7 +165,7 @@ async def dictionaries(api_url: str, database: Database) -> str:
             post_events(database, [MoneyEvents(merchant_id).succeeded("2.00")])
             payout_ids.append((await post("/payouts", {"amount": "1.00", "currency": "EUR"}))["payout_id"])
     return DICTIONARIES.format(
-        payments=[*map(str, payment_ids)], deliveries=[*map(str, delivery_ids)], payouts=payout_ids
+        payments=[*map(str, payment_ids)], deliveries=[*map(str, delivery_ids)], payouts=payout_ids, breaks=break_ids
     )
 
 
