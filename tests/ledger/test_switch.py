@@ -14,7 +14,7 @@ from local.testkit.dying_database import DyingDatabase
 from local.testkit.event_log import log_events
 from local.testkit.ledger import all_balances, balances
 from local.testkit.live import eventually
-from paybridge.core.errors import DatabaseUnavailable
+from paybridge.core.errors import DatabaseUnavailable, LockTimeout
 from paybridge.core.events import Event
 from paybridge.database.database import Database
 from paybridge.ledger import build, post, switch
@@ -24,7 +24,7 @@ from paybridge.ledger.domain.rules import RULES, Amount, Move, PostingRule
 from paybridge.ledger.ports import RebuildServices
 from paybridge.ledger.rebuild import start_rebuild
 from paybridge.ledger.store import rebuilds
-from paybridge.ledger.switch import RebuildUnknown, SwitchRefused, switch_books
+from paybridge.ledger.switch import RebuildUnknown, SwitchRefused, catch_up, switch_books
 from tests.ledger.conftest import World, query, tamper
 from tests.ledger.test_rebuild import LOCKED, finish, rebuilt
 
@@ -163,6 +163,47 @@ class TestSwitchBooks:
         assert live_book(world.database) == 1
         switch_books(world.services, done.id, actor="ann")
         assert balances(world.database, merchant.merchant_id) == {("available", "EUR"): 400}
+
+    def test_does_not_pass_by_what_another_switch_is_still_posting(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(switch, "SLICE_EVENTS", 3)
+        done = rebuilt(world)
+        merchant = world.merchant()
+
+        def caught_up_before_the_other(services: RebuildServices, rebuild_id: uuid.UUID, reason: str | None) -> None:
+            catch_up(services, rebuild_id, reason)
+            world.happen([merchant.succeeded("1.00") for _ in range(7)])
+            with world.database.transaction() as transaction:
+                locked = rebuilds.lock(transaction, rebuild_id)
+                assert locked is not None
+                slice_, is_last = switch.catch_up_slice(services, transaction, locked)
+                rebuilds.save(transaction, slice_)
+            assert not is_last
+
+        with monkeypatch.context() as interleaved:
+            interleaved.setattr(switch, "catch_up", caught_up_before_the_other)
+            with pytest.raises(LockTimeout, match="another switch"):
+                switch_books(world.services, done.id, actor="ann")
+        assert live_book(world.database) == 1
+        switch_books(world.services, done.id, actor="bob")
+        assert balances(world.database, merchant.merchant_id) == {("available", "EUR"): 700}
+        assert rows_of(world.database, done.book) == rows_of(world.database, 1)
+
+    def test_catches_up_before_it_switches_also_when_that_takes_several_requests(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(switch, "SLICE_EVENTS", 3)
+        monkeypatch.setattr(switch, "CATCH_UPS_MAX", 1)
+        done = rebuilt(world)
+        merchant = world.merchant()
+        world.happen([merchant.succeeded("1.00") for _ in range(7)])
+        for _ in range(2):
+            with pytest.raises(LockTimeout, match="behind the log"):
+                switch_books(world.services, done.id, actor="ann")
+            assert live_book(world.database) == 1
+        switch_books(world.services, done.id, actor="ann")
+        assert balances(world.database, merchant.merchant_id) == {("available", "EUR"): 700}
 
     def test_postings_at_the_same_moment_are_in_the_book_that_is_live_afterwards(self, world: World) -> None:
         world.history()

@@ -57,7 +57,10 @@ def switch_books(
 
 
 def catch_up(services: RebuildServices, rebuild_id: UUID, reason: str | None) -> None:
-    """Post what has committed since the proof, so that little is left for the switch. Raises SwitchRefused."""
+    """Post what has committed since the proof, so that little is left for the switch.
+
+    Raises SwitchRefused, and LockTimeout if more commits than can be posted.
+    """
     for _ in range(CATCH_UPS_MAX):
         with services.database.transaction() as transaction:
             rebuild = rebuilds.lock(transaction, rebuild_id)
@@ -68,13 +71,20 @@ def catch_up(services: RebuildServices, rebuild_id: UUID, reason: str | None) ->
             rebuilds.save(transaction, caught_up)
         if is_last:
             return
+    raise LockTimeout("the rebuilt book is still behind the log; what was posted counts, so switch again")
 
 
 def carry_out_switch(
     services: RebuildServices, transaction: Transaction, rebuild: Rebuild, *, actor: str, reason: str | None
 ) -> Rebuild:
-    """Switch within the transaction, which holds the rebuild; return it as switched. Raises SwitchRefused."""
+    """Switch within the transaction, which holds the rebuild; return it as switched.
+
+    Raises SwitchRefused, and LockTimeout if another switch is still catching up.
+    """
     _ensure_proved(services, rebuild, reason)
+    # The last events are read from the end of the range on, so nothing of the range may be left.
+    if rebuild.position != LOG_BEGIN:
+        raise LockTimeout("another switch to this book is posting what has committed since")
     live, successor = books.lock(transaction, rebuild.live_book), books.lock(transaction, rebuild.book)
     if live is None or live.state != "live" or successor is None or successor.state != "building":
         raise SwitchRefused("rebuild_outdated", "Another book has become live since. Start a new rebuild.")
