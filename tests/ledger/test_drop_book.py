@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -10,7 +11,7 @@ from local.testkit.dying_database import DyingDatabase
 from local.testkit.ledger import all_balances
 from local.testkit.live import eventually
 from paybridge.core.errors import DatabaseUnavailable, PaybridgeError
-from paybridge.database.database import Statement
+from paybridge.database.database import Database, Statement
 from paybridge.ledger import drop_book as dropping
 from paybridge.ledger.drop_book import BookInUse, BookUnknown, drop_book, work_on_drops
 from paybridge.ledger.list_rebuilds import list_books, list_rebuilds
@@ -59,6 +60,35 @@ class TestDropBook:
                     step += 1
             eventually(lambda: not query(world.database, LOCKED), "the end of the session that died")
         assert query(world.database, LEFT) == [(0, 0, 0, 0, 0)]
+
+    def test_two_that_drop_a_book_at_once_wait_for_each_other(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(dropping, "PART_ROWS", 3)
+        world.history(2)
+        switch_books(world.services, rebuilt(world).id, actor="ann")
+        assert not drop_book(world.database, 1, 0.0)
+
+        def work(_: int) -> int:
+            with closing(Database(world.address)) as database:
+                return work_on_drops(database, 60.0)
+
+        with ThreadPoolExecutor(4) as pool:
+            assert sum(pool.map(work, range(4))) > 0
+        assert query(world.database, LEFT) == [(0, 0, 0, 0, 0)]
+
+    def test_a_book_that_another_has_dropped_meanwhile_is_gone(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        switch_books(world.services, rebuilt(world).id, actor="ann")
+        original = dropping.books.drop_part
+
+        def dropped_before(database: Database, book: int, rows_max: int) -> int:
+            assert original(world.database, book, rows_max) == 0
+            return original(database, book, rows_max)
+
+        monkeypatch.setattr(dropping.books, "drop_part", dropped_before)
+        assert drop_book(world.database, 1, 60.0)
 
     def test_refuses_the_live_book_and_one_that_is_being_built(self, world: World) -> None:
         begun = start_rebuild(world.services, actor="ann")

@@ -117,11 +117,15 @@ CREATE TRIGGER immutable_row BEFORE UPDATE OR DELETE ON ledger.transfers FOR EAC
     EXECUTE FUNCTION ledger.refuse_change_unless_dropping();
 
 -- Removes a part of a book that is being dropped, and returns how many transfers or journals that were, 0 once the book
--- is gone. The rights last for this transaction alone.
+-- is gone. The rights last for this transaction alone. Two transactions cannot give and take them at once: one waits.
 CREATE FUNCTION ledger.drop_part(dropped smallint, rows_max integer) RETURNS integer LANGUAGE plpgsql AS $body$
 DECLARE
     removed integer;
 BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('ledger.drop_part', 0));
+    IF NOT EXISTS (SELECT FROM ledger.books WHERE id = dropped) THEN
+        RETURN 0;
+    END IF;
     IF NOT EXISTS (SELECT FROM ledger.books WHERE id = dropped AND state = 'dropping') THEN
         RAISE EXCEPTION 'book % is not being dropped', dropped
             USING ERRCODE = 'check_violation', CONSTRAINT = 'ledger_is_immutable';
