@@ -66,6 +66,16 @@ class TestMigrateSchema:
             assert reached == "0008"
             assert migrate_schema(database) == Migrated(reached, HEAD)
 
+    def test_outbox_is_free_while_deliveries_are_indexed(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(usecase, "LOCK_TRIES", 1)
+        address = servers.address_of(url)
+        with closing(Database(address)) as database:
+            migrate_schema(database, "0024")
+            # The index of revision 0027 waits. Revision 0025, which locks the outbox, has committed.
+            with held(address, "LOCK TABLE webhook_deliveries IN ROW EXCLUSIVE MODE"), pytest.raises(LockTimeout):
+                migrate_schema(database)
+            assert schema_revision(database) == "0026"
+
     def test_a_revision_that_another_session_went_beyond_changes_nothing(self, url: str) -> None:
         with closing(Database(servers.address_of(url))) as database:
             migrate_schema(database)
