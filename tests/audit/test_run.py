@@ -144,6 +144,23 @@ class TestSlices:
         assert page.position is not None
         assert page.position.phase is Phase.PAYMENTS
 
+    def test_a_slice_with_too_many_gaps_is_divided(self, world: AuditWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+        for _ in range(4):
+            world.run(UNDELIVER, id=world.healthy().events["payment.succeeded"])
+        world.run("UPDATE payments SET last_sequence = 9")
+        whole = world.audit()
+        assert len(whole.gaps) == 4 * 3
+        monkeypatch.setattr(run, "GAPS_MAX", 3)
+        services = audit_wiring.services_over(world.database, CLOCK, frozenset({Channel.EMAIL}))
+        pages: list[AuditPage] = []
+        position: AuditPosition | None = begin(whole.order)
+        while position is not None:
+            pages.append(run_audit(services, whole.order, position, 60.0))
+            position = pages[-1].position
+        assert max(len(page.gaps) for page in pages) <= 3
+        assert [gap for page in pages for gap in page.gaps] == list(whole.gaps)
+        assert (sum(page.checked for page in pages), sum(page.payments for page in pages)) == (24, 4)
+
     def test_only_what_the_range_holds_is_audited(self, world: AuditWorld) -> None:
         told = world.healthy()
         world.run("UPDATE payments SET last_sequence = 9")

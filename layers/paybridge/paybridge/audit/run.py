@@ -18,7 +18,7 @@ from paybridge.outbox.audit import find_unpublished, next_rows, widen_memory
 # A slice takes a fraction of a second, and holds no more than this in memory.
 SLICE_PAYMENTS = 5_000
 SLICE_ROWS = 10_000
-# More gaps than this have one cause, so the audit stops and says so.
+# More gaps than this have one cause, so the audit stops and says so. An answer of the API can carry them all.
 GAPS_MAX = 1_000
 
 
@@ -36,37 +36,43 @@ def run_audit(
 ) -> AuditPage:
     """Audit from the position until all is done, the seconds are over or there are GAPS_MAX gaps; at least one slice.
 
-    Raises DatabaseUnavailable.
+    A slice with more gaps than are left is repeated with fewer rows, and is the last one. Raises DatabaseUnavailable.
     """
     ends_at = monotonic() + seconds_max
     page = AuditPage(order=order, position=position)
     while page.position is not None:
-        page = _after_slice(services, page, page.position)
-        if monotonic() >= ends_at or len(page.gaps) >= GAPS_MAX:
+        divisor = 1
+        after = _after_slice(services, page, page.position, divisor)
+        # One payment or row has few gaps.
+        while len(after.gaps) > GAPS_MAX and divisor < SLICE_ROWS:
+            divisor *= 2
+            after = _after_slice(services, page, page.position, divisor)
+        page = after
+        if divisor > 1 or monotonic() >= ends_at or len(page.gaps) >= GAPS_MAX:
             break
     return page
 
 
-def _after_slice(services: AuditServices, page: AuditPage, position: AuditPosition) -> AuditPage:
+def _after_slice(services: AuditServices, page: AuditPage, position: AuditPosition, divisor: int) -> AuditPage:
     with services.database.transaction() as transaction:
         widen_memory(transaction)
         if position.phase is Phase.PAYMENTS:
-            return _payments_slice(services, transaction, page, position)
-        return _rows_slice(services, transaction, page, position)
+            return _payments_slice(services, transaction, page, position, max(SLICE_PAYMENTS // divisor, 1))
+        return _rows_slice(services, transaction, page, position, max(SLICE_ROWS // divisor, 1))
 
 
 def _payments_slice(
-    services: AuditServices, transaction: Transaction, page: AuditPage, position: AuditPosition
+    services: AuditServices, transaction: Transaction, page: AuditPage, position: AuditPosition, limit: int
 ) -> AuditPage:
-    count, last, gaps = services.audit_payments(transaction, position.after, page.order.end_id, SLICE_PAYMENTS)
+    count, last, gaps = services.audit_payments(transaction, position.after, page.order.end_id, limit)
     after = AuditPosition(Phase.ROWS, page.order.begin_id) if last is None else AuditPosition(Phase.PAYMENTS, last)
     return replace(page, position=after, payments=page.payments + count, gaps=(*page.gaps, *gaps))
 
 
 def _rows_slice(
-    services: AuditServices, transaction: Transaction, page: AuditPage, position: AuditPosition
+    services: AuditServices, transaction: Transaction, page: AuditPage, position: AuditPosition, limit: int
 ) -> AuditPage:
-    count, last = next_rows(transaction, position.after, page.order.end_id, SLICE_ROWS)
+    count, last = next_rows(transaction, position.after, page.order.end_id, limit)
     if last is None:
         return replace(page, position=None)
     ids = IdRange(position.after, last)
@@ -74,7 +80,7 @@ def _rows_slice(
     for consumer in services.consumers:
         missing = consumer.find_missing(transaction, ids, page.order.grace_seconds, consumer.taken)
         gaps += _unaccounted(services, transaction, consumer, missing)
-    after = AuditPosition(Phase.ROWS, last) if count == SLICE_ROWS else None
+    after = AuditPosition(Phase.ROWS, last) if count == limit else None
     return replace(page, position=after, checked=page.checked + count, gaps=(*page.gaps, *gaps))
 
 
