@@ -12,10 +12,10 @@ import pytest
 
 from local.testkit.event_bus import body_of, succeeded
 from paybridge.bridge import send as module
-from paybridge.bridge.domain.answers import Answer, NotTaken, Taken
+from paybridge.bridge.domain.answers import OUT_OF_TIME, Answer, NotTaken, Taken
 from paybridge.bridge.domain.entries import CALL_BYTES_MAX, Entry
 from paybridge.bridge.ports import BridgeServices
-from paybridge.bridge.send import CALLS_MAX, OUT_OF_TIME, Bridged, Report, put_off, send
+from paybridge.bridge.send import CALLS_MAX, Bridged, Report, put_off, send
 from paybridge.core.clock import SystemClock
 from paybridge.core.events import parse_envelope
 from paybridge.core.ids import Uuid7Ids
@@ -36,15 +36,17 @@ class Bus:
     answer: Callable[[Entry, int], Answer | Exception] = lambda _entry, _time: Taken()
     given: Counter[str] = field(default_factory=Counter)
     calls: list[int] = field(default_factory=list)
+    starts_until: set[float] = field(default_factory=set)
     at_once: int = 0
     at_once_max: int = 0
     barrier: threading.Barrier | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def put(self, entries: Sequence[Entry]) -> list[Answer]:
+    def put(self, entries: Sequence[Entry], start_until: float) -> list[Answer]:
         """See EventBus."""
         with self._lock:
             self.calls.append(len(entries))
+            self.starts_until.add(start_until)
             self.given.update(entry.detail for entry in entries)
             times = [self.given[entry.detail] for entry in entries]
             self.at_once += 1
@@ -93,6 +95,8 @@ class TestSend:
         assert await send(services(database, bus), batch) == Report(sent=set(range(25)))
         assert {body for body, times in bus.given.items() if times > 1} == failing
         assert sorted(bus.calls) == [2, 5, 10, 10]
+        # The second round has no more time than the first.
+        assert len(bus.starts_until) == 1
 
     async def test_what_fails_each_time_waits_and_what_is_refused_does_not(self, database: Database) -> None:
         batch = batch_of(4)

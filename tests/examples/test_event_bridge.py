@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -48,7 +49,7 @@ def listener(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LocalSe
 def sent_and_delivered(listener: tuple[LocalSettings, str], events: list[Event]) -> list[dict[str, Any]]:
     """Send the events as the bridge does, and return what the queue of the example has then."""
     settings, url = listener
-    answers = EventBridgeBus(BUS, 1).put([Entry(event.type, event.time, body_of(event)) for event in events])
+    answers = EventBridgeBus(BUS, 1).put([Entry(event.type, event.time, body_of(event)) for event in events], math.inf)
     assert answers == [Taken()] * len(events)
     messages = aws.client(settings, "sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
     # The AWS fake leaves the account out.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from threading import Lock
 from typing import Any
 
-from paybridge.bridge.domain.answers import Answer, NotTaken, Taken
+from paybridge.bridge.domain.answers import OUT_OF_TIME, Answer, NotTaken, Taken
 from paybridge.bridge.domain.entries import Entry
 from paybridge.core.events import SOURCE
 
@@ -42,8 +43,8 @@ class EventBridgeBus:
         self._lock = Lock()
         self._client: Any = None
 
-    def put(self, entries: Sequence[Entry]) -> list[Answer]:
-        """Send the entries in one call."""
+    def put(self, entries: Sequence[Entry], start_until: float) -> list[Answer]:
+        """See EventBus."""
         # Imported late: boto3 takes a tenth of a second.
         from botocore.exceptions import BotoCoreError, ClientError
 
@@ -57,8 +58,13 @@ class EventBridgeBus:
             return [_answer_of(result) for result in answer["Entries"]]
         if code in _FAULTY_CALL and len(entries) > 1:
             # Alone, the faulty entry is found and the others are taken.
-            return [answer for entry in entries for answer in self.put([entry])]
+            return [self._put_alone(entry, start_until) for entry in entries]
         return [NotTaken(code, is_permanent=code in _FAULTY_CALL)] * len(entries)
+
+    def _put_alone(self, entry: Entry, start_until: float) -> Answer:
+        if time.monotonic() > start_until:
+            return NotTaken(OUT_OF_TIME)
+        return self.put([entry], start_until)[0]
 
     def _argument(self, entry: Entry) -> dict[str, Any]:
         return {

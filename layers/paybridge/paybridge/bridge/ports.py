@@ -16,8 +16,12 @@ from paybridge.database.database import Database
 class EventBus(Protocol):
     """An EventBridge bus, used by several threads at once."""
 
-    def put(self, entries: Sequence[Entry]) -> list[Answer]:
-        """Send the entries in one call and return an answer for each. Never raises for what AWS or the network does."""
+    def put(self, entries: Sequence[Entry], start_until: float) -> list[Answer]:
+        """Send the entries and return an answer for each. Never raises for what AWS or the network does.
+
+        That is one call, and if it fails for a fault of an entry, another for each entry. Of those, none starts after
+        `start_until`, a time of `time.monotonic`.
+        """
         ...
 
 

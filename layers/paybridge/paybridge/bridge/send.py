@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from paybridge.bridge.domain.answers import Answer, NotTaken, Taken
+from paybridge.bridge.domain.answers import OUT_OF_TIME, Answer, NotTaken, Taken
 from paybridge.bridge.domain.commands import bridge_event
 from paybridge.bridge.domain.entries import Entry, calls_of
 from paybridge.bridge.ports import BridgeServices, EventBus
@@ -25,7 +25,6 @@ START_SECONDS = 12.0
 # The waits before what failed is sent again within a batch. They mend one throttled call.
 PAUSES_SECONDS = (0.2, 1.0)
 TOO_LARGE = "larger than the 255 KB that the bridge sends to EventBridge"
-OUT_OF_TIME = "NotStarted"
 
 log = logger()
 
@@ -119,7 +118,7 @@ def _put(bus: EventBus, entries: Sequence[Entry], start_until: float) -> list[An
         return [NotTaken(OUT_OF_TIME)] * len(entries)
     # The one place that catches everything: one call never fails the batch of all merchants.
     try:
-        return bus.put(entries)
+        return bus.put(entries, start_until)
     except Exception as error:  # noqa: BLE001 - see above
         _log_failure(error)
         return [NotTaken(type(error).__name__)] * len(entries)

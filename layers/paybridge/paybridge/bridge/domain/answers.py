@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# The reason of an entry for whose call no time was left.
+OUT_OF_TIME = "NotStarted"
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:
