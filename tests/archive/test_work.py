@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,15 @@ import pytest
 
 from local.testkit.archive import fill_month, partition, payment_id
 from local.testkit.locks import held
-from paybridge.archive import choose, detach, export, locks, restore
+from paybridge.archive import choose, detach, export, locks, restore, work
 from paybridge.archive.domain import MonthState, prefix_of
-from paybridge.archive.order import order_restore, order_run
+from paybridge.archive.order import RESTORED_DAYS, order_restore, order_run
 from paybridge.archive.ports import ArchiveDamaged, ObjectStore
 from paybridge.archive.read import ArchivedKind, Location, find_archived, list_archive, show_month
 from paybridge.archive.store import lock
 from paybridge.archive.work import work_on_archive
 from paybridge.core.errors import ConstraintViolated
+from paybridge.core.times import parse_time
 from paybridge.database.database import Database, Statement
 from tests.archive.conftest import BUCKET, MONTH, PAYMENTS, RUN_SECONDS, Archive
 
@@ -94,11 +95,21 @@ def read_by_duckdb(content: bytes, file: Path) -> list[dict[str, str | None]]:
         return [dict(zip(names, map(text_of, row), strict=True)) for row in relation.fetchall()]
 
 
-def order(archive: Archive) -> None:
+def order(archive: Archive, days: int = RESTORED_DAYS) -> None:
     """Order the restore of the month."""
-    month = order_restore(archive.database, archive.clock, MONTH)
+    month = order_restore(archive.database, archive.clock, MONTH, days)
     assert month is not None
     assert month.state in {MonthState.RESTORING, MonthState.RESTORED}
+
+
+def preceded_by(first: Callable[[], object], real: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, with something that happens before it."""
+
+    def call(*arguments: Any) -> Any:
+        first()
+        return real(*arguments)
+
+    return call
 
 
 class TestArchiving:
@@ -290,6 +301,24 @@ class TestRestoring:
         archive.clock.move(8 * DAY_SECONDS)
         archive.run()
         assert not exists(archive.database, "payments")
+
+    @pytest.mark.parametrize("step", ["restore_tables", "is_replayed"])
+    def test_a_longer_order_counts_while_the_function_works(
+        self, step: str, archive: Archive, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        archive.run()
+        order(archive)
+        if step == "is_replayed":
+            archive.run()
+            archive.clock.move(8 * DAY_SECONDS)
+        module: Any = work.open_work if step == "is_replayed" else work
+        monkeypatch.setattr(module, step, preceded_by(partial(order, archive, days=30), getattr(module, step)))
+        until = archive.clock.now() + timedelta(days=30)
+        archive.run()
+        view = show_month(archive.database, MONTH)
+        assert view is not None
+        assert (view["state"], is_attached(archive.database, "payments")) == ("restored", True)
+        assert parse_time(view["restored_until"]) >= until
 
     def test_a_month_that_is_not_archived_is_not_restored(self, archive: Archive) -> None:
         assert order_restore(archive.database, archive.clock, date(2024, 4, 1)) is None

@@ -84,10 +84,7 @@ def _drop(services: ArchiveServices, month: ArchivedMonth, worked: Worked, deadl
 
 def _restore(services: ArchiveServices, month: ArchivedMonth, worked: Worked, deadline: Deadline) -> None:
     if restore_tables(services, tables.of_month(services.database, month.month), deadline):
-        until = month.restored_until
-        months.move(
-            services.database, month.month, MonthState.RESTORING, MonthState.RESTORED, services.clock.now(), until
-        )
+        _move(services, month.month, MonthState.RESTORING, MonthState.RESTORED)
         worked.restored += 1
 
 
@@ -97,12 +94,12 @@ def _end_restored(services: ArchiveServices, month: ArchivedMonth, worked: Worke
         return
     if open_work.is_replayed(services.database, *partitions.bounds(services.database, month.month)):
         return
-    _move(services, month.month, MonthState.RESTORED, MonthState.ARCHIVING)
-    _archive(services, month, worked, deadline)
+    if _move(services, month.month, MonthState.RESTORED, MonthState.ARCHIVING):
+        _archive(services, month, worked, deadline)
 
 
-def _move(services: ArchiveServices, month: date, before: MonthState, after: MonthState) -> None:
-    months.move(services.database, month, before, after, services.clock.now())
+def _move(services: ArchiveServices, month: date, before: MonthState, after: MonthState) -> bool:
+    return months.move(services.database, month, before, after, services.clock.now())
 
 
 @contextmanager

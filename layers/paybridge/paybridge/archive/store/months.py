@@ -20,8 +20,13 @@ _PUT = Statement("""
     WHERE m.state = 'waiting'
 """)
 _MOVE = Statement("""
-    UPDATE archive_months SET state = :after::text, restored_until = :until::timestamptz, updated_at = :now::timestamptz
+    UPDATE archive_months
+    SET state = :after::text, updated_at = :now::timestamptz,
+        restored_until = CASE WHEN :after::text IN ('restoring', 'restored')
+                              THEN coalesce(:until::timestamptz, restored_until) END
     WHERE month = :month::date AND state = :before::text
+      -- An order may have extended it since it was read.
+      AND (:before::text <> 'restored' OR restored_until <= :now::timestamptz)
     RETURNING month
 """)
 _LOOK_AGAIN = Statement("UPDATE archive_months SET checked_at = 'epoch' WHERE state = 'waiting'")
@@ -56,7 +61,10 @@ def move(
     now: datetime,
     until: datetime | None = None,
 ) -> bool:
-    """Bring the month from one state to another. Return False if it is in another state."""
+    """Bring the month from one state to another. Return False if it is in another state, or restored for longer.
+
+    Without `until` a restored month is kept as long as it was ordered.
+    """
     return bool(database.run(_MOVE, month=month, before=before, after=after, until=until, now=now))
 
 
