@@ -20,7 +20,7 @@ from paybridge.replay.control import ReplayEnded, cancel_replay, pause_replay, r
 from paybridge.replay.domain import Replay
 from paybridge.replay.ports import ReplayServices
 from paybridge.replay.read import list_replays, read_replay
-from paybridge.replay.start import OPEN_MAX, RangeEmpty, TooManyReplays, start_replay
+from paybridge.replay.start import OPEN_MAX, MonthsArchived, RangeEmpty, TooManyReplays, start_replay
 from paybridge.wiring import replay as replay_wiring
 
 
@@ -34,6 +34,8 @@ async def start(request: Request) -> Response:
     except RangeEmpty:
         fault = FieldError("from", "range_invalid", "Send a time in the past. No fact is newer than this moment.")
         raise validation_failed([fault]) from None
+    except MonthsArchived as error:
+        raise Problem(409, "months_archived", str(error)) from None
     except TooManyReplays:
         detail = f"{OPEN_MAX} replays have not ended. Wait for one of them, or cancel one."
         raise Problem(409, "too_many_replays", detail) from None

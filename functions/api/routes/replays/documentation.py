@@ -45,7 +45,11 @@ START: dict[str, Any] = {
     "summary": "Replay events to a consumer",
     "responses": {
         202: json_answer("ReplayView", "The replay, or the dry run with what it has found so far.", _LOCATION),
-        409: problem("Too many replays have not ended.", "too_many_replays"),
+        409: problem(
+            "Too many replays have not ended, or months of the range are archived.",
+            "too_many_replays",
+            "months_archived",
+        ),
         422: problem(
             "The request breaks a rule. `errors` names every field that does.",
             *("json_not_an_object", "validation_failed"),

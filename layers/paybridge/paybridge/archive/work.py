@@ -73,6 +73,9 @@ def _archive(services: ArchiveServices, month: ArchivedMonth, worked: Worked, de
     for table in tables.of_month(services.database, month.month):
         if table.state is TableState.EXPORTING and not export_table(services, table, deadline):
             return
+    # A replay that began meanwhile reads the month to its end first.
+    if _is_replayed(services, month.month):
+        return
     if detach_tables(services, tables.of_month(services.database, month.month), deadline):
         _move(services, month.month, MonthState.ARCHIVING, MonthState.ARCHIVED)
         worked.archived += 1
@@ -92,10 +95,14 @@ def _end_restored(services: ArchiveServices, month: ArchivedMonth, worked: Worke
     """Take a restored month out again once its time is over."""
     if month.restored_until is not None and month.restored_until > services.clock.now():
         return
-    if open_work.is_replayed(services.database, *partitions.bounds(services.database, month.month)):
+    if _is_replayed(services, month.month):
         return
     if _move(services, month.month, MonthState.RESTORED, MonthState.ARCHIVING):
         _archive(services, month, worked, deadline)
+
+
+def _is_replayed(services: ArchiveServices, month: date) -> bool:
+    return open_work.is_replayed(services.database, *partitions.bounds(services.database, month))
 
 
 def _move(services: ArchiveServices, month: date, before: MonthState, after: MonthState) -> bool:

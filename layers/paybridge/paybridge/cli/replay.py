@@ -97,7 +97,7 @@ def start(
 ) -> None:
     """Publish the facts of a range again. A consumer that has processed an event does nothing about it."""
     from paybridge.replay.domain import ReplayOrder
-    from paybridge.replay.start import OPEN_MAX, RangeEmpty, TooManyReplays, start_replay
+    from paybridge.replay.start import OPEN_MAX, MonthsArchived, RangeEmpty, TooManyReplays, start_replay
 
     types = tuple(dict.fromkeys(type_ or ()))
     if len(types) > TYPES_MAX:
@@ -122,6 +122,8 @@ def start(
         replay = start_replay(services, order)
     except RangeEmpty:
         raise fail("The range has no facts: --from is not in the past.") from None
+    except MonthsArchived as error:
+        raise fail(str(error)) from None
     except TooManyReplays:
         raise fail(f"{OPEN_MAX} replays have not ended. Wait for one of them, or cancel one.") from None
     _print(_waited(services, replay, wait), json)

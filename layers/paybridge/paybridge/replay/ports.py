@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
@@ -23,11 +24,23 @@ class Consumer(Protocol):
         ...
 
 
+class OldMonths(Protocol):
+    """Where the facts of old months are."""
+
+    def find_away(self, transaction: Transaction, begin_at: datetime, end_at: datetime) -> list[str]:
+        """Return the months from `begin_at` to before `end_at`, such as 2025-01, that a replay would not read whole.
+
+        Until the end of the transaction no other month leaves the database.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ReplayServices:
-    """Database, clock, source of ids, and the consumers by the names of their queues."""
+    """Database, clock, source of ids, the consumers by the names of their queues, and the old months."""
 
     database: Database
     clock: Clock
     ids: Ids
     consumers: Mapping[str, Consumer]
+    old_months: OldMonths

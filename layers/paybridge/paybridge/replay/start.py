@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from paybridge.outbox import store as outbox
 from paybridge.replay.domain import SLACK, Replay, ReplayOrder, ReplayState, lowest_id
 from paybridge.replay.dry_run import REQUEST_SECONDS_MAX, work_on
@@ -20,10 +22,24 @@ class RangeEmpty(Exception):
     """The range begins in the future, so that it has no facts."""
 
 
+class MonthsArchived(Exception):
+    """The facts of `months` are in the archive, or are about to go there."""
+
+    def __init__(self, months: Sequence[str]) -> None:
+        first = months[0]
+        which = first if len(months) == 1 else f"{len(months)} months from {first} to {months[-1]}"
+        super().__init__(
+            f"The facts of {which} are archived. Order `paybridge archive restore {first}`"
+            f"{'' if len(months) == 1 else ', and the others,'} and begin once they are restored."
+        )
+        self.months = months
+
+
 def start_replay(services: ReplayServices, order: ReplayOrder) -> Replay:
     """Store the replay and let the relay begin with it at once. For a dry run, do the first part.
 
-    A range never ends after this moment. Raises RangeEmpty, TooManyReplays, DatabaseUnavailable and LockTimeout.
+    A range never ends after this moment. Raises RangeEmpty, MonthsArchived, TooManyReplays,
+    DatabaseUnavailable and LockTimeout.
     """
     now = services.clock.now()
     end_at = min(order.end_at, now)
@@ -32,6 +48,9 @@ def start_replay(services: ReplayServices, order: ReplayOrder) -> Replay:
     with services.database.transaction() as transaction:
         if replays.count_open(transaction) >= OPEN_MAX:
             raise TooManyReplays
+        months = services.old_months.find_away(transaction, order.begin_at, end_at)
+        if months:
+            raise MonthsArchived(months)
         replay = Replay(
             id=services.ids.new(),
             consumer=order.consumer,

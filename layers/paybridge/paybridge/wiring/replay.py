@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from paybridge import wiring
+from paybridge.archive.away import ArchivedMonths
 from paybridge.bridge.unseen import SentAgain
 from paybridge.core.clock import Clock
 from paybridge.core.ids import Ids
@@ -23,7 +24,7 @@ def services_over(database: Database, clock: Clock, ids: Ids) -> ReplayServices:
         BRIDGE_QUEUE: SentAgain(),
         LEDGER_QUEUE: UnpostedEvents(),
     }
-    return ReplayServices(database, clock, ids, consumers)
+    return ReplayServices(database, clock, ids, consumers, ArchivedMonths())
 
 
 def services() -> ReplayServices:

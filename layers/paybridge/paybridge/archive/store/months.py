@@ -36,6 +36,14 @@ _EXTEND = Statement("""
     WHERE month = :month::date AND state IN ('restoring', 'restored')
 """)
 
+# Locked, so that none of these months moves before the replay is there for the archive to see.
+_OVERLAPPING = Statement("""
+    SELECT month, state FROM archive_months
+    WHERE month::timestamp AT TIME ZONE 'UTC' < :end_at::timestamptz
+      AND (month + interval '1 month') AT TIME ZONE 'UTC' > :begin_at::timestamptz
+    ORDER BY month FOR SHARE
+""")
+
 
 def all_months(database: Database) -> list[ArchivedMonth]:
     """Return every month that was looked at, newest first."""
@@ -46,6 +54,13 @@ def find(database: Database, month: date) -> ArchivedMonth | None:
     """Return the month, None if it was never looked at."""
     rows = database.run(_ONE, month=month)
     return _from_row(rows[0]) if rows else None
+
+
+def lock_between(transaction: Transaction, begin_at: datetime, end_at: datetime) -> list[tuple[date, MonthState]]:
+    """Return the months from `begin_at` to before `end_at` that were looked at, and keep them in their states."""
+    return [
+        (month, MonthState(state)) for month, state in transaction.run(_OVERLAPPING, begin_at=begin_at, end_at=end_at)
+    ]
 
 
 def put(database: Database | Transaction, month: date, state: MonthState, reason: str | None, now: datetime) -> None:

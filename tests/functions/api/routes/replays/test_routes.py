@@ -22,6 +22,11 @@ KEYS = {role: f"replay-key-of-{role}" for role in Role}
 FROM = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
 TO = (datetime.now(UTC) - timedelta(minutes=30)).isoformat()
 WANTED = {"consumer": "webhooks", "from": FROM, "to": TO}
+_ARCHIVED = Statement("""
+    INSERT INTO archive_months (month, state, checked_at, created_at, updated_at)
+    SELECT month::date, 'archived', now(), now(), now() FROM unnest('{2019-02-01,2019-03-01}'::date[]) AS month
+""")
+_NOT_ARCHIVED = Statement("DELETE FROM archive_months WHERE month < '2019-12-01'")
 _FINISH = Statement("""
     UPDATE replays SET state = 'finished', finished_at = now(), outbox_id = NULL WHERE id = :id::uuid
 """)
@@ -150,6 +155,16 @@ class TestStart:
             assert post(client, "", WANTED).status == 202
         answer = post(client, "", WANTED)
         assert (answer.status, answer.json()["code"]) == (409, "too_many_replays")
+
+    def test_months_in_the_archive_are_refused_by_name(self, client: ApiClient, database: Database) -> None:
+        database.run(_ARCHIVED)
+        wanted = {**WANTED, "from": "2019-02-15T00:00:00Z", "to": "2019-04-15T00:00:00Z"}
+        answer = post(client, "", wanted)
+        assert (answer.status, answer.json()["code"]) == (409, "months_archived")
+        assert "2 months from 2019-02 to 2019-03 are archived" in answer.json()["detail"]
+        assert "`paybridge archive restore 2019-02`" in answer.json()["detail"]
+        database.run(_NOT_ARCHIVED)
+        assert post(client, "", wanted).status == 202
 
 
 class TestChange:
