@@ -252,6 +252,19 @@ class TestFrozenMonths:
             assert archive.run().waiting == {"2024-03": choose.HELD}
         archive.database.run(Statement(OPEN["unsettled payments"][0]), id=payment_id(archive.database, MONTH, 1))
 
+    def test_open_work_frees_a_month_that_a_killed_run_froze(
+        self, archive: Archive, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        id_ = payment_id(archive.database, MONTH, 1)
+        with monkeypatch.context() as patched:
+            patched.setattr(choose, "_note", dying(choose._note, after=False, call_number=1))
+            with pytest.raises(Killed):
+                archive.run()
+        # Work that was written before the freeze, and is seen by the next run only.
+        archive.database.run(Statement(OPEN["operations that the gateway will be asked about"][0]), id=id_)
+        assert list(archive.run().waiting) == ["2024-03"]
+        archive.database.run(Statement(OPEN["unsettled payments"][0]), id=id_)
+
 
 class TestRestoring:
     def test_a_detached_month_is_attached_again(self, archive: Archive) -> None:
@@ -402,12 +415,12 @@ DEATHS: list[tuple[Any, str]] = [
 ]
 
 
-def dying(real: Callable[..., Any], *, after: bool) -> Callable[..., Any]:
-    """The function, until the process dies in its second call: before it did anything, or after."""
+def dying(real: Callable[..., Any], *, after: bool, call_number: int = 2) -> Callable[..., Any]:
+    """The function, until the process dies in its second call or another: before it did anything, or after."""
     calls = itertools.count(1)
 
     def call(*arguments: Any, **named: Any) -> Any:
-        if next(calls) != 2:
+        if next(calls) != call_number:
             return real(*arguments, **named)
         if after:
             real(*arguments, **named)

@@ -15,6 +15,7 @@ from paybridge.archive.ports import ArchiveServices
 from paybridge.archive.store import months, open_work, partitions, tables
 from paybridge.archive.store.partitions import Partition
 from paybridge.core.errors import LockTimeout
+from paybridge.database.database import Database
 
 # A month that has open work is looked at again after this time.
 LOOK_AGAIN = timedelta(days=1)
@@ -83,25 +84,29 @@ def _begin(
     """Begin to archive the month, or return why it stays."""
     database = services.database
     low, high = partitions.bounds(database, month)
-    frozen: list[str] = []
     try:
         # Most months with open work are found here, before anything is locked.
         reason = open_work.describe_open_work(database, low, high)
-        if reason is not None:
-            return reason
-        for partition in found:
-            retry_lock(partial(partitions.freeze, database, partition.name), deadline)
-            frozen.append(partition.name)
-        # What was written before the freeze is seen now, and nothing is written after it.
-        reason = open_work.describe_open_work(database, low, high)
+        if reason is None:
+            for partition in found:
+                retry_lock(partial(partitions.freeze, database, partition.name), deadline)
+            # What was written before the freeze is seen now, and nothing is written after it.
+            reason = open_work.describe_open_work(database, low, high)
     except LockTimeout:
         reason = HELD
-    if reason is not None:
-        for name in frozen:
-            retry_lock(partial(partitions.unfreeze, database, name), deadline)
-        return reason
-    _note(services, month, found, now)
-    return None
+    if reason is None:
+        _note(services, month, found, now)
+    else:
+        _unfreeze(database, found, deadline)
+    return reason
+
+
+def _unfreeze(database: Database, found: Sequence[Partition], deadline: Deadline) -> None:
+    """Allow changes again of whatever this run froze, or one that was killed before it noted the month."""
+    frozen = partitions.find_frozen(database)
+    for partition in found:
+        if partition.name in frozen:
+            retry_lock(partial(partitions.unfreeze, database, partition.name), deadline)
 
 
 def _note(services: ArchiveServices, month: date, found: Sequence[Partition], now: datetime) -> None:

@@ -91,6 +91,8 @@ _STATE = Statement("""
            coalesce((SELECT relispartition FROM pg_class WHERE oid = to_regclass(:name::text)), false)
 """)
 
+_FROZEN = Statement("SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = :trigger::text AND NOT tgisinternal")
+
 _REVISION = Statement("SELECT version_num FROM alembic_version")
 
 
@@ -166,6 +168,11 @@ def freeze(database: Database, name: str) -> None:
     """Refuse every change of the table from now on. Raises LockTimeout."""
     with database.transaction(LOCK_SECONDS_MAX) as transaction:
         _refuse_changes(transaction, name)
+
+
+def find_frozen(database: Database) -> set[str]:
+    """Return the tables whose changes are refused."""
+    return {name for (name,) in database.run(_FROZEN, trigger=TRIGGER)}
 
 
 def unfreeze(database: Database, name: str) -> None:
