@@ -143,17 +143,24 @@ class TestPolicies:
         assert granted == (MAPPING_ACTIONS if mapped else set()) | sends_sms
 
     def test_the_archive_alone_reaches_the_bucket_and_deletes_nothing(self) -> None:
-        reaching = {
-            logical_id: statement
+        reaching = [
+            (logical_id, statement)
             for logical_id in FUNCTIONS
             for statement in statements(logical_id)
-            if any(action.startswith("s3:") for action in statement["Action"])
-        }
-        assert list(reaching) == ["ArchiveFunction"]
-        assert reaching["ArchiveFunction"]["Action"] == ["s3:GetObject", "s3:PutObject"]
-        _, own, none = reaching["ArchiveFunction"]["Resource"]["If"]
+            if "s3:" in str(statement["Action"])
+        ]
+        assert [logical_id for logical_id, _ in reaching] == ["ArchiveFunction"] * 2
+        (_, objects), (_, listing) = reaching
+        assert objects["Action"] == ["s3:GetObject", "s3:PutObject"]
+        _, own, none = objects["Resource"]["If"]
         assert own["Sub"].endswith(":s3:::${ArchiveBucket}/payments/*")
         assert none["Sub"].endswith(":s3:::none.invalid/none")
+        # Without the right to list, S3 answers 403 for an object that is gone.
+        assert listing["Action"] == "s3:ListBucket"
+        _, own, none = listing["Resource"]["If"]
+        assert own["Sub"].endswith(":s3:::${ArchiveBucket}")
+        assert none["Sub"].endswith(":s3:::none.invalid")
+        assert listing["Condition"] == {"StringLikeIfExists": {"s3:prefix": "payments/*"}}
 
     def test_the_archive_alone_has_the_layer_of_parquet(self) -> None:
         layers = {logical_id: FUNCTIONS[logical_id].get("Layers") for logical_id in FUNCTIONS}
