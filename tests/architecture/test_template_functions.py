@@ -323,6 +323,10 @@ class TestParameters:
     def test_an_sms_sender_passes_the_template_exactly_if_the_notifier_takes_it(self, text: str) -> None:
         assert is_allowed("NotificationSmsSenderId", text) == is_taken("NotificationSmsSenderId", text)
 
+    @pytest.mark.parametrize("text", ["0", "1", "2", "9", "10", "13", "999", "1199", "1200", "1201", "9999", "-2"])
+    def test_months_pass_the_template_exactly_if_the_archive_takes_them(self, text: str) -> None:
+        assert is_allowed("ArchiveAfterMonths", text) == is_taken("ArchiveAfterMonths", text)
+
     def test_waiting_requests_leave_environments_for_new_payments(self) -> None:
         parameters = {name: parameter.get("Default") for name, parameter in TEMPLATE["Parameters"].items()}
         deployments = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))

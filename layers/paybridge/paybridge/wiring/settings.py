@@ -327,7 +327,7 @@ class Settings:
         TEXT, "", "", by("archive"), "Bucket of S3 that old months are moved to. Empty: no month is archived."
     )
     ARCHIVE_AFTER_MONTHS = Setting(
-        MONTHS, "13", "months", by("archive"), "Whole months that stay in the database. 0: no month is archived."
+        MONTHS, "13", "months", by("archive"), "Whole months that stay in the database, at least 2. 0: all stay."
     )
     ARCHIVE_DROP_AFTER_DAYS = Setting(
         DAYS, "7", "days", by("archive"), "Time for which a table that was detached is kept before it is dropped."
