@@ -51,6 +51,8 @@ from api.routes.replays import routes as replays
 from api.routes.replays.documentation import replay_schemas
 from api.routes.reviews import routes as reviews
 from api.routes.reviews.documentation import review_schemas
+from api.routes.verification import routes as verification
+from api.routes.verification.documentation import verification_schemas
 from api.routes.webhook_deliveries import routes as webhook_deliveries
 from api.routes.webhook_deliveries.documentation import delivery_schemas
 from api.routes.webhook_endpoints import routes as webhook_endpoints
@@ -101,6 +103,7 @@ def create_app(services: ApiServices, logger: Logger) -> FastAPI:
         replays,
         archive,
         audit,
+        verification,
         reconciliations,
         diagnosis,
         rebuilds,
@@ -134,6 +137,7 @@ def _document(app: FastAPI, services: ApiServices) -> dict[str, Any]:
             | replay_schemas()
             | archive_schemas()
             | audit_schemas()
+            | verification_schemas()
             | reconciliation_schemas()
             | diagnosis_schemas()
             | analytics_schemas()

@@ -21,8 +21,8 @@ COMMANDS = frozenset(
 ENDLESS = ["events", "follow"]
 # With it `events follow` prints what is there, and ends.
 LOOK = "--look="
-# With it this one works for so long, and the next invocation, or the function long_jobs, goes on.
-LONG = ["ledger", "rebuild"]
+# With it these work for so long. What is left is for the next invocation, or for the function long_jobs.
+LONG = {("ledger", "rebuild"): LOOK, ("verify",): "--seconds="}
 LONG_SECONDS = 20
 
 log = logger()
@@ -41,8 +41,9 @@ def handler(event: Any, context: LambdaContext) -> dict[str, Any]:
         return _refusal(f"The operate function runs only the commands {', '.join(others)} and {last}.")
     if arguments[: len(ENDLESS)] == ENDLESS and not any(argument.startswith(LOOK) for argument in arguments):
         return _refusal("The operate function cannot follow events. Use `paybridge events follow --environment NAME`.")
-    if arguments[: len(LONG)] == LONG and not any(argument.startswith(LOOK[:-1]) for argument in arguments):
-        arguments = [*arguments, f"{LOOK}{LONG_SECONDS}"]
+    for command, limit in LONG.items():
+        if tuple(arguments[: len(command)]) == command and not any(each.startswith(limit[:-1]) for each in arguments):
+            arguments = [*arguments, f"{limit}{LONG_SECONDS}"]
     log.info("running a command", extra={"command": arguments[0]})
     output = StringIO()
     with redirect_stdout(output), redirect_stderr(output):

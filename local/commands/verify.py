@@ -14,15 +14,18 @@ from local.gateway.books import as_of
 from local.settings import LocalSettings
 from paybridge import wiring
 from paybridge.cli.output import AsJson
-from paybridge.cli.verify import Full, Only, run
+from paybridge.cli.verify import Full, Only, Seconds, run
 from paybridge.core.clock import ahead
 from paybridge.core.findings import Finding
 from paybridge.payments.verify_gateway import CarriedOut, verify_gateway
 
 
-def verify(context: typer.Context, full: Full = False, check: Only = None, json: AsJson = False) -> None:
+def verify(
+    context: typer.Context, full: Full = False, check: Only = None, seconds: Seconds = None, json: AsJson = False
+) -> None:
     """Check every invariant of the books, the outbox, the payments and the gateway's record, one line each."""
-    run(context, full=full, only=check, as_json=json, others={"gateway_record": _check_gateway})
+    others = {"gateway_record": _check_gateway}
+    run(context, full=full, only=check, seconds=seconds, as_json=json, others=others)
 
 
 def _check_gateway(full: bool) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 
 import pytest
@@ -15,6 +16,11 @@ from paybridge.ledger.post import post_events
 from tests.cli.conftest import Terminal
 
 pytestmark = pytest.mark.integration
+
+CHECKS = (
+    *("balances", "debits_equal_credits", "payouts", "seals", "live_book_equals_log", "payments_equal_events"),
+    "outbox",
+)
 
 
 class TestLedgerRebuild:
@@ -65,15 +71,20 @@ class TestLedgerRebuild:
 
 class TestVerify:
     def test_every_invariant_has_a_line(self, terminal: Terminal) -> None:
-        lines = terminal.run("verify").splitlines()
-        assert [line.split()[:2] for line in lines if "holds" in line][:2] == [
-            ["holds", "balances"],
-            ["holds", "debits_equal_credits"],
+        # The log of these tests tells of payments that do not exist.
+        assert cli.main(["verify", "--seconds", "60"]) == 1
+        lines = terminal.output.readouterr().out.splitlines()
+        assert [line.split()[:2] for line in lines] == [
+            *(["holds", name] for name in CHECKS if name != "outbox"),
+            ["FAILS", "outbox"],
         ]
-        assert {view["check"] for view in terminal.read("verify", "--full")["data"]} == {
-            *("balances", "debits_equal_credits", "payouts", "seals", "live_book_equals_log"),
-            "payments_equal_events",
-        }
+        assert "no_subject" in lines[-1]
+
+    def test_programs_read_the_same(self, terminal: Terminal) -> None:
+        assert cli.main(["verify", "--full", "--json"]) == 1
+        verified = json.loads(terminal.output.readouterr().out)
+        assert verified["holds"] is False
+        assert tuple(view["check"] for view in verified["data"]) == CHECKS
 
     def test_one_that_does_not_hold_is_exit_code_1(self, terminal: Terminal) -> None:
         change = "UPDATE ledger.accounts SET debits_minor = debits_minor + 1 WHERE kind = 'gateway_clearing'"

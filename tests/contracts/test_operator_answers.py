@@ -181,6 +181,15 @@ class TestAudit:
         check(contract, "GET", path, get(client, path, api_key=MERCHANT_KEY), 403)
 
 
+class TestVerification:
+    def test_one(self, client: ApiClient, contract: Contract, held_payment_id: str) -> None:
+        path = f"{OPS}/verify"
+        check(contract, "GET", path, get(client, path), 200)
+        check(contract, "GET", path, get(client, path, query={"check": "x"}), 422)
+        check(contract, "GET", path, get(client, path, query="check=%ff"), 400)
+        check(contract, "GET", path, get(client, path, api_key=MERCHANT_KEY), 403)
+
+
 class TestPayments:
     def test_one(self, client: ApiClient, contract: Contract, held_payment_id: str) -> None:
         template = f"{OPS}/payments/{{payment_id}}"

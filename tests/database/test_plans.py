@@ -1945,10 +1945,35 @@ def verifying(rows: SeededRows) -> dict[str, Rule]:
     times = {"not_before": NOW - timedelta(days=30), "before": NOW}
     last = "ffffffff-ffff-ffff-ffff-ffffffffffff"
     return {
+        "ledger.store.verifying._NEXT_ACCOUNTS": Rule({"after": 0, "limit": LIMIT}, ("accounts_pkey", "books_pkey")),
+        # The number of accounts is that of the merchants and their currencies.
+        "ledger.store.verifying._BUSIEST_ACCOUNTS": Rule(
+            {"limit": LIMIT}, ("books_one_is_live", "accounts_with_currency"), sorts=1, whole=frozenset({"accounts"})
+        ),
         "ledger.store.verifying._CHECK_TOTALS": Rule(
-            {"after": 0, "limit": LIMIT},
-            ("accounts_pkey", "books_pkey", "transfers_by_debit", "transfers_by_credit", "daily_totals_pkey"),
+            {"accounts": "{1,2}", "since": NOW, "first_day": NOW.date()},
+            ("accounts_pkey", "transfers_by_debit", "transfers_by_credit", "daily_totals_pkey"),
             every_month=frozenset({"transfers"}),
+        ),
+        "ledger.store.verifying._BEFORE_NEWEST_PAYOUTS": Rule({"count": LIMIT}, ("payouts_pkey",)),
+        "ledger.store.verifying._READ_PAYOUTS": Rule(
+            {"after": str(UUID(int=0)), "limit": LIMIT},
+            (
+                "payouts_pkey",
+                "books_one_is_live",
+                "journals_of_payouts",
+                "transfers_pkey",
+                "accounts_pkey",
+                "accounts_pkey",
+            ),
+            every_month=frozenset({"journals", "transfers"}),
+            rows_max={"payouts": LIMIT},
+        ),
+        "ledger.store.verifying._FIND_UNKNOWN_PAYOUTS": Rule(
+            {"after": str(UUID(int=0)), "limit": LIMIT},
+            ("books_one_is_live", "journals_of_payouts", "payouts_pkey"),
+            sorts=1,
+            every_month=frozenset({"journals"}),
         ),
         "ledger.store.verifying._CHECK_SIDES": Rule(
             {}, ("books_pkey", "accounts_by_name or accounts_with_currency"), sorts=1

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from local.testkit.dying_database import DyingDatabase
 from local.testkit.event_log import log_events
 from local.testkit.ledger import all_balances, balances
 from local.testkit.live import eventually
+from paybridge.access.domain.fees import FeeChange
 from paybridge.core.errors import DatabaseUnavailable, LockTimeout
 from paybridge.core.events import Event
 from paybridge.database.database import Database
@@ -267,7 +269,11 @@ class TestAWrongRule:
     def use(self, monkeypatch: pytest.MonkeyPatch, used: Sequence[PostingRule]) -> None:
         """Let the consumer post by these rules, as after a deployment."""
         original = rules.journal_of
-        monkeypatch.setattr(post, "journal_of", lambda event, fees=(): original(event, fees, used))
+
+        def journal_of(event: Event, fees: Sequence[FeeChange] = (), given: Sequence[PostingRule] = RULES) -> Any:
+            return original(event, fees, used if given is RULES else given)
+
+        monkeypatch.setattr(post, "journal_of", journal_of)
 
     def test_is_found_fixed_rebuilt_and_switched(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         merchant = world.merchant()

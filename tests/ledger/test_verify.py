@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+import orjson
 import pytest
 
 from local.testkit.event_log import log_events
+from paybridge.core.events import parse_envelope
+from paybridge.core.ids import Uuid7Ids
+from paybridge.database.database import Statement
 from paybridge.ledger import seal
+from paybridge.ledger.create_payout import Ordered, PayoutOrder, create_payout
+from paybridge.ledger.domain.payouts import Payout, PayoutKey, PayoutOutcome
 from paybridge.ledger.seal import seal_books
+from paybridge.ledger.settle_payout import settle_payout
 from paybridge.ledger.verify import CHECKS
 from tests.ledger.conftest import World, tamper
 
@@ -24,6 +33,28 @@ def broken(world: World, *, full: bool = True) -> dict[str, str]:
     world.clock.move(3600)
     findings = {name: check(world.services, full) for name, check in CHECKS.items()}
     return {name: finding.detail for name, finding in findings.items() if not finding.holds}
+
+
+def ordered(world: World) -> Payout:
+    """A payout of 5 EUR of a new merchant who has 10."""
+    merchant = world.merchant()
+    world.happen([merchant.succeeded("10.00")])
+    key = PayoutKey("one", bytes(32))
+    order = PayoutOrder(
+        merchant_id=merchant.merchant_id, amount_minor=500, currency="EUR", key=key, correlation_id="one"
+    )
+    result = create_payout(world.database, world.clock, Uuid7Ids(), order)
+    assert isinstance(result, Ordered)
+    return result.payout
+
+
+def settle(world: World, payout: Payout, outcome: PayoutOutcome, *, is_posted: bool = True) -> None:
+    reason = "closed" if outcome is PayoutOutcome.FAILED else None
+    assert settle_payout(world.database, world.clock, Uuid7Ids(), payout.id, outcome, reason, by="ann")
+    if is_posted:
+        newest = "SELECT body::text FROM outbox WHERE subject_id = :id::uuid ORDER BY sequence DESC LIMIT 1"
+        ((body,),) = world.database.run(Statement(newest), id=payout.id)
+        world.post([parse_envelope(orjson.loads(body))])
 
 
 class TestChecks:
@@ -86,10 +117,79 @@ class TestChecks:
         log_events(world.database, [world.merchant().succeeded("1.00")])
         assert CHECKS["live_book_equals_log"](world.services, False).holds
 
+    def test_an_event_that_cannot_be_read_hides_no_other(self, world: World) -> None:
+        merchant = world.merchant()
+        lost, malformed, odd = merchant.succeeded("1.00"), merchant.succeeded("2.00"), merchant.succeeded("much")
+        log_events(world.database, [lost, malformed, odd])
+        world.database.run(Statement("UPDATE outbox SET body = '[' WHERE id = :id::uuid"), id=malformed.id)
+        detail = broken(world)["live_book_equals_log"]
+        assert f"event {lost.id}: its journal capture is missing" in detail
+        assert f"event {malformed.id}: it cannot be read" in detail
+        assert f"event {odd.id}: it cannot be read: an amount is missing or malformed" in detail
+
     def test_a_payout_of_more_than_was_reserved(self, world: World) -> None:
         merchant = world.merchant()
-        world.happen([merchant.payout("created", "5.00"), merchant.payout("paid", "6.00")])
-        assert broken(world) == {"payouts": f"{merchant.merchant_id}/reserved/EUR is -100"}
+        payout_id = Uuid7Ids().new()
+        world.happen(
+            [merchant.payout(what, amount, payout_id) for what, amount in (("created", "5.00"), ("paid", "6.00"))]
+        )
+        assert broken(world) == {
+            "payouts": f"payout {payout_id}: there are journals and no payout; "
+            f"{merchant.merchant_id}/reserved/EUR is -100"
+        }
+
+    def test_payouts_and_their_journals_agree(self, world: World) -> None:
+        payouts = [ordered(world) for _ in range(3)]
+        settle(world, payouts[1], PayoutOutcome.PAID)
+        settle(world, payouts[2], PayoutOutcome.FAILED)
+        assert broken(world) == {}
+
+    def test_a_payout_that_was_settled_a_moment_ago_is_not_in_the_books_yet(self, world: World) -> None:
+        payout = ordered(world)
+        settle(world, payout, PayoutOutcome.PAID, is_posted=False)
+        assert CHECKS["payouts"](world.services, True).holds
+        wanted = f"payout {payout.id}: paid, 500: the books have 500 reserved and 0 paid"
+        assert broken(world)["payouts"] == wanted
+
+    def test_payouts_that_are_wrong_by_the_same_amount_are_both_named(self, world: World) -> None:
+        """In total nothing is missing."""
+        one, other = ordered(world), ordered(world)
+        wrong = (
+            "UPDATE ledger.transfers SET amount_minor = CASE amount_minor WHEN 500 THEN {} END WHERE event_id IN ({})"
+        )
+        for payout, amount in ((one, 499), (other, 501)):
+            of_payout = f"SELECT event_id FROM ledger.journals WHERE operation_id = '{payout.id}'"  # noqa: S608
+            tamper(world.database, wrong.format(amount, of_payout))
+        assert broken(world)["payouts"] == "; ".join(
+            f"payout {payout.id}: pending, 500: the books have {amount} reserved and 0 paid"
+            for payout, amount in sorted([(one, 499), (other, 501)], key=lambda each: each[0].id)
+        )
+
+    def test_a_check_that_is_not_full_looks_at_the_newest_payouts(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        oldest = ordered(world)
+        settle(world, oldest, PayoutOutcome.PAID, is_posted=False)
+        ordered(world)
+        world.clock.move(3600)
+        monkeypatch.setattr("paybridge.ledger.verify_payouts.NEWEST_PAYOUTS", 1)
+        assert CHECKS["payouts"](world.services, False).holds
+        assert not CHECKS["payouts"](world.services, True).holds
+
+    def test_a_check_that_is_not_full_looks_at_the_busiest_accounts_and_the_newest_days(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.history()
+        old = world.merchant()
+        old.now -= timedelta(days=5)
+        world.happen([old.succeeded("7.00")])
+        tamper(world.database, "UPDATE ledger.transfers SET amount_minor = 8 WHERE amount_minor = 700")
+        assert CHECKS["balances"](world.services, False).holds
+        assert not CHECKS["balances"](world.services, True).holds
+        tamper(world.database, "UPDATE ledger.transfers SET amount_minor = amount_minor + 1 WHERE amount_minor = 2000")
+        assert not CHECKS["balances"](world.services, False).holds
+        monkeypatch.setattr("paybridge.ledger.verify.BUSIEST_ACCOUNTS", 1)
+        assert CHECKS["balances"](world.services, False).checked == 1
 
     def test_journals_that_are_never_sealed(self, world: World) -> None:
         world.history()

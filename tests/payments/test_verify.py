@@ -58,6 +58,15 @@ class TestVerifyAmounts:
     def test_rows_and_events_agree(self, database: Database, charged: list[uuid.UUID]) -> None:
         assert verify_amounts(database, full=True) == Finding(True, len(charged))
 
+    def test_an_event_that_cannot_be_read_hides_no_other_payment(
+        self, database: Database, charged: list[uuid.UUID]
+    ) -> None:
+        change(database, "payments", "last_sequence = 9", charged[0])
+        database.run(Statement("UPDATE outbox SET body = '[' WHERE payment_id = :id::uuid"), id=charged[1])
+        detail = verify_amounts(database, full=True).detail
+        assert f"payment {charged[0]}: its row is at event 9, the last event is 3" in detail
+        assert f"payment {charged[1]}: its last event cannot be read" in detail
+
     @pytest.mark.parametrize(
         ("changes", "fault"),
         [

@@ -9,7 +9,7 @@ import typer
 
 from paybridge.cli.output import AsJson, print_json, print_lines
 from paybridge.cli.session import started
-from paybridge.wiring import rebuilds as rebuild_wiring
+from paybridge.wiring import verification as verification_wiring
 
 if TYPE_CHECKING:
     from paybridge.verification.verify import Check
@@ -21,35 +21,47 @@ Exit codes: 0 all hold, 1 one does not hold.
 Full = Annotated[
     bool, typer.Option("--full", help="Check all seals and payments, which takes a while. Only the newest if absent.")
 ]
+Seconds = Annotated[
+    int | None, typer.Option("--seconds", min=1, metavar="N", help="Begin no further check after N seconds.")
+]
 Only = Annotated[list[str] | None, typer.Option("--check", metavar="NAME", help="Check only this. May be repeated.")]
 
 
-def verify(context: typer.Context, full: Full = False, check: Only = None, json: AsJson = False) -> None:
+def verify(
+    context: typer.Context, full: Full = False, check: Only = None, seconds: Seconds = None, json: AsJson = False
+) -> None:
     """Check every invariant of the books, the outbox and the payments, one line each."""
-    run(context, full=full, only=check, as_json=json, others={})
+    run(context, full=full, only=check, seconds=seconds, as_json=json, others={})
 
 
 def run(
-    context: typer.Context, *, full: bool, only: list[str] | None, as_json: bool, others: Mapping[str, Check]
+    context: typer.Context,
+    *,
+    full: bool,
+    only: list[str] | None,
+    seconds: int | None,
+    as_json: bool,
+    others: Mapping[str, Check],
 ) -> None:
     """Run the checks, print each finding as soon as it is there, and end with exit code 1 if one does not hold."""
-    from paybridge.verification.verify import checks_of
+    from paybridge.verification.verify import all_hold
     from paybridge.verification.verify import verify as verify_all
 
     session = started(context)
-    checks = checks_of(rebuild_wiring.services_over(session.database, session.clock, session.ids), others)
+    checks = verification_wiring.checks_over(session.database, session.clock, session.ids) | dict(others)
     unknown = set(only or ()) - set(checks)
     if unknown:
         raise typer.BadParameter(f"{min(unknown)!r} is none of {', '.join(checks)}")
     chosen = {name: check for name, check in checks.items() if not only or name in only}
-    views = []
-    for named in verify_all(chosen, full=full):
-        views.append(named.finding.view(named.check))
+    found = []
+    for named in verify_all(chosen, full=full, seconds_max=seconds):
+        found.append(named)
         if not as_json:
-            print_lines([_line(views[-1])])
+            print_lines([_line(named.view())])
+    holds = all_hold(found)
     if as_json:
-        print_json({"data": views})
-    if any(view["holds"] is False for view in views):
+        print_json({"holds": holds, "data": [named.view() for named in found]})
+    if holds is False:
         raise typer.Exit(1)
 
 

@@ -7,16 +7,10 @@ from dataclasses import replace
 from typing import NamedTuple
 from uuid import UUID
 
-import orjson
-
-from paybridge.access.find_fees import find_fees
-from paybridge.core.errors import MalformedMessage
-from paybridge.core.events import Event, parse_envelope
 from paybridge.database.database import Transaction
-from paybridge.ledger.domain.journals import Journal
 from paybridge.ledger.domain.rebuild import LOG_BEGIN, Rebuild, RebuildPhase
-from paybridge.ledger.domain.rules import CHARGED_TYPES, journal_of
 from paybridge.ledger.ports import RebuildServices
+from paybridge.ledger.post import readable_journals
 from paybridge.ledger.store import event_log
 from paybridge.ledger.store import journals as journal_store
 from paybridge.ledger.store.event_log import LoggedEvent
@@ -73,29 +67,7 @@ def read_range(services: RebuildServices, transaction: Transaction, rebuild: Reb
 def post_logged(
     services: RebuildServices, transaction: Transaction, book: int, logged: Sequence[LoggedEvent]
 ) -> Posted:
-    """Post events into a book. Those that are there already change nothing."""
-    events, unreadable = [], []
-    for each in logged:
-        try:
-            events.append(parse_envelope(orjson.loads(each.body)))
-        except (MalformedMessage, orjson.JSONDecodeError):
-            unreadable.append(each.position.event_id)
-    journals, refused = _journals_of(services, transaction, events)
-    return Posted(len(journal_store.post(transaction, book, journals)), [*unreadable, *refused])
-
-
-def _journals_of(
-    services: RebuildServices, transaction: Transaction, events: Sequence[Event]
-) -> tuple[list[Journal], list[UUID]]:
-    """Return the journals of the events, and the events whose money cannot be read. The live book refuses them too."""
-    charged = {event.merchant_id for event in events if event.type in CHARGED_TYPES}
-    fees = find_fees(transaction, charged) if charged else {}
-    journals, refused = [], []
-    for event in events:
-        try:
-            journal = journal_of(event, fees.get(event.merchant_id, ()), services.rules)
-        except MalformedMessage:
-            refused.append(event.id)
-        else:
-            journals += [] if journal is None else [journal]
-    return journals, refused
+    """Post events into a book. One that is there already changes nothing. One that cannot be read fails no other."""
+    bodies = [(each.position.event_id, each.body) for each in logged]
+    journals, unreadable = readable_journals(transaction, bodies, services.rules)
+    return Posted(len(journal_store.post(transaction, book, journals)), [*unreadable])

@@ -10,6 +10,9 @@ from paybridge.core.ids import Ids
 from paybridge.database.database import Database
 from paybridge.ledger.domain.rules import RULES, RULES_VERSION, PostingRule
 
+# The live book may be so far behind the log.
+BEHIND_SECONDS_MAX = 120
+
 
 @dataclass(frozen=True, slots=True)
 class RebuildServices:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from uuid import UUID
 
+import orjson
+
+from paybridge.access.domain.fees import FeeChange
 from paybridge.access.find_fees import find_fees
-from paybridge.core.errors import LockTimeout, MalformedMessage
-from paybridge.core.events import Event
-from paybridge.core.isolation import run_isolating_bad_items
+from paybridge.core.errors import LockTimeout, MalformedMessage, reason_of
+from paybridge.core.events import Event, parse_envelope
+from paybridge.core.isolation import run_each_item, run_isolating_bad_items
 from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Database, Transaction
 from paybridge.ledger.domain.journals import Journal
-from paybridge.ledger.domain.rules import CHARGED_TYPES, journal_of
+from paybridge.ledger.domain.rules import CHARGED_TYPES, RULES, PostingRule, journal_of
 from paybridge.ledger.store import books
 from paybridge.ledger.store import journals as journal_store
 
@@ -62,7 +66,30 @@ def post_events(database: Database, events: Sequence[Event]) -> PostReport:
 
 def journals_of(transaction: Transaction, events: Sequence[Event]) -> list[Journal]:
     """Return the journals of the events, with the fees that were in force. Raises MalformedMessage."""
-    charged = {event.merchant_id for event in events if event.type in CHARGED_TYPES}
-    fees = find_fees(transaction, charged) if charged else {}
+    fees = _fees_of(transaction, events)
     journals = (journal_of(event, fees.get(event.merchant_id, ())) for event in events)
     return [journal for journal in journals if journal is not None]
+
+
+def readable_journals(
+    transaction: Transaction, bodies: Iterable[tuple[UUID, str]], rules: Sequence[PostingRule] = RULES
+) -> tuple[list[Journal], dict[UUID, str]]:
+    """Return the journals of logged events, and by its id why an event cannot be posted. No event fails the others."""
+    unreadable: dict[UUID, str] = {}
+    parsed = run_each_item(
+        lambda row: parse_envelope(orjson.loads(row[1])),
+        bodies,
+        lambda row, error: unreadable.update({row[0]: reason_of(error)}),
+    )
+    fees = _fees_of(transaction, parsed)
+    journals = run_each_item(
+        lambda event: journal_of(event, fees.get(event.merchant_id, ()), rules),
+        parsed,
+        lambda event, error: unreadable.update({event.id: reason_of(error)}),
+    )
+    return [journal for journal in journals if journal is not None], unreadable
+
+
+def _fees_of(transaction: Transaction, events: Sequence[Event]) -> dict[UUID, list[FeeChange]]:
+    charged = {event.merchant_id for event in events if event.type in CHARGED_TYPES}
+    return find_fees(transaction, charged) if charged else {}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 import orjson
 
-from paybridge.core.findings import Finding
+from paybridge.core.findings import Finding, finding_of
 from paybridge.core.money import format_places
 from paybridge.database.database import Database
 from paybridge.payments.store import verifying
@@ -23,17 +24,17 @@ def verify_amounts(database: Database, *, full: bool) -> Finding:
 
     A payment whose events are archived is left out.
     """
-    checked, before = 0, _ID_MAX
+    looked_at, checked, before = 0, 0, _ID_MAX
+    faults: list[str] = []
     while page := verifying.read_newest(database, before, PAGE):
         for payment in page:
             fault = _fault(payment)
-            if fault:
-                return Finding(False, checked, f"payment {payment.id}: {fault}")
+            faults += [f"payment {payment.id}: {fault}"] if fault else []
             checked += payment.event_body is not None
-        before = page[-1].id
-        if not full and checked >= NEWEST:
+        looked_at, before = looked_at + len(page), page[-1].id
+        if not full and looked_at >= NEWEST:
             break
-    return Finding(True, checked)
+    return finding_of(checked, faults)
 
 
 def _fault(payment: StoredBesideEvent) -> str | None:
@@ -41,7 +42,9 @@ def _fault(payment: StoredBesideEvent) -> str | None:
         return None
     if payment.last_sequence != payment.event_sequence:
         return f"its row is at event {payment.last_sequence}, the last event is {payment.event_sequence}"
-    told = orjson.loads(payment.event_body)["data"]
+    told = _data_of(payment.event_body)
+    if told is None:
+        return "its last event cannot be read"
     stored = {
         "status": payment.status,
         "amount_captured": format_places(payment.captured_minor, payment.places),
@@ -51,3 +54,12 @@ def _fault(payment: StoredBesideEvent) -> str | None:
         if told.get(name) != value:
             return f"{name} is {value} in its row and {told.get(name)} in its last event"
     return None
+
+
+def _data_of(body: str) -> dict[str, Any] | None:
+    """Return what an event says, None if it cannot be read."""
+    try:
+        data = orjson.loads(body)["data"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None
+    return data if isinstance(data, dict) else None

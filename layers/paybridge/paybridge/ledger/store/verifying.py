@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
 from paybridge.database.database import Database, Statement, Transaction
 from paybridge.ledger.domain.accounts import AccountKey, AccountKind
+from paybridge.ledger.domain.payouts import PayoutStatus
 
+# Rules 10 to 12 are those of payouts. Their index has these words.
+_OF_PAYOUTS = "rule BETWEEN 10 AND 12"
+
+_NEXT_ACCOUNTS = Statement("""
+    SELECT a.id FROM ledger.accounts a JOIN ledger.books b ON b.id = a.book AND b.state IN ('live', 'retired')
+    WHERE a.id > :after::bigint ORDER BY a.id LIMIT :limit::integer
+""")
+
+# Each batch that changes an account raises its version.
+_BUSIEST_ACCOUNTS = Statement("""
+    SELECT id FROM ledger.accounts WHERE book = (SELECT id FROM ledger.books WHERE state = 'live')
+    ORDER BY version DESC, id LIMIT :limit::integer
+""")
+
+# Of one moment, because one statement reads them. A transfer counts in the day of its event.
 _CHECK_TOTALS = Statement("""
-    WITH part AS (
-        SELECT a.* FROM ledger.accounts a JOIN ledger.books b ON b.id = a.book AND b.state IN ('live', 'retired')
-        WHERE a.id > :after::bigint ORDER BY a.id LIMIT :limit::integer
-    )
     SELECT p.id, p.book, p.owner, p.kind, p.currency, p.places, p.debits_minor::text, p.credits_minor::text,
-           debits.sum::text, credits.sum::text, days.debits::text, days.credits::text
-    FROM part p
+           debits.sum::text, credits.sum::text, days.debits::text, days.credits::text, days.newest_debits::text,
+           days.newest_credits::text
+    FROM ledger.accounts p
     CROSS JOIN LATERAL (SELECT coalesce(sum(amount_minor), 0) AS sum FROM ledger.transfers
-                        WHERE debit_account = p.id) AS debits
+                        WHERE debit_account = p.id AND happened_at >= :since::timestamptz) AS debits
     CROSS JOIN LATERAL (SELECT coalesce(sum(amount_minor), 0) AS sum FROM ledger.transfers
-                        WHERE credit_account = p.id) AS credits
-    CROSS JOIN LATERAL (SELECT coalesce(sum(debits_minor), 0) AS debits, coalesce(sum(credits_minor), 0) AS credits
-                        FROM ledger.daily_totals WHERE account = p.id) AS days
-    ORDER BY p.id
+                        WHERE credit_account = p.id AND happened_at >= :since::timestamptz) AS credits
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(debits_minor), 0) AS debits, coalesce(sum(credits_minor), 0) AS credits,
+               coalesce(sum(debits_minor) FILTER (WHERE day >= :first_day::date), 0) AS newest_debits,
+               coalesce(sum(credits_minor) FILTER (WHERE day >= :first_day::date), 0) AS newest_credits
+        FROM ledger.daily_totals WHERE account = p.id) AS days
+    WHERE p.id = ANY (:accounts::bigint[]) ORDER BY p.id
 """)
 
 _CHECK_SIDES = Statement("""
@@ -44,8 +61,39 @@ _CHECK_RESERVED = Statement("""
     WHERE a.kind = 'reserved' ORDER BY a.id
 """)
 
+_BEFORE_NEWEST_PAYOUTS = Statement("""
+    SELECT id FROM ledger.payouts ORDER BY id DESC OFFSET :count::integer LIMIT 1
+""")
+
+# The journals of a payout name it as their operation. Only what is in the accounts of its merchant and currency counts.
+_READ_PAYOUTS = Statement(f"""
+    SELECT p.id, p.status, p.amount_minor, p.updated_at, posted.reserved::text, posted.paid::text
+    FROM (SELECT * FROM ledger.payouts WHERE id > :after::uuid ORDER BY id LIMIT :limit::integer) AS p
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(CASE WHEN (c.owner, c.kind) = (p.merchant_id, 'reserved') THEN t.amount_minor
+                                 WHEN (d.owner, d.kind) = (p.merchant_id, 'reserved') THEN -t.amount_minor
+                                 ELSE 0 END), 0) AS reserved,
+               coalesce(sum(CASE WHEN c.kind = 'payouts_paid' THEN t.amount_minor ELSE 0 END), 0) AS paid
+        FROM ledger.journals j
+        JOIN ledger.transfers t USING (book, event_id, rule)
+        JOIN ledger.accounts d ON d.id = t.debit_account
+        JOIN ledger.accounts c ON c.id = t.credit_account
+        WHERE j.operation_id = p.id AND j.{_OF_PAYOUTS}
+          AND j.book = (SELECT id FROM ledger.books WHERE state = 'live')
+          AND (d.currency::text, d.places) = (p.currency, p.places)
+    ) AS posted
+    ORDER BY p.id
+""")
+_FIND_UNKNOWN_PAYOUTS = Statement(f"""
+    SELECT DISTINCT j.operation_id FROM ledger.journals j
+    WHERE j.operation_id > :after::uuid AND j.{_OF_PAYOUTS}
+      AND j.book = (SELECT id FROM ledger.books WHERE state = 'live')
+      AND NOT EXISTS (SELECT FROM ledger.payouts p WHERE p.id = j.operation_id)
+    ORDER BY j.operation_id LIMIT :limit::integer
+""")
+
 _READ_NEWEST = Statement("""
-    SELECT body FROM outbox
+    SELECT id, body FROM outbox
     WHERE sequence > 0 AND type = ANY (:wanted::text[]) AND created_at < :before::timestamptz
       AND id >= uuid7_floor(:not_before::timestamptz)
     ORDER BY id DESC LIMIT :limit::integer
@@ -53,14 +101,17 @@ _READ_NEWEST = Statement("""
 
 
 class AccountTotals(NamedTuple):
-    """What an account counts, what its transfers add up to, and what its days add up to: debits and credits."""
+    """What an account counts, and what its days add up to: debits and credits.
 
-    id: int
+    `moved` are the sums of its transfers from a day on, and `by_newest_day` of the days from then on.
+    """
+
     book: int
     key: AccountKey
     counted: tuple[int, int]
-    moved: tuple[int, int]
     by_day: tuple[int, int]
+    moved: tuple[int, int]
+    by_newest_day: tuple[int, int]
 
 
 class BookSides(NamedTuple):
@@ -80,14 +131,44 @@ class Reserved(NamedTuple):
     minor: int
 
 
-def read_totals(database: Database, after: int, limit: int) -> list[AccountTotals]:
-    """Return the next accounts after number `after`, each read at one moment."""
+class PostedPayout(NamedTuple):
+    """A payout, and by its journals in the live book what is reserved for it and what was paid."""
+
+    id: UUID
+    status: PayoutStatus
+    amount_minor: int
+    updated_at: datetime
+    reserved_minor: int
+    paid_minor: int
+
+
+def next_accounts(database: Database, after: int, limit: int) -> list[int]:
+    """Return the next accounts after number `after`, of the live and the retired books."""
+    return [row[0] for row in database.run(_NEXT_ACCOUNTS, after=after, limit=limit)]
+
+
+def busiest_accounts(database: Database, limit: int) -> list[int]:
+    """Return the accounts of the live book that most batches have changed."""
+    return [row[0] for row in database.run(_BUSIEST_ACCOUNTS, limit=limit)]
+
+
+def read_totals(database: Database, accounts: Sequence[int], since: datetime | None) -> list[AccountTotals]:
+    """Return these accounts, each read at one moment, with their transfers from `since` on, None for all.
+
+    `since` is the begin of a day.
+    """
+    rows = database.run(
+        _CHECK_TOTALS,
+        accounts="{" + ",".join(map(str, accounts)) + "}",
+        since=since or "-infinity",
+        first_day=since.date() if since else "-infinity",
+    )
     found = []
-    for id_, book, owner, kind, currency, places, *sums in database.run(_CHECK_TOTALS, after=after, limit=limit):
-        debits, credited, moved_debits, moved_credits, day_debits, day_credits = map(int, sums)
+    for _, book, owner, kind, currency, places, *sums in rows:
+        numbers = map(int, sums)
+        counted, moved, by_day, by_newest_day = zip(numbers, numbers, strict=True)
         key = AccountKey(owner, AccountKind(kind), currency, places)
-        counted, moved = (debits, credited), (moved_debits, moved_credits)
-        found.append(AccountTotals(id_, book, key, counted, moved, (day_debits, day_credits)))
+        found.append(AccountTotals(book, key, counted, by_day, moved, by_newest_day))
     return found
 
 
@@ -106,10 +187,31 @@ def read_reserved(database: Database) -> list[Reserved]:
     return [Reserved(owner, currency, int(minor)) for _, owner, currency, minor in rows]
 
 
+def find_before_newest(database: Database, count: int) -> UUID | None:
+    """Return the payout before the newest `count`, None if there are no more."""
+    rows = database.run(_BEFORE_NEWEST_PAYOUTS, count=count)
+    return rows[0][0] if rows else None
+
+
+def read_payouts(database: Database, after: UUID, limit: int) -> list[PostedPayout]:
+    """Return the next payouts after id `after`, each with its journals of the same moment."""
+    return [
+        PostedPayout(id_, PayoutStatus(status), amount_minor, updated_at, int(reserved), int(paid))
+        for id_, status, amount_minor, updated_at, reserved, paid in database.run(
+            _READ_PAYOUTS, after=after, limit=limit
+        )
+    ]
+
+
+def find_unknown_payouts(database: Database, after: UUID, limit: int) -> list[UUID]:
+    """Return ids above `after` that journals of payouts name and that no payout has."""
+    return [row[0] for row in database.run(_FIND_UNKNOWN_PAYOUTS, after=after, limit=limit)]
+
+
 def read_newest(
     transaction: Transaction, types: frozenset[str], not_before: datetime, before: datetime, limit: int
-) -> list[str]:
-    """Return the newest events of these types between two moments, newest first."""
+) -> list[tuple[UUID, str]]:
+    """Return the ids and bodies of the newest events of these types between two moments, newest first."""
     wanted = "{" + ",".join(types) + "}"
     rows = transaction.run(_READ_NEWEST, wanted=wanted, not_before=not_before, before=before, limit=limit)
-    return [row[0] for row in rows]
+    return [(id_, body) for id_, body in rows]

@@ -35,6 +35,9 @@ CREATE TABLE ledger.payouts (
 );
 CREATE INDEX payouts_of_merchant ON ledger.payouts (merchant_id, id);
 
+-- The journals of payouts by rules 10 to 12, each of which names its payout as the operation.
+CREATE INDEX journals_of_payouts ON ledger.journals (operation_id) WHERE rule BETWEEN 10 AND 12;
+
 CREATE FUNCTION ledger.keep_payout() RETURNS trigger LANGUAGE plpgsql AS $body$
 BEGIN
     IF TG_OP = 'DELETE' OR OLD.status <> 'pending' OR NEW.status = 'pending'

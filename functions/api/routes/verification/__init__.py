@@ -1,0 +1,1 @@
+"""Checks of every invariant, for operators."""
