@@ -18,20 +18,26 @@ from paybridge.archive.choose import choose_months
 from paybridge.archive.deadline import Deadline
 from paybridge.archive.order import order_restore
 from paybridge.archive.read import show_month
+from paybridge.core.archived_months import MonthsArchived
 from paybridge.core.errors import LockTimeout
 from paybridge.core.events import Event
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Statement, Transaction
+from paybridge.ledger.rebuild import start_rebuild
 from paybridge.replay.domain import Replay, ReplayOrder, ReplayState
 from paybridge.replay.dry_run import work_on
 from paybridge.replay.ports import ReplayServices
-from paybridge.replay.start import MonthsArchived, start_replay
+from paybridge.replay.start import start_replay
+from paybridge.wiring.rebuilds import services_over as rebuild_services_over
 from tests.archive.conftest import MONTH, PAYMENTS, RUN_SECONDS, Archive
 
 pytestmark = pytest.mark.integration
 
 _END = Statement("UPDATE replays SET state = 'canceled', outbox_id = NULL, finished_at = now() WHERE state = 'paused'")
 _PAUSE = Statement("UPDATE replays SET state = 'paused', outbox_id = NULL WHERE state = 'running'")
+_END_REBUILD = Statement("""
+    UPDATE ledger.rebuilds SET state = 'failed', failure = 'test', finished_at = now() WHERE id = :id::uuid
+""")
 _COUNT = Statement("SELECT count(*) FROM replays")
 _IS_ATTACHED = Statement("SELECT relispartition FROM pg_class WHERE oid = to_regclass(:name::text)")
 _LEAVE = Statement("UPDATE archive_months SET state = 'archiving', restored_until = NULL")
@@ -117,6 +123,22 @@ def test_no_replay_of_a_month_begins_once_its_archive_has_begun(archive: Archive
         with pytest.raises(MonthsArchived):
             start_replay(services(archive), order(is_dry_run=is_dry_run))
     assert archive.database.run(_COUNT) == [[0]]
+
+
+def test_a_month_stays_while_a_rebuild_of_the_books_is_running(archive: Archive) -> None:
+    rebuilds = rebuild_services_over(archive.database, archive.clock, Uuid7Ids())
+    archive.run()
+    with pytest.raises(MonthsArchived, match="2024-03 are archived"):
+        start_rebuild(rebuilds, actor="ann")
+    order_restore(archive.database, archive.clock, MONTH, days=1)
+    archive.run()
+    begun = start_rebuild(rebuilds, actor="ann")
+    archive.clock.move(2 * 86400.0)
+    archive.run()
+    assert state(archive) == "restored"
+    archive.database.run(_END_REBUILD, id=begun.id)
+    archive.run()
+    assert state(archive) == "archived"
 
 
 def test_a_month_beside_the_range_does_not_matter(archive: Archive) -> None:

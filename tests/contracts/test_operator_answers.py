@@ -19,14 +19,14 @@ from local.testkit.payments import new_merchant
 from paybridge.core.clock import SystemClock
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
-from paybridge.database.database import Database
+from paybridge.database.database import Database, Statement
 from paybridge.dead_letters.ports import DeadLetterServices
 from paybridge.ledger.domain.rules import RULES_VERSION
-from paybridge.ledger.ports import RebuildServices
 from paybridge.ledger.rebuild import start_rebuild
 from paybridge.payments.gateway_watch import GatewayWatch
 from paybridge.payments.records import OperationOrder
 from paybridge.payments.start_attempts import start_attempts
+from paybridge.wiring.rebuilds import services_over
 from tests.support.dead_letters import record_dead
 from tests.support.openapi import Contract
 from tests.support.scripted_gateway import RecordingGateway, engine_services
@@ -41,6 +41,8 @@ REBUILDS = f"{OPS}/ledger/rebuilds"
 SWITCH = f"{REBUILDS}/{{rebuild_id}}/switch"
 BOOKS = f"{OPS}/ledger/books"
 ONE_DEAD_LETTER = f"{DEAD_LETTERS}/{{dead_letter_id}}"
+_AWAY = Statement("UPDATE archive_months SET state = 'restoring', restored_until = now() + interval '1 day'")
+_BACK = Statement("UPDATE archive_months SET state = 'restored', restored_until = now() + interval '1 day'")
 
 
 @pytest.fixture
@@ -221,6 +223,16 @@ class TestArchive:
 
 
 class TestRebuilds:
+    def test_months_in_the_archive_are_in_the_way(
+        self, client: ApiClient, contract: Contract, database: Database, archived: str
+    ) -> None:
+        database.run(_AWAY)
+        refused = post(client, REBUILDS, {})
+        check(contract, "POST", REBUILDS, refused, 409)
+        assert refused.json()["code"] == "months_archived"
+        assert "The facts of 2024-03 are archived" in refused.json()["detail"]
+        database.run(_BACK)
+
     def test_a_rebuild_its_switch_and_the_end_of_the_old_book(
         self, client: ApiClient, contract: Contract, database: Database
     ) -> None:
@@ -269,7 +281,7 @@ class TestRebuilds:
     def test_only_two_may_run(
         self, client: ApiClient, contract: Contract, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        services = RebuildServices(database, SystemClock(), Uuid7Ids())
+        services = services_over(database, SystemClock(), Uuid7Ids())
         for _ in range(2):
             start_rebuild(services, actor="test")
         check(contract, "POST", REBUILDS, post(client, REBUILDS, {}), 409)

@@ -1903,6 +1903,8 @@ def rebuilding(rows: SeededRows) -> dict[str, Rule]:
         f"{of_store}.rebuilds._LOCK": Rule(one, ("rebuilds_pkey",)),
         f"{of_store}.rebuilds._LOCK_PATIENTLY": Rule(one, ("rebuilds_pkey",)),
         f"{of_store}.rebuilds._RUNNING": Rule({"limit": LIMIT}, ("rebuilds_running",), sorts=1),
+        f"{of_store}.rebuilds._LOCK_COUNT": Rule(),
+        f"{of_store}.rebuilds._COUNT_RUNNING": Rule({}, ("rebuilds_running",)),
         f"{of_store}.rebuilds._OF_BOOK": Rule({"book": 2}, ("rebuilds_running",)),
         f"{of_store}.rebuilds._SAVE": Rule({**saved, **one}, ("rebuilds_pkey",)),
         f"{of_store}.rebuilds._FIND_DIGESTS": Rule(

@@ -19,6 +19,7 @@ from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.ledger.ports import RebuildServices
 from paybridge.ledger.post import post_events
+from paybridge.wiring.rebuilds import services_over
 
 
 @dataclass
@@ -34,7 +35,7 @@ class World:
         return self.services_over(self.database)
 
     def services_over(self, database: Database) -> RebuildServices:
-        return RebuildServices(database, self.clock, Uuid7Ids())
+        return services_over(database, self.clock, Uuid7Ids())
 
     def merchant(self) -> MoneyEvents:
         return MoneyEvents(new_merchant(self.database))

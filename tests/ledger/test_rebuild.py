@@ -6,6 +6,7 @@ import threading
 import uuid
 from contextlib import closing
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -13,13 +14,15 @@ import pytest
 from local.testkit.dying_database import DyingDatabase
 from local.testkit.event_log import log_events
 from local.testkit.live import eventually
-from paybridge.core.errors import DatabaseUnavailable
+from paybridge.core.archived_months import MonthsArchived
+from paybridge.core.errors import DatabaseUnavailable, LockTimeout
 from paybridge.core.events import Event
-from paybridge.database.database import Database
+from paybridge.core.ids import Uuid7Ids
+from paybridge.database.database import Database, Statement
 from paybridge.ledger import build, prove
 from paybridge.ledger.domain.journals import Transfer
 from paybridge.ledger.domain.rebuild import Rebuild, RebuildPhase, RebuildState
-from paybridge.ledger.ports import RebuildServices
+from paybridge.ledger.ports import RebuildServices, find_away
 from paybridge.ledger.post import journals_of, post_events
 from paybridge.ledger.rebuild import TooManyRebuilds, read_rebuild, start_rebuild, work_on, work_on_rebuilds
 from paybridge.ledger.store import journals, rebuilds
@@ -55,6 +58,16 @@ def content(database: Database, book: int) -> list[tuple[Any, ...]]:
             JOIN ledger.accounts d ON d.id = t.debit_account JOIN ledger.accounts c ON c.id = t.credit_account
             WHERE j.book = {book} ORDER BY 1, 2, 5""",  # noqa: S608
     )
+
+
+def set_month(world: World, month: str, state: str, until: datetime | None = None) -> None:
+    """Bring a month of the archive to a state."""
+    put = Statement("""
+        INSERT INTO archive_months (month, state, restored_until, checked_at, created_at, updated_at)
+        VALUES (:month::date, :state::text, :until::timestamptz, now(), now(), now())
+        ON CONFLICT (month) DO UPDATE SET state = excluded.state, restored_until = excluded.restored_until
+    """)
+    world.database.run(put, month=month, state=state, until=until)
 
 
 def sums(database: Database, book: int) -> list[tuple[Any, ...]]:
@@ -113,6 +126,60 @@ class TestStartRebuild:
         assert finish(world.services, one).equal
         assert finish(world.services, other).equal
         assert one.book != other.book
+
+    def test_one_that_starts_at_the_same_time_waits_and_is_counted(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("paybridge.ledger.rebuild.RUNNING_MAX", 1)
+        refused: list[TooManyRebuilds] = []
+
+        def start_another() -> None:
+            with closing(Database(world.address, "another")) as own:
+                try:
+                    start_rebuild(world.services_over(own), actor="bob")
+                except TooManyRebuilds as error:
+                    refused.append(error)
+
+        thread = threading.Thread(target=start_another)
+
+        class Slow:
+            """Ids that are asked for once the rebuilds are counted, and before this one is there."""
+
+            def new(self) -> uuid.UUID:
+                thread.start()
+                eventually(lambda: not thread.is_alive() or query(world.database, WAITING), "the other one")
+                return Uuid7Ids().new()
+
+        start_rebuild(replace(world.services, ids=Slow()), actor="ann")
+        thread.join()
+        assert len(refused) == 1
+
+
+class TestArchivedMonths:
+    def test_refuse_a_rebuild_until_they_are_restored(self, world: World) -> None:
+        world.history()
+        for state, until in (("archiving", None), ("archived", None), ("restoring", world.clock.now())):
+            set_month(world, "2024-03-01", state, until)
+            with pytest.raises(MonthsArchived, match=r"2024-03 are archived\. Order `paybridge archive"):
+                start_rebuild(world.services, actor="ann")
+        set_month(world, "2024-04-01", "archived")
+        with pytest.raises(MonthsArchived, match="2 months from 2024-03 to 2024-04"):
+            start_rebuild(world.services, actor="ann")
+        assert query(world.database, "SELECT id FROM ledger.books") == [(1,)]
+        for month in ("2024-03-01", "2024-04-01"):
+            set_month(world, month, "restored", world.clock.now())
+        assert rebuilt(world).equal
+
+    def test_do_not_move_while_a_rebuild_is_being_stored(self, world: World) -> None:
+        set_month(world, "2024-03-01", "restored", world.clock.now())
+        with world.database.transaction() as transaction:
+            assert find_away(world.services, transaction) == []
+            with (
+                closing(Database(world.address)) as archive,
+                pytest.raises(LockTimeout),
+                archive.transaction(0.1) as late,
+            ):
+                late.run(Statement("UPDATE archive_months SET state = 'archiving', restored_until = NULL"))
 
 
 class TestLateCommits:
@@ -293,6 +360,9 @@ class TestKilled:
         assert content(world.database, done.book) == content(world.database, 1)
 
 
+WAITING = """
+    SELECT 1 AS one FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND application_name = 'another'
+"""
 LOCKED = "SELECT 1 AS one FROM pg_stat_activity WHERE application_name LIKE 'dying%'"
 
 

@@ -28,7 +28,7 @@ from paybridge.ledger.rebuild import start_rebuild
 from paybridge.ledger.store import rebuilds
 from paybridge.ledger.switch import RebuildUnknown, SwitchRefused, catch_up, switch_books
 from tests.ledger.conftest import World, query, tamper
-from tests.ledger.test_rebuild import LOCKED, finish, rebuilt
+from tests.ledger.test_rebuild import LOCKED, finish, rebuilt, set_month
 
 pytestmark = pytest.mark.integration
 
@@ -102,6 +102,21 @@ class TestSwitchBooks:
         done = rebuilt(world, switch=True)
         assert (done.equal, done.switched_at) == (False, None)
         assert live_book(world.database) == 1
+
+    def test_waits_until_every_month_is_restored(self, world: World) -> None:
+        world.history()
+        done = rebuilt(world)
+        set_month(world, "2024-03-01", "archived")
+        for accepted in (None, "a wrong rule"):
+            with pytest.raises(SwitchRefused, match="2024-03 are archived") as refused:
+                switch_books(world.services, done.id, actor="ann", accept_differences=accepted)
+            assert refused.value.code == "months_archived"
+        assert live_book(world.database) == 1
+        set_month(world, "2024-03-01", "restored", world.clock.now())
+        assert switch_books(world.services, done.id, actor="ann").switched_by == "ann"
+        # It was switched, whatever has gone since.
+        set_month(world, "2024-03-01", "archived")
+        assert switch_books(world.services, done.id, actor="ann").switched_by == "ann"
 
     def test_books_that_differ_need_a_reason(self, world: World) -> None:
         log_events(world.database, [world.merchant().succeeded("1.00")])
@@ -288,7 +303,7 @@ class TestAWrongRule:
         assert balances(world.database, merchant.merchant_id) == {("available", "EUR"): 16500 - 2000}
 
         # Found: the rule is fixed under a new version, and a rebuild by it names what it posts otherwise.
-        services = RebuildServices(world.database, world.clock, world.services.ids, rules=self.fixed(), rules_version=2)
+        services = replace(world.services, rules=self.fixed(), rules_version=2)
         done = finish(services, start_rebuild(services, actor="ann", wait_seconds=0))
         assert (done.equal, done.differences) == (False, 2)
         found = dict(done.first_difference or {})

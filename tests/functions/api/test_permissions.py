@@ -28,7 +28,6 @@ from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database, Statement
 from paybridge.dead_letters.ports import DeadLetterServices
 from paybridge.ledger.list_rebuilds import list_rebuilds
-from paybridge.ledger.ports import RebuildServices
 from paybridge.ledger.post import post_events
 from paybridge.ledger.rebuild import start_rebuild
 from paybridge.replay.domain import ReplayOrder
@@ -37,6 +36,7 @@ from paybridge.webhooks.create_endpoint import EndpointOrder, create_endpoint
 from paybridge.webhooks.domain.recovery import Recovery
 from paybridge.webhooks.read_endpoints import list_endpoints
 from paybridge.webhooks.recover import start_recovery
+from paybridge.wiring.rebuilds import services_over as rebuild_services_over
 from paybridge.wiring.replay import services_over
 from tests.support.analytics import NOON, World
 from tests.support.breaks import new_break, new_reconciliation
@@ -79,6 +79,8 @@ _ARCHIVE_MONTH = Statement("""
     VALUES ('2024-03-01', 'archived', now(), now(), now())
     ON CONFLICT (month) DO UPDATE SET state = 'archived', restored_until = NULL
 """)
+# No rebuild begins while a month is away.
+_RESTORE_MONTH = Statement("UPDATE archive_months SET state = 'restored', restored_until = now()")
 _DELETE_REPLAYS = Statement("TRUNCATE replays")
 _DELETE_ENDPOINTS = Statement("UPDATE webhook_endpoints SET deleted_at = now() WHERE deleted_at IS NULL")
 
@@ -186,8 +188,9 @@ def event_of(client: ApiClient, database: Database) -> str:
 
 def rebuild_of(_: ApiClient, database: Database) -> str:
     """The newest rebuild, because only a few may run at once."""
+    database.run(_RESTORE_MONTH)
     found = list_rebuilds(database, cursor=None, limit=1).rebuilds
-    services = RebuildServices(database, SystemClock(), Uuid7Ids())
+    services = rebuild_services_over(database, SystemClock(), Uuid7Ids())
     return str((found or [start_rebuild(services, actor="test")])[0].id)
 
 

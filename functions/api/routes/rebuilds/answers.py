@@ -16,6 +16,7 @@ from api.request.json_body import check_content_type
 from api.request.parameters import PageQuery, parse_id
 from api.request.query import check_query_string
 from api.routes.rebuilds.requests import parse_start, parse_switch
+from paybridge.core.archived_months import MonthsArchived
 from paybridge.core.fields import validate
 from paybridge.ledger.drop_book import BookInUse, BookUnknown, drop_book
 from paybridge.ledger.list_rebuilds import list_books, list_rebuilds
@@ -38,6 +39,8 @@ async def start(request: Request) -> Response:
         begun = start_rebuild(
             services, actor=caller(request).actor, switch=wanted.switch, wait_seconds=wanted.wait_seconds
         )
+    except MonthsArchived as error:
+        raise Problem(409, "months_archived", str(error)) from None
     except TooManyRebuilds:
         detail = "Two rebuilds are running. Each fills the disk with another book. Wait for one to finish."
         raise Problem(409, "too_many_rebuilds", detail) from None

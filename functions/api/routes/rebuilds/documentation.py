@@ -37,7 +37,9 @@ START: dict[str, Any] = {
     "summary": "Rebuild the books",
     "responses": {
         202: json_answer("RebuildView", "The rebuild has begun.", _LOCATION),
-        409: problem("Other rebuilds are running.", "too_many_rebuilds"),
+        409: problem(
+            "Other rebuilds are running, or months of the log are archived.", "too_many_rebuilds", "months_archived"
+        ),
         422: problem(
             "The request breaks a rule.",
             *("json_not_an_object", "validation_failed"),
@@ -80,7 +82,7 @@ SWITCH: dict[str, Any] = {
         404: _REBUILD_NOT_FOUND,
         409: problem(
             "The book cannot become the live one, now or ever.",
-            *("books_differ", "rebuild_not_finished", "rebuild_outdated"),
+            *("books_differ", "months_archived", "rebuild_not_finished", "rebuild_outdated"),
         ),
         422: problem(
             "The request breaks a rule.",

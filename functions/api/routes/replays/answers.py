@@ -15,12 +15,13 @@ from api.problems import Problem, validation_failed
 from api.request.json_body import check_content_type
 from api.request.query import check_query_string
 from api.routes.replays.requests import parse_page, parse_start
+from paybridge.core.archived_months import MonthsArchived
 from paybridge.core.fields import FieldError
 from paybridge.replay.control import ReplayEnded, cancel_replay, pause_replay, resume_replay
 from paybridge.replay.domain import Replay
 from paybridge.replay.ports import ReplayServices
 from paybridge.replay.read import list_replays, read_replay
-from paybridge.replay.start import OPEN_MAX, MonthsArchived, RangeEmpty, TooManyReplays, start_replay
+from paybridge.replay.start import OPEN_MAX, RangeEmpty, TooManyReplays, start_replay
 from paybridge.wiring import replay as replay_wiring
 
 

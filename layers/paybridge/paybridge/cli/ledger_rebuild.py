@@ -73,6 +73,7 @@ def rebuild(
 
     Exit codes: 0 the books are equal, or with --look it goes on; 1 they differ, or the rebuild or the switch failed.
     """
+    from paybridge.core.archived_months import MonthsArchived
     from paybridge.ledger.rebuild import TooManyRebuilds, start_rebuild
 
     session = started(context)
@@ -80,6 +81,8 @@ def rebuild(
     if rebuild_id is None:
         try:
             begun = start_rebuild(services, actor=session.actor, switch=switch, wait_seconds=wait)
+        except MonthsArchived as archived:
+            raise fail(str(archived)) from None
         except TooManyRebuilds:
             raise fail("Two rebuilds are running. Wait for one to finish: `paybridge ledger rebuilds`.") from None
         rebuild_id = begun.id

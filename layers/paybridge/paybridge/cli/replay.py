@@ -96,8 +96,9 @@ def start(
     json: AsJson = False,
 ) -> None:
     """Publish the facts of a range again. A consumer that has processed an event does nothing about it."""
+    from paybridge.core.archived_months import MonthsArchived
     from paybridge.replay.domain import ReplayOrder
-    from paybridge.replay.start import OPEN_MAX, MonthsArchived, RangeEmpty, TooManyReplays, start_replay
+    from paybridge.replay.start import OPEN_MAX, RangeEmpty, TooManyReplays, start_replay
 
     types = tuple(dict.fromkeys(type_ or ()))
     if len(types) > TYPES_MAX:

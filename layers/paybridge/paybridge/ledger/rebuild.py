@@ -11,11 +11,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from uuid import UUID
 
+from paybridge.core.archived_months import MonthsArchived
 from paybridge.core.errors import ConstraintViolated, QueryFailed
 from paybridge.database.database import Transaction
 from paybridge.ledger.build import build_slice
 from paybridge.ledger.domain.rebuild import Rebuild, RebuildPhase, RebuildState
-from paybridge.ledger.ports import RebuildServices
+from paybridge.ledger.ports import RebuildServices, find_away
 from paybridge.ledger.prove import prove_slice
 from paybridge.ledger.store import books, event_log, rebuilds
 from paybridge.ledger.store.comparing import count_journals
@@ -37,12 +38,15 @@ def start_rebuild(
 ) -> Rebuild:
     """Begin a rebuild. With `switch` its book becomes the live one as soon as it is proved equal.
 
-    Raises TooManyRebuilds and DatabaseUnavailable.
+    Until it ends, every month stays in the database. Raises TooManyRebuilds, MonthsArchived, LockTimeout and
+    DatabaseUnavailable.
     """
     with services.database.transaction() as transaction:
-        live = books.find_live(transaction)
-        if len(rebuilds.running(services.database, RUNNING_MAX)) >= RUNNING_MAX:
+        if rebuilds.count_running(transaction) >= RUNNING_MAX:
             raise TooManyRebuilds
+        if months := find_away(services, transaction):
+            raise MonthsArchived(months)
+        live = books.find_live(transaction)
         rebuild_id = services.ids.new()
         rebuild = Rebuild(
             id=rebuild_id,

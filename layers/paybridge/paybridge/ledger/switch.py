@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 from uuid import UUID
 
+from paybridge.core.archived_months import MonthsArchived
 from paybridge.core.errors import LockTimeout
 from paybridge.database.database import Transaction
 from paybridge.ledger.build import SLICE_EVENTS, next_range, post_logged, read_range
 from paybridge.ledger.carry_corrections import carry_corrections
 from paybridge.ledger.domain.rebuild import LOG_BEGIN, Rebuild, RebuildState
-from paybridge.ledger.ports import RebuildServices
+from paybridge.ledger.ports import RebuildServices, find_away
 from paybridge.ledger.store import books, event_log, rebuilds
 
 # How long the switch waits for the batches that post at that moment.
@@ -66,7 +67,7 @@ def catch_up(services: RebuildServices, rebuild_id: UUID, reason: str | None) ->
             rebuild = rebuilds.lock(transaction, rebuild_id)
             if rebuild is None or rebuild.switched_at is not None:
                 return
-            _ensure_proved(services, rebuild, reason)
+            _ensure_switchable(services, transaction, rebuild, reason)
             caught_up, is_last = catch_up_slice(services, transaction, rebuild)
             rebuilds.save(transaction, caught_up)
         if is_last:
@@ -81,7 +82,7 @@ def carry_out_switch(
 
     Raises SwitchRefused, and LockTimeout if another switch is still catching up.
     """
-    _ensure_proved(services, rebuild, reason)
+    _ensure_switchable(services, transaction, rebuild, reason)
     # The last events are read from the end of the range on, so nothing of the range may be left.
     if rebuild.position != LOG_BEGIN:
         raise LockTimeout("another switch to this book is posting what has committed since")
@@ -97,7 +98,9 @@ def carry_out_switch(
     )
 
 
-def _ensure_proved(services: RebuildServices, rebuild: Rebuild, reason: str | None) -> None:
+def _ensure_switchable(
+    services: RebuildServices, transaction: Transaction, rebuild: Rebuild, reason: str | None
+) -> None:
     if rebuild.state is not RebuildState.FINISHED:
         raise SwitchRefused("rebuild_not_finished", f"The rebuild is {rebuild.state}. Switch once it is finished.")
     if rebuild.rules_version != services.rules_version:
@@ -106,6 +109,9 @@ def _ensure_proved(services: RebuildServices, rebuild: Rebuild, reason: str | No
     if not rebuild.equal and not reason:
         text = "The books differ. Accept the differences with a reason if the live book is the wrong one."
         raise SwitchRefused("books_differ", text)
+    # What has committed since the proof is read from the log, and the next proof reads all of it.
+    if months := find_away(services, transaction):
+        raise SwitchRefused("months_archived", str(MonthsArchived(months)))
 
 
 def catch_up_slice(services: RebuildServices, transaction: Transaction, rebuild: Rebuild) -> tuple[Rebuild, bool]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from paybridge.core.archived_months import MonthsArchived
 from paybridge.outbox import store as outbox
 from paybridge.replay.domain import SLACK, Replay, ReplayOrder, ReplayState, lowest_id
 from paybridge.replay.dry_run import REQUEST_SECONDS_MAX, work_on
@@ -20,19 +19,6 @@ class TooManyReplays(Exception):
 
 class RangeEmpty(Exception):
     """The range begins in the future, so that it has no facts."""
-
-
-class MonthsArchived(Exception):
-    """The facts of `months` are in the archive, or are about to go there."""
-
-    def __init__(self, months: Sequence[str]) -> None:
-        first = months[0]
-        which = first if len(months) == 1 else f"{len(months)} months from {first} to {months[-1]}"
-        super().__init__(
-            f"The facts of {which} are archived. Order `paybridge archive restore {first}`"
-            f"{'' if len(months) == 1 else ', and the others,'} and begin once they are restored."
-        )
-        self.months = months
 
 
 def start_replay(services: ReplayServices, order: ReplayOrder) -> Replay:

@@ -59,6 +59,10 @@ _QUERIES = {
         WHERE state IN ('running', 'paused') AND uuid7_floor(begin_at) < :high::uuid
           AND uuid7_floor(end_at) > :low::uuid
     """,
+    # One reads the whole log.
+    "rebuilds of the books": """
+        SELECT FROM ledger.rebuilds WHERE state = 'running' AND :low::uuid < :high::uuid
+    """,
     "dry runs of fraud rules": """
         SELECT FROM fraud_dry_runs WHERE state = 'running' AND uuid7_floor(counted_from) < :high::uuid
     """,
@@ -69,8 +73,9 @@ _COUNTS = {
 
 
 def is_replayed(database: Database, low: UUID, high: UUID) -> bool:
-    """Tell whether a replay of events with ids from `low` to before `high` is open."""
-    return bool(database.run(_COUNTS["open replays"], low=low, high=high)[0][0])
+    """Tell whether a replay of events with ids from `low` to before `high` is open, or a rebuild, which replays all."""
+    readers = ("open replays", "rebuilds of the books")
+    return any(database.run(_COUNTS[noun], low=low, high=high)[0][0] for noun in readers)
 
 
 def describe_open_work(database: Database, low: UUID, high: UUID) -> str | None:

@@ -77,6 +77,9 @@ _RUNNING = Statement("""
     SELECT id FROM ledger.rebuilds WHERE state = 'running' ORDER BY created_at, id LIMIT :limit::integer
 """)
 
+_LOCK_COUNT = Statement("SELECT pg_advisory_xact_lock(hashtextextended('ledger.rebuilds', 0))")
+_COUNT_RUNNING = Statement("SELECT count(*) FROM ledger.rebuilds WHERE state = 'running'")
+
 _OF_BOOK = Statement("SELECT id FROM ledger.rebuilds WHERE book = :book::smallint AND state = 'running'")
 
 _SAVE = Statement(f"""
@@ -161,6 +164,12 @@ def lock(transaction: Transaction, rebuild_id: UUID) -> Rebuild | None:
 def running(database: Database, limit: int) -> list[UUID]:
     """Return the rebuilds that are not finished, the oldest first."""
     return [row[0] for row in database.run(_RUNNING, limit=limit)]
+
+
+def count_running(transaction: Transaction) -> int:
+    """Return how many rebuilds are not finished. No other one begins until this transaction ends."""
+    transaction.run(_LOCK_COUNT)
+    return int(transaction.run(_COUNT_RUNNING)[0][0])
 
 
 def is_being_built(transaction: Transaction, book: int) -> bool:
