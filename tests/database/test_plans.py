@@ -435,7 +435,8 @@ def accounts() -> dict[str, Rule]:
         "access.store.merchants._INSERT": Rule({**details, "id": UUID(int=2), "webhook_secret": "whsec_x", "at": NOW}),
         "access.store.merchants._UPDATE": Rule(
             {**details, "id": UUID(int=2), "at": NOW, "fee_notice_seconds": 60.0},
-            ("merchants_pkey", "merchants_pkey", "merchant_fees_pkey"),
+            ("merchants_pkey", "merchant_fees_pkey"),
+            rows_max={"merchant_fees": 1},
         ),
         "access.store.merchants._LIST": Rule(
             {"before": UUID(int=1), "limit": 20},

@@ -33,16 +33,18 @@ _INSERT = Statement("""
             :rate_burst::integer, :gateway::text, ARRAY[:webhook_secret::text], :at::timestamptz, :at::timestamptz)
 """)
 
-# Other fees are added to their history and never replace an entry of it. The row of the merchant is locked.
+# Fees other than the newest of their history are added to it and never replace an entry of it. The row of the merchant
+# is locked. The trigger merchants_keep_fees finds them there.
 _UPDATE = Statement("""
     WITH history AS (
         INSERT INTO merchant_fees (merchant_id, valid_from, fees)
-        SELECT id, greatest(:at::timestamptz + make_interval(secs => :fee_notice_seconds::double precision),
-                            (SELECT max(valid_from) + interval '1 microsecond' FROM merchant_fees
-                             WHERE merchant_id = merchants.id)),
+        SELECT :id::uuid, greatest(:at::timestamptz + make_interval(secs => :fee_notice_seconds::double precision),
+                                   newest.valid_from + interval '1 microsecond'),
                :fees::json
-        FROM merchants
-        WHERE id = :id::uuid AND fees::jsonb IS DISTINCT FROM (:fees::json)::jsonb
+        FROM (SELECT) AS always LEFT JOIN LATERAL (
+            SELECT valid_from, fees FROM merchant_fees WHERE merchant_id = :id::uuid ORDER BY valid_from DESC LIMIT 1
+        ) AS newest ON true
+        WHERE newest.fees::jsonb IS DISTINCT FROM (:fees::json)::jsonb
     )
     UPDATE merchants
     SET name = :name::text, email = :email::text, phone = :phone::text,

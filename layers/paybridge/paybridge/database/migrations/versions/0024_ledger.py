@@ -22,6 +22,28 @@ CREATE TABLE merchant_fees (
 );
 INSERT INTO merchant_fees (merchant_id, valid_from, fees)
 SELECT id, created_at, fees FROM merchants WHERE fees IS NOT NULL;
+
+-- Fees that are changed by older code, or by hand, are in the history too. Code that knows it adds to it first, by the
+-- application's clock, and then there is nothing left to add. Other fees count a minute later, when every payment that
+-- they count for finds them.
+CREATE FUNCTION keep_fees() RETURNS trigger LANGUAGE plpgsql AS $body$
+DECLARE
+    newest record;
+BEGIN
+    SELECT valid_from, fees INTO newest FROM merchant_fees
+    WHERE merchant_id = NEW.id ORDER BY valid_from DESC LIMIT 1;
+    IF NEW.fees::jsonb IS DISTINCT FROM newest.fees::jsonb THEN
+        INSERT INTO merchant_fees (merchant_id, valid_from, fees)
+        VALUES (NEW.id,
+                CASE WHEN TG_OP = 'INSERT' THEN NEW.created_at
+                     ELSE greatest(now() + interval '1 minute', newest.valid_from + interval '1 microsecond') END,
+                NEW.fees);
+    END IF;
+    RETURN NULL;
+END
+$body$;
+CREATE TRIGGER merchants_keep_fees AFTER INSERT OR UPDATE OF fees ON merchants FOR EACH ROW
+    EXECUTE FUNCTION keep_fees();
 """
 
 # What is written there stays. The right to change it is revoked from the owner too, and a trigger refuses those
