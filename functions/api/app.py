@@ -18,6 +18,8 @@ from api.routes.archive import routes as archive
 from api.routes.archive.documentation import archive_schemas
 from api.routes.audit import routes as audit
 from api.routes.audit.documentation import audit_schemas
+from api.routes.corrections import routes as corrections
+from api.routes.corrections.documentation import correction_schemas
 from api.routes.dead_letters import routes as dead_letters
 from api.routes.dead_letters.documentation import dead_letter_schemas
 from api.routes.diagnosis import routes as diagnosis
@@ -106,6 +108,7 @@ def create_app(services: ApiServices, logger: Logger) -> FastAPI:
         verification,
         reconciliations,
         diagnosis,
+        corrections,
         rebuilds,
         gateways,
         metrics,
@@ -141,6 +144,7 @@ def _document(app: FastAPI, services: ApiServices) -> dict[str, Any]:
             | reconciliation_schemas()
             | diagnosis_schemas()
             | analytics_schemas()
+            | correction_schemas()
             | rebuild_schemas()
         )
         app.openapi_schema = build_document(app, schemas, payment_events(), root_path=services.root_path)

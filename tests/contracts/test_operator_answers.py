@@ -22,6 +22,7 @@ from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.dead_letters.ports import DeadLetterServices
 from paybridge.ledger.domain.rules import RULES_VERSION
+from paybridge.ledger.post import post_events
 from paybridge.ledger.rebuild import start_rebuild
 from paybridge.payments.gateway_watch import GatewayWatch
 from paybridge.payments.records import OperationOrder
@@ -37,6 +38,7 @@ OPS = "/api/v1/ops"
 PAYMENTS = "/api/v1/payments"
 ARCHIVE = f"{OPS}/archive"
 DEAD_LETTERS = f"{OPS}/dead-letters"
+CORRECTIONS = f"{OPS}/ledger/corrections"
 REBUILDS = f"{OPS}/ledger/rebuilds"
 SWITCH = f"{REBUILDS}/{{rebuild_id}}/switch"
 BOOKS = f"{OPS}/ledger/books"
@@ -220,6 +222,39 @@ class TestArchive:
 
     def test_archived_payments(self, client: ApiClient, contract: Contract, archived: str) -> None:
         check(contract, "GET", f"{PAYMENTS}/{{payment_id}}", client.get(f"{PAYMENTS}/{archived}"), 410)
+
+
+class TestCorrections:
+    def test_a_journal_is_taken_back_once(self, client: ApiClient, contract: Contract, database: Database) -> None:
+        wrong = MoneyEvents(demo_merchant_id(database)).succeeded("1.00")
+        log_events(database, [wrong])
+        post_events(database, [wrong])
+        body, one = {"event_id": str(wrong.id), "reason": "twice"}, f"{CORRECTIONS}/{{correction_id}}"
+        made = post(client, CORRECTIONS, body, headers={"idempotency-key": "c1"})
+        check(contract, "POST", CORRECTIONS, made, 201)
+        again = post(client, CORRECTIONS, body, headers={"idempotency-key": "c1"})
+        check(contract, "POST", CORRECTIONS, again, 201)
+        assert (again.headers["idempotency-replayed"], again.json()) == ("true", made.json())
+        for key, changes, status, code in (
+            ("c1", {"reason": "other"}, 422, "idempotency_key_reused"),
+            ("c2", {}, 409, "journal_corrected"),
+            ("c3", {"event_id": str(uuid.uuid4())}, 422, "journal_not_found"),
+            ("c4", {"event_id": "x", "reason": " ", "x": 1}, 422, "validation_failed"),
+            ("", {}, 400, "idempotency_key_missing"),
+        ):
+            headers = {"idempotency-key": key} if key else {}
+            refused = post(client, CORRECTIONS, {**body, **changes}, headers=headers)
+            check(contract, "POST", CORRECTIONS, refused, status)
+            assert refused.json()["code"] == code
+        shown = get(client, made.headers["location"])
+        check(contract, "GET", one, shown, 200)
+        assert shown.json() == made.json()
+        assert shown.json()["created_by"].startswith("operator")
+        check(contract, "GET", one, get(client, f"{CORRECTIONS}/x"), 404)
+        listed = get(client, CORRECTIONS, query={"limit": "1"})
+        check(contract, "GET", CORRECTIONS, listed, 200)
+        assert listed.json()["data"] == [made.json()]
+        check(contract, "GET", CORRECTIONS, get(client, CORRECTIONS, query={"limit": "0"}), 422)
 
 
 class TestRebuilds:

@@ -528,6 +528,8 @@ def books(rows: SeededRows) -> dict[str, Rule]:
     amount = {"rule": 2, "number": 1, "debit": 1, "credit": 2, "amount": 1, "happened_at": NOW.isoformat()}
     moves = [{**amount, "event_id": id_, "currency": "RUB"} for id_ in events]
     succeeded, *_ = rows.ids(PAYMENT, "n % 3 = 0 AND n % 100 <> 0")
+    named = ("event_id", "journal_id", "corrects")
+    correction = {**dict.fromkeys(named, UUID(int=1)), "rule": 2, "reason": "test", "actor": "test"}
     position = {"happened_at": NOW, "event_id": UUID(int=2**128 - 1), "rule": 9, "number": 9}
     page_of = {**position, "as_of": NOW, "limit": LIMIT}
     live = "books_one_is_live"
@@ -569,7 +571,13 @@ def books(rows: SeededRows) -> dict[str, Rule]:
             {"keys": orjson.dumps([{"event_id": id_, "rule": 2} for id_ in rows.ids(SUCCEEDED)]).decode()},
             (live, "journals_pkey"),
         ),
-        "ledger.store.corrections._FIND": Rule(
+        "ledger.store.corrections._ADD": Rule(
+            {**correction, "id": UUID(int=1), "key": "new", "fingerprint": bytes(32), "created_at": NOW}
+        ),
+        "ledger.store.corrections._FIND": Rule({"id": UUID(int=1)}, ("corrections_pkey",)),
+        "ledger.store.corrections._FIND_BY_KEY": Rule({"key": "new"}, ("corrections_once_for_each_key",)),
+        "ledger.store.corrections._LIST": Rule({"before": None, "limit": LIMIT}, ("corrections_pkey",)),
+        "ledger.store.corrections._FIND_JOURNAL": Rule(
             {"book": 1, "event_id": rows.ids(SUCCEEDED, "n % 3 = 0 AND n % 100 <> 0")[0]},
             ("journals_pkey", "transfers_pkey", "accounts_pkey", "accounts_pkey"),
             sorts=1,

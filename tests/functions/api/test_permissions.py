@@ -6,6 +6,7 @@ import json
 import re
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,6 +28,8 @@ from paybridge.core.clock import SystemClock
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database, Statement
 from paybridge.dead_letters.ports import DeadLetterServices
+from paybridge.ledger.correct_journal import Corrected, CorrectionOrder, correct_journal
+from paybridge.ledger.domain.corrections import CorrectionKey
 from paybridge.ledger.list_rebuilds import list_rebuilds
 from paybridge.ledger.post import post_events
 from paybridge.ledger.rebuild import start_rebuild
@@ -46,6 +49,8 @@ pytestmark = pytest.mark.integration
 
 STAFF_KEYS = {role: f"secret-{role}-key" for role in Role if role is not Role.MERCHANT}
 GUARDED = {route: permission for route, permission in PERMISSIONS.items() if not permission.is_public}
+# The event of a journal that is corrected.
+CORRECTED = "01a1fd50-1a0a-70e7-9753-804a71418b4e"
 # What a request needs besides its path to reach the resource.
 BODIES: Mapping[str, Any] = {
     "POST /api/v1/webhook-endpoints/{endpoint_id}/recover": {"since": "2026-01-01T00:00:00Z"},
@@ -65,6 +70,7 @@ BODIES: Mapping[str, Any] = {
     "POST /api/v1/ops/replays": {"consumer": "webhooks", "from": "2026-01-01T00:00:00Z", "dry_run": True},
     "POST /api/v1/ops/api-keys": {"role": "support"},
     "POST /api/v1/ops/merchants": {"name": "Acme"},
+    "POST /api/v1/ops/ledger/corrections": {"event_id": CORRECTED, "reason": "tried"},
 }
 
 
@@ -186,6 +192,16 @@ def event_of(client: ApiClient, database: Database) -> str:
     return str(outbox_rows(database, payment_id)[0]["id"])
 
 
+def correction_of(_: ApiClient, database: Database) -> str:
+    wrong = MoneyEvents(demo_merchant_id(database)).succeeded("1.00")
+    post_events(database, [wrong])
+    key = CorrectionKey(str(wrong.id), bytes(32))
+    order = CorrectionOrder(event_id=wrong.id, reason="test", actor="test", key=key)
+    corrected = correct_journal(database, SystemClock(), Uuid7Ids(), order)
+    assert isinstance(corrected, Corrected)
+    return str(corrected.correction.id)
+
+
 def rebuild_of(_: ApiClient, database: Database) -> str:
     """The newest rebuild, because only a few may run at once."""
     database.run(_RESTORE_MONTH)
@@ -210,6 +226,7 @@ RESOURCES: Mapping[str, Callable[[ApiClient, Database], str]] = {
     "break_id": lambda _, database: str(new_break(database)),
     "recovery_id": recovery_of,
     "rebuild_id": rebuild_of,
+    "correction_id": correction_of,
     # The live one, which is never dropped.
     "book": lambda *_: "1",
     "merchant_id": lambda _, database: str(demo_merchant_id(database)),
@@ -255,8 +272,10 @@ def _staff(database: Database) -> None:
 
 @pytest.fixture(autouse=True)
 def _money(client: ApiClient, database: Database) -> None:
-    """A payout needs what it is made of."""
+    """A payout needs what it is made of, and a correction a journal."""
     money_of(client, database)
+    merchant = MoneyEvents(demo_merchant_id(database))
+    post_events(database, [replace(merchant.succeeded("1.00"), id=uuid.UUID(CORRECTED))])
 
 
 def call(client: ApiClient, route: str, path: str, api_key: str) -> Answer:

@@ -164,6 +164,22 @@ $body$;
 # No event makes corrections, so a rebuild carries them over.
 CORRECTIONS = """
 CREATE INDEX journals_corrections ON ledger.journals (book, event_id) WHERE rule < 0;
+
+-- Who ordered which correction, and why. Its journal is the same in every book.
+CREATE TABLE ledger.corrections (
+    id              uuid PRIMARY KEY,
+    event_id        uuid NOT NULL,
+    rule            smallint NOT NULL CHECK (rule > 0),
+    journal_id      uuid NOT NULL,
+    corrects        uuid NOT NULL,
+    reason          text NOT NULL CHECK (length(reason) BETWEEN 1 AND 500),
+    actor           text NOT NULL,
+    idempotency_key text NOT NULL CONSTRAINT corrections_once_for_each_key UNIQUE,
+    fingerprint     bytea NOT NULL CHECK (length(fingerprint) = 32),
+    created_at      timestamptz NOT NULL
+);
+CREATE TRIGGER immutable_row BEFORE UPDATE OR DELETE ON ledger.corrections FOR EACH ROW
+    EXECUTE FUNCTION refuse_change();
 """
 
 SEALS = """

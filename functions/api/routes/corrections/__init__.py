@@ -1,0 +1,1 @@
+"""Corrections of the books, for operators."""
