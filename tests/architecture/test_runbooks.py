@@ -125,6 +125,7 @@ class TestPlantedViolations:
 class TestMetrics:
     def test_alarms_watch_metrics_that_are_emitted(self) -> None:
         assert own_metrics(ALARMS) == {
+            "BrokenInvariants",
             "CircuitOpen",
             "DeadLetters",
             "FailedReconciliations",

@@ -1997,6 +1997,11 @@ def verifying(rows: SeededRows) -> dict[str, Rule]:
             ("outbox_pkey",),
             every_month=frozenset({"outbox"}),
         ),
+        "verification.store.findings._BEGIN": Rule({"name": "new", "now": NOW, "due": NOW}),
+        "verification.store.findings._SAVE": Rule(
+            {"name": "new", "holds": True, "checked": 1, "detail": ""}, ("invariant_findings_pkey",)
+        ),
+        "verification.store.findings._READ": Rule({}, ("invariant_findings_pkey",)),
         "payments.store.verifying._READ": Rule(
             {"before": last, "limit": LIMIT},
             ("payments_pkey", "outbox_by_payment"),

@@ -64,7 +64,8 @@ class TestRights:
         schemas = {name: schema for name, schema, _ in own.run(_TABLES)}
         granted = rights(own)
         others = {name: right for name, right in granted.items() if schemas[name] != service.name}
-        assert others == {name: {"SELECT"} for name in service.reads}
+        expected = {"SELECT": service.reads, "INSERT": service.adds_to}
+        assert others == {name: {right} for right, names in expected.items() for name in names}
         assert {name for name, schema in schemas.items() if schema == service.name} == granted.keys() - others.keys()
 
     def test_it_works_as_its_role_also_on_a_second_connection(self, own: Database, service: Service) -> None:

@@ -25,6 +25,7 @@ from paybridge.database.database import Database, Statement
 from paybridge.database.services import LEDGER
 from paybridge.wiring import broker as broker_wiring
 from paybridge.wiring.settings import Settings
+from tests.support.metrics import metrics_of, of
 
 pytestmark = [pytest.mark.integration, pytest.mark.broker]
 
@@ -65,6 +66,15 @@ class TestHandler:
         assert call(*batch) == {"messages": 3, "posted": 2, "repeated": 0, "locked": 0, "poison": 0}
         assert call(*batch) == {"messages": 3, "posted": 0, "repeated": 2, "locked": 0, "poison": 0}
         assert balances(database, events.merchant_id) == {("available", "EUR"): 600}
+
+    def test_cloudwatch_is_told_what_is_new(self, events: MoneyEvents, caplog: pytest.LogCaptureFixture) -> None:
+        batch = [events.succeeded("10.00"), events.succeeded("3.00", type="capture", authorized="5.00")]
+        call(*batch)
+        call(*batch)
+        assert metrics_of(caplog.records) == {
+            ("JournalsPosted", of("test")): [2],
+            ("TransfersPosted", of("test")): [3],
+        }
 
     def test_poison_is_dead_lettered_with_its_reason_and_the_others_are_posted(
         self, database: Database, events: MoneyEvents, vhost: Vhost

@@ -8,17 +8,22 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from local.testkit.ledger import MoneyEvents
 from local.testkit.payments import new_merchant
 from long_jobs import handler as long_jobs
 from paybridge import wiring
 from paybridge.core.errors import DatabaseUnavailable
 from paybridge.database.connecting import DatabaseAddress
-from paybridge.database.database import Database
+from paybridge.database.database import Database, Statement
 from paybridge.database.services import Service
+from paybridge.ledger.post import post_events
 from paybridge.runners.analytics import REST_SECONDS, AnalyticsJob
 from paybridge.runners.long_jobs import JOBS, TURN_SECONDS_MAX, run_long_jobs
+from paybridge.runners.verification import verify_invariants
+from paybridge.wiring.settings import Settings
 from tests.support.analytics import World
 from tests.support.feed import await_horizon
+from tests.support.metrics import metrics_of, of
 
 pytestmark = pytest.mark.integration
 
@@ -119,6 +124,25 @@ class TestAnalytics:
 
     def test_the_function_runs_them(self) -> None:
         assert any(isinstance(job, AnalyticsJob) for job in JOBS)
+
+
+class TestVerification:
+    def test_a_broken_invariant_is_logged_and_counted(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(wiring, "environment", lambda: Settings({"ENVIRONMENT_NAME": "test"}))
+        merchant = MoneyEvents(new_merchant(database))
+        post_events(database, [merchant.succeeded("1.00")])
+        database.run(Statement("UPDATE ledger.accounts SET debits_minor = debits_minor + 1 WHERE owner IS NULL"))
+        counts = [verify_invariants(10.0) for _ in range(8)]
+        assert counts == [{"verified_invariants": 1}] * 7 + [{}]
+        # The log of these tests tells of payments that do not exist.
+        found = {vars(each)["check"] for each in caplog.records if each.message == "an invariant does not hold"}
+        assert found - {"outbox"} == {"balances", "debits_equal_credits"}
+        assert metrics_of(caplog.records)["BrokenInvariants", of("test")][-1] == len(found)
+
+    def test_the_function_runs_it(self) -> None:
+        assert verify_invariants in JOBS
 
 
 class TestHandler:

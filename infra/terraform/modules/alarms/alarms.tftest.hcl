@@ -29,6 +29,7 @@ run "each_function_queue_and_server_has_its_alarms" {
       "paybridge-test-function-throttles-api",
       "paybridge-test-function-throttles-migrate",
       "paybridge-test-function-throttles-relay",
+      "paybridge-test-invariants-broken",
       "paybridge-test-late-charges",
       "paybridge-test-gateway-failing-calls",
       "paybridge-test-gateway-failing-circuit",

@@ -67,6 +67,15 @@ locals {
       periods_bad       = 1
       periods_looked_at = 1
     })
+    invariants-broken = merge(local.emitted_by_jobs, {
+      kind              = "invariants-broken"
+      description       = "The books, the payments or the outbox contradict each other."
+      metric            = "BrokenInvariants"
+      dimensions        = local.in_environment
+      threshold         = 0
+      periods_bad       = 1
+      periods_looked_at = 1
+    })
     open-operations = merge(local.emitted_by_jobs, {
       kind        = "open-operations"
       description = "Captures, cancellations or refunds have had no outcome for more than a day."

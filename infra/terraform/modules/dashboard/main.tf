@@ -47,6 +47,7 @@ locals {
         concat(["Paybridge", "LateCharges"], local.own, [{ stat = "Sum" }]),
         concat(["Paybridge", "ReconciliationBreaks"], local.own),
         concat(["Paybridge", "FailedReconciliations"], local.own),
+        concat(["Paybridge", "BrokenInvariants"], local.own),
         concat(["Paybridge", "PartitionDaysLeft"], local.own, [{ stat = "Minimum", yAxis = "right" }]),
       ] },
       { title = "Functions: errors and throttles", stat = "Sum", metrics = concat(
@@ -64,8 +65,9 @@ locals {
       ] },
     ],
     [
-      { title = "Payments: accepted and settled", stat = "Sum", metrics = concat(
+      { title = "Payments: accepted, settled and posted to the books", stat = "Sum", metrics = concat(
         [concat(["Paybridge", "PaymentsAccepted"], local.own)],
+        [concat(["Paybridge", "JournalsPosted"], local.own), concat(["Paybridge", "TransfersPosted"], local.own)],
         [for outcome in ["succeeded", "failed"] : concat(["Paybridge", "PaymentsSettled"], local.own, ["Outcome", outcome, { label = outcome }])],
       ) },
       { title = "Gateway: calls by result", stat = "Sum", metrics = [

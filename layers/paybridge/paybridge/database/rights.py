@@ -1,4 +1,4 @@
-"""Give the role of each service its rights: its own schema, and reading what it learns from."""
+"""Give the role of each service its rights: its own schema, reading what it learns from, and adding where it counts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ _CHANGES = Statement("""
           AND (privilege IN ('SELECT', 'INSERT')
                OR NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = c.oid AND tgname = 'immutable_all'))
         UNION ALL
-        SELECT to_regclass('public.' || quote_ident(name)), 'SELECT' FROM unnest(:reads::text[]) AS name
+        SELECT to_regclass('public.' || quote_ident(name)), privilege
+        FROM (SELECT unnest(:reads::text[]) AS name, 'SELECT' AS privilege
+              UNION ALL SELECT unnest(:adds_to::text[]), 'INSERT') AS of_others
         WHERE to_regclass('public.' || quote_ident(name)) IS NOT NULL
     ),
     granted AS (
@@ -54,6 +56,7 @@ def grant_rights(database: Database) -> list[str]:
             if not transaction.run(_HAS_ROLE, service=service.name)[0][0]:
                 missing.append(service.name)
                 continue
-            for (change,) in transaction.run(_CHANGES, service=service.name, reads=list(service.reads)):
+            tables = {"reads": list(service.reads), "adds_to": list(service.adds_to)}
+            for (change,) in transaction.run(_CHANGES, service=service.name, **tables):
                 transaction.run(Statement(change))
     return missing

@@ -13,13 +13,15 @@ from typing import NamedTuple
 
 
 class Service(NamedTuple):
-    """A service with a schema of the same name, and the tables of others that it reads."""
+    """A service with a schema of the same name, and the tables of others that it reads and adds rows to."""
 
     name: str
     reads: tuple[str, ...]
+    adds_to: tuple[str, ...] = ()
 
 
-LEDGER = Service("ledger", ("outbox", "merchant_fees"))
+# It counts what it posts.
+LEDGER = Service("ledger", ("outbox", "merchant_fees"), ("counter_deltas",))
 ANALYTICS = Service("analytics", ("outbox", "webhook_deliveries"))
 SERVICES = {service.name: service for service in (LEDGER, ANALYTICS)}
 

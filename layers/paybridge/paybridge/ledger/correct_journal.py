@@ -13,8 +13,8 @@ from paybridge.database.database import Database
 from paybridge.ledger.domain.corrections import REASON_CHARACTERS_MAX, Correction, CorrectionKey
 from paybridge.ledger.domain.journals import Journal, reversed_journal
 from paybridge.ledger.domain.rules import rule_name
+from paybridge.ledger.post import post_and_count
 from paybridge.ledger.store import books, corrections
-from paybridge.ledger.store import journals as journal_store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +86,7 @@ def _correct(database: Database, id_: UUID, order: CorrectionOrder, now: datetim
         )
         if not corrections.add(transaction, correction, order.key):
             raise _KeyInUse
-        if not journal_store.post(transaction, book, [opposite]):
+        if not post_and_count(transaction, book, [opposite]).journals:
             raise InvalidInput("journal_corrected", "The journal of this event was corrected before.", "event_id")
     return correction
 

@@ -15,8 +15,8 @@ from paybridge.ledger.domain.accounts import AccountKind, account_key
 from paybridge.ledger.domain.journals import Journal
 from paybridge.ledger.domain.payouts import Payout, PayoutKey, PayoutStatus, payout_event
 from paybridge.ledger.domain.rules import journal_of
+from paybridge.ledger.post import post_and_count
 from paybridge.ledger.store import accounts, books, payouts
-from paybridge.ledger.store import journals as journal_store
 from paybridge.outbox import store as outbox
 
 # A deadlock is broken at once, and a lock that is held too long shows itself after the session's two seconds.
@@ -116,7 +116,7 @@ def _write(transaction: Transaction, payout: Payout, event: Event, key: PayoutKe
     numbers = accounts.ensure(transaction, book, [available, reserved])
     if not payouts.order(transaction, payout, key, available=numbers[available], reserved=numbers[reserved]):
         raise _NotOrdered
-    journal_store.post(transaction, book, [journal])
+    post_and_count(transaction, book, [journal])
     outbox.add(transaction, [event])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from uuid import UUID
 
 import orjson
@@ -13,18 +14,30 @@ from paybridge.access.find_fees import find_fees
 from paybridge.core.errors import LockTimeout, MalformedMessage, reason_of
 from paybridge.core.events import Event, parse_envelope
 from paybridge.core.isolation import run_each_item, run_isolating_bad_items
+from paybridge.database import counters
 from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Database, Transaction
-from paybridge.ledger.domain.journals import Journal
+from paybridge.ledger.domain.journals import JOURNALS_POSTED, TRANSFERS_POSTED, Journal
 from paybridge.ledger.domain.rules import CHARGED_TYPES, RULES, PostingRule, journal_of
 from paybridge.ledger.store import books
 from paybridge.ledger.store import journals as journal_store
 
 
+class PostedCounts(NamedTuple):
+    """How many journals and transfers are new."""
+
+    journals: int
+    transfers: int
+
+
 @dataclass(slots=True)
 class PostReport:
-    """What has become of a batch: how many journals are new and known, and the events that could not be posted."""
+    """What has become of a batch: how many journals are new and known, and the events that could not be posted.
+
+    `transfers` are those of the new journals.
+    """
 
     posted: int = 0
+    transfers: int = 0
     repeated: int = 0
     locked: list[Event] = field(default_factory=list)
     refused: list[tuple[Event, Exception]] = field(default_factory=list)
@@ -51,17 +64,31 @@ def post_events(database: Database, events: Sequence[Event]) -> PostReport:
         else:
             report.refused.append((event, error))
 
-    def post(some: Sequence[Event]) -> tuple[int, int]:
+    def post(some: Sequence[Event]) -> tuple[int, PostedCounts]:
         with database.transaction(BATCH_LOCK_SECONDS_MAX) as transaction:
             journals = journals_of(transaction, some)
-            posted = journal_store.post(transaction, books.share_live(transaction), journals) if journals else ()
-            return len(posted), len(journals)
+            if not journals:
+                return 0, PostedCounts(0, 0)
+            return len(journals), post_and_count(transaction, books.share_live(transaction), journals)
 
     if events:
-        for posted, made in run_isolating_bad_items(post, events, on_bad_event):
-            report.posted += posted
-            report.repeated += made - posted
+        for made, posted in run_isolating_bad_items(post, events, on_bad_event):
+            report.posted += posted.journals
+            report.transfers += posted.transfers
+            report.repeated += made - posted.journals
     return report
+
+
+def post_and_count(transaction: Transaction, live_book: int, journals: Sequence[Journal]) -> PostedCounts:
+    """Write the journals that the live book does not have yet, count them for the metrics, and return how many.
+
+    Raises LockTimeout.
+    """
+    new = journal_store.post(transaction, live_book, journals)
+    transfers = {(each.event_id, each.rule): len(each.transfers) for each in journals}
+    counts = PostedCounts(len(new), sum(transfers[key] for key in new))
+    counters.add(transaction, {JOURNALS_POSTED: counts.journals, TRANSFERS_POSTED: counts.transfers})
+    return counts
 
 
 def journals_of(transaction: Transaction, events: Sequence[Event]) -> list[Journal]:

@@ -40,6 +40,9 @@ class Metric(Enum):
     BRIDGED_EVENTS = "BridgedEvents", MetricUnit.Count
     RECONCILIATION_BREAKS = "ReconciliationBreaks", MetricUnit.Count
     FAILED_RECONCILIATIONS = "FailedReconciliations", MetricUnit.Count
+    JOURNALS_POSTED = "JournalsPosted", MetricUnit.Count
+    TRANSFERS_POSTED = "TransfersPosted", MetricUnit.Count
+    BROKEN_INVARIANTS = "BrokenInvariants", MetricUnit.Count
 
 
 def emit(

@@ -22,9 +22,11 @@ from paybridge.database import counters
 from paybridge.database.database import Database
 from paybridge.dead_letters.domain import DEAD_LETTERS_RECORDED, State
 from paybridge.dead_letters.store.counting import count_in_state
+from paybridge.ledger.domain.journals import JOURNALS_POSTED, TRANSFERS_POSTED
 from paybridge.outbox.lag import count_outbox_due, relay_lag_seconds
 from paybridge.payments.domain.payment import Status
 from paybridge.payments.store.counting import count_open_circuits, count_unsettled
+from paybridge.verification.store import findings
 from paybridge.webhooks.domain.states import DeliveryStatus
 from paybridge.webhooks.store.counting import count_pending
 
@@ -55,7 +57,12 @@ class Family:
 def read_figures(database: Database, clock: Clock) -> list[Family]:
     """Return every figure. Raises DatabaseUnavailable and LockTimeout."""
     counted = counters.read(database)
-    return [*_processor(counted), *_payments(database, clock, counted), *_messages(database, counted)]
+    return [
+        *_processor(counted),
+        *_payments(database, clock, counted),
+        *_messages(database, counted),
+        *_books(database, counted),
+    ]
 
 
 def _processor(counted: Mapping[str, int]) -> list[Family]:
@@ -150,6 +157,23 @@ def _messages(database: Database, counted: Mapping[str, int]) -> list[Family]:
             "paybridge_dead_letters_recorded_total",
             "Messages taken from dead-letter queues.",
             counted.get(DEAD_LETTERS_RECORDED, 0),
+        ),
+    ]
+
+
+def _books(database: Database, counted: Mapping[str, int]) -> list[Family]:
+    return [
+        _counter(
+            "paybridge_ledger_journals_posted_total",
+            "Journals that were posted to the live book.",
+            counted.get(JOURNALS_POSTED, 0),
+        ),
+        _counter("paybridge_ledger_transfers_posted_total", "Their transfers.", counted.get(TRANSFERS_POSTED, 0)),
+        Family(
+            "paybridge_invariant_broken",
+            GAUGE,
+            "1 for an invariant that did not hold when it was checked within the last hour or so.",
+            [Sample(int(holds is False), {"check": name}) for name, holds in findings.read(database).items()],
         ),
     ]
 

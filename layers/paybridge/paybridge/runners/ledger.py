@@ -10,6 +10,7 @@ from paybridge.core.events import INTERNAL_TYPES, PUBLIC_TYPES
 from paybridge.ledger.domain.rules import POSTED_TYPES
 from paybridge.ledger.post import PostReport, ensure_postable, post_events
 from paybridge.observability.logging import logger
+from paybridge.observability.metrics import Metric, emit
 from paybridge.observability.stack import stack_frames
 from paybridge.runners.batch import for_each_event, run_batch
 from paybridge.wiring import broker
@@ -61,6 +62,9 @@ async def _post(batch: Batch) -> dict[str, int]:
         await broker.hand_back(handed_back)
     counts = {"posted": report.posted, "repeated": report.repeated, "locked": len(handed_back)}
     log.info("posted to the books", extra={"messages": len(received), **counts})
+    if report.posted:
+        values = {Metric.JOURNALS_POSTED: report.posted, Metric.TRANSFERS_POSTED: report.transfers}
+        emit(log, wiring.environment_name(), values)
     return counts
 
 

@@ -20,6 +20,7 @@ from paybridge.observability.logging import logger
 from paybridge.replay.dry_run import work_on_dry_runs
 from paybridge.runners.analytics import AnalyticsJob
 from paybridge.runners.reconciliation import reconcile
+from paybridge.runners.verification import verify_invariants
 from paybridge.wiring import rebuilds, replay
 
 # A job with much to do lets the others go on after so long.
@@ -92,4 +93,5 @@ JOBS: Sequence[LongJob] = (
     _work_on_rebuilds,
     _drop_books,
     reconcile,
+    verify_invariants,
 )

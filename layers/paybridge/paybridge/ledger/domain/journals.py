@@ -11,6 +11,9 @@ from uuid import UUID, uuid5
 
 from paybridge.ledger.domain.accounts import AccountKey
 
+# The counters of what is posted to live books.
+JOURNALS_POSTED, TRANSFERS_POSTED = "ledger.journals_posted", "ledger.transfers_posted"
+
 
 class Transfer(NamedTuple):
     """An amount above zero from one account to another, so that every journal balances."""

@@ -10,16 +10,24 @@ from aws_lambda_powertools import Logger
 
 from api.app import create_app
 from api.handler import ApiHandler
-from local.testkit.api import OPERATOR_KEY, ApiClient, api_services
+from local.testkit.api import OPERATOR_KEY, ApiClient, api_services, demo_merchant_id
+from local.testkit.ledger import MoneyEvents
 from paybridge.access.domain.caller import Role
 from paybridge.access.new_secrets import new_api_key
 from paybridge.access.register import register_merchant
 from paybridge.core.clock import SystemClock
+from paybridge.core.errors import MalformedMessage
+from paybridge.core.findings import Finding
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database import counters
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database
 from paybridge.dead_letters.ports import DeadLetterServices
+from paybridge.ledger.correct_journal import CorrectionOrder, correct_journal
+from paybridge.ledger.domain.corrections import CorrectionKey
+from paybridge.ledger.post import post_events
+from paybridge.verification.verify import Check
+from paybridge.verification.verify_hourly import verify_next
 from tests.support.dead_letters import record_dead
 from tests.support.prometheus import Metric, parse
 
@@ -66,6 +74,33 @@ class TestMetrics:
         assert found["paybridge_dead_letters_recorded_total"].samples[frozenset()] >= 1
         assert found["paybridge_outbox_due"].samples[frozenset()] >= 1
         assert found["paybridge_outbox_age_seconds"].samples[frozenset()] > 0
+
+    def test_the_books_are_counted_and_their_invariants_shown(self, client: ApiClient, database: Database) -> None:
+        journals, transfers = (f"paybridge_ledger_{what}_posted_total" for what in ("journals", "transfers"))
+        before, none = scraped(client), frozenset[tuple[str, str]]()
+        merchant = MoneyEvents(demo_merchant_id(database))
+        batch = [merchant.succeeded("9.00"), merchant.succeeded("3.00", type="capture", authorized="5.00")]
+        for _ in range(2):
+            post_events(database, batch)
+        correct_journal(
+            database,
+            SystemClock(),
+            Uuid7Ids(),
+            CorrectionOrder(event_id=batch[1].id, reason="test", actor="test", key=CorrectionKey("m", bytes(32))),
+        )
+        after = scraped(client)
+        assert after[journals].samples[none] - before[journals].samples[none] == 3
+        assert after[transfers].samples[none] - before[transfers].samples[none] == 5
+        broken = MalformedMessage("odd")
+
+        def cannot(full: bool) -> Finding:
+            raise broken
+
+        checks: dict[str, Check] = {"good": lambda _: Finding(True, 1), "bad": cannot}
+        for _ in checks:
+            assert verify_next(database, SystemClock(), checks) is not None
+        shown = scraped(client)["paybridge_invariant_broken"]
+        assert shown.samples == {frozenset({("check", "good")}): 0, frozenset({("check", "bad")}): 1}
 
     def test_on_the_local_stack_it_is_open(self, client: ApiClient) -> None:
         assert client.get("/metrics", api_key="").status == 200

@@ -218,8 +218,21 @@ CREATE TABLE ledger.seal_heads (
 );
 """
 
+# What the last check of each invariant has found. The checks are of more than the books.
+FINDINGS = """
+CREATE TABLE invariant_findings (
+    name       text PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 100),
+    -- NULL if it could not be checked.
+    holds      boolean,
+    checked    bigint NOT NULL CHECK (checked >= 0),
+    detail     text NOT NULL,
+    -- When the check began.
+    checked_at timestamptz NOT NULL
+);
+"""
+
 
 def upgrade() -> None:
     """Add the tables, the number of a journal's transaction, and the way to drop a book."""
-    for script in (REBUILDS, DROPPING, CORRECTIONS, SEALS):
+    for script in (REBUILDS, DROPPING, CORRECTIONS, SEALS, FINDINGS):
         op.get_bind().exec_driver_sql(script)
