@@ -23,6 +23,7 @@ from bench import (
     growth,
     latency,
     ledger,
+    rebuild,
     refund,
     relay,
     relay_kept,
@@ -54,10 +55,11 @@ MEASURES: dict[str, Callable[[Servers], Measure]] = {
     "end_to_end": end_to_end.measure,
     "footprint": footprint.measure,
     "audit": audit.measure,
+    "rebuild": rebuild.measure,
     "shards": shards.measure,
 }
 # A whole run should take little more than ten minutes, so these run only on request.
-ON_REQUEST = frozenset({"audit", "shards"})
+ON_REQUEST = frozenset({"audit", "rebuild", "shards"})
 
 
 def main(arguments: list[str] | None = None) -> int:

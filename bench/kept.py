@@ -141,7 +141,7 @@ def fill(url: str, merchant_id: UUID, count: int, body: str) -> Kept:
     """Add `count` payments of the merchant with all their rows. Every event and webhook has this `body`."""
     kept = Kept(count, int(time.time() * 1000) - NEWEST_AGE_MS)
     values = {"merchant_id": merchant_id, "body": body, "count": kept.count, "newest_ms": kept.newest_ms}
-    _run(url, [_PREPARE_MONTHS], {})
+    prepare_months(url)
     with ThreadPoolExecutor(2) as pool:
         # The outbox takes about as long as all other tables together.
         others = [_PAYMENTS, _KEYS, _OPERATIONS, _DELIVERIES, _WEBHOOK_ATTEMPTS]
@@ -149,6 +149,11 @@ def fill(url: str, merchant_id: UUID, count: int, body: str) -> Kept:
             half.result()
     settle(url)
     return kept
+
+
+def prepare_months(url: str) -> None:
+    """Make the partitions of the months that kept payments are of."""
+    _run(url, [_PREPARE_MONTHS], {})
 
 
 def fill_outbox(url: str, merchant_id: UUID, count: int, body: str) -> None:
