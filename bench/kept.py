@@ -117,7 +117,8 @@ _DUE = Statement("""
 _PUBLISH = Statement("UPDATE outbox SET published_at = now() WHERE payment_id = :id::uuid RETURNING body")
 _PREPARE_MONTHS = Statement(f"""
     SELECT ensure_partition(parent, month)
-    FROM unnest(ARRAY['payments', 'operations', 'outbox', 'webhook_deliveries', 'webhook_attempts']) AS parent,
+    FROM unnest(ARRAY['payments', 'operations', 'outbox', 'webhook_deliveries', 'webhook_attempts', 'ledger.journals',
+                      'ledger.transfers']) AS parent,
          generate_series(date_trunc('month', now(), 'UTC') - interval '{MONTHS} months', now(), '1 month') AS month
     WHERE to_regclass(parent || '_' || to_char(month AT TIME ZONE 'UTC', 'YYYY_MM')) IS NULL
 """)  # noqa: S608 -- as above.

@@ -1850,6 +1850,20 @@ def rebuilding(rows: SeededRows) -> dict[str, Rule]:
         "until_xid": "1",
     }
     new = {"book": 2, "live_book": 1, "rules_version": 1, "actor": "a", "created_at": NOW, "until_xid": "1"}
+    ones, ids, places = "{1,1}", array([fresh(first), fresh(last)]), "{1,2}"
+    built = {
+        **dict.fromkeys(("event_ids", "ids", "owners", "payment_ids", "operation_ids"), ids),
+        **dict.fromkeys(("rules", "rule_versions", "numbers", "debits", "credits", "day_debits", "day_credits"), ones),
+        **dict.fromkeys(("debit_accounts", "accounts", "day_accounts"), places),
+        "book": 1,
+        "journals": places,
+        "credit_accounts": "{2,1}",
+        "amounts": ones,
+        "currencies": "{RUB,RUB}",
+        "moved_currencies": "{RUB,RUB}",
+        "times": array([NOW.isoformat()] * 2),
+        "days": array([NOW.date().isoformat()] * 2),
+    }
     of_store = "ledger.store"
     return {
         f"{of_store}.books._LIST": Rule({"limit": LIMIT}, ("books_pkey",)),
@@ -1861,6 +1875,7 @@ def rebuilding(rows: SeededRows) -> dict[str, Rule]:
         f"{of_store}.books._BEGIN_DROPPING": Rule({"id": 2}, ("books_pkey",)),
         f"{of_store}.books._DROP_PART": Rule({"id": 9, "rows_max": LIMIT}),
         f"{of_store}.books._FIND_DROPPING": Rule({}, ("books_pkey",)),
+        f"{of_store}.building._POST": Rule(built, ("accounts_pkey",)),
         f"{of_store}.event_log._READ": Rule(
             {**log, "wanted": "{payment.failed,payment.created}", "at_merchant": first},
             ("merchants_pkey", "outbox_feed"),

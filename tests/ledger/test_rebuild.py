@@ -24,6 +24,7 @@ from paybridge.ledger.domain.journals import Transfer
 from paybridge.ledger.domain.rebuild import Rebuild, RebuildPhase, RebuildState
 from paybridge.ledger.ports import RebuildServices, find_away
 from paybridge.ledger.post import journals_of, post_events
+from paybridge.ledger.read_ahead import ReadAhead
 from paybridge.ledger.rebuild import TooManyRebuilds, read_rebuild, start_rebuild, work_on, work_on_rebuilds
 from paybridge.ledger.store import journals, rebuilds
 from paybridge.ledger.switch import switch_books
@@ -364,6 +365,54 @@ WAITING = """
     SELECT 1 AS one FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND application_name = 'another'
 """
 LOCKED = "SELECT 1 AS one FROM pg_stat_activity WHERE application_name LIKE 'dying%'"
+
+
+class TestReadAhead:
+    @pytest.fixture
+    def prepared_by(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """The threads that prepared slices, of three events each."""
+        monkeypatch.setattr(build, "SLICE_EVENTS", 3)
+        threads: list[str] = []
+        original = build.prepare
+
+        def prepare(*arguments: Any) -> build.PreparedSlice:
+            threads.append(threading.current_thread().name.partition("_")[0])
+            return original(*arguments)
+
+        monkeypatch.setattr(build, "prepare", prepare)
+        return threads
+
+    def test_prepares_each_slice_but_the_first_while_another_is_written(
+        self, world: World, prepared_by: list[str]
+    ) -> None:
+        world.history(2)
+        done = rebuilt(world)
+        assert (done.equal, done.events) == (True, 10)
+        assert prepared_by.count("rebuild") >= 3
+        assert content(world.database, done.book) == content(world.database, 1)
+        assert sums(world.database, done.book) == sums(world.database, 1)
+
+    def test_a_request_needs_no_second_connection(self, world: World, prepared_by: list[str]) -> None:
+        world.history(2)
+        begun = start_rebuild(world.services, actor="ann", wait_seconds=0)
+        while (found := read_rebuild(world.services, begun.id)) and found.state is RebuildState.RUNNING:
+            continue
+        assert "rebuild" not in prepared_by
+
+    def test_what_another_worker_has_done_meanwhile_is_not_posted_again(self, world: World) -> None:
+        world.history(2)
+        begun = start_rebuild(world.services, actor="ann", wait_seconds=0)
+        with closing(Database(world.address)) as other, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(build, "SLICE_EVENTS", 3)
+            with ReadAhead(world.services) as ahead:
+                with world.database.transaction() as transaction:
+                    first = build.build_slice(world.services, transaction, begun, ahead)
+                    rebuilds.save(transaction, first)
+                later = work_on(world.services_over(other), begun.id, 0.0)
+                assert later is not None
+                assert ahead.take(later) is None
+        done = finish(world.services, begun)
+        assert (done.equal, done.events) == (True, 10)
 
 
 class TestWorkOn:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from paybridge.ledger.build import build_slice
 from paybridge.ledger.domain.rebuild import Rebuild, RebuildPhase, RebuildState
 from paybridge.ledger.ports import RebuildServices, find_away
 from paybridge.ledger.prove import prove_slice
+from paybridge.ledger.read_ahead import ReadAhead
 from paybridge.ledger.store import books, event_log, rebuilds
 from paybridge.ledger.store.comparing import count_journals
 from paybridge.ledger.switch import LOCK_SECONDS_MAX, SwitchRefused, carry_out_switch, catch_up_slice
@@ -100,20 +102,26 @@ def work_on(
     """
     ends_at = monotonic() + seconds_max
     worked: Rebuild | None = None
-    while True:
-        before, worked = worked, _work_once(services, rebuild_id) or worked
-        if worked is None or worked is before or worked.state is not RebuildState.RUNNING or monotonic() >= ends_at:
-            return worked
+    with _reading_ahead(services, seconds_max) as ahead:
+        while True:
+            before, worked = worked, _work_once(services, rebuild_id, ahead) or worked
+            if worked is None or worked is before or worked.state is not RebuildState.RUNNING or monotonic() >= ends_at:
+                return worked
 
 
-def _work_once(services: RebuildServices, rebuild_id: UUID) -> Rebuild | None:
+def _reading_ahead(services: RebuildServices, seconds_max: float) -> AbstractContextManager[ReadAhead | None]:
+    """Return what reads ahead, and nothing for a request, which needs no second connection for a moment's work."""
+    return ReadAhead(services) if seconds_max > REQUEST_SECONDS_MAX else nullcontext()
+
+
+def _work_once(services: RebuildServices, rebuild_id: UUID, ahead: ReadAhead | None) -> Rebuild | None:
     """Do one slice; None if there is nothing to do, or only to wait."""
     try:
         with services.database.transaction(LOCK_SECONDS_MAX) as transaction:
             rebuild = rebuilds.lock_running(transaction, rebuild_id)
             if rebuild is None:
                 return None
-            worked = _do_slice(services, transaction, rebuild)
+            worked = _do_slice(services, transaction, rebuild, ahead)
             if worked != rebuild:
                 rebuilds.save(transaction, worked)
             return worked if worked != rebuild else None
@@ -122,10 +130,12 @@ def _work_once(services: RebuildServices, rebuild_id: UUID) -> Rebuild | None:
         return _fail(services, rebuild_id, str(error))
 
 
-def _do_slice(services: RebuildServices, transaction: Transaction, rebuild: Rebuild) -> Rebuild:
+def _do_slice(
+    services: RebuildServices, transaction: Transaction, rebuild: Rebuild, ahead: ReadAhead | None
+) -> Rebuild:
     match rebuild.phase:
         case RebuildPhase.BUILDING:
-            return build_slice(services, transaction, rebuild)
+            return build_slice(services, transaction, rebuild, ahead)
         case RebuildPhase.PROVING:
             return prove_slice(services, transaction, rebuild)
         case _:

@@ -12,7 +12,7 @@ from uuid import UUID
 from paybridge.core.archived_months import MonthsArchived
 from paybridge.core.errors import LockTimeout
 from paybridge.database.database import Transaction
-from paybridge.ledger.build import SLICE_EVENTS, next_range, post_logged, read_range
+from paybridge.ledger.build import SLICE_EVENTS, next_range, post_range
 from paybridge.ledger.carry_corrections import carry_corrections
 from paybridge.ledger.domain.rebuild import LOG_BEGIN, Rebuild, RebuildState
 from paybridge.ledger.ports import RebuildServices, find_away
@@ -118,11 +118,12 @@ def catch_up_slice(services: RebuildServices, transaction: Transaction, rebuild:
     """Post a part of what has committed since; tell whether the rest is for the switch itself."""
     if rebuild.position == LOG_BEGIN:
         rebuild = next_range(rebuild, event_log.find_horizon(transaction))
-    logged = read_range(services, transaction, rebuild, SLICE_EVENTS)
-    posted = post_logged(services, transaction, rebuild.book, logged)
-    counted = replace(rebuild, events=rebuild.events + len(logged), journals=rebuild.journals + posted.journals)
-    if len(logged) == SLICE_EVENTS:
-        return replace(counted, position=logged[-1].position), False
+    posted = post_range(services, transaction, rebuild, SLICE_EVENTS)
+    counted = replace(
+        rebuild, events=rebuild.events + len(posted.logged), journals=rebuild.journals + len(posted.journals)
+    )
+    if len(posted.logged) == SLICE_EVENTS:
+        return replace(counted, position=posted.logged[-1].position), False
     return replace(counted, position=LOG_BEGIN), True
 
 
@@ -132,7 +133,7 @@ def _post_last(services: RebuildServices, transaction: Transaction, rebuild: Reb
     The live book is held, so its events are among them: an event is posted only after it was committed.
     """
     everything = replace(rebuild, from_xid=rebuild.until_xid, until_xid=event_log.XID_MAX, position=LOG_BEGIN)
-    logged = read_range(services, transaction, everything, LAST_EVENTS_MAX + 1)
-    if len(logged) > LAST_EVENTS_MAX:
+    posted = post_range(services, transaction, everything, LAST_EVENTS_MAX + 1)
+    if len(posted.logged) > LAST_EVENTS_MAX:
         raise LockTimeout("too many events for one switch: a long transaction keeps the log from being read to its end")
-    return post_logged(services, transaction, rebuild.book, logged).journals
+    return len(posted.journals)

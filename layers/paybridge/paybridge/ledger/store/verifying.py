@@ -189,8 +189,10 @@ def read_reserved(database: Database) -> list[Reserved]:
 
 def find_before_newest(database: Database, count: int) -> UUID | None:
     """Return the payout before the newest `count`, None if there are no more."""
-    rows = database.run(_BEFORE_NEWEST_PAYOUTS, count=count)
-    return rows[0][0] if rows else None
+    for row in database.run(_BEFORE_NEWEST_PAYOUTS, count=count):
+        found: UUID = row[0]
+        return found
+    return None
 
 
 def read_payouts(database: Database, after: UUID, limit: int) -> list[PostedPayout]:
