@@ -428,6 +428,41 @@ class TestGivenBack:
         assert record(services, [(check, Succeeded("ch_9"))]) == []
         assert len(later_operations(services, payment_id)) == 1
 
+    async def test_late_charges_of_one_payment_are_numbered_also_within_a_batch(
+        self, services: EngineServices, gateway: LateGateway
+    ) -> None:
+        payment_id, other_id = await to_check(services), await to_check(services)
+        (check,), (other,) = taken(services, payment_id), taken(services, other_id)
+        answers = [(check, Succeeded("ch_1")), (other, Succeeded("ch_2")), (check, Succeeded("ch_3"))]
+        record(services, [*answers, answers[0]])
+        record(services, [(check, Succeeded("ch_4")), answers[2]])
+        facts = [event for event in events(services, payment_id) if event["type"] == "charge.taken"]
+        assert [(int(each["sequence"]), each["data"]["reason"]) for each in facts] == [
+            (1, "late"),
+            (2, "duplicate"),
+            (3, "duplicate"),
+        ]
+        (fact,) = [event for event in events(services, other_id) if event["type"] == "charge.taken"]
+        assert int(fact["sequence"]) == 1
+
+    async def test_late_charges_that_two_processes_find_at_once_are_numbered_apart(
+        self, services: EngineServices, database_address: DatabaseAddress
+    ) -> None:
+        payment_id = await to_check(services)
+        (check,) = taken(services, payment_id)
+        barrier = threading.Barrier(4)
+
+        def find_it(name: str) -> None:
+            with closing(Database(database_address)) as own:
+                own.run(Statement("SELECT 1"))
+                barrier.wait()
+                record(replace(services, database=own), [(check, Succeeded(name))])
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(find_it, ("ch_1", "ch_2", "ch_3", "ch_4")))
+        facts = [event for event in events(services, payment_id) if event["type"] == "charge.taken"]
+        assert sorted(int(each["sequence"]) for each in facts) == [1, 2, 3, 4]
+
     async def test_a_late_authorization_is_released(self, services: EngineServices, gateway: LateGateway) -> None:
         payment_id = await given_up(services, capture="manual")
         services.database.run(_SENT, id=payment_id)

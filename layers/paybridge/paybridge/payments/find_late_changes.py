@@ -24,6 +24,7 @@ from paybridge.payments.correct_refunds import add_late_refund, take_back
 from paybridge.payments.domain.gateway_answers import Contradictory, Fault, LookUpAnswer, Unknown
 from paybridge.payments.domain.late_changes import (
     ChargedLate,
+    LateChange,
     LateStep,
     LookAgain,
     RefundedLate,
@@ -129,7 +130,7 @@ def _record_together(services: EngineServices, answers: Sequence[Answer]) -> lis
         for check, answer in answers
     ]
     with services.database.transaction(BATCH_LOCK_SECONDS_MAX) as transaction:
-        changing = [each for each in decided if isinstance(each.step, RefundedLate | TakenBack)]
+        changing = [each for each in decided if isinstance(each.step, LateChange)]
         refund_corrections.lock_payments(transaction, [each.operation.payment_id for each in changing])
         # A check that another process has ended since its lease is not acted on twice.
         ended = late_checks.end(

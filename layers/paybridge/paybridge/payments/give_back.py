@@ -28,7 +28,7 @@ def give_back(ids: Ids, transaction: Transaction, charges: Sequence[ChargeToRetu
     """Record the charges, and an operation that undoes each; return the payments of those that are new.
 
     A charge is found as often as the gateway is asked for it. It is given back once. Money that was taken is a fact for
-    the ledger. An authorization has taken none.
+    the ledger. An authorization has taken none. The payments must be locked: the facts of one are numbered.
     """
     new = charges_to_return.add(transaction, charges, now)
     if not new:

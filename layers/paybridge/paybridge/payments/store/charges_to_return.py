@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +15,8 @@ from paybridge.database.parameters import json_rows
 from paybridge.payments.domain.operation import Operation
 from paybridge.payments.domain.payment import Payment
 
-# A charge is found as often as the gateway is asked for it, and recorded once. The count is that of the rows before.
+# A charge is found as often as the gateway is asked for it, and recorded once. The count is that of the rows before
+# this statement.
 _ADD = Statement("""
     INSERT INTO charges_to_return (payment_id, gateway_id, merchant_id, reason, amount_minor, currency, found_at)
     SELECT payment_id, gateway_id, merchant_id, reason, amount_minor, currency, :now::timestamptz
@@ -61,7 +63,8 @@ class ChargeKey(NamedTuple):
 def add(transaction: Transaction, charges: Sequence[ChargeToReturn], now: datetime) -> dict[ChargeKey, int]:
     """Record the charges; return those that were not on record yet, each with the number of earlier ones.
 
-    Those are the charges of the same payment that had been recorded before.
+    Those are the charges of the same payment that had been recorded before, also by this call. The payments must be
+    locked, or another transaction may count the same ones.
     """
     if not charges:
         return {}
@@ -76,5 +79,11 @@ def add(transaction: Transaction, charges: Sequence[ChargeToReturn], now: dateti
         }
         for charge in charges
     ]
-    added = transaction.run(_ADD, rows=json_rows(rows), now=now)
-    return {ChargeKey(payment_id, gateway_id): earlier for payment_id, gateway_id, earlier in added}
+    recorded = {ChargeKey(*key): earlier for *key, earlier in transaction.run(_ADD, rows=json_rows(rows), now=now)}
+    counted: Counter[UUID] = Counter()
+    added = {}
+    for key in dict.fromkeys(charge.key for charge in charges):
+        if key in recorded:
+            added[key] = recorded[key] + counted[key.payment_id]
+            counted[key.payment_id] += 1
+    return added
