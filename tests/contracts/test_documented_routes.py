@@ -18,7 +18,6 @@ EXCEPTIONS = {
     ("GET", "/docs/{name}"): "is part of that page",
     ("GET", "/openapi.json"): "is the document",
     ("GET", "/metrics"): "answers Prometheus in the format of Prometheus",
-    ("POST", "/api/v1/ops/reconciliations/statements"): "takes a file of CSV, which a generated client cannot send",
     ("POST", "/api/v1/gateways/{name}/notices"): "takes what a gateway sends, in the format of that gateway",
 }
 

@@ -194,6 +194,29 @@ class TestVerification:
         check(contract, "GET", path, get(client, path, api_key=MERCHANT_KEY), 403)
 
 
+class TestReconciliations:
+    def test_imports(self, client: ApiClient, contract: Contract) -> None:
+        path = f"{OPS}/reconciliations/statements"
+        content = contract.document["paths"][path]["post"]["requestBody"]["content"]["text/csv"]
+        csv = {"content-type": "text/csv"}
+        example, day = content["example"].encode(), {"date": "2026-04-17", "gateway": "bank"}
+        imported = post(client, path, example, query=day, headers=csv)
+        check(contract, "POST", path, imported, 202)
+        assert imported.json()["date"] == day["date"]
+        for query in ({}, {"date": "x"}, {"date": "2999-01-01"}, {**day, "gateway": "-"}, {**day, "x": "1"}):
+            check(contract, "POST", path, post(client, path, example, query=query, headers=csv), 422)
+        check(contract, "POST", path, post(client, path, b"id\n", query=day, headers=csv), 422)
+        check(contract, "POST", path, post(client, path, example, query="date=%ff", headers=csv), 400)
+        check(contract, "POST", path, post(client, path, example, query=day), 415)
+        zipped = {**csv, "content-encoding": "gzip"}
+        check(contract, "POST", path, post(client, path, example, query=day, headers=zipped), 415)
+        refused = post(client, path, example, query=day, headers=csv, api_key=MERCHANT_KEY)
+        check(contract, "POST", path, refused, 403)
+        one = f"{OPS}/reconciliations/{{reconciliation_id}}"
+        read = get(client, f"{OPS}/reconciliations/{imported.json()['reconciliation_id']}")
+        check(contract, "GET", one, read, 200)
+
+
 class TestPayments:
     def test_one(self, client: ApiClient, contract: Contract, held_payment_id: str) -> None:
         template = f"{OPS}/payments/{{payment_id}}"

@@ -19,10 +19,7 @@ _STATUSES = {"body_too_large": 413, "json_not_an_object": 422}
 
 def check_content_type(content_type: str | None, content_encoding: str | None = None) -> None:
     """Accept a missing type and `application/json`, in UTF-8 if a charset is named. Raises Problem (400, 415)."""
-    if content_encoding is not None and content_encoding.strip().lower() != "identity":
-        raise Problem(
-            415, "content_encoding_unsupported", "The content encoding is not supported. Send the body uncompressed."
-        )
+    check_content_encoding(content_encoding)
     if content_type is None:
         return
     if "," in content_type:
@@ -34,6 +31,14 @@ def check_content_type(content_type: str | None, content_encoding: str | None = 
             415,
             "content_type_unsupported",
             "The content type is not supported. Send the body as application/json in UTF-8.",
+        )
+
+
+def check_content_encoding(content_encoding: str | None) -> None:
+    """Accept a body as it is. Raises Problem (415) for one that is compressed."""
+    if content_encoding is not None and content_encoding.strip().lower() != "identity":
+        raise Problem(
+            415, "content_encoding_unsupported", "The content encoding is not supported. Send the body uncompressed."
         )
 
 

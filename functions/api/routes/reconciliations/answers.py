@@ -12,8 +12,9 @@ from starlette.responses import Response
 from api.context import caller, public_path, request_context
 from api.problems import Problem, validation_failed
 from api.request.accept import prefers
-from api.request.json_body import check_content_type
+from api.request.json_body import check_content_encoding, check_content_type
 from api.request.query import check_query_string
+from api.routes.reconciliations.documentation import STATEMENT_BYTES_MAX, STATEMENT_MEDIA_TYPE
 from api.routes.reconciliations.requests import parse_breaks, parse_day, parse_decision, parse_import, parse_page
 from paybridge.core.errors import InvalidInput
 from paybridge.core.fields import FieldError
@@ -36,7 +37,6 @@ from paybridge.wiring import reconciliation as wiring
 
 # About 4 MB. The next part begins after the last break's id, as `cursor`.
 CSV_ROWS_MAX = 10_000
-STATEMENT_BYTES_MAX = 5 * 1024 * 1024
 _VARY = {"Vary": "Accept"}
 
 
@@ -56,8 +56,9 @@ async def import_(request: Request) -> Response:
     """Import a statement and start to reconcile its day."""
     check_query_string(request.scope["query_string"])
     day, gateway = parse_import(request.scope["query_string"])
-    media_type = request.headers.get("content-type", "text/csv").partition(";")[0].strip().lower()
-    if media_type != "text/csv":
+    check_content_encoding(request.headers.get("content-encoding"))
+    media_type = request.headers.get("content-type", STATEMENT_MEDIA_TYPE).partition(";")[0].strip().lower()
+    if media_type != STATEMENT_MEDIA_TYPE:
         detail = "The content type is not supported. Send the statement as text/csv."
         raise Problem(415, "content_type_unsupported", detail)
     body = await request.body()

@@ -18,6 +18,10 @@ from api.openapi import (
     text_header,
 )
 
+STATEMENT_MEDIA_TYPE = "text/csv"
+# What fits into a request of Lambda, whose 6 MB hold the escapes of JSON too.
+STATEMENT_BYTES_MAX = 5 * 1024 * 1024
+GATEWAY_PATTERN = r"^[a-z][a-z0-9_]{0,31}$"
 _ID = "019a9f3c-7a10-7b42-9c55-1d2e3f4a5b6c"
 _LOCATION = {"Location": text_header("The path of the reconciliation.", f"/api/v1/ops/reconciliations/{_ID}")}
 _MALFORMED = problem("The request cannot be parsed.", "header_repeated")
@@ -56,6 +60,57 @@ START: dict[str, Any] = {
     "openapi_extra": {
         "security": KEY_OR_TOKEN,
         "requestBody": {**optional_body("ReconciliationRequest", {"date": "2026-04-17"}), "required": True},
+    },
+}
+
+IMPORT: dict[str, Any] = {
+    "operation_id": "importStatement",
+    "summary": "Import a statement",
+    "responses": {
+        202: json_answer(
+            "ReconciliationView", "The reconciliation of the day, which begins from the start.", _LOCATION
+        ),
+        400: QUERY_MALFORMED,
+        413: problem(f"The statement has more than {STATEMENT_BYTES_MAX} bytes.", "body_too_large"),
+        415: problem("The body is no CSV.", "content_type_unsupported", "content_encoding_unsupported"),
+        422: problem(
+            "The statement or a parameter breaks a rule.",
+            "validation_failed",
+            field_codes=(
+                *("line_invalid", "time_in_future", "day_invalid", "not_an_option", "required", "repeated"),
+                "unknown_member",
+            ),
+        ),
+        **FOR_STAFF,
+    },
+    "openapi_extra": {
+        "security": KEY_OR_TOKEN,
+        "parameters": [
+            {
+                **query_parameter("date", "The day of the statement, in UTC.", {"type": "string", "format": "date"}),
+                "required": True,
+            },
+            query_parameter(
+                "gateway",
+                "The name under which payments go to the gateway, `default` if absent.",
+                {"type": "string", "pattern": GATEWAY_PATTERN},
+            ),
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {
+                STATEMENT_MEDIA_TYPE: {
+                    "schema": {
+                        "type": "string",
+                        "description": "A header and a row for each line, with a comma, a semicolon or a tab between "
+                        "cells. `id`, `kind`, `currency` and `created_at` are needed, one of `operation_id` and "
+                        "`reference`, and one of `amount` and `amount_minor`.",
+                    },
+                    "example": "id,operation_id,kind,amount,currency,status,created_at\n"
+                    f'ch_1,{_ID},charge,"1,234.50",EUR,succeeded,2026-04-17T12:00:00Z\n',
+                }
+            },
+        },
     },
 }
 

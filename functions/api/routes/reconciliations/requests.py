@@ -15,6 +15,7 @@ from uuid import UUID
 
 from api.problems import Problem, validation_failed
 from api.request.json_body import parse_object
+from api.routes.reconciliations.documentation import GATEWAY_PATTERN
 from paybridge.core.fields import FieldError, shown_path
 from paybridge.reconciliation.domain.breaks import (
     FORCE,
@@ -26,7 +27,6 @@ from paybridge.reconciliation.domain.breaks import (
 )
 
 PAGE_SIZE = 20
-GATEWAY_PATTERN = r"^[a-z][a-z0-9_]{0,31}$"
 _GATEWAY = re.compile(GATEWAY_PATTERN)
 # Python reads more forms, such as 20261128, than RFC 3339 has.
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")

@@ -41,12 +41,12 @@ async def list_(request: Request) -> Response:
     return answers.list_(request)
 
 
-@router.post("/reconciliations/statements", status_code=202, include_in_schema=False)
+@router.post("/reconciliations/statements", status_code=202, **documentation.IMPORT)
 async def import_(request: Request) -> Response:
     """Import the statement of a gateway for a day as CSV, and compare that day.
 
     The gateway is then not asked for that day any more. Every row must be readable, or nothing is imported and `errors`
-    names the rows. Another import for the day takes the place of the first.
+    names the first rows at fault as `line 3`. Another import for the day takes the place of the first.
     """
     from api.routes.reconciliations import answers
 
