@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from datetime import date
 
-from paybridge.core.errors import InvalidInput
 from paybridge.payments.domain.operation import Kind
 from paybridge.reconciliation.csv_statement import parse_statement
 from paybridge.reconciliation.domain.run import Run
 from paybridge.reconciliation.ports import ReconciliationServices
-from paybridge.reconciliation.reconcile import restart_reconciliation
+from paybridge.reconciliation.reconcile import check_day_has_begun, compare_from_start, lock_day
 from paybridge.reconciliation.store import statements
 from paybridge.reconciliation.store.statements import NewStatement
 
@@ -20,17 +19,18 @@ PART_LINES = 5_000
 def import_statement(services: ReconciliationServices, day: date, gateway: str, content: bytes, actor: str) -> Run:
     """Store the lines of a CSV as the gateway's statement for the day, in place of an earlier one; compare the day.
 
-    All lines are stored, or none. Those of another day count as the grace window of this one. Raises StatementInvalid,
-    InvalidInput (`time_in_future`) and DatabaseUnavailable.
+    All lines are stored and the day is compared from the start, or nothing happens. Lines of another day count as the
+    grace window of this one. Raises StatementInvalid, InvalidInput (`time_in_future`) and DatabaseUnavailable.
     """
-    now = services.clock.now()
-    if day > now.date():
-        raise InvalidInput("time_in_future", "The date is in the future. Send a day that has begun, in UTC.", "date")
+    check_day_has_begun(services, day)
     lines = parse_statement(content)
     has_holds = any(line.kind in {Kind.AUTHORIZATION, Kind.VOID} for line in lines)
     id_ = services.ids.new()
+    statement = NewStatement(id_, gateway, day, "import", has_holds, actor, services.clock.now())
     with services.database.transaction() as transaction:
-        statements.replace(transaction, NewStatement(id_, gateway, day, "import", has_holds, actor, now))
+        # Before the statement, as every slice locks them.
+        locked = lock_day(services, transaction, day, actor)
+        statements.replace(transaction, statement)
         for first in range(0, len(lines), PART_LINES):
             statements.add_lines(transaction, id_, lines[first : first + PART_LINES], first + 1, day)
-    return restart_reconciliation(services, day, actor)
+        return compare_from_start(services, transaction, locked, actor)

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from datetime import date, timedelta
 from enum import Enum, auto
+from typing import NamedTuple
 from uuid import UUID
 
 from paybridge.core.errors import InvalidInput
@@ -61,43 +62,59 @@ class Progress(Enum):
     BUSY = auto()
 
 
+class LockedDay(NamedTuple):
+    """The reconciliation of a day, which the transaction has locked, and whether that has added it."""
+
+    run: Run
+    is_new: bool
+
+
 def start_reconciliation(services: ReconciliationServices, day: date, actor: str) -> Run:
     """Begin to reconcile a day, or the next pass over it if it was reconciled before.
 
     One that is running goes on as it is. Raises InvalidInput (`time_in_future`) and DatabaseUnavailable.
     """
-    now = services.clock.now()
-    if day > now.date():
+    check_day_has_begun(services, day)
+    with services.database.transaction() as transaction:
+        locked = lock_day(services, transaction, day, actor)
+        if locked.run.state is RunState.RUNNING:
+            return locked.run
+        return compare_from_start(services, transaction, locked, actor)
+
+
+def check_day_has_begun(services: ReconciliationServices, day: date) -> None:
+    """Raise InvalidInput (`time_in_future`) for a day that has not begun in UTC."""
+    if day > services.clock.now().date():
         raise InvalidInput("time_in_future", "The date is in the future. Send a day that has begun, in UTC.", "date")
-    names = tuple(sorted({*services.sources, *statements.gateways_of(services.database, day)}))
-    with services.database.transaction() as transaction:
-        run = new_run(services.ids.new(), day, names, actor, now)
-        if runs.add(transaction, run):
-            return run
-        known = runs.lock_day(transaction, day)
-        assert known is not None
-        if known.state is RunState.RUNNING:
-            return known
-        run = again(known, names, actor, now)
-        runs.save(transaction, run)
+
+
+def lock_day(services: ReconciliationServices, transaction: Transaction, day: date, actor: str) -> LockedDay:
+    """Lock the reconciliation of a day, which is added if there is none: no slice of it runs until the end."""
+    run = new_run(services.ids.new(), day, _gateways(services, transaction, day), actor, services.clock.now())
+    if runs.add(transaction, run):
+        return LockedDay(run, is_new=True)
+    known = runs.lock_day(transaction, day)
+    assert known is not None
+    return LockedDay(known, is_new=False)
+
+
+def compare_from_start(
+    services: ReconciliationServices, transaction: Transaction, locked: LockedDay, actor: str
+) -> Run:
+    """Begin to compare a day from the start, also if that is under way."""
+    # Read under the lock, because an import that has just ended may have added a gateway.
+    gateways = _gateways(services, transaction, locked.run.day)
+    now = services.clock.now()
+    if locked.is_new:
+        run = new_run(locked.run.id, locked.run.day, gateways, actor, now)
+    else:
+        run = again(locked.run, gateways, actor, now)
+    runs.save(transaction, run)
     return run
 
 
-def restart_reconciliation(services: ReconciliationServices, day: date, actor: str) -> Run:
-    """Begin to reconcile a day from the start, also if that is under way: a side of it has changed.
-
-    Raises DatabaseUnavailable.
-    """
-    names = tuple(sorted({*services.sources, *statements.gateways_of(services.database, day)}))
-    with services.database.transaction() as transaction:
-        now = services.clock.now()
-        run = new_run(services.ids.new(), day, names, actor, now)
-        if not runs.add(transaction, run):
-            known = runs.lock_day(transaction, day)
-            assert known is not None
-            run = again(known, names, actor, now)
-            runs.save(transaction, run)
-    return run
+def _gateways(services: ReconciliationServices, transaction: Transaction, day: date) -> tuple[str, ...]:
+    return tuple(sorted({*services.sources, *statements.gateways_of(transaction, day)}))
 
 
 def find_reconciliation_of(services: ReconciliationServices, day: date) -> tuple[Run, BreakCounts] | None:
@@ -124,7 +141,7 @@ def start_nightly(services: ReconciliationServices) -> list[Run]:
     """Begin the days that are over, with their grace window, and were not reconciled yet; return them."""
     newest_over = (services.clock.now() - services.grace - timedelta(days=1)).date()
     known = {run.day: run for run in runs.list_runs(services.database, newest_over + _days(1), CAUGHT_UP_DAYS_MAX)}
-    first = min(known, default=newest_over)
+    first = max(min(known, default=newest_over), newest_over - _days(CAUGHT_UP_DAYS_MAX - 1))
     days = [first + _days(number) for number in range((newest_over - first).days + 1)]
     wanted = [day for day in days if day not in known or _was_early(services, known[day])]
     return [start_reconciliation(services, day, NIGHTLY) for day in wanted]
@@ -164,7 +181,7 @@ async def work_on(
 
 def clean_up(services: ReconciliationServices) -> int:
     """Delete a part of the lines that are not needed any more; return how many."""
-    statements.leave_old(services.database, (services.clock.now() - STATEMENTS_KEPT).date())
+    statements.leave_old(services.database, services.clock.now() - STATEMENTS_KEPT)
     with services.database.transaction() as transaction:
         return statements.delete_leftovers(transaction, LEFTOVER_LINES)
 

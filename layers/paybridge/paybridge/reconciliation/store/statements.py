@@ -110,9 +110,13 @@ _SUM = Statement(f"""
     GROUP BY currency
 """)
 
+# A day may be compared long after it was. What was read for that stays as long as any other.
 _LEAVE_OLD = Statement("""
     WITH old AS (
-        DELETE FROM gateway_statements WHERE day < :before::date AND source = 'gateway' RETURNING id
+        DELETE FROM gateway_statements
+        WHERE day < (:before::timestamptz AT TIME ZONE 'UTC')::date AND created_at < :before::timestamptz
+          AND source = 'gateway'
+        RETURNING id
     )
     INSERT INTO gateway_statement_leftovers (id) SELECT id FROM old ON CONFLICT DO NOTHING
 """)
@@ -253,14 +257,14 @@ def sums(transaction: Transaction, day: date, gateways: Iterable[str]) -> dict[s
     return {currency: int(text) for currency, text in rows}
 
 
-def gateways_of(database: Database, day: date) -> set[str]:
+def gateways_of(database: Database | Transaction, day: date) -> set[str]:
     """Return the gateways whose statement for the day was imported."""
     return {row[0] for row in database.run(_IMPORTED, day=day.isoformat())}
 
 
-def leave_old(database: Database, before: date) -> None:
-    """Forget the statements of days before that one, but for imported ones."""
-    database.run(_LEAVE_OLD, before=before.isoformat())
+def leave_old(database: Database, before: datetime) -> None:
+    """Forget the statements that were read before that moment, but for imported ones."""
+    database.run(_LEAVE_OLD, before=before)
 
 
 def delete_leftovers(transaction: Transaction, limit: int) -> int:

@@ -1,0 +1,94 @@
+"""A statement is imported together with the next comparison of its day, or not at all."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from datetime import date, timedelta
+
+import pytest
+
+from local.testkit.dying_database import die_at_every_step
+from paybridge.database.connecting import DatabaseAddress
+from paybridge.database.database import Database, Statement
+from paybridge.reconciliation.domain.breaks import BreakType
+from paybridge.reconciliation.domain.run import RunPhase, RunState
+from paybridge.reconciliation.import_statement import import_statement
+from paybridge.reconciliation.reconcile import (
+    STATEMENTS_KEPT,
+    Progress,
+    clean_up,
+    find_reconciliation_of,
+    start_reconciliation,
+    work_on,
+)
+from tests.support.reconciling import Shop
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio]
+
+HEADER = "id,operation_id,kind,amount,currency,created_at"
+_STATEMENTS = Statement("SELECT gateway, source, lines FROM gateway_statements ORDER BY gateway")
+_PASSES = Statement("SELECT state, pass FROM reconciliations")
+
+
+def statement_of(day: date, *ids: str) -> bytes:
+    return "\n".join([HEADER, *(f"{id_},,charge,42.00,EUR,{day}T12:00:00Z" for id_ in ids)]).encode()
+
+
+async def ended(shop: Shop, run_id: uuid.UUID) -> None:
+    while await work_on(shop.services, run_id, 5.0) is not Progress.ENDED:
+        shop.clock.move(31)
+
+
+async def test_a_process_that_dies_leaves_no_statement_that_no_pass_has_read(
+    shop: Shop, database_address: DatabaseAddress
+) -> None:
+    day = shop.clock.now().date()
+    await ended(shop, import_statement(shop.services, day, "bank", statement_of(day, "a"), "tests").id)
+
+    def replace_it(database: Database) -> None:
+        services = replace(shop.services, database=database)
+        import_statement(services, day, "bank", statement_of(day, "a", "b"), "tests")
+
+    def look() -> object:
+        return shop.database.run(_STATEMENTS), shop.database.run(_PASSES)
+
+    assert die_at_every_step(database_address, replace_it, look) > 4
+    assert look() == ([["bank", "import", 2], ["default", "gateway", 0]], [["running", 2]])
+
+
+async def test_a_day_under_way_begins_again_with_the_new_lines(shop: Shop) -> None:
+    day = shop.clock.now().date()
+    run = import_statement(shop.services, day, "bank", statement_of(day, "a", "b"), "tests")
+    assert (run.pass_, run.gateways) == (1, ("bank", "default"))
+    assert await work_on(shop.services, run.id, 0.0) is Progress.MOVED
+    again = import_statement(shop.services, day, "bank", statement_of(day, "c"), "tests")
+    assert (again.id, again.pass_, again.phase, again.gateway) == (run.id, 2, RunPhase.STATEMENT, 0)
+    await ended(shop, run.id)
+    found = find_reconciliation_of(shop.services, day)
+    assert found is not None
+    assert (found[0].state, found[0].difference) == (RunState.FINISHED, {"EUR": 4_200})
+    (one,) = [each for each in shop.breaks(run) if each.state == "open"]
+    assert (one.found.type, one.gateway_name) == (BreakType.MISSING_HERE, "bank")
+    assert one.found.gateway is not None
+    assert one.found.gateway.id == "c"
+
+
+async def test_a_gateway_that_was_imported_stays_in_the_next_pass(shop: Shop) -> None:
+    day = shop.clock.now().date()
+    run = import_statement(shop.services, day, "bank", statement_of(day, "a"), "tests")
+    await ended(shop, run.id)
+    again = start_reconciliation(shop.services, day, "tests")
+    assert (again.pass_, again.gateways) == (2, ("bank", "default"))
+
+
+async def test_what_is_read_for_a_day_long_ago_stays_while_it_is_compared(shop: Shop) -> None:
+    day = (shop.clock.now() - STATEMENTS_KEPT - timedelta(days=30)).date()
+    run = start_reconciliation(shop.services, day, "tests")
+    assert await work_on(shop.services, run.id, 0.0) is Progress.MOVED
+    clean_up(shop.services)
+    await ended(shop, run.id)
+    assert [row[0] for row in shop.database.run(_STATEMENTS)] == ["default"]
+    shop.clock.move((STATEMENTS_KEPT + timedelta(days=1)).total_seconds())
+    clean_up(shop.services)
+    assert shop.database.run(_STATEMENTS) == []
