@@ -30,6 +30,8 @@ from paybridge.payments.domain.operation import OperationStatus
 from paybridge.payments.domain.outcome import Effect
 from paybridge.payments.domain.payment import Status
 from paybridge.payments.store import attempts, circuits, refund_corrections
+from paybridge.reconciliation.domain.breaks import BreakType
+from paybridge.reconciliation.store import breaks
 from paybridge.webhooks.attempts import DeliveryAttempt, SentAttempt
 from paybridge.webhooks.create_endpoint import EndpointOrder, create_endpoint
 from paybridge.webhooks.domain.endpoint import Endpoint
@@ -40,6 +42,7 @@ from paybridge.webhooks.store import deliveries, payments, recoveries
 from paybridge.webhooks.store.attempts import AttemptKey
 from paybridge.webhooks.store.deliveries import PaymentUrl, PendingDelivery
 from paybridge.webhooks.store.receivers import Receiver
+from tests.support.breaks import new_break, new_reconciliation
 from tests.support.dead_letters import raw
 from tests.support.plans import statements
 
@@ -72,6 +75,7 @@ OF_ONE_ROW = frozenset({
 TRIED = frozenset({
     "payments.store.attempts._FINISH",
     "payments.store.refund_corrections._LOCK_PAYMENTS",
+    "reconciliation.store.breaks._LOCK_FOUND",
     "webhooks.store.attempts._START",
     "webhooks.store.deliveries._END_GONE",
     "webhooks.store.endpoints._LOCK_SOME",
@@ -273,6 +277,20 @@ def test_missed_deliveries(database: Database, other: Database, payment_ids: Ids
     wanted = list(reversed(payment_ids))
     ensure_locked_in_order(
         database, other, lock, payment_ids, lambda transaction: recoveries.lock_missed(transaction, wanted, after, 9)
+    )
+
+
+def test_breaks_that_are_found_again(database: Database, other: Database) -> None:
+    run = new_reconciliation(database)
+    found = {new_break(database, run, operation_id=uuid.uuid4(), type=BreakType.LATE) for _ in range(2)}
+    stored = [each for id_ in sorted(found) if (each := breaks.find(database, id_)) is not None]
+    again = [(uuid.uuid4(), each.found) for each in reversed(stored)]
+    ensure_locked_in_order(
+        database,
+        other,
+        "SELECT 1 FROM reconciliation_breaks WHERE id = :key::uuid FOR UPDATE",
+        [each.id for each in stored],
+        lambda transaction: breaks.record(transaction, run.id, "default", 2, again, "tests", datetime.now(UTC)),
     )
 
 

@@ -24,6 +24,7 @@ from local.testkit.servers import Postgres, address_of
 from paybridge.analytics.store import aggregates, projection
 from paybridge.analytics.store import reading as figures
 from paybridge.analytics.store.projection import TYPES
+from paybridge.core.ids import followers_floor
 from paybridge.database import pages
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
@@ -54,6 +55,8 @@ pytestmark = pytest.mark.integration
 NOW = datetime.now(UTC)
 # After everything that is seeded, for what looks for old rows.
 LATER = NOW + timedelta(days=60)
+# A statement writes up to a hundred thousand rows, beside other tests.
+SEED_SECONDS_MAX = 300.0
 BATCH = 300
 LIMIT = 50
 PARTITIONED = frozenset({
@@ -104,7 +107,7 @@ def fresh(id_: str) -> str:
 
 @pytest.fixture(scope="module")
 def database(database_address: DatabaseAddress) -> Iterator[Database]:
-    with closing(Database(database_address)) as database:
+    with closing(Database(database_address, "tests", SEED_SECONDS_MAX)) as database:
         yield database
 
 
@@ -2038,6 +2041,9 @@ def verifying(rows: SeededRows) -> dict[str, Rule]:
 
 RUN = "00000000-0000-4000-9000-000000000001"
 DAY = (NOW - timedelta(days=30)).date().isoformat()
+# Statements of so many days are kept from this one on.
+OTHER_DAYS = 9
+RECENT = (NOW - timedelta(days=OTHER_DAYS)).date().isoformat()
 
 
 def reconciling(rows: SeededRows) -> dict[str, Rule]:
@@ -2071,6 +2077,7 @@ def reconciling(rows: SeededRows) -> dict[str, Rule]:
         "place": "{}",
         "totals": "{}",
         "matched": 0,
+        "pending": 0,
         "on_the_way": 0,
         "difference": None,
         "unexplained": None,
@@ -2086,7 +2093,7 @@ def reconciling(rows: SeededRows) -> dict[str, Rule]:
         f"{module}._LOCK": Rule({"id": RUN}, by_id, rows_max={"reconciliations": 1}),
         f"{module}._LOCK_DAY": Rule({"day": DAY}, by_day, rows_max={"reconciliations": 1}),
         f"{module}._RUNNING": Rule(
-            {"now": NOW, "limit": LIMIT}, ("reconciliations_running",), sorts=1, rows_max={"reconciliations": 1}
+            {"now": NOW, "limit": LIMIT}, ("reconciliations_running",), rows_max={"reconciliations": 1}
         ),
         f"{module}._ADD": Rule(
             {
@@ -2104,13 +2111,29 @@ def reconciling(rows: SeededRows) -> dict[str, Rule]:
         f"{breaks}._RECORD": Rule(
             {**of_run, "gateway": "default", "pass": 1, "rows": orjson.dumps([found]).decode(), "now": NOW}
         ),
+        f"{breaks}._LOCK_FOUND": Rule(
+            {**of_run, "gateway": "default", "identities": '["i59"]'},
+            ("reconciliation_breaks_once", "reconciliation_break_actions_pkey"),
+            sorts=1,
+            rows_max={"reconciliation_breaks": 1, "reconciliation_break_actions": 1},
+        ),
+        f"{breaks}._REOPEN": Rule(
+            {"ids": array([one]), "actor": "a", "note": "n", "now": NOW},
+            ("reconciliation_breaks_pkey", "reconciliation_break_actions_pkey"),
+            rows_max={"reconciliation_breaks": 1},
+        ),
+        f"{breaks}._STANDING": Rule(
+            {"ids": array([RUN])}, ("reconciliation_breaks_standing",), rows_max={"reconciliation_breaks": 1}
+        ),
         f"{breaks}._RESOLVE_GONE": Rule(
             {**of_run, "pass": 2, "actor": "a", "note": "n", "now": NOW},
-            ("reconciliation_breaks_of_run", "reconciliation_break_actions_pkey"),
+            ("reconciliation_breaks_standing", "reconciliation_break_actions_pkey"),
         ),
         f"{breaks}._SUM_EFFECTS": Rule({**of_run, "pass": 1}, ("reconciliation_breaks_of_run",)),
         f"{breaks}._COUNT": Rule(of_run, ("reconciliation_breaks_of_run",)),
-        f"{breaks}._COUNT_OPEN": Rule({}, ("reconciliation_breaks_open",)),
+        f"{breaks}._COUNT_OPEN": Rule(
+            {"limit": 5}, ("reconciliation_breaks_open",), rows_max={"reconciliation_breaks": 5}
+        ),
         f"{breaks}._LIST": Rule(
             {**of_run, "after": str(UUID(int=0)), "state": None, "type": None, "limit": 10},
             ("reconciliation_breaks_of_run",),
@@ -2140,6 +2163,7 @@ def statement_lines(rows: SeededRows) -> dict[str, Rule]:
     module = "reconciliation.store.statements"
     ids = rows.ids(PAYMENT)[:BATCH]
     keys, of_day = {"keys": array(ids), "statement_id": RUN}, {"gateway": "default", "day": DAY}
+    other_days = {"gateway": "default", "statement_id": RUN, "first_day": RECENT}
     lines, lines_by_key = "gateway_statement_lines", ("gateway_statement_lines_pkey",)
     line = {
         "key": str(UUID(int=7)),
@@ -2153,7 +2177,7 @@ def statement_lines(rows: SeededRows) -> dict[str, Rule]:
         "at": NOW,
         "is_of_day": True,
     }
-    waiting = "{" + ",".join(f'"{id_} charge"' for id_ in ids) + "}"
+    waiting = orjson.dumps([{"key": id_, "kind": "charge"} for id_ in ids]).decode()
     return {
         f"{module}._FIND": Rule(of_day, ("gateway_statements_pkey",), rows_max={"gateway_statements": 1}),
         f"{module}._IMPORTED": Rule({"day": DAY}, ("gateway_statements_pkey",), rows_max={"gateway_statements": 1}),
@@ -2170,21 +2194,36 @@ def statement_lines(rows: SeededRows) -> dict[str, Rule]:
             lines_by_key,
             rows_max={lines: LIMIT},
         ),
-        f"{module}._READ_KEYS": Rule(keys, lines_by_key),
-        f"{module}._KNOWN_KEYS": Rule(
-            {"gateway": "default", "keys": array(ids[:1])}, ("gateway_statements_id_key", *lines_by_key)
+        f"{module}._READ_KEYS": Rule(keys, lines_by_key, rows_max={lines: BATCH}),
+        f"{module}._ON_OTHER_DAYS": Rule(
+            {
+                **other_days,
+                "rows": orjson.dumps([{"key": id_, "is_reversal": False, "since": RECENT} for id_ in ids]).decode(),
+            },
+            ("gateway_statements_pkey", *lines_by_key),
+            rows_max={lines: BATCH, "gateway_statements": OTHER_DAYS},
+        ),
+        f"{module}._REFUNDS_ON_OTHER_DAYS": Rule(
+            {**other_days, "line_ids": '["ch_2"]'},
+            ("gateway_statements_pkey", "gateway_statement_lines_by_id"),
+            rows_max={lines: 1, "gateway_statements": OTHER_DAYS},
         ),
         f"{module}._WITHOUT_LINES": Rule(keys, lines_by_key, rows_max={lines: BATCH}),
-        f"{module}._READ_IDS": Rule({"statement_id": RUN, "line_ids": '["ch_2"]'}, ("gateway_statement_lines_by_id",)),
-        f"{module}._WAIT": Rule({**keys, "kinds": waiting, "now": NOW}, lines_by_key),
+        f"{module}._READ_IDS": Rule(
+            {"statement_id": RUN, "line_ids": '["ch_2"]'}, ("gateway_statement_lines_by_id",), rows_max={lines: 1}
+        ),
+        f"{module}._WAIT": Rule(
+            {"statement_id": RUN, "rows": waiting, "now": NOW}, lines_by_key, rows_max={lines: BATCH}
+        ),
         f"{module}._WAITING": Rule(
             {"statement_id": RUN, "key": str(UUID(int=0)), "limit": 10},
             ("gateway_statement_lines_waiting",),
-            rows_max={lines: 10},
+            # One more tells that the last operation has no other line.
+            rows_max={lines: 11},
         ),
         f"{module}._WAIT_NO_MORE": Rule(keys, ("gateway_statement_lines_waiting",), rows_max={lines: BATCH}),
         f"{module}._SUM": Rule({"day": DAY, "gateways": "{default}"}, ("gateway_statements_pkey", *lines_by_key)),
-        f"{module}._LEAVE_OLD": Rule({"before": "2000-01-01"}, ("gateway_statements_pkey",)),
+        f"{module}._LEAVE_OLD": Rule({"before": "2000-01-01T00:00:00Z"}, ("gateway_statements_pkey",)),
         f"{module}._LEFTOVER": Rule({}, ("gateway_statement_leftovers_pkey",)),
         f"{module}._DELETE_LINES": Rule({"id": RUN, "limit": 10}, lines_by_key * 2, rows_max={lines: 20}),
         f"{module}._DELETE_LEFTOVER": Rule({"id": RUN}, ("gateway_statement_leftovers_pkey",)),
@@ -2199,13 +2238,13 @@ def reconciled_sides(rows: SeededRows) -> dict[str, Rule]:
     return {
         f"{module}._FIND": Rule({"ids": array(ids)}, ("operations_pkey", *beside)),
         f"{module}._FIND_REFUNDS": Rule(
-            {"ids": array(ids)},
+            {"ids": array(ids), "floor": followers_floor(map(UUID, ids))},
             ("operations_by_payment", *beside),
             every_month=frozenset({"operations"}),
         ),
         f"{module}._SCAN": Rule(
             {
-                "after": str(UUID(int=0)),
+                "after": followers_floor(map(UUID, ids)),
                 "end": LATER,
                 "begin": NOW - timedelta(days=1),
                 "gateway": "default",
@@ -2219,7 +2258,7 @@ def reconciled_sides(rows: SeededRows) -> dict[str, Rule]:
         ),
         f"{module}._FLOOR": Rule({"moment": NOW}),
         "ledger.store.clearing._CLEARED": Rule(
-            {"payment_ids": array(ids)},
+            {"payment_ids": array(ids), "floor": followers_floor(map(UUID, ids))},
             ("journals_by_payment", "transfers_pkey", "accounts_pkey", "accounts_pkey", "books_pkey"),
             sorts=1,
             every_month=frozenset({"journals"}),
@@ -2289,10 +2328,29 @@ def test_the_plan_has_its_shape(name: str, rows: SeededRows, planner: Planner) -
     assert found == {use: [] for use in of_name}
 
 
+# What a slice of a day looks for began in the months from that of its operations on.
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        ("payments.store.recorded_operations._FIND_REFUNDS", "operations"),
+        ("payments.store.recorded_operations._SCAN", "operations"),
+        ("ledger.store.clearing._CLEARED", "journals"),
+    ],
+)
+def test_months_before_those_of_the_payments_are_not_read(
+    name: str, table: str, rows: SeededRows, planner: Planner
+) -> None:
+    rule = rules(rows)[name]
+    visited = planner.plan(rule.of(name), rule.parameters).partitions[table]
+    this_month = datetime.now(UTC).date().replace(day=1)
+    earlier = {f"{table}_{month:%Y_%m}" for month in (this_month - timedelta(days=1), this_month - timedelta(days=32))}
+    assert (f"{table}_{this_month:%Y_%m}" in visited, visited & earlier) == (True, set())
+
+
 def test_a_plan_made_before_the_first_rows_fetches_no_more_of_them(postgres_server: Postgres) -> None:
     """A session keeps what it planned when the tables were empty, for minutes or for hours."""
     url = postgres_server.fresh_database()
-    with closing(Database(address_of(url))) as database:
+    with closing(Database(address_of(url), "tests", SEED_SECONDS_MAX)) as database:
         connection = connection_of(database)
         planner, rows = Planner(connection), SeededRows(connection)
         kept = {use: (rule, planner.planned_later(rule.of(use), rule.parameters)) for use, rule in rules(rows).items()}

@@ -15,7 +15,7 @@ import pytest
 
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
-from tests.database.test_plans import MERCHANT, NAMES, Rule, connection_of, rules
+from tests.database.test_plans import MERCHANT, NAMES, SEED_SECONDS_MAX, Rule, connection_of, rules
 from tests.support.plans import Planner, statements
 from tests.support.seeded_rows import SeededRows
 
@@ -58,7 +58,7 @@ STRANGER = str(uuid.uuid4())
 
 @pytest.fixture(scope="module")
 def database(database_address: DatabaseAddress) -> Iterator[Database]:
-    with closing(Database(database_address)) as database:
+    with closing(Database(database_address, "tests", SEED_SECONDS_MAX)) as database:
         yield database
 
 

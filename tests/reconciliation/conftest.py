@@ -20,7 +20,7 @@ EMPTY = Statement("""
 async def shop(database: Database, gateway_url: str) -> AsyncIterator[Shop]:
     """A merchant over the module's database and gateway, without what other tests have left there."""
     database.run(EMPTY)
-    control_gateway(gateway_url, ahead_seconds=0, faults=[], reversal_seconds=2)
+    control_gateway(gateway_url, ahead_seconds=0, faults=[], reversal_seconds=2, pending_seconds=3)
     shop = Shop(database, gateway_url)
     await shop.statement.leave_out_what_is_there(shop.clock.now())
     yield shop

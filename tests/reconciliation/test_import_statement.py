@@ -74,6 +74,28 @@ async def test_a_day_under_way_begins_again_with_the_new_lines(shop: Shop) -> No
     assert one.found.gateway.id == "c"
 
 
+async def test_the_same_line_at_two_gateways_is_two_lines(shop: Shop) -> None:
+    """Neither an equal id of the gateways nor an equal operation makes one of them."""
+    day = shop.clock.now().date()
+    payment_id = await shop.pay()
+    (line,) = [each for each in (await shop.lines()) if each.operation_id == payment_id]
+    rows = f"{line.id},{payment_id},charge,100.00,EUR,{line.at.isoformat()}\nx,,charge,1.00,EUR,{day}T00:00:00Z"
+    for gateway in ("bank", "card"):
+        run = import_statement(shop.services, day, gateway, f"{HEADER}\n{rows}\n".encode(), "tests")
+    await ended(shop, run.id)
+    found = find_reconciliation_of(shop.services, day)
+    assert found is not None
+    # 100.00 at each of the two gateways that never had the payment, and 1.00 at each.
+    assert (found[0].state, found[0].difference, found[0].matched) == (RunState.FINISHED, {"EUR": 20_200}, 1)
+    breaks = sorted((each.gateway_name, str(each.found.payment_id), each.found.type) for each in shop.breaks(run))
+    assert breaks == [
+        ("bank", str(payment_id), BreakType.MISSING_HERE),
+        ("bank", "None", BreakType.MISSING_HERE),
+        ("card", str(payment_id), BreakType.MISSING_HERE),
+        ("card", "None", BreakType.MISSING_HERE),
+    ]
+
+
 async def test_a_gateway_that_was_imported_stays_in_the_next_pass(shop: Shop) -> None:
     day = shop.clock.now().date()
     run = import_statement(shop.services, day, "bank", statement_of(day, "a"), "tests")

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
 from local.testkit.payments import control_gateway, operation_rows, payment_row, rows
-from paybridge.payments.domain.gateway_answers import Fault, Unknown
+from paybridge.payments.domain.gateway_answers import Declined, Fault, Unknown
 from paybridge.payments.domain.statement import LineStatus, StatementLine
-from paybridge.reconciliation.domain.breaks import BreakState, BreakType, Direction, Resolution
-from paybridge.reconciliation.domain.run import RunState
+from paybridge.reconciliation.decide_breaks import decide_break, read_break
+from paybridge.reconciliation.domain.breaks import (
+    EXPLAIN,
+    FORCE,
+    RESOLVE,
+    VOID,
+    BreakDecision,
+    BreakState,
+    BreakType,
+    Direction,
+    Resolution,
+    StoredBreak,
+)
+from paybridge.reconciliation.domain.run import Run, RunState
+from paybridge.reconciliation.reconcile import Progress, find_reconciliation_of, start_nightly, work_on
 from tests.support.reconciling import GRACE, Shop
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio]
@@ -301,6 +314,167 @@ async def test_a_second_pass_changes_nothing(shop: Shop) -> None:
     assert [payment_row(shop.database, each) for each in (missing, kept)] == money
 
 
+class TestFoundAgain:
+    """A break that had ended is open again if a pass finds it, with its age, and its history says who and why."""
+
+    @pytest.fixture
+    async def missing(self, shop: Shop) -> StoredBreak:
+        """A payment that the gateway's statement lacks."""
+        await shop.pay()
+        shop.statement.edit = lambda _: []
+        (one,) = shop.breaks(await shop.reconcile())
+        return one
+
+    def history(self, shop: Shop, one: StoredBreak) -> list[tuple[str, str, str | None]]:
+        found = read_break(shop.services, one.id)
+        assert found is not None
+        return [(each.action, each.actor, each.note) for each in found[1]]
+
+    def sequences(self, shop: Shop) -> list[int]:
+        return [event["sequence"] for event in rows(shop.database, f"{EVENTS} ORDER BY o.id")]
+
+    async def test_what_had_resolved_by_itself(self, shop: Shop, missing: StoredBreak) -> None:
+        shop.statement.edit = list
+        (gone,) = shop.breaks(await shop.reconcile())
+        assert (gone.state, gone.resolution) == (BreakState.RESOLVED, Resolution.AUTO)
+        shop.statement.edit = lambda _: []
+        shop.clock.move(60)
+        (again,) = shop.breaks(await shop.reconcile())
+        assert (again.id, again.found_at) == (missing.id, missing.found_at)
+        assert (again.state, again.resolution, again.actor) == (BreakState.OPEN, None, "reconciliation")
+        assert again.changed_at > gone.changed_at
+        assert self.history(shop, again) == [
+            ("resolve", "reconciliation", "The sides agree by now."),
+            ("open", "reconciliation", "It was found again."),
+        ]
+        assert self.sequences(shop) == [1, 2]
+        # While it is open it is no news.
+        await shop.reconcile()
+        assert (self.sequences(shop), len(self.history(shop, again))) == ([1, 2], 2)
+
+    async def test_what_a_person_said_was_corrected(self, shop: Shop, missing: StoredBreak) -> None:
+        decide_break(shop.services, missing.id, RESOLVE, "Ticket 4711.", "ann")
+        (again,) = shop.breaks(await shop.reconcile())
+        assert (again.id, again.state) == (missing.id, BreakState.OPEN)
+        assert self.history(shop, again) == [
+            ("resolve", "ann", "Ticket 4711."),
+            ("open", "reconciliation", "It was found again."),
+        ]
+        # And once more, by another person.
+        decide_break(shop.services, missing.id, RESOLVE, "Now really.", "bob")
+        await shop.reconcile()
+        assert [actor for _, actor, _ in self.history(shop, again)] == [
+            "ann",
+            "reconciliation",
+            "bob",
+            "reconciliation",
+        ]
+        assert self.sequences(shop) == [1, 2, 3]
+
+    @pytest.mark.parametrize("decision", [EXPLAIN, VOID, FORCE])
+    async def test_what_a_person_accepted_stays_until_the_difference_is_another(
+        self, shop: Shop, missing: StoredBreak, decision: BreakDecision
+    ) -> None:
+        decide_break(shop.services, missing.id, decision, "We know.", "ann")
+        run = await shop.reconcile()
+        (same,) = shop.breaks(run)
+        assert (same.state, same.actor, same.note) == (decision.state, "ann", "We know.")
+        # It still explains its part of the difference.
+        assert (run.difference, run.unexplained) == ({"EUR": -10_000}, {})
+        shop.change("UPDATE operations SET amount_minor = 9000")
+        (other,) = shop.breaks(await shop.reconcile())
+        assert (other.id, other.state) == (missing.id, BreakState.OPEN)
+        assert dict(other.found.effects) == {"EUR": -9_000}
+        assert self.history(shop, other)[-1] == ("open", "reconciliation", "It was found again.")
+
+
+class TestOutcomesThatCameLater:
+    @pytest.fixture
+    async def pending(self, shop: Shop) -> uuid.UUID:
+        """A payment that the gateway decides after hours, on a day that was compared in the night after it."""
+        shop.services = replace(shop.services, late_after=timedelta(days=3))
+        control_gateway(shop.gateway_url, pending_seconds=3600)
+        payment_id = await shop.pay("tok_pending")
+        run = await self.next_night(shop, shop.clock.now().date())
+        assert (run.pass_, run.pending, run.matched, shop.breaks(run), run.difference) == (1, 1, 0, [], {})
+        return payment_id
+
+    async def next_night(self, shop: Shop, day: date) -> Run:
+        """Compare all that the next night takes up, and return the day."""
+        now = shop.clock.now()
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+        shop.clock.move((midnight - now).total_seconds() + GRACE_SECONDS + 60)
+        for each in start_nightly(shop.services):
+            while await work_on(shop.services, each.id, 5.0) is not Progress.ENDED:
+                shop.clock.move(31)
+        found = find_reconciliation_of(shop.services, day)
+        assert found is not None
+        return found[0]
+
+    async def test_what_was_pending_is_compared_by_the_pass_of_the_next_night(
+        self, shop: Shop, pending: uuid.UUID
+    ) -> None:
+        day = shop.clock.now().date() - timedelta(days=1)
+        control_gateway(shop.gateway_url, ahead_seconds=7200)
+        await shop.run_commands()
+        assert payment_row(shop.database, pending)["status"] == "succeeded"
+        run = await self.next_night(shop, day)
+        assert (run.pass_, run.pending, run.matched) == (2, 0, 1)
+        assert run.totals["gateway"] == run.totals["payments"] == {"EUR": 10_000}
+        assert (shop.breaks(run), run.difference) == ([], {})
+        # Neither does the day on which it ended with us count it, nor is anything left to compare again.
+        after = find_reconciliation_of(shop.services, day + timedelta(days=1))
+        assert after is not None
+        assert (after[0].totals.get("payments", {}), shop.breaks(after[0])) == ({}, [])
+        assert (await self.next_night(shop, day)).pass_ == 2
+
+    async def test_what_was_pending_and_went_otherwise_is_found(self, shop: Shop, pending: uuid.UUID) -> None:
+        """Such as a charge that the gateway declined after all, and that we took for done."""
+        shop.change(
+            "UPDATE operations SET status = 'succeeded', attempt_status = 'succeeded', finished_at = :at::timestamptz, "
+            "gateway_id = 'ch' WHERE id = :id::uuid",
+            id=pending,
+            at=shop.clock.now(),
+        )
+        shop.statement.edit = lambda lines: [replace(each, status=LineStatus.DECLINED) for each in lines]
+        run = await self.next_night(shop, shop.clock.now().date() - timedelta(days=1))
+        (one,) = shop.breaks(run)
+        assert (run.pass_, one.found.type, one.found.payment_id) == (2, BreakType.STATUS_MISMATCH, pending)
+        assert run.difference == {"EUR": -10_000}
+        # A break that stands is looked at each night, until the sides agree.
+        shop.statement.edit = lambda lines: [replace(each, status=LineStatus.SUCCEEDED) for each in lines]
+        run = await self.next_night(shop, run.day)
+        (one,) = shop.breaks(run)
+        assert (run.pass_, one.state, run.difference) == (3, BreakState.RESOLVED, {})
+
+    async def test_a_decline_that_we_do_not_know_is_asked_for(self, shop: Shop) -> None:
+        control_gateway(shop.gateway_url, faults=["lost_answer"])
+        shop.engine.gateways["default"].find = _no_answer  # type: ignore[method-assign]
+        payment_id = await shop.pay("tok_decline")
+        del shop.engine.gateways["default"].find  # type: ignore[attr-defined]
+        assert operation_rows(shop.database, payment_id)[0]["status"] == "unknown"
+        run = await shop.reconcile()
+        assert payment_row(shop.database, payment_id)["status"] == "failed"
+        (one,) = shop.breaks(run)
+        assert (one.found.type, one.state) == (BreakType.UNKNOWN_RESOLVED, BreakState.RESOLVED)
+        assert (run.pending, run.difference) == (0, {})
+
+    async def test_a_refund_that_the_gateway_declined_after_all_is_asked_for(self, shop: Shop) -> None:
+        payment_id = await shop.pay()
+        refund = await shop.refund(payment_id)
+        assert payment_row(shop.database, payment_id)["status"] == "refunded"
+        shop.engine.gateways["default"].find = _declined  # type: ignore[method-assign]
+        shop.statement.edit = lambda lines: [
+            replace(each, status=LineStatus.DECLINED) if each.operation_id == refund else each for each in lines
+        ]
+        run = await shop.reconcile()
+        assert payment_row(shop.database, payment_id)["status"] == "succeeded"
+        (one,) = shop.breaks(run)
+        assert (one.found.type, one.found.operation_id) == (BreakType.UNKNOWN_RESOLVED, refund)
+        assert run.totals["gateway"] == run.totals["payments"] == {"EUR": 10_000}
+        assert (run.difference, run.unexplained) == ({}, {})
+
+
 async def test_a_break_is_an_event_of_its_merchant_once(shop: Shop) -> None:
     payment_id = await shop.pay()
     shop.statement.edit = lambda _: []
@@ -332,6 +506,10 @@ async def test_midnight_divides_by_the_gateways_clock(shop: Shop) -> None:
     run = await shop.reconcile()
     assert run.day == (today + timedelta(days=1)).date()
     assert (shop.breaks(run), run.totals["gateway"]) == ([], {"EUR": 10_000})
+
+
+async def _declined(_: object) -> Declined:
+    return Declined("refund_reversed", "Taken back.")
 
 
 async def _no_answer(_: object) -> Unknown:

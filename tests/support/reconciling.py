@@ -202,6 +202,13 @@ class Shop:
         assert found is not None
         return found[0]
 
+    async def lines(self) -> list[StatementLine]:
+        """The gateway's own lines of today."""
+        midnight = self.clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
+        page = await self.statement.read_statement(midnight, midnight + timedelta(days=1), None)
+        assert isinstance(page, StatementPage)
+        return page.lines
+
     def breaks(self, run: Run) -> list[StoredBreak]:
         return breaks.list_breaks(self.database, run.id, NO_ID, 1000)
 

@@ -17,15 +17,15 @@ from paybridge.payments.domain.operation import Kind
 from paybridge.payments.domain.recorded import OurOperation, OurStatus
 from paybridge.payments.domain.statement import SIGNS, LineStatus, StatementLine
 from paybridge.reconciliation.domain.breaks import Break, BreakType, Direction, Leg
-from paybridge.reconciliation.domain.matching import (
+from paybridge.reconciliation.domain.comparison import (
     ComparedDay,
     Comparison,
     DayLine,
     OperationGroup,
-    compare,
     difference,
     unexplained,
 )
+from paybridge.reconciliation.domain.matching import compare
 
 DAY = datetime(2026, 11, 28, tzinfo=UTC)
 NOON = DAY + timedelta(hours=12)
@@ -53,6 +53,8 @@ class Case:
     posted: dict[str, int] | None
     key: UUID
     lines_of_others: list[StatementLine] = field(default_factory=list)
+    on_other_days: list[OurOperation] = field(default_factory=list)
+    elsewhere: list[OurOperation] = field(default_factory=list)
     planted: list[tuple[Leg, BreakType]] = field(default_factory=list)
 
     @property
@@ -79,6 +81,8 @@ class Case:
             ours=self.ours,
             posted=self.posted,
             lines_of_others=self.lines_of_others,
+            on_other_days=self.on_other_days,
+            elsewhere=self.elsewhere,
         )
 
 
@@ -89,6 +93,7 @@ def clean(kind: Kind, amount_minor: int, currency: str, at: datetime = NOON) -> 
         key=id_,
         payment_id=new_id(),
         merchant_id=MERCHANT,
+        gateway="default",
         kind=kind,
         status=OurStatus.DONE,
         status_text="succeeded",
@@ -129,6 +134,12 @@ def missing_here(case: Case) -> None:
 def nameless_at_gateway(case: Case) -> None:
     missing_here(case)
     case.change_line(operation_id=None)
+
+
+def known_at_another_gateway(case: Case) -> None:
+    """An equal id at another gateway is no match: the money was taken there as well."""
+    case.elsewhere = [replace(case.own, gateway="other")]
+    missing_here(case)
 
 
 def over(case: Case) -> None:
@@ -222,6 +233,7 @@ AT_THE_GATEWAY: dict[str, Callable[[Case], None]] = {
         missing_at_gateway,
         missing_here,
         nameless_at_gateway,
+        known_at_another_gateway,
         over,
         under,
         other_currency,
@@ -294,6 +306,45 @@ def taken_back(case: Case) -> None:
     case.posted = {case.own.currency: 0}
 
 
+def declined_there_and_taken_back_here(case: Case) -> None:
+    """Some gateways show a refund that they took back as declined, and no reversal."""
+    case.change_own(kind=Kind.REFUND, status_text="reversed")
+    case.change_line(kind=Kind.REFUND, status=LineStatus.DECLINED)
+    case.ours.append(replace(case.own, id=new_id(), kind=Kind.REFUND_REVERSAL, status_text="succeeded"))
+    case.posted = {case.own.currency: 0}
+
+
+def refunded_on_another_day(case: Case) -> None:
+    """The reversal is of this day, and the refund with the same id was compared on its own."""
+    case.change_own(kind=Kind.REFUND, status_text="reversed")
+    case.on_other_days = [case.own]
+    case.change_own(id=new_id(), kind=Kind.REFUND_REVERSAL, status_text="succeeded")
+    case.change_line(kind=Kind.REFUND_REVERSAL)
+    case.posted = {case.own.currency: 0}
+
+
+def charged_late_twice(case: Case) -> None:
+    """Both charges of the payment are recorded under its id, each with its line."""
+    case.change_own(kind=Kind.CHARGE, status_text="charged_late")
+    case.change_line(kind=Kind.CHARGE)
+    second = replace(case.line, id=f"{case.line.id}_again", at=case.line.at + timedelta(seconds=5))
+    case.lines.append(DayLine(line=second))
+    case.ours.append(replace(case.own, gateway_id=second.id))
+    case.posted = {case.own.currency: 2 * case.own.signed_minor}
+
+
+def declined_before_it_succeeded(case: Case) -> None:
+    """The first try was declined, and has a line as well."""
+    first = replace(case.line, id=f"{case.line.id}_first", status=LineStatus.DECLINED, at=NOON - timedelta(hours=1))
+    case.lines.insert(1, DayLine(line=first))
+
+
+def pending_on_both_sides(case: Case) -> None:
+    settle_nothing(case)
+    case.change_own(created_at=PERIOD.as_of - timedelta(hours=1))
+    case.change_line(status=LineStatus.PENDING)
+
+
 CLEAN: dict[str, Callable[[Case], None]] = {
     each.__name__: each
     for each in (
@@ -305,6 +356,11 @@ CLEAN: dict[str, Callable[[Case], None]] = {
         open_and_young,
         just_done,
         taken_back,
+        declined_there_and_taken_back_here,
+        refunded_on_another_day,
+        charged_late_twice,
+        declined_before_it_succeeded,
+        pending_on_both_sides,
     )
 }
 
@@ -439,6 +495,43 @@ def test_what_is_on_its_way_is_counted_apart() -> None:
     just_done(case)
     comparison = run([case])
     assert (comparison.on_the_way, comparison.matched, difference(comparison)) == (1, 0, {})
+
+
+@pytest.mark.parametrize("known", [OurStatus.UNSETTLED, OurStatus.FAILED])
+def test_what_the_gateway_has_not_decided_is_counted_as_pending(known: OurStatus) -> None:
+    case = clean(Kind.CHARGE, 10_000, "EUR")
+    pending_on_both_sides(case)
+    case.change_own(status=known)
+    comparison = run([case])
+    assert (comparison.pending, comparison.matched, comparison.breaks) == (1, 0, [])
+
+
+def test_what_was_declined_after_it_was_asked_about_is_resolved() -> None:
+    case = clean(Kind.CHARGE, 10_000, "EUR")
+    declined_on_both_sides(case)
+    case.lines[0] = replace(case.lines[0], was_asked=True)
+    (found,) = run([case]).breaks
+    assert (found.type, found.is_settled, dict(found.effects)) == (BreakType.UNKNOWN_RESOLVED, True, {})
+
+
+def test_a_charge_at_another_gateway_names_the_payment_and_the_gateway() -> None:
+    case = clean(Kind.CHARGE, 10_000, "EUR")
+    payment_id = case.own.payment_id
+    known_at_another_gateway(case)
+    (found,) = run([case]).breaks
+    assert (found.payment_id, found.merchant_id, found.payments) == (payment_id, MERCHANT, None)
+    assert found.note == "we know it at the gateway other"
+
+
+def test_two_late_charges_without_lines_are_missing_each() -> None:
+    case = clean(Kind.CHARGE, 10_000, "EUR")
+    charged_late_twice(case)
+    case.lines = []
+    found = run([case]).breaks
+    assert [(each.type, dict(each.effects)) for each in found] == [
+        (BreakType.MISSING_AT_GATEWAY, {"EUR": -10_000}),
+        (BreakType.MISSING_AT_GATEWAY, {"EUR": -10_000}),
+    ]
 
 
 def test_what_was_just_recorded_may_not_be_posted_yet() -> None:

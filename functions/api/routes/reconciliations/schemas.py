@@ -62,6 +62,7 @@ class ReconciliationView(BaseModel):
     totals: list[ReconciliationTotals]
     matched: Annotated[int, Field(description="Operations without a break.")]
     on_the_way: Annotated[int, Field(description="Operations that one side has not recorded yet, left out.")]
+    pending: Annotated[int, Field(description="Operations that a side has not decided. They are compared once it has.")]
     gateways: list[str]
     passes: Annotated[int, Field(description="How often the day was compared.")]
     error: str | None

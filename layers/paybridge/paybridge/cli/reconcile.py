@@ -293,7 +293,7 @@ def _lines(view: Mapping[str, Any]) -> Iterable[str]:
             f"  {total['currency']}  gateway {total['gateway']}  payments {total['payments']}  "
             f"to post {total['payments_posted']}  ledger {total['ledger']}"
         )
-    yield f"matched {view['matched']}, on their way {view['on_the_way']}"
+    yield f"matched {view['matched']}, on their way {view['on_the_way']}, pending {view['pending']}"
     yield f"difference {_amounts(view['difference']) or 'none'}, unexplained {_amounts(view['unexplained']) or 'none'}"
     types = ", ".join(f"{count} {type_}" for type_, count in view["breaks_by_type"].items())
     yield f"breaks {view['breaks']}{f': {types}' if types else ''}"

@@ -1,7 +1,7 @@
 """Compare a slice of a day in one transaction, and record what it found.
 
-A line that succeeded for an operation whose outcome we do not know, or had given up, is not compared at once: the
-gateway is asked about the operation as always, and the line waits for what is recorded then.
+A line with an outcome that we do not know, or with another one than we had recorded, is not compared at once where the
+gateway may still say so: it is asked about the operation as always, and the line waits for what is recorded then.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from paybridge.payments.ask_about import ask_about
 from paybridge.payments.domain.notice import Claim
 from paybridge.payments.domain.operation import Kind
 from paybridge.payments.domain.recorded import OurOperation, OurStatus
-from paybridge.payments.domain.statement import SIGNS, LineStatus
+from paybridge.payments.domain.statement import SIGNS, LineStatus, StatementLine
 from paybridge.payments.store import recorded_operations
 from paybridge.reconciliation.domain.breaks import BreakState, StoredBreak
+from paybridge.reconciliation.domain.comparison import ComparedDay, OperationGroup, unexplained
 from paybridge.reconciliation.domain.events import break_found_event
-from paybridge.reconciliation.domain.matching import ComparedDay, OperationGroup, compare, unexplained
+from paybridge.reconciliation.domain.matching import compare
 from paybridge.reconciliation.domain.run import NO_ID, SETTLE_MAX, Run, add_up, close, difference_of, go_on, next_phase
-from paybridge.reconciliation.our_side import find_ours, without_lines
+from paybridge.reconciliation.our_side import OurSide, StatementOfDay, find_ours, without_lines
 from paybridge.reconciliation.ports import PostedOperation, ReconciliationServices
 from paybridge.reconciliation.store import breaks, statements
 from paybridge.reconciliation.store.statements import StoredLine, StoredStatement
@@ -48,13 +49,9 @@ def compare_lines(services: ReconciliationServices, transaction: Transaction, ru
         is_last = False
         lines = _whole_groups(transaction, statement.id, lines)
     by_key = _by_key(lines)
-    ours = find_ours(transaction, by_key)
+    ours = find_ours(transaction, _of_day(run, statement), by_key)
     waiting = _ask(services, transaction, statement.id, by_key, ours, now)
-    groups = [
-        OperationGroup(key=_named(key, group), lines=[each.line for each in group], ours=ours.get(key, ()))
-        for key, group in by_key.items()
-        if key not in waiting
-    ]
+    groups = [_group(key, group, ours.get(key)) for key, group in by_key.items() if key not in waiting]
     run = _record(services, transaction, run, groups, now)
     if is_last:
         return next_phase(run)
@@ -78,16 +75,19 @@ def compare_ours(services: ReconciliationServices, transaction: Transaction, run
     )
     if found.last_id is None:
         return next_phase(run)
-    ours = without_lines(transaction, run.gateway_name, statement.id, found.ids) if found.ids else []
+    ours = without_lines(transaction, _of_day(run, statement), found.ids) if found.ids else []
     claimed = _claimed(transaction, statement.id, ours)
+    by_key: defaultdict[UUID, list[OurOperation]] = defaultdict(list)
+    for each in ours:
+        if statement.has_holds or SIGNS[each.kind]:
+            by_key[each.key].append(each)
     groups = [
         OperationGroup(
-            key=each.key,
-            ours=[each],
-            lines_of_others=[line.line.line for line in claimed.get(each.gateway_id or "", ())],
+            key=key,
+            ours=group,
+            lines_of_others=[line.line.line for each in group for line in claimed.get(each.gateway_id or "", ())],
         )
-        for each in ours
-        if statement.has_holds or SIGNS[each.kind]
+        for key, group in by_key.items()
     ]
     run = _record(services, transaction, run, groups, now)
     return go_on(run, {"after": str(found.last_id)})
@@ -102,16 +102,13 @@ def compare_settled(services: ReconciliationServices, transaction: Transaction, 
         # Those that were passed by wait still.
         return next_phase(run) if after == NO_ID else go_on(run, {})
     by_key = _by_key(statements.read_keys(transaction, statement.id, waiting))
-    ours = find_ours(transaction, by_key)
+    ours = find_ours(transaction, _of_day(run, statement), by_key)
     ready = {
         key
         for key, asked_at in waiting.items()
-        if now - asked_at >= SETTLE_MAX or not _unclear(by_key[key], ours.get(key, ()))
+        if now - asked_at >= SETTLE_MAX or not _unclear(by_key[key], ours.get(key))
     }
-    groups = [
-        OperationGroup(key=_named(key, by_key[key]), lines=[each.line for each in by_key[key]], ours=ours.get(key, ()))
-        for key in sorted(ready)
-    ]
+    groups = [_group(key, by_key[key], ours.get(key)) for key in sorted(ready)]
     run = _record(services, transaction, run, groups, now)
     statements.wait_no_more(transaction, statement.id, ready)
     if len(waiting) == SLICE:
@@ -137,37 +134,53 @@ def _ask(
     transaction: Transaction,
     statement_id: UUID,
     by_key: Mapping[UUID, Sequence[StoredLine]],
-    ours: Mapping[UUID, Sequence[OurOperation]],
+    ours: Mapping[UUID, OurSide],
     now: datetime,
 ) -> set[UUID]:
-    """Ask about what the gateway has done and we do not know; return the operations whose lines wait for it."""
+    """Ask about outcomes that the gateway knows and we do not; return the operations whose lines wait for it."""
     unclear = {
         key: found
         for key, group in by_key.items()
-        if (found := _unclear(group, ours.get(key, ()))) and not any(each.line.was_asked for each in group)
+        if (found := _unclear(group, ours.get(key))) and not any(each.line.was_asked for each in group)
     }
     if not unclear:
         return set()
-    claims = {key: Claim.FAILED if Kind.REFUND_REVERSAL in kinds else Claim.DONE for key, kinds in unclear.items()}
+    claims = {key: _claim(by_key[key], kinds) for key, kinds in unclear.items()}
     waiting = ask_about(services.ids, transaction, claims, now)
     statements.wait(transaction, statement_id, {key: unclear[key] for key in sorted(waiting)}, now)
     return waiting
 
 
-def _unclear(group: Sequence[StoredLine], ours: Sequence[OurOperation]) -> frozenset[Kind]:
-    """Return the kinds of the lines that succeeded and say something new of an operation of ours."""
+def _claim(group: Sequence[StoredLine], kinds: Collection[Kind]) -> Claim:
+    """Return what the lines of these kinds say of their operation."""
+    done = {line.kind for line in _outcomes_of_day(group) if line.status is LineStatus.SUCCEEDED}
+    return Claim.DONE if done & set(kinds) - {Kind.REFUND_REVERSAL} else Claim.FAILED
+
+
+def _unclear(group: Sequence[StoredLine], side: OurSide | None) -> frozenset[Kind]:
+    """Return the kinds of the lines that say something new of an operation of ours."""
+    known = [] if side is None else [*side.compared, *side.on_other_days]
+    return frozenset(line.kind for line in _outcomes_of_day(group) if known and _is_new(line, known))
+
+
+def _outcomes_of_day(group: Sequence[StoredLine]) -> list[StatementLine]:
+    """Return the lines of the day that say an outcome. A try that was declined says none if another one succeeded."""
+    lines = [each.line.line for each in group if each.line.is_of_day]
+    not_declined = {line.kind for line in lines if line.status is not LineStatus.DECLINED}
+    return [
+        line
+        for line in lines
+        if line.status is LineStatus.SUCCEEDED or (line.status is LineStatus.DECLINED and line.kind not in not_declined)
+    ]
+
+
+def _is_new(line: StatementLine, ours: Sequence[OurOperation]) -> bool:
     done = {each.kind for each in ours if each.status is OurStatus.DONE}
-    if not ours:
-        return frozenset()
-    return frozenset(
-        each.line.line.kind
-        for each in group
-        if each.line.is_of_day and each.line.line.status is LineStatus.SUCCEEDED and _is_new(each.line.line.kind, done)
-    )
-
-
-def _is_new(kind: Kind, done: Collection[Kind]) -> bool:
-    return kind not in done if kind is Kind.REFUND_REVERSAL else not done
+    if line.status is LineStatus.DECLINED:
+        # A refund may be declined after it had succeeded. Nothing else is.
+        unsettled = any(each.status is OurStatus.UNSETTLED and each.kind is line.kind for each in ours)
+        return unsettled or (line.kind is Kind.REFUND and Kind.REFUND in done)
+    return line.kind not in done if line.kind is Kind.REFUND_REVERSAL else not done - {Kind.REFUND_REVERSAL}
 
 
 def _record(
@@ -184,9 +197,9 @@ def _record(
     found = [(services.ids.new(), each) for each in comparison.breaks]
     recorded = breaks.record(transaction, run.id, run.gateway_name, run.pass_, found, ACTOR, now)
     events = [
-        break_found_event(services.ids.new(), run.day, _stored(run, each, now), now)
+        break_found_event(services.ids.new(), run.day, _stored(run, each, now), each.openings, now)
         for each in recorded
-        if each.is_new and not each.found.is_settled and each.found.merchant_id is not None
+        if each.is_opened and each.found.merchant_id is not None
     ]
     outbox.add(transaction, events)
     return add_up(run, comparison)
@@ -202,7 +215,7 @@ def _stored(run: Run, recorded: breaks.RecordedBreak, now: datetime) -> StoredBr
         resolution=None,
         note=recorded.found.note,
         actor=None,
-        found_at=now,
+        found_at=recorded.found_at,
         changed_at=now,
     )
 
@@ -222,16 +235,17 @@ def _posted_apart(group: OperationGroup) -> list[OurOperation]:
     """Return the operations under whose ids the ledger has journals: what is taken back has those of its refund."""
     return [
         each
-        for each in group.ours
+        for each in (*group.ours, *group.on_other_days)
         if each.status is OurStatus.DONE and SIGNS[each.kind] and each.kind is not Kind.REFUND_REVERSAL
     ]
 
 
 def _sum(posted: Mapping[UUID, Mapping[str, int]], operations: Iterable[OurOperation]) -> dict[str, int] | None:
-    found = [posted[each.id] for each in operations if each.id in posted]
+    # Two late charges of one payment are one operation, under whose id both are posted.
+    found = {each.id for each in operations} & posted.keys()
     sums: Counter[str] = Counter()
-    for each in found:
-        sums.update(each)
+    for id_ in found:
+        sums.update(posted[id_])
     return dict(sums) if found else None
 
 
@@ -243,6 +257,21 @@ def _statement(transaction: Transaction, run: Run) -> StoredStatement:
     statement = statements.find(transaction, run.gateway_name, run.day)
     assert statement is not None, "the phase before has read it"
     return statement
+
+
+def _of_day(run: Run, statement: StoredStatement) -> StatementOfDay:
+    return StatementOfDay(statement.id, run.gateway_name, run.day - BEGAN_BEFORE)
+
+
+def _group(key: UUID, lines: Sequence[StoredLine], side: OurSide | None) -> OperationGroup:
+    side = side or OurSide()
+    return OperationGroup(
+        key=_named(key, lines),
+        lines=[each.line for each in lines],
+        ours=side.compared,
+        on_other_days=side.on_other_days,
+        elsewhere=side.elsewhere,
+    )
 
 
 def _whole_groups(transaction: Transaction, statement_id: UUID, lines: list[StoredLine]) -> list[StoredLine]:

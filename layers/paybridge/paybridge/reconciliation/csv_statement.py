@@ -14,6 +14,7 @@ could be read in two ways, such as `1,234` with a comma for the places, is refus
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -65,7 +66,8 @@ class StatementInvalid(PaybridgeError):
 def parse_statement(content: bytes) -> list[StatementLine]:
     """Return the lines of a statement. Raises StatementInvalid for a file with any row that cannot be read."""
     text = _decode(content)
-    rows = csv.reader(text.splitlines(keepends=True), delimiter=_separator(text), strict=True)
+    # Lines end as the format says, and not at every character that Python takes for an end.
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text), strict=True)
     filled = ((row, number) for row, number in _numbered(rows) if any(cell.strip() for cell in row))
     header = _header(*next(filled, ([], 1)))
     lines: list[StatementLine] = []

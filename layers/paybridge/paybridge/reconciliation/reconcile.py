@@ -13,8 +13,8 @@ the same day at once do no slice twice: the second one finds that the position h
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from datetime import date, timedelta
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime, timedelta
 from enum import Enum, auto
 from typing import NamedTuple
 from uuid import UUID
@@ -43,6 +43,11 @@ REQUEST_SECONDS_MAX = 1.0
 RUNNING_MAX = 100
 # A deployment that was down for longer does not catch up unasked.
 CAUGHT_UP_DAYS_MAX = 7
+# A day is compared again each night for so long, while something of it is pending or differs. Gateways settle direct
+# debits within five working days, and banks have holidays.
+TAKEN_UP_DAYS_MAX = 14
+# An alarm needs no exact number above this.
+OPEN_BREAKS_MAX = 10_000
 # Statements are read again whenever their day is reconciled. These are for late lines and for a look at breaks.
 STATEMENTS_KEPT = timedelta(days=90)
 LEFTOVER_LINES = 20_000
@@ -138,18 +143,33 @@ def list_reconciliations(
 
 
 def start_nightly(services: ReconciliationServices) -> list[Run]:
-    """Begin the days that are over, with their grace window, and were not reconciled yet; return them."""
+    """Begin the days that are over and not reconciled yet, and again those with something unsettled; return them."""
     newest_over = (services.clock.now() - services.grace - timedelta(days=1)).date()
-    known = {run.day: run for run in runs.list_runs(services.database, newest_over + _days(1), CAUGHT_UP_DAYS_MAX)}
+    recent = runs.list_runs(services.database, newest_over + _days(1), TAKEN_UP_DAYS_MAX)
+    known = {run.day: run for run in recent if newest_over - run.day < _days(TAKEN_UP_DAYS_MAX)}
     first = max(min(known, default=newest_over), newest_over - _days(CAUGHT_UP_DAYS_MAX - 1))
     days = [first + _days(number) for number in range((newest_over - first).days + 1)]
-    wanted = [day for day in days if day not in known or _was_early(services, known[day])]
-    return [start_reconciliation(services, day, NIGHTLY) for day in wanted]
+    wanted = {day for day in days if day not in known or _was_early(services, known[day])}
+    wanted |= _unsettled_days(services, known.values(), newest_over)
+    return [start_reconciliation(services, day, NIGHTLY) for day in sorted(wanted)]
 
 
 def _was_early(services: ReconciliationServices, run: Run) -> bool:
     """Tell whether a pass began before its day was over."""
     return run.state is not RunState.RUNNING and run.began_at < run.statement_range(services.grace)[1]
+
+
+def _unsettled_days(services: ReconciliationServices, known: Iterable[Run], newest_over: date) -> set[date]:
+    """Return the days to compare again, once in a night: what was pending or differed may have settled since.
+
+    A day that failed waits for a person.
+    """
+    tonight = datetime.combine(newest_over + _days(1), datetime.min.time(), UTC) + services.grace
+    ended = {run.id: run for run in known if run.state is RunState.FINISHED and run.began_at < tonight}
+    unsettled = {id_ for id_, run in ended.items() if run.pending or run.on_the_way}
+    if doubtful := ended.keys() - unsettled:
+        unsettled |= breaks.with_standing(services.database, sorted(doubtful))
+    return {ended[id_].day for id_ in unsettled}
 
 
 def running(services: ReconciliationServices) -> list[UUID]:
@@ -158,8 +178,9 @@ def running(services: ReconciliationServices) -> list[UUID]:
 
 
 def count_troubles(services: ReconciliationServices) -> tuple[int, int]:
-    """Return how many breaks are open, and how many of the newest days failed."""
-    return breaks.count_open(services.database), runs.count_failed(services.database, FAILED_DAYS)
+    """Return how many breaks are open, counted up to OPEN_BREAKS_MAX, and how many of the newest days failed."""
+    open_breaks = sum(breaks.count_open(services.database, OPEN_BREAKS_MAX).values())
+    return open_breaks, runs.count_failed(services.database, FAILED_DAYS)
 
 
 async def work_on(

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from uuid import UUID
 
+from paybridge.core.ids import followers_floor
 from paybridge.database.database import Statement, Transaction
 from paybridge.database.parameters import uuid_array
 
@@ -16,7 +17,7 @@ _CLEARED = Statement("""
            sum(CASE WHEN d.id IS NOT NULL THEN t.amount_minor WHEN c.id IS NOT NULL THEN -t.amount_minor
                     ELSE 0 END)::text
     FROM unnest(:payment_ids::uuid[]) AS wanted (id)
-    JOIN ledger.journals j ON j.payment_id = wanted.id
+    JOIN ledger.journals j ON j.payment_id = wanted.id AND j.event_id > :floor::uuid
     JOIN ledger.books b ON b.id = j.book AND b.state = 'live'
     JOIN ledger.transfers t ON t.book = j.book AND t.event_id = j.event_id AND t.rule = j.rule
     LEFT JOIN ledger.accounts d ON d.id = t.debit_account AND d.owner IS NULL AND d.kind = 'gateway_clearing'
@@ -36,5 +37,6 @@ class ClearedOperation(NamedTuple):
 
 def find(transaction: Transaction, payment_ids: Iterable[UUID]) -> list[ClearedOperation]:
     """Return the operations of these payments that have journals in the live book."""
-    rows = transaction.run(_CLEARED, payment_ids=uuid_array(sorted(set(payment_ids))))
+    ids = sorted(set(payment_ids))
+    rows = transaction.run(_CLEARED, payment_ids=uuid_array(ids), floor=followers_floor(ids))
     return [ClearedOperation(operation_id, currency, int(text)) for operation_id, currency, text in rows]

@@ -24,8 +24,9 @@ class OurOperation:
     """An operation of ours, in the words of a statement; `amount_minor` is what was done.
 
     `key` is the operation id that the gateway's statement has for it: that of the refund for a reversal, and for a
-    refund that we recorded late that of the one that had been given up. `is_by_look_up`: it counts as done because the
-    gateway had nothing to do, as the void of a hold that is over, so the statement has no line for it.
+    refund that we recorded late that of the one that had been given up. `gateway` is the name of the one that was
+    asked. `is_by_look_up`: it counts as done because the gateway had nothing to do, as the void of a hold that is over,
+    so the statement has no line for it.
     `is_the_gateways_own`: the gateway did it unasked, or after we had given up, and it was recorded afterwards.
     """
 
@@ -33,6 +34,7 @@ class OurOperation:
     key: UUID
     payment_id: UUID
     merchant_id: UUID
+    gateway: str
     kind: Kind
     status: OurStatus
     status_text: str

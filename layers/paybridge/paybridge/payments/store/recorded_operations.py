@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from paybridge.core.ids import followers_floor
 from paybridge.database.database import Statement, Transaction
 from paybridge.database.parameters import uuid_array
 from paybridge.database.wire import Row
@@ -17,7 +18,7 @@ from paybridge.payments.store.operation_row import UNSETTLED
 # A charge that was given up and came to light is a declined operation, and what the gateway took is recorded apart.
 # The void of a hold that was over has the authorization's own name at the gateway.
 _RECORDED = """
-    o.id, o.payment_id, o.merchant_id, o.kind, o.status, o.cause,
+    o.id, o.payment_id, o.merchant_id, o.gateway, o.kind, o.status, o.cause,
     CASE WHEN r.payment_id IS NOT NULL THEN r.amount_minor WHEN o.status = 'partial' THEN o.approved_minor
          ELSE o.amount_minor END,
     coalesce(r.currency, p.currency), coalesce(r.gateway_id, o.gateway_id), o.created_at,
@@ -38,6 +39,7 @@ _FIND = Statement(f"""
 _FIND_REFUNDS = Statement(f"""
     SELECT {_RECORDED} FROM unnest(:ids::uuid[]) AS wanted (id)
     JOIN operations o ON o.payment_id = wanted.id AND o.id <> o.payment_id AND o.kind IN ('refund', 'refund_reversal')
+         AND o.id > :floor::uuid
     {_BESIDE}
 """)
 
@@ -79,7 +81,9 @@ def find(transaction: Transaction, ids: Iterable[UUID]) -> list[OurOperation]:
 
 def find_refunds(transaction: Transaction, payment_ids: Iterable[UUID]) -> list[OurOperation]:
     """Return the refunds of these payments and their reversals."""
-    return [_from_row(row) for row in transaction.run(_FIND_REFUNDS, ids=uuid_array(payment_ids))]
+    ids = sorted(set(payment_ids))
+    found = transaction.run(_FIND_REFUNDS, ids=uuid_array(ids), floor=followers_floor(ids))
+    return [_from_row(row) for row in found]
 
 
 def scan(
@@ -105,13 +109,15 @@ def first_id(transaction: Transaction, moment: datetime) -> UUID:
 
 
 def _from_row(row: Row) -> OurOperation:
-    id_, payment_id, merchant_id, kind, status, cause, amount, currency, gateway_id, created, ended, late, looked = row
+    (id_, payment_id, merchant_id, gateway, kind, status, cause, amount, currency, gateway_id, created, ended, late,
+     looked) = row  # fmt: skip
     our_status = _status(status, is_charged_late=late)
     return OurOperation(
         id=id_,
         key=id_,
         payment_id=payment_id,
         merchant_id=merchant_id,
+        gateway=gateway,
         kind=Kind(kind),
         status=our_status,
         status_text="charged_late" if late else status,

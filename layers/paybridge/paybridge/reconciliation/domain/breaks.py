@@ -136,6 +136,21 @@ class BreakAction(NamedTuple):
         return {**self._asdict(), "at": format_time(self.at)}
 
 
+def is_opened_again(
+    state: BreakState, resolution: Resolution | None, decided_effects: Mapping[str, int], found: Break
+) -> bool:
+    """Tell whether a break that a pass finds again is open from now on, whatever it was before.
+
+    What had resolved, or was corrected, is not. What a person has accepted, explained or found to be none stays so, as
+    long as the difference is the one that the person saw.
+    """
+    if state is BreakState.OPEN or found.is_settled:
+        return False
+    if state is BreakState.RESOLVED and resolution is not Resolution.FORCE:
+        return True
+    return dict(decided_effects) != dict(found.effects)
+
+
 class BreakClosed(PaybridgeError):
     """The break is resolved or void, and stays so."""
 

@@ -9,8 +9,11 @@ from paybridge.core.events import BREAK_SUBJECT, RECONCILIATION_BREAK_FOUND, Eve
 from paybridge.reconciliation.domain.breaks import StoredBreak, public_break_view
 
 
-def break_found_event(id_: UUID, day: date, stored: StoredBreak, now: datetime) -> Event:
-    """Make the event for a break that was found. It belongs to the merchant of the payment. Raises ValueError."""
+def break_found_event(id_: UUID, day: date, stored: StoredBreak, openings: int, now: datetime) -> Event:
+    """Make the event for a break that was found, or found again after it had resolved, for the time `openings`.
+
+    It belongs to the merchant of the payment. Raises ValueError for a break without one.
+    """
     found = stored.found
     if found.merchant_id is None:
         raise ValueError("a break without a payment belongs to no merchant")
@@ -22,7 +25,7 @@ def break_found_event(id_: UUID, day: date, stored: StoredBreak, now: datetime) 
         correlation_id=str(stored.reconciliation_id),
         time=now,
         data={"date": day.isoformat(), **public_break_view(stored)},
-        sequence=1,
+        sequence=openings,
         subject_type=BREAK_SUBJECT,
         subject_id=stored.id,
     )

@@ -11,104 +11,17 @@ of the totals must be the sum of the breaks' effects. If it is not, this code is
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from uuid import UUID
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from paybridge.payments.domain.operation import Kind
 from paybridge.payments.domain.recorded import OurOperation, OurStatus
 from paybridge.payments.domain.statement import SIGNS, LineStatus, StatementLine
 from paybridge.reconciliation.domain.breaks import Break, BreakSide, BreakType, Direction, Leg
+from paybridge.reconciliation.domain.comparison import ComparedDay, Comparison, DayLine, OperationGroup
 
 # The status of a refund that the gateway took back.
 REVERSED = "reversed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DayLine:
-    """A line of the statement. `is_of_day` is false within the grace window around the day.
-
-    `was_asked`: when this run read the line, we did not know the outcome, and asked the gateway for it.
-    """
-
-    line: StatementLine
-    is_of_day: bool = True
-    was_asked: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperationGroup:
-    """Everything about one operation id: the lines, our operations, and what the ledger posted.
-
-    `posted` says per currency by how much the ledger's account of what the gateway owes us has grown; None if the
-    ledger has no journal for the operation. `lines_of_others` are lines of other operations that ours claim by the
-    gateway's own id.
-    """
-
-    key: UUID | None
-    lines: Sequence[DayLine] = ()
-    ours: Sequence[OurOperation] = ()
-    posted: Mapping[str, int] | None = None
-    lines_of_others: Sequence[StatementLine] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComparedDay:
-    """The day that is compared, from `begin` on and before `end`, and what counts as on its way at `as_of`.
-
-    What the gateway has done within `grace` before `as_of` may not be recorded yet, and what we have recorded since may
-    not be posted yet. An outcome that is unknown for `late_after` is late.
-    """
-
-    begin: datetime
-    end: datetime
-    as_of: datetime
-    grace: timedelta
-    late_after: timedelta
-    with_ledger: bool = True
-
-
-@dataclass(slots=True)
-class Comparison:
-    """What comparing groups of operations found: breaks, and per currency the totals of the three sides.
-
-    `payments_posted` is what the ledger should have for the same operations. `on_the_way` counts what was left out of
-    all totals, because one side has not recorded it yet, and `left_out` is what the gateway's lines of it add up to.
-    `matched` counts the operations without a break.
-    """
-
-    breaks: list[Break] = field(default_factory=list)
-    gateway: Counter[str] = field(default_factory=Counter)
-    payments: Counter[str] = field(default_factory=Counter)
-    payments_posted: Counter[str] = field(default_factory=Counter)
-    ledger: Counter[str] = field(default_factory=Counter)
-    matched: int = 0
-    on_the_way: int = 0
-    left_out: Counter[str] = field(default_factory=Counter)
-
-
-def difference(comparison: Comparison, leg: Leg | None = None) -> dict[str, int]:
-    """Return per currency what the gateway says more than our payments, and our payments more than the ledger.
-
-    Without a leg it is both together: what the gateway says more than the books. Currencies without one are left out.
-    """
-    found: Counter[str] = Counter()
-    if leg is not Leg.LEDGER:
-        found.update(comparison.gateway)
-        found.subtract(comparison.payments)
-    if leg is not Leg.GATEWAY:
-        found.update(comparison.payments_posted)
-        found.subtract(comparison.ledger)
-    return {currency: minor for currency, minor in sorted(found.items()) if minor}
-
-
-def unexplained(differences: Mapping[str, int], breaks: Iterable[Break]) -> dict[str, int]:
-    """Return per currency the part of the differences that no break explains. It must be empty."""
-    left: Counter[str] = Counter(differences)
-    for each in breaks:
-        left.subtract(each.effects)
-    return {currency: minor for currency, minor in sorted(left.items()) if minor}
 
 
 def compare(groups: Iterable[OperationGroup], period: ComparedDay) -> Comparison:
@@ -120,17 +33,48 @@ def compare(groups: Iterable[OperationGroup], period: ComparedDay) -> Comparison
 
 
 def _compare_group(group: OperationGroup, period: ComparedDay, into: Comparison) -> None:
-    before = len(into.breaks)
+    before = len(into.breaks), into.pending
     counted = False
+    known = _as_at_gateway(group)
     # The reversal of a refund has the refund's id, and is a deed apart.
     for of_reversal in (False, True):
         lines = [each for each in group.lines if (each.line.kind is Kind.REFUND_REVERSAL) is of_reversal]
-        ours = [each for each in group.ours if (each.kind is Kind.REFUND_REVERSAL) is of_reversal]
-        if lines or ours:
-            counted |= _Slot(group, lines, ours, period, into).compare()
+        ours = [each for each in known if (each.kind is Kind.REFUND_REVERSAL) is of_reversal]
+        for deed_lines, deed_ours in _deeds(lines, ours):
+            counted |= _Slot(group, deed_lines, deed_ours, period, into).compare()
     if counted and period.with_ledger:
         _compare_ledger(group, period, into)
-    into.matched += counted and len(into.breaks) == before
+    into.matched += counted and (len(into.breaks), into.pending) == before
+
+
+def _as_at_gateway(group: OperationGroup) -> Sequence[OurOperation]:
+    """Return our operations. A refund that was taken back is a declined one to some gateways, without a reversal."""
+    says_declined = all(
+        each.line.kind is Kind.REFUND and each.line.status is LineStatus.DECLINED for each in group.lines
+    )
+    if not group.lines or not says_declined or all(each.status_text != REVERSED for each in group.ours):
+        return group.ours
+    return [replace(each, status=OurStatus.FAILED) for each in group.ours if each.kind is Kind.REFUND]
+
+
+def _deeds(
+    lines: Sequence[DayLine], ours: Sequence[OurOperation]
+) -> Iterator[tuple[Sequence[DayLine], Sequence[OurOperation]]]:
+    """Yield what is about one deed each: a payment that was charged late twice has two of ours and two lines."""
+    own, others = _own(ours, lines)
+    primary = _primary(lines, own)
+    left_lines, left_ours = list(lines), list(ours)
+    claimed = {None, None if own is None else own.gateway_id, None if primary is None else primary.line.id}
+    for other in others:
+        if other.status is OurStatus.DONE and other.gateway_id not in claimed:
+            claimed.add(other.gateway_id)
+            named = [each for each in left_lines if each.line.id == other.gateway_id][:1]
+            for line in named:
+                left_lines.remove(line)
+            left_ours.remove(other)
+            yield named, [other]
+    if left_lines or left_ours:
+        yield left_lines, left_ours
 
 
 class _Slot:
@@ -192,7 +136,7 @@ class _Slot:
             return
         elif own is None:
             if line.line.status is not LineStatus.DECLINED:
-                self._add(BreakType.MISSING_HERE, line.line, None)
+                self._add_missing_here(line.line)
         elif own.kind is not line.line.kind:
             self._add(BreakType.STATUS_MISMATCH, line.line, own, note=f"we know it as a {own.kind}")
         else:
@@ -221,6 +165,11 @@ class _Slot:
             self._add(BreakType.STATUS_MISMATCH, line, own)
         elif own.status is OurStatus.UNSETTLED and self.period.as_of - own.created_at >= self.period.late_after:
             self._add(BreakType.LATE, line, own)
+        elif own.status is OurStatus.UNSETTLED or line.status is LineStatus.PENDING:
+            # What it comes to is compared by a later pass.
+            self.into.pending += 1
+        elif found.was_asked:
+            self._add(BreakType.UNKNOWN_RESOLVED, line, own, is_settled=True)
 
     def _compare_amounts(self, own: OurOperation, found: DayLine) -> None:
         line = found.line
@@ -231,6 +180,11 @@ class _Slot:
             self._add(BreakType.AMOUNT_MISMATCH, line, own, _direction(line.amount_minor - own.amount_minor))
         elif found.was_asked:
             self._add(BreakType.UNKNOWN_RESOLVED, line, own, is_settled=True)
+
+    def _add_missing_here(self, line: StatementLine) -> None:
+        elsewhere = next(iter(self.group.elsewhere), None)
+        note = None if elsewhere is None else f"we know it at the gateway {elsewhere.gateway}"
+        self._add(BreakType.MISSING_HERE, line, None, about=elsewhere, note=note)
 
     def _find_duplicates(self, of_day: Sequence[DayLine]) -> None:
         for each in of_day:
@@ -300,7 +254,8 @@ def _primary(lines: Sequence[DayLine], own: OurOperation | None) -> DayLine | No
 
 def _compare_ledger(group: OperationGroup, period: ComparedDay, into: Comparison) -> None:
     """Compare what our operations moved, whenever they did, with what the ledger posted for the same id."""
-    done = [each for each in group.ours if each.status is OurStatus.DONE and SIGNS[each.kind]]
+    ours = (*group.ours, *group.on_other_days)
+    done = [each for each in ours if each.status is OurStatus.DONE and SIGNS[each.kind]]
     reversals = [each for each in done if each.kind is Kind.REFUND_REVERSAL]
     # The ledger has both under the refund's id, so one without the other is not compared.
     is_half = bool(reversals) != any(each.status_text == REVERSED for each in done)

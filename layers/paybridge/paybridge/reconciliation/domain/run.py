@@ -12,7 +12,7 @@ from uuid import UUID
 
 from paybridge.core.money import format_places, stored_places
 from paybridge.core.times import format_time
-from paybridge.reconciliation.domain.matching import ComparedDay, Comparison, difference
+from paybridge.reconciliation.domain.comparison import ComparedDay, Comparison, difference
 
 # Below every id.
 NO_ID = UUID(int=0)
@@ -69,6 +69,7 @@ class Run:
     totals: Mapping[str, Mapping[str, int]]
     matched: int
     on_the_way: int
+    pending: int
     difference: Mapping[str, int] | None
     unexplained: Mapping[str, int] | None
     actor: str
@@ -115,6 +116,7 @@ def new_run(id_: UUID, day: date, gateways: tuple[str, ...], actor: str, now: da
         totals={},
         matched=0,
         on_the_way=0,
+        pending=0,
         difference=None,
         unexplained=None,
         actor=actor,
@@ -160,6 +162,7 @@ def add_up(run: Run, comparison: Comparison) -> Run:
         totals=totals,
         matched=run.matched + comparison.matched,
         on_the_way=run.on_the_way + comparison.on_the_way,
+        pending=run.pending + comparison.pending,
     )
 
 
@@ -220,6 +223,7 @@ def run_view(run: Run, counts: BreakCounts) -> dict[str, Any]:
         "totals": _totals_view(run),
         "matched": run.matched,
         "on_the_way": run.on_the_way,
+        "pending": run.pending,
         "gateways": list(run.gateways),
         "passes": run.pass_,
         "error": run.error,

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from paybridge.database.database import Database, Statement, Transaction
-from paybridge.database.parameters import json_rows
+from paybridge.database.parameters import json_rows, uuid_array
 from paybridge.database.wire import Row
 from paybridge.reconciliation.domain.breaks import (
     Break,
@@ -22,6 +22,7 @@ from paybridge.reconciliation.domain.breaks import (
     Leg,
     Resolution,
     StoredBreak,
+    is_opened_again,
 )
 from paybridge.reconciliation.domain.run import BreakCounts
 
@@ -31,8 +32,17 @@ _COLUMNS = """
     b.found_at, b.changed_at
 """
 
-# A break that is found again keeps its id, its age and what a person decided. One that had resolved without a person
-# is open again. A row that was inserted has no xmax.
+# Those of a slice that other passes have found. A person may decide about them at this moment.
+_LOCK_FOUND = Statement("""
+    SELECT b.identity, b.id, b.state, b.resolution, b.effects, b.found_at, (
+        SELECT count(*)::integer FROM reconciliation_break_actions a WHERE a.break_id = b.id AND a.action = 'open')
+    FROM reconciliation_breaks b
+    WHERE b.reconciliation_id = :reconciliation_id::uuid AND b.gateway = :gateway::text
+      AND b.identity = ANY (ARRAY(SELECT json_array_elements_text(:identities::json)))
+    ORDER BY b.id FOR UPDATE OF b
+""")
+
+# A break that is found again keeps its id, its age and what was done about it.
 _RECORD = Statement("""
     INSERT INTO reconciliation_breaks AS b (id, reconciliation_id, gateway, identity, pass, type, leg, state,
         resolution, operation_id, payment_id, merchant_id, kind, direction, at_gateway, in_payments, in_ledger, effects,
@@ -45,12 +55,19 @@ _RECORD = Statement("""
         at_gateway json, in_payments json, in_ledger json, effects json, note text, actor text)
     ON CONFLICT (reconciliation_id, gateway, identity) DO UPDATE
     SET pass = excluded.pass, at_gateway = excluded.at_gateway, in_payments = excluded.in_payments,
-        in_ledger = excluded.in_ledger, effects = excluded.effects, direction = excluded.direction,
-        state = CASE WHEN b.resolution = 'auto' AND excluded.state = 'open' THEN 'open' ELSE b.state END,
-        resolution = CASE WHEN b.resolution = 'auto' AND excluded.state = 'open' THEN NULL ELSE b.resolution END,
-        changed_at = CASE WHEN b.resolution = 'auto' AND excluded.state = 'open' THEN excluded.changed_at
-                          ELSE b.changed_at END
-    RETURNING b.id, b.identity, b.xmax = 0
+        in_ledger = excluded.in_ledger, effects = excluded.effects, direction = excluded.direction
+""")
+
+_REOPEN = Statement("""
+    WITH opened AS (
+        UPDATE reconciliation_breaks
+        SET state = 'open', resolution = NULL, actor = :actor::text, note = :note::text, changed_at = :now::timestamptz
+        WHERE id = ANY (:ids::uuid[]) RETURNING id
+    )
+    INSERT INTO reconciliation_break_actions (break_id, number, at, action, actor, note)
+    SELECT o.id, coalesce((SELECT max(a.number) FROM reconciliation_break_actions a WHERE a.break_id = o.id), 0) + 1,
+           :now::timestamptz, 'open', :actor::text, :note::text
+    FROM opened o
 """)
 
 # What the pass did not find again has been put right. A break that was resolved or is void stays as it is.
@@ -82,7 +99,17 @@ _COUNT = Statement("""
     WHERE reconciliation_id = :reconciliation_id::uuid GROUP BY state, type
 """)
 
-_COUNT_OPEN = Statement("SELECT count(*) FROM reconciliation_breaks WHERE state = 'open'")
+_COUNT_OPEN = Statement("""
+    SELECT type, count(*)::integer
+    FROM (SELECT type FROM reconciliation_breaks WHERE state = 'open' LIMIT :limit::integer) AS open GROUP BY type
+""")
+
+_STANDING = Statement("""
+    SELECT wanted.id FROM unnest(:ids::uuid[]) AS wanted (id)
+    WHERE EXISTS (
+        SELECT FROM reconciliation_breaks b
+        WHERE b.reconciliation_id = wanted.id AND b.state IN ('open', 'explained'))
+""")
 
 _LIST = Statement(f"""
     SELECT {_COLUMNS} FROM reconciliation_breaks b
@@ -114,13 +141,32 @@ _ACTIONS = Statement("""
 """)
 
 
+_FOUND_AGAIN = "It was found again."
+
+
+class _KnownBreak(NamedTuple):
+    """What an earlier pass has recorded, and how often it was opened again since."""
+
+    id: UUID
+    state: str
+    resolution: str | None
+    effects: Mapping[str, str]
+    found_at: datetime
+    reopenings: int
+
+
 @dataclass(frozen=True, slots=True)
 class RecordedBreak:
-    """A break that was recorded, under its id; `is_new` if it was not known before."""
+    """A break that was recorded, under its id and since when.
+
+    `is_opened`: it was not open before. `openings` counts how often it has become so.
+    """
 
     id: UUID
     found: Break
-    is_new: bool
+    found_at: datetime
+    is_opened: bool
+    openings: int
 
 
 def record(
@@ -132,26 +178,42 @@ def record(
     actor: str,
     now: datetime,
 ) -> list[RecordedBreak]:
-    """Record what a slice found, each with an id for the case that it is new."""
+    """Record what a slice found, each with an id for the case that it is new, and open again what had resolved."""
     if not breaks:
         return []
-    # Lines that are equal in everything are one break more each.
-    counted: Counter[str] = Counter()
-    by_identity: dict[str, tuple[UUID, Break]] = {}
-    for id_, found in breaks:
-        counted[found.identity] += 1
-        number = counted[found.identity]
-        by_identity[found.identity if number == 1 else f"{found.identity}|{number}"] = (id_, found)
+    of_gateway = {"reconciliation_id": reconciliation_id, "gateway": gateway}
+    by_identity = _by_identity(breaks)
+    known = {
+        identity: _KnownBreak(*row)
+        for identity, *row in transaction.run(_LOCK_FOUND, **of_gateway, identities=json_rows(by_identity))
+    }
     rows = [_row(id_, identity, found, actor) for identity, (id_, found) in by_identity.items()]
-    recorded = transaction.run(
-        _RECORD,
-        reconciliation_id=reconciliation_id,
-        gateway=gateway,
-        **{"pass": pass_},
-        rows=json_rows(rows),
-        now=now,
-    )
-    return [RecordedBreak(id_, by_identity[identity][1], is_new) for id_, identity, is_new in recorded]
+    transaction.run(_RECORD, **of_gateway, **{"pass": pass_}, rows=json_rows(rows), now=now)
+    recorded = [_recorded(known.get(identity), *new, now) for identity, new in by_identity.items()]
+    if again := [each.id for each in recorded if each.is_opened and each.openings > 1]:
+        transaction.run(_REOPEN, ids=uuid_array(again), actor=actor, note=_FOUND_AGAIN, now=now)
+    return recorded
+
+
+def _by_identity(breaks: Iterable[tuple[UUID, Break]]) -> dict[str, tuple[UUID, Break]]:
+    """Return the breaks by their identities. Those that are equal in it are one break more each."""
+    counted: Counter[str] = Counter()
+    found: dict[str, tuple[UUID, Break]] = {}
+    for id_, each in breaks:
+        counted[each.identity] += 1
+        number = counted[each.identity]
+        found[each.identity if number == 1 else f"{each.identity}|{number}"] = (id_, each)
+    return found
+
+
+def _recorded(known: _KnownBreak | None, new_id: UUID, found: Break, now: datetime) -> RecordedBreak:
+    if known is None:
+        return RecordedBreak(new_id, found, now, is_opened=not found.is_settled, openings=1)
+    resolution = None if known.resolution is None else Resolution(known.resolution)
+    effects = _numbers(known.effects)
+    is_again = is_opened_again(BreakState(known.state), resolution, effects, found)
+    openings = 1 + known.reopenings + is_again
+    return RecordedBreak(known.id, found, known.found_at, is_opened=is_again, openings=openings)
 
 
 def resolve_gone(
@@ -181,10 +243,15 @@ def count(database: Database, reconciliation_id: UUID) -> BreakCounts:
     return BreakCounts(dict(sorted(by_state.items())), dict(sorted(by_type.items())))
 
 
-def count_open(database: Database) -> int:
-    """Return how many breaks of all days are open."""
-    number: int = database.run(_COUNT_OPEN)[0][0]
-    return number
+def count_open(database: Database, limit: int) -> dict[BreakType, int]:
+    """Return how many breaks of all days are open, by their types; they are counted up to `limit` in all."""
+    found = {BreakType(type_): number for type_, number in database.run(_COUNT_OPEN, limit=limit)}
+    return {type_: found.get(type_, 0) for type_ in BreakType}
+
+
+def with_standing(database: Database, reconciliation_ids: Iterable[UUID]) -> set[UUID]:
+    """Return those of the reconciliations that have breaks that are open or explained."""
+    return {row[0] for row in database.run(_STANDING, ids=uuid_array(reconciliation_ids))}
 
 
 def list_breaks(
@@ -261,6 +328,10 @@ def _row(id_: UUID, identity: str, found: Break, actor: str) -> dict[str, Any]:
     }
 
 
+def _numbers(effects: Mapping[str, str]) -> dict[str, int]:
+    return {currency: int(minor) for currency, minor in effects.items()}
+
+
 def _side(side: BreakSide | None) -> dict[str, Any] | None:
     return None if side is None else asdict(side)
 
@@ -287,7 +358,7 @@ def _from_row(row: Row) -> StoredBreak:
         payments=_side_of(in_payments),
         ledger=_side_of(in_ledger),
         direction=None if direction is None else Direction(direction),
-        effects={currency: int(minor) for currency, minor in effects.items()},
+        effects=_numbers(effects),
     )
     return StoredBreak(
         id=id_,

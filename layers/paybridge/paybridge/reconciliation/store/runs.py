@@ -15,7 +15,7 @@ from paybridge.reconciliation.domain.run import Run, RunPhase, RunState
 
 _COLUMNS = """
     id, day::text, state, pass, began_at, gateways::text[], gateway, phase, place, totals, matched, on_the_way,
-    difference, unexplained, actor, error, retry_at, created_at, finished_at
+    pending, difference, unexplained, actor, error, retry_at, created_at, finished_at
 """
 
 _FIND = Statement(f"SELECT {_COLUMNS} FROM reconciliations WHERE id = :id::uuid")
@@ -34,7 +34,7 @@ _LOCK_DAY = Statement(f"SELECT {_COLUMNS} FROM reconciliations WHERE day = :day:
 
 _RUNNING = Statement("""
     SELECT id FROM reconciliations WHERE state = 'running' AND coalesce(retry_at <= :now::timestamptz, true)
-    ORDER BY created_at, id LIMIT :limit::integer
+    ORDER BY day DESC LIMIT :limit::integer
 """)
 
 _ADD = Statement("""
@@ -49,8 +49,8 @@ _SAVE = Statement("""
     UPDATE reconciliations
     SET state = :state::text, pass = :pass::integer, began_at = :began_at::timestamptz, gateways = :gateways::text[],
         gateway = :gateway::smallint, phase = :phase::text, place = :place::json, totals = :totals::json,
-        matched = :matched::bigint, on_the_way = :on_the_way::bigint, difference = :difference::json,
-        unexplained = :unexplained::json, actor = :actor::text, error = :error::text,
+        matched = :matched::bigint, on_the_way = :on_the_way::bigint, pending = :pending::bigint,
+        difference = :difference::json, unexplained = :unexplained::json, actor = :actor::text, error = :error::text,
         retry_at = :retry_at::timestamptz, finished_at = :finished_at::timestamptz
     WHERE id = :id::uuid
 """)
@@ -94,7 +94,7 @@ def lock_day(transaction: Transaction, day: date) -> Run | None:
 
 
 def running(database: Database, now: datetime, limit: int) -> list[UUID]:
-    """Return the reconciliations that can go on now, the oldest first."""
+    """Return the reconciliations that can go on now, the newest day first."""
     return [row[0] for row in database.run(_RUNNING, now=now, limit=limit)]
 
 
@@ -134,6 +134,7 @@ def save(transaction: Transaction, run: Run) -> None:
         totals=orjson.dumps({side: _as_text(sums) for side, sums in run.totals.items()}).decode(),
         matched=run.matched,
         on_the_way=run.on_the_way,
+        pending=run.pending,
         difference=None if run.difference is None else orjson.dumps(_as_text(run.difference)).decode(),
         unexplained=None if run.unexplained is None else orjson.dumps(_as_text(run.unexplained)).decode(),
         actor=run.actor,
@@ -160,8 +161,8 @@ def _from_row(row: Row) -> Run:
     names = [name.strip().partition("::")[0] for name in _COLUMNS.split(",")]
     values = dict(zip(names, row, strict=True))
     return Run(
-        **{name: values[name] for name in ("id", "began_at", "gateway", "place", "matched", "on_the_way", "actor")},
-        **{name: values[name] for name in ("error", "retry_at", "created_at", "finished_at")},
+        **{name: values[name] for name in ("id", "began_at", "gateway", "place", "matched", "on_the_way")},
+        **{name: values[name] for name in ("pending", "actor", "error", "retry_at", "created_at", "finished_at")},
         day=date.fromisoformat(values["day"]),
         state=RunState(values["state"]),
         pass_=values["pass"],

@@ -12,7 +12,7 @@ from paybridge.database.parameters import json_rows, uuid_array
 from paybridge.database.wire import Row
 from paybridge.payments.domain.operation import Kind
 from paybridge.payments.domain.statement import SIGNS, LineStatus, StatementLine
-from paybridge.reconciliation.domain.matching import DayLine
+from paybridge.reconciliation.domain.comparison import DayLine
 
 # What each kind does to the sum of a statement, for SQL.
 _CASES = " ".join(f"WHEN '{kind}' THEN {sign}" for kind, sign in SIGNS.items())
@@ -58,18 +58,32 @@ _READ = Statement(f"""
     ORDER BY statement_id, key, number LIMIT :limit::integer
 """)
 
-# The table has no partitions, so an array finds its rows by the index, whatever the planner knows of the table.
+# In these statements each line is looked up by itself. A session that planned an array when the table was empty would
+# read whole statements for it.
 _READ_KEYS = Statement(f"""
-    SELECT {_LINE} FROM gateway_statement_lines
-    WHERE statement_id = :statement_id::uuid AND key = ANY (:keys::uuid[])
+    SELECT {_LINE} FROM unnest(:keys::uuid[]) AS wanted (id)
+    CROSS JOIN LATERAL (
+        SELECT * FROM gateway_statement_lines l
+        WHERE l.statement_id = :statement_id::uuid AND l.key = wanted.id OFFSET 0
+    ) AS found
 """)
 
-# Of any statement of the gateway: what was pending for days is on that of the day on which it began.
-_KNOWN_KEYS = Statement("""
-    SELECT wanted.id FROM unnest(:keys::uuid[]) AS wanted (id)
+# What was pending for days is on the statement of the day on which it began, and is compared there. Lines within a
+# grace window are compared nowhere. A refund and its reversal have one key, and a declined refund stands for both.
+_ON_OTHER_DAYS = Statement("""
+    WITH others AS MATERIALIZED (
+        SELECT id, day FROM gateway_statements
+        WHERE gateway = :gateway::text AND day >= :first_day::date AND id <> :statement_id::uuid
+    )
+    SELECT wanted.key, wanted.is_reversal
+    FROM json_to_recordset(:rows::json) AS wanted (key uuid, is_reversal boolean, since date)
     WHERE EXISTS (
-        SELECT FROM gateway_statements s JOIN gateway_statement_lines l ON l.statement_id = s.id
-        WHERE s.gateway = :gateway::text AND l.key = wanted.id)
+        SELECT FROM others s CROSS JOIN LATERAL (
+            SELECT l.kind, l.status FROM gateway_statement_lines l
+            WHERE l.statement_id = s.id AND l.key = wanted.key AND l.is_of_day OFFSET 0
+        ) AS found
+        WHERE s.day >= wanted.since
+          AND ((found.kind = 'refund_reversal') = wanted.is_reversal OR found.status = 'declined'))
 """)
 
 _WITHOUT_LINES = Statement("""
@@ -78,22 +92,44 @@ _WITHOUT_LINES = Statement("""
         SELECT FROM gateway_statement_lines l WHERE l.statement_id = :statement_id::uuid AND l.key = wanted.id)
 """)
 
+# Of refunds only: what we recorded late has the gateway's id and no operation id that a line names.
+_REFUNDS_ON_OTHER_DAYS = Statement("""
+    WITH others AS MATERIALIZED (
+        SELECT id FROM gateway_statements
+        WHERE gateway = :gateway::text AND day >= :first_day::date AND id <> :statement_id::uuid
+    )
+    SELECT found.line_id, found.key
+    FROM others s CROSS JOIN json_array_elements_text(:line_ids::json) AS wanted (id)
+    CROSS JOIN LATERAL (
+        SELECT l.line_id, l.key FROM gateway_statement_lines l
+        WHERE l.statement_id = s.id AND l.line_id = wanted.id AND l.kind = 'refund' AND l.is_of_day OFFSET 0
+    ) AS found
+""")
+
 _READ_IDS = Statement(f"""
-    SELECT {_LINE} FROM gateway_statement_lines
-    WHERE statement_id = :statement_id::uuid
-      AND line_id = ANY (ARRAY(SELECT json_array_elements_text(:line_ids::json)))
+    SELECT {_LINE} FROM json_array_elements_text(:line_ids::json) AS wanted (id)
+    CROSS JOIN LATERAL (
+        SELECT * FROM gateway_statement_lines l
+        WHERE l.statement_id = :statement_id::uuid AND l.line_id = wanted.id OFFSET 0
+    ) AS found
 """)
 
+# Every line conflicts, with itself, and is so found by its key.
 _WAIT = Statement("""
-    UPDATE gateway_statement_lines SET asked_at = :now::timestamptz, is_waiting = true
-    WHERE statement_id = :statement_id::uuid AND key = ANY (:keys::uuid[])
-      AND key::text || ' ' || kind = ANY (:kinds::text[])
+    INSERT INTO gateway_statement_lines
+    SELECT found.* FROM json_to_recordset(:rows::json) AS wanted (key uuid, kind text)
+    CROSS JOIN LATERAL (
+        SELECT * FROM gateway_statement_lines l
+        WHERE l.statement_id = :statement_id::uuid AND l.key = wanted.key AND l.kind = wanted.kind OFFSET 0
+    ) AS found
+    ON CONFLICT (statement_id, key, number) DO UPDATE SET asked_at = :now::timestamptz, is_waiting = true
 """)
 
+# An operation may have several lines that wait. They count as one, or a page of fewer would look like the last.
 _WAITING = Statement("""
-    SELECT key, asked_at FROM gateway_statement_lines
+    SELECT key, min(asked_at) FROM gateway_statement_lines
     WHERE statement_id = :statement_id::uuid AND key > :key::uuid AND is_waiting
-    ORDER BY statement_id, key LIMIT :limit::integer
+    GROUP BY statement_id, key ORDER BY statement_id, key LIMIT :limit::integer
 """)
 
 _WAIT_NO_MORE = Statement("""
@@ -156,6 +192,13 @@ class NewStatement(NamedTuple):
     has_holds: bool
     actor: str
     now: datetime
+
+
+class Deed(NamedTuple):
+    """What lines and operations are about: an operation by its key, or the reversal of the refund of this key."""
+
+    key: UUID
+    is_reversal: bool
 
 
 class StoredLine(NamedTuple):
@@ -227,21 +270,44 @@ def without_lines(transaction: Transaction, statement_id: UUID, ids: Sequence[UU
     return [row[0] for row in transaction.run(_WITHOUT_LINES, statement_id=statement_id, keys=uuid_array(ids))]
 
 
-def known_keys(transaction: Transaction, gateway: str, ids: Iterable[UUID]) -> set[UUID]:
-    """Return those of the operations that a line of any statement of the gateway names."""
-    return {row[0] for row in transaction.run(_KNOWN_KEYS, gateway=gateway, keys=uuid_array(ids))}
+def on_other_days(transaction: Transaction, gateway: str, statement_id: UUID, deeds: Mapping[Deed, date]) -> set[Deed]:
+    """Return those deeds that are compared on another day, each from its given day on."""
+    if not deeds:
+        return set()
+    rows = [{**deed._asdict(), "since": since.isoformat()} for deed, since in deeds.items()]
+    found = transaction.run(
+        _ON_OTHER_DAYS,
+        gateway=gateway,
+        statement_id=statement_id,
+        first_day=min(deeds.values()).isoformat(),
+        rows=json_rows(rows),
+    )
+    return {Deed(*row) for row in found}
+
+
+def refunds_on_other_days(
+    transaction: Transaction, gateway: str, statement_id: UUID, first_day: date, line_ids: Iterable[str]
+) -> dict[str, UUID]:
+    """Return the refunds of these ids of the gateway on its statements of other days, with the keys of their lines."""
+    found = transaction.run(
+        _REFUNDS_ON_OTHER_DAYS,
+        gateway=gateway,
+        statement_id=statement_id,
+        first_day=first_day.isoformat(),
+        line_ids=json_rows(line_ids),
+    )
+    return {line_id: key for line_id, key in found}  # noqa: C416 -- rows are lists to the type checker.
 
 
 def wait(transaction: Transaction, statement_id: UUID, kinds: Mapping[UUID, Collection[Kind]], now: datetime) -> None:
     """Record that the gateway was asked about these operations, and that their lines of these kinds wait."""
-    if kinds:
-        named = ",".join(f'"{key} {kind}"' for key, of_key in kinds.items() for kind in sorted(of_key))
-        keys = uuid_array(kinds)
-        transaction.run(_WAIT, statement_id=statement_id, keys=keys, kinds=f"{{{named}}}", now=now)
+    rows = [{"key": key, "kind": kind} for key, of_key in kinds.items() for kind in sorted(of_key)]
+    if rows:
+        transaction.run(_WAIT, statement_id=statement_id, rows=json_rows(rows), now=now)
 
 
 def waiting(transaction: Transaction, statement_id: UUID, after: UUID, limit: int) -> dict[UUID, datetime]:
-    """Return operations above an id whose lines wait, and since when; `limit` lines at most."""
+    """Return up to `limit` operations above an id whose lines wait, and since when."""
     rows = transaction.run(_WAITING, statement_id=statement_id, key=after, limit=limit)
     return {key: asked_at for key, asked_at in rows}  # noqa: C416 -- rows are lists to the type checker.
 

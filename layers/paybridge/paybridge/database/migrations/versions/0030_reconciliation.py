@@ -30,6 +30,8 @@ CREATE TABLE reconciliations (
     totals      json NOT NULL DEFAULT '{}',
     matched     bigint NOT NULL DEFAULT 0,
     on_the_way  bigint NOT NULL DEFAULT 0,
+    -- Operations without an outcome on one of the sides. The day is compared again until they have one.
+    pending     bigint NOT NULL DEFAULT 0,
     -- What the pass came to: the difference per currency, and the part of it that no break explains.
     difference  json,
     unexplained json,
@@ -43,7 +45,7 @@ CREATE TABLE reconciliations (
     CONSTRAINT reconciliations_finished_are_explained CHECK (state <> 'finished' OR unexplained::text = '{}'),
     CONSTRAINT reconciliations_failures_say_why CHECK (state <> 'failed' OR error IS NOT NULL)
 );
-CREATE INDEX reconciliations_running ON reconciliations (created_at) WHERE state = 'running';
+CREATE INDEX reconciliations_running ON reconciliations (day) WHERE state = 'running';
 """
 
 STATEMENTS = """
@@ -80,7 +82,7 @@ CREATE TABLE gateway_statement_lines (
     is_waiting   boolean NOT NULL DEFAULT false,
     PRIMARY KEY (statement_id, key, number)
 );
-CREATE INDEX gateway_statement_lines_by_id ON gateway_statement_lines (line_id);
+CREATE INDEX gateway_statement_lines_by_id ON gateway_statement_lines (line_id, statement_id);
 CREATE INDEX gateway_statement_lines_waiting ON gateway_statement_lines (statement_id, key) WHERE is_waiting;
 
 -- Statements whose lines are to be deleted, a part at a time.
@@ -121,7 +123,9 @@ CREATE TABLE reconciliation_breaks (
     CONSTRAINT reconciliation_breaks_say_who CHECK (state = 'open' OR actor IS NOT NULL)
 );
 CREATE INDEX reconciliation_breaks_of_run ON reconciliation_breaks (reconciliation_id, id);
-CREATE INDEX reconciliation_breaks_open ON reconciliation_breaks (found_at) WHERE state = 'open';
+CREATE INDEX reconciliation_breaks_open ON reconciliation_breaks (type) WHERE state = 'open';
+CREATE INDEX reconciliation_breaks_standing ON reconciliation_breaks (reconciliation_id)
+    WHERE state IN ('open', 'explained');
 
 CREATE TABLE reconciliation_break_actions (
     break_id uuid NOT NULL REFERENCES reconciliation_breaks (id),
