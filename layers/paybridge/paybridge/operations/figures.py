@@ -26,6 +26,7 @@ from paybridge.ledger.domain.journals import JOURNALS_POSTED, TRANSFERS_POSTED
 from paybridge.outbox.lag import count_outbox_due, relay_lag_seconds
 from paybridge.payments.domain.payment import Status
 from paybridge.payments.store.counting import count_open_circuits, count_unsettled
+from paybridge.reconciliation.store.breaks import count_open
 from paybridge.verification.store import findings
 from paybridge.webhooks.domain.states import DeliveryStatus
 from paybridge.webhooks.store.counting import count_pending
@@ -162,6 +163,7 @@ def _messages(database: Database, counted: Mapping[str, int]) -> list[Family]:
 
 
 def _books(database: Database, counted: Mapping[str, int]) -> list[Family]:
+    open_breaks = count_open(database, COUNTED_MAX)
     return [
         _counter(
             "paybridge_ledger_journals_posted_total",
@@ -174,6 +176,12 @@ def _books(database: Database, counted: Mapping[str, int]) -> list[Family]:
             GAUGE,
             "1 for an invariant that did not hold when it was checked within the last hour or so.",
             [Sample(int(holds is False), {"check": name}) for name, holds in findings.read(database).items()],
+        ),
+        Family(
+            "paybridge_reconciliation_breaks_open",
+            GAUGE,
+            f"Breaks of reconciliations that are open, by type. {_BOUNDED}",
+            [Sample(number, {"type": type_}) for type_, number in open_breaks.items()],
         ),
     ]
 

@@ -26,8 +26,10 @@ from paybridge.dead_letters.ports import DeadLetterServices
 from paybridge.ledger.correct_journal import CorrectionOrder, correct_journal
 from paybridge.ledger.domain.corrections import CorrectionKey
 from paybridge.ledger.post import post_events
+from paybridge.reconciliation.domain.breaks import BreakType
 from paybridge.verification.verify import Check
 from paybridge.verification.verify_hourly import verify_next
+from tests.support.breaks import new_break
 from tests.support.dead_letters import record_dead
 from tests.support.prometheus import Metric, parse
 
@@ -101,6 +103,13 @@ class TestMetrics:
             assert verify_next(database, SystemClock(), checks) is not None
         shown = scraped(client)["paybridge_invariant_broken"]
         assert shown.samples == {frozenset({("check", "good")}): 0, frozenset({("check", "bad")}): 1}
+
+    def test_open_breaks_are_counted_by_type(self, client: ApiClient, database: Database) -> None:
+        new_break(database)
+        family = scraped(client)["paybridge_reconciliation_breaks_open"]
+        assert {dict(labels)["type"] for labels in family.samples} == set(BreakType)
+        assert family.samples[frozenset({("type", "missing_here")})] >= 1
+        assert family.samples[frozenset({("type", "duplicate_here")})] == 0
 
     def test_on_the_local_stack_it_is_open(self, client: ApiClient) -> None:
         assert client.get("/metrics", api_key="").status == 200
