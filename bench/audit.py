@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-import psutil
-
 from bench import kept
+from bench.memory import memory_added
 from bench.results import ROUNDS, Figure, Goal, Measure
 from bench.servers import Servers, open_database
 from local.errors import LocalError
@@ -33,7 +30,6 @@ ROWS_PER_PAYMENT = 3
 GOAL_SECONDS_PER_MILLION = 60.0
 GOAL_MEBIBYTES = 64.0
 PLANTED = 12
-SAMPLE_SECONDS = 0.05
 
 # The books have what the events of kept payments say. They begin before the first of them.
 _POST = Statement("""
@@ -109,7 +105,7 @@ def _audit(servers: Servers, database: Database, payments: kept.Kept) -> _Audite
     now = datetime.now(UTC)
     order = AuditOrder(begin_at=now - timedelta(milliseconds=2 * kept.SPAN_MS), end_at=now)
     services = services_over(database, SystemClock(), frozenset(Channel))
-    with _memory_watched() as added:
+    with memory_added() as added:
         started = time.perf_counter()
         page = run_audit(services, order, begin(order), seconds_max=600.0)
         seconds = time.perf_counter() - started
@@ -118,22 +114,3 @@ def _audit(servers: Servers, database: Database, payments: kept.Kept) -> _Audite
     assert page.checked >= payments.count * ROWS_PER_PAYMENT, f"only {page.checked} rows checked"
     servers.say(f"{page.checked:,} rows in {seconds:.1f} s, {added[0]:.0f} MiB added, {len(page.gaps)} gaps")
     return _Audited(page, seconds, added[0])
-
-
-@contextmanager
-def _memory_watched() -> Iterator[list[float]]:
-    """Note in the list how many MiB this process grew at most within the block."""
-    process, ended, added = psutil.Process(), threading.Event(), [0.0]
-    before = process.memory_info().rss
-
-    def watch() -> None:
-        while not ended.wait(SAMPLE_SECONDS):
-            added[0] = max(added[0], (process.memory_info().rss - before) / 2**20)
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield added
-    finally:
-        ended.set()
-        thread.join()

@@ -24,6 +24,7 @@ from bench import (
     latency,
     ledger,
     rebuild,
+    reconcile,
     refund,
     relay,
     relay_kept,
@@ -56,10 +57,11 @@ MEASURES: dict[str, Callable[[Servers], Measure]] = {
     "footprint": footprint.measure,
     "audit": audit.measure,
     "rebuild": rebuild.measure,
+    "reconcile": reconcile.measure,
     "shards": shards.measure,
 }
 # A whole run should take little more than ten minutes, so these run only on request.
-ON_REQUEST = frozenset({"audit", "rebuild", "shards"})
+ON_REQUEST = frozenset({"audit", "rebuild", "reconcile", "shards"})
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -11,7 +11,8 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -21,22 +22,26 @@ from paybridge.database.database import Database, Statement
 
 WEBHOOK_URL = "https://example.com/webhook"
 MONTHS = 3
-SPAN_MS = MONTHS * 30 * 86_400_000
+DAY_MS = 86_400_000
+SPAN_MS = MONTHS * 30 * DAY_MS
+DECLINED_EACH = 20
 # The newest is an hour old, so payments created by the bench come after it.
 NEWEST_AGE_MS = 3_600_000
 FILL_SECONDS_MAX = 300.0
 
 # Each payment has a number, from 1, and a moment in milliseconds since 1970. Its ids are built from both.
-_PAYMENTS_OF = f"""
+_PAYMENTS_OF = """
     SELECT n, moment, to_timestamp(moment / 1000.0) AS at, n % 20 = 0 AS declined,
            lpad(to_hex(moment), 12, '0') AS head, lpad(to_hex(n), 15, '0') AS tail
     FROM (
-        SELECT n, :newest_ms::bigint - (:count::bigint - n) * ({SPAN_MS}::bigint / :count::bigint) AS moment
+        SELECT n, :newest_ms::bigint - (:count::bigint - n) * :span_ms::bigint / :count::bigint AS moment
         FROM generate_series(1, :count::integer) AS n
     ) AS numbered
-"""  # noqa: S608 -- only constants of this file.
+"""
 _PAYMENT_ID = "(head || '70008' || tail)::uuid"
 _DELIVERY_ID = "(head || '70018' || tail)::uuid"
+# That of the last event, with which the payment was settled.
+_EVENT_ID = "(head || '70039' || tail)::uuid"
 _MERCHANT = ":merchant_id::uuid"
 _CORRELATION_ID = "'bench-' || head || tail"
 
@@ -89,6 +94,30 @@ _WEBHOOK_ATTEMPTS = Statement(f"""
     FROM ({_PAYMENTS_OF}) AS kept
 """)  # noqa: S608 -- as above.
 
+# What the books have of a charge: its journal with its amount and a fee.
+_ACCOUNTS = Statement("""
+    INSERT INTO ledger.accounts (book, owner, kind, currency, places, normal_side)
+    VALUES (1, :merchant_id::uuid, 'available', 'RUB', 2, 'credit'), (1, NULL, 'gateway_clearing', 'RUB', 2, 'debit'),
+           (1, NULL, 'fees', 'RUB', 2, 'credit')
+""")
+_JOURNALS = Statement(f"""
+    INSERT INTO ledger.journals (book, event_id, rule, rule_version, id, owner, payment_id, operation_id, happened_at,
+        currency)
+    SELECT 1, {_EVENT_ID}, 2, 1, {_PAYMENT_ID}, {_MERCHANT}, {_PAYMENT_ID}, {_PAYMENT_ID}, at, 'RUB'
+    FROM ({_PAYMENTS_OF}) AS kept WHERE NOT declined
+""")  # noqa: S608 -- as above.
+_TRANSFERS = Statement(f"""
+    INSERT INTO ledger.transfers (book, event_id, rule, number, debit_account, credit_account, amount_minor,
+        happened_at, currency)
+    SELECT 1, {_EVENT_ID}, 2, number, CASE number WHEN 1 THEN house.id ELSE mine.id END,
+           CASE number WHEN 1 THEN mine.id ELSE fees.id END, CASE number WHEN 1 THEN 10050 ELSE 291 END, at, 'RUB'
+    FROM ({_PAYMENTS_OF}) AS kept
+    JOIN ledger.accounts mine ON mine.owner = {_MERCHANT} AND mine.kind = 'available'
+    JOIN ledger.accounts house ON house.owner IS NULL AND house.kind = 'gateway_clearing'
+    JOIN ledger.accounts fees ON fees.owner IS NULL AND fees.kind = 'fees', generate_series(1, 2) AS number
+    WHERE NOT declined
+""")  # noqa: S608 -- as above.
+
 # Published facts of the last hour, for a measure of the outbox alone.
 _PUBLISHED = Statement("""
     INSERT INTO outbox (id, payment_id, merchant_id, sequence, type, exchange, routing_key, body, correlation_id,
@@ -127,21 +156,36 @@ _TABLES = Statement("SELECT relname FROM pg_class WHERE relkind = 'r' AND relnam
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Kept payments of a merchant, numbered from 1, the oldest, to `count`. `newest_ms` counts from 1970."""
+    """Kept payments of a merchant, numbered from 1, the oldest, to `count`. `newest_ms` counts from 1970.
+
+    They lie evenly within `span_ms`.
+    """
 
     count: int
     newest_ms: int
+    span_ms: int = SPAN_MS
+
+    def created_ms(self, number: int) -> int:
+        """Return when the payment with this number was made, in milliseconds since 1970."""
+        return self.newest_ms - (self.count - number) * self.span_ms // self.count
 
     def payment_id(self, number: int) -> UUID:
         """Return the id of the payment with this number."""
-        moment = self.newest_ms - (self.count - number) * (SPAN_MS // self.count)
-        return UUID(f"{moment:012x}70008{number:015x}")
+        return UUID(f"{self.created_ms(number):012x}70008{number:015x}")
+
+    def gateway_id(self, number: int) -> str:
+        """Return the gateway's id of the charge of the payment with this number."""
+        return f"ch_{self.created_ms(number):012x}{number:015x}"
+
+    def is_declined(self, number: int) -> bool:
+        """Tell whether the gateway declined the payment with this number."""
+        return number % DECLINED_EACH == 0
 
 
 def fill(url: str, merchant_id: UUID, count: int, body: str) -> Kept:
     """Add `count` payments of the merchant with all their rows. Every event and webhook has this `body`."""
     kept = Kept(count, int(time.time() * 1000) - NEWEST_AGE_MS)
-    values = {"merchant_id": merchant_id, "body": body, "count": kept.count, "newest_ms": kept.newest_ms}
+    values = {"merchant_id": merchant_id, "body": body, **asdict(kept)}
     prepare_months(url)
     with ThreadPoolExecutor(2) as pool:
         # The outbox takes about as long as all other tables together.
@@ -155,6 +199,21 @@ def fill(url: str, merchant_id: UUID, count: int, body: str) -> Kept:
 def prepare_months(url: str) -> None:
     """Make the partitions of the months that kept payments are of."""
     _run(url, [_PREPARE_MONTHS], {})
+
+
+def fill_day(url: str, merchant_id: UUID, count: int, day: date) -> Kept:
+    """Add `count` payments of the merchant within a day, each with its operation and journal, and nothing else."""
+    end_ms = int(datetime.combine(day, datetime.min.time(), UTC).timestamp() * 1000) + DAY_MS
+    kept = Kept(count, end_ms - DAY_MS // 24, DAY_MS // 24 * 23)
+    values = {"merchant_id": merchant_id, **asdict(kept)}
+    _run(url, [_PREPARE_MONTHS, _ACCOUNTS], values)
+    with ThreadPoolExecutor(2) as pool:
+        for part in [
+            pool.submit(_run, url, half, values) for half in ([_PAYMENTS, _OPERATIONS], [_JOURNALS, _TRANSFERS])
+        ]:
+            part.result()
+    settle(url)
+    return kept
 
 
 def fill_outbox(url: str, merchant_id: UUID, count: int, body: str) -> None:

@@ -6,6 +6,7 @@ import re
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -13,6 +14,29 @@ from typing import Self
 import psutil
 
 _FUNCTION = re.compile(r"(\w+)\.handler\.handler$")
+
+
+# Often enough to see the peak of one slice of work.
+SAMPLE_SECONDS = 0.05
+
+
+@contextmanager
+def memory_added() -> Iterator[list[float]]:
+    """Note in the list how many MiB this process grew at most within the block."""
+    process, ended, added = psutil.Process(), threading.Event(), [0.0]
+    before = process.memory_info().rss
+
+    def watch() -> None:
+        while not ended.wait(SAMPLE_SECONDS):
+            added[0] = max(added[0], (process.memory_info().rss - before) / 2**20)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield added
+    finally:
+        ended.set()
+        thread.join()
 
 
 @dataclass(slots=True)

@@ -80,6 +80,7 @@ class TestChosen:
     def test_without_a_name_all_but_those_that_run_on_request(self) -> None:
         assert chosen([]) == [key for key in MEASURES if key not in ON_REQUEST]
         assert chosen(["shards"]) == ["shards"]
+        assert chosen(["reconcile audit"]) == ["audit", "reconcile"]
 
     def test_names_are_parted_by_blanks_and_commas_and_run_in_the_usual_order(self) -> None:
         assert chosen(["consume,relay", "create"]) == ["create", "relay", "consume"]
