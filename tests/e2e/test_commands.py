@@ -8,9 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -216,3 +218,44 @@ def test_a_start_clears_away_what_a_killed_supervisor_left(settings: LocalSettin
             command.process.send_signal(signal.SIGINT)
             assert command.wait() == 130
         assert running(settings.state_dir) == {}
+
+
+def test_a_day_agrees_until_the_gateway_charges_by_itself(stack: Stack) -> None:
+    with live.merchant(stack, DEMO_API_KEY) as demo:
+        payment_id = demo.pay()
+        assert demo.settled(payment_id)["status"] == "succeeded"
+    day = live.charges(stack.urls.gateway, payment_id)[0]["created_at"][:10]
+    agreed = reconciled(stack, day)
+    assert [each for each in agreed if each["payment_id"] == payment_id] == []
+
+    reference = f"dashboard-{uuid.uuid4()}"
+    order = {"reference": reference, "amount_minor": 4_200, "currency": "EUR", "payment_method": "tok_success"}
+    url = f"{stack.urls.gateway}/charges"
+    planted = httpx.post(url, json=order, headers={"Idempotency-Key": reference}, trust_env=False).json()
+    day = planted["created_at"][:10]
+    (found,) = of_line(reconciled(stack, day), planted["id"])
+    assert (found["type"], found["state"], found["difference"]) == ("missing_here", "open", {"EUR": "42.00"})
+    # A second pass over the day changes nothing.
+    (again,) = of_line(reconciled(stack, day), planted["id"])
+    assert {**again, "age_seconds": None} == {**found, "age_seconds": None}
+    assert paybridge(stack.settings, "reconcile", "void", found["break_id"], "--note", "Planted.").returncode == 0
+
+
+def reconciled(stack: Stack, day: str) -> list[dict[str, Any]]:
+    """Compare the day to the end, and return its breaks. Operations of other tests may have to settle first."""
+
+    def ended() -> dict[str, Any] | None:
+        done = paybridge(stack.settings, "reconcile", "run", "--date", day, "--json")
+        assert done.returncode == 0, done.stderr + done.stdout
+        view: dict[str, Any] = json.loads(done.stdout)
+        return view if view["state"] == "finished" else None
+
+    view = live.eventually(ended, "the end of the reconciliation", 120)
+    assert view["unexplained"] == {}
+    listed = paybridge(stack.settings, "reconcile", "breaks", day, "--json", "--limit", "100")
+    data: list[dict[str, Any]] = json.loads(listed.stdout)["data"]
+    return data
+
+
+def of_line(breaks: list[dict[str, Any]], line_id: str) -> list[dict[str, Any]]:
+    return [each for each in breaks if (each["gateway"] or {}).get("id") == line_id]
