@@ -212,6 +212,8 @@ class TestReconciliations:
         check(contract, "POST", path, post(client, path, example, query=day, headers=zipped), 415)
         refused = post(client, path, example, query=day, headers=csv, api_key=MERCHANT_KEY)
         check(contract, "POST", path, refused, 403)
+        wrong = get(client, path)
+        assert (wrong.status, wrong.headers["allow"]) == (405, "OPTIONS, POST")
         one = f"{OPS}/reconciliations/{{reconciliation_id}}"
         read = get(client, f"{OPS}/reconciliations/{imported.json()['reconciliation_id']}")
         check(contract, "GET", one, read, 200)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, HTTPException, Path, Request
 from starlette.responses import Response
 
 from api.guarded_route import GuardedRoute
@@ -56,6 +56,9 @@ async def import_(request: Request) -> Response:
 @router.get("/reconciliations/{reconciliation_id}", **documentation.READ)
 async def read(request: Request, reconciliation_id: ReconciliationId) -> Response:
     """Read how far a reconciliation is, and what it came to."""
+    if reconciliation_id == "statements":
+        # The path takes statements. Without this route the router would answer so.
+        raise HTTPException(405)
     from api.routes.reconciliations import answers
 
     return await answers.read(request, reconciliation_id)
