@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from paybridge.core.clock import SystemClock
 from paybridge.core.events import (
     CHARGE_RETURNED,
     CHARGE_TAKEN,
@@ -24,7 +25,10 @@ from paybridge.core.events import (
 )
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database, Statement
+from paybridge.ledger.correct_journal import Corrected, CorrectionOrder, correct_journal
 from paybridge.ledger.domain.accounts import AccountKind, balance_minor
+from paybridge.ledger.domain.corrections import CorrectionKey
+from paybridge.ledger.post import post_events
 
 _IDS = Uuid7Ids()
 
@@ -106,6 +110,17 @@ class MoneyEvents:
             subject_type=subject_type,
             subject_id=subject_id,
         )
+
+
+def new_correction(database: Database, merchant_id: uuid.UUID) -> uuid.UUID:
+    """A correction of a journal of the merchant."""
+    wrong = MoneyEvents(merchant_id).succeeded("1.00")
+    assert post_events(database, [wrong]).posted == 1
+    key = CorrectionKey(str(wrong.id), bytes(32))
+    order = CorrectionOrder(event_id=wrong.id, reason="test", actor="test", key=key)
+    result = correct_journal(database, SystemClock(), _IDS, order)
+    assert isinstance(result, Corrected)
+    return result.correction.id
 
 
 def all_balances(database: Database) -> dict[tuple[uuid.UUID | None, str, str], int]:

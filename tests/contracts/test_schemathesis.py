@@ -29,7 +29,7 @@ from local.bridge.http import HttpFront
 from local.lambda_host.model import InvocationResult
 from local.settings import PROJECT
 from local.testkit.api import MERCHANT_KEY, ORDER, api_services, demo_merchant_id, register_demo_merchants
-from local.testkit.ledger import MoneyEvents
+from local.testkit.ledger import MoneyEvents, new_correction
 from local.testkit.payments import authorized_payment, captured_payment
 from local.testkit.webhooks import ended_delivery
 from paybridge.access.register import register_merchant
@@ -61,12 +61,14 @@ DICTIONARIES = """
 payments.values = {payments}
 deliveries.values = {deliveries}
 payouts.values = {payouts}
+corrections.values = {corrections}
 breaks.values = {breaks}
 months.values = ["2024-01"]
 [parameters]
 payment_id = {{ dictionary = "payments", probability = 0.6 }}
 delivery_id = {{ dictionary = "deliveries", probability = 0.7 }}
 payout_id = {{ dictionary = "payouts", probability = 0.7 }}
+correction_id = {{ dictionary = "corrections", probability = 0.7 }}
 break_id = {{ dictionary = "breaks", probability = 0.7 }}
 month = {{ dictionary = "months", probability = 0.7 }}
 """
@@ -165,7 +167,11 @@ async def dictionaries(api_url: str, database: Database) -> str:
             post_events(database, [MoneyEvents(merchant_id).succeeded("2.00")])
             payout_ids.append((await post("/payouts", {"amount": "1.00", "currency": "EUR"}))["payout_id"])
     return DICTIONARIES.format(
-        payments=[*map(str, payment_ids)], deliveries=[*map(str, delivery_ids)], payouts=payout_ids, breaks=break_ids
+        payments=[*map(str, payment_ids)],
+        deliveries=[*map(str, delivery_ids)],
+        payouts=payout_ids,
+        corrections=[str(new_correction(database, merchant_id)) for _ in range(SEEDED)],
+        breaks=break_ids,
     )
 
 

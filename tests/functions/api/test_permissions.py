@@ -17,7 +17,7 @@ from fastapi.routing import APIRoute
 from api.app import create_app
 from infra.permissions_page import PAGE, with_table
 from local.testkit.api import MERCHANT_KEY, OTHER_KEY, Answer, ApiClient, api_services, demo_merchant_id
-from local.testkit.ledger import MoneyEvents
+from local.testkit.ledger import MoneyEvents, new_correction
 from local.testkit.payments import authorized_payment, captured_payment, new_payment, operation_rows, outbox_rows
 from local.testkit.webhooks import ended_delivery
 from paybridge.access.create_key import KeyCreator, KeyOrder, create_key
@@ -28,8 +28,6 @@ from paybridge.core.clock import SystemClock
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database, Statement
 from paybridge.dead_letters.ports import DeadLetterServices
-from paybridge.ledger.correct_journal import Corrected, CorrectionOrder, correct_journal
-from paybridge.ledger.domain.corrections import CorrectionKey
 from paybridge.ledger.list_rebuilds import list_rebuilds
 from paybridge.ledger.post import post_events
 from paybridge.ledger.rebuild import start_rebuild
@@ -192,16 +190,6 @@ def event_of(client: ApiClient, database: Database) -> str:
     return str(outbox_rows(database, payment_id)[0]["id"])
 
 
-def correction_of(_: ApiClient, database: Database) -> str:
-    wrong = MoneyEvents(demo_merchant_id(database)).succeeded("1.00")
-    post_events(database, [wrong])
-    key = CorrectionKey(str(wrong.id), bytes(32))
-    order = CorrectionOrder(event_id=wrong.id, reason="test", actor="test", key=key)
-    corrected = correct_journal(database, SystemClock(), Uuid7Ids(), order)
-    assert isinstance(corrected, Corrected)
-    return str(corrected.correction.id)
-
-
 def rebuild_of(_: ApiClient, database: Database) -> str:
     """The newest rebuild, because only a few may run at once."""
     database.run(_RESTORE_MONTH)
@@ -226,7 +214,7 @@ RESOURCES: Mapping[str, Callable[[ApiClient, Database], str]] = {
     "break_id": lambda _, database: str(new_break(database)),
     "recovery_id": recovery_of,
     "rebuild_id": rebuild_of,
-    "correction_id": correction_of,
+    "correction_id": lambda _, database: str(new_correction(database, demo_merchant_id(database))),
     # The live one, which is never dropped.
     "book": lambda *_: "1",
     "merchant_id": lambda _, database: str(demo_merchant_id(database)),
