@@ -31,11 +31,13 @@ GOAL_SECONDS_PER_MILLION = 60.0
 GOAL_MEBIBYTES = 64.0
 PLANTED = 12
 
-# The books have what the events of kept payments say. They begin before the first of them.
+# The books and the bridge have what the events of kept payments say. They begin before the first of them.
 _POST = Statement("""
     INSERT INTO ledger.journals (book, event_id, rule, rule_version, id, owner, payment_id, happened_at, currency)
     SELECT 1, id, 2, 1, id, merchant_id, payment_id, created_at, 'RUB' FROM outbox WHERE type = 'payment.succeeded'
 """)
+_SEND = Statement("INSERT INTO bridge.sent_events (event_id) SELECT id FROM outbox WHERE exchange = 'payments.events'")
+_BEGIN_RECORD = Statement("INSERT INTO bridge.recording (began_at) VALUES (now() - interval '1 year')")
 _OPEN_BOOKS = Statement("UPDATE ledger.books SET created_at = now() - interval '1 year'")
 _LOSE = Statement("DELETE FROM webhook_deliveries WHERE payment_id = :id::uuid")
 
@@ -67,7 +69,7 @@ def measure(servers: Servers) -> Measure:
             Figure("memory added", "MiB", added, Goal(GOAL_MEBIBYTES, at_most=True)),
         ],
         [
-            f"{rows:,} rows of {count:,} payments, compared with webhooks and journals.",
+            f"{rows:,} rows of {count:,} payments, compared with webhooks, journals and what the bridge sent.",
             f"{PLANTED} planted gaps were found, and no other.",
         ],
     )
@@ -90,7 +92,9 @@ def _payments() -> int:
 def _post(database: Database, url: str) -> None:
     with closing(Database(address_of(url), "paybridge-bench-fill", kept.FILL_SECONDS_MAX)) as filling:
         filling.run(_POST)
+        filling.run(_SEND)
     database.run(_OPEN_BOOKS)
+    database.run(_BEGIN_RECORD)
     kept.settle(url)
 
 

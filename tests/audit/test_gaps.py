@@ -18,6 +18,7 @@ def at(world: AuditWorld, sql: str, id_: UUID) -> None:
 
 
 DELETE_EVENT = "DELETE FROM outbox WHERE id = :id::uuid"
+DELETE_DELIVERIES = "DELETE FROM webhook_deliveries WHERE event_id = :id::uuid"
 DELETE_OF_REFUND = "DELETE FROM outbox WHERE subject_type = 'refund' AND subject_id = :id::uuid"
 
 
@@ -169,6 +170,73 @@ PLANTS: list[tuple[str, Plant, GapKind, str]] = [
         "refund",
     ),
     ("an event was not posted", without_journal, GapKind.JOURNAL_MISSING, "payment"),
+    (
+        "an event is not on the bus",
+        lambda world, told: at(
+            world, "DELETE FROM bridge.sent_events WHERE event_id = :id::uuid", told.events["refund.succeeded"]
+        ),
+        GapKind.BRIDGE_MISSING,
+        "refund",
+    ),
+    (
+        "an endpoint that follows payments has no delivery of the first step",
+        lambda world, told: at(world, DELETE_DELIVERIES, told.events["payment.created"]),
+        GapKind.WEBHOOK_MISSING,
+        "payment",
+    ),
+    (
+        "an endpoint that follows payments has no delivery of the second step",
+        lambda world, told: at(world, DELETE_DELIVERIES, told.events["payment.processing"]),
+        GapKind.WEBHOOK_MISSING,
+        "payment",
+    ),
+    (
+        "all events of a payout are gone",
+        lambda world, told: at(world, "DELETE FROM outbox WHERE subject_id = :id::uuid", told.payout_id),
+        GapKind.NO_EVENTS,
+        "payout",
+    ),
+    (
+        "the last event of a payout is gone",
+        lambda world, told: at(world, DELETE_EVENT, told.events["payout.paid"]),
+        GapKind.LAST_EVENT_MISSING,
+        "payout",
+    ),
+    (
+        "an event of a payout was recorded twice",
+        lambda world, told: duplicate(world, told.events["payout.created"]),
+        GapKind.SEQUENCE_TWICE,
+        "payout",
+    ),
+    (
+        "all events of an endpoint are gone",
+        lambda world, told: at(world, "DELETE FROM outbox WHERE subject_id = :id::uuid", told.endpoint_id),
+        GapKind.NO_EVENTS,
+        "webhook_endpoint",
+    ),
+    (
+        "the first event of an endpoint is gone",
+        lambda world, told: at(world, DELETE_EVENT, told.events["webhook_endpoint.failing"]),
+        GapKind.SEQUENCE_HOLE,
+        "webhook_endpoint",
+    ),
+    (
+        "an endpoint is enabled, and no event says so",
+        lambda world, told: at(
+            world,
+            """UPDATE webhook_endpoints SET status = 'enabled', disabled_at = NULL, disabled_reason = NULL
+               WHERE id = :id::uuid""",
+            told.endpoint_id,
+        ),
+        GapKind.STATE_DIFFERS,
+        "webhook_endpoint",
+    ),
+    (
+        "an endpoint is gone, and its events are not",
+        lambda world, told: at(world, "DELETE FROM webhook_endpoints WHERE id = :id::uuid", told.endpoint_id),
+        GapKind.NO_SUBJECT,
+        "webhook_endpoint",
+    ),
 ]
 
 
@@ -182,7 +250,7 @@ class TestPlantedGaps:
         plant(world, told[1])
         (gap,) = world.audit().gaps
         assert (gap.kind, gap.subject_type) == (kind, subject)
-        assert gap.subject_id == (told[1].payment_id if subject == "payment" else told[1].refund_id)
+        assert gap.subject_id == told[1].subject_id(subject)
 
     def test_all_of_them_at_once(self, world: AuditWorld) -> None:
         told = [world.healthy() for _ in PLANTS]
@@ -192,7 +260,7 @@ class TestPlantedGaps:
 
     def test_every_kind_is_planted(self) -> None:
         assert {kind for _, _, kind, _ in PLANTS} == set(GapKind)
-        assert len(GapKind) == 12
+        assert len(GapKind) == 13
 
     def test_events_of_a_payment_that_does_not_exist(self, world: AuditWorld) -> None:
         told = world.healthy()

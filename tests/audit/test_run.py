@@ -12,8 +12,9 @@ from paybridge.audit.domain import AuditPage, AuditPosition, Phase, parse_positi
 from paybridge.audit.run import begin, run_audit
 from paybridge.core.errors import InvalidInput
 from paybridge.notifications.domain.notification import Channel
+from paybridge.outbox import store as outbox
 from paybridge.wiring import audit as audit_wiring
-from tests.audit.conftest import CLOCK, AuditWorld, new_id
+from tests.audit.conftest import CLOCK, ROWS, AuditWorld, new_id
 
 pytestmark = pytest.mark.integration
 
@@ -94,7 +95,9 @@ class TestNoGap:
 
     def test_an_event_that_no_rule_posts_needs_no_journal(self, world: AuditWorld) -> None:
         told = world.healthy()
-        [[journals]] = world.run("SELECT count(*) FROM ledger.journals")
+        [[journals]] = world.run(
+            "SELECT count(*) FROM ledger.journals WHERE payment_id = :id::uuid", id=told.payment_id
+        )
         assert journals == 2, "of the charge and of the refund"
         assert told.events["refund.created"]
         assert world.gaps() == []
@@ -104,8 +107,125 @@ class TestNoGap:
         world.run("ALTER TABLE ledger.journals DISABLE TRIGGER ALL")
         world.run("GRANT DELETE ON ledger.journals TO CURRENT_USER")
         world.run("DELETE FROM ledger.journals")
-        assert world.gaps() == [("journal_missing", "payment"), ("journal_missing", "refund")]
+        missing = [(gap.kind, gap.event_type) for gap in world.audit().gaps]
+        assert [kind for kind, _ in missing] == ["journal_missing"] * 4
+        assert sorted(str(type_) for _, type_ in missing) == [
+            *("payment.succeeded", "payout.created", "payout.paid", "refund.succeeded")
+        ]
         world.run("UPDATE ledger.books SET created_at = now()")
+        assert world.gaps() == []
+
+
+class TestBridge:
+    UNSEND = "DELETE FROM bridge.sent_events WHERE event_id = :id::uuid"
+
+    def test_a_dead_letter_accounts_for_an_event(self, world: AuditWorld) -> None:
+        event_id = world.healthy().events["payout.paid"]
+        world.run(self.UNSEND, id=event_id)
+        assert world.gaps() == [("bridge_missing", "payout")]
+        world.run(_DEAD, id=new_id(), queue="bridge", message_id=str(event_id))
+        assert world.gaps() == []
+
+    def test_an_event_that_is_sent_again_later_is_on_its_way(self, world: AuditWorld) -> None:
+        told = world.healthy()
+        for type_, subject_id in (("payment.succeeded", told.payment_id), ("payout.paid", told.payout_id)):
+            world.run(self.UNSEND, id=told.events[type_])
+            [[body]] = world.run("SELECT body FROM outbox WHERE id = :id::uuid", id=told.events[type_])
+            command = world.fact(
+                None,
+                "command.bridge_event",
+                None,
+                subject_id=subject_id,
+                data={"attempt": 2, "event": body},
+            )
+            with world.database.transaction() as transaction:
+                outbox.add_delayed(transaction, [(command, 600.0)])
+        assert world.gaps(grace_seconds=0.0) == []
+        world.run(
+            """UPDATE outbox SET published_at = now() - interval '10 minutes', available_at = now() - interval '1 hour'
+               WHERE type = 'command.bridge_event'"""
+        )
+        assert world.gaps() == [("bridge_missing", "payment"), ("bridge_missing", "payout")]
+
+    def test_what_was_published_before_there_was_a_record_is_not_judged(self, world: AuditWorld) -> None:
+        world.healthy()
+        world.run("DELETE FROM bridge.sent_events")
+        assert len(world.gaps()) == ROWS - 4, "all but the steps and their commands"
+        world.run("UPDATE bridge.recording SET began_at = now()")
+        assert world.gaps() == []
+        world.run("DELETE FROM bridge.recording")
+        assert world.gaps() == []
+
+
+class TestSteps:
+    """What endpoints get that follow payments on their way."""
+
+    def test_a_payment_that_waits_has_told_nothing_yet(self, world: AuditWorld) -> None:
+        told = world.healthy()
+        world.run(UNDELIVER, id=told.events["payment.created"])
+        assert world.gaps() == [("webhook_missing", "payment")]
+        world.run(
+            "DELETE FROM outbox WHERE payment_id = :id::uuid AND type LIKE 'payment.%' AND sequence > 1",
+            id=told.payment_id,
+        )
+        found = [gap for gap in world.audit().gaps if gap.kind == "webhook_missing"]
+        assert found == []
+
+    def test_a_command_that_waits_is_on_its_way(self, world: AuditWorld) -> None:
+        told = world.healthy()
+        world.run(UNDELIVER, id=told.events["payment.processing"])
+        assert world.gaps() == [("webhook_missing", "payment")]
+        world.run("UPDATE outbox SET published_at = now() WHERE type = 'command.deliver_webhook'")
+        assert world.gaps() == []
+
+    def test_a_dead_letter_of_its_command_accounts_for_a_step(self, world: AuditWorld) -> None:
+        told = world.healthy()
+        world.run(UNDELIVER, id=told.events["payment.processing"])
+        commands = world.run("SELECT id, body FROM outbox WHERE type = 'command.deliver_webhook'")
+        (of_created, of_processing) = (
+            next(id_ for id_, body in commands if str(told.events[f"payment.{step}"]) in body)
+            for step in ("created", "processing")
+        )
+        world.run(_DEAD, id=new_id(), queue="webhooks", message_id=str(of_created))
+        assert world.gaps() == [("webhook_missing", "payment")]
+        world.run(_DEAD, id=new_id(), queue="webhooks", message_id=str(of_processing))
+        assert world.gaps() == []
+
+    def test_a_lost_command_is_a_gap_and_a_merchant_that_does_not_follow_has_none(self, world: AuditWorld) -> None:
+        told = world.healthy()
+        world.run(UNDELIVER, id=told.events["payment.processing"])
+        world.run("DELETE FROM outbox WHERE type = 'command.deliver_webhook'")
+        assert world.gaps() == [("webhook_missing", "payment")]
+        world.run("UPDATE merchants SET follows_progress = false")
+        assert world.gaps() == []
+
+
+class TestEndpoints:
+    def test_the_first_events_of_one_that_is_older_than_the_log_may_be_archived(self, world: AuditWorld) -> None:
+        told = world.healthy()
+        world.run(
+            "UPDATE webhook_endpoints SET id = :old::uuid, created_at = '2001-01-01' WHERE id = :id::uuid",
+            id=told.endpoint_id,
+            old=UUID(int=1),
+        )
+        world.run(
+            "UPDATE outbox SET subject_id = :old::uuid WHERE subject_id = :id::uuid",
+            id=told.endpoint_id,
+            old=UUID(int=1),
+        )
+        assert world.gaps() == []
+        world.run("DELETE FROM outbox WHERE id = :id::uuid", id=told.events["webhook_endpoint.failing"])
+        assert world.gaps() == []
+        world.run("UPDATE webhook_endpoints SET last_sequence = 3 WHERE id = :id::uuid", id=UUID(int=1))
+        assert world.gaps() == [("last_event_missing", "webhook_endpoint")]
+
+    def test_one_that_has_not_changed_since_is_not_judged(self, world: AuditWorld) -> None:
+        told = world.healthy()
+        world.run("DELETE FROM outbox WHERE id = :id::uuid", id=told.events["webhook_endpoint.failing"])
+        assert world.gaps() == [("sequence_hole", "webhook_endpoint")]
+        world.run("UPDATE webhook_endpoints SET updated_at = now() - interval '1 day', created_at = '2001-01-01'")
+        assert world.gaps() == [("sequence_hole", "webhook_endpoint")], "its last event is of the range"
+        world.run("UPDATE outbox SET created_at = now() - interval '1 day' WHERE subject_type = 'webhook_endpoint'")
         assert world.gaps() == []
 
 
@@ -116,7 +236,7 @@ class TestSlices:
             world.run(UNDELIVER, id=one.events["payment.succeeded"])
             world.run("UPDATE payments SET last_sequence = 5 WHERE id = :id::uuid", id=one.payment_id)
         whole = world.audit()
-        monkeypatch.setattr(run, "SLICE_PAYMENTS", 2)
+        monkeypatch.setattr(run, "SLICE_SUBJECTS", 2)
         monkeypatch.setattr(run, "SLICE_ROWS", 3)
         services = audit_wiring.services_over(world.database, CLOCK, frozenset({Channel.EMAIL}))
         pages: list[AuditPage] = []
@@ -127,8 +247,10 @@ class TestSlices:
             assert position is None or parse_position(str(position)) == position
         assert [gap for page in pages for gap in page.gaps] == list(whole.gaps)
         assert len(whole.gaps) == 4 * 3
-        assert (sum(page.checked for page in pages), sum(page.payments for page in pages)) == (42, 7)
-        assert (whole.checked, whole.payments) == (42, 7)
+        assert (sum(page.checked for page in pages), sum(page.payments for page in pages)) == (ROWS * 7, 7)
+        assert (whole.checked, whole.payments) == (ROWS * 7, 7)
+        # Of each its payout and its endpoint, and all other endpoints.
+        assert sum(page.others for page in pages) == whole.others > 7 * 2
         progress = [page.progress for page in pages]
         assert progress == sorted(progress)
         assert progress[-1] == 1.0
@@ -137,7 +259,7 @@ class TestSlices:
         for _ in range(4):
             world.healthy()
         world.run("UPDATE payments SET last_sequence = 9")
-        monkeypatch.setattr(run, "SLICE_PAYMENTS", 1)
+        monkeypatch.setattr(run, "SLICE_SUBJECTS", 1)
         monkeypatch.setattr(run, "GAPS_MAX", 2)
         page = world.audit()
         assert len(page.gaps) == 2
@@ -159,7 +281,7 @@ class TestSlices:
             position = pages[-1].position
         assert max(len(page.gaps) for page in pages) <= 3
         assert [gap for page in pages for gap in page.gaps] == list(whole.gaps)
-        assert (sum(page.checked for page in pages), sum(page.payments for page in pages)) == (24, 4)
+        assert (sum(page.checked for page in pages), sum(page.payments for page in pages)) == (ROWS * 4, 4)
 
     def test_only_what_the_range_holds_is_audited(self, world: AuditWorld) -> None:
         told = world.healthy()
@@ -167,6 +289,26 @@ class TestSlices:
         world.run(UNDELIVER, id=told.events["payment.succeeded"])
         later = world.audit(begin_at=CLOCK.now() + timedelta(seconds=1))
         assert (later.gaps, later.checked, later.payments) == ((), 0, 0)
+
+    def test_what_changed_in_the_range_is_compared_however_old_it_is(
+        self, world: AuditWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told = world.healthy()
+        old, refund = UUID(int=told.payment_id.int & ((1 << 80) - 1)), told.refund_id
+        for move in (
+            "UPDATE payments SET id = :old::uuid WHERE id = :id::uuid",
+            "UPDATE operations SET payment_id = :old::uuid WHERE payment_id = :id::uuid",
+            "UPDATE outbox SET payment_id = :old::uuid WHERE payment_id = :id::uuid",
+        ):
+            world.run(move, id=told.payment_id, old=old)
+        assert (world.gaps(), world.audit().payments) == ([], 0)
+        world.run("DELETE FROM outbox WHERE id = :id::uuid", id=told.events["payment.processing"])
+        world.run("UPDATE operations SET last_sequence = 9 WHERE id = :id::uuid", id=refund)
+        expected = [("last_event_missing", "refund"), ("sequence_hole", "payment")]
+        assert world.gaps() == expected
+        # Each row about it is in a slice of its own.
+        monkeypatch.setattr(run, "SLICE_ROWS", 1)
+        assert world.gaps() == expected
 
     def test_a_damaged_position_is_refused(self) -> None:
         for text in ("", "rows", "rows:x", f"others:{UUID(int=0)}"):

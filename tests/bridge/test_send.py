@@ -15,7 +15,7 @@ from paybridge.bridge import send as module
 from paybridge.bridge.domain.answers import OUT_OF_TIME, Answer, NotTaken, Taken
 from paybridge.bridge.domain.entries import CALL_BYTES_MAX, Entry
 from paybridge.bridge.ports import BridgeServices
-from paybridge.bridge.send import CALLS_MAX, Bridged, Report, put_off, send
+from paybridge.bridge.send import CALLS_MAX, Bridged, Report, note, send
 from paybridge.core.clock import SystemClock
 from paybridge.core.events import parse_envelope
 from paybridge.core.ids import Uuid7Ids
@@ -27,6 +27,7 @@ COMMANDS = Statement("""
     SELECT body, extract(epoch FROM available_at - now())::float8, payment_id::text, exchange, routing_key
     FROM outbox WHERE type = 'command.bridge_event' AND merchant_id = :id::uuid ORDER BY id
 """)
+SENT = Statement("SELECT sent_at FROM bridge.sent_events WHERE event_id = :id::uuid")
 
 
 @dataclass
@@ -145,11 +146,11 @@ class TestSend:
         assert report.retried == {10: "ZeroDivisionError"}
 
 
-class TestPutOff:
+class TestNote:
     def test_a_command_carries_the_event_unchanged(self, database: Database) -> None:
         event = succeeded()
         body = body_of(event).replace('"sequence"', ' "sequence"')
-        put_off(services(database, Bus()), [Bridged(event, body, 2)], Report(retried={0: "Throttled"}))
+        note(services(database, Bus()), [], [Bridged(event, body, 2)], Report(retried={0: "Throttled"}))
         ((text, delay, payment_id, exchange, key),) = database.run(COMMANDS, id=event.merchant_id)
         command = parse_envelope(orjson.loads(text))
         assert command.data == {"attempt": 3, "event": body}
@@ -159,7 +160,10 @@ class TestPutOff:
         assert (exchange, key) == ("payments", "bridge")
         assert delay == pytest.approx(20, abs=5)
 
-    def test_a_batch_that_arrived_writes_nothing(self, database: Database) -> None:
-        event = succeeded()
-        put_off(services(database, Bus()), [Bridged(event, body_of(event))], Report(sent={0}))
-        assert not database.run(COMMANDS, id=event.merchant_id)
+    def test_a_batch_that_arrived_is_recorded_once_and_writes_no_command(self, database: Database) -> None:
+        events = [succeeded(), succeeded()]
+        batch = [Bridged(event, body_of(event)) for event in events]
+        for count in (1, 2, 2):
+            note(services(database, Bus()), {event.id for event in events[:count]}, batch, Report())
+            assert [bool(database.run(SENT, id=event.id)) for event in events] == [True, count == 2]
+        assert not database.run(COMMANDS, id=events[0].merchant_id)

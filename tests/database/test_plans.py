@@ -61,7 +61,7 @@ BATCH = 300
 LIMIT = 50
 PARTITIONED = frozenset({
     "payments", "payment_attempts", "operations", "operation_attempts", "outbox", "webhook_deliveries",
-    "webhook_attempts", "fraud_decisions", "notifications", "journals", "transfers",
+    "webhook_attempts", "fraud_decisions", "notifications", "journals", "transfers", "sent_events",
 })  # fmt: skip
 # One more row than asked for is fetched from each partition at most, to know which of them comes next.
 PARTITIONS = 6
@@ -1744,6 +1744,21 @@ def auditing(rows: SeededRows) -> dict[str, Rule]:
         "payments.store.audit._REFUNDS": Rule(
             of_payments, ("operations_by_payment", "outbox_by_payment"), sorts=2, every_month=both
         ),
+        "payments.store.audit._OLDER_PAYMENTS": Rule(
+            ids | {"begin": end},
+            ("outbox_pkey", "payments_pkey", "payments_pkey", "outbox_pkey", "payments_pkey", "outbox_by_payment"),
+            sorts=2,
+            every_month=both,
+        ),
+        "payments.store.audit._OLDER_REFUNDS": Rule(
+            ids | {"begin": end},
+            (
+                *("outbox_pkey", "payments_pkey", "operations_by_payment", "outbox_pkey", "payments_pkey"),
+                "outbox_by_payment",
+            ),
+            sorts=2,
+            every_month=both,
+        ),
         "webhooks.store.audit._UNDELIVERED": Rule(
             {**common, **moments, "outcomes": "{payment.succeeded}"},
             (
@@ -1758,6 +1773,71 @@ def auditing(rows: SeededRows) -> dict[str, Rule]:
             ("outbox_pkey", "notifications_pkey", "merchants_pkey"),
             sorts=1,
             every_month=frozenset({"outbox", "notifications"}),
+        ),
+        # A row a night. Old ones are deleted once a night.
+        **{
+            f"audit.store.{name}": Rule({}, ("outbox_audits_pkey",))
+            for name in ("_FIND_NEWEST", "_FIND_LAST", "_FIND_COMPLETE_END")
+        },
+        "audit.store._ADD": Rule(
+            {
+                "id": start,
+                "begin_at": NOW - timedelta(days=1),
+                "end_at": NOW,
+                "grace_seconds": 60.0,
+                "position": "rows:x",
+                "created_at": NOW,
+                "delete_before": NOW - timedelta(days=366),
+            },
+            whole=frozenset({"outbox_audits"}),
+        ),
+        "audit.store._SAVE": Rule(
+            {
+                "id": start,
+                "position": None,
+                "checked": 1,
+                "payments": 1,
+                "others": 1,
+                "gaps": "[]",
+                "finished_at": NOW,
+                "before": "rows:x",
+            },
+            ("outbox_audits_pkey",),
+        ),
+        # It reads the catalog.
+        "outbox.audit._KEPT_FROM": Rule({}, ("pg_inherits_parent_index", "pg_class_oid_index"), sorts=2),
+        "webhooks.store.audit._UNDELIVERED_STEPS": Rule(
+            {**ids, **moments, "grace_seconds": 60, "steps": "{payment.created}"},
+            (
+                *("outbox_pkey", "webhook_deliveries_pkey", "outbox_by_payment", "outbox_by_payment"),
+                *("webhook_endpoints_by_merchant", "merchants_pkey"),
+            ),
+            sorts=1,
+            every_month=frozenset({"outbox", "webhook_deliveries"}),
+        ),
+        "webhooks.store.audit._NEXT_ENDPOINTS": Rule(
+            slice_, ("webhook_endpoints_pkey",), sorts=1, rows_max={"webhook_endpoints": LIMIT}
+        ),
+        "webhooks.store.audit._ENDPOINTS": Rule(
+            {**ids, "begin_at": NOW, "kept_from": start},
+            ("webhook_endpoints_pkey", "outbox_by_subject"),
+            sorts=2,
+            every_month=outbox,
+        ),
+        "ledger.store.audit._NEXT_PAYOUTS": Rule(slice_, ("payouts_pkey",), sorts=1, rows_max={"payouts": LIMIT}),
+        "ledger.store.audit._PAYOUTS": Rule(ids, ("payouts_pkey", "outbox_by_subject"), sorts=2, every_month=outbox),
+        "bridge.store.sent._RECORD": Rule({"ids": array([fresh(events[0])])}, ("recording_pkey",)),
+        "bridge.store.sent._UNSENT": Rule(
+            common,
+            ("outbox_pkey", "sent_events_pkey"),
+            every_month=frozenset({"outbox", "sent_events"}),
+            whole=frozenset({"recording"}),
+        ),
+        "bridge.store.sent._WAITING": Rule(
+            {"ids": array(events[:1]), "subject_ids": array(payments[:1]), "grace_seconds": 60},
+            ("outbox_by_subject",),
+            sorts=1,
+            every_month=outbox,
         ),
         "ledger.store.audit._UNPOSTED": Rule(
             common,

@@ -271,6 +271,11 @@ SELECT id, merchant_id, 'RUB', 2, 1, 0, CASE WHEN n % 3 = 0 THEN 'pending' ELSE 
 FROM seeded WHERE n % 5 = 0;
 """
 
+_SEED_BRIDGE = """
+INSERT INTO bridge.recording (began_at) SELECT min(at) FROM seeded;
+INSERT INTO bridge.sent_events (event_id) SELECT seeded_id(2, n) FROM seeded WHERE NOT unsettled;
+"""
+
 
 class SeededRows:
     """The rows of one database, which `connection` leads to."""
@@ -281,7 +286,7 @@ class SeededRows:
 
     def write(self) -> None:
         """Writes the rows; the planner knows nothing of them yet."""
-        for script in (_SEED, _SEED_BOOKS, _SEED_PAYOUTS, _SEED_ANALYTICS):
+        for script in (_SEED, _SEED_BOOKS, _SEED_PAYOUTS, _SEED_BRIDGE, _SEED_ANALYTICS):
             self._connection.execute_simple(script)
 
     def analyze(self) -> None:

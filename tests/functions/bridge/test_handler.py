@@ -33,6 +33,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.broker]
 SETTINGS = {"ENVIRONMENT_NAME": "test", "EVENT_BUS": "payments-test", "BRIDGE_RETRY_DELAYS_SECONDS": "1,2"}
 COMMANDS = Statement(f"SELECT body FROM outbox WHERE type = '{BRIDGE_EVENT}' ORDER BY id")  # noqa: S608
 CLEAR = Statement(f"DELETE FROM outbox WHERE type = '{BRIDGE_EVENT}'")  # noqa: S608
+RECORDED = Statement("SELECT count(*) FROM bridge.sent_events WHERE event_id = ANY (:ids::uuid[])")
 
 
 @pytest.fixture(autouse=True)
@@ -65,12 +66,16 @@ def left(vhost: Vhost, queue: str) -> list[Any]:
 
 
 class TestHandler:
-    def test_a_batch_arrives_unchanged(self, endpoint: EventsEndpoint, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_batch_arrives_unchanged_and_is_recorded(
+        self, endpoint: EventsEndpoint, database: Database, caplog: pytest.LogCaptureFixture
+    ) -> None:
         bodies = [body_of(succeeded()) for _ in range(12)]
         # What another release adds is carried as well, and so is white space.
         bodies[0] = bodies[0][:-1] + ', "traceparent": "00-1"}'
         assert call(*bodies) == {"messages": 12, "sent": 12, "retried": 0, "poison": 0}
         assert sorted(endpoint.details) == sorted(bodies)
+        ids = [orjson.loads(body)["id"] for body in bodies]
+        assert [[*row] for row in database.run(RECORDED, ids="{" + ",".join(ids) + "}")] == [[12]]
         (entry,) = [each for each in endpoint.taken if each["Detail"] == bodies[0]]
         assert (entry["EventBusName"], entry["DetailType"]) == ("payments-test", "payment.succeeded")
         assert metrics_of(caplog.records) == {
@@ -120,10 +125,10 @@ class TestHandler:
         for part in ("JSON", "carries no event", "unknown type", "larger", "MalformedDetail"):
             assert any(part in reason for reason in reasons), part
 
-    def test_without_a_database_only_what_failed_returns_to_the_queue(
+    def test_without_a_database_all_returns_to_the_queue(
         self, endpoint: EventsEndpoint, vhost: Vhost, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """What is on the bus is not sent again, though the batch is worked on twice."""
+        """What is on the bus is not sent again, though the batch is worked on twice. It returns to be recorded."""
 
         def unavailable(*_: object) -> None:
             raise DatabaseUnavailable("down")
@@ -131,13 +136,13 @@ class TestHandler:
         monkeypatch.setattr(bridge, "DATABASE_PATIENCE_SECONDS", 0.2)
         monkeypatch.setattr(skeleton, "BUSY_PAUSE_SECONDS_MIN", 0.01)
         monkeypatch.setattr(skeleton, "BUSY_PAUSE_SECONDS_MAX", 0.05)
-        monkeypatch.setattr(runner, "put_off", unavailable)
+        monkeypatch.setattr(runner, "note", unavailable)
         good, bad, broken = body_of(succeeded()), body_of(succeeded()), b"{}"
         endpoint.refuse = lambda entry: "InternalFailure" if entry["Detail"] == bad else None
         done = call(good, bad, broken)
-        assert (done["messages"], done["handed_back"]) == (2, 1)
+        assert (done["messages"], done["handed_back"]) == (2, 2)
         assert endpoint.details == [good]
-        assert [one.body.decode() for one in left(vhost, "bridge")] == [bad]
+        assert [one.body.decode() for one in left(vhost, "bridge")] == [good, bad]
         assert [one.body for one in left(vhost, "payments.dead")] == [broken]
 
     def test_an_invocation_of_another_kind_is_refused(self) -> None:

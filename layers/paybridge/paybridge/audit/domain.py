@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -20,15 +20,23 @@ GRACE_SECONDS_MAX = 86_400.0
 
 
 class Phase(StrEnum):
-    """What an audit goes through: payments with their events, then the rows of the outbox with their consumers."""
+    """What an audit goes through, in this order: subjects with their events, then the outbox with its consumers."""
 
     PAYMENTS = "payments"
+    PAYOUTS = "payouts"
+    ENDPOINTS = "endpoints"
     ROWS = "rows"
+
+
+_PHASES = tuple(Phase)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditOrder:
-    """What to audit: payments created, and rows written, at or after `begin_at` and before `end_at`."""
+    """What to audit: payments and payouts created, and rows written, at or after `begin_at` and before `end_at`.
+
+    Webhook endpoints live for long, so those that have changed since `begin_at` are compared, however old they are.
+    """
 
     begin_at: datetime
     end_at: datetime
@@ -43,6 +51,15 @@ class AuditOrder:
     def end_id(self) -> UUID:
         """Return the lowest id after the range."""
         return lowest_id(self.end_at)
+
+    def begin_of(self, phase: Phase) -> AuditPosition:
+        """Return the position of a phase that has done nothing yet."""
+        return AuditPosition(phase, UUID(int=0) if phase is Phase.ENDPOINTS else self.begin_id)
+
+    def after_phase(self, phase: Phase) -> AuditPosition | None:
+        """Return where the next phase begins; None after the last."""
+        place = _PHASES.index(phase) + 1
+        return self.begin_of(_PHASES[place]) if place < len(_PHASES) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,22 +85,31 @@ def parse_position(text: str) -> AuditPosition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditPage:
-    """What an audit has found up to `position`, which is None once it is complete."""
+    """What an audit has found up to `position`, which is None once it is complete.
+
+    `checked` counts rows of the outbox, `payments` and `others` the subjects that were compared with their events.
+    """
 
     order: AuditOrder
     position: AuditPosition | None
     checked: int = 0
     payments: int = 0
+    others: int = 0
     gaps: Sequence[Gap] = field(default_factory=tuple)
 
     @property
     def progress(self) -> float:
-        """Return which part of both phases is done, from 0 to 1."""
+        """Return which part of all phases is done, from 0 to 1."""
         if self.position is None:
             return 1.0
-        begin, end = self.order.begin_id.int, self.order.end_id.int
+        begin, end = self.order.begin_of(self.position.phase).after.int, self.order.end_id.int
         part = min(max((self.position.after.int - begin) / max(end - begin, 1), 0.0), 1.0)
-        return round((part + (self.position.phase is Phase.ROWS)) / 2, 4)
+        return round((part + _PHASES.index(self.position.phase)) / len(_PHASES), 4)
+
+    @property
+    def kinds(self) -> dict[str, int]:
+        """Return how many gaps there are of each kind that was found."""
+        return dict(sorted(Counter(str(gap.kind) for gap in self.gaps).items()))
 
     def view(self) -> dict[str, Any]:
         """Return the page as operators see it, JSON-ready."""
@@ -93,9 +119,51 @@ class AuditPage:
             "grace_seconds": self.order.grace_seconds,
             "checked": self.checked,
             "payments": self.payments,
+            "others": self.others,
             "gaps": [gap.view() for gap in self.gaps],
-            "kinds": dict(sorted(Counter(str(gap.kind) for gap in self.gaps).items())),
+            "kinds": self.kinds,
             "complete": self.position is None,
             "progress": self.progress,
             "next_cursor": None if self.position is None else str(self.position),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class NightlyAudit:
+    """The audit of a night, and what it has found so far. It is complete if it has ended without a position."""
+
+    id: UUID
+    page: AuditPage
+    created_at: datetime
+    finished_at: datetime | None = None
+
+    @classmethod
+    def begin(cls, id_: UUID, order: AuditOrder, position: AuditPosition, now: datetime) -> NightlyAudit:
+        """Return an audit that has done nothing yet."""
+        return cls(id_, AuditPage(order=order, position=position), now)
+
+    @property
+    def has_ended(self) -> bool:
+        """Tell whether nothing more is audited for this night."""
+        return self.finished_at is not None
+
+    def with_page(self, page: AuditPage) -> NightlyAudit:
+        """Return the audit once it has gone on to the end of the page."""
+        so_far = self.page
+        whole = replace(
+            page,
+            checked=so_far.checked + page.checked,
+            payments=so_far.payments + page.payments,
+            others=so_far.others + page.others,
+            gaps=(*so_far.gaps, *page.gaps),
+        )
+        return replace(self, page=whole)
+
+    def view(self) -> dict[str, Any]:
+        """Return the audit as operators see it, JSON-ready."""
+        return {
+            "audit_id": str(self.id),
+            "created_at": format_time(self.created_at),
+            "finished_at": None if self.finished_at is None else format_time(self.finished_at),
+            **self.page.view(),
         }

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
+from paybridge.audit.domain import Phase
 from paybridge.core.clock import Clock
-from paybridge.core.gaps import AuditedEvent, Gap, GapKind, IdRange
+from paybridge.core.gaps import AuditedEvent, AuditedPart, Gap, GapKind, IdRange, SubjectSlice
 
 if TYPE_CHECKING:
     from paybridge.database.database import Database, Transaction
 
 
-class AuditPayments(Protocol):
-    """Compares payments with their events."""
+class AuditSubjects(Protocol):
+    """Compares what changes, such as payments, with its events."""
 
-    def __call__(
-        self, transaction: Transaction, after: UUID, end: UUID, limit: int, /
-    ) -> tuple[int, UUID | None, list[Gap]]:
-        """Audit the next payments below `end`; return their number, the last id (None if it was all) and the gaps."""
+    def __call__(self, transaction: Transaction, slice_: SubjectSlice, /) -> AuditedPart:
+        """Compare the subjects of the slice with their events."""
+        ...
+
+
+class AuditOlder(Protocol):
+    """Compares what was created before the range of the audit, and changed within it."""
+
+    def __call__(self, transaction: Transaction, ids: IdRange, begin: UUID, /) -> list[Gap]:
+        """Compare the subjects up to the id `begin` that rows of the range are about."""
         ...
 
 
@@ -54,10 +61,11 @@ class AuditedConsumer:
 
 @dataclass(frozen=True, slots=True)
 class AuditServices:
-    """Database, clock, and what the features tell."""
+    """Database, clock, and what the features tell: of each phase but the last its subjects, and of each consumer."""
 
     database: Database
     clock: Clock
-    audit_payments: AuditPayments
+    subjects: Mapping[Phase, AuditSubjects]
+    audit_older: AuditOlder
     find_dead: FindDead
     consumers: Sequence[AuditedConsumer]

@@ -8,15 +8,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from uuid import UUID
 
 from paybridge.audit.domain import AuditOrder, AuditPage, AuditPosition, Phase
 from paybridge.audit.ports import AuditedConsumer, AuditServices
-from paybridge.core.gaps import AuditedEvent, Gap, IdRange
+from paybridge.core.gaps import AuditedEvent, Gap, IdRange, SubjectSlice
 from paybridge.database.database import Transaction
-from paybridge.outbox.audit import find_unpublished, next_rows, widen_memory
+from paybridge.outbox.audit import find_kept_from, find_unpublished, next_rows, widen_memory
 
 # A slice takes a fraction of a second, and holds no more than this in memory.
-SLICE_PAYMENTS = 5_000
+SLICE_SUBJECTS = 5_000
 SLICE_ROWS = 10_000
 # More gaps than this have one cause, so the audit stops and says so. An answer of the API can carry them all.
 GAPS_MAX = 1_000
@@ -24,7 +25,7 @@ GAPS_MAX = 1_000
 
 def begin(order: AuditOrder) -> AuditPosition:
     """Return the position of an audit that has done nothing yet."""
-    return AuditPosition(Phase.PAYMENTS, order.begin_id)
+    return order.begin_of(Phase.PAYMENTS)
 
 
 def run_audit(
@@ -56,17 +57,26 @@ def run_audit(
 def _after_slice(services: AuditServices, page: AuditPage, position: AuditPosition, divisor: int) -> AuditPage:
     with services.database.transaction() as transaction:
         widen_memory(transaction)
-        if position.phase is Phase.PAYMENTS:
-            return _payments_slice(services, transaction, page, position, max(SLICE_PAYMENTS // divisor, 1))
-        return _rows_slice(services, transaction, page, position, max(SLICE_ROWS // divisor, 1))
+        if position.phase is Phase.ROWS:
+            return _rows_slice(services, transaction, page, position, max(SLICE_ROWS // divisor, 1))
+        return _subjects_slice(services, transaction, page, position, max(SLICE_SUBJECTS // divisor, 1))
 
 
-def _payments_slice(
+def _subjects_slice(
     services: AuditServices, transaction: Transaction, page: AuditPage, position: AuditPosition, limit: int
 ) -> AuditPage:
-    count, last, gaps = services.audit_payments(transaction, position.after, page.order.end_id, limit)
-    after = AuditPosition(Phase.ROWS, page.order.begin_id) if last is None else AuditPosition(Phase.PAYMENTS, last)
-    return replace(page, position=after, payments=page.payments + count, gaps=(*page.gaps, *gaps))
+    order, phase = page.order, position.phase
+    slice_ = SubjectSlice(position.after, order.end_id, limit, order.begin_at, find_kept_from(transaction))
+    part = services.subjects[phase](transaction, slice_)
+    after = order.after_phase(phase) if part.last is None else AuditPosition(phase, part.last)
+    is_payments = phase is Phase.PAYMENTS
+    return replace(
+        page,
+        position=after,
+        payments=page.payments + (part.count if is_payments else 0),
+        others=page.others + (0 if is_payments else part.count),
+        gaps=(*page.gaps, *part.gaps),
+    )
 
 
 def _rows_slice(
@@ -76,7 +86,10 @@ def _rows_slice(
     if last is None:
         return replace(page, position=None)
     ids = IdRange(position.after, last)
-    gaps = find_unpublished(transaction, ids, page.order.grace_seconds)
+    # Rows of several slices may be about one of them.
+    older = services.audit_older(transaction, ids, page.order.begin_id)
+    gaps = [gap for gap in older if gap not in page.gaps]
+    gaps += find_unpublished(transaction, ids, page.order.grace_seconds)
     for consumer in services.consumers:
         missing = consumer.find_missing(transaction, ids, page.order.grace_seconds, consumer.taken)
         gaps += _unaccounted(services, transaction, consumer, missing)
@@ -90,7 +103,8 @@ def _unaccounted(
     """Return a gap for each event that the consumer does not have as a dead letter either."""
     if not missing:
         return []
-    dead = services.find_dead(transaction, [event.id for event in missing], consumer.queues)
+    messages = [message for event in missing for message in _messages(event)]
+    dead = services.find_dead(transaction, messages, consumer.queues)
     return [
         Gap(
             kind=consumer.kind,
@@ -103,5 +117,10 @@ def _unaccounted(
             detail=event.detail,
         )
         for event in missing
-        if event.id not in dead
+        if dead.isdisjoint(_messages(event))
     ]
+
+
+def _messages(event: AuditedEvent) -> tuple[UUID, ...]:
+    """Return the messages that bring the event to its consumer."""
+    return event.messages or (event.id,)

@@ -1,17 +1,19 @@
-"""Send the events of a batch to the bus, and let those that it does not take now wait in the outbox."""
+"""Send the events of a batch to the bus, and record those that it took. The others wait in the outbox."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from paybridge.bridge.domain.answers import OUT_OF_TIME, Answer, NotTaken, Taken
 from paybridge.bridge.domain.commands import bridge_event
 from paybridge.bridge.domain.entries import Entry, calls_of
 from paybridge.bridge.ports import BridgeServices, EventBus
+from paybridge.bridge.store.sent import record_sent
 from paybridge.core.events import Event
 from paybridge.observability.logging import logger
 from paybridge.observability.stack import stack_frames
@@ -55,7 +57,7 @@ class Report:
 async def send(services: BridgeServices, batch: Sequence[Bridged]) -> Report:
     """Send the batch and return what EventBridge took, what is tried again later and what is refused for good.
 
-    Raises nothing for what EventBridge does: see `put_off` for what waits.
+    Raises nothing for what EventBridge does: see `note` for what is recorded and what waits.
     """
     report = Report()
     for place, one in enumerate(batch):
@@ -74,17 +76,23 @@ async def send(services: BridgeServices, batch: Sequence[Bridged]) -> Report:
     return report
 
 
-def put_off(services: BridgeServices, batch: Sequence[Bridged], report: Report) -> None:
-    """Write the command for each event that is tried again. Raises DatabaseUnavailable."""
+def note(services: BridgeServices, sent: Collection[UUID], batch: Sequence[Bridged], report: Report) -> None:
+    """Record the events that are on the bus, and write a command for each of the batch that is tried again.
+
+    Raises DatabaseUnavailable and LockTimeout.
+    """
     now = services.clock.now()
     commands = []
     for place in report.retried:
         one = batch[place]
         command = bridge_event(services.ids.new(), one.event, one.body, one.attempt + 1, now)
         commands.append((command, services.retry_delays_seconds[one.attempt - 1]))
-    if commands:
-        with services.database.transaction() as transaction:
-            outbox.add_delayed(transaction, commands)
+    if not sent and not commands:
+        return
+    with services.database.transaction() as transaction:
+        if sent:
+            record_sent(transaction, sent)
+        outbox.add_delayed(transaction, commands)
 
 
 async def _round(

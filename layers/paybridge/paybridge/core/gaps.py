@@ -13,7 +13,7 @@ _BITS_AFTER_TIME = 80
 
 
 class GapKind(StrEnum):
-    """What is missing. A subject is a payment or a refund."""
+    """What is missing. A subject is a payment, a refund, a payout or a webhook endpoint."""
 
     # The subject has changed, and the log has no event of it at all.
     NO_EVENTS = "no_events"
@@ -37,6 +37,7 @@ class GapKind(StrEnum):
     WEBHOOK_MISSING = "webhook_missing"
     NOTIFICATION_MISSING = "notification_missing"
     JOURNAL_MISSING = "journal_missing"
+    BRIDGE_MISSING = "bridge_missing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,20 @@ class Gap:
         }
 
 
+def gap_from(view: dict[str, Any]) -> Gap:
+    """Return the gap of which this is the view."""
+    return Gap(
+        kind=GapKind(view["kind"]),
+        subject_type=view["subject"]["type"],
+        subject_id=UUID(view["subject"]["id"]),
+        event_id=_id(view["event_id"]),
+        event_type=view["event_type"],
+        merchant_id=_id(view["merchant_id"]),
+        consumer=view["consumer"],
+        detail=view["detail"],
+    )
+
+
 class IdRange(NamedTuple):
     """Ids above `after`, up to and including `last`."""
 
@@ -81,8 +96,41 @@ class IdRange(NamedTuple):
         return UUID(int=first << _BITS_AFTER_TIME), UUID(int=(last + 1) << _BITS_AFTER_TIME)
 
 
+class SubjectSlice(NamedTuple):
+    """The next subjects above `after` and below `end`, at most `limit`.
+
+    The range of the audit begins at `begin_at`. Events with ids below `kept_from` may be archived.
+    """
+
+    after: UUID
+    end: UUID
+    limit: int
+    begin_at: datetime
+    kept_from: UUID
+
+    def until(self, count: int, last: UUID | None) -> UUID:
+        """Return up to which id the slice goes that has `count` subjects, the last of them `last`.
+
+        Events of subjects that do not exist lie between those that do, and after the last one.
+        """
+        return UUID(int=self.end.int - 1) if last is None or count < self.limit else last
+
+    def audited(self, count: int, last: UUID | None, gaps: list[Gap]) -> AuditedPart:
+        """Return what was found in the slice that has `count` subjects, the last of them `last`."""
+        return AuditedPart(count, None if count < self.limit else last, gaps)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditedPart:
+    """How many subjects were compared, the id of the last one (None if there are no more), and the gaps."""
+
+    count: int
+    last: UUID | None
+    gaps: list[Gap]
+
+
 class AuditedEvent(NamedTuple):
-    """An event that a consumer should have worked on."""
+    """An event that a consumer should have worked on. `messages` brought it; none if it was published itself."""
 
     id: UUID
     type: str
@@ -90,6 +138,7 @@ class AuditedEvent(NamedTuple):
     subject_type: str
     subject_id: UUID
     detail: str
+    messages: tuple[UUID, ...] = ()
 
 
 def lowest_id(time: datetime) -> UUID:
@@ -99,3 +148,7 @@ def lowest_id(time: datetime) -> UUID:
 
 def _text(id_: UUID | None) -> str | None:
     return None if id_ is None else str(id_)
+
+
+def _id(text: str | None) -> UUID | None:
+    return None if text is None else UUID(text)

@@ -1,15 +1,16 @@
-"""Audit the books: is every event posted that a rule posts?"""
+"""Audit the books: is every event posted that a rule posts, and has every payout its events?"""
 
 from __future__ import annotations
 
 import orjson
 
 from paybridge.core.errors import MalformedMessage
-from paybridge.core.events import Event, parse_envelope
-from paybridge.core.gaps import AuditedEvent, IdRange
+from paybridge.core.events import PAYOUT_SUBJECT, Event, parse_envelope
+from paybridge.core.gaps import AuditedEvent, AuditedPart, IdRange, SubjectSlice
 from paybridge.database.database import Transaction
 from paybridge.ledger.post import ensure_postable, journals_of
-from paybridge.ledger.store.audit import find_unposted
+from paybridge.ledger.store.audit import compare_payouts, find_unposted, next_payouts
+from paybridge.outbox.comparing import gaps_of
 
 
 def find_missing_journals(
@@ -31,6 +32,13 @@ def find_missing_journals(
         for event in events
         if event.id in rules
     ]
+
+
+def audit_payouts(transaction: Transaction, slice_: SubjectSlice) -> AuditedPart:
+    """Compare the next payouts with their events."""
+    count, last = next_payouts(transaction, slice_.after, slice_.end, slice_.limit)
+    rows = compare_payouts(transaction, slice_.after, slice_.until(count, last))
+    return slice_.audited(count, last, gaps_of(PAYOUT_SUBJECT, rows))
 
 
 def _postable(body: str) -> Event | None:

@@ -24,6 +24,22 @@ _UNPUBLISHED = Statement("""
     ORDER BY o.id
 """)
 
+# The months that follow one another without a hole, up to the newest: a month that was restored may lie apart.
+_KEPT_FROM = Statement("""
+    WITH bounds AS (
+        SELECT regexp_match(pg_get_expr(c.relpartbound, c.oid), 'FROM \\(''([^'']+)''\\) TO \\(''([^'']+)''\\)') AS ids
+        FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+        WHERE i.inhparent = 'outbox'::regclass
+    ), months AS (
+        SELECT ids[1]::uuid AS first, ids[2]::uuid AS after FROM bounds WHERE ids IS NOT NULL
+    ), following AS (
+        SELECT first, lag(first) OVER (ORDER BY first DESC) <> after AS is_apart FROM months
+    ), counted AS (
+        SELECT first, count(*) FILTER (WHERE is_apart) OVER (ORDER BY first DESC) AS holes FROM following
+    )
+    SELECT first FROM counted WHERE holes = 0 ORDER BY first LIMIT 1
+""")
+
 _WIDEN = Statement("SELECT set_config('work_mem', '64MB', true)")
 
 
@@ -36,6 +52,12 @@ def next_rows(transaction: Transaction, after: UUID, end: UUID, limit: int) -> t
     """Return how many rows come next below `end`, at most `limit`, and the id of the last of them."""
     ((count, last),) = transaction.run(_NEXT_ROWS, after=after, end=end, limit=limit)
     return count, last
+
+
+def find_kept_from(transaction: Transaction) -> UUID:
+    """Return the lowest id of the months that are kept. Events of earlier months may be archived."""
+    rows = transaction.run(_KEPT_FROM)
+    return rows[0][0] if rows else UUID(int=0)
 
 
 def find_unpublished(transaction: Transaction, ids: IdRange, grace_seconds: float) -> list[Gap]:

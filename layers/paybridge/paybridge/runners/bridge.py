@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import orjson
 
 from paybridge import wiring
 from paybridge.bridge.domain.commands import repeated_event
-from paybridge.bridge.send import Bridged, Report, put_off, send
+from paybridge.bridge.send import Bridged, Report, note, send
 from paybridge.core.errors import MalformedMessage
 from paybridge.core.events import BRIDGE_EVENT, INTERNAL_TYPES, PUBLISHED_TYPES, parse_envelope
 from paybridge.observability.logging import logger
@@ -55,32 +56,37 @@ async def close() -> None:
 
 
 class _Work:
-    """The work on one batch, which may be repeated: what is on the bus is not sent again."""
+    """The work on one batch, which may be repeated: what is on the bus is not sent again.
+
+    An event that is there and was not recorded is handed back with the others, and so sent a second time. The audit
+    would else miss it for ever.
+    """
 
     def __init__(self) -> None:
-        self._sent = 0
+        # Messages that are on the bus, by their identity.
+        self._sent: dict[int, UUID] = {}
 
     async def run(self, batch: Batch) -> dict[str, int]:
-        received, bridged = _read(batch)
+        received, bridged = _read(batch, self._sent)
         services = bridge_wiring.services()
         report = await send(services, bridged)
         _report(bridged, report)
-        self._sent += len(report.sent)
-        # Before the database is asked: what follows may be repeated, or handed back to the queue.
-        sent = {id(received[place]) for place in report.sent}
-        batch.events[:] = [one for one in batch.events if id(one) not in sent]
-        await asyncio.to_thread(put_off, services, bridged, report)
+        self._sent |= {id(received[place]): bridged[place].event.id for place in report.sent}
+        await asyncio.to_thread(note, services, set(self._sent.values()), bridged, report)
         batch.poison += [
             _original(received[place], bridged[place]).poison(reason) for place, reason in report.refused.items()
         ]
-        return {"sent": self._sent, "retried": len(report.retried)}
+        return {"sent": len(self._sent), "retried": len(report.retried)}
 
 
-def _read(batch: Batch) -> tuple[list[Received], list[Bridged]]:
+def _read(batch: Batch, sent: Collection[int]) -> tuple[list[Received], list[Bridged]]:
+    """Return the messages that are not sent yet, and the events that they bring."""
     received: list[Received] = []
     bridged: list[Bridged] = []
 
     def read(one: Received) -> None:
+        if id(one) in sent:
+            return
         bridged.append(_bridged(one))
         received.append(one)
 

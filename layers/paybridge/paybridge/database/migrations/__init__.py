@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy.exc import DBAPIError
 
-HEAD = "0030"
+HEAD = "0031"
 
 
 def migrate(database: Database, revision: str = "head") -> None:
