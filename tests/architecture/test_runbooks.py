@@ -132,6 +132,7 @@ class TestMetrics:
             "LateCharges",
             "OpenOperations",
             "OutboxAge",
+            "OutboxGaps",
             "PaymentsAccepted",
             "PartitionDaysLeft",
             "ReconciliationBreaks",

@@ -9,6 +9,11 @@ import pytest
 
 from local.testkit.payments import captured_payment, new_merchant
 from paybridge import cli, wiring
+from paybridge.audit.nightly import audit_nightly
+from paybridge.core.clock import SystemClock
+from paybridge.core.ids import Uuid7Ids
+from paybridge.database.database import Statement
+from paybridge.wiring import audit as audit_wiring
 from tests.cli.conftest import Terminal
 
 pytestmark = pytest.mark.integration
@@ -28,7 +33,7 @@ def _no_channels(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_a_gap_it_says_so(terminal: Terminal) -> None:
     assert terminal.run("outbox", "audit", "--from", datetime.now(UTC).isoformat()) == (
-        "Checked 0 payments with their events and 0 rows of the outbox: no gap.\n"
+        "Checked 0 payments and 0 payouts and endpoints with their events, and 0 rows of the outbox: no gap.\n"
     )
 
 
@@ -38,7 +43,7 @@ def test_gaps_are_listed_and_the_exit_code_is_1(terminal: Terminal) -> None:
     assert cli.main(["outbox", "audit", "--from", begin_at]) == 1
     captured = terminal.output.readouterr()
     assert captured.out.splitlines() == [
-        "Checked 1 payments with their events and 1 rows of the outbox: 1 gaps.",
+        "Checked 1 payments and 0 payouts and endpoints with their events, and 1 rows of the outbox: 1 gaps.",
         "        1  state_differs",
         f"state_differs: payment {payment_id}  succeeded, and the last event is payment.created",
     ]
@@ -48,11 +53,24 @@ def test_gaps_are_listed_and_the_exit_code_is_1(terminal: Terminal) -> None:
     assert (audit["kinds"], audit["complete"]) == ({"state_differs": 1}, True)
 
 
+def test_the_last_of_the_nights_is_shown(terminal: Terminal) -> None:
+    terminal.database.run(Statement("DELETE FROM outbox_audits"))
+    assert "No nightly audit has ended yet." in terminal.refused("outbox", "audit", "--last")
+    services = audit_wiring.services_over(terminal.database, SystemClock(), frozenset())
+    audit = audit_nightly(services, Uuid7Ids(), 60.0).ended
+    assert audit is not None
+    assert cli.main(["outbox", "audit", "--last"]) == (1 if audit.page.gaps else 0)
+    assert terminal.output.readouterr().out.startswith(f"Audit {audit.id}, from {audit.view()['from']} to ")
+    cli.main(["outbox", "audit", "--last", "--json"])
+    assert json.loads(terminal.output.readouterr().out) == audit.view()
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
         (("--from", "2026-02-01", "--to", "2026-01-01"), "--from must be before --to"),
         (("--cursor", "x"), "is no position that an earlier audit printed"),
+        (("--last", "--from", "2026-02-01"), "--last has the range of its night"),
     ],
 )
 def test_wrong_arguments_are_refused(terminal: Terminal, arguments: tuple[str, ...], why: str) -> None:

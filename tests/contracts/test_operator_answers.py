@@ -16,6 +16,7 @@ from local.testkit.archive import fill_month, payment_id, work
 from local.testkit.event_log import log_events
 from local.testkit.ledger import MoneyEvents
 from local.testkit.payments import new_merchant
+from paybridge.audit.nightly import audit_nightly
 from paybridge.core.clock import SystemClock
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
@@ -27,6 +28,7 @@ from paybridge.ledger.rebuild import start_rebuild
 from paybridge.payments.gateway_watch import GatewayWatch
 from paybridge.payments.records import OperationOrder
 from paybridge.payments.start_attempts import start_attempts
+from paybridge.wiring import audit as audit_wiring
 from paybridge.wiring.rebuilds import services_over
 from tests.support.dead_letters import record_dead
 from tests.support.openapi import Contract
@@ -182,6 +184,15 @@ class TestAudit:
         check(contract, "GET", path, get(client, path), 200)
         check(contract, "GET", path, get(client, path, query={"grace_seconds": "x"}), 422)
         check(contract, "GET", path, get(client, path, query="from=%ff"), 400)
+        check(contract, "GET", path, get(client, path, api_key=MERCHANT_KEY), 403)
+
+    def test_the_last_of_the_nights(self, client: ApiClient, contract: Contract, database: Database) -> None:
+        path = f"{OPS}/outbox/audits/last"
+        database.run(Statement("DELETE FROM outbox_audits"))
+        check(contract, "GET", path, get(client, path), 404)
+        audit_nightly(audit_wiring.services_over(database, SystemClock(), frozenset()), Uuid7Ids(), 60.0)
+        check(contract, "GET", path, get(client, path), 200)
+        check(contract, "GET", path, get(client, path, query="x=%ff"), 400)
         check(contract, "GET", path, get(client, path, api_key=MERCHANT_KEY), 403)
 
 

@@ -85,6 +85,11 @@ _ARCHIVE_MONTH = Statement("""
 """)
 # No rebuild begins while a month is away.
 _RESTORE_MONTH = Statement("UPDATE archive_months SET state = 'restored', restored_until = now()")
+_AUDIT = Statement("""
+    INSERT INTO outbox_audits (id, begin_at, end_at, grace_seconds, created_at, finished_at)
+    VALUES ('00000000-0000-0000-0000-000000000001', now() - interval '1 day', now(), 300, now(), now())
+    ON CONFLICT DO NOTHING
+""")
 _DELETE_REPLAYS = Statement("TRUNCATE replays")
 _DELETE_ENDPOINTS = Statement("UPDATE webhook_endpoints SET deleted_at = now() WHERE deleted_at IS NULL")
 
@@ -256,6 +261,12 @@ def _quick_streams(monkeypatch: pytest.MonkeyPatch) -> None:
 def _staff(database: Database) -> None:
     for role, api_key in STAFF_KEYS.items():
         register_merchant(database, name=str(role), api_key=api_key, role=role)
+
+
+@pytest.fixture(autouse=True)
+def _night(database: Database) -> None:
+    """The last audit is that of a night."""
+    database.run(_AUDIT)
 
 
 @pytest.fixture(autouse=True)

@@ -36,6 +36,17 @@ def audit_schemas() -> dict[str, Schema]:
     return schemas_of(MODELS)
 
 
+READ_LAST: dict[str, Any] = {
+    "operation_id": "readLastOutboxAudit",
+    "summary": "Read the last nightly audit",
+    "responses": {
+        200: json_answer("NightlyAuditView", "What was audited, and the gaps."),
+        400: QUERY_MALFORMED,
+        404: problem("No nightly audit has ended yet.", "audit_not_found"),
+        **FOR_STAFF,
+    },
+    "openapi_extra": {"security": KEY_OR_TOKEN},
+}
 AUDIT: dict[str, Any] = {
     "operation_id": "auditOutbox",
     "summary": "Audit the outbox",

@@ -25,3 +25,11 @@ async def audit(request: Request) -> Response:
     from api.routes.audit import answers
 
     return answers.audit(request)
+
+
+@router.get("/audits/last", **documentation.READ_LAST)
+async def read_last(request: Request) -> Response:
+    """Read what the newest nightly audit that has ended found."""
+    from api.routes.audit import answers
+
+    return answers.read_last(request)

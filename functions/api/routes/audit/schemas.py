@@ -37,8 +37,9 @@ class OutboxAudit(BaseModel):
     from_: Annotated[Time, Field(alias="from")]
     to: Time
     grace_seconds: Annotated[float, Field(description="What is younger may be on its way.", examples=[300.0])]
-    checked: Annotated[int, Field(description="Rows of the outbox that this request has checked.", examples=[41280])]
-    payments: Annotated[int, Field(description="Payments that it has compared with their events.", examples=[10320])]
+    checked: Annotated[int, Field(description="Rows of the outbox that were checked.", examples=[41280])]
+    payments: Annotated[int, Field(description="Payments that were compared with their events.", examples=[10320])]
+    others: Annotated[int, Field(description="Payouts and webhook endpoints that were.", examples=[12])]
     gaps: list[GapView]
     kinds: Annotated[dict[str, int], Field(description="The gaps of this answer by kind.")]
     complete: Annotated[bool, Field(description="Whether this is the end of the audit.")]
@@ -46,4 +47,12 @@ class OutboxAudit(BaseModel):
     next_cursor: Annotated[str | None, Field(description="The `cursor` to go on with. Null at the end.")]
 
 
-MODELS: tuple[type[BaseModel], ...] = (OutboxAudit,)
+class NightlyAuditView(OutboxAudit):
+    """What the audit of a night has found. One with very many gaps ends before it is `complete`."""
+
+    audit_id: Id
+    created_at: Annotated[Time, Field(description="When it began.")]
+    finished_at: Annotated[Time | None, Field(description="When it ended.")]
+
+
+MODELS: tuple[type[BaseModel], ...] = (OutboxAudit, NightlyAuditView)

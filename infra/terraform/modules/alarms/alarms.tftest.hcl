@@ -38,6 +38,7 @@ run "each_function_queue_and_server_has_its_alarms" {
       "paybridge-test-notifications-failing",
       "paybridge-test-open-operations",
       "paybridge-test-outbox-age",
+      "paybridge-test-outbox-gaps",
       "paybridge-test-partitions-missing",
       "paybridge-test-queue-depth-payments.dead",
       "paybridge-test-queue-depth-payments.new",
@@ -68,7 +69,7 @@ run "each_function_queue_and_server_has_its_alarms" {
   }
 
   assert {
-    condition     = length(output.arns) == length(local.alarms) && length(output.kinds) == 25
+    condition     = length(output.arns) == length(local.alarms) && length(output.kinds) == 27
     error_message = "The outputs name every alarm and every kind."
   }
 }

@@ -83,6 +83,15 @@ locals {
       dimensions  = local.in_environment
       threshold   = 0
     })
+    outbox-gaps = merge(local.emitted_by_jobs, {
+      kind              = "outbox-gaps"
+      description       = "The nightly audit found changes without an event, or events that were lost."
+      metric            = "OutboxGaps"
+      dimensions        = local.in_environment
+      threshold         = 0
+      periods_bad       = 1
+      periods_looked_at = 1
+    })
     outbox-age = merge(local.emitted_by_jobs, {
       kind        = "outbox-age"
       description = "A message in the outbox is not published. Payments are accepted but not charged."

@@ -38,7 +38,7 @@ run "shows_every_function_queue_and_own_metric" {
   }
 
   assert {
-    condition = alltrue([for name in ["DeadLetters", "LateCharges", "OpenOperations", "OutboxAge", "OutboxDue", "PartitionDaysLeft", "Published", "QueueDepth", "RelayLag", "StuckPayments", "CircuitOpen", "GatewayCalls", "GatewayLatency", "PaymentsAccepted", "PaymentsSettled", "WebhookDeliveries", "Notifications", "ReconciliationBreaks", "FailedReconciliations", "JournalsPosted", "TransfersPosted", "BrokenInvariants"] :
+    condition = alltrue([for name in ["DeadLetters", "LateCharges", "OpenOperations", "OutboxAge", "OutboxDue", "PartitionDaysLeft", "Published", "QueueDepth", "RelayLag", "StuckPayments", "CircuitOpen", "GatewayCalls", "GatewayLatency", "PaymentsAccepted", "PaymentsSettled", "WebhookDeliveries", "Notifications", "ReconciliationBreaks", "FailedReconciliations", "JournalsPosted", "TransfersPosted", "BrokenInvariants", "OutboxGaps"] :
       anytrue([for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets :
         contains(flatten([for metric in try(widget.properties.metrics, []) : slice(metric, 0, 2)]), name)
       ])

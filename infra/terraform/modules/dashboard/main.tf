@@ -48,6 +48,7 @@ locals {
         concat(["Paybridge", "ReconciliationBreaks"], local.own),
         concat(["Paybridge", "FailedReconciliations"], local.own),
         concat(["Paybridge", "BrokenInvariants"], local.own),
+        concat(["Paybridge", "OutboxGaps"], local.own),
         concat(["Paybridge", "PartitionDaysLeft"], local.own, [{ stat = "Minimum", yAxis = "right" }]),
       ] },
       { title = "Functions: errors and throttles", stat = "Sum", metrics = concat(

@@ -103,6 +103,7 @@ PERMISSIONS: Mapping[str, Permission] = {
     "POST /api/v1/ops/dead-letters/redrive": OPERATORS,
     "POST /api/v1/ops/dead-letters/{dead_letter_id}/discard": OPERATORS,
     "GET /api/v1/ops/outbox/audit": OPERATIONS_READERS,
+    "GET /api/v1/ops/outbox/audits/last": OPERATIONS_READERS,
     "GET /api/v1/ops/verify": OPERATIONS_READERS,
     "POST /api/v1/ops/reconciliations": OPERATORS,
     "GET /api/v1/ops/reconciliations": OPERATIONS_READERS,

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from paybridge.audit.domain import GRACE_SECONDS, GRACE_SECONDS_MAX, AuditOrder, AuditPage, parse_position
+from paybridge.audit.domain import (
+    GRACE_SECONDS,
+    GRACE_SECONDS_MAX,
+    AuditOrder,
+    AuditPage,
+    NightlyAudit,
+    parse_position,
+)
 from paybridge.cli.arguments import parse_time
 from paybridge.cli.output import AsJson, fail, print_json, print_lines
 from paybridge.cli.session import started
@@ -64,6 +71,9 @@ def audit(
     cursor: Annotated[
         Any, typer.Option(parser=_cursor, metavar="CURSOR", help="Go on where an audit of the same range stopped.")
     ] = None,
+    last: Annotated[bool, typer.Option("--last", help="Show what the last nightly audit found, and audit nothing.")] = (
+        False
+    ),
     json: AsJson = False,
 ) -> None:
     """Find changes without their event, events that were not published, and events that a consumer has lost.
@@ -75,6 +85,11 @@ def audit(
 
     started(context)
     services = audit_wiring.services()
+    if last:
+        if begin_at or end_at or cursor:
+            raise typer.BadParameter("--last has the range of its night")
+        _show_last(services, as_json=json)
+        return
     now = services.clock.now()
     end_at = min(end_at or now, now)
     begin_at = begin_at or end_at - RANGE
@@ -92,6 +107,26 @@ def audit(
         raise fail("The audit is not complete.")
 
 
+def _show_last(services: AuditServices, *, as_json: bool) -> None:
+    from paybridge.audit.nightly import find_last
+
+    last = find_last(services)
+    if last is None:
+        raise fail("No nightly audit has ended yet.")
+    if as_json:
+        print_json(last.view())
+    else:
+        print_lines(_lines_of_night(last))
+    if last.page.gaps:
+        raise typer.Exit(1)
+
+
+def _lines_of_night(audit: NightlyAudit) -> Iterable[str]:
+    view = audit.view()
+    yield f"Audit {audit.id}, from {view['from']} to {view['to']}, ended at {view['finished_at']}."
+    yield from _lines(audit.page)
+
+
 def _run(services: AuditServices, order: AuditOrder, position: AuditPosition, seconds: int) -> AuditPage:
     """Audit with progress on standard error, until it is complete, the time is over or there are too many gaps."""
     import time
@@ -107,6 +142,7 @@ def _run(services: AuditServices, order: AuditOrder, position: AuditPosition, se
             position=page.position,
             checked=whole.checked + page.checked,
             payments=whole.payments + page.payments,
+            others=whole.others + page.others,
             gaps=(*whole.gaps, *page.gaps),
         )
         print(_progress(whole), file=sys.stderr, flush=True)
@@ -122,7 +158,8 @@ def _progress(page: AuditPage) -> str:
 def _lines(page: AuditPage) -> Iterable[str]:
     kinds = Counter(gap.kind for gap in page.gaps)
     found = "no gap" if not page.gaps else f"{len(page.gaps)} gaps"
-    yield f"Checked {page.payments} payments with their events and {page.checked} rows of the outbox: {found}."
+    subjects = f"{page.payments} payments and {page.others} payouts and endpoints"
+    yield f"Checked {subjects} with their events, and {page.checked} rows of the outbox: {found}."
     for kind, count in sorted(kinds.items()):
         yield f"  {count:>7}  {kind}"
     for gap in page.gaps[:SHOWN_MAX]:

@@ -22,6 +22,7 @@ class Metric(Enum):
 
     OUTBOX_AGE = "OutboxAge", MetricUnit.Seconds
     OUTBOX_DUE = "OutboxDue", MetricUnit.Count
+    OUTBOX_GAPS = "OutboxGaps", MetricUnit.Count
     STUCK_PAYMENTS = "StuckPayments", MetricUnit.Count
     OPEN_OPERATIONS = "OpenOperations", MetricUnit.Count
     DEAD_LETTERS = "DeadLetters", MetricUnit.Count

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from paybridge.audit.store import find_last
 from paybridge.core.clock import Clock
 from paybridge.core.events import (
     DELIVER_WEBHOOK,
@@ -18,6 +19,7 @@ from paybridge.core.events import (
     REFUND_FAILED,
     REFUND_SUCCEEDED,
 )
+from paybridge.core.gaps import GapKind
 from paybridge.database import counters
 from paybridge.database.database import Database
 from paybridge.dead_letters.domain import DEAD_LETTERS_RECORDED, State
@@ -63,6 +65,7 @@ def read_figures(database: Database, clock: Clock) -> list[Family]:
         *_payments(database, clock, counted),
         *_messages(database, counted),
         *_books(database, counted),
+        _gaps(database),
     ]
 
 
@@ -184,6 +187,17 @@ def _books(database: Database, counted: Mapping[str, int]) -> list[Family]:
             [Sample(number, {"type": type_}) for type_, number in open_breaks.items()],
         ),
     ]
+
+
+def _gaps(database: Database) -> Family:
+    last = find_last(database)
+    kinds = {} if last is None else last.page.kinds
+    return Family(
+        "paybridge_outbox_gaps",
+        GAUGE,
+        "Gaps that the last nightly audit of the outbox has found. None before the first has ended.",
+        [] if last is None else [Sample(kinds.get(kind, 0), {"kind": kind}) for kind in GapKind],
+    )
 
 
 def _counter(name: str, meaning: str, value: int) -> Family:

@@ -19,6 +19,7 @@ from paybridge.ledger.seal import seal_books
 from paybridge.observability.logging import logger
 from paybridge.replay.dry_run import work_on_dry_runs
 from paybridge.runners.analytics import AnalyticsJob
+from paybridge.runners.audit import AuditJob
 from paybridge.runners.reconciliation import reconcile
 from paybridge.runners.verification import verify_invariants
 from paybridge.wiring import rebuilds, replay
@@ -94,4 +95,5 @@ JOBS: Sequence[LongJob] = (
     _drop_books,
     reconcile,
     verify_invariants,
+    AuditJob(),
 )

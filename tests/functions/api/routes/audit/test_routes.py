@@ -8,7 +8,11 @@ import pytest
 
 from local.testkit.api import OPERATOR_KEY, ApiClient, demo_merchant_id
 from local.testkit.payments import captured_payment
-from paybridge.database.database import Database
+from paybridge.audit.nightly import audit_nightly
+from paybridge.core.clock import SystemClock
+from paybridge.core.ids import Uuid7Ids
+from paybridge.database.database import Database, Statement
+from paybridge.wiring import audit as audit_wiring
 
 pytestmark = pytest.mark.integration
 
@@ -42,6 +46,16 @@ def test_it_is_about_the_last_day_unless_asked(client: ApiClient) -> None:
     begin_at, end_at = (datetime.fromisoformat(audit[name]) for name in ("from", "to"))
     assert end_at - begin_at == timedelta(days=1)
     assert audit["grace_seconds"] == 300
+
+
+def test_the_last_of_the_nights_is_shown(client: ApiClient, database: Database) -> None:
+    database.run(Statement("DELETE FROM outbox_audits"))
+    missing = client.get(f"{PATH}s/last", api_key=OPERATOR_KEY)
+    assert (missing.status, missing.json()["code"]) == (404, "audit_not_found")
+    services = audit_wiring.services_over(database, SystemClock(), frozenset())
+    audit = audit_nightly(services, Uuid7Ids(), 60.0).ended
+    assert audit is not None
+    assert client.get(f"{PATH}s/last", api_key=OPERATOR_KEY).json() == audit.view()
 
 
 def test_wrong_parameters_are_refused(client: ApiClient) -> None:

@@ -15,13 +15,15 @@ from local.testkit.ledger import MoneyEvents
 from paybridge.access.domain.caller import Role
 from paybridge.access.new_secrets import new_api_key
 from paybridge.access.register import register_merchant
+from paybridge.audit.nightly import audit_nightly
 from paybridge.core.clock import SystemClock
 from paybridge.core.errors import MalformedMessage
 from paybridge.core.findings import Finding
+from paybridge.core.gaps import GapKind
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database import counters
 from paybridge.database.connecting import DatabaseAddress
-from paybridge.database.database import Database
+from paybridge.database.database import Database, Statement
 from paybridge.dead_letters.ports import DeadLetterServices
 from paybridge.ledger.correct_journal import CorrectionOrder, correct_journal
 from paybridge.ledger.domain.corrections import CorrectionKey
@@ -29,6 +31,7 @@ from paybridge.ledger.post import post_events
 from paybridge.reconciliation.domain.breaks import BreakType
 from paybridge.verification.verify import Check
 from paybridge.verification.verify_hourly import verify_next
+from paybridge.wiring import audit as audit_wiring
 from tests.support.breaks import new_break
 from tests.support.dead_letters import record_dead
 from tests.support.prometheus import Metric, parse
@@ -110,6 +113,14 @@ class TestMetrics:
         assert {dict(labels)["type"] for labels in family.samples} == set(BreakType)
         assert family.samples[frozenset({("type", "missing_here")})] >= 1
         assert family.samples[frozenset({("type", "duplicate_here")})] == 0
+
+    def test_the_gaps_of_the_last_audit_are_there_by_kind(self, client: ApiClient, database: Database) -> None:
+        database.run(Statement("DELETE FROM outbox_audits"))
+        assert scraped(client)["paybridge_outbox_gaps"].samples == {}
+        audit = audit_nightly(audit_wiring.services_over(database, SystemClock(), frozenset()), Uuid7Ids(), 60.0).ended
+        assert audit is not None
+        samples = scraped(client)["paybridge_outbox_gaps"].samples
+        assert samples == {frozenset({("kind", str(kind))}): audit.page.kinds.get(kind, 0) for kind in GapKind}
 
     def test_on_the_local_stack_it_is_open(self, client: ApiClient) -> None:
         assert client.get("/metrics", api_key="").status == 200
