@@ -1,4 +1,4 @@
-"""A replay on the whole stack, while payments go on: nothing is delivered and no contact is notified a second time."""
+"""Replays on the whole stack, while payments go on: nothing is delivered, notified or posted a second time."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from local.testkit.live import Merchant
 from tests.e2e.test_notifications import mails_about, refund
 
 pytestmark = [pytest.mark.e2e, pytest.mark.broker]
+
+# Of no other test, so that its balance is that of the test.
+CURRENCY = "GEL"
 
 
 def ask(stack: Stack, method: str, path: str = "", **body: Any) -> dict[str, Any]:
@@ -67,6 +70,74 @@ def test_consumers_do_nothing_about_what_they_know(stack: Stack, demo: Merchant)
     live.eventually(lambda: mails_about(stack, last), "an e-mail after the replay")
     assert len(mails_about(stack, refund_id)) == 1
     assert {payment_id: webhooks(stack, payment_id) for payment_id in payments} == before
+
+
+def test_the_books_stay_as_they_are_and_only_the_ledger_hears_of_it(stack: Stack, demo: Merchant) -> None:
+    order = {"payment_method": "tok_success", "webhook_url": f"{stack.urls.sink}/hooks", "currency": CURRENCY}
+    payments = [paid(stack, demo, order) for _ in range(3)]
+    refund_id = refund(demo, payments[0])
+    live.eventually(lambda: mails_about(stack, refund_id), "the e-mail about the refund")
+    live.eventually(lambda: len(webhooks(stack, payments[0])) == 4, "the webhooks about the refund")
+    # Three payments of 100.50 less a refund of 30.00.
+    at_balance(demo, "271.50")
+    told = {payment_id: (webhooks(stack, payment_id), mails_about(stack, payment_id)) for payment_id in payments}
+    booked = {payment_id: entries(demo, payment_id) for payment_id in payments}
+    assert [len(each) for each in booked.values()] == [2, 1, 1]
+
+    # From the first payment's event to that of the refund, which is the newest: it is of the range a microsecond later.
+    times = sorted(time for payment_id in payments for time in published_at(demo, payment_id))
+    begin_at, end_at = times[0], times[-1]
+    just_after = end_at + timedelta(microseconds=1)
+    counts = [
+        finished(stack, ask(stack, "POST", consumer="ledger", dry_run=True, **between(first, last)))["would"]["send"]
+        for first, last in (
+            *((begin_at, end_at), (begin_at, just_after)),
+            *((begin_at + timedelta(microseconds=1), just_after), (end_at, just_after)),
+        )
+    ]
+    at_end = times.count(end_at)
+    assert counts[1] - counts[0] == at_end == counts[3]
+    assert counts[1] - counts[2] == times.count(begin_at)
+    assert counts[1] >= len(times)
+
+    for number in (1, 2):
+        replay = ask(stack, "POST", consumer="ledger", rate_per_second=20, **between(begin_at, just_after))
+        demo.pay(**order)
+        assert finished(stack, replay)["sent"] == counts[1]
+        # It comes after the replayed events in the queue.
+        paid(stack, demo, order)
+        at_balance(demo, f"{271.5 + number * 2 * 100.5:.2f}")
+    assert {payment_id: entries(demo, payment_id) for payment_id in payments} == booked
+    for payment_id in payments:
+        assert (webhooks(stack, payment_id), mails_about(stack, payment_id)) == told[payment_id]
+
+
+def between(begin_at: datetime, end_at: datetime) -> dict[str, str]:
+    """The range of a replay."""
+    return {"from": begin_at.isoformat(), "to": end_at.isoformat()}
+
+
+def read(demo: Merchant, path: str, **query: str) -> list[dict[str, Any]]:
+    answer = demo.client.get(f"{demo.api_url}/api/v1/{path}", params=query, headers={"X-API-Key": demo.api_key})
+    found: list[dict[str, Any]] = answer.raise_for_status().json()["data"]
+    return found
+
+
+def at_balance(demo: Merchant, available: str) -> None:
+    """Wait until so much is available."""
+    wanted = {"currency": CURRENCY, "pending": "0.00", "available": available, "reserved": "0.00"}
+    live.eventually(lambda: wanted in read(demo, "balances"), f"the balance {wanted}")
+
+
+def entries(demo: Merchant, payment_id: str) -> list[dict[str, Any]]:
+    return read(demo, "ledger/entries", payment_id=payment_id)
+
+
+def published_at(demo: Merchant, payment_id: str) -> list[datetime]:
+    """When those events of a payment and its refunds happened that the ledger's queue gets."""
+    events = read(demo, "events", payment_id=payment_id, limit="100")
+    steps = ("payment.created", "payment.processing")
+    return [datetime.fromisoformat(each["created_at"]) for each in events if each["type"] not in steps]
 
 
 def paid(stack: Stack, demo: Merchant, order: dict[str, Any]) -> str:
