@@ -25,6 +25,7 @@ METHODS = (
     "tok_insufficient_funds",
     "tok_flaky",
     "tok_timeout_charged",
+    "tok_partial",
     "tok_refund_declined",
 )
 _LOSE = Statement("DELETE FROM webhook_deliveries WHERE event_id = :id::uuid")
