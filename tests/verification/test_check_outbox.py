@@ -32,7 +32,7 @@ def test_an_audit_that_was_too_slow_is_no_proof(services: AuditServices, monkeyp
     monkeypatch.setattr(module, "SECONDS_MAX", 0.0)
     finding = check_outbox(services, False)
     assert finding.holds is None
-    assert finding.detail == "50% was audited in time: `paybridge outbox audit` does it all"
+    assert finding.detail == "25% was audited in time: `paybridge outbox audit` does it all"
 
 
 def test_gaps_are_counted_by_kind_and_the_first_is_named(services: AuditServices, database: Database) -> None:
