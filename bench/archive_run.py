@@ -41,7 +41,7 @@ def main(url: str) -> None:
     boto3.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": AWS_REGION})
     settings = ArchiveSettings(bucket=BUCKET, after_months=13, drop_after_days=7)
     with closing(Database(address_of(url), "archive", STATEMENT_SECONDS_MAX)) as database:
-        services = ArchiveServices(database, SystemClock(), S3(), ParquetFiles(), settings)
+        services = ArchiveServices(database, SystemClock(), S3(), ParquetFiles(), settings, readers=())
         database_bytes = database.run(_SIZE)[0][0]
         began = time.monotonic()
         worked = work_on_archive(services, SECONDS_MAX)

@@ -58,8 +58,8 @@ _EVENTS = f"""
         created_at, available_at, published_at, subject_type, subject_id)
     SELECT {_ID.format(salt="'event' || sequence")}, {_id("payment")}, :merchant_id::uuid, sequence, type,
         'payments.events', type, json_build_object('type', type, 'data', json_build_object('payment_id',
-            {_id("payment")}, 'amount', '100.50', 'currency', 'RUB'))::text, 'seed-' || n, {_AT}, {_AT}, {_AT},
-        'payment', {_id("payment")}
+            {_id("payment")}, 'amount', '100.50', 'currency', 'RUB', 'created_at', {_AT}))::text,
+        'seed-' || n, {_AT}, {_AT}, {_AT}, 'payment', {_id("payment")}
     FROM {_NUMBERS}, (VALUES (1, 'payment.created'), (2, 'payment.processing'), (3, 'payment.succeeded'))
         AS told (sequence, type)
 """
@@ -136,7 +136,7 @@ def work(database: Database) -> Worked:
         location = {"LocationConstraint": AWS_REGION}
         boto3.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration=location)
         settings = ArchiveSettings(bucket=BUCKET, after_months=13, drop_after_days=7)
-        services = ArchiveServices(database, SystemClock(), S3(), ParquetFiles(), settings)
+        services = ArchiveServices(database, SystemClock(), S3(), ParquetFiles(), settings, readers=())
         return work_on_archive(services, WORK_SECONDS)
 
 

@@ -99,6 +99,6 @@ def archive(
     clock = MovableClock()
     settings = ArchiveSettings(bucket=BUCKET, after_months=13, drop_after_days=7)
     with closing(Database(address_of(url), "tests", 120.0)) as database:
-        services = ArchiveServices(database, clock, S3(), ParquetFiles(), settings)
+        services = ArchiveServices(database, clock, S3(), ParquetFiles(), settings, readers=())
         yield Archive(services, merchant_id, s3, address_of(url), clock)
     postgres_server.drop_database(url)

@@ -1328,6 +1328,7 @@ def analysing(rows: SeededRows) -> dict[str, Rule]:
         f"{name}cursors._ADD": Rule({"merchant_id": MERCHANT}),
         f"{name}cursors._LOCK": Rule({"merchant_id": MERCHANT}, (cursor,)),
         f"{name}cursors._SAVE": Rule(position, (cursor,)),
+        f"{name}cursors._DELIVERIES": Rule({}, (one_cursor,)),
         f"{name}cursors._LOCK_DELIVERIES": Rule({}, (one_cursor,)),
         f"{name}cursors._SAVE_DELIVERIES": Rule({"ended_at": NOW, "delivery_id": UUID(int=0)}, (one_cursor,)),
         # What has changed since the last minute is few.

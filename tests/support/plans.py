@@ -22,6 +22,9 @@ Node = dict[str, Any]
 WITHOUT_PLANS = frozenset({
     "paybridge.database.rights",
     "paybridge.secrets.store",
+    "paybridge.analytics.store.closing",
+    "paybridge.analytics.store.unread",
+    "paybridge.webhooks.store.ended_of_month",
     *(f"paybridge.archive.store.{name}" for name in ("lock", "months", "open_work", "partitions", "tables")),
 })  # fmt: skip
 

@@ -13,12 +13,16 @@ from archive import handler as function
 from local.testkit.archive import fill_month
 from local.testkit.payments import new_merchant
 from paybridge import wiring
+from paybridge.analytics.update import update_analytics
+from paybridge.archive.order import order_run
 from paybridge.archive.ports import StoreUnavailable
 from paybridge.archive.read import list_archive
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
+from paybridge.wiring.analytics import services_over
 from paybridge.wiring.settings import Settings
 from tests.archive.conftest import BUCKET, MONTH, s3
+from tests.support.feed import await_horizon
 
 __all__ = ["s3"]
 
@@ -55,6 +59,12 @@ def test_it_says_what_it_did(database: Database, monkeypatch: pytest.MonkeyPatch
     fill_month(database, new_merchant(database), MONTH, 3)
     set_bucket(monkeypatch, "")
     assert function.handler({}, Context())["begun_months"] == 0  # type: ignore[arg-type]
+    # What analytics have not read stays, or the figures of its days could never be made.
+    set_bucket(monkeypatch, BUCKET)
+    assert function.handler({}, Context())["waiting_months"] == 1  # type: ignore[arg-type]
+    await_horizon(database)
+    assert update_analytics(services_over(database), 60.0).is_up_to_date
+    order_run(database)
     # A store that refuses is an error, and changes nothing.
     set_bucket(monkeypatch, "no-such-bucket")
     with pytest.raises(StoreUnavailable, match="NoSuchBucket"):

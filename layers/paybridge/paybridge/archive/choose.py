@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
+from uuid import UUID
 
 from paybridge.archive.deadline import Deadline
 from paybridge.archive.domain import ArchivedMonth, ArchivedTable, MonthState, TableState, prefix_of
@@ -43,8 +44,7 @@ def choose_months(services: ArchiveServices, deadline: Deadline) -> Chosen:
     _gather_strays(services, known, deadline)
     for month, found in _by_month(services).items():
         seen = known.get(month)
-        is_due = seen is None or now - seen.checked_at >= LOOK_AGAIN
-        if deadline.is_over() or (seen is not None and seen.state is not MonthState.WAITING) or not is_due:
+        if deadline.is_over() or not (seen is None or _is_due(seen, now)):
             continue
         reason = _begin(services, month, found, now, deadline)
         if reason is None:
@@ -53,6 +53,12 @@ def choose_months(services: ArchiveServices, deadline: Deadline) -> Chosen:
             chosen.waiting[month] = reason
             months.put(services.database, month, MonthState.WAITING, reason, now)
     return chosen
+
+
+def _is_due(month: ArchivedMonth, now: datetime) -> bool:
+    """Tell whether to look at the month. One that was restored, and thawed, is kept as long as its order says."""
+    is_kept = month.restored_until is not None and month.restored_until > now
+    return month.state is MonthState.WAITING and not is_kept and now - month.checked_at >= LOOK_AGAIN
 
 
 def _gather_strays(services: ArchiveServices, known: Mapping[date, ArchivedMonth], deadline: Deadline) -> None:
@@ -86,12 +92,12 @@ def _begin(
     low, high = partitions.bounds(database, month)
     try:
         # Most months with open work are found here, before anything is locked.
-        reason = open_work.describe_open_work(database, low, high)
+        reason = _why_it_stays(services, low, high)
         if reason is None:
             for partition in found:
                 retry_lock(partial(partitions.freeze, database, partition.name), deadline)
             # What was written before the freeze is seen now, and nothing is written after it.
-            reason = open_work.describe_open_work(database, low, high)
+            reason = _why_it_stays(services, low, high)
     except LockTimeout:
         reason = HELD
     if reason is None:
@@ -99,6 +105,15 @@ def _begin(
     else:
         _unfreeze(database, found, deadline)
     return reason
+
+
+def _why_it_stays(services: ArchiveServices, low: UUID, high: UUID) -> str | None:
+    """Return what is open in the month, and what has not been read of it; None if nothing keeps it."""
+    found = [
+        open_work.describe_open_work(services.database, low, high),
+        *(reader.describe_unread(services.database, low, high) for reader in services.readers),
+    ]
+    return ", ".join(each for each in found if each is not None) or None
 
 
 def _unfreeze(database: Database, found: Sequence[Partition], deadline: Deadline) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
+from uuid import UUID
 
 from paybridge.archive.domain import Column
 from paybridge.core.clock import Clock
@@ -67,6 +69,14 @@ class ArchiveSettings:
     drop_after_days: float
 
 
+class LogReader(Protocol):
+    """What reads events and webhook deliveries some time after they are written, and must not lose any."""
+
+    def describe_unread(self, database: Database, low: UUID, high: UUID) -> str | None:
+        """Return what it has not read of the month with ids from `low` to before `high`, None if it has read all."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ArchiveServices:
     """What the use cases work with."""
@@ -76,3 +86,4 @@ class ArchiveServices:
     objects: ObjectStore
     files: RowFiles
     settings: ArchiveSettings
+    readers: Sequence[LogReader]

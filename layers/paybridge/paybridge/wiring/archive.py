@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from paybridge import wiring
+from paybridge.analytics.unread import UnreadByAnalytics
 from paybridge.archive.parquet import ParquetFiles
-from paybridge.archive.ports import ArchiveServices, ArchiveSettings
+from paybridge.archive.ports import ArchiveServices, ArchiveSettings, LogReader
 from paybridge.archive.s3 import S3
+from paybridge.webhooks.unread import DeliveriesOfMonth
 
 # Counting or checking the rows of a month's largest table takes a while. The function has 60 s.
 STATEMENT_SECONDS_MAX = 45.0
+
+
+def readers() -> tuple[LogReader, ...]:
+    """Return what must have read a month before it leaves the database."""
+    return (UnreadByAnalytics(DeliveriesOfMonth()),)
 
 
 def services() -> ArchiveServices:
@@ -24,4 +31,5 @@ def services() -> ArchiveServices:
             after_months=settings.ARCHIVE_AFTER_MONTHS,
             drop_after_days=settings.ARCHIVE_DROP_AFTER_DAYS,
         ),
+        readers=readers(),
     )

@@ -30,6 +30,8 @@ _SAVE = Statement("""
     WHERE merchant_id = :merchant_id::uuid
 """)
 
+_DELIVERIES = Statement("SELECT ended_at::text, delivery_id FROM analytics.delivery_cursor WHERE is_only")
+
 _LOCK_DELIVERIES = Statement("""
     SELECT ended_at::text, delivery_id FROM analytics.delivery_cursor WHERE is_only FOR UPDATE SKIP LOCKED
 """)
@@ -38,6 +40,10 @@ _SAVE_DELIVERIES = Statement("""
     UPDATE analytics.delivery_cursor SET ended_at = :ended_at::timestamptz, delivery_id = :delivery_id::uuid
     WHERE is_only
 """)
+
+
+# When a delivery ended, and its id.
+DeliveryPlace = tuple[datetime | str, UUID]
 
 
 def positions(database: Database, merchant_ids: Iterable[UUID]) -> dict[UUID, LogPosition]:
@@ -58,7 +64,13 @@ def save(transaction: Transaction, merchant_id: UUID, end: LogPosition, events: 
     transaction.run(_SAVE, merchant_id=merchant_id, xid=end.xid, event_id=end.event_id, events=events)
 
 
-def lock_deliveries(transaction: Transaction) -> tuple[datetime | str, UUID] | None:
+def deliveries_place(database: Database) -> DeliveryPlace:
+    """Return how far the deliveries that have ended were read. Raises DatabaseUnavailable."""
+    ended_at, delivery_id = database.run(_DELIVERIES)[0]
+    return ended_at, delivery_id
+
+
+def lock_deliveries(transaction: Transaction) -> DeliveryPlace | None:
     """Lock the cursor of deliveries; None if another transaction has it."""
     rows = transaction.run(_LOCK_DELIVERIES)
     return (rows[0][0], rows[0][1]) if rows else None
