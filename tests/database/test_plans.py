@@ -1268,6 +1268,7 @@ def noticed(rows: SeededRows) -> dict[str, Rule]:
         "payments.store.notices._FIND_OPERATIONS": Rule(
             {"rows": wanted}, ("operations_pkey", "operations_by_payment"), every_month=frozenset({"operations"})
         ),
+        "payments.store.notices._FIND_ARCHIVED": Rule({"ids": array(payments)}),
         "payments.store.notices._FINISH": Rule(
             {"rows": finished}, ("gateway_notices_pkey",), rows_max={"gateway_notices": 50}
         ),

@@ -195,7 +195,7 @@ class TestFindLateChanges:
         given_up = AnsweredAttempt(attempt, NEVER_ARRIVED)
         record_answers(replace(services, schedule=ONE_ATTEMPT), [given_up], GatewayWatch())
         services.database.run(_SEND_CHECK, id=payment_id)
-        (check,) = find_late_changes.take(services, [payment_id])
+        (check,) = find_late_changes.take(services, [payment_id]).checks
 
         def act(database: Database) -> None:
             find_late_changes.record(replace(services, database=database), [(check, found)])

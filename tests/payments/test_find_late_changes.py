@@ -212,7 +212,7 @@ async def take_back(services: EngineServices, gateway: LateGateway, refund_ids: 
 
 def taken(services: EngineServices, operation_id: uuid.UUID) -> list[LateCheck]:
     """Take the check of an operation, as a process does that may die before it records the answer."""
-    return take(services, [operation_id])
+    return take(services, [operation_id]).checks
 
 
 def messages(services: EngineServices, payment_id: uuid.UUID, type_: str) -> list[Event]:

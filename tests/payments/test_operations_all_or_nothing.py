@@ -260,7 +260,7 @@ class TestLateChanges:
         found: LookUpAnswer,
     ) -> None:
         refund = succeeded_refund(services, commands, recorded).operation
-        (check,) = find_late_changes.take(services, [refund.id])
+        (check,) = find_late_changes.take(services, [refund.id]).checks
 
         def act(database: Database) -> None:
             find_late_changes.record(replace(services, database=database), [(check, found)])

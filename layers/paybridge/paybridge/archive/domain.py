@@ -7,12 +7,12 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from paybridge.core.times import format_time
+from paybridge.core.times import format_time, made_at
 
 # Of the files and their manifest. A reader of another format says so instead of guessing.
 FORMAT = 1
@@ -22,10 +22,6 @@ FILE_BYTES_MAX = 24 * 1024 * 1024
 FIRST_FILE_ROWS = 5_000
 PREFIX = "payments"
 
-# The time of a UUIDv7, in milliseconds, is what precedes these bits.
-_BITS_AFTER_TIME = 80
-# The year 3000: a time beyond it is none.
-_SECONDS_MAX = 32_503_680_000
 _MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
 
 
@@ -132,8 +128,7 @@ def parse_month(text: str) -> date:
 
 def month_of(id_: UUID) -> date:
     """Return the month of a UUIDv7, by the time in it. What has no such time is of the first month."""
-    seconds = (id_.int >> _BITS_AFTER_TIME) / 1000
-    moment = datetime.fromtimestamp(seconds, UTC) if seconds < _SECONDS_MAX else datetime.fromtimestamp(0, UTC)
+    moment = made_at(id_)
     return date(moment.year, moment.month, 1)
 
 

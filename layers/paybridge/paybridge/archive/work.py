@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from paybridge.archive.choose import Chosen, choose_months
@@ -15,6 +15,7 @@ from paybridge.archive.export import export_table
 from paybridge.archive.ports import ArchiveServices
 from paybridge.archive.restore import restore_tables
 from paybridge.archive.store import lock, months, open_work, partitions, tables
+from paybridge.archive.thaw import thaw_if_needed, unfreeze_month
 from paybridge.core.errors import PaybridgeError
 from paybridge.database.database import Database
 
@@ -55,7 +56,7 @@ def work_on_archive(services: ArchiveServices, seconds_max: float) -> Worked:
 
 def _note_chosen(worked: Worked, chosen: Chosen) -> None:
     worked.begun = len(chosen.begun)
-    worked.waiting = {month_text(month): reason for month, reason in chosen.waiting.items()}
+    worked.waiting |= {month_text(month): reason for month, reason in chosen.waiting.items()}
 
 
 def _work_on(services: ArchiveServices, month: ArchivedMonth, worked: Worked, deadline: Deadline) -> None:
@@ -74,7 +75,7 @@ def _archive(services: ArchiveServices, month: ArchivedMonth, worked: Worked, de
         if table.state is TableState.EXPORTING and not export_table(services, table, deadline):
             return
     # A replay that began meanwhile reads the month to its end first.
-    if _is_replayed(services, month.month):
+    if _is_replayed(services, month.month) or _is_thawed(services, month, worked, deadline):
         return
     if detach_tables(services, tables.of_month(services.database, month.month), deadline):
         _move(services, month.month, MonthState.ARCHIVING, MonthState.ARCHIVED)
@@ -87,18 +88,34 @@ def _drop(services: ArchiveServices, month: ArchivedMonth, worked: Worked, deadl
 
 def _restore(services: ArchiveServices, month: ArchivedMonth, worked: Worked, deadline: Deadline) -> None:
     if restore_tables(services, tables.of_month(services.database, month.month), deadline):
-        _move(services, month.month, MonthState.RESTORING, MonthState.RESTORED)
+        # What waited for the month changes its rows, so that they are archived again later.
+        if not _is_thawed(services, month, worked, deadline):
+            _move(services, month.month, MonthState.RESTORING, MonthState.RESTORED)
         worked.restored += 1
 
 
 def _end_restored(services: ArchiveServices, month: ArchivedMonth, worked: Worked, deadline: Deadline) -> None:
-    """Take a restored month out again once its time is over."""
+    """Thaw a restored month that something will change. Take others out again once their time is over."""
+    if _is_thawed(services, month, worked, deadline):
+        return
     if month.restored_until is not None and month.restored_until > services.clock.now():
         return
     if _is_replayed(services, month.month):
         return
     if _move(services, month.month, MonthState.RESTORED, MonthState.ARCHIVING):
-        _archive(services, month, worked, deadline)
+        _archive(services, replace(month, state=MonthState.ARCHIVING), worked, deadline)
+
+
+def _unfreeze(services: ArchiveServices, month: ArchivedMonth, _: Worked, deadline: Deadline) -> None:
+    """Free a month that waits, and was not freed to the end."""
+    unfreeze_month(services, month, deadline)
+
+
+def _is_thawed(services: ArchiveServices, month: ArchivedMonth, worked: Worked, deadline: Deadline) -> bool:
+    reason = thaw_if_needed(services, month, deadline)
+    if reason is not None:
+        worked.waiting[month_text(month.month)] = reason
+    return reason is not None
 
 
 def _is_replayed(services: ArchiveServices, month: date) -> bool:
@@ -117,6 +134,7 @@ def _alone(database: Database) -> Iterator[bool]:
 
 
 _STEPS: dict[MonthState, Callable[[ArchiveServices, ArchivedMonth, Worked, Deadline], None]] = {
+    MonthState.WAITING: _unfreeze,
     MonthState.ARCHIVING: _archive,
     MonthState.ARCHIVED: _drop,
     MonthState.RESTORING: _restore,

@@ -1,9 +1,10 @@
-"""Times as text: RFC 3339 in, and out with always the same number of digits."""
+"""Times as text: RFC 3339 in, and out with always the same number of digits. And the times in identifiers."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from uuid import UUID
 
 _RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
@@ -11,6 +12,10 @@ _RFC3339 = re.compile(
 _MICROSECOND_DIGITS = 6
 _FIRST = datetime.min.replace(tzinfo=UTC)
 _LAST = datetime.max.replace(tzinfo=UTC)
+# The time of a UUIDv7, in milliseconds, is what precedes these bits.
+_BITS_AFTER_TIME = 80
+# The year 3000: a time of an id beyond it is none.
+_ID_SECONDS_MAX = 32_503_680_000
 
 
 def format_time(moment: datetime) -> str:
@@ -65,3 +70,9 @@ def _in_utc(moment: datetime) -> datetime:
         return moment.astimezone(UTC)
     except OverflowError:
         return _FIRST if moment.year == 1 else _LAST
+
+
+def made_at(id_: UUID) -> datetime:
+    """Return when a UUIDv7 was made, by the time in it. What has no such time is of the year 1970."""
+    seconds = (id_.int >> _BITS_AFTER_TIME) / 1000
+    return datetime.fromtimestamp(seconds if seconds < _ID_SECONDS_MAX else 0, UTC)

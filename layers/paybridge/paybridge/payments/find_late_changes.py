@@ -16,8 +16,9 @@ from collections.abc import Sequence, Set
 from typing import NamedTuple
 from uuid import UUID
 
-from paybridge.core.errors import LockTimeout, reason_of
+from paybridge.core.errors import ConstraintViolated, LockTimeout, reason_of
 from paybridge.core.isolation import run_isolating_bad_items
+from paybridge.core.times import made_at
 from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Transaction
 from paybridge.payments.call_gateway import gateway_request, never_raising
 from paybridge.payments.correct_refunds import add_late_refund, take_back
@@ -31,6 +32,7 @@ from paybridge.payments.domain.late_changes import (
     TakenBack,
     after_look_up,
 )
+from paybridge.payments.domain.notice import ARCHIVED_SECONDS
 from paybridge.payments.domain.operation import Operation
 from paybridge.payments.domain.payment import Payment
 from paybridge.payments.domain.refund import is_refund
@@ -41,6 +43,9 @@ from paybridge.payments.store import late_checks, operations, refund_corrections
 from paybridge.payments.store.charges_to_return import ChargeToReturn, ReturnReason
 from paybridge.payments.store.late_checks import TakenCheck
 
+# What refuses changes of a month that is being archived, or was restored for reading.
+ARCHIVED_CONSTRAINT = "archived_month_is_read_only"
+
 
 class LateCheck(NamedTuple):
     """A check to make now, and the operation that has ended with its payment."""
@@ -48,6 +53,13 @@ class LateCheck(NamedTuple):
     taken: TakenCheck
     operation: Operation
     payment: Payment
+
+
+class TakenChecks(NamedTuple):
+    """The checks to make now, and the results of those that were put off."""
+
+    checks: list[LateCheck]
+    put_off: list[PaymentResult]
 
 
 class DecidedCheck(NamedTuple):
@@ -72,22 +84,29 @@ async def find_late_changes(services: EngineServices, operation_ids: Sequence[UU
     """
     if not operation_ids:
         return []
-    checks = await asyncio.to_thread(take, services, operation_ids)
-    answers = await asyncio.gather(*(_look_up(services, check) for check in checks))
-    return await asyncio.to_thread(record, services, list(zip(checks, answers, strict=True)))
+    taken = await asyncio.to_thread(take, services, operation_ids)
+    answers = await asyncio.gather(*(_look_up(services, check) for check in taken.checks))
+    return taken.put_off + await asyncio.to_thread(record, services, list(zip(taken.checks, answers, strict=True)))
 
 
-def take(services: EngineServices, operation_ids: Sequence[UUID]) -> list[LateCheck]:
-    """Take the checks of these operations that were sent, for the lease. Raises DatabaseUnavailable and LockTimeout."""
+def take(services: EngineServices, operation_ids: Sequence[UUID]) -> TakenChecks:
+    """Take the checks of these operations that were sent, for the lease.
+
+    Those whose operation or payment is archived are put off. Raises DatabaseUnavailable and LockTimeout.
+    """
     with services.database.transaction() as transaction:
         taken = late_checks.take(transaction, operation_ids, services.lease_seconds)
         found = operations.find(transaction, [check.operation_id for check in taken])
         payments = operations.read_payments(transaction, (each.payment_id for each in found.values()))
-    return [
-        LateCheck(check, operation, payments[operation.payment_id])
-        for check in taken
-        if (operation := found.get(check.operation_id)) is not None
+        here = found.keys() - {each.id for each in found.values() if each.payment_id not in payments}
+        absent = [each for each in taken if each.operation_id not in here]
+        late_checks.postpone(transaction, [(each.operation_id, ARCHIVED_SECONDS) for each in absent])
+    checks = [
+        LateCheck(each, found[each.operation_id], payments[each.payment_id])
+        for each in taken
+        if each.operation_id in here
     ]
+    return TakenChecks(checks, [_archived(each) for each in absent])
 
 
 async def _look_up(services: EngineServices, check: LateCheck) -> LookUpAnswer:
@@ -105,8 +124,12 @@ def record(services: EngineServices, answers: Sequence[Answer]) -> list[PaymentR
     if not answers:
         return []
     refused: list[PaymentResult] = []
+    archived: list[TakenCheck] = []
 
     def on_bad_answer(answer: Answer, error: Exception) -> None:
+        if isinstance(error, ConstraintViolated) and error.constraint == ARCHIVED_CONSTRAINT:
+            archived.append(answer[0].taken)
+            return
         # The check is due again after its lease.
         if not isinstance(error, LockTimeout):
             refused.append(_result(answer[0].operation, PaymentOutcome.REFUSED, reason_of(error)))
@@ -115,7 +138,10 @@ def record(services: EngineServices, answers: Sequence[Answer]) -> list[PaymentR
         return _record_together(services, group)
 
     recorded = run_isolating_bad_items(record_together, answers, on_bad_answer)
-    return [result for results in recorded for result in results] + refused
+    if archived:
+        with services.database.transaction() as transaction:
+            late_checks.postpone(transaction, [(each.operation_id, ARCHIVED_SECONDS) for each in archived])
+    return [result for results in recorded for result in results] + refused + list(map(_archived, archived))
 
 
 def _record_together(services: EngineServices, answers: Sequence[Answer]) -> list[PaymentResult]:
@@ -213,6 +239,14 @@ def _add_refunds(
         plan_late_checks(transaction, [again] if again else [], services.late_check_ages, now)
         results.append(_result(operation, PaymentOutcome.REFUNDED_TOO_LATE, error))
     return results
+
+
+def _archived(check: TakenCheck) -> PaymentResult:
+    """Return the result of a check that waits for its months, which an operator may restore."""
+    months = sorted({f"{made_at(id_):%Y-%m}" for id_ in (check.payment_id, check.operation_id)})
+    orders = " and ".join(f"`paybridge archive restore {month}`" for month in months)
+    error = f"the gateway may have changed it, and its month is archived: it is asked again each hour, so run {orders}"
+    return PaymentResult(check.payment_id, check.correlation_id, PaymentOutcome.ARCHIVED, error)
 
 
 def _no_room(found: RefundedLate, currency: str) -> str:

@@ -126,6 +126,8 @@ class PaymentOutcome(StrEnum):
     REFUNDED_TOO_LATE = "refunded_too_late"
     # The gateway charged or authorized a payment that had been given up.
     CHARGED_TOO_LATE = "charged_too_late"
+    # The month of the payment or operation is archived.
+    ARCHIVED = "archived"
     # There is no such payment or operation.
     MISSING = "missing"
 

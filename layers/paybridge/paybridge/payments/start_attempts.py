@@ -86,7 +86,8 @@ def _lock(transaction: Transaction, orders: Sequence[OperationOrder]) -> dict[UU
     later = operations.lock_later(transaction, [order.id for order in orders if order.id != order.payment_id])
     if later:
         owners = operations.read_payments(transaction, (each.payment_id for each in later.values()))
-        found |= {each.id: (owners[each.payment_id], each) for each in later.values()}
+        # The payment may be in an archived month.
+        found |= {each.id: (owners[each.payment_id], each) for each in later.values() if each.payment_id in owners}
     return found
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from paybridge.core.clock import Clock
@@ -18,10 +18,11 @@ from paybridge.core.errors import LockTimeout, reason_of
 from paybridge.core.events import Event
 from paybridge.core.ids import Ids
 from paybridge.core.isolation import run_isolating_bad_items
-from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Database
+from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Database, Transaction
 from paybridge.outbox import store as outbox
 from paybridge.payments.domain.events import find_late_change_command, run_operation_command
 from paybridge.payments.domain.notice import (
+    ARCHIVED_SECONDS,
     WAIT_SECONDS,
     WAITS_SECONDS_MAX,
     AskNow,
@@ -41,9 +42,13 @@ EXPIRED_ROWS_MAX = 5_000
 
 @dataclass(slots=True)
 class WorkedNotices:
-    """What a call did: the notices by their outcome, and those that the database refused, with the reason."""
+    """What a call did: the notices by their outcome, those that the database refused, with the reason.
+
+    `archived` are the months that notices wait for.
+    """
 
     outcomes: dict[NoticeKey, NoticeOutcome] = field(default_factory=dict)
+    archived: dict[NoticeKey, date] = field(default_factory=dict)
     refused: dict[NoticeKey, str] = field(default_factory=dict)
 
 
@@ -65,7 +70,9 @@ def work_on_notices(database: Database, clock: Clock, ids: Ids, keys: Sequence[N
             worked.refused[key] = reason_of(error)
 
     def work_together(group: Sequence[NoticeKey]) -> None:
-        worked.outcomes |= _work_together(database, clock, ids, group)
+        outcomes, archived = _work_together(database, clock, ids, group)
+        worked.outcomes |= outcomes
+        worked.archived |= archived
 
     if keys:
         run_isolating_bad_items(work_together, keys, on_bad_notice)
@@ -79,15 +86,16 @@ def expire_notices(database: Database, clock: Clock) -> int:
 
 def _work_together(
     database: Database, clock: Clock, ids: Ids, keys: Sequence[NoticeKey]
-) -> dict[NoticeKey, NoticeOutcome]:
+) -> tuple[dict[NoticeKey, NoticeOutcome], dict[NoticeKey, date]]:
     now = clock.now()
     with database.transaction(BATCH_LOCK_SECONDS_MAX) as transaction:
         taken = notices.lock(transaction, keys, now)
         if not taken:
-            return {}
+            return {}, {}
         named: defaultdict[NoticeKey, list[NamedOperation]] = defaultdict(list)
         for key, operation in notices.find_operations(transaction, taken):
             named[key].append(operation)
+        archived = _find_archived(transaction, [each for each in taken if not named[each.key]])
         commands: list[Event] = []
         looked_up: list[UUID] = []
         finished: list[FinishedNotice] = []
@@ -101,11 +109,26 @@ def _work_together(
             ended = [each for each, step in steps if isinstance(step, LookAgainNow)]
             commands += [find_late_change_command(ids.new(), each, now) for each in ended]
             looked_up += [each.id for each in ended]
-            finished.append(_finished(notice, [step for _, step in steps], now))
+            if notice.key in archived:
+                finished.append(_until_restored(notice, now))
+            else:
+                finished.append(_finished(notice, [step for _, step in steps], now))
         late_checks.send_now(transaction, looked_up)
         outbox.add(transaction, commands)
         notices.finish(transaction, finished)
-    return {NoticeKey(each.gateway, each.id): each.outcome for each in finished}
+    return {NoticeKey(each.gateway, each.id): each.outcome for each in finished}, archived
+
+
+def _find_archived(transaction: Transaction, unnamed: Sequence[TakenNotice]) -> dict[NoticeKey, date]:
+    """Return the months of the notices that name nothing which is there, because its month is archived."""
+    wanted = {each.key: each.operation_id for each in unnamed if each.operation_id is not None}
+    months = notices.find_archived(transaction, wanted.values()) if wanted else {}
+    return {key: months[id_] for key, id_ in wanted.items() if id_ in months}
+
+
+def _until_restored(notice: TakenNotice, now: datetime) -> FinishedNotice:
+    work_at = now + timedelta(seconds=ARCHIVED_SECONDS)
+    return FinishedNotice(notice.gateway, notice.id, NoticeOutcome.ARCHIVED, work_at)
 
 
 def _step(notice: TakenNotice, operation: NamedOperation) -> NoticeStep:

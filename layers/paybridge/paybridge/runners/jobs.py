@@ -209,6 +209,8 @@ def _work_on_notices() -> dict[str, int]:
     for key, outcome in worked.outcomes.items():
         if outcome is NoticeOutcome.UNKNOWN:
             log.warning("a gateway's notice names no operation of ours", extra=key._asdict())
+    for key, month in worked.archived.items():
+        log.error("a gateway's notice waits for an archived month", extra={**key._asdict(), "month": f"{month:%Y-%m}"})
     for key, reason in worked.refused.items():
         log.error("cannot work on a gateway's notice", extra={**key._asdict(), "reason": reason})
     return {"notices": len(worked.outcomes)}

@@ -16,7 +16,8 @@ _PUT = Statement("""
     VALUES (:month::date, :state::text, :reason::text, :now::timestamptz, :now::timestamptz, :now::timestamptz)
     ON CONFLICT (month) DO UPDATE
     SET state = excluded.state, reason = excluded.reason, checked_at = excluded.checked_at,
-        updated_at = excluded.updated_at
+        updated_at = excluded.updated_at,
+        restored_until = CASE WHEN excluded.state = 'waiting' THEN m.restored_until END
     WHERE m.state = 'waiting'
 """)
 _MOVE = Statement("""
@@ -27,6 +28,12 @@ _MOVE = Statement("""
     WHERE month = :month::date AND state = :before::text
       -- An order may have extended it since it was read.
       AND (:before::text <> 'restored' OR restored_until <= :now::timestamptz)
+    RETURNING month
+""")
+_THAW = Statement("""
+    UPDATE archive_months
+    SET state = 'waiting', reason = :reason::text, checked_at = :now::timestamptz, updated_at = :now::timestamptz
+    WHERE month = :month::date AND state = :before::text
     RETURNING month
 """)
 _LOOK_AGAIN = Statement("UPDATE archive_months SET checked_at = 'epoch' WHERE state = 'waiting'")
@@ -81,6 +88,11 @@ def move(
     Without `until` a restored month is kept as long as it was ordered.
     """
     return bool(database.run(_MOVE, month=month, before=before, after=after, until=until, now=now))
+
+
+def thaw(transaction: Transaction, month: date, before: MonthState, reason: str, now: datetime) -> bool:
+    """Let the month wait from now on, as if it had not been chosen. Return False if it is in another state."""
+    return bool(transaction.run(_THAW, month=month, before=before, reason=reason, now=now))
 
 
 def look_again(database: Database) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from uuid import UUID
 
 from paybridge.database.database import Database, Statement
@@ -11,7 +12,7 @@ COUNTED_MAX = 1000
 
 # Of the operations, the charge or authorization has its payment's id, and is open as long as the payment is. What was
 # given up stays `unknown`, and has a check as long as the gateway is asked about it.
-_QUERIES = {
+_CHANGING = {
     "unsettled payments": """
         SELECT FROM payments
         WHERE id >= :low::uuid AND id < :high::uuid
@@ -44,9 +45,6 @@ _QUERIES = {
     "pending webhooks": """
         SELECT FROM webhook_deliveries WHERE finished_at IS NULL AND id >= :low::uuid AND id < :high::uuid
     """,
-    "webhook recoveries": """
-        SELECT FROM webhook_recoveries WHERE state = 'running' AND uuid7_floor(since) < :high::uuid
-    """,
     "pending notifications": """
         SELECT FROM notifications WHERE finished_at IS NULL AND id >= :low::uuid AND id < :high::uuid
     """,
@@ -54,33 +52,49 @@ _QUERIES = {
         SELECT FROM dead_letters
         WHERE state IN ('dead', 'redriving') AND payment_id >= :low::uuid AND payment_id < :high::uuid
     """,
+}
+# What reads the month and changes nothing of it.
+_READING = {
     "open replays": """
         SELECT FROM replays
         WHERE state IN ('running', 'paused') AND uuid7_floor(begin_at) < :high::uuid
           AND uuid7_floor(end_at) > :low::uuid
     """,
-    # One reads the whole log.
-    "rebuilds of the books": """
-        SELECT FROM ledger.rebuilds WHERE state = 'running' AND :low::uuid < :high::uuid
+    "webhook recoveries": """
+        SELECT FROM webhook_recoveries WHERE state = 'running' AND uuid7_floor(since) < :high::uuid
     """,
     "dry runs of fraud rules": """
         SELECT FROM fraud_dry_runs WHERE state = 'running' AND uuid7_floor(counted_from) < :high::uuid
     """,
+    # One reads the whole log.
+    "rebuilds of the books": """
+        SELECT FROM ledger.rebuilds WHERE state = 'running' AND :low::uuid < :high::uuid
+    """,
 }
+_LOG_READERS = ("open replays", "rebuilds of the books")
 _COUNTS = {
-    noun: Statement(f"SELECT count(*) FROM ({query} LIMIT {COUNTED_MAX}) AS open") for noun, query in _QUERIES.items()
+    noun: Statement(f"SELECT count(*) FROM ({query} LIMIT {COUNTED_MAX}) AS open")
+    for noun, query in (_CHANGING | _READING).items()
 }
 
 
 def is_replayed(database: Database, low: UUID, high: UUID) -> bool:
     """Tell whether a replay of events with ids from `low` to before `high` is open, or a rebuild, which replays all."""
-    readers = ("open replays", "rebuilds of the books")
-    return any(database.run(_COUNTS[noun], low=low, high=high)[0][0] for noun in readers)
+    return any(database.run(_COUNTS[noun], low=low, high=high)[0][0] for noun in _LOG_READERS)
 
 
 def describe_open_work(database: Database, low: UUID, high: UUID) -> str | None:
     """Return what is unfinished among the rows with ids from `low` to before `high`, None if nothing is."""
-    counts = {noun: database.run(count, low=low, high=high)[0][0] for noun, count in _COUNTS.items()}
+    return _describe(database, _COUNTS, low, high)
+
+
+def describe_changes(database: Database, low: UUID, high: UUID) -> str | None:
+    """Return what will change rows with ids from `low` to before `high`, None if nothing will."""
+    return _describe(database, _CHANGING, low, high)
+
+
+def _describe(database: Database, nouns: Iterable[str], low: UUID, high: UUID) -> str | None:
+    counts = {noun: database.run(_COUNTS[noun], low=low, high=high)[0][0] for noun in nouns}
     found = [f"{_number(count)} {noun}" for noun, count in counts.items() if count]
     return ", ".join(found) or None
 

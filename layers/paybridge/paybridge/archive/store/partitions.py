@@ -109,6 +109,11 @@ class Partition:
         return f"{self.table}_{self.month:%Y_%m}"
 
 
+def is_of_month(name: str, month: date) -> bool:
+    """Tell whether a partition is that of the month, by its name."""
+    return name.endswith(f"_{month:%Y_%m}")
+
+
 def find_before(database: Database, before: date) -> list[Partition]:
     """Return the partitions of months before `before`, in the order in which they are detached."""
     return [Partition(*row) for row in database.run(_PARTITIONS, before=before)]

@@ -60,6 +60,10 @@ _DONE = Statement("""
     RETURNING files_done
 """)
 
+_FORGET_OWNERS = Statement("DELETE FROM archived_owners WHERE month = :month::date AND kind IN ('payment', 'refund')")
+_FORGET_FILES = Statement("DELETE FROM archive_files WHERE month = :month::date")
+_FORGET = Statement("DELETE FROM archives WHERE month = :month::date")
+
 
 def of_month(database: Database | Transaction, month: date) -> list[ArchivedTable]:
     """Return the tables of a month, in the order in which they are detached."""
@@ -123,6 +127,13 @@ def move(
     """Bring the table to its next state. Return False if another process was first."""
     place = {"month": table.month, "table_name": table.table}
     return bool(transaction.run(_MOVE, **place, before=table.state, after=after, now=now, manifest_hash=manifest_hash))
+
+
+def forget(transaction: Transaction, month: date) -> None:
+    """Forget the tables of a month that is not archived any more, their files, and whose rows were in them."""
+    transaction.run(_FORGET_OWNERS, month=month)
+    transaction.run(_FORGET_FILES, month=month)
+    transaction.run(_FORGET, month=month)
 
 
 def note_done(database: Database | Transaction, table: ArchivedTable, done: int) -> bool:

@@ -20,6 +20,8 @@ NOTICE_AGE_SECONDS_MAX = 300
 WAIT_SECONDS = 15.0
 # By then every call that was under way has been recorded or has been taken up again by the sweep.
 WAITS_SECONDS_MAX = 3600.0
+# Between two looks for something whose month is archived. It comes back when an operator restores the month.
+ARCHIVED_SECONDS = 3600.0
 
 # The answer to the call that is under way is not recorded yet.
 _UNDER_WAY = UNSETTLED_STATUSES - OPEN_STATUSES
@@ -49,6 +51,8 @@ class NoticeOutcome(StrEnum):
 
     # Our record of the operation is not there yet.
     WAITING = "waiting"
+    # The month of what it names has left the database. It is looked at again until the month is back.
+    ARCHIVED = "archived"
     # The gateway is asked about an operation.
     ASKED = "asked"
     # It says what is recorded already.

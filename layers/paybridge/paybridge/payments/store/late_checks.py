@@ -53,7 +53,7 @@ _TAKE = Statement("""
     UPDATE late_checks c SET ask_at = now() + make_interval(secs => :lease_seconds::double precision),
            is_sent = false, asks = c.asks + 1
     FROM sent WHERE c.operation_id = sent.operation_id
-    RETURNING c.operation_id, c.ended_at
+    RETURNING c.operation_id, c.ended_at, c.payment_id, c.correlation_id
 """)
 
 _POSTPONE = Statement("""
@@ -84,6 +84,8 @@ class TakenCheck(NamedTuple):
 
     operation_id: UUID
     ended_at: datetime
+    payment_id: UUID
+    correlation_id: str
 
 
 def plan(transaction: Transaction, checks: Sequence[PlannedCheck], now: datetime) -> None:

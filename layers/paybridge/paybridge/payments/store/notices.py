@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
 from paybridge.database.database import Database, Statement, Transaction
-from paybridge.database.parameters import json_rows
+from paybridge.database.parameters import json_rows, uuid_array
 from paybridge.payments.domain.notice import Claim, GatewayNotice, NoticeOutcome
 from paybridge.payments.domain.operation import Kind, OperationStatus
 from paybridge.payments.store.operation_row import UNSETTLED
@@ -49,6 +49,11 @@ _FIND_OPERATIONS = Statement(f"""
            o.number, o.asks
     FROM wanted JOIN operations o ON o.payment_id = wanted.operation_id AND o.id <> o.payment_id
     WHERE o.gateway = wanted.gateway AND o.status IN {UNSETTLED}
+""")
+
+_FIND_ARCHIVED = Statement("""
+    SELECT wanted.id, archived_month_of(wanted.id) FROM unnest(:ids::uuid[]) AS wanted (id)
+    WHERE archived_month_of(wanted.id) IS NOT NULL
 """)
 
 _FINISH = Statement("""
@@ -156,6 +161,12 @@ def find_operations(transaction: Transaction, taken: Sequence[TakenNotice]) -> l
             _FIND_OPERATIONS, rows=json_rows(wanted)
         )
     ]
+
+
+def find_archived(transaction: Transaction, operation_ids: Iterable[UUID]) -> dict[UUID, date]:
+    """Return those of the ids whose month is archived, or on its way, with the month."""
+    ids = uuid_array(sorted(set(operation_ids)))
+    return {row[0]: row[1] for row in transaction.run(_FIND_ARCHIVED, ids=ids)}
 
 
 def finish(transaction: Transaction, finished: Sequence[FinishedNotice]) -> None:

@@ -25,8 +25,9 @@ CREATE TABLE archive_months (
     created_at     timestamptz NOT NULL,
     updated_at     timestamptz NOT NULL,
     CONSTRAINT archive_months_waiting_say_why CHECK ((state = 'waiting') = (reason IS NOT NULL)),
+    -- A month that was restored and whose rows change again waits, and is kept as long as its order says.
     CONSTRAINT archive_months_restored_have_an_end CHECK (
-        (state IN ('restoring', 'restored')) = (restored_until IS NOT NULL))
+        state = 'waiting' OR (state IN ('restoring', 'restored')) = (restored_until IS NOT NULL))
 );
 
 -- One row for each table of a month that has left waiting.
@@ -91,6 +92,23 @@ CREATE TABLE archived_owners (
 CREATE INDEX archived_owners_by_month ON archived_owners (kind, month, first_id);
 """
 
+# The function tells other features, which do not read these tables, why they find no row.
+NOTICES = """
+CREATE FUNCTION archived_month_of(id uuid) RETURNS date LANGUAGE sql STABLE AS $body$
+    SELECT month FROM archive_months
+    WHERE state <> 'waiting' AND id >= uuid7_floor(month::timestamp AT TIME ZONE 'UTC')
+      AND id < uuid7_floor((month + interval '1 month') AT TIME ZONE 'UTC')
+$body$;
+
+-- archived: what it names belongs to a month that has left, and it is looked at again at `work_at`.
+ALTER TABLE gateway_notices
+    DROP CONSTRAINT gateway_notices_outcome_is_known,
+    ADD CONSTRAINT gateway_notices_outcome_is_known CHECK (
+        outcome IN ('waiting', 'archived', 'asked', 'known', 'unknown')),
+    DROP CONSTRAINT gateway_notices_waiting_is_due,
+    ADD CONSTRAINT gateway_notices_waiting_is_due CHECK ((outcome IN ('waiting', 'archived')) = (work_at IS NOT NULL));
+"""
+
 FREEZE = """
 CREATE FUNCTION archived_month_is_read_only() RETURNS trigger LANGUAGE plpgsql AS $body$
 BEGIN
@@ -102,6 +120,6 @@ $body$;
 
 
 def upgrade() -> None:
-    """Create the tables of the archive and the function that refuses changes."""
-    for script in (ARCHIVES, FREEZE):
+    """Create the tables of the archive, the functions that tell of it and refuse changes, and let notices wait."""
+    for script in (ARCHIVES, NOTICES, FREEZE):
         op.get_bind().exec_driver_sql(script)
