@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from time import sleep as pause
 from typing import TypeVar
 
 from paybridge.archive.deadline import Deadline
@@ -24,5 +24,5 @@ def retry_lock(change: Callable[[], _Result], deadline: Deadline) -> _Result:
         except LockTimeout:
             if number == TRIES_MAX or deadline.is_over():
                 raise
-        time.sleep(PAUSE_SECONDS)
+        pause(PAUSE_SECONDS)
     raise AssertionError
