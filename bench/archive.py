@@ -26,7 +26,7 @@ PAYMENTS_VARIABLE = "PAYBRIDGE_BENCH_ARCHIVE_PAYMENTS"
 PAYMENTS = 100_000
 MONTH = date(2024, 3, 1)
 FILL_SECONDS_MAX = 600.0
-# The table of a month of 1,000,000 payments in under 60 s, in under 512 MB.
+# A month of 1,000,000 payments, with all tables, in under 60 s and in under 512 MB.
 GOAL_PAYMENTS = 1_000_000 / 60
 GOAL_MB = 512
 _MB = 1_000_000
@@ -48,8 +48,8 @@ def measure(servers: Servers) -> Measure:
     return Measure(
         "archive",
         [
-            Figure("table of payments", "payments/s", (payments / done["table_seconds"],), Goal(GOAL_PAYMENTS)),
-            Figure("month with all tables", "payments/s", (payments / done["seconds"],), panel="all"),
+            Figure("month with all tables", "payments/s", (payments / done["seconds"],), Goal(GOAL_PAYMENTS)),
+            Figure("table of payments alone", "payments/s", (payments / done["table_seconds"],)),
             Figure("rows of all tables", "rows/s", (done["rows"] / done["seconds"],), panel="all"),
             Figure("highest memory", "MB", (done["peak_bytes"] / _MB,), Goal(GOAL_MB, at_most=True)),
             Figure("database, a payment", "bytes", (done["database_bytes"] / payments,), panel="size"),

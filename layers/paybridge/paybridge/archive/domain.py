@@ -17,7 +17,8 @@ from paybridge.core.times import format_time, made_at
 # Of the files and their manifest. A reader of another format says so instead of guessing.
 FORMAT = 1
 FILE_ROWS_MAX = 50_000
-FILE_BYTES_MAX = 24 * 1024 * 1024
+# Of its rows as CSV. Several files are in memory at a time.
+FILE_BYTES_MAX = 16 * 1024 * 1024
 # The first file of a table is small, because nothing is known yet about the size of its rows.
 FIRST_FILE_ROWS = 5_000
 PREFIX = "payments"
@@ -147,9 +148,9 @@ def file_name(number: int, file_hash: str) -> str:
     return f"part-{number:05}-{file_hash[:16]}.parquet"
 
 
-def keys_hash(keys: Sequence[Sequence[str]]) -> str:
-    """Return the SHA-256 of primary keys: a line each, columns parted by a comma."""
-    return hashlib.sha256("\n".join(",".join(key) for key in keys).encode()).hexdigest()
+def hash_of(content: bytes) -> str:
+    """Return the SHA-256 of a file, or of primary keys as CSV: a line each, columns parted by a comma."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def manifest_of(table: ArchivedTable, files: Sequence[ArchivedFile]) -> bytes:
@@ -165,7 +166,7 @@ def manifest_of(table: ArchivedTable, files: Sequence[ArchivedFile]) -> bytes:
         "min_key": list(files[0].first_key) if files else None,
         "max_key": list(files[-1].last_key) if files else None,
         # Of the hashes of the files' keys, so that a month of any size needs no memory.
-        "keys_sha256": keys_hash([(file.keys_hash,) for file in files]),
+        "keys_sha256": hash_of("".join(f"{file.keys_hash}\n" for file in files).encode()),
         "files": [
             {
                 "name": file.name,
@@ -180,11 +181,11 @@ def manifest_of(table: ArchivedTable, files: Sequence[ArchivedFile]) -> bytes:
     return json.dumps(members, indent=1).encode()
 
 
-def rows_of_next_file(last: ArchivedFile | None, last_bytes: int) -> int:
-    """Return how many rows to read, given the file before and the bytes that its rows were before compression."""
-    if last is None or not last_bytes:
+def rows_of_next_file(rows: int, byte_count: int) -> int:
+    """Return how many rows to read, given how many were read before and the bytes that they were as CSV."""
+    if not rows:
         return FIRST_FILE_ROWS
-    return max(1, min(FILE_ROWS_MAX, FILE_BYTES_MAX * last.row_count // last_bytes))
+    return max(1, min(FILE_ROWS_MAX, FILE_BYTES_MAX * rows // byte_count))
 
 
 def month_view(month: ArchivedMonth, tables: Sequence[ArchivedTable]) -> dict[str, Any]:

@@ -1,9 +1,19 @@
-"""Export the rows of a table to files, each read back from the store and compared before it counts."""
+"""Export the rows of a table to files, each read back from the store and compared before it counts.
+
+    read      the rows of the next file from the database     thread 1
+    write     them as Parquet                                 thread 2
+    store     the file, read it back, and compare             thread 3
+    note      the file and the position                       one transaction
+
+The steps work on different files at the same time. The files are noted one after the other.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from typing import Any
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from paybridge.archive.deadline import Deadline
 from paybridge.archive.domain import (
@@ -11,40 +21,50 @@ from paybridge.archive.domain import (
     ArchivedTable,
     TableState,
     file_name,
-    keys_hash,
+    hash_of,
     manifest_of,
     rows_of_next_file,
 )
-from paybridge.archive.ports import ArchiveDamaged, ArchiveServices
+from paybridge.archive.ports import ArchiveDamaged, ArchiveServices, RowLines
+from paybridge.archive.read_ahead import read_ahead
 from paybridge.archive.store import owners, rows, tables
 
 MANIFEST = "manifest.json"
 
 
+@dataclass
+class ExportProgress:
+    """How far a table was read: whether nothing is left."""
+
+    is_read: bool = False
+
+
+class WrittenFile(NamedTuple):
+    """A file that is not stored yet: what is known of it, its content, and the rows as they were read."""
+
+    file: ArchivedFile
+    content: bytes
+    rows: Any
+
+
 def export_table(services: ArchiveServices, table: ArchivedTable, deadline: Deadline) -> bool:
     """Export the table from where it stands. Return whether all of it is exported and verified.
 
-    A file that is killed leaves an object that no row names, and is exported again. Raises DatabaseUnavailable,
+    What is killed leaves objects that no row names, and is exported again. Raises DatabaseUnavailable,
     StoreUnavailable and ArchiveDamaged.
     """
-    reading, noting = rows.reading(table), owners.statement_of(table)
-    last: ArchivedFile | None = None
-    last_bytes = 0
-    while not deadline.is_over():
-        lines = rows.read(services.database, reading, table.cursor, rows_of_next_file(last, last_bytes))
-        if not lines:
-            return _finish(services, table)
-        content = "\n".join(lines).encode()
-        last_bytes = len(content)
-        lines.clear()
-        last = _store(services, table, content)
-        with services.database.transaction() as transaction:
-            if not tables.add_file(transaction, table, last):
-                return False
-            if noting is not None:
-                owners.note(transaction, noting, table.month, last.first_key, last.last_key)
-        table = table.after_file(last)
-    return False
+    noting, progress = owners.statement_of(table), ExportProgress()
+    read = _read(services, table, deadline, progress)
+    stored = _store(services, table, _write(services, table, read))
+    with closing(read_ahead(stored)) as files:
+        for file in files:
+            with services.database.transaction() as transaction:
+                if not tables.add_file(transaction, table, file):
+                    return False
+                if noting is not None:
+                    owners.note(transaction, noting, table.month, file.first_key, file.last_key)
+            table = table.after_file(file)
+    return progress.is_read and _finish(services, table)
 
 
 def manifest_key(table: ArchivedTable) -> str:
@@ -55,43 +75,79 @@ def manifest_key(table: ArchivedTable) -> str:
 def verify_manifest(services: ArchiveServices, table: ArchivedTable) -> None:
     """Compare the manifest in the store with what is known of the table. Raises ArchiveDamaged."""
     content = services.objects.get(table.bucket, manifest_key(table))
-    if hashlib.sha256(content).hexdigest() != table.manifest_hash:
+    if hash_of(content) != table.manifest_hash:
         raise ArchiveDamaged(f"The manifest of {table.prefix} is not the one that was written.")
 
 
 def verify_file(services: ArchiveServices, table: ArchivedTable, file: ArchivedFile) -> Any:
     """Return the rows of a file, once bytes, number and keys are those that were written. Raises ArchiveDamaged."""
     content = services.objects.get(table.bucket, f"{table.prefix}/{file.name}")
-    if hashlib.sha256(content).hexdigest() != file.file_hash:
+    if hash_of(content) != file.file_hash:
         raise ArchiveDamaged(f"The file {table.prefix}/{file.name} is not the one that was written.")
     stored = services.files.read(content)
     keys = services.files.keys(stored, table.key_columns)
-    if len(keys) != file.row_count or keys_hash(keys) != file.keys_hash:
+    if services.files.count(stored) != file.row_count or hash_of(keys) != file.keys_hash:
         raise ArchiveDamaged(f"The file {table.prefix}/{file.name} has other rows than the table had.")
     return stored
 
 
-def _store(services: ArchiveServices, table: ArchivedTable, lines: bytes) -> ArchivedFile:
-    """Store rows of the database as a file, read it back, and compare every value."""
-    read = services.files.table_of(lines, table.columns)
-    content = services.files.written(read)
-    keys = services.files.keys(read, table.key_columns)
-    file_hash = hashlib.sha256(content).hexdigest()
-    number = table.file_count + 1
+def _read(
+    services: ArchiveServices, table: ArchivedTable, deadline: Deadline, progress: ExportProgress
+) -> Generator[RowLines, None, None]:
+    """Read the rows of one file after the other, over a connection of its own."""
+    reader = rows.RowReader(table)
+    after: rows.Key | None = table.cursor
+    read = RowLines(b"", 0)
+    with closing(services.database.another()) as database:
+        while not deadline.is_over():
+            until = reader.find_end(database, after, rows_of_next_file(read.row_count, len(read.content)))
+            read = reader.read(database, after, until)
+            if read.row_count:
+                yield read
+            if until is None:
+                progress.is_read = True
+                return
+            after = until
+
+
+def _write(
+    services: ArchiveServices, table: ArchivedTable, read: Generator[RowLines, None, None]
+) -> Generator[WrittenFile, None, None]:
+    with closing(read_ahead(read)) as ahead:
+        for number, lines in enumerate(ahead, table.file_count + 1):
+            yield _written(services, table, number, lines)
+
+
+def _written(services: ArchiveServices, table: ArchivedTable, number: int, lines: RowLines) -> WrittenFile:
+    files = services.files
+    found = files.table_of(lines.content, table.columns)
+    if files.count(found) != lines.row_count:
+        raise ArchiveDamaged(f"{table.partition} has {lines.row_count} rows where {files.count(found)} were read.")
+    content = files.written(found)
+    file_hash = hash_of(content)
     file = ArchivedFile(
         number=number,
         name=file_name(number, file_hash),
-        row_count=len(keys),
+        row_count=lines.row_count,
         byte_count=len(content),
         file_hash=file_hash,
-        keys_hash=keys_hash(keys),
-        first_key=keys[0],
-        last_key=keys[-1],
+        keys_hash=hash_of(files.keys(found, table.key_columns)),
+        first_key=files.key_at(found, table.key_columns, 0),
+        last_key=files.key_at(found, table.key_columns, -1),
     )
-    services.objects.put(table.bucket, f"{table.prefix}/{file.name}", content)
-    if verify_file(services, table, file) != read:
-        raise ArchiveDamaged(f"The file {table.prefix}/{file.name} has other values than the table has.")
-    return file
+    return WrittenFile(file, content, found)
+
+
+def _store(
+    services: ArchiveServices, table: ArchivedTable, written: Generator[WrittenFile, None, None]
+) -> Generator[ArchivedFile, None, None]:
+    """Store each file, read it back, and compare every value with the rows that came from the database."""
+    with closing(read_ahead(written)) as ahead:
+        for file, content, read in ahead:
+            services.objects.put(table.bucket, f"{table.prefix}/{file.name}", content)
+            if verify_file(services, table, file) != read:
+                raise ArchiveDamaged(f"The file {table.prefix}/{file.name} has other values than the table has.")
+            yield file
 
 
 def _finish(services: ArchiveServices, table: ArchivedTable) -> bool:
@@ -101,8 +157,7 @@ def _finish(services: ArchiveServices, table: ArchivedTable) -> bool:
     if found != table.row_count or sum(file.row_count for file in files) != found:
         raise ArchiveDamaged(f"{table.partition} has {found} rows, and its files {table.row_count}.")
     manifest = manifest_of(table, files)
-    manifest_hash = hashlib.sha256(manifest).hexdigest()
     services.objects.put(table.bucket, manifest_key(table), manifest)
     if services.objects.get(table.bucket, manifest_key(table)) != manifest:
         raise ArchiveDamaged(f"The manifest of {table.prefix} is not the one that was written.")
-    return tables.move(services.database, table, TableState.VERIFIED, services.clock.now(), manifest_hash)
+    return tables.move(services.database, table, TableState.VERIFIED, services.clock.now(), hash_of(manifest))

@@ -33,11 +33,22 @@ class ObjectStore(Protocol):
         ...
 
 
+class RowLines(NamedTuple):
+    """Rows of a table as lines of CSV, and how many they are.
+
+    After the columns follows a value that names, by their numbers, those that hold an empty text, because CSV has no
+    way to tell it from none.
+    """
+
+    content: bytes
+    row_count: int
+
+
 class RowFiles(Protocol):
     """The format of the files."""
 
     def table_of(self, rows: bytes, columns: tuple[Column, ...]) -> Any:
-        """Return rows, each a line of JSON, as a table in memory."""
+        """Return rows, as in RowLines, as a table in memory."""
         ...
 
     def written(self, table: Any) -> bytes:
@@ -48,12 +59,28 @@ class RowFiles(Protocol):
         """Return the table in a file. Raises ArchiveDamaged if it cannot be read."""
         ...
 
-    def keys(self, table: Any, columns: tuple[str, ...]) -> list[tuple[str, ...]]:
-        """Return the values of these columns, row by row, as text."""
+    def count(self, table: Any) -> int:
+        """Return how many rows a table has."""
+        ...
+
+    def keys(self, table: Any, columns: tuple[str, ...]) -> bytes:
+        """Return the values of these columns as CSV, a line for each row."""
+        ...
+
+    def key_at(self, table: Any, columns: tuple[str, ...], row: int) -> tuple[str, ...]:
+        """Return the values of these columns in a row, as text; -1 is the last row."""
         ...
 
     def json_chunks(self, table: Any, rows_max: int) -> list[str]:
         """Return the rows as arrays of JSON, of up to `rows_max` rows each."""
+        ...
+
+
+class LogReader(Protocol):
+    """What reads events and webhook deliveries some time after they are written, and must not lose any."""
+
+    def describe_unread(self, database: Database, low: UUID, high: UUID) -> str | None:
+        """Return what it has not read of the month with ids from `low` to before `high`, None if it has read all."""
         ...
 
 
@@ -67,14 +94,6 @@ class ArchiveSettings:
     bucket: str
     after_months: int
     drop_after_days: float
-
-
-class LogReader(Protocol):
-    """What reads events and webhook deliveries some time after they are written, and must not lose any."""
-
-    def describe_unread(self, database: Database, low: UUID, high: UUID) -> str | None:
-        """Return what it has not read of the month with ids from `low` to before `high`, None if it has read all."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

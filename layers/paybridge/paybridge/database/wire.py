@@ -149,12 +149,14 @@ def _receive(connection: dbapi.Connection, readers: Iterable[Reader], context: C
 
     Rows are read here. Everything else (errors, notices, notifications) goes to the handlers of pg8000.
     """
-    read, handlers = connection._sock.read1, connection.message_types
+    read, read_all, handlers = connection._sock.read1, connection._sock.read, connection.message_types
     buffer, position, is_ready = b"", 0, False
     while not is_ready or position < len(buffer):
         code, end = _next_frame(buffer, position)
         if end > len(buffer):
-            chunk = read(_READ_BYTES)
+            missing = end - len(buffer)
+            # A value of megabytes is read at once: the buffer would else be copied for each piece of it.
+            chunk = read(_READ_BYTES) if missing <= _READ_BYTES else read_all(missing)
             if not chunk:
                 raise InterfaceError("network error")
             buffer, position = buffer[position:] + chunk, 0

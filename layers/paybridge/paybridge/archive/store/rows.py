@@ -1,41 +1,64 @@
-"""The rows of a partition as JSON, in the order of their primary key, and back.
+"""The rows of a partition as CSV, in the order of their primary key, and back from JSON.
 
-Numbers, booleans and times have a type of their own in Parquet. Every other value is PostgreSQL's text of it, which
-comes back exactly as it was.
+PostgreSQL writes the lines and sends those of a file as one value, so that Python touches no row. Numbers, booleans and
+times have a type of their own in Parquet. Every other value is PostgreSQL's text of it, which comes back exactly as it
+was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from paybridge.archive.domain import ArchivedTable, Column
+from paybridge.archive.ports import RowLines
 from paybridge.database.database import Database, Statement, Transaction
 
 TYPED = frozenset({"boolean", "smallint", "integer", "bigint", "timestamp with time zone"})
+# PostgreSQL takes at most 100 arguments of a function.
+_ARGUMENTS_MAX = 90
+Key = Sequence[str]
 
 
-def reading(table: ArchivedTable) -> tuple[Statement, Statement]:
-    """Return the statements that read the first rows of the table, and those after a key."""
-    keys = ", ".join(table.key_columns)
-    shown = ", ".join(map(_shown, table.columns))
-    types = {column.name: column.type for column in table.columns}
-    after = ", ".join(f":key{number}::{types[name]}" for number, name in enumerate(table.key_columns))
-    source = f"SELECT {shown} FROM {table.partition}"
-    tail = f"ORDER BY {keys} LIMIT :limit::integer"
-    first, following = f"{source} {tail}", f"{source} WHERE ({keys}) > ({after}) {tail}"
-    return tuple(Statement(f"SELECT row_to_json(r)::text FROM ({sql}) AS r") for sql in (first, following))  # type: ignore[return-value]
+class RowReader:
+    """Reads the rows of one table, those between two keys at a time."""
 
+    def __init__(self, table: ArchivedTable) -> None:
+        types = {column.name: column.type for column in table.columns}
+        names = ", ".join(table.key_columns)
+        after, until = (
+            ", ".join(f":{what}{number}::{types[name]}" for number, name in enumerate(table.key_columns))
+            for what in ("after", "until")
+        )
+        is_after, is_until = f"({names}) > ({after})", f"({names}) <= ({until})"
+        shown = ", ".join(f"{name}::text" for name in table.key_columns)
+        self._ends = {
+            has_after: Statement(
+                f"SELECT {shown} FROM {table.partition} {_where([is_after] * has_after)} ORDER BY {names} "
+                "OFFSET :limit::integer - 1 LIMIT 1"
+            )
+            for has_after in (False, True)
+        }
+        # In the order of the key also if the server reads with several processes.
+        line = f"string_agg({_line(table.columns)}, E'\\n' ORDER BY {names})"
+        self._rows = {
+            (has_after, has_until): Statement(
+                f"SELECT {line}, count(*) FROM {table.partition} "
+                f"{_where([is_after] * has_after + [is_until] * has_until)}"
+            )
+            for has_after in (False, True)
+            for has_until in (False, True)
+        }
 
-def read(
-    database: Database, statements: tuple[Statement, Statement], after: Sequence[str] | None, limit: int
-) -> list[str]:
-    """Return up to `limit` rows after a key, each as JSON, in the order of their keys."""
-    first, following = statements
-    if after is None:
-        rows = database.run(first, limit=limit)
-    else:
-        rows = database.run(following, limit=limit, **{f"key{number}": value for number, value in enumerate(after)})
-    return [row[0] for row in rows]
+    def find_end(self, database: Database, after: Key | None, limit: int) -> Key | None:
+        """Return the key of the row that is so many after a key, None if there are no more than that many."""
+        rows = database.run(self._ends[after is not None], limit=limit, **_named("after", after))
+        return tuple(rows[0]) if rows else None
+
+    def read(self, database: Database, after: Key | None, until: Key | None) -> RowLines:
+        """Return the rows after a key up to another one, in the order of their keys."""
+        statement = self._rows[after is not None, until is not None]
+        lines, count = database.run(statement, **_named("after", after), **_named("until", until))[0]
+        return RowLines((lines or "").encode(), count)
 
 
 def count(database: Database, name: str) -> int:
@@ -59,5 +82,39 @@ def write(transaction: Transaction, statement: Statement, rows: str) -> None:
     transaction.run(statement, rows=rows)
 
 
-def _shown(column: Column) -> str:
-    return column.name if column.type in TYPED else f"{column.name}::text AS {column.name}"
+def _where(conditions: Sequence[str]) -> str:
+    return f"WHERE {' AND '.join(conditions)}" if conditions else ""
+
+
+def _named(what: str, key: Key | None) -> dict[str, str]:
+    return {} if key is None else {f"{what}{number}": value for number, value in enumerate(key)}
+
+
+def _line(columns: Iterable[Column]) -> str:
+    """Return the expression that makes a line of CSV of a row.
+
+    CSV has no way to tell an empty text from none. So a last value names the columns, by their numbers, that hold an
+    empty text.
+    """
+    arguments, marks = [], []
+    for number, column in enumerate(columns):
+        if column.type == "boolean":
+            # On its own it is written as t or f.
+            arguments.append(f"{column.name}::text")
+        elif column.type in TYPED or column.type == "uuid":
+            arguments.append(column.name)
+        else:
+            text = column.name if column.type == "text" else f"{column.name}::text"
+            arguments.append(f"""'"' || replace({text}, '"', '""') || '"'""")
+            marks.append(f"CASE WHEN {text} = '' THEN '{number} ' END")
+        arguments.append("','")
+    return _concatenated(arguments + marks)
+
+
+def _concatenated(arguments: Sequence[str]) -> str:
+    """Return the expression that concatenates these values; one that is null is nothing."""
+    parts = [
+        f"concat({', '.join(arguments[start : start + _ARGUMENTS_MAX])})"
+        for start in range(0, len(arguments), _ARGUMENTS_MAX)
+    ]
+    return " || ".join(parts)
