@@ -286,7 +286,7 @@ def take_over(transaction: Transaction, merchant_id: UUID) -> None:
     """Take over what a slice does, and leave the computation to others."""
     position = cursors.lock(transaction, merchant_id)
     assert position is not None
-    end, count = projection.take_over_events(transaction, merchant_id, position, 1000)
+    end, count, _ = projection.take_over_events(transaction, merchant_id, position, 1000)
     cursors.save(transaction, merchant_id, end, count)
 
 

@@ -18,7 +18,8 @@ from paybridge.database.database import Statement
 
 Node = dict[str, Any]
 
-# Roles and rights are changed by a deployment. The archive reads a month once, and as a whole.
+# Roles and rights are changed by a deployment. The archive reads a month once, and as a whole, and asks once what has
+# not been read of it. Analytics close a month once.
 WITHOUT_PLANS = frozenset({
     "paybridge.database.rights",
     "paybridge.secrets.store",

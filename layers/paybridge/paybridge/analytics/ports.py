@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -55,9 +55,18 @@ class DeliveryLog(Protocol):
         ...
 
 
+class LeftMonths(Protocol):
+    """The months whose events may have left the database."""
+
+    def find_gone(self) -> list[date]:
+        """Return the months that are no longer in the database. Raises DatabaseUnavailable."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class AnalyticsServices:
     """What the use cases work with."""
 
     database: Database
     deliveries: DeliveryLog
+    left_months: LeftMonths

@@ -14,8 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
+from paybridge.analytics.close_months import close_months
 from paybridge.analytics.ports import AnalyticsServices
 from paybridge.analytics.store import aggregates, cursors, projection
+from paybridge.analytics.store.projection import ReadEvents
 from paybridge.core.errors import LockTimeout
 from paybridge.outbox import event_log
 
@@ -29,11 +31,17 @@ MERCHANTS_PAGE = 500
 
 @dataclass(slots=True)
 class Updated:
-    """What a run has done. `is_up_to_date`: nothing is left but what others hold, and days that rest."""
+    """What a run has done. `is_up_to_date`: nothing is left but what others hold, and days that rest.
+
+    `late_days` are days of closed months about which something came, and which did not change. `deleted` are the rows
+    of closed months that were deleted.
+    """
 
     events: int = 0
     deliveries: int = 0
     days: int = 0
+    late_days: int = 0
+    deleted: int = 0
     is_up_to_date: bool = False
 
 
@@ -53,6 +61,7 @@ def update_analytics(
     has_read = _read_events(services, updated, lambda: is_left(1 / 2))
     has_read = _read_deliveries(services, updated, lambda: is_left(2 / 3)) and has_read
     updated.is_up_to_date = _compute(services, updated, lambda: is_left(1)) and has_read
+    updated.deleted = close_months(services, lambda: is_left(1))
     return updated
 
 
@@ -63,9 +72,10 @@ def _read_events(services: AnalyticsServices, updated: Updated, has_time: Callab
             if not has_time():
                 return False
             with suppress(LockTimeout):
-                count = _take_over_events(services, merchant_id)
-                updated.events += count
-                if count == SLICE_EVENTS:
+                read = _take_over_events(services, merchant_id)
+                updated.events += read.events
+                updated.late_days += read.late
+                if read.events == SLICE_EVENTS:
                     continue
             break
     return True
@@ -78,14 +88,14 @@ def _merchants_with_news(services: AnalyticsServices) -> Iterator[UUID]:
         after = found[-1]
 
 
-def _take_over_events(services: AnalyticsServices, merchant_id: UUID) -> int:
+def _take_over_events(services: AnalyticsServices, merchant_id: UUID) -> ReadEvents:
     with services.database.transaction() as transaction:
         position = cursors.lock(transaction, merchant_id)
         if position is None:
-            return 0
-        end, count = projection.take_over_events(transaction, merchant_id, position, SLICE_EVENTS)
-        cursors.save(transaction, merchant_id, end, count)
-    return count
+            return ReadEvents(event_log.START, 0, 0)
+        read = projection.take_over_events(transaction, merchant_id, position, SLICE_EVENTS)
+        cursors.save(transaction, merchant_id, read.end, read.events)
+    return read
 
 
 def _read_deliveries(services: AnalyticsServices, updated: Updated, has_time: Callable[[], bool]) -> bool:
@@ -96,19 +106,19 @@ def _read_deliveries(services: AnalyticsServices, updated: Updated, has_time: Ca
             return False
         count = 0
         with suppress(LockTimeout):
-            count = _take_over_deliveries(services)
+            count = _take_over_deliveries(services, updated)
         updated.deliveries += count
     return True
 
 
-def _take_over_deliveries(services: AnalyticsServices) -> int:
+def _take_over_deliveries(services: AnalyticsServices, updated: Updated) -> int:
     with services.database.transaction() as transaction:
         position = cursors.lock_deliveries(transaction)
         if position is None:
             return 0
         ended = services.deliveries.next_after(transaction, position, SLICE_DELIVERIES)
         if ended:
-            projection.take_over_deliveries(transaction, ended)
+            updated.late_days += projection.take_over_deliveries(transaction, ended)
             cursors.save_deliveries(transaction, ended[-1])
     return len(ended)
 

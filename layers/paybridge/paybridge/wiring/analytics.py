@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from paybridge import wiring
 from paybridge.analytics.ports import AnalyticsServices
+from paybridge.archive.gone import GoneMonths
 from paybridge.database.database import Database
 from paybridge.database.services import ANALYTICS
 from paybridge.webhooks.read_ended import EndedDeliveries
@@ -11,7 +12,7 @@ from paybridge.webhooks.read_ended import EndedDeliveries
 
 def services_over(database: Database) -> AnalyticsServices:
     """Return what the use cases need, over this database."""
-    return AnalyticsServices(database, EndedDeliveries(database))
+    return AnalyticsServices(database, EndedDeliveries(database), GoneMonths(database))
 
 
 def services() -> AnalyticsServices:
@@ -19,4 +20,6 @@ def services() -> AnalyticsServices:
 
     Raises SettingsInvalid and SecretUnavailable.
     """
-    return AnalyticsServices(wiring.database_of(ANALYTICS), EndedDeliveries(wiring.database()))
+    return AnalyticsServices(
+        wiring.database_of(ANALYTICS), EndedDeliveries(wiring.database()), GoneMonths(wiring.database())
+    )

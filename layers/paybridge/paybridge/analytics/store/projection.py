@@ -3,12 +3,14 @@
 Each statement is one round trip: it reads, folds what is about the same payment, writes what is newer than before, and
 marks the days. Events may come in any order and any number of times. The highest sequence of a payment or refund says
 what has become of it, and the earliest event with an outcome when it was settled.
+
+What is about a day of a closed month, whose rows are gone, is counted apart and changes no figure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -38,7 +40,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from paybridge.analytics.domain import PAYMENT_OUTCOMES, REFUND_OUTCOMES, Outcome
 from paybridge.analytics.ports import DeliveryEnd
-from paybridge.analytics.store.tables import KEY, deliveries, dirty_days, payments, refunds
+from paybridge.analytics.store.tables import KEY, closed_months, deliveries, dirty_days, late_facts, payments, refunds
 from paybridge.database.clauses import compiled
 from paybridge.database.database import Statement, Transaction
 from paybridge.database.parameters import json_rows
@@ -55,10 +57,11 @@ _UTC: ColumnElement[Any] = literal_column("'UTC'")
 
 
 class ReadEvents(NamedTuple):
-    """How far events were read, and how many there were."""
+    """How far events were read, how many there were, and of how many days of closed months they told."""
 
     end: LogPosition
     events: int
+    late: int
 
 
 def take_over_events(transaction: Transaction, merchant_id: UUID, after: LogPosition, limit: int) -> ReadEvents:
@@ -72,12 +75,12 @@ def take_over_events(transaction: Transaction, merchant_id: UUID, after: LogPosi
         wanted=TYPES,
         outcomes=_OUTCOMES,
     )
-    xid, event_id, count = rows[0]
-    return ReadEvents(LogPosition(xid, event_id) if count else after, count)
+    xid, event_id, count, late = rows[0]
+    return ReadEvents(LogPosition(xid, event_id) if count else after, count, late)
 
 
-def take_over_deliveries(transaction: Transaction, ended: Iterable[DeliveryEnd]) -> None:
-    """Take over these deliveries, and mark the days they change."""
+def take_over_deliveries(transaction: Transaction, ended: Iterable[DeliveryEnd]) -> int:
+    """Take over these deliveries, and mark the days they change. Return of how many days of closed months they are."""
     rows = [
         {
             "merchant_id": one.merchant_id,
@@ -90,17 +93,19 @@ def take_over_deliveries(transaction: Transaction, ended: Iterable[DeliveryEnd])
         for one in ended
         if one.currency is not None and one.status in _IS_DELIVERED
     ]
-    if rows:
-        transaction.run(deliveries_statement(), rows=json_rows(rows))
+    late: int = transaction.run(deliveries_statement(), rows=json_rows(rows))[0][0] if rows else 0
+    return late
 
 
 @cache
 def events_statement() -> Statement:
     """Build the statement of `take_over_events`."""
     events = next_events()
-    facts = _facts(events)
+    readable = _facts(events)
+    facts = select(readable).where(~_is_closed(readable.c.day)).cte("open_facts")
     saved = [_saved_payments(facts).cte("saved_payments"), _saved_refunds(facts).cte("saved_refunds")]
-    return compiled(select(*last_position(events)).add_cte(_marked(saved)))
+    late = _counted_late(readable)
+    return compiled(select(*last_position(events), _count_of(late)).add_cte(_marked(saved), late))
 
 
 @cache
@@ -117,14 +122,16 @@ def deliveries_statement() -> Statement:
     given = func.json_to_recordset(cast(bindparam("rows", type_=Text), JSON)).table_valued(
         *(column(name, type_) for name, type_ in types.items())
     )
-    new = given.render_derived(name="ended", with_types=True)
+    ended = given.render_derived(name="ended", with_types=True)
     names = [*KEY, "delivery_id", "is_delivered", "ended_at"]
-    values = {**{name: new.c[name] for name in types}, "day": _day(new.c.created_at)}
-    added = insert(deliveries).from_select(names, select(*(values[name].label(name) for name in names)))
+    values = {**{name: ended.c[name] for name in types}, "day": _day(ended.c.created_at)}
+    new = select(*(values[name].label(name) for name in names)).cte("new_deliveries")
+    added = insert(deliveries).from_select(names, select(new).where(~_is_closed(new.c.day)))
     later = added.excluded.ended_at > deliveries.c.ended_at
     changes = {name: added.excluded[name] for name in ("is_delivered", "ended_at")}
     saved = _upserted(added, deliveries, "delivery_id", changes, later).cte("saved_deliveries")
-    return compiled(select(func.count()).select_from(saved).add_cte(_marked([saved])))
+    late = _counted_late(new)
+    return compiled(select(_count_of(late)).add_cte(_marked([saved]), late))
 
 
 def _facts(events: CTE) -> CTE:
@@ -219,6 +226,26 @@ def _upserted(
     """Let the rows change those that are there already, where that changes anything, and return their days."""
     upserted = added.on_conflict_do_update(index_elements=[*KEY, id_], set_=changes, where=where)
     return upserted.returning(*(table.c[name] for name in KEY))
+
+
+def _is_closed(day: ColumnElement[date]) -> ColumnElement[bool]:
+    """Tell whether the rows of a day's month are gone, and only its figures are left."""
+    month = cast(func.date_trunc(literal_column("'month'"), day), Date)
+    return select(closed_months.c.month).where(closed_months.c.month == month).exists()
+
+
+def _counted_late(facts: CTE) -> CTE:
+    """Count the facts about days of closed months, by their days."""
+    keys = [facts.c[name] for name in KEY]
+    late = select(*keys, func.count(), func.now()).where(_is_closed(facts.c.day)).group_by(*keys).order_by(*keys)
+    added = insert(late_facts).from_select([*KEY, "facts", "last_at"], late)
+    changes = {"facts": late_facts.c.facts + added.excluded.facts, "last_at": added.excluded.last_at}
+    counted = added.on_conflict_do_update(index_elements=[*KEY], set_=changes)
+    return counted.returning(late_facts.c.facts).cte("late")
+
+
+def _count_of(late: CTE) -> ColumnElement[int]:
+    return select(func.count()).select_from(late).scalar_subquery().label("late")
 
 
 def _marked(saved: list[CTE]) -> CTE:

@@ -36,6 +36,10 @@ deliveries = table_of(
     schema=SCHEMA,
 )
 dirty_days = table_of("dirty_days", {**_KEY, "marked_at": "timestamptz"}, schema=SCHEMA)
+closed_months = table_of(
+    "closed_months", {"month": "date", "closed_at": "timestamptz", "emptied_at": "timestamptz"}, schema=SCHEMA
+)
+late_facts = table_of("late_facts", {**_KEY, "facts": "bigint", "last_at": "timestamptz"}, schema=SCHEMA)
 
 COUNTS = (
     "payments", "unsettled", "authorized", "succeeded", "failed", "canceled", "settled", "refunds", "refunds_open",

@@ -43,6 +43,13 @@ _EXTEND = Statement("""
     WHERE month = :month::date AND state IN ('restoring', 'restored')
 """)
 
+_DROPPED = Statement("""
+    SELECT m.month FROM archive_months m
+    WHERE m.state = 'archived'
+      AND NOT EXISTS (SELECT FROM archives a WHERE a.month = m.month AND a.state <> 'dropped')
+    ORDER BY m.month
+""")
+
 # Locked, so that none of these months moves before the replay is there for the archive to see.
 _OVERLAPPING = Statement("""
     SELECT month, state FROM archive_months
@@ -61,6 +68,11 @@ def find(database: Database, month: date) -> ArchivedMonth | None:
     """Return the month, None if it was never looked at."""
     rows = database.run(_ONE, month=month)
     return _from_row(rows[0]) if rows else None
+
+
+def find_dropped(database: Database) -> list[date]:
+    """Return the archived months of which every table was dropped, oldest first."""
+    return [month for (month,) in database.run(_DROPPED)]
 
 
 def lock_between(transaction: Transaction, begin_at: datetime, end_at: datetime) -> list[tuple[date, MonthState]]:

@@ -112,6 +112,25 @@ CREATE TABLE analytics.dirty_days (
 );
 """
 
+# Of a month that has left the database only its days are kept, and what still comes about it is counted apart.
+CLOSED = """
+CREATE TABLE analytics.closed_months (
+    month      date PRIMARY KEY CHECK (extract(day FROM month) = 1),
+    closed_at  timestamptz NOT NULL,
+    -- When the last row of a payment, refund or delivery was deleted.
+    emptied_at timestamptz
+);
+
+CREATE TABLE analytics.late_facts (
+    merchant_id uuid NOT NULL,
+    day         date NOT NULL,
+    currency    text NOT NULL,
+    facts       bigint NOT NULL CHECK (facts > 0),
+    last_at     timestamptz NOT NULL,
+    PRIMARY KEY (merchant_id, day, currency)
+);
+"""
+
 DELIVERIES = """
 -- What has ended, in that order. Only a statement that has this very condition reads the index: a batch that asks for
 -- deliveries by their ids and for their end would else have the planner read all that have ended.
@@ -122,5 +141,5 @@ CREATE INDEX IF NOT EXISTS webhook_deliveries_ended ON webhook_deliveries ((grea
 
 def upgrade() -> None:
     """Create the schema `analytics`, and index the webhook deliveries that have ended."""
-    for script in (PROJECTIONS, DAYS, DELIVERIES):
+    for script in (PROJECTIONS, DAYS, CLOSED, DELIVERIES):
         op.get_bind().exec_driver_sql(script)
