@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from uuid import UUID
 
 import typer
@@ -71,36 +71,44 @@ Currency = Annotated[
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV, as the API answers.")]
 
 
-@app.command()
-def daily(
-    context: typer.Context,
-    merchant: MerchantOption = None,
-    first: From = None,
-    last: To = None,
-    currency: Currency = None,
-    csv: AsCsv = False,
-    json: AsJson = False,
-) -> None:
-    """Show each day: payments by outcome, volume, processing time, refunds, webhooks."""
-    from paybridge.analytics.read_figures import Period
+class Shown(NamedTuple):
+    """A command that shows figures: its name, what its table shows, and its help."""
 
-    _show(context, Period.DAY, TABLE, (merchant, first, last, currency), csv=csv, json=json)
+    command: str
+    table: tuple[str, ...]
+    help: str
 
 
-@app.command()
-def monthly(
-    context: typer.Context,
-    merchant: MerchantOption = None,
-    first: From = None,
-    last: To = None,
-    currency: Currency = None,
-    csv: AsCsv = False,
-    json: AsJson = False,
-) -> None:
-    """Show the sums of each month from that of the first day to that of the last. Percentiles do not add up."""
-    from paybridge.analytics.read_figures import Period
+FIGURES: Mapping[str, Shown] = {
+    "day": Shown("daily", TABLE, "Show each day: payments by outcome, volume, processing time, refunds, webhooks."),
+    "month": Shown(
+        "monthly",
+        TABLE_OF_MONTHS,
+        "Show the sums of each month from that of the first day to that of the last. Percentiles do not add up.",
+    ),
+}
 
-    _show(context, Period.MONTH, TABLE_OF_MONTHS, (merchant, first, last, currency), csv=csv, json=json)
+
+def _add_command(period_name: str, shown: Shown) -> None:
+    """Add the command that shows the figures of a period. All of these have the same options."""
+
+    @app.command(shown.command, help=shown.help)
+    def show(
+        context: typer.Context,
+        merchant: MerchantOption = None,
+        first: From = None,
+        last: To = None,
+        currency: Currency = None,
+        csv: AsCsv = False,
+        json: AsJson = False,
+    ) -> None:
+        from paybridge.analytics.read_figures import Period
+
+        _show(context, Period(period_name), shown.table, (merchant, first, last, currency), csv=csv, json=json)
+
+
+for _name, _shown in FIGURES.items():
+    _add_command(_name, _shown)
 
 
 @app.command()
