@@ -108,7 +108,7 @@ def _run(keys: Sequence[str]) -> list[str]:
                 traceback.print_exc()
                 failed.append(key)
             say(f"{key} took {time.monotonic() - started:.0f} s")
-        run = report.this_run(measures, servers.versions())
+        run = report.with_earlier(report.this_run(measures, servers.versions()), list(MEASURES))
     # A run without figures keeps the results of the last one.
     if measures:
         path = report.write(run)

@@ -9,7 +9,7 @@ import re
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,25 @@ def this_run(measures: list[Measure], servers: dict[str, str]) -> Run:
     packages = {name: version(name) for name in PACKAGES} | _rival_versions()
     versions = {"python": platform.python_version(), **servers, **packages}
     return Run(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), _commit(), machine(), versions, measures)
+
+
+def with_earlier(run: Run, order: Sequence[str], path: Path = RESULTS_FILE) -> Run:
+    """Return the run, and in this order what earlier runs of its commit have measured on this machine and it has not.
+
+    So measures that run only on request are published together with the others.
+    """
+    try:
+        earlier = read(path)
+    except FileNotFoundError:
+        return run
+    if earlier.commit != run.commit or _hardware(earlier) != _hardware(run):
+        return run
+    measures = {measure.key: measure for measure in [*earlier.measures, *run.measures] if measure.key in order}
+    return replace(
+        run,
+        versions={**earlier.versions, **run.versions},
+        measures=[measures[key] for key in order if key in measures],
+    )
 
 
 def table(measures: Sequence[Measure]) -> str:
@@ -91,6 +110,10 @@ def machine() -> dict[str, Any]:
         "memory_gib": round(psutil.virtual_memory().total / 2**30),
         "load_average": round(os.getloadavg()[0], 1),
     }
+
+
+def _hardware(run: Run) -> dict[str, Any]:
+    return {name: value for name, value in run.machine.items() if name != "load_average"}
 
 
 def spread_text(figure: Figure) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,6 +70,38 @@ class TestWrite:
     def test_the_medians_of_goals_stand_by_their_names(self, tmp_path: Path) -> None:
         written = json.loads(report.write(RUN, tmp_path / "latest.json").read_text())
         assert written["measures"]["relay"].items() >= {"relay": 1000.0, "cpu_time": 3.0}.items()
+
+
+class TestWithEarlier:
+    ORDER = ("ledger", "relay", "archive")
+
+    @staticmethod
+    def run(*keys: str, **changes: Any) -> Run:
+        return replace(RUN, measures=[replace(MEASURE, key=key) for key in keys], **changes)
+
+    def keys(self, earlier: Run, later: Run, path: Path) -> list[str]:
+        """The measures that are there after both runs."""
+        report.write(earlier, path)
+        return [measure.key for measure in report.with_earlier(later, self.ORDER, path).measures]
+
+    def test_measures_of_the_same_commit_are_kept_in_the_usual_order(self, tmp_path: Path) -> None:
+        path = tmp_path / "latest.json"
+        busy = {**RUN.machine, "load_average": 9.5}
+        assert self.keys(self.run("archive", "relay"), self.run("ledger", machine=busy), path) == list(self.ORDER)
+
+    def test_the_newer_figures_of_a_measure_count(self, tmp_path: Path) -> None:
+        path = report.write(RUN, tmp_path / "latest.json")
+        newer = replace(MEASURE, notes=["newer"])
+        (measure,) = report.with_earlier(replace(RUN, measures=[newer]), ["relay"], path).measures
+        assert measure.notes == ["newer"]
+
+    def test_another_commit_or_machine_begins_again(self, tmp_path: Path) -> None:
+        path = tmp_path / "latest.json"
+        for later in (self.run("ledger", commit="def5678"), self.run("ledger", machine={"cores": 4})):
+            assert self.keys(self.run("relay"), later, path) == ["ledger"]
+
+    def test_a_first_run_stands_alone(self, tmp_path: Path) -> None:
+        assert report.with_earlier(RUN, self.ORDER, tmp_path / "none.json") == RUN
 
 
 class TestThisRun:
