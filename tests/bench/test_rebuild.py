@@ -9,6 +9,7 @@ import pytest
 
 from bench import rebuild
 from local.testkit.servers import Postgres
+from paybridge.ledger import build
 
 pytestmark = pytest.mark.integration
 
@@ -18,6 +19,7 @@ PAYMENTS = 201
 def test_every_payment_is_rebuilt_and_proved(postgres_server: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(rebuild.VARIABLE, str(PAYMENTS))
     monkeypatch.setattr(rebuild, "ROUNDS", 2)
+    monkeypatch.setattr(build, "SLICE_EVENTS", 50)
     said: list[str] = []
     servers: Any = SimpleNamespace(postgres=postgres_server, say=said.append)
     found = rebuild.measure(servers)
