@@ -230,9 +230,9 @@ def _answers(port: int) -> bool:
     return True
 
 
-def _superuser(port: int) -> pg8000.native.Connection:
+def _superuser(port: int, timeout_seconds: float = 10) -> pg8000.native.Connection:
     return pg8000.native.Connection(
-        SUPERUSER, host="127.0.0.1", port=port, password=PASSWORD, database="postgres", timeout=10
+        SUPERUSER, host="127.0.0.1", port=port, password=PASSWORD, database="postgres", timeout=timeout_seconds
     )
 
 

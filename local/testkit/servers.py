@@ -26,6 +26,8 @@ from paybridge.database.migrations import migrate
 from paybridge.database.rights import grant_rights
 
 TEMPLATE_DATABASE = "template_migrated"
+# A database is copied file by file, which takes long while other tests keep the disk busy.
+COPY_SECONDS_MAX = 100
 
 
 def private_settings(state_dir: Path) -> LocalSettings:
@@ -85,7 +87,7 @@ class Postgres:
     def drop_database(self, url: str) -> None:
         """Drop a database of `fresh_database`, even if clients are still connected."""
         # Autovacuum may be: only a superuser may end it.
-        with closing(postgres._superuser(self.settings.postgres_port)) as superuser:
+        with closing(postgres._superuser(self.settings.postgres_port, COPY_SECONDS_MAX)) as superuser:
             superuser.run(f"DROP DATABASE IF EXISTS {urlsplit(url).path.lstrip('/')} WITH (FORCE)")
 
     def stop(self) -> None:
@@ -110,7 +112,7 @@ class Postgres:
         return postgres.url_of(self.settings.postgres_port, name)
 
     def _run(self, sql: str) -> None:
-        with closing(postgres.connect(self.url)) as connection:
+        with closing(postgres.connect(self.url, timeout_seconds=COPY_SECONDS_MAX)) as connection:
             connection.run(sql)
 
 
