@@ -24,6 +24,8 @@ LOCKS = PROJECT / "requirements/openapi"
 ENVIRONMENT = PROJECT / ".venv-openapi"
 ADDRESS = "http://127.0.0.1:8000"
 RUN_SECONDS_MAX = 300
+# The page says so: openapi-python-client knows no body of CSV.
+LEFT_OUT = {"Python": ["POST /api/v1/ops/reconciliations/statements"]}
 
 
 class Section(NamedTuple):
@@ -65,8 +67,15 @@ def prepare_go(folder: Path) -> None:
 PREPARE = {"Python": prepare_python, "TypeScript": prepare_typescript, "Go": prepare_go}
 
 
-def run(script: str, folder: Path) -> list[list[str]]:
-    """Return the words of what the programs print. Fail with everything that was printed."""
+class Printed(NamedTuple):
+    """The words of what the programs print, and the routes that the generator says it leaves out."""
+
+    lines: list[list[str]]
+    left_out: list[str]
+
+
+def run(script: str, folder: Path) -> Printed:
+    """Run the script. Fail with everything that was printed."""
     places = (ENVIRONMENT / "bin", ENVIRONMENT / "node_modules/.bin", os.environ["PATH"])
     # A proxy of the machine must not see what goes to 127.0.0.1.
     kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
@@ -80,8 +89,12 @@ def run(script: str, folder: Path) -> list[list[str]]:
         timeout=RUN_SECONDS_MAX,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return [line.split() for line in done.stdout.splitlines() if line.startswith(("payment ", "refund "))]
+    printed = done.stdout + done.stderr
+    assert done.returncode == 0, printed
+    return Printed(
+        [line.split() for line in done.stdout.splitlines() if line.startswith(("payment ", "refund "))],
+        re.findall(r"^WARNING parsing (.+) within", printed, re.MULTILINE),
+    )
 
 
 @pytest.mark.parametrize("language", PREPARE)
@@ -94,11 +107,12 @@ def test_a_client_pays_reads_and_refunds_once(
     files, commands, _ = section(language)
     for name, text in files.items():
         (tmp_path / name).write_text(text.replace(ADDRESS, stack.urls.api))
-    once = run("\n".join(commands).replace(ADDRESS, stack.urls.api), tmp_path)
+    once, left_out = run("\n".join(commands).replace(ADDRESS, stack.urls.api), tmp_path)
+    assert left_out == LEFT_OUT.get(language, [])
     assert [(word, status) for word, _, status in once] == [("payment", "succeeded"), ("refund", "succeeded")]
     payment_id = once[0][1]
     # The keys of idempotency belong to the order, so the second run moves no money.
-    [paid, refunded] = run(commands[-1], tmp_path)
+    [paid, refunded] = run(commands[-1], tmp_path).lines
     assert (paid, refunded) == (["payment", payment_id, "partially_refunded"], once[1])
     payment = demo.get(payment_id)
     assert (payment["amount"], payment["amount_refunded"]) == ("100.50", "30.00")

@@ -43,8 +43,8 @@ class TestDeaths:
             return database.run(_COUNTS), all_balances(database)
 
         steps = die_at_every_step(database_address, lambda dying: post_events(dying, batch) and None, look)
-        # The fees, the book, the accounts, those that are missing, those again, the batch, and the commit.
-        assert steps == 7
+        # The fees, the book, the accounts, those missing, those again, the batch, the counters, and the commit.
+        assert steps == 8
         whole = look()
         assert post_events(database, batch).repeated == len(batch)
         assert look() == whole
