@@ -72,11 +72,17 @@ correction_id = {{ dictionary = "corrections", probability = 0.7 }}
 break_id = {{ dictionary = "breaks", probability = 0.7 }}
 month = {{ dictionary = "months", probability = 0.7 }}
 """
-# A month that waits for its archive, and breaks of a day that was compared. The runs share a database.
+# A month that waits for its archive, the audit of a night, and breaks of a day that was compared. The runs share a
+# database.
 DAY_ID = "00000000-0000-4000-9000-000000000001"
 _MONTH = Statement("""
     INSERT INTO archive_months (month, state, reason, checked_at, created_at, updated_at)
     VALUES ('2024-01-01', 'waiting', '1 unsettled payments', now(), now(), now())
+    ON CONFLICT DO NOTHING
+""")
+_NIGHT = Statement("""
+    INSERT INTO outbox_audits (id, begin_at, end_at, grace_seconds, created_at, finished_at)
+    VALUES ('00000000-0000-7000-9000-000000000001', '2024-01-01', '2024-01-02', 60, now(), now())
     ON CONFLICT DO NOTHING
 """)
 _DAY = Statement("""
@@ -139,7 +145,7 @@ async def api_url(database_address: DatabaseAddress) -> AsyncIterator[str]:
 async def dictionaries(api_url: str, database: Database) -> str:
     """Make payments that can be captured, refunded, approved and rejected, with refunds and deliveries.
 
-    Operators have a month and breaks to look at. Return settings with their ids.
+    Operators have a month, an audit and breaks to look at. Return settings with their ids.
     """
     merchant_id = demo_merchant_id(database)
     payment_ids: list[uuid.UUID] = []
@@ -147,6 +153,7 @@ async def dictionaries(api_url: str, database: Database) -> str:
     payout_ids: list[str] = []
     break_ids = [str(uuid.uuid4()) for _ in range(SEEDED)]
     database.run(_MONTH)
+    database.run(_NIGHT)
     database.run(_DAY, id=DAY_ID)
     for break_id in break_ids:
         database.run(_BREAK, id=break_id, day=DAY_ID)
