@@ -148,7 +148,9 @@ class TestStartRebuild:
 
             def new(self) -> uuid.UUID:
                 thread.start()
-                eventually(lambda: not thread.is_alive() or query(world.database, WAITING), "the other one")
+                # Inside a transaction PostgreSQL shows the sessions as they were when it was first asked.
+                with closing(Database(world.address, "watching")) as watching:
+                    eventually(lambda: not thread.is_alive() or query(watching, WAITING), "the other one")
                 return Uuid7Ids().new()
 
         start_rebuild(replace(world.services, ids=Slow()), actor="ann")

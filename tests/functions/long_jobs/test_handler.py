@@ -107,19 +107,23 @@ class TestRunLongJobs:
         assert failed["job"] == "fail"
 
 
+# What is done about a payment that succeeded.
+UPDATED = {"analytics_events": 2, "analytics_deliveries": 0, "analytics_days": 1, "analytics_deleted": 0}
+
+
 class TestAnalytics:
     def test_they_rest_once_they_are_up_to_date(self, database: Database) -> None:
         world, work = World(database, new_merchant(database)), Work()
         job = AnalyticsJob(work.monotonic)
         world.write(*world.payment(("succeeded", 1)))
         await_horizon(database)
-        assert job(10.0) == {"analytics_events": 2, "analytics_deliveries": 0, "analytics_days": 1}
+        assert job(10.0) == UPDATED
         world.write(*world.payment(("succeeded", 1)))
         await_horizon(database)
         assert job(10.0) == {}
         work.now += REST_SECONDS
         world.rest_nothing()
-        assert job(10.0) == {"analytics_events": 2, "analytics_deliveries": 0, "analytics_days": 1}
+        assert job(10.0) == UPDATED
         assert world.day()["succeeded"] == 2
 
     def test_the_function_runs_them(self) -> None:
