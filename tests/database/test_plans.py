@@ -1222,7 +1222,7 @@ def sweeping(rows: SeededRows) -> dict[str, Rule]:
         ),
         "webhooks.store.stalled._STALLED_DELIVERIES": Rule(
             sweep,
-            ("webhook_deliveries_pending", "webhook_attempts_pkey", "outbox_by_payment", "outbox_by_payment"),
+            ("webhook_deliveries_pending", "webhook_attempts_pkey", "outbox_by_payment", "outbox_by_subject"),
             every_month=frozenset({"webhook_deliveries", "webhook_attempts", "outbox"}),
         ),
         "webhooks.store.stalled._LOST_EVENTS": Rule(

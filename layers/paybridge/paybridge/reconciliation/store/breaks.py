@@ -36,9 +36,9 @@ _COLUMNS = """
 _LOCK_FOUND = Statement("""
     SELECT b.identity, b.id, b.state, b.resolution, b.effects, b.found_at, (
         SELECT count(*)::integer FROM reconciliation_break_actions a WHERE a.break_id = b.id AND a.action = 'open')
-    FROM reconciliation_breaks b
-    WHERE b.reconciliation_id = :reconciliation_id::uuid AND b.gateway = :gateway::text
-      AND b.identity = ANY (ARRAY(SELECT json_array_elements_text(:identities::json)))
+    FROM json_array_elements_text(:identities::json) AS given (identity)
+    JOIN reconciliation_breaks b
+      ON b.reconciliation_id = :reconciliation_id::uuid AND b.gateway = :gateway::text AND b.identity = given.identity
     ORDER BY b.id FOR UPDATE OF b
 """)
 
