@@ -15,7 +15,7 @@ from paybridge.payments.domain.operation import Kind
 from paybridge.payments.ports import PaymentGateway, StatementSource
 
 # Every adapter is given this deadline, in seconds: long enough for a busy machine, short enough to be waited for.
-DEADLINE_SECONDS = 1.0
+DEADLINE_SECONDS = 3.0
 
 
 class Money(Enum):
