@@ -2199,7 +2199,8 @@ def reconciling(rows: SeededRows) -> dict[str, Rule]:
             {**of_run, "gateway": "default", "identities": '["i59"]'},
             ("reconciliation_breaks_once", "reconciliation_break_actions_pkey"),
             sorts=1,
-            rows_max={"reconciliation_breaks": 1, "reconciliation_break_actions": 1},
+            # A plan made before the first break looks through those of the day.
+            rows_max={"reconciliation_breaks": 400, "reconciliation_break_actions": 1},
         ),
         f"{breaks}._REOPEN": Rule(
             {"ids": array([one]), "actor": "a", "note": "n", "now": NOW},

@@ -39,7 +39,7 @@ _LOCK_FOUND = Statement("""
     FROM json_array_elements_text(:identities::json) AS given (identity)
     JOIN reconciliation_breaks b
       ON b.reconciliation_id = :reconciliation_id::uuid AND b.gateway = :gateway::text AND b.identity = given.identity
-    ORDER BY b.id FOR UPDATE OF b
+    ORDER BY given.identity FOR UPDATE OF b
 """)
 
 # A break that is found again keeps its id, its age and what was done about it.
