@@ -71,7 +71,7 @@ class TestLedgerRebuild:
 
 class TestVerify:
     def test_every_invariant_has_a_line(self, terminal: Terminal) -> None:
-        # The log of these tests tells of payments that do not exist.
+        # The event log of these tests names payments that do not exist.
         assert cli.main(["verify", "--seconds", "60"]) == 1
         lines = terminal.output.readouterr().out.splitlines()
         assert [line.split()[:2] for line in lines] == [

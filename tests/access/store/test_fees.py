@@ -1,4 +1,4 @@
-"""Every change of a merchant's fees is in their history, whoever makes it."""
+"""Every change of a merchant's fees is recorded in their history, whatever made it."""
 
 from __future__ import annotations
 

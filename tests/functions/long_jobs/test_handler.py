@@ -140,7 +140,7 @@ class TestVerification:
         database.run(Statement("UPDATE ledger.accounts SET debits_minor = debits_minor + 1 WHERE owner IS NULL"))
         counts = [verify_invariants(10.0) for _ in range(8)]
         assert counts == [{"verified_invariants": 1}] * 7 + [{}]
-        # The log of these tests tells of payments that are neither there nor in the books.
+        # The event log of these tests names payments that neither exist nor are in the books.
         found = {vars(each)["check"] for each in caplog.records if each.message == "an invariant does not hold"}
         assert found >= {"balances", "debits_equal_credits"}
         assert found.isdisjoint({"payouts", "seals", "payments_equal_events"})

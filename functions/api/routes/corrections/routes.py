@@ -41,7 +41,7 @@ async def list_(request: Request) -> Response:
 
 @router.get("/{correction_id}", **documentation.READ)
 async def read(request: Request, correction_id: CorrectionId) -> Response:
-    """Read a correction: what was taken back, why and by whom."""
+    """Read a correction: which journal was reversed, the reason, and who ordered it."""
     from api.routes.corrections import answers
 
     return answers.read(request, correction_id)

@@ -94,7 +94,7 @@ def verify_file(services: ArchiveServices, table: ArchivedTable, file: ArchivedF
 def _read(
     services: ArchiveServices, table: ArchivedTable, deadline: Deadline, progress: ExportProgress
 ) -> Generator[RowLines, None, None]:
-    """Read the rows of one file after the other, over a connection of its own."""
+    """Read the rows file by file, over a separate connection."""
     reader = rows.RowReader(table)
     after: rows.Key | None = table.cursor
     read = RowLines(b"", 0)

@@ -1,4 +1,4 @@
-"""Do the steps of a chain at the same time, each in a thread of its own."""
+"""Run the steps of a pipeline concurrently, one thread per step."""
 
 from __future__ import annotations
 

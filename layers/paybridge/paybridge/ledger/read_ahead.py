@@ -55,7 +55,7 @@ class ReadAhead:
         try:
             found = prepared.result()
         except PaybridgeError:
-            # Whoever needs it now reads it, and meets the same error or none.
+            # The caller reads the slice itself and raises the error again if it persists.
             return None
         return found if place == _place_of(rebuild) else None
 

@@ -10,7 +10,7 @@ from paybridge.database.parameters import json_rows
 
 _MONTH_DAYS = "day >= :month::date AND day < (:month::date + interval '1 month')::date"
 
-# Whoever holds its cursor may be about to change a day of the month.
+# A worker that holds a cursor may still change a day of the month, so closing takes every cursor.
 _LOCK_CURSORS = (
     Statement("SELECT FROM analytics.event_cursors ORDER BY merchant_id FOR UPDATE"),
     Statement("SELECT FROM analytics.delivery_cursor WHERE is_only FOR UPDATE"),
@@ -51,7 +51,7 @@ def find_open(database: Database, months: Sequence[date]) -> list[date]:
 
 
 def close(transaction: Transaction, month: date) -> bool:
-    """Close the month, unless a day of it is to be computed. Return whether it is closed now.
+    """Close the month unless one of its days is waiting to be computed. Return whether it is closed.
 
     Raises LockTimeout while another worker reads.
     """

@@ -1,4 +1,4 @@
-"""Write journals into a book that is being built. Nobody else writes or reads it, and each event comes once."""
+"""Write journals into a book that is being built. It has one writer and no readers, and gets each event once."""
 
 from __future__ import annotations
 

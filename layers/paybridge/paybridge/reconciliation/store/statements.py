@@ -58,8 +58,8 @@ _READ = Statement(f"""
     ORDER BY statement_id, key, number LIMIT :limit::integer
 """)
 
-# In these statements each line is looked up by itself. A session that planned an array when the table was empty would
-# read whole statements for it.
+# These statements look lines up one at a time. With an array, a plan cached while the table was empty would scan whole
+# statements.
 _READ_KEYS = Statement(f"""
     SELECT {_LINE} FROM unnest(:keys::uuid[]) AS wanted (id)
     CROSS JOIN LATERAL (

@@ -120,6 +120,6 @@ $body$;
 
 
 def upgrade() -> None:
-    """Create the tables of the archive, the functions that tell of it and refuse changes, and let notices wait."""
+    """Create the archive's tables, the functions that look it up and reject changes, and the state of notices."""
     for script in (ARCHIVES, NOTICES, FREEZE):
         op.get_bind().exec_driver_sql(script)
