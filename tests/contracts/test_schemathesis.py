@@ -94,8 +94,8 @@ _DAY = Statement("""
 _BREAK = Statement("""
     INSERT INTO reconciliation_breaks (id, reconciliation_id, gateway, identity, pass, type, leg, state, effects,
                                        found_at, changed_at)
-    VALUES (:id::uuid, :day::uuid, 'default', :id::text, 1, 'missing_here', 'gateway', 'open', '{"EUR": "100"}', now(),
-            now())
+    VALUES (:id::uuid, :day::uuid, 'default', :day || '|default|' || :id, 1, 'missing_here', 'gateway', 'open',
+            '{"EUR": "100"}', now(), now())
 """)
 # How many payments of each kind there are before a run.
 SEEDED = 4

@@ -2138,7 +2138,7 @@ def reconciling(rows: SeededRows) -> dict[str, Rule]:
     of_run = {"reconciliation_id": RUN}
     found = {
         "id": str(UUID(int=7)),
-        "identity": "i",
+        "identity": f"{RUN}|default|i",
         "type": "late",
         "leg": "gateway",
         "state": "open",
@@ -2196,11 +2196,10 @@ def reconciling(rows: SeededRows) -> dict[str, Rule]:
             {**of_run, "gateway": "default", "pass": 1, "rows": orjson.dumps([found]).decode(), "now": NOW}
         ),
         f"{breaks}._LOCK_FOUND": Rule(
-            {**of_run, "gateway": "default", "identities": '["i59"]'},
+            {"identities": f'["{RUN}|default|i60"]'},
             ("reconciliation_breaks_once", "reconciliation_break_actions_pkey"),
             sorts=1,
-            # A plan made before the first break looks through those of the day.
-            rows_max={"reconciliation_breaks": 400, "reconciliation_break_actions": 1},
+            rows_max={"reconciliation_breaks": 1, "reconciliation_break_actions": 1},
         ),
         f"{breaks}._REOPEN": Rule(
             {"ids": array([one]), "actor": "a", "note": "n", "now": NOW},

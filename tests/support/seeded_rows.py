@@ -232,10 +232,10 @@ INSERT INTO gateway_statement_leftovers (id)
 VALUES ('00000000-0000-4000-9000-00000000003c'), ('00000000-0000-4000-9000-00000000003d');
 INSERT INTO reconciliation_breaks (id, reconciliation_id, gateway, identity, pass, type, leg, state, resolution, actor,
                                    effects, found_at, changed_at)
-SELECT seeded_id(0, n), ('00000000-0000-4000-9000-' || lpad(to_hex(1 + n % 60), 12, '0'))::uuid, 'default', 'i' || n, 1,
-       'late', 'gateway', CASE WHEN n % 100 = 0 THEN 'open' ELSE 'resolved' END,
-       CASE WHEN n % 100 > 0 THEN 'auto' END, 'seed', '{"RUB": "1"}', at, at
-FROM seeded WHERE n % 4 = 0;
+SELECT seeded_id(0, n), run, 'default', run || '|default|i' || n, 1, 'late', 'gateway',
+       CASE WHEN n % 100 = 0 THEN 'open' ELSE 'resolved' END, CASE WHEN n % 100 > 0 THEN 'auto' END, 'seed',
+       '{"RUB": "1"}', at, at
+FROM seeded, CAST('00000000-0000-4000-9000-' || lpad(to_hex(1 + n % 60), 12, '0') AS uuid) AS run WHERE n % 4 = 0;
 INSERT INTO reconciliation_break_actions (break_id, number, at, action, actor, note)
 SELECT id, 1, found_at, 'resolve', 'seed', 'seed' FROM reconciliation_breaks WHERE state = 'resolved';
 """

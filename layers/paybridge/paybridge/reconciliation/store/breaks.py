@@ -36,10 +36,9 @@ _COLUMNS = """
 _LOCK_FOUND = Statement("""
     SELECT b.identity, b.id, b.state, b.resolution, b.effects, b.found_at, (
         SELECT count(*)::integer FROM reconciliation_break_actions a WHERE a.break_id = b.id AND a.action = 'open')
-    FROM json_array_elements_text(:identities::json) AS given (identity)
-    JOIN reconciliation_breaks b
-      ON b.reconciliation_id = :reconciliation_id::uuid AND b.gateway = :gateway::text AND b.identity = given.identity
-    ORDER BY given.identity FOR UPDATE OF b
+    FROM reconciliation_breaks b
+    WHERE b.identity = ANY (ARRAY(SELECT json_array_elements_text(:identities::json)))
+    ORDER BY b.id FOR UPDATE
 """)
 
 # A break that is found again keeps its id, its age and what was done about it.
@@ -53,7 +52,7 @@ _RECORD = Statement("""
     FROM json_to_recordset(:rows::json) AS row (id uuid, identity text, type text, leg text, state text,
         resolution text, operation_id uuid, payment_id uuid, merchant_id uuid, kind text, direction text,
         at_gateway json, in_payments json, in_ledger json, effects json, note text, actor text)
-    ON CONFLICT (reconciliation_id, gateway, identity) DO UPDATE
+    ON CONFLICT (identity) DO UPDATE
     SET pass = excluded.pass, at_gateway = excluded.at_gateway, in_payments = excluded.in_payments,
         in_ledger = excluded.in_ledger, effects = excluded.effects, direction = excluded.direction
 """)
@@ -181,28 +180,32 @@ def record(
     """Record what a slice found, each with an id for the case that it is new, and open again what had resolved."""
     if not breaks:
         return []
-    of_gateway = {"reconciliation_id": reconciliation_id, "gateway": gateway}
-    by_identity = _by_identity(breaks)
+    by_identity = _by_identity(f"{reconciliation_id}|{gateway}", breaks)
     known = {
         identity: _KnownBreak(*row)
-        for identity, *row in transaction.run(_LOCK_FOUND, **of_gateway, identities=json_rows(by_identity))
+        for identity, *row in transaction.run(_LOCK_FOUND, identities=json_rows(by_identity))
     }
     rows = [_row(id_, identity, found, actor) for identity, (id_, found) in by_identity.items()]
-    transaction.run(_RECORD, **of_gateway, **{"pass": pass_}, rows=json_rows(rows), now=now)
+    of_pass = {"reconciliation_id": reconciliation_id, "gateway": gateway, "pass": pass_}
+    transaction.run(_RECORD, **of_pass, rows=json_rows(rows), now=now)
     recorded = [_recorded(known.get(identity), *new, now) for identity, new in by_identity.items()]
     if again := [each.id for each in recorded if each.is_opened and each.openings > 1]:
         transaction.run(_REOPEN, ids=uuid_array(again), actor=actor, note=_FOUND_AGAIN, now=now)
     return recorded
 
 
-def _by_identity(breaks: Iterable[tuple[UUID, Break]]) -> dict[str, tuple[UUID, Break]]:
-    """Return the breaks by their identities. Those that are equal in it are one break more each."""
+def _by_identity(of_gateway: str, breaks: Iterable[tuple[UUID, Break]]) -> dict[str, tuple[UUID, Break]]:
+    """Return the breaks by their identities among all gateways and days.
+
+    Those that are equal in it are one break more each.
+    """
     counted: Counter[str] = Counter()
     found: dict[str, tuple[UUID, Break]] = {}
     for id_, each in breaks:
         counted[each.identity] += 1
         number = counted[each.identity]
-        found[each.identity if number == 1 else f"{each.identity}|{number}"] = (id_, each)
+        identity = f"{of_gateway}|{each.identity}"
+        found[identity if number == 1 else f"{identity}|{number}"] = (id_, each)
     return found
 
 

@@ -94,8 +94,9 @@ CREATE TABLE reconciliation_breaks (
     id                uuid PRIMARY KEY,
     reconciliation_id uuid NOT NULL REFERENCES reconciliations (id),
     gateway           text NOT NULL,
-    -- The same whenever the break is found again.
-    identity          text NOT NULL,
+    -- The same whenever the break is found again. It begins with the run and the gateway, so that a look-up by it
+    -- has one index to choose from.
+    identity          text NOT NULL CONSTRAINT reconciliation_breaks_once UNIQUE,
     -- The newest pass that found it.
     pass              integer NOT NULL,
     type              text NOT NULL CONSTRAINT reconciliation_breaks_type_is_known CHECK (type IN (
@@ -118,7 +119,8 @@ CREATE TABLE reconciliation_breaks (
     actor             text,
     found_at          timestamptz NOT NULL,
     changed_at        timestamptz NOT NULL,
-    CONSTRAINT reconciliation_breaks_once UNIQUE (reconciliation_id, gateway, identity),
+    CONSTRAINT reconciliation_breaks_identity_is_of_run
+        CHECK (starts_with(identity, reconciliation_id || '|' || gateway || '|')),
     CONSTRAINT reconciliation_breaks_resolved_somehow CHECK ((state = 'resolved') = (resolution IS NOT NULL)),
     CONSTRAINT reconciliation_breaks_say_who CHECK (state = 'open' OR actor IS NOT NULL)
 );
