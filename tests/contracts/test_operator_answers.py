@@ -263,8 +263,9 @@ class TestArchive:
 class TestCorrections:
     def test_a_journal_is_taken_back_once(self, client: ApiClient, contract: Contract, database: Database) -> None:
         wrong = MoneyEvents(demo_merchant_id(database)).succeeded("1.00")
-        log_events(database, [wrong])
-        post_events(database, [wrong])
+        payout = MoneyEvents(demo_merchant_id(database)).payout("created", "1.00")
+        log_events(database, [wrong, payout])
+        post_events(database, [wrong, payout])
         body, one = {"event_id": str(wrong.id), "reason": "twice"}, f"{CORRECTIONS}/{{correction_id}}"
         made = post(client, CORRECTIONS, body, headers={"idempotency-key": "c1"})
         check(contract, "POST", CORRECTIONS, made, 201)
@@ -275,6 +276,7 @@ class TestCorrections:
             ("c1", {"reason": "other"}, 422, "idempotency_key_reused"),
             ("c2", {}, 409, "journal_corrected"),
             ("c3", {"event_id": str(uuid.uuid4())}, 422, "journal_not_found"),
+            ("c5", {"event_id": str(payout.id)}, 422, "journal_of_payout"),
             ("c4", {"event_id": "x", "reason": " ", "x": 1}, 422, "validation_failed"),
             ("", {}, 400, "idempotency_key_missing"),
         ):

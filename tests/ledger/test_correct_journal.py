@@ -6,6 +6,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from hashlib import sha256
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from local.testkit.ledger import MoneyEvents, balances
 from local.testkit.payments import new_merchant
 from paybridge.core.clock import SystemClock
-from paybridge.core.errors import InvalidInput
+from paybridge.core.errors import ConstraintViolated, InvalidInput
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database
@@ -24,6 +25,7 @@ from paybridge.ledger.post import post_events
 from paybridge.ledger.read_balances import read_balances
 from paybridge.ledger.read_corrections import list_corrections, read_correction
 from paybridge.ledger.read_entries import EntryFilters, list_entries
+from paybridge.ledger.store import corrections
 
 pytestmark = pytest.mark.integration
 
@@ -133,6 +135,25 @@ class TestCorrectJournal:
         run_at_once(order)
         assert sorted(codes) == ["done", *["journal_corrected"] * 3]
         assert balances(database, events.merchant_id) == {("available", "EUR"): 0}
+
+    @pytest.mark.parametrize("what", ["created", "paid", "failed"])
+    def test_a_payout_is_settled_and_not_corrected(self, database: Database, events: MoneyEvents, what: str) -> None:
+        payout_id = uuid.uuid4()
+        event = events.payout(what, "8.00", payout_id)
+        post_events(database, [event])
+        before = balances(database, events.merchant_id)
+        with pytest.raises(InvalidInput, match=f"payout {payout_id} did not leave, settle it as failed") as refused:
+            correct(database, event.id, "ordered twice")
+        assert refused.value.code == "journal_of_payout"
+        assert balances(database, events.merchant_id) == before
+
+    def test_no_statement_can_order_the_correction_of_a_payout(self, database: Database, events: MoneyEvents) -> None:
+        wrong = events.succeeded("8.00")
+        post_events(database, [wrong])
+        made = corrected(correct(database, wrong.id, "test"))
+        key = CorrectionKey(str(uuid.uuid4()), bytes(32))
+        with pytest.raises(ConstraintViolated, match="corrections_of_no_payout"), database.transaction() as transaction:
+            corrections.add(transaction, replace(made, id=uuid.uuid4(), rule=10), key)
 
     def test_an_event_without_a_journal(self, database: Database) -> None:
         with pytest.raises(InvalidInput, match="no journal"):

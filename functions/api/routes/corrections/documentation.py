@@ -44,8 +44,9 @@ CREATE: dict[str, Any] = {
         ),
         409: problem("The journal of this event was taken back before.", "journal_corrected"),
         422: problem(
-            "The request breaks a rule, or the books have no journal of this event.",
-            *("idempotency_key_reused", "journal_not_found", "json_not_an_object", "validation_failed"),
+            "The request breaks a rule, the books have no journal of this event, or it is that of a payout.",
+            *("idempotency_key_reused", "journal_not_found", "journal_of_payout"),
+            *("json_not_an_object", "validation_failed"),
             field_codes=CODES,
             headers=_LOCATION | DESCRIBED,
         ),

@@ -12,7 +12,7 @@ from paybridge.core.ids import Ids
 from paybridge.database.database import Database
 from paybridge.ledger.domain.corrections import REASON_CHARACTERS_MAX, Correction, CorrectionKey
 from paybridge.ledger.domain.journals import Journal, reversed_journal
-from paybridge.ledger.domain.rules import rule_name
+from paybridge.ledger.domain.rules import PAYOUT_RULES, rule_name
 from paybridge.ledger.post import post_and_count
 from paybridge.ledger.store import books, corrections
 
@@ -52,7 +52,8 @@ def correct_journal(
     """Post the opposite of the journal that this event made in the live book, and say so.
 
     The journal itself stays. Its correction happens now, names it and says why. Raises InvalidInput
-    (`reason_malformed`, `journal_not_found`, `journal_corrected`), DatabaseUnavailable and LockTimeout.
+    (`reason_malformed`, `journal_not_found`, `journal_of_payout`, `journal_corrected`), DatabaseUnavailable and
+    LockTimeout.
     """
     if not order.reason.strip() or len(order.reason) > REASON_CHARACTERS_MAX or "\x00" in order.reason:
         raise InvalidInput("reason_malformed", f"Give a reason of 1 to {REASON_CHARACTERS_MAX} characters.", "reason")
@@ -73,6 +74,10 @@ def _correct(database: Database, id_: UUID, order: CorrectionOrder, now: datetim
         journal = corrections.find_journal(transaction, book, order.event_id)
         if journal is None:
             raise InvalidInput("journal_not_found", "The books have no journal of this event.", "event_id")
+        if journal.rule in PAYOUT_RULES:
+            # Otherwise the amount is available again while the payout stays as it is, and leaves twice.
+            text = f"A payout is not corrected. If payout {journal.operation_id} did not leave, settle it as failed."
+            raise InvalidInput("journal_of_payout", text, "event_id")
         opposite = _opposite(journal, order.reason, now)
         correction = Correction(
             id=id_,

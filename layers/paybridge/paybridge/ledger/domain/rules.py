@@ -185,6 +185,8 @@ RULES: tuple[PostingRule, ...] = (
     ),
 )
 
+# The journals of these follow the row of their payout.
+PAYOUT_RULES = frozenset(rule.number for rule in RULES if OperationType.PAYOUT in rule.operations)
 _NAMES = {rule.number: rule.name for rule in RULES}
 # Every other event moves no money.
 POSTED_TYPES = frozenset(rule.event for rule in RULES)

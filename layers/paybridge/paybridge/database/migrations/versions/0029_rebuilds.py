@@ -169,7 +169,9 @@ CREATE INDEX journals_corrections ON ledger.journals (book, event_id) WHERE rule
 CREATE TABLE ledger.corrections (
     id              uuid PRIMARY KEY,
     event_id        uuid NOT NULL,
-    rule            smallint NOT NULL CHECK (rule > 0),
+    -- A payout is settled, and not corrected. Its rules are 10 to 12.
+    rule            smallint NOT NULL CHECK (rule > 0)
+        CONSTRAINT corrections_of_no_payout CHECK (rule NOT BETWEEN 10 AND 12),
     journal_id      uuid NOT NULL,
     corrects        uuid NOT NULL,
     reason          text NOT NULL CHECK (length(reason) BETWEEN 1 AND 500),
