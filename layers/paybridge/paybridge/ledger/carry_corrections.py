@@ -12,7 +12,8 @@ CARRIED_AT_ONCE = 1000
 def carry_corrections(transaction: Transaction, live_book: int, rebuilt_book: int) -> int:
     """Post the corrections that the rebuilt book lacks into it; return how many that were.
 
-    A correction of a journal that another version of its rule posts is not needed any more, and stays behind.
+    A correction of a journal that the rebuilt book does not have, or has with other transfers, stays behind: it is a
+    difference, and taking back what was never posted would be wrong.
     """
     carried = 0
     while found := carrying.find_left_behind(transaction, live_book, rebuilt_book, CARRIED_AT_ONCE):

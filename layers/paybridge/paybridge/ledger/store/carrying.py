@@ -10,9 +10,18 @@ from paybridge.database.wire import Row
 from paybridge.ledger.domain.accounts import AccountKey, AccountKind
 from paybridge.ledger.domain.journals import Journal, Transfer
 
-# Rules below zero are those of corrections. One that takes back a journal which the other book does not have as it is
-# stays behind.
-_FIND = Statement("""
+# What a journal moves, as an array to compare. Debit and credit are given the other way round for a correction.
+_TRANSFERS = """
+    SELECT array_agg((t.number, t.amount_minor, {debit}.owner, {debit}.kind, {debit}.currency, {debit}.places,
+                      {credit}.owner, {credit}.kind, {credit}.currency, {credit}.places) ORDER BY t.number)
+    FROM ledger.transfers t
+    JOIN ledger.accounts d ON d.id = t.debit_account JOIN ledger.accounts c ON c.id = t.credit_account
+    WHERE t.book = {book} AND t.event_id = j.event_id AND t.rule = {rule}
+"""
+
+# Rules below zero are those of corrections. One stays behind unless it takes back exactly what the other book has: the
+# id of a journal says by which rule it was posted, and not what it moved.
+_FIND = Statement(f"""
     SELECT chosen.event_id, chosen.rule, chosen.rule_version, chosen.id, chosen.owner, chosen.payment_id,
            chosen.operation_id, chosen.currency, chosen.happened_at, chosen.corrects, chosen.reason,
            d.owner, d.kind, d.currency, d.places, c.owner, c.kind, c.currency, c.places, t.amount_minor
@@ -23,6 +32,8 @@ _FIND = Statement("""
                           WHERE n.book = :rebuilt::smallint AND n.event_id = j.event_id AND n.rule = j.rule)
           AND EXISTS (SELECT FROM ledger.journals n
                       WHERE n.book = :rebuilt::smallint AND n.event_id = j.event_id AND n.id = j.corrects)
+          AND ({_TRANSFERS.format(book=":live::smallint", rule="j.rule", debit="c", credit="d")})
+              = ({_TRANSFERS.format(book=":rebuilt::smallint", rule="-j.rule", debit="d", credit="c")})
         ORDER BY j.event_id LIMIT :limit::integer
     ) AS chosen
     JOIN ledger.transfers t
@@ -34,7 +45,7 @@ _FIND = Statement("""
 
 
 def find_left_behind(transaction: Transaction, live_book: int, rebuilt_book: int, limit: int) -> list[Journal]:
-    """Return corrections of the live book that the rebuilt one lacks, of journals that it has."""
+    """Return corrections of the live book that the rebuilt one lacks, of journals that it has with equal transfers."""
     rows = transaction.run(_FIND, live=live_book, rebuilt=rebuilt_book, limit=limit)
     return [_journal([*of_one]) for _, of_one in groupby(rows, key=itemgetter(0, 1))]
 
