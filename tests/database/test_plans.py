@@ -1955,6 +1955,7 @@ def rebuilding(rows: SeededRows) -> dict[str, Rule]:
     return {
         f"{of_store}.books._LIST": Rule({"limit": LIMIT}, ("books_pkey",)),
         f"{of_store}.books._FIND_LIVE": Rule({}, ("books_one_is_live",)),
+        f"{of_store}.books._SHARE": Rule({"id": 1}, ("books_pkey",)),
         f"{of_store}.books._LOCK": Rule({"id": 1}, ("books_pkey",)),
         f"{of_store}.books._ADD": Rule({"name": "rebuild", "rules_version": 1}),
         f"{of_store}.books._RETIRE": Rule({"id": 1}, ("books_pkey",)),

@@ -13,13 +13,14 @@ from local.testkit.live import eventually
 from paybridge.core.errors import DatabaseUnavailable, PaybridgeError
 from paybridge.database.database import Database, Statement
 from paybridge.ledger import drop_book as dropping
+from paybridge.ledger.domain.rebuild import RebuildState
 from paybridge.ledger.drop_book import BookInUse, BookUnknown, drop_book, work_on_drops
 from paybridge.ledger.list_rebuilds import list_books, list_rebuilds
 from paybridge.ledger.rebuild import start_rebuild
 from paybridge.ledger.seal import seal_books
 from paybridge.ledger.switch import switch_books
 from tests.ledger.conftest import World, query
-from tests.ledger.test_rebuild import LOCKED, rebuilt
+from tests.ledger.test_rebuild import LOCKED, finish, rebuilt
 
 pytestmark = pytest.mark.integration
 
@@ -95,6 +96,16 @@ class TestDropBook:
         for book in (1, begun.book):
             with pytest.raises(BookInUse):
                 drop_book(world.database, book, 60.0)
+
+    def test_refuses_the_book_that_a_rebuild_compares_with(self, world: World) -> None:
+        world.history(1)
+        begun = start_rebuild(world.services, actor="ann", wait_seconds=0)
+        switch_books(world.services, rebuilt(world).id, actor="ann")
+        with pytest.raises(BookInUse, match="comparing"):
+            drop_book(world.database, 1, 60.0)
+        # It has nothing to be compared with any more, and ends.
+        assert finish(world.services, begun).state is RebuildState.FAILED
+        assert drop_book(world.database, 1, 60.0)
 
     def test_a_book_that_was_never_live_may_go(self, world: World) -> None:
         world.history(1)

@@ -13,6 +13,7 @@ import pytest
 
 from local.testkit.dying_database import DyingDatabase
 from local.testkit.event_log import log_events
+from local.testkit.ledger import balances
 from local.testkit.live import eventually
 from paybridge.core.archived_months import MonthsArchived
 from paybridge.core.errors import DatabaseUnavailable, LockTimeout
@@ -20,13 +21,13 @@ from paybridge.core.events import Event
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database, Statement
 from paybridge.ledger import build, prove
-from paybridge.ledger.domain.journals import Transfer
+from paybridge.ledger.domain.journals import Transfer, reversed_journal
 from paybridge.ledger.domain.rebuild import Rebuild, RebuildPhase, RebuildState
 from paybridge.ledger.ports import RebuildServices, find_away
 from paybridge.ledger.post import journals_of, post_events
 from paybridge.ledger.read_ahead import ReadAhead
-from paybridge.ledger.rebuild import TooManyRebuilds, read_rebuild, start_rebuild, work_on, work_on_rebuilds
-from paybridge.ledger.store import journals, rebuilds
+from paybridge.ledger.rebuild import TooManyRebuilds, _do_slice, read_rebuild, start_rebuild, work_on, work_on_rebuilds
+from paybridge.ledger.store import books, corrections, journals, rebuilds
 from paybridge.ledger.switch import switch_books
 from tests.ledger.conftest import World, query, tamper
 
@@ -156,6 +157,34 @@ class TestStartRebuild:
         start_rebuild(replace(world.services, ids=Slow()), actor="ann")
         thread.join()
         assert len(refused) == 1
+
+
+class TestOutdated:
+    @pytest.mark.parametrize("phase", [RebuildPhase.BUILDING, RebuildPhase.PROVING])
+    def test_one_that_runs_fails_once_another_book_is_live(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, phase: RebuildPhase
+    ) -> None:
+        monkeypatch.setattr(build, "SLICE_EVENTS", 3)
+        monkeypatch.setattr(prove, "SLICE_JOURNALS", 3)
+        world.history()
+        begun = start_rebuild(world.services, actor="ann", wait_seconds=0)
+        while (step := work_on(world.services, begun.id, 0.0)) and step.phase is not phase:
+            pass
+        switch_books(world.services, rebuilt(world).id, actor="bob")
+        world.happen([world.merchant().succeeded("1.00") for _ in range(5)])
+        done = finish(world.services, begun)
+        assert (done.state, done.phase, done.equal, done.differences) == (RebuildState.FAILED, phase, None, 0)
+        assert done.failure == "Another book has become live since. Start a new rebuild."
+        assert rebuilt(world).equal
+
+    def test_a_switch_waits_for_the_slice_that_compares_with_the_live_book(self, world: World) -> None:
+        world.history()
+        done = rebuilt(world)
+        begun = start_rebuild(world.services, actor="ann", wait_seconds=0)
+        with closing(Database(world.address)) as other, world.database.transaction() as transaction:
+            _do_slice(world.services, transaction, begun, None)
+            with pytest.raises(LockTimeout), other.transaction(0.1) as late:
+                books.lock(late, done.live_book)
 
 
 class TestArchivedMonths:
@@ -337,6 +366,27 @@ class TestCorrections:
         assert (done.equal, done.differences) == (False, 1)
         found = dict(done.first_difference or {})
         assert (found["kind"], found["live"]["rule"]) == ("extra", "correction_of_charge_taken")
+
+    def test_of_a_journal_with_other_amounts_stays_behind(self, world: World) -> None:
+        merchant = world.merchant()
+        wrong = merchant.succeeded("10.00")
+        world.happen([wrong])
+        # As by a defect that posted another amount under the same version of the rule.
+        for change in (
+            "UPDATE ledger.transfers SET amount_minor = 900",
+            "UPDATE ledger.accounts SET debits_minor = 900 WHERE debits_minor > 0",
+            "UPDATE ledger.accounts SET credits_minor = 900 WHERE credits_minor > 0",
+        ):
+            tamper(world.database, change)
+        with world.database.transaction() as transaction:
+            journal = corrections.find_journal(transaction, 1, wrong.id)
+            assert journal is not None
+            name = "correction_of_capture"
+            journals.post(transaction, 1, [reversed_journal(journal, name, "a wrong amount", world.clock.now())])
+        done = rebuilt(world)
+        assert (done.equal, done.differences) == (False, 2)
+        switch_books(world.services, done.id, actor="ann", accept_differences="a wrong amount")
+        assert balances(world.database, merchant.merchant_id) == {("available", "EUR"): 1000}
 
 
 class TestKilled:

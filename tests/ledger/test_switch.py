@@ -19,7 +19,7 @@ from paybridge.access.domain.fees import FeeChange
 from paybridge.core.errors import DatabaseUnavailable, LockTimeout
 from paybridge.core.events import Event
 from paybridge.database.database import Database
-from paybridge.ledger import build, post, switch
+from paybridge.ledger import build, drop_book, post, switch
 from paybridge.ledger.domain import rules
 from paybridge.ledger.domain.accounts import AccountKind
 from paybridge.ledger.domain.rules import RULES, Amount, Move, PostingRule
@@ -143,6 +143,20 @@ class TestSwitchBooks:
             switch_books(world.services, other.id, actor="bob")
         assert refused.value.code == "rebuild_outdated"
         assert live_book(world.database) == one.book
+
+    @pytest.mark.parametrize("part_rows", [1, 10_000], ids=["dropping", "dropped"])
+    def test_a_book_that_was_dropped_is_outdated(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, part_rows: int
+    ) -> None:
+        monkeypatch.setattr(drop_book, "PART_ROWS", part_rows)
+        world.history()
+        done = rebuilt(world)
+        assert drop_book.drop_book(world.database, done.book, 60.0 if part_rows > 1 else 0.0) is (part_rows > 1)
+        world.happen([world.merchant().succeeded("1.00")])
+        with pytest.raises(SwitchRefused, match="dropped") as refused:
+            switch_books(world.services, done.id, actor="ann")
+        assert refused.value.code == "rebuild_outdated"
+        assert live_book(world.database) == 1
 
     def test_an_unknown_rebuild(self, world: World) -> None:
         with pytest.raises(RebuildUnknown):

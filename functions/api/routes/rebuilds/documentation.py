@@ -115,7 +115,7 @@ DROP: dict[str, Any] = {
         204: {"description": "The book is gone."},
         400: _MALFORMED,
         404: _BOOK_NOT_FOUND,
-        409: problem("The book is live or is being built.", "book_in_use"),
+        409: problem("The book is live, or a rebuild that is running needs it.", "book_in_use"),
         **FOR_STAFF,
     },
     "openapi_extra": {"security": KEY_OR_TOKEN},

@@ -16,7 +16,7 @@ class BookUnknown(Exception):
 
 
 class BookInUse(Exception):
-    """The book is live or being built; the message says which."""
+    """The book is live, or a rebuild that is running needs it; the message says which."""
 
 
 def drop_book(database: Database, book: int, seconds_max: float) -> bool:
@@ -30,8 +30,8 @@ def drop_book(database: Database, book: int, seconds_max: float) -> bool:
             raise BookUnknown
         if found.state == "live":
             raise BookInUse("The live book cannot be dropped.")
-        if found.state == "building" and rebuilds.is_being_built(transaction, book):
-            raise BookInUse("A rebuild fills this book. Drop it once the rebuild has ended.")
+        if rebuilds.is_in_use(transaction, book):
+            raise BookInUse("A rebuild is filling this book or comparing it with another. Drop it once that has ended.")
         if found.state != "dropping":
             books.begin_dropping(transaction, book)
     return _drop_parts(database, book, time.monotonic() + seconds_max)

@@ -24,7 +24,7 @@ from paybridge.ledger.domain.proof import (
     begin_digest,
     find_differences,
 )
-from paybridge.ledger.domain.rebuild import Rebuild, RebuildPhase, RebuildState
+from paybridge.ledger.domain.rebuild import Rebuild, RebuildPhase
 from paybridge.ledger.ports import RebuildServices
 from paybridge.ledger.store import comparing, event_log, rebuilds
 from paybridge.ledger.store.comparing import BothBooks, BothJournals, Part
@@ -124,4 +124,4 @@ def _conclude(services: RebuildServices, transaction: Transaction, rebuild: Rebu
     )
     if rebuild.switch_wanted and concluded.equal:
         return replace(concluded, phase=RebuildPhase.SWITCHING)
-    return replace(concluded, state=RebuildState.FINISHED, phase=RebuildPhase.DONE, finished_at=services.clock.now())
+    return concluded.finished(services.clock.now())

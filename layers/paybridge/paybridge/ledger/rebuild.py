@@ -16,7 +16,7 @@ from paybridge.core.archived_months import MonthsArchived
 from paybridge.core.errors import ConstraintViolated, QueryFailed
 from paybridge.database.database import Transaction
 from paybridge.ledger.build import build_slice
-from paybridge.ledger.domain.rebuild import Rebuild, RebuildPhase, RebuildState
+from paybridge.ledger.domain.rebuild import OUTDATED, Rebuild, RebuildPhase, RebuildState
 from paybridge.ledger.ports import RebuildServices, find_away
 from paybridge.ledger.prove import prove_slice
 from paybridge.ledger.read_ahead import ReadAhead
@@ -133,6 +133,8 @@ def _work_once(services: RebuildServices, rebuild_id: UUID, ahead: ReadAhead | N
 def _do_slice(
     services: RebuildServices, transaction: Transaction, rebuild: Rebuild, ahead: ReadAhead | None
 ) -> Rebuild:
+    if rebuild.phase is not RebuildPhase.SWITCHING and not _is_live(transaction, rebuild.live_book):
+        return rebuild.failed(OUTDATED, services.clock.now())
     match rebuild.phase:
         case RebuildPhase.BUILDING:
             return build_slice(services, transaction, rebuild, ahead)
@@ -142,16 +144,23 @@ def _do_slice(
             return _switch(services, transaction, rebuild)
 
 
+def _is_live(transaction: Transaction, book: int) -> bool:
+    """Tell whether a book is the live one, and keep it so until the transaction ends."""
+    found = books.share(transaction, book)
+    return found is not None and found.state == "live"
+
+
 def _switch(services: RebuildServices, transaction: Transaction, rebuild: Rebuild) -> Rebuild:
     """Catch up, then switch to the book that is proved equal, as its order said, or record why not."""
-    caught_up, is_last = catch_up_slice(services, transaction, rebuild)
-    if not is_last:
-        return caught_up
-    done = replace(caught_up, state=RebuildState.FINISHED, phase=RebuildPhase.DONE, finished_at=services.clock.now())
+    done = rebuild
     try:
+        caught_up, is_last = catch_up_slice(services, transaction, rebuild)
+        if not is_last:
+            return caught_up
+        done = caught_up.finished(services.clock.now())
         return carry_out_switch(services, transaction, done, actor=rebuild.actor, reason=None)
     except SwitchRefused as refused:
-        return replace(done, switch_refusal=str(refused))
+        return replace(done.finished(services.clock.now()), switch_refusal=str(refused))
 
 
 def _fail(services: RebuildServices, rebuild_id: UUID, failure: str) -> Rebuild | None:
@@ -159,10 +168,6 @@ def _fail(services: RebuildServices, rebuild_id: UUID, failure: str) -> Rebuild 
         rebuild = rebuilds.lock_running(transaction, rebuild_id)
         if rebuild is None:
             return None
-        failed = replace(
-            rebuild, state=RebuildState.FAILED, finished_at=services.clock.now(), failure=failure, equal=None
-        )
-        if rebuild.phase is RebuildPhase.SWITCHING:
-            failed = replace(failed, phase=RebuildPhase.PROVING)
+        failed = rebuild.failed(failure, services.clock.now())
         rebuilds.save(transaction, failed)
     return failed

@@ -14,7 +14,7 @@ from paybridge.core.errors import LockTimeout
 from paybridge.database.database import Transaction
 from paybridge.ledger.build import SLICE_EVENTS, next_range, post_range
 from paybridge.ledger.carry_corrections import carry_corrections
-from paybridge.ledger.domain.rebuild import LOG_BEGIN, Rebuild, RebuildState
+from paybridge.ledger.domain.rebuild import LOG_BEGIN, OUTDATED, Rebuild, RebuildState
 from paybridge.ledger.ports import RebuildServices, find_away
 from paybridge.ledger.store import books, event_log, rebuilds
 
@@ -60,7 +60,7 @@ def switch_books(
 def catch_up(services: RebuildServices, rebuild_id: UUID, reason: str | None) -> None:
     """Post what has committed since the proof, so that little is left for the switch.
 
-    Raises SwitchRefused, and LockTimeout if more commits than can be posted.
+    Raises SwitchRefused, and LockTimeout if events commit faster than they can be posted.
     """
     for _ in range(CATCH_UPS_MAX):
         with services.database.transaction() as transaction:
@@ -88,7 +88,7 @@ def carry_out_switch(
         raise LockTimeout("another switch to this book is posting what has committed since")
     live, successor = books.lock(transaction, rebuild.live_book), books.lock(transaction, rebuild.book)
     if live is None or live.state != "live" or successor is None or successor.state != "building":
-        raise SwitchRefused("rebuild_outdated", "Another book has become live since. Start a new rebuild.")
+        raise SwitchRefused("rebuild_outdated", OUTDATED)
     posted = _post_last(services, transaction, rebuild)
     posted += carry_corrections(transaction, live.id, successor.id)
     now = services.clock.now()
@@ -115,7 +115,13 @@ def _ensure_switchable(
 
 
 def catch_up_slice(services: RebuildServices, transaction: Transaction, rebuild: Rebuild) -> tuple[Rebuild, bool]:
-    """Post a part of what has committed since; tell whether the rest is for the switch itself."""
+    """Post a part of what has committed since; tell whether the rest is for the switch itself.
+
+    Raises SwitchRefused if the book has been dropped, or is being dropped.
+    """
+    book = books.share(transaction, rebuild.book)
+    if book is None or book.state != "building":
+        raise SwitchRefused("rebuild_outdated", "The rebuilt book has been dropped. Start a new rebuild.")
     if rebuild.position == LOG_BEGIN:
         rebuild = next_range(rebuild, event_log.find_horizon(transaction))
     posted = post_range(services, transaction, rebuild, SLICE_EVENTS)

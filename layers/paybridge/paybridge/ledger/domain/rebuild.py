@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -45,6 +45,7 @@ class LogPlace(NamedTuple):
 
 
 LOG_BEGIN = LogPlace()
+OUTDATED = "Another book has become live since. Start a new rebuild."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +89,15 @@ class Rebuild:
     switched_by: str | None = None
     switch_reason: str | None = None
     switch_refusal: str | None = None
+
+    def finished(self, at: datetime) -> Rebuild:
+        """Return the rebuild as one whose proof is there."""
+        return replace(self, state=RebuildState.FINISHED, phase=RebuildPhase.DONE, finished_at=at)
+
+    def failed(self, failure: str, at: datetime) -> Rebuild:
+        """Return the rebuild as one that has failed, whatever it was doing."""
+        phase = RebuildPhase.PROVING if self.phase is RebuildPhase.SWITCHING else self.phase
+        return replace(self, state=RebuildState.FAILED, phase=phase, equal=None, finished_at=at, failure=failure)
 
     @property
     def progress(self) -> float:

@@ -15,6 +15,7 @@ _LIST = Statement(f"SELECT {_COLUMNS} FROM ledger.books ORDER BY id DESC LIMIT :
 _FIND_LIVE = Statement(f"SELECT {_COLUMNS} FROM ledger.books WHERE state = 'live'")
 # The lock lets every other batch post, and makes a switch to another book wait for them.
 _SHARE_LIVE = Statement("SELECT id FROM ledger.books WHERE state = 'live' FOR SHARE")
+_SHARE = Statement(f"SELECT {_COLUMNS} FROM ledger.books WHERE id = :id::smallint FOR SHARE")
 _LOCK = Statement(f"SELECT {_COLUMNS} FROM ledger.books WHERE id = :id::smallint FOR UPDATE")
 
 _ADD = Statement("""
@@ -64,6 +65,12 @@ def share_live(transaction: Transaction) -> int:
         for row in transaction.run(_SHARE_LIVE):
             book: int = row[0]
             return book
+
+
+def share(transaction: Transaction, book: int) -> Book | None:
+    """Return a book, which stays in its state until this transaction ends; None if there is none."""
+    rows = transaction.run(_SHARE, id=book)
+    return Book(*rows[0]) if rows else None
 
 
 def list_books(database: Database, limit: int) -> list[Book]:

@@ -80,7 +80,9 @@ _RUNNING = Statement("""
 _LOCK_COUNT = Statement("SELECT pg_advisory_xact_lock(hashtextextended('ledger.rebuilds', 0))")
 _COUNT_RUNNING = Statement("SELECT count(*) FROM ledger.rebuilds WHERE state = 'running'")
 
-_OF_BOOK = Statement("SELECT id FROM ledger.rebuilds WHERE book = :book::smallint AND state = 'running'")
+_OF_BOOK = Statement("""
+    SELECT id FROM ledger.rebuilds WHERE state = 'running' AND :book::smallint IN (book, live_book)
+""")
 
 _SAVE = Statement(f"""
     UPDATE ledger.rebuilds SET {", ".join(f"{name} = :{name}::{type_}" for name, type_ in _SAVED.items())}
@@ -156,7 +158,7 @@ def lock_running(transaction: Transaction, rebuild_id: UUID) -> Rebuild | None:
 
 
 def lock(transaction: Transaction, rebuild_id: UUID) -> Rebuild | None:
-    """Lock a rebuild, after waiting for who works on it; None if there is none."""
+    """Lock a rebuild once the transaction that works on it has ended; None if there is none."""
     rows = transaction.run(_LOCK_PATIENTLY, id=rebuild_id)
     return _from_row(rows[0]) if rows else None
 
@@ -172,8 +174,8 @@ def count_running(transaction: Transaction) -> int:
     return int(transaction.run(_COUNT_RUNNING)[0][0])
 
 
-def is_being_built(transaction: Transaction, book: int) -> bool:
-    """Tell whether a rebuild of this book is running."""
+def is_in_use(transaction: Transaction, book: int) -> bool:
+    """Tell whether a rebuild is running that fills this book, or compares it with another."""
     return bool(transaction.run(_OF_BOOK, book=book))
 
 
