@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
@@ -102,3 +103,21 @@ def archive(
         services = ArchiveServices(database, clock, S3(), ParquetFiles(), settings, readers=())
         yield Archive(services, merchant_id, s3, address_of(url), clock)
     postgres_server.drop_database(url)
+
+
+class Killed(BaseException):
+    """The process dies here."""
+
+
+def dying(real: Callable[..., Any], *, after: bool, call_number: int = 2) -> Callable[..., Any]:
+    """The function, until the process dies in its second call or another: before it did anything, or after."""
+    calls = itertools.count(1)
+
+    def call(*arguments: Any, **named: Any) -> Any:
+        if next(calls) != call_number:
+            return real(*arguments, **named)
+        if after:
+            real(*arguments, **named)
+        raise Killed
+
+    return call

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 from collections.abc import Callable
 from contextlib import closing
@@ -30,7 +29,7 @@ from paybridge.archive.work import work_on_archive
 from paybridge.core.errors import ConstraintViolated
 from paybridge.core.times import parse_time
 from paybridge.database.database import Database, Statement
-from tests.archive.conftest import BUCKET, MONTH, PAYMENTS, RUN_SECONDS, Archive
+from tests.archive.conftest import BUCKET, MONTH, PAYMENTS, RUN_SECONDS, Archive, Killed, dying
 
 pytestmark = pytest.mark.integration
 
@@ -252,19 +251,6 @@ class TestFrozenMonths:
             assert archive.run().waiting == {"2024-03": choose.HELD}
         archive.database.run(Statement(OPEN["unsettled payments"][0]), id=payment_id(archive.database, MONTH, 1))
 
-    def test_open_work_frees_a_month_that_a_killed_run_froze(
-        self, archive: Archive, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        id_ = payment_id(archive.database, MONTH, 1)
-        with monkeypatch.context() as patched:
-            patched.setattr(choose, "_note", dying(choose._note, after=False, call_number=1))
-            with pytest.raises(Killed):
-                archive.run()
-        # Work that was written before the freeze, and is seen by the next run only.
-        archive.database.run(Statement(OPEN["operations that the gateway will be asked about"][0]), id=id_)
-        assert list(archive.run().waiting) == ["2024-03"]
-        archive.database.run(Statement(OPEN["unsettled payments"][0]), id=id_)
-
 
 class TestRestoring:
     def test_a_detached_month_is_attached_again(self, archive: Archive) -> None:
@@ -397,10 +383,6 @@ class TestDamage:
         assert exists(archive.database, "outbox")
 
 
-class Killed(BaseException):
-    """The process dies here."""
-
-
 # Where a process may die, in the order in which a month comes by: between the store and the database, and at each
 # change of tables.
 DEATHS: list[tuple[Any, str]] = [
@@ -413,20 +395,6 @@ DEATHS: list[tuple[Any, str]] = [
     (restore.partitions, "fit"),
     (restore.partitions, "attach"),
 ]
-
-
-def dying(real: Callable[..., Any], *, after: bool, call_number: int = 2) -> Callable[..., Any]:
-    """The function, until the process dies in its second call or another: before it did anything, or after."""
-    calls = itertools.count(1)
-
-    def call(*arguments: Any, **named: Any) -> Any:
-        if next(calls) != call_number:
-            return real(*arguments, **named)
-        if after:
-            real(*arguments, **named)
-        raise Killed
-
-    return call
 
 
 def live(archive: Archive) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -15,12 +16,15 @@ from paybridge.archive.locks import retry_lock
 from paybridge.archive.ports import ArchiveServices
 from paybridge.archive.store import months, open_work, partitions, tables
 from paybridge.archive.store.partitions import Partition
+from paybridge.archive.thaw import unfreeze_month
 from paybridge.core.errors import LockTimeout
-from paybridge.database.database import Database
 
 # A month that has open work is looked at again after this time.
 LOOK_AGAIN = timedelta(days=1)
 HELD = "other transactions hold its tables"
+# A month with this reason may be frozen in part. It is there before the first partition is, so that a run that is
+# killed in between leaves the month to the next one, which frees it.
+LOOKED_AT = "it is being looked at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,39 +45,68 @@ def choose_months(services: ArchiveServices, deadline: Deadline) -> Chosen:
     if not settings.bucket or not settings.after_months:
         return chosen
     known = {month.month: month for month in months.all_months(services.database)}
-    _gather_strays(services, known, deadline)
+    due = _DueMonths(known, now)
+    for month in _gather_strays(services, due, deadline):
+        _note_waiting(services, chosen, month, HELD, now)
     for month, found in _by_month(services).items():
-        seen = known.get(month)
-        if deadline.is_over() or not (seen is None or _is_due(seen, now)):
+        if deadline.is_over() or month in chosen.waiting or month not in due:
             continue
         reason = _begin(services, month, found, now, deadline)
         if reason is None:
             chosen.begun.append(month)
         else:
-            chosen.waiting[month] = reason
-            months.put(services.database, month, MonthState.WAITING, reason, now)
+            _note_waiting(services, chosen, month, reason, now)
     return chosen
 
 
-def _is_due(month: ArchivedMonth, now: datetime) -> bool:
-    """Tell whether to look at the month. One that was restored, and thawed, is kept as long as its order says."""
-    is_kept = month.restored_until is not None and month.restored_until > now
-    return month.state is MonthState.WAITING and not is_kept and now - month.checked_at >= LOOK_AGAIN
+@dataclass(frozen=True, slots=True)
+class _DueMonths:
+    """The months to look at now: those never looked at, and those that have waited for long enough.
+
+    One that was restored, and thawed, is kept as long as its order says.
+    """
+
+    known: Mapping[date, ArchivedMonth]
+    now: datetime
+
+    def __contains__(self, month: date) -> bool:
+        seen = self.known.get(month)
+        if seen is None or seen.state is not MonthState.WAITING:
+            return seen is None
+        is_kept = seen.restored_until is not None and seen.restored_until > self.now
+        was_cut_short = seen.reason == LOOKED_AT
+        return not is_kept and (was_cut_short or self.now - seen.checked_at >= LOOK_AGAIN)
 
 
-def _gather_strays(services: ArchiveServices, known: Mapping[date, ArchivedMonth], deadline: Deadline) -> None:
+def _note_waiting(services: ArchiveServices, chosen: Chosen, month: date, reason: str, now: datetime) -> None:
+    chosen.waiting[month] = reason
+    # Without the reason the next run looks at the month again.
+    with suppress(LockTimeout):
+        months.put(services.database, month, MonthState.WAITING, reason, now)
+
+
+def _gather_strays(services: ArchiveServices, due: _DueMonths, deadline: Deadline) -> set[date]:
     """Give partitions to old months that have none, because none were created for a while.
 
-    Rows of a month that has left already stay where they are: its next restore says that they are in the way.
+    Return the months that did not get one, because another transaction holds the table. Rows of a month that has left
+    already stay where they are: its next restore says that they are in the way.
     """
     before = partitions.first_open_month(services.database, services.settings.after_months)
+    held: set[date] = set()
+    passed: dict[str, date] = {}
     while not deadline.is_over():
-        strays = partitions.find_strays(services.database, before)
-        new = [each for each in strays if each.month not in known or known[each.month].state is MonthState.WAITING]
-        for partition in new:
-            retry_lock(partial(partitions.ensure, services.database, partition), deadline)
-        if not new:
-            return
+        strays = partitions.find_strays(services.database, before, passed)
+        if not strays:
+            break
+        for stray in strays:
+            passed[stray.table] = stray.month
+            if stray.month in held or stray.month not in due:
+                continue
+            try:
+                retry_lock(partial(partitions.ensure, services.database, stray), deadline)
+            except LockTimeout:
+                held.add(stray.month)
+    return held
 
 
 def _by_month(services: ArchiveServices) -> dict[date, list[Partition]]:
@@ -88,22 +121,25 @@ def _begin(
     services: ArchiveServices, month: date, found: Sequence[Partition], now: datetime, deadline: Deadline
 ) -> str | None:
     """Begin to archive the month, or return why it stays."""
-    database = services.database
-    low, high = partitions.bounds(database, month)
+    low, high = partitions.bounds(services.database, month)
+    # Most months with open work are found here, before anything is locked.
+    reason = _why_it_stays(services, low, high)
+    if reason is not None:
+        return reason
     try:
-        # Most months with open work are found here, before anything is locked.
+        months.put(services.database, month, MonthState.WAITING, LOOKED_AT, now)
+        for partition in found:
+            retry_lock(partial(partitions.freeze, services.database, partition.name), deadline)
+        # What was written before the freeze is seen now, and nothing is written after it.
         reason = _why_it_stays(services, low, high)
         if reason is None:
-            for partition in found:
-                retry_lock(partial(partitions.freeze, database, partition.name), deadline)
-            # What was written before the freeze is seen now, and nothing is written after it.
-            reason = _why_it_stays(services, low, high)
+            _note(services, month, found, now)
+            return None
     except LockTimeout:
         reason = HELD
-    if reason is None:
-        _note(services, month, found, now)
-    else:
-        _unfreeze(database, found, deadline)
+    # What is held for longer is freed by the next run.
+    with suppress(LockTimeout):
+        unfreeze_month(services.database, month, deadline)
     return reason
 
 
@@ -114,14 +150,6 @@ def _why_it_stays(services: ArchiveServices, low: UUID, high: UUID) -> str | Non
         *(reader.describe_unread(services.database, low, high) for reader in services.readers),
     ]
     return ", ".join(each for each in found if each is not None) or None
-
-
-def _unfreeze(database: Database, found: Sequence[Partition], deadline: Deadline) -> None:
-    """Allow changes again of whatever this run froze, or one that was killed before it noted the month."""
-    frozen = partitions.find_frozen(database)
-    for partition in found:
-        if partition.name in frozen:
-            retry_lock(partial(partitions.unfreeze, database, partition.name), deadline)
 
 
 def _note(services: ArchiveServices, month: date, found: Sequence[Partition], now: datetime) -> None:

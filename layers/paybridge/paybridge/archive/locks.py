@@ -16,13 +16,14 @@ TRIES_MAX = 60
 _Result = TypeVar("_Result")
 
 
-def retry_lock(change: Callable[[], _Result], deadline: Deadline) -> _Result:
+def retry_lock(change: Callable[[], _Result], deadline: Deadline, tries_max: int | None = None) -> _Result:
     """Make a change that gives up a lock after a moment, until it gets it. Raises LockTimeout: the next run goes on."""
-    for number in range(1, TRIES_MAX + 1):
+    tries_max = tries_max or TRIES_MAX
+    for number in range(1, tries_max + 1):
         try:
             return change()
         except LockTimeout:
-            if number == TRIES_MAX or deadline.is_over():
+            if number == tries_max or deadline.is_over():
                 raise
         pause(PAUSE_SECONDS)
     raise AssertionError

@@ -108,7 +108,7 @@ def _end_restored(services: ArchiveServices, month: ArchivedMonth, worked: Worke
 
 def _unfreeze(services: ArchiveServices, month: ArchivedMonth, _: Worked, deadline: Deadline) -> None:
     """Free a month that waits, and was not freed to the end."""
-    unfreeze_month(services, month, deadline)
+    unfreeze_month(services.database, month.month, deadline)
 
 
 def _is_thawed(services: ArchiveServices, month: ArchivedMonth, worked: Worked, deadline: Deadline) -> bool:

@@ -6,7 +6,7 @@ for in a transaction that does nothing else: whatever wants the table waits behi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
@@ -119,12 +119,16 @@ def find_before(database: Database, before: date) -> list[Partition]:
     return [Partition(*row) for row in database.run(_PARTITIONS, before=before)]
 
 
-def find_strays(database: Database, before: date) -> list[Partition]:
-    """Return a month of each table that has older rows than `before` in its default partition."""
+def find_strays(database: Database, before: date, passed: Mapping[str, date]) -> list[Partition]:
+    """Return the next month of each table that has older rows than `before` in its default partition.
+
+    It is the first one, or the first after the month that `passed` has of the table.
+    """
     end, _ = bounds(database, before)
     found = []
     for table, key in database.run(_TABLES):
-        first = f"SELECT {key} FROM {table}_default WHERE {key} < '{end}' ORDER BY {key} LIMIT 1"
+        begin = bounds(database, passed[table])[1] if table in passed else UUID(int=0)
+        first = f"SELECT {key} FROM {table}_default WHERE {key} >= '{begin}' AND {key} < '{end}' ORDER BY {key} LIMIT 1"
         found += [Partition(table, month_of(id_)) for (id_,) in database.run(Statement(first))]
     return found
 
