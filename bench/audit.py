@@ -38,7 +38,7 @@ _POST = Statement("""
 """)
 _SEND = Statement("INSERT INTO bridge.sent_events (event_id) SELECT id FROM outbox WHERE exchange = 'payments.events'")
 _BEGIN_RECORD = Statement("INSERT INTO bridge.recording (began_at) VALUES (now() - interval '1 year')")
-_OPEN_BOOKS = Statement("UPDATE ledger.books SET created_at = now() - interval '1 year'")
+_OPEN_BOOKS = Statement("UPDATE ledger.books SET posting_since = now() - interval '1 year'")
 _LOSE = Statement("DELETE FROM webhook_deliveries WHERE payment_id = :id::uuid")
 
 

@@ -239,7 +239,7 @@ def _fresh_database(postgres_server: Postgres) -> Iterator[Database]:
 
 def _world_in(database: Database) -> AuditWorld:
     """Return a world whose books and whose bridge's record are an hour old."""
-    database.run(Statement("UPDATE ledger.books SET created_at = now() - interval '1 hour'"))
+    database.run(Statement("UPDATE ledger.books SET posting_since = now() - interval '1 hour'"))
     for table in ("outbox", "webhook_endpoints", "bridge.recording"):
         database.run(Statement(f"DELETE FROM {table}"))  # noqa: S608 -- of this list.
     database.run(Statement("INSERT INTO bridge.recording (began_at) VALUES (now() - interval '1 hour')"))

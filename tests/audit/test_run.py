@@ -112,7 +112,7 @@ class TestNoGap:
         assert sorted(str(type_) for _, type_ in missing) == [
             *("payment.succeeded", "payout.created", "payout.paid", "refund.succeeded")
         ]
-        world.run("UPDATE ledger.books SET created_at = now()")
+        world.run("UPDATE ledger.books SET posting_since = now()")
         assert world.gaps() == []
 
 

@@ -47,6 +47,31 @@ class TestDropBook:
         with pytest.raises(BookUnknown):
             drop_book(world.database, 1, 0.0)
 
+    def test_no_part_is_larger_than_the_others(self, world: World) -> None:
+        for _ in range(4):
+            world.history(1)
+            seal_books(world.database, 60.0, 0.0)
+        switch_books(world.services, rebuilt(world).id, actor="ann")
+        ((journals, transfers, accounts, seals, _),) = query(world.database, LEFT)
+        ((days,),) = query(
+            world.database,
+            "SELECT count(*) FROM ledger.daily_totals JOIN ledger.accounts a ON a.id = account AND a.book = 1",
+        )
+        with world.database.transaction() as transaction:
+            books.begin_dropping(transaction, 1)
+        removed = []
+        while rows := books.drop_part(world.database, 1, 3):
+            removed.append(rows)
+        assert max(removed) == 3
+        assert sum(removed) == journals + transfers + accounts + seals + days
+        assert query(world.database, LEFT) == [(0, 0, 0, 0, 0)]
+
+    def test_leaves_since_when_events_are_posted(self, world: World) -> None:
+        before = query(world.database, "SELECT posting_since FROM ledger.books")
+        switch_books(world.services, rebuilt(world).id, actor="ann")
+        assert drop_book(world.database, 1, 60.0)
+        assert query(world.database, "SELECT posting_since FROM ledger.books") == before
+
     def test_goes_on_after_a_death_at_any_statement(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(dropping, "PART_ROWS", 10)
         world.history(2)

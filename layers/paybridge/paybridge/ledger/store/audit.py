@@ -15,7 +15,7 @@ from paybridge.outbox.published import PUBLISHED
 _UNPOSTED = Statement(f"""
     SELECT o.id, o.body FROM outbox o
     WHERE {PUBLISHED}
-      AND o.published_at >= (SELECT min(created_at) FROM ledger.books)
+      AND o.published_at >= (SELECT posting_since FROM ledger.books WHERE state = 'live')
       AND o.id NOT IN (
           SELECT j.event_id FROM ledger.journals j
           WHERE j.book = (SELECT id FROM ledger.books WHERE state = 'live')

@@ -19,8 +19,9 @@ _SHARE = Statement(f"SELECT {_COLUMNS} FROM ledger.books WHERE id = :id::smallin
 _LOCK = Statement(f"SELECT {_COLUMNS} FROM ledger.books WHERE id = :id::smallint FOR UPDATE")
 
 _ADD = Statement("""
-    INSERT INTO ledger.books (id, name, state, rules_version)
-    VALUES (nextval('ledger.book_numbers'), :name::text, 'building', :rules_version::integer)
+    INSERT INTO ledger.books (id, name, state, rules_version, posting_since)
+    SELECT nextval('ledger.book_numbers'), :name::text, 'building', :rules_version::integer, posting_since
+    FROM ledger.books WHERE state = 'live'
     RETURNING id
 """)
 
@@ -90,7 +91,7 @@ def lock(transaction: Transaction, book: int) -> Book | None:
 
 
 def add_building(transaction: Transaction, rebuild_id: UUID, rules_version: int) -> int:
-    """Add a book that a rebuild fills; return its number."""
+    """Add a book that a rebuild fills, to succeed the live one; return its number."""
     number: int = transaction.run(_ADD, name=f"rebuild {rebuild_id}", rules_version=rules_version)[0][0]
     return number
 

@@ -79,7 +79,9 @@ CREATE TABLE ledger.books (
     state         text NOT NULL CHECK (state IN ('building', 'live', 'retired')),
     rules_version integer NOT NULL CHECK (rules_version > 0),
     created_at    timestamptz NOT NULL DEFAULT now(),
-    switched_at   timestamptz
+    switched_at   timestamptz,
+    -- Since when events are posted as they happen. A rebuilt book has that of the book that it is compared with.
+    posting_since timestamptz NOT NULL DEFAULT now()
 );
 CREATE UNIQUE INDEX books_one_is_live ON ledger.books (state) WHERE state = 'live';
 INSERT INTO ledger.books (id, name, state, rules_version, switched_at) VALUES (1, 'first', 'live', 1, now());
