@@ -18,6 +18,7 @@ from paybridge.ledger.drop_book import BookInUse, BookUnknown, drop_book, work_o
 from paybridge.ledger.list_rebuilds import list_books, list_rebuilds
 from paybridge.ledger.rebuild import start_rebuild
 from paybridge.ledger.seal import seal_books
+from paybridge.ledger.store import books
 from paybridge.ledger.switch import switch_books
 from tests.ledger.conftest import World, query
 from tests.ledger.test_rebuild import LOCKED, finish, rebuilt

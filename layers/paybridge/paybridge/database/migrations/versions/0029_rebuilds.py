@@ -116,11 +116,13 @@ CREATE TRIGGER immutable_row BEFORE UPDATE OR DELETE ON ledger.journals FOR EACH
 CREATE TRIGGER immutable_row BEFORE UPDATE OR DELETE ON ledger.transfers FOR EACH ROW
     EXECUTE FUNCTION ledger.refuse_change_unless_dropping();
 
--- Removes a part of a book that is being dropped, and returns how many transfers or journals that were, 0 once the book
--- is gone. The rights last for this transaction alone. Two transactions cannot give and take them at once: one waits.
+-- Removes a part of a book that is being dropped, and returns how many rows that were, at most `rows_max`, and 0 once
+-- the book is gone. The rights last for this transaction alone. Two transactions cannot give and take them at once: one
+-- waits.
 CREATE FUNCTION ledger.drop_part(dropped smallint, rows_max integer) RETURNS integer LANGUAGE plpgsql AS $body$
 DECLARE
     removed integer;
+    emptied bigint[];
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('ledger.drop_part', 0));
     IF NOT EXISTS (SELECT FROM ledger.books WHERE id = dropped) THEN
@@ -147,11 +149,26 @@ BEGIN
         WHERE j.book = dropped AND (j.event_id, j.rule) = (c.event_id, c.rule);
         GET DIAGNOSTICS removed = ROW_COUNT;
     END IF;
-    -- The rest goes with the book, and says that nothing is left.
+    -- Accounts go some at a time, each after its days, so that no part looks for days through all accounts. For each
+    -- account the foreign keys look into every month of the transfers.
     IF removed = 0 THEN
-        DELETE FROM ledger.daily_totals WHERE account IN (SELECT id FROM ledger.accounts WHERE book = dropped);
-        DELETE FROM ledger.accounts WHERE book = dropped;
-        DELETE FROM ledger.seals WHERE book = dropped;
+        SELECT array_agg(id) INTO emptied
+        FROM (SELECT id FROM ledger.accounts WHERE book = dropped ORDER BY id LIMIT greatest(1, rows_max / 10)) AS next;
+        WITH chosen AS (SELECT account, day FROM ledger.daily_totals WHERE account = ANY (emptied) LIMIT rows_max)
+        DELETE FROM ledger.daily_totals t USING chosen c WHERE (t.account, t.day) = (c.account, c.day);
+        GET DIAGNOSTICS removed = ROW_COUNT;
+        IF removed = 0 THEN
+            DELETE FROM ledger.accounts WHERE id = ANY (emptied);
+            GET DIAGNOSTICS removed = ROW_COUNT;
+        END IF;
+    END IF;
+    IF removed = 0 THEN
+        WITH chosen AS (SELECT number FROM ledger.seals WHERE book = dropped ORDER BY number LIMIT rows_max)
+        DELETE FROM ledger.seals s USING chosen c WHERE s.book = dropped AND s.number = c.number;
+        GET DIAGNOSTICS removed = ROW_COUNT;
+    END IF;
+    -- The book goes last, and says that nothing is left.
+    IF removed = 0 THEN
         DELETE FROM ledger.seal_heads WHERE book = dropped;
         DELETE FROM ledger.books WHERE id = dropped;
     END IF;
