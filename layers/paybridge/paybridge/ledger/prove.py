@@ -22,6 +22,7 @@ from paybridge.ledger.domain.proof import (
     account_text,
     add_entries,
     begin_digest,
+    entries_of,
     find_differences,
 )
 from paybridge.ledger.domain.rebuild import Rebuild, RebuildPhase
@@ -41,20 +42,24 @@ def prove_slice(services: RebuildServices, transaction: Transaction, rebuild: Re
     part = Part(rebuild.live_book, rebuild.book, rebuild.compared_until, end or _ID_MAX)
     entries = comparing.read_entries(transaction, part)
     found: Sequence[Difference] = ()
+    is_missing = False
     if entries.live != entries.rebuilt:
         journals = comparing.read_journals(transaction, part)
         if _has_corrections(journals) and (carried := carry_corrections(transaction, rebuild.live_book, rebuild.book)):
             return replace(rebuild, journals=rebuild.journals + carried)
         found, later = _without_later(transaction, rebuild, [*find_differences(*journals)])
-        if any(each.kind is DifferenceKind.MISSING for each in found) and not _is_tired(services, rebuild):
+        is_missing = any(each.kind is DifferenceKind.MISSING for each in found)
+        if is_missing and not _has_waited_enough(services, rebuild):
             return replace(rebuild, waiting_since=rebuild.waiting_since or services.clock.now())
-        # What the live book gets at this moment is later as well.
-        seen = {key.event_id for key in journals.live.keys() | journals.rebuilt.keys()}
-        entries = comparing.read_entries(transaction, part._replace(only=seen - later))
+        # Made of what was compared: the live book may have got more by now.
+        entries = BothBooks(*(entries_of(each, without=later) for each in journals))
     _hash(transaction, rebuild, entries)
     compared = replace(
         rebuild,
         compared_until=part.until,
+        waiting_since=None,
+        # What is missing after the wait is lost. To wait for everything that is lost could take days.
+        wait_seconds=0 if is_missing else rebuild.wait_seconds,
         compared=rebuild.compared + comparing.count_part(transaction, part),
         differences=rebuild.differences + len(found),
         first_difference=rebuild.first_difference or (found[0].view() if found else None),
@@ -75,7 +80,7 @@ def _has_corrections(journals: BothJournals) -> bool:
     return any(key.rule < 0 for key in journals.live)
 
 
-def _is_tired(services: RebuildServices, rebuild: Rebuild) -> bool:
+def _has_waited_enough(services: RebuildServices, rebuild: Rebuild) -> bool:
     """Tell whether the live book had time enough for everything before the cut-off."""
     if rebuild.waiting_since is None:
         return rebuild.wait_seconds == 0

@@ -8,11 +8,13 @@ the order of their names.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
+from struct import Struct
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -24,6 +26,10 @@ from paybridge.ledger.domain.rules import RULES
 ENTRY_BYTES = 83
 HOUSE = "house"
 _RULE_NAMES = {rule.number: rule.name for rule in RULES}
+_NO_ID = UUID(int=0)
+_YEAR_2000 = datetime(2000, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_DETAILS = Struct(">qhcq")
 
 
 class Digest(NamedTuple):
@@ -126,6 +132,24 @@ class ComparedJournal:
                 for each in self.transfers
             ],
         }
+
+
+def entries_of(
+    journals: Mapping[JournalKey, ComparedJournal], without: Container[UUID] = ()
+) -> dict[AccountKey, bytes]:
+    """Return the entries of each account as they are hashed, `without` the journals of some events."""
+    entries: defaultdict[AccountKey, bytearray] = defaultdict(bytearray)
+    for key in sorted(journals):
+        if key.event_id in without:
+            continue
+        journal = journals[key]
+        ids = (key.event_id, journal.id, journal.payment_id or _NO_ID, journal.operation_id or _NO_ID)
+        begin = b"".join(each.bytes for each in ids)
+        time = (journal.happened_at - _YEAR_2000) // _MICROSECOND
+        for number, debit, credit, amount_minor in journal.transfers:
+            entries[credit] += begin + _DETAILS.pack(time, number, b"c", amount_minor)
+            entries[debit] += begin + _DETAILS.pack(time, number, b"d", amount_minor)
+    return {account: bytes(of_account) for account, of_account in entries.items()}
 
 
 class DifferenceKind(StrEnum):

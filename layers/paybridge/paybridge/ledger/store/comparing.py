@@ -22,10 +22,7 @@ _FIND_END = Statement("""
          ORDER BY event_id OFFSET :count::integer LIMIT 1))
 """)
 
-_IN_PART = """
-    book = {book} AND event_id > :after::uuid AND event_id <= :until::uuid
-    AND (:only::uuid[] IS NULL OR event_id = ANY (:only::uuid[]))
-"""
+_IN_PART = "book = {book} AND event_id > :after::uuid AND event_id <= :until::uuid"
 
 # domain/proof.py describes an entry. Every transfer is an entry of two accounts.
 _ENTRIES_OF = """
@@ -42,10 +39,10 @@ _ENTRIES_OF = """
 """
 
 
-def _of_both(select: str) -> str:
+def _of_both(select: str, part: str = _IN_PART) -> str:
     """Return the query for both books, which one statement reads at one moment."""
     return " UNION ALL ".join(
-        select.format(book=book, part=_IN_PART.format(book=book), no_id=_NO_ID)
+        select.format(book=book, part=part.format(book=book), no_id=_NO_ID)
         for book in (":live::smallint", ":rebuilt::smallint")
     )
 
@@ -55,6 +52,9 @@ _READ_ENTRIES = Statement(f"""
     FROM ({_of_both(_ENTRIES_OF)}) AS part JOIN ledger.accounts a ON a.id = part.account
 """)
 
+# The journals of some events, if any are named.
+_OF_SOME = f"{_IN_PART} AND (:only::uuid[] IS NULL OR event_id = ANY (:only::uuid[]))"
+
 _JOURNALS_OF = """
     SELECT {book} AS book, j.event_id, j.rule, j.id, j.rule_version, j.happened_at, j.payment_id, j.operation_id,
            t.number, t.amount_minor, d.owner, d.kind, d.currency, d.places, c.owner, c.kind, c.currency, c.places
@@ -63,17 +63,16 @@ _JOURNALS_OF = """
     LEFT JOIN ledger.accounts d ON d.id = t.debit_account
     LEFT JOIN ledger.accounts c ON c.id = t.credit_account
 """
-_READ_JOURNALS = Statement(f"{_of_both(_JOURNALS_OF)} ORDER BY 1, 2, 3, 9")
+_READ_JOURNALS = Statement(f"{_of_both(_JOURNALS_OF, _OF_SOME)} ORDER BY 1, 2, 3, 9")
 
 _COUNT_PART = Statement("""
     SELECT count(*) FROM ledger.journals
     WHERE book = :book::smallint AND event_id > :after::uuid AND event_id <= :until::uuid
 """)
-_COUNT = Statement("SELECT count(event_id) FROM ledger.journals WHERE book = :book::smallint")
 
 
 class Part(NamedTuple):
-    """A part of two books: the events after one and until another, `only` these of them if it is not None."""
+    """A part of two books: the events after one and until another, `only` the journals of these if it is not None."""
 
     live_book: int
     rebuilt_book: int
@@ -115,7 +114,8 @@ def read_entries(transaction: Transaction, part: Part) -> BothBooks:
 def read_journals(transaction: Transaction, part: Part) -> BothJournals:
     """Return the journals of a part of both books, for a part whose entries differ."""
     rows: dict[tuple[int, JournalKey], list[Row]] = {}
-    for row in transaction.run(_READ_JOURNALS, **_parameters(part)):
+    only = None if part.only is None else uuid_array(part.only)
+    for row in transaction.run(_READ_JOURNALS, **_parameters(part), only=only):
         rows.setdefault((row[0], JournalKey(row[1], row[2])), []).append(row)
     books: dict[int, dict[JournalKey, ComparedJournal]] = {part.live_book: {}, part.rebuilt_book: {}}
     for (book, key), of_journal in rows.items():
@@ -129,19 +129,12 @@ def count_part(transaction: Transaction, part: Part) -> int:
     return count
 
 
-def count_journals(transaction: Transaction, book: int) -> int:
-    """Return how many journals a book has."""
-    count: int = transaction.run(_COUNT, book=book)[0][0]
-    return count
-
-
 def _parameters(part: Part) -> dict[str, object]:
     return {
         "live": part.live_book,
         "rebuilt": part.rebuilt_book,
         "after": part.after,
         "until": part.until,
-        "only": None if part.only is None else uuid_array(part.only),
     }
 
 

@@ -37,6 +37,7 @@ _SAVED = {
     "first_unreadable": "uuid",
     "compared_until": "uuid",
     "compared": "bigint",
+    "wait_seconds": "integer",
     "waiting_since": "timestamptz",
     "differences": "bigint",
     "first_difference": "json",

@@ -41,6 +41,7 @@ CREATE TABLE ledger.rebuilds (
     -- Both books are compared up to here, in the order of their events.
     compared_until   uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000',
     compared         bigint NOT NULL DEFAULT 0,
+    -- None is left once the proof has waited in vain.
     wait_seconds     integer NOT NULL CHECK (wait_seconds >= 0),
     waiting_since    timestamptz,
     differences      bigint NOT NULL DEFAULT 0,
