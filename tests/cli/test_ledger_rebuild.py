@@ -62,10 +62,20 @@ class TestLedgerRebuild:
         assert begun["state"] == "running"
         assert "1 compared" not in terminal.refused("ledger", "rebuild", "--id", begun["rebuild_id"])
 
+    def test_cancels_one_that_is_running(self, terminal: Terminal) -> None:
+        log_events(terminal.database, [MoneyEvents(new_merchant(terminal.database)).succeeded("3.00")])
+        begun = terminal.read("ledger", "rebuild", "--look", 0)
+        for _ in range(2):
+            canceled = terminal.read("ledger", "cancel-rebuild", begun["rebuild_id"])
+            assert (canceled["state"], canceled["failure"]) == ("failed", "canceled by a test")
+        (*_, ended) = terminal.read("ledger", "rebuilds")["data"]
+        assert "nothing to cancel" in terminal.refused("ledger", "cancel-rebuild", ended["rebuild_id"])
+
     def test_refuses_what_is_not_there(self, terminal: Terminal) -> None:
         unknown = uuid.uuid4()
         assert f"no rebuild {unknown}" in terminal.refused("ledger", "rebuild", "--id", unknown)
         assert f"no rebuild {unknown}" in terminal.refused("ledger", "switch", unknown)
+        assert f"no rebuild {unknown}" in terminal.refused("ledger", "cancel-rebuild", unknown)
         assert "1 to 500" in terminal.refused("ledger", "switch", unknown, "--accept-differences", " ", code=2)
 
 

@@ -316,6 +316,9 @@ class TestRebuilds:
         check(contract, "GET", f"{REBUILDS}/{{rebuild_id}}", done, 200)
         assert (done.json()["state"], done.json()["equal"]) == ("finished", True)
         check(contract, "GET", REBUILDS, get(client, REBUILDS, query={"limit": "1"}), 200)
+        ended = post(client, f"{begun.headers['location']}/cancel", b"")
+        check(contract, "POST", f"{REBUILDS}/{{rebuild_id}}/cancel", ended, 409)
+        assert ended.json()["code"] == "rebuild_ended"
         switched = post(client, f"{begun.headers['location']}/switch", b"")
         check(contract, "POST", SWITCH, switched, 200)
         listed = get(client, BOOKS)
@@ -347,6 +350,7 @@ class TestRebuilds:
         for path in (f"{REBUILDS}/{uuid.uuid4()}", f"{REBUILDS}/x"):
             check(contract, "GET", f"{REBUILDS}/{{rebuild_id}}", get(client, path), 404)
             check(contract, "POST", SWITCH, post(client, f"{path}/switch", {}), 404)
+            check(contract, "POST", f"{REBUILDS}/{{rebuild_id}}/cancel", post(client, f"{path}/cancel", b""), 404)
         for body in ({"accept_differences": " "}, {"x": 1}):
             check(contract, "POST", SWITCH, post(client, f"{REBUILDS}/x/switch", body), 422)
         check(contract, "GET", REBUILDS, get(client, REBUILDS, query="limit=0"), 422)
@@ -358,3 +362,8 @@ class TestRebuilds:
         for _ in range(2):
             start_rebuild(services, actor="test")
         check(contract, "POST", REBUILDS, post(client, REBUILDS, {}), 409)
+        for each in get(client, REBUILDS, query={"limit": "2"}).json()["data"]:
+            for _ in range(2):
+                canceled = post(client, f"{REBUILDS}/{each['rebuild_id']}/cancel", b"")
+                check(contract, "POST", f"{REBUILDS}/{{rebuild_id}}/cancel", canceled, 200)
+                assert (canceled.json()["state"], canceled.json()["failure"][:12]) == ("failed", "canceled by ")

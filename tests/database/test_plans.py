@@ -1985,7 +1985,7 @@ def rebuilding(rows: SeededRows) -> dict[str, Rule]:
             rows_max={"journals": LIMIT + PARTITIONS},
         ),
         f"{of_store}.comparing._READ_ENTRIES": Rule(
-            {**part, "only": few},
+            part,
             ("journals_pkey",) * 2 + ("transfers_pkey",) * 2 + ("accounts_pkey",),
             sorts=2,
             every_month=events,
@@ -1999,7 +1999,6 @@ def rebuilding(rows: SeededRows) -> dict[str, Rule]:
         f"{of_store}.comparing._COUNT_PART": Rule(
             {"book": 1, "after": first, "until": last}, ("journals_pkey",), every_month=events
         ),
-        f"{of_store}.comparing._COUNT": Rule({"book": 1}, ("journals_pkey",), every_month=events),
         f"{of_store}.carrying._FIND": Rule(
             {"live": 1, "rebuilt": 2, "limit": LIMIT},
             (

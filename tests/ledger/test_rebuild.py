@@ -20,15 +20,19 @@ from paybridge.core.errors import DatabaseUnavailable, LockTimeout
 from paybridge.core.events import Event
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database, Statement
-from paybridge.ledger import build, prove
+from paybridge.ledger import build, prove, rebuild
+from paybridge.ledger.cancel_rebuild import RebuildEnded, cancel_rebuild
 from paybridge.ledger.domain.journals import Transfer, reversed_journal
-from paybridge.ledger.domain.rebuild import Rebuild, RebuildPhase, RebuildState
+from paybridge.ledger.domain.proof import ENTRY_BYTES, entries_of
+from paybridge.ledger.domain.rebuild import NO_ID, Rebuild, RebuildPhase, RebuildState
 from paybridge.ledger.ports import RebuildServices, find_away
 from paybridge.ledger.post import journals_of, post_events
 from paybridge.ledger.read_ahead import ReadAhead
 from paybridge.ledger.rebuild import TooManyRebuilds, _do_slice, read_rebuild, start_rebuild, work_on, work_on_rebuilds
+from paybridge.ledger.seal import seal_books
 from paybridge.ledger.store import books, corrections, journals, rebuilds
-from paybridge.ledger.switch import switch_books
+from paybridge.ledger.store.comparing import BothBooks, Part, read_entries, read_journals
+from paybridge.ledger.switch import RebuildUnknown, switch_books
 from tests.ledger.conftest import World, query, tamper
 
 pytestmark = pytest.mark.integration
@@ -90,6 +94,25 @@ class TestStartRebuild:
         assert done.events == done.journals == done.compared == len(events)
         assert content(world.database, done.book) == content(world.database, 1)
         assert sums(world.database, done.book) == sums(world.database, 1)
+
+    def test_knows_about_how_much_there_is_to_do(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        events = world.history()
+        assert start_rebuild(world.services, actor="ann").journals_expected == len(events)
+        seal_books(world.database, 60.0, 0.0)
+        new = world.history(1)
+        assert start_rebuild(world.services, actor="ann").journals_expected == len(events) + len(new)
+        monkeypatch.setattr(rebuild, "RUNNING_MAX", 3)
+        monkeypatch.setattr(books, "UNSEALED_MAX", 2)
+        assert start_rebuild(world.services, actor="ann").journals_expected == len(events) + 2
+
+    def test_keeps_no_hashes_of_accounts_once_it_has_ended(self, world: World) -> None:
+        world.history()
+        begun = start_rebuild(world.services, actor="ann", wait_seconds=0)
+        while (step := work_on(world.services, begun.id, 0.0)) and step.phase is RebuildPhase.BUILDING:
+            pass
+        assert rebuilt(world, switch=True).equal
+        assert finish(world.services, begun).state is RebuildState.FAILED
+        assert query(world.database, "SELECT name FROM ledger.rebuild_accounts") == []
 
     def test_leaves_the_live_book_live(self, world: World) -> None:
         world.history()
@@ -227,6 +250,18 @@ class TestLateCommits:
         done = rebuilt(world)
         assert (done.events, done.equal) == (2, True)
 
+    def test_the_entries_of_compared_journals_are_those_that_are_read(self, world: World) -> None:
+        events = world.history()
+        done = rebuilt(world)
+        part = Part(1, done.book, NO_ID, uuid.UUID(int=2**128 - 1))
+        with world.database.transaction() as transaction:
+            entries, both = read_entries(transaction, part), read_journals(transaction, part)
+        assert BothBooks(*map(entries_of, both)) == entries
+        assert entries_of(both.live, without={event.id for event in events}) == {}
+        # An account's entries of all events but one.
+        left = entries_of(both.live, without={events[-1].id})
+        assert sum(map(len, left.values())) == sum(map(len, entries.live.values())) - 2 * ENTRY_BYTES
+
     def test_events_after_the_cut_off_do_not_count(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(prove, "SLICE_JOURNALS", 5)
         world.history()
@@ -313,6 +348,32 @@ class TestDifferences:
         assert waiting.view()["waiting_for_live_book"]
         world.post([late])
         assert finish(world.services, begun).equal
+
+    def test_each_wait_that_was_worth_it_has_its_own_time(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(prove, "SLICE_JOURNALS", 1)
+        late = [world.merchant().succeeded("1.00") for _ in range(3)]
+        log_events(world.database, late)
+        begun = start_rebuild(world.services, actor="ann", wait_seconds=30)
+        for event in late:
+            waiting = work_on(world.services, begun.id, 60.0)
+            assert waiting is not None
+            assert waiting.view()["waiting_for_live_book"]
+            world.clock.move(20)
+            world.post([event])
+            while (compared := work_on(world.services, begun.id, 0.0)) and compared.compared == waiting.compared:
+                pass
+            assert compared is not None
+            assert not compared.view()["waiting_for_live_book"]
+        assert finish(world.services, begun).equal
+
+    def test_the_proof_waits_in_vain_once(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(prove, "SLICE_JOURNALS", 1)
+        log_events(world.database, [world.merchant().succeeded("1.00") for _ in range(3)])
+        begun = start_rebuild(world.services, actor="ann", wait_seconds=30)
+        work_on(world.services, begun.id, 60.0)
+        world.clock.move(31)
+        done = finish(world.services, begun)
+        assert (done.differences, done.view()["waiting_for_live_book"]) == (3, False)
 
     def test_the_proof_does_not_wait_for_ever(self, world: World) -> None:
         log_events(world.database, [world.merchant().succeeded("12.34")])
@@ -486,4 +547,73 @@ class TestWorkOn:
         done = finish(world.services, begun)
         assert done.state is RebuildState.FAILED
         assert "no_more" in str(done.failure)
+        assert query(world.database, "SELECT name FROM ledger.rebuild_accounts") == []
         assert post_events(world.database, [world.merchant().succeeded("1.00")]).posted == 1
+
+    def test_a_defect_fails_the_rebuild_and_is_raised(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        begun = start_rebuild(world.services, actor="ann", wait_seconds=0)
+
+        def broken(*_: Any) -> Rebuild:
+            raise ValueError("house/fees/EUR/2 after house/fees/EUR/2")
+
+        monkeypatch.setattr(rebuild, "prove_slice", broken)
+        with pytest.raises(ValueError, match="after"):
+            work_on_rebuilds(world.services, 60.0)
+        failed = rebuilds.find(world.database, begun.id)
+        assert failed is not None
+        assert (failed.state, failed.failure) == (RebuildState.FAILED, "ValueError")
+        assert work_on_rebuilds(world.services, 60.0) == 0
+
+    @pytest.mark.parametrize("error", [DatabaseUnavailable("down"), LockTimeout("busy")], ids=["down", "busy"])
+    def test_what_may_work_later_fails_nothing(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, error: Exception
+    ) -> None:
+        begun = start_rebuild(world.services, actor="ann", wait_seconds=0)
+
+        def away(*_: Any) -> Rebuild:
+            raise error
+
+        with monkeypatch.context() as patch, pytest.raises(type(error)):
+            patch.setattr(rebuild, "prove_slice", away)
+            work_on_rebuilds(world.services, 60.0)
+        assert finish(world.services, begun).equal
+
+
+class TestCancelRebuild:
+    def test_ends_one_that_is_running_and_the_second_time_changes_nothing(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(prove, "SLICE_JOURNALS", 1)
+        world.history()
+        begun = start_rebuild(world.services, actor="ann", wait_seconds=0)
+        while (step := work_on(world.services, begun.id, 0.0)) and not step.compared:
+            pass
+        canceled = cancel_rebuild(world.services, begun.id, "bob")
+        assert (canceled.state, canceled.failure) == (RebuildState.FAILED, "canceled by bob")
+        assert cancel_rebuild(world.services, begun.id, "eve") == canceled == rebuilds.find(world.database, begun.id)
+        assert work_on(world.services, begun.id, 60.0) is None
+        assert query(world.database, "SELECT name FROM ledger.rebuild_accounts") == []
+        assert rebuilt(world).equal
+
+    def test_refuses_one_that_has_ended_or_is_unknown(self, world: World) -> None:
+        done = rebuilt(world)
+        with pytest.raises(RebuildEnded):
+            cancel_rebuild(world.services, done.id, "bob")
+        assert rebuilds.find(world.database, done.id) == done
+        with pytest.raises(RebuildUnknown):
+            cancel_rebuild(world.services, uuid.uuid4(), "bob")
+
+    def test_waits_for_the_slice_that_is_being_worked_on(self, world: World) -> None:
+        begun = start_rebuild(world.services, actor="ann", wait_seconds=0)
+        with closing(Database(world.address, "another")) as other:
+            canceling = threading.Thread(target=cancel_rebuild, args=(world.services_over(other), begun.id, "bob"))
+            with world.database.transaction() as transaction:
+                assert rebuilds.lock_running(transaction, begun.id)
+                canceling.start()
+                with closing(Database(world.address, "watching")) as watching:
+                    eventually(lambda: bool(query(watching, WAITING)), "the one that cancels")
+                rebuilds.save(transaction, replace(begun, events=7))
+            canceling.join()
+        canceled = rebuilds.find(world.database, begun.id)
+        assert canceled is not None
+        assert (canceled.events, canceled.canceled_by) == (7, "bob")

@@ -18,6 +18,7 @@ from api.request.query import check_query_string
 from api.routes.rebuilds.requests import parse_start, parse_switch
 from paybridge.core.archived_months import MonthsArchived
 from paybridge.core.fields import validate
+from paybridge.ledger.cancel_rebuild import RebuildEnded, cancel_rebuild
 from paybridge.ledger.drop_book import BookInUse, BookUnknown, drop_book
 from paybridge.ledger.list_rebuilds import list_books, list_rebuilds
 from paybridge.ledger.ports import RebuildServices
@@ -42,7 +43,9 @@ async def start(request: Request) -> Response:
     except MonthsArchived as error:
         raise Problem(409, "months_archived", str(error)) from None
     except TooManyRebuilds:
-        detail = "Two rebuilds are running. Each fills the disk with another book. Wait for one to finish."
+        detail = (
+            "Two rebuilds are running. Each fills the disk with another book. Wait for one to finish, or cancel one."
+        )
         raise Problem(409, "too_many_rebuilds", detail) from None
     rebuild = work_on(services, begun.id, REQUEST_SECONDS_MAX) or begun
     return _json(rebuild.view(), 202, {"Location": public_path(request, f"{REBUILDS}/{rebuild.id}")})
@@ -71,6 +74,21 @@ def read(request: Request, rebuild_id: str) -> Response:
     rebuild = None if id_ is None else read_rebuild(_services(request_context(request)), id_)
     if rebuild is None:
         raise _rebuild_not_found()
+    return _json(rebuild.view())
+
+
+def cancel(request: Request, rebuild_id: str) -> Response:
+    """Cancel a rebuild. Raises Problem (404, 409)."""
+    id_ = parse_id(rebuild_id)
+    if id_ is None:
+        raise _rebuild_not_found()
+    try:
+        rebuild = cancel_rebuild(_services(request_context(request)), id_, caller(request).actor)
+    except RebuildUnknown:
+        raise _rebuild_not_found() from None
+    except RebuildEnded:
+        detail = "The rebuild is finished or has failed. There is nothing to cancel."
+        raise Problem(409, "rebuild_ended", detail) from None
     return _json(rebuild.view())
 
 

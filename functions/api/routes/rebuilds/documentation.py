@@ -74,6 +74,19 @@ READ: dict[str, Any] = {
     "openapi_extra": {"security": KEY_OR_TOKEN},
 }
 
+CANCEL: dict[str, Any] = {
+    "operation_id": "cancelRebuild",
+    "summary": "Cancel a rebuild",
+    "responses": {
+        200: json_answer("RebuildView", "The rebuild, canceled."),
+        400: _MALFORMED,
+        404: _REBUILD_NOT_FOUND,
+        409: problem("The rebuild has ended.", "rebuild_ended"),
+        **FOR_STAFF,
+    },
+    "openapi_extra": {"security": KEY_OR_TOKEN},
+}
+
 SWITCH: dict[str, Any] = {
     "operation_id": "switchBooks",
     "summary": "Switch to a rebuilt book",

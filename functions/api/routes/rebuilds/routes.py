@@ -45,6 +45,14 @@ async def read(request: Request, rebuild_id: RebuildId) -> Response:
     return answers.read(request, rebuild_id)
 
 
+@router.post("/rebuilds/{rebuild_id}/cancel", **documentation.CANCEL)
+async def cancel(request: Request, rebuild_id: RebuildId) -> Response:
+    """End a rebuild that is running. Its book stays until it is dropped. The second time changes nothing."""
+    from api.routes.rebuilds import answers
+
+    return answers.cancel(request, rebuild_id)
+
+
 @router.post("/rebuilds/{rebuild_id}/switch", **documentation.SWITCH)
 async def switch(request: Request, rebuild_id: RebuildId) -> Response:
     """Make the rebuilt book the live one. The second time changes nothing."""

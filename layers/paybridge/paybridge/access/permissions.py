@@ -130,6 +130,7 @@ PERMISSIONS: Mapping[str, Permission] = {
     "POST /api/v1/ops/ledger/rebuilds": OPERATORS,
     "GET /api/v1/ops/ledger/rebuilds": OPERATIONS_READERS,
     "GET /api/v1/ops/ledger/rebuilds/{rebuild_id}": OPERATIONS_READERS,
+    "POST /api/v1/ops/ledger/rebuilds/{rebuild_id}/cancel": OPERATORS,
     "POST /api/v1/ops/ledger/rebuilds/{rebuild_id}/switch": OPERATORS,
     "GET /api/v1/ops/ledger/books": OPERATIONS_READERS,
     "DELETE /api/v1/ops/ledger/books/{book}": OPERATORS,

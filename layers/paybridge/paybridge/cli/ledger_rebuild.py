@@ -1,4 +1,4 @@
-"""`paybridge ledger rebuild|rebuilds|switch|books|drop-book`: prove the books, and replace them if they were wrong."""
+"""`paybridge ledger rebuild|rebuilds|cancel-rebuild|switch|books|drop-book`: prove the books, or replace them."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands to the group `ledger`."""
     app.command()(rebuild)
     app.command()(rebuilds)
+    app.command("cancel-rebuild")(cancel_rebuild)
     app.command()(switch)
     app.command()(books)
     app.command("drop-book")(drop_book)
@@ -84,7 +85,9 @@ def rebuild(
         except MonthsArchived as archived:
             raise fail(str(archived)) from None
         except TooManyRebuilds:
-            raise fail("Two rebuilds are running. Wait for one to finish: `paybridge ledger rebuilds`.") from None
+            raise fail(
+                "Two rebuilds are running. Wait for one to finish, or cancel one: `paybridge ledger rebuilds`."
+            ) from None
         rebuild_id = begun.id
     # A program reads the JSON, and on AWS standard error is part of the output.
     done = _follow(services, rebuild_id, look, _say_nothing if json else _progress())
@@ -103,6 +106,23 @@ def rebuilds(context: typer.Context, limit: Limit = 20, cursor: Cursor = None, j
 
     page = list_rebuilds(started(context).database, cursor=cursor, limit=limit)
     print_page([each.view() for each in page.rebuilds], page.next_cursor, COLUMNS, NONE, json)
+
+
+def cancel_rebuild(context: typer.Context, rebuild_id: RebuildId, json: AsJson = False) -> None:
+    """End a rebuild that is running. Its book stays until it is dropped. The second time changes nothing."""
+    from paybridge.ledger.cancel_rebuild import RebuildEnded
+    from paybridge.ledger.cancel_rebuild import cancel_rebuild as cancel
+    from paybridge.ledger.switch import RebuildUnknown
+
+    session = started(context)
+    services = rebuild_wiring.services_over(session.database, session.clock, session.ids)
+    try:
+        canceled = cancel(services, rebuild_id, session.actor)
+    except RebuildUnknown:
+        raise _unknown(rebuild_id) from None
+    except RebuildEnded:
+        raise fail("The rebuild is finished or has failed. There is nothing to cancel.") from None
+    print_view(canceled.view() if json else _shown(canceled), json)
 
 
 def switch(

@@ -1,7 +1,7 @@
 """Build a second book from the event log and prove that it equals the live one.
 
 A rebuild is worked on in slices, each one transaction, by the requests that ask for it and by the function long_jobs.
-What is killed at any statement leaves the last slice, and the next worker goes on from there.
+A worker that is killed loses only its current slice, and the next one goes on from there.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from paybridge.core.archived_months import MonthsArchived
-from paybridge.core.errors import ConstraintViolated, QueryFailed
+from paybridge.core.errors import ConstraintViolated, QueryFailed, Unavailable, reason_of
 from paybridge.database.database import Transaction
 from paybridge.ledger.build import build_slice
 from paybridge.ledger.domain.rebuild import OUTDATED, Rebuild, RebuildPhase, RebuildState
@@ -21,7 +21,6 @@ from paybridge.ledger.ports import RebuildServices, find_away
 from paybridge.ledger.prove import prove_slice
 from paybridge.ledger.read_ahead import ReadAhead
 from paybridge.ledger.store import books, event_log, rebuilds
-from paybridge.ledger.store.comparing import count_journals
 from paybridge.ledger.switch import LOCK_SECONDS_MAX, SwitchRefused, carry_out_switch, catch_up_slice
 
 # How long a request works on a rebuild before it answers with the progress.
@@ -62,7 +61,7 @@ def start_rebuild(
             until_xid=event_log.find_horizon(transaction),
             wait_seconds=wait_seconds,
             switch_wanted=switch,
-            journals_expected=count_journals(transaction, live.id),
+            journals_expected=books.estimate_journals(transaction, live.id),
         )
         rebuilds.add(transaction, rebuild)
     return rebuild
@@ -77,7 +76,7 @@ def read_rebuild(services: RebuildServices, rebuild_id: UUID) -> Rebuild | None:
 
 
 def work_on_rebuilds(services: RebuildServices, seconds_max: float) -> int:
-    """Work on the rebuilds that are running; return how many journals were posted and compared.
+    """Work on the rebuilds that are running; return how many events were read and journals compared.
 
     Raises DatabaseUnavailable.
     """
@@ -124,10 +123,17 @@ def _work_once(services: RebuildServices, rebuild_id: UUID, ahead: ReadAhead | N
             worked = _do_slice(services, transaction, rebuild, ahead)
             if worked != rebuild:
                 rebuilds.save(transaction, worked)
+            if worked.state is not RebuildState.RUNNING:
+                rebuilds.forget_digests(transaction, rebuild_id)
             return worked if worked != rebuild else None
-    except (ConstraintViolated, QueryFailed) as error:
-        # The same slice would fail in the same way.
-        return _fail(services, rebuild_id, str(error))
+    except Unavailable:
+        raise
+    except Exception as error:
+        # The same slice would fail in the same way, and a rebuild that is running keeps every month in the database.
+        failed = _fail(services, rebuild_id, reason_of(error))
+        if not isinstance(error, (ConstraintViolated, QueryFailed)):
+            raise
+        return failed
 
 
 def _do_slice(
@@ -170,4 +176,5 @@ def _fail(services: RebuildServices, rebuild_id: UUID, failure: str) -> Rebuild 
             return None
         failed = rebuild.failed(failure, services.clock.now())
         rebuilds.save(transaction, failed)
+        rebuilds.forget_digests(transaction, rebuild_id)
     return failed

@@ -16,7 +16,7 @@ class UnpostedEvents:
     """The port of a replay to the books."""
 
     def find_unseen(self, transaction: Transaction, events: Sequence[Event]) -> set[UUID]:
-        """Return the ids of the events whose journals are missing. Of an event that cannot be read none is."""
+        """Return the ids of the events whose journals are missing. An event that cannot be read has no journal."""
         # The fees change what a journal holds, and not whether there is one.
         journals = run_each_item(journal_of, events, lambda *_: None)
         return journal_store.find_missing(transaction, [each for each in journals if each is not None])

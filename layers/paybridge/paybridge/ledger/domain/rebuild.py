@@ -85,6 +85,7 @@ class Rebuild:
     rebuilt_hash: str | None = None
     finished_at: datetime | None = None
     failure: str | None = None
+    canceled_by: str | None = None
     switched_at: datetime | None = None
     switched_by: str | None = None
     switch_reason: str | None = None

@@ -31,6 +31,18 @@ _MAKE_LIVE = Statement("""
     UPDATE ledger.books SET state = 'live', switched_at = :at::timestamptz WHERE id = :id::smallint
 """)
 
+# What is sealed is counted by its blocks, because a count of the journals takes minutes. The rest is little.
+_ESTIMATE = Statement("""
+    SELECT coalesce((SELECT sum(journals) FROM ledger.seals WHERE book = :book::smallint), 0)::bigint + (
+        SELECT count(*) FROM (
+            SELECT FROM ledger.journals
+            WHERE book = :book::smallint AND rule_version > 0
+              AND xid > coalesce((SELECT last_xid FROM ledger.seal_heads WHERE book = :book::smallint), '0')
+            ORDER BY xid LIMIT :unsealed_max::integer
+        ) AS unsealed)
+""")
+UNSEALED_MAX = 10_000
+
 _BEGIN_DROPPING = Statement("UPDATE ledger.books SET state = 'dropping' WHERE id = :id::smallint")
 _DROP_PART = Statement("SELECT ledger.drop_part(:id::smallint, :rows_max::integer)")
 _FIND_DROPPING = Statement("SELECT id FROM ledger.books WHERE state = 'dropping' ORDER BY id")
@@ -82,6 +94,12 @@ def list_books(database: Database, limit: int) -> list[Book]:
 def find_live(transaction: Transaction) -> Book:
     """Return the live book, without a lock."""
     return Book(*transaction.run(_FIND_LIVE)[0])
+
+
+def estimate_journals(transaction: Transaction, book: int) -> int:
+    """Return about how many journals a book has: all that are sealed, and up to UNSEALED_MAX others."""
+    count: int = transaction.run(_ESTIMATE, book=book, unsealed_max=UNSEALED_MAX)[0][0]
+    return count
 
 
 def lock(transaction: Transaction, book: int) -> Book | None:

@@ -18,11 +18,10 @@ _COLUMNS = """
     id, book, live_book, rules_version, state, phase, actor, created_at, until_xid::text, wait_seconds, switch_wanted,
     from_xid::text, at_merchant, at_xid::text, at_event, journals_expected, events, journals, unreadable,
     first_unreadable, compared_until, compared, waiting_since, differences, first_difference, equal, live_hash,
-    rebuilt_hash, finished_at, failure, switched_at, switched_by, switch_reason, switch_refusal
+    rebuilt_hash, finished_at, failure, canceled_by, switched_at, switched_by, switch_reason, switch_refusal
 """
 _NAMES = tuple(name.strip().partition("::")[0] for name in _COLUMNS.split(","))
 _SAVED = {
-    "live_book": "smallint",
     "state": "text",
     "phase": "text",
     "until_xid": "xid8",
@@ -46,6 +45,7 @@ _SAVED = {
     "rebuilt_hash": "text",
     "finished_at": "timestamptz",
     "failure": "text",
+    "canceled_by": "text",
     "switched_at": "timestamptz",
     "switched_by": "text",
     "switch_reason": "text",
@@ -214,7 +214,7 @@ def save_digests(transaction: Transaction, rebuild_id: UUID, digests: Mapping[st
 
 
 def forget_digests(transaction: Transaction, rebuild_id: UUID) -> None:
-    """Delete all hashes of a rebuild, whose proof begins again."""
+    """Delete all hashes of a rebuild that has no use for them any more."""
     transaction.run(_FORGET_DIGESTS, id=rebuild_id)
 
 

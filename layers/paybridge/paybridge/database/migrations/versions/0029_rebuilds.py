@@ -26,6 +26,7 @@ CREATE TABLE ledger.rebuilds (
     created_at       timestamptz NOT NULL,
     finished_at      timestamptz,
     failure          text,
+    canceled_by      text,
     -- Events of transactions from `from_xid` on and before `until_xid` are being read. Every event before `from_xid` is
     -- in the book. The last one read has the position (merchant, transaction, event).
     from_xid         xid8 NOT NULL DEFAULT '0',
@@ -57,6 +58,7 @@ CREATE TABLE ledger.rebuilds (
     switch_refusal   text,
     CONSTRAINT rebuilds_finished CHECK ((state = 'running') = (finished_at IS NULL)),
     CONSTRAINT rebuilds_failed CHECK ((state = 'failed') = (failure IS NOT NULL)),
+    CONSTRAINT rebuilds_canceled CHECK (canceled_by IS NULL OR state = 'failed'),
     CONSTRAINT rebuilds_done CHECK ((state = 'finished') = (phase = 'done')),
     CONSTRAINT rebuilds_proved CHECK ((phase IN ('switching', 'done')) = (equal IS NOT NULL)),
     CONSTRAINT rebuilds_equal_without_differences CHECK (
@@ -183,7 +185,8 @@ $body$;
 CORRECTIONS = """
 CREATE INDEX journals_corrections ON ledger.journals (book, event_id) WHERE rule < 0;
 
--- Who ordered which correction, and why. Its journal is the same in every book.
+-- Who ordered which correction, and why. Its journal was written into the book that was live at that moment. A rebuild
+-- carries it over into another one that has what it takes back.
 CREATE TABLE ledger.corrections (
     id              uuid PRIMARY KEY,
     event_id        uuid NOT NULL,
