@@ -2215,7 +2215,7 @@ def reconciling(rows: SeededRows) -> dict[str, Rule]:
             {"ids": array([RUN])}, ("reconciliation_breaks_standing",), rows_max={"reconciliation_breaks": 1}
         ),
         f"{breaks}._RESOLVE_GONE": Rule(
-            {**of_run, "pass": 2, "actor": "a", "note": "n", "now": NOW},
+            {**of_run, "gateways": "{default}", "pass": 2, "actor": "a", "note": "n", "now": NOW},
             ("reconciliation_breaks_standing", "reconciliation_break_actions_pkey"),
         ),
         f"{breaks}._SUM_EFFECTS": Rule({**of_run, "pass": 1}, ("reconciliation_breaks_of_run",)),

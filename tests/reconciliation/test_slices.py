@@ -15,6 +15,7 @@ from paybridge.database.connecting import DatabaseAddress
 from paybridge.payments.domain.statement import StatementLine, StatementPage, StatementUnavailable
 from paybridge.payments.gateways import statement_reading
 from paybridge.reconciliation import compare_slices
+from paybridge.reconciliation.domain.breaks import BreakState
 from paybridge.reconciliation.domain.run import UNAVAILABLE_MAX, Run, RunState
 from paybridge.reconciliation.reconcile import (
     Progress,
@@ -26,6 +27,7 @@ from paybridge.reconciliation.reconcile import (
     start_reconciliation,
     work_on,
 )
+from paybridge.reconciliation.store import breaks
 from tests.reconciliation.conftest import EMPTY
 from tests.support.reconciling import GRACE, Shop
 
@@ -142,6 +144,35 @@ async def test_a_gateway_without_a_statement_is_asked_again_and_fails_the_day_af
     assert found is not None
     assert found[0].state is RunState.FAILED
     assert count_troubles(shop.services) == (0, 1)
+
+
+async def test_a_gateway_that_left_the_configuration_fails_the_day_and_keeps_its_breaks(shop: Shop) -> None:
+    await shop.charge_elsewhere()
+    (found,) = shop.breaks(await shop.reconcile())
+    shop.services = replace(shop.services, sources={})
+    begun = start_reconciliation(shop.services, shop.clock.now().date(), "a test")
+    assert await work_on(shop.services, begun.id, 5.0) is Progress.WAITS
+    shop.clock.move(UNAVAILABLE_MAX.total_seconds())
+    run = await shop.reconcile()
+    assert run.gateways == ("default",)
+    assert (run.state, run.error) == (
+        RunState.FAILED,
+        "No statement of the gateway default: it is not configured, and no statement was imported for it.",
+    )
+    (kept,) = shop.breaks(run)
+    assert (kept.id, kept.state) == (found.id, BreakState.OPEN)
+
+
+async def test_a_pass_resolves_breaks_of_its_own_gateways_only(shop: Shop) -> None:
+    await shop.charge_elsewhere()
+    run = await shop.reconcile()
+    now = shop.clock.now()
+
+    def resolved(gateway: str) -> int:
+        with shop.database.transaction() as transaction:
+            return breaks.resolve_gone(transaction, run.id, [gateway], run.pass_ + 1, "a test", "gone", now)
+
+    assert (resolved("bank"), resolved("default")) == (0, 1)
 
 
 async def test_breaks_that_do_not_explain_the_difference_fail_the_day(

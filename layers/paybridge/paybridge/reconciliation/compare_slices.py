@@ -118,7 +118,7 @@ def compare_settled(services: ReconciliationServices, transaction: Transaction, 
 
 def close_pass(_: ReconciliationServices, transaction: Transaction, run: Run, now: datetime) -> Run:
     """Resolve what was not found again, add up, and end the pass."""
-    breaks.resolve_gone(transaction, run.id, run.pass_, ACTOR, _GONE, now)
+    breaks.resolve_gone(transaction, run.id, run.gateways, run.pass_, ACTOR, _GONE, now)
     left = dict(unexplained(difference_of(run), ()))
     for currency, minor in breaks.sum_effects(transaction, run.id, run.pass_).items():
         left[currency] = left.get(currency, 0) - minor

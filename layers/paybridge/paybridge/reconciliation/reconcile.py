@@ -254,7 +254,7 @@ async def _read_page(services: ReconciliationServices, run: Run) -> Progress:
 async def _fetch(services: ReconciliationServices, run: Run) -> StatementPage | StatementUnavailable:
     source = services.sources.get(run.gateway_name)
     if source is None:
-        return StatementUnavailable("no gateway of this name is configured, and no statement was imported")
+        return StatementUnavailable("it is not configured, and no statement was imported for it")
     begin, end = run.statement_range(services.grace)
     return await source.read_statement(begin, end, run.place.get("after"))
 

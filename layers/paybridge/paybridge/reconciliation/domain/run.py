@@ -128,8 +128,12 @@ def new_run(id_: UUID, day: date, gateways: tuple[str, ...], actor: str, now: da
 
 
 def again(run: Run, gateways: tuple[str, ...], actor: str, now: datetime) -> Run:
-    """Return the next pass over a day that was reconciled before."""
-    return replace(new_run(run.id, run.day, gateways, actor, now), pass_=run.pass_ + 1, created_at=run.created_at)
+    """Return the next pass over a day that was reconciled before.
+
+    A gateway of an earlier pass stays, also without a configuration: its breaks are not put right by leaving it out.
+    """
+    kept = tuple(sorted({*run.gateways, *gateways}))
+    return replace(new_run(run.id, run.day, kept, actor, now), pass_=run.pass_ + 1, created_at=run.created_at)
 
 
 def go_on(run: Run, place: Mapping[str, Any]) -> Run:

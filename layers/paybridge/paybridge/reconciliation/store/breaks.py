@@ -69,14 +69,15 @@ _REOPEN = Statement("""
     FROM opened o
 """)
 
-# What the pass did not find again has been put right. A break that was resolved or is void stays as it is.
+# What the pass did not find again at the gateways that it compared has been put right. A break that was resolved or is
+# void stays as it is.
 _RESOLVE_GONE = Statement("""
     WITH gone AS (
         UPDATE reconciliation_breaks
         SET state = 'resolved', resolution = 'auto', actor = :actor::text, note = :note::text,
             changed_at = :now::timestamptz
         WHERE reconciliation_id = :reconciliation_id::uuid AND pass < :pass::integer
-          AND state IN ('open', 'explained')
+          AND gateway = ANY (:gateways::text[]) AND state IN ('open', 'explained')
         RETURNING id
     )
     INSERT INTO reconciliation_break_actions (break_id, number, at, action, actor, note)
@@ -220,11 +221,23 @@ def _recorded(known: _KnownBreak | None, new_id: UUID, found: Break, now: dateti
 
 
 def resolve_gone(
-    transaction: Transaction, reconciliation_id: UUID, pass_: int, actor: str, note: str, now: datetime
+    transaction: Transaction,
+    reconciliation_id: UUID,
+    gateways: Iterable[str],
+    pass_: int,
+    actor: str,
+    note: str,
+    now: datetime,
 ) -> int:
-    """Resolve the breaks that this pass did not find again; return how many."""
+    """Resolve the breaks of these gateways that this pass did not find again; return how many."""
     rows = transaction.run(
-        _RESOLVE_GONE, reconciliation_id=reconciliation_id, **{"pass": pass_}, actor=actor, note=note, now=now
+        _RESOLVE_GONE,
+        reconciliation_id=reconciliation_id,
+        gateways="{" + ",".join(gateways) + "}",
+        **{"pass": pass_},
+        actor=actor,
+        note=note,
+        now=now,
     )
     return len(rows)
 
