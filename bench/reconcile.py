@@ -14,6 +14,7 @@ from bench.results import ROUNDS, Figure, Goal, Measure, Say
 from bench.servers import Servers, open_database
 from local.errors import LocalError
 from local.testkit.payments import new_merchant
+from paybridge.archive.away import ArchivedMonths
 from paybridge.core.clock import SystemClock
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database
@@ -132,6 +133,7 @@ def reconcile_day(say: Say, database: Database, payments: kept.Kept, day: date) 
         ids=Uuid7Ids(),
         sources={"default": statement},
         postings=LedgerPostings(),
+        old_months=ArchivedMonths(),
         grace=_GRACE,
         late_after=_LATE_AFTER,
     )

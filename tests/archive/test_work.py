@@ -197,6 +197,11 @@ OPEN = {
         "UPDATE webhook_deliveries SET status = 'pending', finished_at = NULL WHERE payment_id = :id::uuid",
         "UPDATE webhook_deliveries SET status = 'delivered', finished_at = now() WHERE payment_id = :id::uuid",
     ),
+    "running reconciliations": (
+        "INSERT INTO reconciliations (id, day, began_at, gateways, phase, actor, created_at) "
+        "VALUES (:id::uuid, '2024-04-08', now(), '{default}', 'statement', 'a test', now())",
+        "DELETE FROM reconciliations WHERE id = :id::uuid",
+    ),
     "operations that the gateway will be asked about": (
         "INSERT INTO late_checks (operation_id, payment_id, merchant_id, correlation_id, ended_at, ask_at) "
         "SELECT id, id, merchant_id, 'late', now(), now() FROM payments WHERE id = :id::uuid",

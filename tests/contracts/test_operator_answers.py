@@ -229,6 +229,20 @@ class TestReconciliations:
         read = get(client, f"{OPS}/reconciliations/{imported.json()['reconciliation_id']}")
         check(contract, "GET", one, read, 200)
 
+    def test_months_in_the_archive_are_in_the_way(
+        self, client: ApiClient, contract: Contract, database: Database, archived: str
+    ) -> None:
+        database.run(_AWAY)
+        path = f"{OPS}/reconciliations"
+        refused = post(client, path, {"date": "2024-03-05"})
+        check(contract, "POST", path, refused, 409)
+        assert refused.json()["code"] == "months_archived"
+        day, csv = {"date": "2024-03-05", "gateway": "default"}, {"content-type": "text/csv"}
+        path = f"{path}/statements"
+        content = contract.document["paths"][path]["post"]["requestBody"]["content"]["text/csv"]["example"].encode()
+        check(contract, "POST", path, post(client, path, content, query=day, headers=csv), 409)
+        database.run(_BACK)
+
 
 class TestPayments:
     def test_one(self, client: ApiClient, contract: Contract, held_payment_id: str) -> None:

@@ -2326,6 +2326,7 @@ def reconciled_sides(rows: SeededRows) -> dict[str, Rule]:
     beside = ("operations_pkey", "payments_pkey", "charges_to_return_pkey")
     return {
         f"{module}._FIND": Rule({"ids": array(ids)}, ("operations_pkey", *beside)),
+        f"{module}._FIND_ARCHIVED": Rule({"ids": array(ids)}, ("operations_pkey",)),
         f"{module}._FIND_REFUNDS": Rule(
             {"ids": array(ids), "floor": followers_floor(map(UUID, ids))},
             ("operations_by_payment", *beside),

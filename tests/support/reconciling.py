@@ -12,6 +12,7 @@ import httpx
 import orjson
 
 from local.testkit.payments import MovableClock, new_merchant, new_payment, rows
+from paybridge.archive.away import ArchivedMonths
 from paybridge.core.clock import SystemClock
 from paybridge.core.events import FIND_LATE_CHANGE, parse_envelope
 from paybridge.core.ids import Uuid7Ids
@@ -122,6 +123,7 @@ class Shop:
             ids=Uuid7Ids(),
             sources={"default": self.statement},
             postings=None,
+            old_months=ArchivedMonths(),
             grace=GRACE,
             late_after=LATE_AFTER,
         )

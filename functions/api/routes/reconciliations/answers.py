@@ -16,6 +16,7 @@ from api.request.json_body import check_content_encoding, check_content_type
 from api.request.query import check_query_string
 from api.routes.reconciliations.documentation import STATEMENT_BYTES_MAX, STATEMENT_MEDIA_TYPE
 from api.routes.reconciliations.requests import parse_breaks, parse_day, parse_decision, parse_import, parse_page
+from paybridge.core.archived_months import MonthsArchived
 from paybridge.core.errors import InvalidInput
 from paybridge.core.fields import FieldError
 from paybridge.reconciliation.breaks_csv import csv_lines
@@ -49,6 +50,8 @@ async def start(request: Request) -> Response:
         run = start_reconciliation(services, day, caller(request).actor)
     except InvalidInput as error:
         raise validation_failed([FieldError(error.field or "date", error.code, error.detail)]) from None
+    except MonthsArchived as error:
+        raise Problem(409, "months_archived", str(error)) from None
     return _started(request, run)
 
 
@@ -72,6 +75,8 @@ async def import_(request: Request) -> Response:
         raise validation_failed(faults) from None
     except InvalidInput as error:
         raise validation_failed([FieldError(error.field or "date", error.code, error.detail)]) from None
+    except MonthsArchived as error:
+        raise Problem(409, "months_archived", str(error)) from None
     return _started(request, run)
 
 

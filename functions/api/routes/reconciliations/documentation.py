@@ -25,6 +25,7 @@ GATEWAY_PATTERN = r"^[a-z][a-z0-9_]{0,31}$"
 _ID = "019a9f3c-7a10-7b42-9c55-1d2e3f4a5b6c"
 _LOCATION = {"Location": text_header("The path of the reconciliation.", f"/api/v1/ops/reconciliations/{_ID}")}
 _MALFORMED = problem("The request cannot be parsed.", "header_repeated")
+_ARCHIVED = problem("The day's operations are archived, or some of them.", "months_archived")
 _NOT_FOUND = problem("There is no such reconciliation.", "reconciliation_not_found")
 _NO_BREAK = problem("There is no such break.", "break_not_found")
 # The values of reconciliation/domain/breaks.py, which no cold start has to load.
@@ -49,6 +50,7 @@ START: dict[str, Any] = {
     "summary": "Reconcile a day",
     "responses": {
         202: json_answer("ReconciliationView", "The reconciliation, which is under way.", _LOCATION),
+        409: _ARCHIVED,
         422: problem(
             "The request breaks a rule.",
             *("json_not_an_object", "validation_failed"),
@@ -71,6 +73,7 @@ IMPORT: dict[str, Any] = {
             "ReconciliationView", "The reconciliation of the day, which begins from the start.", _LOCATION
         ),
         400: QUERY_MALFORMED,
+        409: _ARCHIVED,
         413: problem(f"The statement has more than {STATEMENT_BYTES_MAX} bytes.", "body_too_large"),
         415: problem("The body is no CSV.", "content_type_unsupported", "content_encoding_unsupported"),
         422: problem(

@@ -1,4 +1,4 @@
-"""Tell replays and rebuilds of the books which months they would not read whole."""
+"""Tell replays, reconciliations and rebuilds of the books which months they would not read whole."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _THERE = frozenset({MonthState.WAITING, MonthState.RESTORED})
 
 
 class ArchivedMonths:
-    """The port of a replay or a rebuild to the archive."""
+    """The port of a replay, a reconciliation or a rebuild to the archive."""
 
     def find_away(self, transaction: Transaction, begin_at: datetime, end_at: datetime) -> list[str]:
         """Return the months that have left the database, are about to, or are not back yet, oldest first."""

@@ -74,8 +74,8 @@ def _archive(services: ArchiveServices, month: ArchivedMonth, worked: Worked, de
     for table in tables.of_month(services.database, month.month):
         if table.state is TableState.EXPORTING and not export_table(services, table, deadline):
             return
-    # A replay that began meanwhile reads the month to its end first.
-    if _is_replayed(services, month.month) or _is_thawed(services, month, worked, deadline):
+    # A replay or reconciliation that began meanwhile reads the month to its end first.
+    if _is_read(services, month.month) or _is_thawed(services, month, worked, deadline):
         return
     if detach_tables(services, tables.of_month(services.database, month.month), deadline):
         _move(services, month.month, MonthState.ARCHIVING, MonthState.ARCHIVED)
@@ -100,7 +100,7 @@ def _end_restored(services: ArchiveServices, month: ArchivedMonth, worked: Worke
         return
     if month.restored_until is not None and month.restored_until > services.clock.now():
         return
-    if _is_replayed(services, month.month):
+    if _is_read(services, month.month):
         return
     if _move(services, month.month, MonthState.RESTORED, MonthState.ARCHIVING):
         _archive(services, replace(month, state=MonthState.ARCHIVING), worked, deadline)
@@ -118,8 +118,8 @@ def _is_thawed(services: ArchiveServices, month: ArchivedMonth, worked: Worked, 
     return reason is not None
 
 
-def _is_replayed(services: ArchiveServices, month: date) -> bool:
-    return open_work.is_replayed(services.database, *partitions.bounds(services.database, month))
+def _is_read(services: ArchiveServices, month: date) -> bool:
+    return open_work.is_read(services.database, *partitions.bounds(services.database, month))
 
 
 def _move(services: ArchiveServices, month: date, before: MonthState, after: MonthState) -> bool:

@@ -87,6 +87,7 @@ def run(
     json: AsJson = False,
 ) -> None:
     """Compare a day. One that was compared before is compared again, with the same breaks."""
+    from paybridge.core.archived_months import MonthsArchived
     from paybridge.core.errors import InvalidInput
     from paybridge.reconciliation.reconcile import start_reconciliation
 
@@ -97,6 +98,8 @@ def run(
         begun = start_reconciliation(services, wanted, session.actor)
     except InvalidInput as error:
         raise fail(error.detail) from None
+    except MonthsArchived as error:
+        raise fail(str(error)) from None
     _end(services, begun.id, wait, json)
 
 
@@ -110,6 +113,7 @@ def import_(
     json: AsJson = False,
 ) -> None:
     """Import the statement of a gateway for a day, and compare that day with it."""
+    from paybridge.core.archived_months import MonthsArchived
     from paybridge.core.errors import InvalidInput
     from paybridge.reconciliation.csv_statement import StatementInvalid
     from paybridge.reconciliation.import_statement import import_statement
@@ -124,6 +128,8 @@ def import_(
         raise fail("\n".join([*lines, *more, "Nothing was imported. Correct the file and import it again."])) from None
     except InvalidInput as error:
         raise fail(error.detail) from None
+    except MonthsArchived as error:
+        raise fail(str(error)) from None
     _end(services, begun.id, wait, json)
 
 

@@ -271,6 +271,7 @@ def _group(key: UUID, lines: Sequence[StoredLine], side: OurSide | None) -> Oper
         ours=side.compared,
         on_other_days=side.on_other_days,
         elsewhere=side.elsewhere,
+        archived_month=side.archived_month,
     )
 
 

@@ -20,7 +20,8 @@ def import_statement(services: ReconciliationServices, day: date, gateway: str, 
     """Store the lines of a CSV as the gateway's statement for the day, in place of an earlier one; compare the day.
 
     All lines are stored and the day is compared from the start, or nothing happens. Lines of another day count as the
-    grace window of this one. Raises StatementInvalid, InvalidInput (`time_in_future`) and DatabaseUnavailable.
+    grace window of this one. Raises StatementInvalid, InvalidInput (`time_in_future`), MonthsArchived and
+    DatabaseUnavailable.
     """
     check_day_has_begun(services, day)
     lines = parse_statement(content)

@@ -28,12 +28,14 @@ class OurSide:
     """What we know under the id that lines name.
 
     `compared` are operations to compare with the lines. Those of `on_other_days` have their line on the statement of
-    another day, and those of `elsewhere` were made at another gateway: an id that is equal there is no match.
+    another day, and those of `elsewhere` were made at another gateway: an id that is equal there is no match. What was
+    not found may be in the archive, with `archived_month`.
     """
 
     compared: list[OurOperation] = field(default_factory=list)
     on_other_days: list[OurOperation] = field(default_factory=list)
     elsewhere: list[OurOperation] = field(default_factory=list)
+    archived_month: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,8 @@ def find_ours(
             if each.key != each.id and each.key in by_key and each.gateway == statement.gateway:
                 found[each.key].compared.append(each)
     _set_other_days_apart(transaction, statement, by_key, found)
-    return dict(found)
+    unknown = {key for key, group in by_key.items() if key not in found and group[0].line.line.operation_id is not None}
+    return {**found, **_archived(transaction, unknown)}
 
 
 def without_lines(transaction: Transaction, statement: StatementOfDay, ids: Sequence[UUID]) -> list[OurOperation]:
@@ -86,6 +89,12 @@ def without_lines(transaction: Transaction, statement: StatementOfDay, ids: Sequ
         unnamed = statements.without_lines(transaction, statement.id, sorted({each.key for each in wanted}))
     known = _on_other_days(transaction, statement, wanted)
     return [each for each in wanted if each.key in set(unnamed) and _deed(each) not in known]
+
+
+def _archived(transaction: Transaction, ids: Iterable[UUID]) -> dict[UUID, OurSide]:
+    """Return what we know of those of the ids whose operations may be in the archive."""
+    months = recorded_operations.find_archived(transaction, ids)
+    return {id_: OurSide(archived_month=f"{month:%Y-%m}") for id_, month in months.items()}
 
 
 def _set_other_days_apart(

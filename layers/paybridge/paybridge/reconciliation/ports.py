@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
@@ -34,6 +34,17 @@ class Postings(Protocol):
         ...
 
 
+class OldMonths(Protocol):
+    """Where the operations of old months are."""
+
+    def find_away(self, transaction: Transaction, begin_at: datetime, end_at: datetime) -> list[str]:
+        """Return the months from `begin_at` to before `end_at`, such as 2025-01, whose rows cannot all be read.
+
+        Until the end of the transaction no other month leaves the database.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ReconciliationServices:
     """What the use cases work with.
@@ -49,6 +60,7 @@ class ReconciliationServices:
     ids: Ids
     sources: Mapping[str, StatementSource | None]
     postings: Postings | None
+    old_months: OldMonths
     grace: timedelta
     late_after: timedelta
     asks_gateways: bool = True

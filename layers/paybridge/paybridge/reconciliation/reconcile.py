@@ -19,10 +19,17 @@ from enum import Enum, auto
 from typing import NamedTuple
 from uuid import UUID
 
+from paybridge.core.archived_months import MonthsArchived
 from paybridge.core.errors import InvalidInput
 from paybridge.database.database import Transaction
 from paybridge.payments.domain.statement import StatementPage, StatementUnavailable
-from paybridge.reconciliation.compare_slices import close_pass, compare_lines, compare_ours, compare_settled
+from paybridge.reconciliation.compare_slices import (
+    BEGAN_BEFORE,
+    close_pass,
+    compare_lines,
+    compare_ours,
+    compare_settled,
+)
 from paybridge.reconciliation.domain.run import (
     BreakCounts,
     Run,
@@ -77,7 +84,8 @@ class LockedDay(NamedTuple):
 def start_reconciliation(services: ReconciliationServices, day: date, actor: str) -> Run:
     """Begin to reconcile a day, or the next pass over it if it was reconciled before.
 
-    One that is running goes on as it is. Raises InvalidInput (`time_in_future`) and DatabaseUnavailable.
+    One that is running goes on as it is. Raises InvalidInput (`time_in_future`), MonthsArchived and
+    DatabaseUnavailable.
     """
     check_day_has_begun(services, day)
     with services.database.transaction() as transaction:
@@ -94,13 +102,23 @@ def check_day_has_begun(services: ReconciliationServices, day: date) -> None:
 
 
 def lock_day(services: ReconciliationServices, transaction: Transaction, day: date, actor: str) -> LockedDay:
-    """Lock the reconciliation of a day, which is added if there is none: no slice of it runs until the end."""
+    """Lock the reconciliation of a day, which is added if there is none: no slice of it runs until the end.
+
+    Raises MonthsArchived.
+    """
     run = new_run(services.ids.new(), day, _gateways(services, transaction, day), actor, services.clock.now())
-    if runs.add(transaction, run):
-        return LockedDay(run, is_new=True)
-    known = runs.lock_day(transaction, day)
-    assert known is not None
-    return LockedDay(known, is_new=False)
+    known = None if runs.add(transaction, run) else runs.lock_day(transaction, day)
+    # One that is running keeps its months in the database.
+    if known is None or known.state is not RunState.RUNNING:
+        _check_months_are_here(services, transaction, day)
+    return LockedDay(run, is_new=True) if known is None else LockedDay(known, is_new=False)
+
+
+def _check_months_are_here(services: ReconciliationServices, transaction: Transaction, day: date) -> None:
+    """Raise MonthsArchived for a day of which operations may be in the archive: their lines would look unknown."""
+    begin = datetime.combine(day, datetime.min.time(), UTC)
+    if months := services.old_months.find_away(transaction, begin - BEGAN_BEFORE, begin + _days(1)):
+        raise MonthsArchived(months)
 
 
 def compare_from_start(

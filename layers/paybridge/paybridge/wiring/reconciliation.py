@@ -7,6 +7,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from paybridge import wiring
+from paybridge.archive.away import ArchivedMonths
 from paybridge.core.clock import Clock
 from paybridge.core.ids import Ids
 from paybridge.database.database import STATEMENT_SECONDS_MAX, Database, Transaction
@@ -39,6 +40,7 @@ def services_of_api(database: Database, clock: Clock, ids: Ids, gateways: Iterab
         ids=ids,
         sources=dict.fromkeys(gateways),
         postings=LedgerPostings(),
+        old_months=ArchivedMonths(),
         grace=timedelta(seconds=settings.RECONCILIATION_GRACE_SECONDS),
         late_after=timedelta(seconds=settings.RECONCILIATION_LATE_SECONDS),
         asks_gateways=False,
@@ -54,6 +56,7 @@ def services(statement_seconds_max: float = STATEMENT_SECONDS_MAX) -> Reconcilia
         ids=wiring.ids(),
         sources=payments.statement_sources(),
         postings=LedgerPostings(),
+        old_months=ArchivedMonths(),
         grace=timedelta(seconds=settings.RECONCILIATION_GRACE_SECONDS),
         late_after=timedelta(seconds=settings.RECONCILIATION_LATE_SECONDS),
     )

@@ -66,21 +66,27 @@ _READING = {
     "dry runs of fraud rules": """
         SELECT FROM fraud_dry_runs WHERE state = 'running' AND uuid7_floor(counted_from) < :high::uuid
     """,
+    # What is unknown to one that began before its day is a break of it too. Reconciliation looks back as far.
+    "running reconciliations": """
+        SELECT FROM reconciliations
+        WHERE state = 'running' AND uuid7_floor((day - 8)::timestamp AT TIME ZONE 'UTC') < :high::uuid
+          AND uuid7_floor((day + 1)::timestamp AT TIME ZONE 'UTC') > :low::uuid
+    """,
     # One reads the whole log.
     "rebuilds of the books": """
         SELECT FROM ledger.rebuilds WHERE state = 'running' AND :low::uuid < :high::uuid
     """,
 }
-_LOG_READERS = ("open replays", "rebuilds of the books")
+_KEEPERS = ("open replays", "running reconciliations", "rebuilds of the books")
 _COUNTS = {
     noun: Statement(f"SELECT count(*) FROM ({query} LIMIT {COUNTED_MAX}) AS open")
     for noun, query in (_CHANGING | _READING).items()
 }
 
 
-def is_replayed(database: Database, low: UUID, high: UUID) -> bool:
-    """Tell whether a replay of events with ids from `low` to before `high` is open, or a rebuild, which replays all."""
-    return any(database.run(_COUNTS[noun], low=low, high=high)[0][0] for noun in _LOG_READERS)
+def is_read(database: Database, low: UUID, high: UUID) -> bool:
+    """Tell whether rows with ids from `low` to before `high` are replayed, reconciled or read for a rebuild."""
+    return any(database.run(_COUNTS[noun], low=low, high=high)[0][0] for noun in _KEEPERS)
 
 
 def describe_open_work(database: Database, low: UUID, high: UUID) -> str | None:

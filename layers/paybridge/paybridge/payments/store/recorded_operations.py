@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -34,6 +34,14 @@ _BESIDE = """
 
 _FIND = Statement(f"""
     SELECT {_RECORDED} FROM unnest(:ids::uuid[]) AS wanted (id) JOIN operations o ON o.id = wanted.id {_BESIDE}
+""")
+
+# Of an operation that is newer than its payment, the payment alone may have left.
+_FIND_ARCHIVED = Statement("""
+    SELECT * FROM (
+        SELECT wanted.id, coalesce(archived_month_of(wanted.id), archived_month_of(o.payment_id)) AS month
+        FROM unnest(:ids::uuid[]) AS wanted (id) LEFT JOIN operations o ON o.id = wanted.id) AS found
+    WHERE found.month IS NOT NULL
 """)
 
 _FIND_REFUNDS = Statement(f"""
@@ -77,6 +85,13 @@ class ScannedIds(NamedTuple):
 def find(transaction: Transaction, ids: Iterable[UUID]) -> list[OurOperation]:
     """Return those of the operations that exist."""
     return [_from_row(row) for row in transaction.run(_FIND, ids=uuid_array(ids))]
+
+
+def find_archived(transaction: Transaction, ids: Iterable[UUID]) -> dict[UUID, date]:
+    """Return those of the ids whose operation is archived, on its way there, or never was, with the archived month."""
+    wanted = sorted(ids)
+    found = transaction.run(_FIND_ARCHIVED, ids=uuid_array(wanted)) if wanted else []
+    return {row[0]: row[1] for row in found}
 
 
 def find_refunds(transaction: Transaction, payment_ids: Iterable[UUID]) -> list[OurOperation]:

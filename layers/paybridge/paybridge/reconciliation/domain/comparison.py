@@ -32,7 +32,8 @@ class OperationGroup:
     `posted` says per currency by how much the ledger's account of what the gateway owes us has grown; None if the
     ledger has no journal for the operation. `lines_of_others` are lines of other operations that ours claim by the
     gateway's own id. The lines of `on_other_days` are compared on another day, so only the ledger is asked about them
-    here. Those of `elsewhere` were made at another gateway, and no line of this one is theirs.
+    here. Those of `elsewhere` were made at another gateway, and no line of this one is theirs. `archived_month`: the
+    operation may be in the archive, with that month.
     """
 
     key: UUID | None
@@ -42,6 +43,7 @@ class OperationGroup:
     lines_of_others: Sequence[StatementLine] = ()
     on_other_days: Sequence[OurOperation] = ()
     elsewhere: Sequence[OurOperation] = ()
+    archived_month: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

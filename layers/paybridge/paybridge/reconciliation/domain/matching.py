@@ -183,7 +183,11 @@ class _Slot:
 
     def _add_missing_here(self, line: StatementLine) -> None:
         elsewhere = next(iter(self.group.elsewhere), None)
-        note = None if elsewhere is None else f"we know it at the gateway {elsewhere.gateway}"
+        note = None
+        if elsewhere is not None:
+            note = f"we know it at the gateway {elsewhere.gateway}"
+        elif self.group.archived_month is not None:
+            note = f"its month {self.group.archived_month} is archived: restore it and reconcile the day again"
         self._add(BreakType.MISSING_HERE, line, None, about=elsewhere, note=note)
 
     def _find_duplicates(self, of_day: Sequence[DayLine]) -> None:
