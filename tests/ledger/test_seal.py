@@ -15,7 +15,8 @@ from paybridge.ledger.post import journals_of
 from paybridge.ledger.seal import SealedCount, seal_books
 from paybridge.ledger.store import journals
 from paybridge.ledger.switch import switch_books
-from tests.ledger.conftest import World, query
+from paybridge.ledger.verify import check_seals
+from tests.ledger.conftest import World, query, tamper
 from tests.ledger.test_rebuild import LOCKED, rebuilt
 
 pytestmark = pytest.mark.integration
@@ -68,6 +69,36 @@ class TestSealBooks:
             world.happen([other.charge_taken("2.00")])
             assert sealed(world.database) == SealedCount(0, 0)
         assert sealed(world.database) == SealedCount(1, 2)
+
+    def test_a_journal_is_not_skipped_if_its_transaction_began_after_that_of_a_later_one(self, world: World) -> None:
+        """A transaction gets its number when it first writes, and `posted_at` is when it began."""
+        first, second = world.merchant(), world.merchant()
+        # Another currency, so that it waits for no account.
+        second.currency = "USD"
+        with (
+            closing(Database(world.address)) as other,
+            world.database.transaction() as older,
+            other.transaction() as newer,
+        ):
+            journals.post(newer, 1, journals_of(newer, [second.charge_taken("2.00")]))
+            journals.post(older, 1, journals_of(older, [first.charge_taken("1.00")]))
+        # An hour lies between them now, and the delay ends within it.
+        tamper(
+            world.database, "UPDATE ledger.journals SET posted_at = posted_at - interval '1 h' WHERE currency = 'EUR'"
+        )
+        for order, currencies in (("xid", ["USD", "EUR"]), ("posted_at", ["EUR", "USD"])):
+            found = query(world.database, f"SELECT currency FROM ledger.journals ORDER BY {order}")  # noqa: S608
+            assert [currency for (currency,) in found] == currencies
+        assert sealed(world.database, 1800.0) == SealedCount(0, 0)
+        assert sealed(world.database) == SealedCount(1, 2)
+        assert check_seals(world.services, True).holds
+
+    def test_a_block_ends_before_the_first_journal_that_is_too_new(self, world: World) -> None:
+        world.history(2)
+        new = "SELECT event_id FROM ledger.journals ORDER BY xid, event_id, rule OFFSET 6 LIMIT 1"
+        tamper(world.database, f"UPDATE ledger.journals SET posted_at = 'infinity' WHERE event_id = ({new})")  # noqa: S608
+        assert sealed(world.database) == SealedCount(2, 6)
+        assert chain(world.database) == [(1, 4), (2, 2)]
 
     def test_two_at_once_seal_each_journal_once(self, world: World) -> None:
         events = world.history(1)

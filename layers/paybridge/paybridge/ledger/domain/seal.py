@@ -1,6 +1,6 @@
 """Seals: every block of journals has a hash that covers the hash of the block before it.
 
-Who changes a sealed journal has to change every later seal as well. An operator who has noted one hash elsewhere sees
+Changing a sealed journal means changing every later seal as well. An operator who has noted one hash elsewhere sees
 that.
 """
 

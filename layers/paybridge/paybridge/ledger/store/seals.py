@@ -52,17 +52,21 @@ _CONTENT = """
             WHERE t.book = chosen.book AND t.event_id = chosen.event_id AND t.rule = chosen.rule), ''::bytea)
 """
 
-# Only what no transaction can come before any more, and only after a delay by the database's clock.
+# Only what no transaction can come before any more, and only after a delay by the database's clock. `posted_at` is when
+# the transaction began, and not in the order of xid, so a block ends before the first journal that is too new.
 _READ_NEXT = Statement(f"""
     SELECT {_CONTENT} FROM (
-        SELECT * FROM ledger.journals
-        WHERE book = :book::smallint AND rule_version > 0 AND xid >= :after_xid::xid8
-          AND (xid, event_id, rule) > (:after_xid::xid8, :after_event::uuid, :after_rule::smallint)
-          AND xid < pg_snapshot_xmin(pg_current_snapshot())
-          AND posted_at < now() - make_interval(secs => :delay_seconds::double precision)
-        ORDER BY xid, event_id, rule
-        LIMIT :limit::integer
-    ) AS chosen ORDER BY chosen.xid, chosen.event_id, chosen.rule
+        SELECT *, bool_and(posted_at < now() - make_interval(secs => :delay_seconds::double precision))
+                  OVER (ORDER BY xid, event_id, rule) AS is_due
+        FROM (
+            SELECT * FROM ledger.journals
+            WHERE book = :book::smallint AND rule_version > 0 AND xid >= :after_xid::xid8
+              AND (xid, event_id, rule) > (:after_xid::xid8, :after_event::uuid, :after_rule::smallint)
+              AND xid < pg_snapshot_xmin(pg_current_snapshot())
+            ORDER BY xid, event_id, rule
+            LIMIT :limit::integer
+        ) AS next
+    ) AS chosen WHERE chosen.is_due ORDER BY chosen.xid, chosen.event_id, chosen.rule
 """)
 
 # What lies between two seals: more than a block may have, if journals were added.
@@ -139,7 +143,7 @@ def read_head(database: Database, book: int) -> Seal | None:
 def read_next(
     transaction: Transaction, book: int, after: SealPosition, limit: int, delay_seconds: float
 ) -> list[SealedJournal]:
-    """Return the next journals to seal, of which none can come before any more."""
+    """Return the next journals to seal. No other can come before or between them any more."""
     rows = transaction.run(_READ_NEXT, book=book, **_after(after), limit=limit, delay_seconds=delay_seconds)
     return _journals(rows)
 
