@@ -82,6 +82,22 @@ class TestFailingJobs:
         assert JOBS - done.keys() == {"swept"}
         (failed,) = [vars(record) for record in caplog.records if record.message == "a job failed"]
         assert failed["job"] == "sweep_payments"
+        assert not failed["exc_info"]
+
+    def test_an_error_that_is_not_ours_stops_no_other_job_and_is_logged_with_its_traceback(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def fail(*arguments: object) -> None:
+            raise ValueError("secret")
+
+        monkeypatch.setattr(runner, "sweep_stalled", fail)
+        with pytest.raises(ValueError, match="secret"):
+            call()
+        (done,) = [vars(record) for record in caplog.records if record.message == "jobs done"]
+        assert JOBS - done.keys() == {"swept"}
+        (failed,) = [vars(record) for record in caplog.records if record.message == "a job failed"]
+        assert (failed["job"], failed["reason"]) == ("sweep_payments", "ValueError")
+        assert failed["exc_info"]
 
     def test_a_missing_setting_stops_only_the_job_that_reads_it(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -106,6 +106,22 @@ class TestRunLongJobs:
         (failed,) = [vars(record) for record in caplog.records if record.message == "a job failed"]
         assert failed["job"] == "fail"
 
+    def test_an_error_that_is_not_ours_stops_no_other_job_and_is_logged_with_its_traceback(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def fail_oddly(seconds_max: float) -> dict[str, int]:
+            raise ValueError("secret")
+
+        work = Work()
+        with pytest.raises(ValueError, match="secret"):
+            run_long_jobs(45, [fail_oddly, fail, work.job("a", 12)], work.monotonic)
+        (done,) = [vars(record) for record in caplog.records if record.message == "long jobs done"]
+        assert done["a"] == 12
+        failed = {vars(each)["job"]: each for each in caplog.records if each.message == "a job failed"}
+        assert vars(failed["fail_oddly"])["reason"] == "ValueError"
+        assert failed["fail_oddly"].exc_info
+        assert not failed["fail"].exc_info
+
 
 # What is done about a payment that succeeded.
 UPDATED = {"analytics_events": 2, "analytics_deliveries": 0, "analytics_days": 1, "analytics_deleted": 0}

@@ -69,13 +69,14 @@ def run_jobs() -> dict[str, int]:
         _measure_queues,
     )
     counts: dict[str, int] = {}
-    failures: list[PaybridgeError] = []
+    failures: list[Exception] = []
     for job in (_follow_clock, *jobs):
         try:
             counts |= job()
-        except PaybridgeError as error:
-            reason = {"job": job.__name__.lstrip("_"), "reason": str(error)}
-            log.error("a job failed", extra=reason)  # noqa: TRY400 - the reason is enough, without a traceback
+        except Exception as error:
+            # Where an error that is not ours comes from, only the traceback says.
+            reason = {"job": job.__name__.lstrip("_"), "reason": reason_of(error)}
+            log.exception("a job failed", extra=reason, exc_info=not isinstance(error, PaybridgeError))
             failures.append(error)
     log.info("jobs done", extra=counts)
     if failures:

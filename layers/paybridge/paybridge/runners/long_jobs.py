@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from paybridge import wiring
-from paybridge.core.errors import PaybridgeError
+from paybridge.core.errors import PaybridgeError, reason_of
 from paybridge.database import health
 from paybridge.ledger.drop_book import work_on_drops
 from paybridge.ledger.rebuild import work_on_rebuilds
@@ -44,7 +44,7 @@ def run_long_jobs(
     """
     ends_at = monotonic() + seconds_max
     counts: Counter[str] = Counter()
-    failures: list[PaybridgeError] = []
+    failures: list[Exception] = []
 
     def has_more(job: LongJob) -> bool:
         """Give the job a turn, and tell whether it may have more to do."""
@@ -53,9 +53,10 @@ def run_long_jobs(
             return False
         try:
             done = job(min(seconds_left, TURN_SECONDS_MAX))
-        except PaybridgeError as error:
-            reason = {"job": job.__name__.lstrip("_"), "reason": str(error)}
-            log.error("a job failed", extra=reason)  # noqa: TRY400 - the reason is enough, without a traceback
+        except Exception as error:
+            # Where an error that is not ours comes from, only the traceback says.
+            reason = {"job": job.__name__.lstrip("_"), "reason": reason_of(error)}
+            log.exception("a job failed", extra=reason, exc_info=not isinstance(error, PaybridgeError))
             failures.append(error)
             return False
         counts.update(done)
