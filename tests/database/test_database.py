@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from local.testkit.servers import Postgres, address_of
-from paybridge.core.errors import DatabaseUnavailable, LockTimeout, QueryFailed
+from paybridge.core.errors import DatabaseUnavailable, LockTimeout, QueryFailed, StatementCancelled
 from paybridge.database.connecting import (
     CONNECT_TIMEOUT_SECONDS,
     ROOM_SECONDS_MAX,
@@ -156,8 +156,9 @@ class TestSilence:
 
     def test_a_statement_that_takes_too_long_is_ended(self, database: Database) -> None:
         impatient = Database(database._address, statement_seconds_max=0.2)
-        with pytest.raises(DatabaseUnavailable):
+        with pytest.raises(StatementCancelled, match="statement timeout"):
             impatient.run(Statement("SELECT pg_sleep(20)"))
+        assert impatient.run(_COUNT) == [[0]]
         impatient.close()
 
 

@@ -4,7 +4,8 @@ PaybridgeError
 ├── InvalidInput            the caller broke a rule; `code` is stable and public
 ├── Unavailable             something we depend on is down; the same request may succeed later
 │   ├── DatabaseUnavailable
-│   │   └── DatabaseLoginRefused
+│   │   ├── DatabaseLoginRefused
+│   │   └── StatementCancelled
 │   ├── BrokerUnavailable
 │   │   └── BrokerLoginRefused
 │   ├── SecretUnavailable
@@ -50,6 +51,10 @@ class DatabaseUnavailable(Unavailable):
 
 class DatabaseLoginRefused(DatabaseUnavailable):
     """The database refuses the role or its password."""
+
+
+class StatementCancelled(DatabaseUnavailable):
+    """The database answers, and cancelled a statement: it took too long, or an administrator did it."""
 
 
 class BrokerUnavailable(Unavailable):

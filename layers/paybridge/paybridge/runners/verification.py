@@ -12,7 +12,11 @@ log = logger()
 
 
 def verify_invariants(seconds_max: float) -> dict[str, int]:
-    """Make one check that is due; see `paybridge.runners.long_jobs`. A check takes seconds, however much is kept."""
+    """Make one check that is due; see `paybridge.runners.long_jobs`.
+
+    A check looks at what is newest, and takes seconds. One that had too little time, or whose statement the database
+    cancelled, is logged.
+    """
     del seconds_max
     database, clock = wiring.database(), wiring.clock()
     named = verify_next(database, clock, verification.checks_over(database, clock, wiring.ids()))
@@ -20,5 +24,7 @@ def verify_invariants(seconds_max: float) -> dict[str, int]:
         return {}
     if named.finding.holds is False:
         log.error("an invariant does not hold", extra=named.view())
+    elif named.finding.holds is None:
+        log.warning("an invariant could not be checked", extra=named.view())
     emit(log, wiring.environment_name(), {Metric.BROKEN_INVARIANTS: count_broken(database)})
     return {"verified_invariants": 1}

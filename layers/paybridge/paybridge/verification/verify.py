@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from paybridge.core.errors import PaybridgeError, Unavailable, reason_of
+from paybridge.core.errors import PaybridgeError, StatementCancelled, Unavailable, reason_of
 from paybridge.core.findings import Finding
 from paybridge.ledger import verify as books
 from paybridge.ledger.ports import RebuildServices
@@ -48,8 +48,8 @@ def verify(
 ) -> Iterator[NamedFinding]:
     """Yield the finding of every check. One that cannot be made is a finding as well.
 
-    After `seconds_max` no further check begins: the rest are not checked, and say so. Raises DatabaseUnavailable and
-    other Unavailable.
+    After `seconds_max` no further check begins: the rest are not checked, and say so. So does one of which a statement
+    takes too long. Raises DatabaseUnavailable and other Unavailable.
     """
     ends_at = None if seconds_max is None else monotonic() + seconds_max
     for name, check in checks.items():
@@ -57,11 +57,14 @@ def verify(
             yield NamedFinding(name, Finding(None, 0, NO_TIME))
             continue
         try:
-            yield NamedFinding(name, check(full))
+            finding = check(full)
+        except StatementCancelled as error:
+            finding = Finding(None, 0, f"not checked: {reason_of(error)}")
         except Unavailable:
             raise
         except PaybridgeError as error:
-            yield NamedFinding(name, Finding(False, 0, f"cannot be checked: {reason_of(error)}"))
+            finding = Finding(False, 0, f"cannot be checked: {reason_of(error)}")
+        yield NamedFinding(name, finding)
 
 
 def all_hold(findings: Iterable[NamedFinding]) -> bool | None:

@@ -16,7 +16,8 @@ EVERY = timedelta(hours=1)
 def verify_next(database: Database, clock: Clock, checks: Mapping[str, Check]) -> NamedFinding | None:
     """Make the next check that is due, by what is newest, and keep its finding; None if none is due.
 
-    A check that is killed, or that the database cannot answer, is due again an hour later. Raises DatabaseUnavailable.
+    A check that is killed, or for which the database is away, keeps its last finding and is due again an hour later.
+    Raises DatabaseUnavailable.
     """
     now = clock.now()
     for name, check in checks.items():
@@ -28,5 +29,5 @@ def verify_next(database: Database, clock: Clock, checks: Mapping[str, Check]) -
 
 
 def count_broken(database: Database) -> int:
-    """Return how many invariants did not hold at last. Raises DatabaseUnavailable."""
+    """Return how many invariants failed their last check. Raises DatabaseUnavailable."""
     return sum(holds is False for holds in findings.read(database).values())

@@ -14,9 +14,10 @@ _BEGIN = Statement("""
     ON CONFLICT (name) DO UPDATE SET checked_at = excluded.checked_at WHERE known.checked_at < :due::timestamptz
     RETURNING name
 """)
+# What is broken stays so until a check says otherwise: one that could not be made does not end the alarm.
 _SAVE = Statement("""
     UPDATE invariant_findings SET holds = :holds::boolean, checked = :checked::bigint, detail = :detail::text
-    WHERE name = :name::text
+    WHERE name = :name::text AND (:holds::boolean IS NOT NULL OR holds IS NOT FALSE)
 """)
 _READ = Statement("SELECT name, holds FROM invariant_findings ORDER BY name")
 
@@ -27,10 +28,10 @@ def begin(database: Database, name: str, now: datetime, due: datetime) -> bool:
 
 
 def save(database: Database, name: str, finding: Finding) -> None:
-    """Keep what a check has found."""
+    """Keep what a check has found, unless it found nothing and the one before found a fault."""
     database.run(_SAVE, name=name, holds=finding.holds, checked=finding.checked, detail=finding.detail)
 
 
 def read(database: Database) -> dict[str, bool | None]:
-    """Return of every check whether its invariant held at last, None if it could not be checked."""
+    """Return by check whether its invariant held when it was last checked, None if it could not be checked."""
     return {name: holds for name, holds in database.run(_READ)}  # noqa: C416 -- rows are lists to the type checker.

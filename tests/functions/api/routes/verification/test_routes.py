@@ -9,8 +9,10 @@ from api.routes.verification.documentation import CHECKS
 from local.testkit.api import OPERATOR_KEY, ApiClient, demo_merchant_id
 from local.testkit.event_log import log_events
 from local.testkit.ledger import MoneyEvents
-from paybridge.database.database import Database
+from paybridge.core.findings import Finding
+from paybridge.database.database import Database, Statement
 from paybridge.ledger import verify
+from paybridge.ledger.ports import RebuildServices
 from paybridge.ledger.post import post_events
 
 pytestmark = pytest.mark.integration
@@ -46,6 +48,24 @@ def test_what_there_was_no_time_for_is_not_checked(client: ApiClient, monkeypatc
     assert found["holds"] is None
     assert {(view["holds"], view["checked"]) for view in found["data"]} == {(None, 0)}
     assert all("time was over" in view["detail"] for view in found["data"])
+
+
+def test_a_check_whose_statement_takes_too_long_keeps_no_other_from_its_finding(
+    client: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check_slowly(services: RebuildServices, full: bool) -> Finding:
+        with services.database.transaction() as transaction:
+            transaction.run(Statement("SET LOCAL statement_timeout = 100"))
+            transaction.run(Statement("SELECT pg_sleep(20)"))
+        return Finding(True, 1)
+
+    monkeypatch.setitem(verify.CHECKS, "payouts", check_slowly)
+    answer = client.get(PATH, api_key=OPERATOR_KEY)
+    assert answer.status == 200, answer.body
+    found = {view["check"]: view for view in answer.json()["data"]}
+    assert tuple(found) == CHECKS
+    assert [name for name, view in found.items() if view["holds"] is None] == ["payouts"]
+    assert found["payouts"]["detail"].startswith("not checked: The database cancelled a statement")
 
 
 def test_wrong_parameters_are_refused(client: ApiClient) -> None:
