@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -160,6 +161,20 @@ class TestSilence:
             impatient.run(Statement("SELECT pg_sleep(20)"))
         assert impatient.run(_COUNT) == [[0]]
         impatient.close()
+
+
+class TestSnapshot:
+    def test_every_statement_sees_the_moment_of_the_first(self, database: Database) -> None:
+        with closing(database.another()) as other, database.snapshot() as snapshot:
+            assert snapshot.run(_COUNT) == [[0]]
+            other.run(_ADD, number=1)
+            assert snapshot.run(_COUNT) == [[0]]
+        assert count(database) == 1
+
+    def test_nothing_is_written_in_it(self, database: Database) -> None:
+        with pytest.raises(DatabaseUnavailable, match="read-only"), database.snapshot() as snapshot:
+            snapshot.run(_ADD, number=1)
+        assert count(database) == 0
 
 
 class TestMigrate:

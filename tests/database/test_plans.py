@@ -2069,10 +2069,20 @@ def verifying(rows: SeededRows) -> dict[str, Rule]:
             {"limit": LIMIT}, ("books_one_is_live", "accounts_with_currency"), sorts=1, whole=frozenset({"accounts"})
         ),
         "ledger.store.verifying._CHECK_TOTALS": Rule(
-            {"accounts": "{1,2}", "since": NOW, "first_day": NOW.date()},
-            ("accounts_pkey", "transfers_by_debit", "transfers_by_credit", "daily_totals_pkey"),
+            {"accounts": "{1,2}", "since": "-infinity", "first_day": NOW.date(), "limit": LIMIT},
+            ("accounts_pkey", "books_pkey", "transfers_by_debit", "transfers_by_credit", "daily_totals_pkey"),
             every_month=frozenset({"transfers"}),
+            rows_max={"transfers": 4 * LIMIT},
         ),
+        **{
+            f"ledger.store.verifying._SUM_{side}": Rule(
+                {"account": 1, "after": "-infinity", "limit": LIMIT},
+                (index,),
+                every_month=frozenset({"transfers"}),
+                rows_max={"transfers": LIMIT + PARTITIONS},
+            )
+            for side, index in (("DEBITS", "transfers_by_debit"), ("CREDITS", "transfers_by_credit"))
+        },
         "ledger.store.verifying._BEFORE_NEWEST_PAYOUTS": Rule({"count": LIMIT}, ("payouts_pkey",)),
         "ledger.store.verifying._READ_PAYOUTS": Rule(
             {"after": str(UUID(int=0)), "limit": LIMIT},
@@ -2088,7 +2098,7 @@ def verifying(rows: SeededRows) -> dict[str, Rule]:
             rows_max={"payouts": LIMIT},
         ),
         "ledger.store.verifying._FIND_UNKNOWN_PAYOUTS": Rule(
-            {"after": str(UUID(int=0)), "limit": LIMIT},
+            {"after": str(UUID(int=0)), "until": last, "limit": LIMIT},
             ("books_one_is_live", "journals_of_payouts", "payouts_pkey"),
             sorts=1,
             every_month=frozenset({"journals"}),

@@ -97,8 +97,24 @@ class Database:
         DatabaseUnavailable, LockTimeout, ConstraintViolated or QueryFailed. If the connection is lost during COMMIT,
         the outcome is unknown: callers are written so that running them again is safe.
         """
+        with self._begun(_begin(lock_seconds_max)) as transaction:
+            yield transaction
+        for statement in transaction.after_commit:
+            self.attempt(statement)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Transaction]:
+        """Begin a transaction that only reads, and whose statements all see the database as it is at the first one.
+
+        What others delete stays on disk until the end. Raises DatabaseUnavailable or QueryFailed.
+        """
+        with self._begun("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") as transaction:
+            yield transaction
+
+    @contextmanager
+    def _begun(self, begin: str) -> Iterator[Transaction]:
         self._ensure_connected()
-        self._simple(_begin(lock_seconds_max))
+        self._simple(begin)
         transaction = Transaction(self)
         try:
             yield transaction
@@ -106,8 +122,6 @@ class Database:
             self._roll_back()
             raise
         self._simple("COMMIT")
-        for statement in transaction.after_commit:
-            self.attempt(statement)
 
     @contextmanager
     def session(self) -> Iterator[Session]:

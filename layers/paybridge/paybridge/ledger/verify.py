@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, timedelta
+from collections.abc import Callable, Mapping
+from datetime import timedelta
 from uuid import UUID
 
 from paybridge.core.findings import Finding, finding_of
 from paybridge.database.database import Database
 from paybridge.ledger.domain.journals import Journal
-from paybridge.ledger.domain.proof import ComparedJournal, ComparedTransfer, JournalKey, account_text, rule_text
+from paybridge.ledger.domain.proof import ComparedJournal, ComparedTransfer, JournalKey, rule_text
 from paybridge.ledger.domain.rebuild import NO_ID
 from paybridge.ledger.domain.rules import POSTED_TYPES
 from paybridge.ledger.domain.seal import BLOCK_JOURNALS_MAX, Seal, SealPosition, fault_of_block, first_hash
@@ -17,14 +17,11 @@ from paybridge.ledger.ports import BEHIND_SECONDS_MAX, RebuildServices
 from paybridge.ledger.post import readable_journals
 from paybridge.ledger.store import books, comparing, seals, verifying
 from paybridge.ledger.store.comparing import Part
-from paybridge.ledger.store.verifying import AccountTotals
 from paybridge.ledger.verify_payouts import check_payouts
+from paybridge.ledger.verify_totals import check_totals
 
-ACCOUNTS_PAGE = 50
 SEALS_PAGE = 100
-# What a check that is not full looks at. The house's accounts are among the busiest. Of the days, today counts too.
-BUSIEST_ACCOUNTS = 1000
-NEWEST_FULL_DAYS = 1
+# What a check that is not full looks at.
 NEWEST_SEALS = 100
 NEWEST_EVENTS = 2000
 NEWEST_DAYS = 30
@@ -34,22 +31,6 @@ UNSEALED_SECONDS_MAX = 900.0
 _ID_MAX = UUID(int=2**128 - 1)
 
 BooksCheck = Callable[[RebuildServices, bool], Finding]
-
-
-def check_totals(services: RebuildServices, full: bool) -> Finding:
-    """Check that the totals of every account are the sums of its transfers, and of its days.
-
-    If not `full`, look at the busiest accounts of the live book, and of their transfers at those of the newest days.
-    """
-    checked, faults = 0, []
-    for account in _all_accounts(services.database) if full else _busiest_accounts(services):
-        checked += 1
-        if account.counted != account.by_day or account.moved != account.by_newest_day:
-            name = f"book {account.book}, {account_text(account.key)}"
-            days = account.by_day if account.counted != account.by_day else account.by_newest_day
-            sums = f"counts {account.counted}, its transfers {account.moved}, its days {days}"
-            faults.append(f"{name}: (debits, credits) {sums}")
-    return finding_of(checked, faults)
 
 
 def check_sides(services: RebuildServices, full: bool) -> Finding:
@@ -104,21 +85,6 @@ CHECKS: Mapping[str, BooksCheck] = {
     "seals": check_seals,
     "live_book_equals_log": check_log,
 }
-
-
-def _all_accounts(database: Database) -> Iterator[AccountTotals]:
-    after = 0
-    while page := verifying.next_accounts(database, after, ACCOUNTS_PAGE):
-        yield from verifying.read_totals(database, page, None)
-        after = page[-1]
-
-
-def _busiest_accounts(services: RebuildServices) -> Iterator[AccountTotals]:
-    day = services.clock.now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    since = day - timedelta(days=NEWEST_FULL_DAYS)
-    busiest = verifying.busiest_accounts(services.database, BUSIEST_ACCOUNTS)
-    for start in range(0, len(busiest), ACCOUNTS_PAGE):
-        yield from verifying.read_totals(services.database, busiest[start : start + ACCOUNTS_PAGE], since)
 
 
 def _check_chain(database: Database, book: int, full: bool) -> Finding:

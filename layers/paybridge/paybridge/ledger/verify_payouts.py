@@ -1,8 +1,7 @@
-"""Check that the books say of every payout what its row says."""
+"""Compare each payout with its journals."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -17,6 +16,7 @@ from paybridge.ledger.store.verifying import PostedPayout
 PAYOUTS_PAGE = 500
 # What a check that is not full looks at.
 NEWEST_PAYOUTS = 1000
+_ID_MAX = UUID(int=2**128 - 1)
 
 
 def check_payouts(services: RebuildServices, full: bool) -> Finding:
@@ -28,24 +28,21 @@ def check_payouts(services: RebuildServices, full: bool) -> Finding:
     database = services.database
     settled_before = services.clock.now() - timedelta(seconds=BEHIND_SECONDS_MAX)
     after = NO_ID if full else verifying.find_before_newest(database, NEWEST_PAYOUTS) or NO_ID
-    checked, faults = 0, []
-    for payout in _payouts(database, after):
-        checked += 1
-        if fault := _fault(payout, settled_before):
-            faults.append(f"payout {payout.id}: {fault}")
-    faults += [
-        f"payout {id_}: there are journals and no payout"
-        for id_ in verifying.find_unknown_payouts(database, after, NAMED_MAX)
-    ]
+    checked, faults = 0, list[str]()
+    while page := verifying.read_payouts(database, after, PAYOUTS_PAGE):
+        checked += len(page)
+        faults += [f"payout {each.id}: {fault}" for each in page if (fault := _fault(each, settled_before))]
+        faults += _unknown_payouts(database, after, page[-1].id)
+        after = page[-1].id
+    faults += _unknown_payouts(database, after, _ID_MAX)
     reserved = verifying.read_reserved(database)
     faults += [f"{each.owner}/reserved/{each.currency} is {each.minor}" for each in reserved if each.minor < 0]
     return finding_of(checked + len(reserved), faults)
 
 
-def _payouts(database: Database, after: UUID) -> Iterator[PostedPayout]:
-    while page := verifying.read_payouts(database, after, PAYOUTS_PAGE):
-        yield from page
-        after = page[-1].id
+def _unknown_payouts(database: Database, after: UUID, until: UUID) -> list[str]:
+    unknown = verifying.find_unknown_payouts(database, after, until, NAMED_MAX)
+    return [f"payout {id_}: there are journals and no payout" for id_ in unknown]
 
 
 def _fault(payout: PostedPayout, settled_before: datetime) -> str | None:

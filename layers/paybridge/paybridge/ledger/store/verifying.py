@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -25,16 +25,27 @@ _BUSIEST_ACCOUNTS = Statement("""
     ORDER BY version DESC, id LIMIT :limit::integer
 """)
 
-# Of one moment, because one statement reads them. A transfer counts in the day of its event.
+# Of one moment, because one statement reads them. A transfer counts in the day of its event. Of each side only so many
+# transfers are read.
 _CHECK_TOTALS = Statement("""
     SELECT p.id, p.book, p.owner, p.kind, p.currency, p.places, p.debits_minor::text, p.credits_minor::text,
            debits.sum::text, credits.sum::text, days.debits::text, days.credits::text, days.newest_debits::text,
-           days.newest_credits::text
-    FROM ledger.accounts p
-    CROSS JOIN LATERAL (SELECT coalesce(sum(amount_minor), 0) AS sum FROM ledger.transfers
-                        WHERE debit_account = p.id AND happened_at >= :since::timestamptz) AS debits
-    CROSS JOIN LATERAL (SELECT coalesce(sum(amount_minor), 0) AS sum FROM ledger.transfers
-                        WHERE credit_account = p.id AND happened_at >= :since::timestamptz) AS credits
+           days.newest_credits::text, greatest(debits.count, credits.count)
+    FROM ledger.accounts p JOIN ledger.books b ON b.id = p.book AND b.state IN ('live', 'retired')
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(amount_minor), 0) AS sum, count(*) AS count
+        FROM (
+            SELECT amount_minor FROM ledger.transfers
+            WHERE debit_account = p.id AND happened_at >= :since::timestamptz LIMIT :limit::integer
+        ) AS part
+    ) AS debits
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(amount_minor), 0) AS sum, count(*) AS count
+        FROM (
+            SELECT amount_minor FROM ledger.transfers
+            WHERE credit_account = p.id AND happened_at >= :since::timestamptz LIMIT :limit::integer
+        ) AS part
+    ) AS credits
     CROSS JOIN LATERAL (
         SELECT coalesce(sum(debits_minor), 0) AS debits, coalesce(sum(credits_minor), 0) AS credits,
                coalesce(sum(debits_minor) FILTER (WHERE day >= :first_day::date), 0) AS newest_debits,
@@ -42,6 +53,17 @@ _CHECK_TOTALS = Statement("""
         FROM ledger.daily_totals WHERE account = p.id) AS days
     WHERE p.id = ANY (:accounts::bigint[]) ORDER BY p.id
 """)
+
+# A part ends with all transfers of its last moment, so that the next one begins after it.
+_SUM_PART = """
+    SELECT sum(amount_minor)::text, max(happened_at) FROM (
+        SELECT amount_minor, happened_at FROM ledger.transfers
+        WHERE {side} = :account::bigint AND happened_at > :after::timestamptz
+        ORDER BY happened_at FETCH FIRST (:limit::integer) ROWS WITH TIES
+    ) AS part
+"""
+_SUM_DEBITS = Statement(_SUM_PART.format(side="debit_account"))
+_SUM_CREDITS = Statement(_SUM_PART.format(side="credit_account"))
 
 _CHECK_SIDES = Statement("""
     SELECT b.id, sides.currency, sides.places, sides.debits::text, sides.credits::text
@@ -86,7 +108,7 @@ _READ_PAYOUTS = Statement(f"""
 """)
 _FIND_UNKNOWN_PAYOUTS = Statement(f"""
     SELECT DISTINCT j.operation_id FROM ledger.journals j
-    WHERE j.operation_id > :after::uuid AND j.{_OF_PAYOUTS}
+    WHERE j.operation_id > :after::uuid AND j.operation_id <= :until::uuid AND j.{_OF_PAYOUTS}
       AND j.book = (SELECT id FROM ledger.books WHERE state = 'live')
       AND NOT EXISTS (SELECT FROM ledger.payouts p WHERE p.id = j.operation_id)
     ORDER BY j.operation_id LIMIT :limit::integer
@@ -99,19 +121,35 @@ _READ_NEWEST = Statement("""
     ORDER BY id DESC LIMIT :limit::integer
 """)
 
+# Debits and credits.
+Sums = tuple[int, int]
+
 
 class AccountTotals(NamedTuple):
-    """What an account counts, and what its days add up to: debits and credits.
+    """What an account counts, and what its days add up to.
 
-    `moved` are the sums of its transfers from a day on, and `by_newest_day` of the days from then on.
+    `moved` are the sums of its transfers from a day on, None if there are more than were to be read, and
+    `by_newest_day` of the days from then on.
     """
 
+    id: int
     book: int
     key: AccountKey
-    counted: tuple[int, int]
-    by_day: tuple[int, int]
-    moved: tuple[int, int]
-    by_newest_day: tuple[int, int]
+    counted: Sums
+    by_day: Sums
+    moved: Sums | None
+    by_newest_day: Sums
+
+
+class SummedPart(NamedTuple):
+    """The sum of some transfers of one side of an account, and the moment of the last ones."""
+
+    minor: int
+    until: datetime
+
+
+# Sums the next transfers of one side of an account.
+SumPart = Callable[[Transaction, int, datetime | None, int], SummedPart | None]
 
 
 class BookSides(NamedTuple):
@@ -152,24 +190,45 @@ def busiest_accounts(database: Database, limit: int) -> list[int]:
     return [row[0] for row in database.run(_BUSIEST_ACCOUNTS, limit=limit)]
 
 
-def read_totals(database: Database, accounts: Sequence[int], since: datetime | None) -> list[AccountTotals]:
+def read_totals(
+    reader: Database | Transaction, accounts: Sequence[int], since: datetime | None, transfers_max: int
+) -> list[AccountTotals]:
     """Return these accounts, each read at one moment, with their transfers from `since` on, None for all.
 
-    `since` is the begin of a day.
+    `since` is the begin of a day. Accounts of a book that is being dropped are left out.
     """
-    rows = database.run(
+    rows = reader.run(
         _CHECK_TOTALS,
         accounts="{" + ",".join(map(str, accounts)) + "}",
         since=since or "-infinity",
         first_day=since.date() if since else "-infinity",
+        limit=transfers_max + 1,
     )
     found = []
-    for _, book, owner, kind, currency, places, *sums in rows:
+    for id_, book, owner, kind, currency, places, *sums, transfers in rows:
         numbers = map(int, sums)
         counted, moved, by_day, by_newest_day = zip(numbers, numbers, strict=True)
         key = AccountKey(owner, AccountKind(kind), currency, places)
-        found.append(AccountTotals(book, key, counted, by_day, moved, by_newest_day))
+        summed = moved if transfers <= transfers_max else None
+        found.append(AccountTotals(id_, book, key, counted, by_day, summed, by_newest_day))
     return found
+
+
+def sum_debits(transaction: Transaction, account: int, after: datetime | None, limit: int) -> SummedPart | None:
+    """Return the sum of the next `limit` debits after a moment, None for the first ones; None if there are no more."""
+    return _sum_part(transaction, _SUM_DEBITS, account, after, limit)
+
+
+def sum_credits(transaction: Transaction, account: int, after: datetime | None, limit: int) -> SummedPart | None:
+    """Return the sum of the next `limit` credits after a moment, None for the first ones; None if there are no more."""
+    return _sum_part(transaction, _SUM_CREDITS, account, after, limit)
+
+
+def _sum_part(
+    transaction: Transaction, statement: Statement, account: int, after: datetime | None, limit: int
+) -> SummedPart | None:
+    ((minor, until),) = transaction.run(statement, account=account, after=after or "-infinity", limit=limit)
+    return None if until is None else SummedPart(int(minor), until)
 
 
 def read_sides(database: Database) -> list[BookSides]:
@@ -205,9 +264,9 @@ def read_payouts(database: Database, after: UUID, limit: int) -> list[PostedPayo
     ]
 
 
-def find_unknown_payouts(database: Database, after: UUID, limit: int) -> list[UUID]:
-    """Return ids above `after` that journals of payouts name and that no payout has."""
-    return [row[0] for row in database.run(_FIND_UNKNOWN_PAYOUTS, after=after, limit=limit)]
+def find_unknown_payouts(database: Database, after: UUID, until: UUID, limit: int) -> list[UUID]:
+    """Return ids above `after` and up to `until` that journals of payouts name and that no payout has."""
+    return [row[0] for row in database.run(_FIND_UNKNOWN_PAYOUTS, after=after, until=until, limit=limit)]
 
 
 def read_newest(
