@@ -2045,7 +2045,7 @@ def sealing(rows: SeededRows) -> dict[str, Rule]:
         f"{of_store}._ADD_HEADS": Rule(whole=frozenset({"books"})),
         f"{of_store}._FIND_BOOKS": Rule({}, ("books_pkey", "seal_heads_pkey")),
         f"{of_store}._LOCK_HEAD": Rule({"book": 1}, ("seal_heads_pkey",)),
-        f"{of_store}._READ_HEAD": Rule({"book": 1}, ("seal_heads_pkey",)),
+        f"{of_store}._READ_HEAD": Rule({"book": 1}, ("seal_heads_pkey", "seals_pkey"), rows_max={"seals": 1}),
         f"{of_store}._READ_NEXT": Rule(
             {**after, "delay_seconds": 0.0}, of_block, sorts=2, every_month=frozenset({"journals"})
         ),

@@ -7,15 +7,21 @@ import pytest
 
 from local.testkit.event_log import log_events
 from paybridge.core.events import parse_envelope
+from paybridge.core.findings import Finding
 from paybridge.core.ids import Uuid7Ids
-from paybridge.database.database import Statement
+from paybridge.database.database import Database, Statement
 from paybridge.ledger import seal
 from paybridge.ledger.create_payout import Ordered, PayoutOrder, create_payout
 from paybridge.ledger.domain.payouts import Payout, PayoutKey, PayoutOutcome
+from paybridge.ledger.domain.seal import Block, Seal
+from paybridge.ledger.drop_book import drop_book
 from paybridge.ledger.seal import seal_books
 from paybridge.ledger.settle_payout import settle_payout
+from paybridge.ledger.store import seals
+from paybridge.ledger.switch import switch_books
 from paybridge.ledger.verify import CHECKS
 from tests.ledger.conftest import World, tamper
+from tests.ledger.test_rebuild import rebuilt
 
 pytestmark = pytest.mark.integration
 
@@ -205,3 +211,77 @@ class TestChecks:
         monkeypatch.setattr("paybridge.ledger.verify.NEWEST_SEALS", 2)
         assert CHECKS["seals"](world.services, False).holds
         assert not CHECKS["seals"](world.services, True).holds
+
+    @pytest.mark.parametrize("full", [False, True])
+    def test_what_is_sealed_meanwhile_is_for_the_next_check(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, full: bool
+    ) -> None:
+        world.history()
+        seal_books(world.database, 60.0, 0.0)
+        read_head, sealed = seals.read_head, []
+
+        def read_head_and_seal(database: Database, book: int) -> tuple[Seal, int] | None:
+            head = read_head(database, book)
+            world.history()
+            sealed.append(seal_books(database, 60.0, 0.0).blocks)
+            return head
+
+        monkeypatch.setattr(seals, "read_head", read_head_and_seal)
+        assert CHECKS["seals"](world.services, full) == Finding(True, 6)
+        assert all(sealed)
+
+    def test_journals_that_were_sealed_while_the_seals_were_checked_do_not_wait(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The check of all seals may take longer than a journal may wait."""
+        world.history()
+        seal_books(world.database, 60.0, 0.0)
+        read_seals = seals.read_seals
+
+        def read_seals_for_an_hour(database: Database, book: int, after: int, limit: int) -> list[tuple[Block, Seal]]:
+            found = read_seals(database, book, after, limit)
+            world.history()
+            seal_books(database, 60.0, 0.0)
+            long_ago = "UPDATE ledger.journals SET posted_at = posted_at - interval '1 hour'"
+            tamper(world.database, long_ago)
+            return found
+
+        monkeypatch.setattr(seals, "read_seals", read_seals_for_an_hour)
+        assert CHECKS["seals"](world.services, True).holds
+
+    def test_a_book_whose_drop_begins_meanwhile_is_left_out(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.history()
+        seal_books(world.database, 60.0, 0.0)
+        switch_books(world.services, rebuilt(world).id, actor="ann")
+        seal_books(world.database, 60.0, 0.0)
+        read_head = seals.read_head
+
+        def read_head_and_drop(database: Database, book: int) -> tuple[Seal, int] | None:
+            head = read_head(database, book)
+            if book == 1:
+                drop_book(database, 1, 0.0)
+            return head
+
+        monkeypatch.setattr(seals, "read_head", read_head_and_drop)
+        assert CHECKS["seals"](world.services, True).holds
+
+    @pytest.mark.parametrize(
+        ("change", "checked", "fault"),
+        [
+            ("DELETE FROM ledger.seals", 0, "the chain ends with seal 0, its head with 6"),
+            ("UPDATE ledger.seal_heads SET number = 2", 0, "the chain ends with seal 6, its head with 2"),
+            ("DELETE FROM ledger.seals WHERE number = 4", 0, "seal 4 is missing"),
+            ("UPDATE ledger.seal_heads SET hash = sha256('other')", 2, "seal 6 is not what the head of the chain says"),
+        ],
+        ids=["no seals", "head back", "first one looked at", "head"],
+    )
+    def test_seals_and_head_that_do_not_fit_are_named(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, change: str, checked: int, fault: str
+    ) -> None:
+        world.history()
+        seal_books(world.database, 60.0, 0.0)
+        tamper(world.database, change)
+        monkeypatch.setattr("paybridge.ledger.verify.NEWEST_SEALS", 2)
+        assert CHECKS["seals"](world.services, False) == Finding(False, checked, f"book 1: {fault}")

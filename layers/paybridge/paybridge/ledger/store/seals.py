@@ -27,8 +27,11 @@ _LOCK_HEAD = Statement("""
     SELECT number, last_xid::text, last_event_id, last_rule, hash FROM ledger.seal_heads
     WHERE book = :book::smallint FOR UPDATE SKIP LOCKED
 """)
+# One statement adds a seal and moves the head, so at any moment both have the same number.
 _READ_HEAD = Statement("""
-    SELECT number, last_xid::text, last_event_id, last_rule, hash FROM ledger.seal_heads WHERE book = :book::smallint
+    SELECT h.number, h.last_xid::text, h.last_event_id, h.last_rule, h.hash,
+           (SELECT s.number FROM ledger.seals s WHERE s.book = h.book ORDER BY s.number DESC LIMIT 1)
+    FROM ledger.seal_heads h WHERE h.book = :book::smallint
 """)
 
 # What domain/seal.py hashes of a journal. Accounts have their names, because numbers say nothing.
@@ -134,10 +137,11 @@ def lock_head(transaction: Transaction, book: int) -> Seal | None:
     return _head(rows[0]) if rows else None
 
 
-def read_head(database: Database, book: int) -> Seal | None:
-    """Return the end of a book's chain, None if it has none."""
-    rows = database.run(_READ_HEAD, book=book)
-    return _head(rows[0]) if rows else None
+def read_head(database: Database, book: int) -> tuple[Seal, int] | None:
+    """Return the end of a book's chain and the number of its newest seal, 0 for none; None if it has no chain."""
+    for *head, newest in database.run(_READ_HEAD, book=book):
+        return _head(head), newest or 0
+    return None
 
 
 def read_next(
