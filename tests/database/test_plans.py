@@ -2062,6 +2062,7 @@ def verifying(rows: SeededRows) -> dict[str, Rule]:
     """Checks of invariants, which go through everything in parts."""
     times = {"not_before": NOW - timedelta(days=30), "before": NOW}
     last = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+    posted = rows.ids(SUCCEEDED, "n % 3 = 0 AND n % 100 <> 0", LIMIT)
     return {
         "ledger.store.verifying._NEXT_ACCOUNTS": Rule({"after": 0, "limit": LIMIT}, ("accounts_pkey", "books_pkey")),
         # The number of accounts is that of the merchants and their currencies.
@@ -2083,6 +2084,12 @@ def verifying(rows: SeededRows) -> dict[str, Rule]:
             )
             for side, index in (("DEBITS", "transfers_by_debit"), ("CREDITS", "transfers_by_credit"))
         },
+        "ledger.store.verifying._READ_POSTED": Rule(
+            {"book": 1, "events": array(posted)},
+            ("journals_pkey", "transfers_pkey", "accounts_pkey", "accounts_pkey"),
+            sorts=1,
+            rows_max={"journals": len(posted), "transfers": 2 * len(posted)},
+        ),
         "ledger.store.verifying._BEFORE_NEWEST_PAYOUTS": Rule({"count": LIMIT}, ("payouts_pkey",)),
         "ledger.store.verifying._READ_PAYOUTS": Rule(
             {"after": str(UUID(int=0)), "limit": LIMIT},

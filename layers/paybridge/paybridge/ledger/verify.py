@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from uuid import UUID
 
 from paybridge.core.findings import Finding, finding_of
 from paybridge.database.database import Database
 from paybridge.ledger.domain.journals import Journal
-from paybridge.ledger.domain.proof import ComparedJournal, ComparedTransfer, JournalKey, rule_text
+from paybridge.ledger.domain.proof import ComparedTransfer, JournalKey, rule_text
 from paybridge.ledger.domain.rebuild import NO_ID
 from paybridge.ledger.domain.rules import POSTED_TYPES
 from paybridge.ledger.domain.seal import BLOCK_JOURNALS_MAX, Seal, SealPosition, fault_of_block, first_hash
 from paybridge.ledger.ports import BEHIND_SECONDS_MAX, RebuildServices
 from paybridge.ledger.post import readable_journals
-from paybridge.ledger.store import books, comparing, seals, verifying
-from paybridge.ledger.store.comparing import Part
+from paybridge.ledger.store import books, seals, verifying
+from paybridge.ledger.store.verifying import PostedJournal
 from paybridge.ledger.verify_payouts import check_payouts
 from paybridge.ledger.verify_totals import check_totals
 
@@ -27,8 +26,6 @@ NEWEST_EVENTS = 2000
 NEWEST_DAYS = 30
 # The seals may be so far behind the book.
 UNSEALED_SECONDS_MAX = 900.0
-
-_ID_MAX = UUID(int=2**128 - 1)
 
 BooksCheck = Callable[[RebuildServices, bool], Finding]
 
@@ -70,8 +67,7 @@ def check_log(services: RebuildServices, full: bool) -> Finding:
         )
         expected, unreadable = readable_journals(transaction, newest)
         live = books.find_live(transaction).id
-        part = Part(live, 0, NO_ID, _ID_MAX, {journal.event_id for journal in expected})
-        found = comparing.read_journals(transaction, part).live
+        found = verifying.read_posted(transaction, live, {journal.event_id for journal in expected})
     faults = {event_id: f"it cannot be read: {reason}" for event_id, reason in unreadable.items()}
     faults |= {journal.event_id: fault for journal in expected if (fault := _fault(journal, found))}
     return finding_of(
@@ -131,7 +127,7 @@ def _check_keeps_up(database: Database, book: int, checked: int) -> Finding:
     return Finding(True, checked)
 
 
-def _fault(journal: Journal, found: Mapping[JournalKey, ComparedJournal]) -> str | None:
+def _fault(journal: Journal, found: Mapping[JournalKey, PostedJournal]) -> str | None:
     posted = found.get(JournalKey(journal.event_id, journal.rule))
     if posted is None:
         return f"its journal {rule_text(journal.rule)} is missing"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import NamedTuple
 from uuid import UUID
 
 from paybridge.database.database import Database, Statement, Transaction
+from paybridge.database.parameters import uuid_array
+from paybridge.database.wire import Row
 from paybridge.ledger.domain.accounts import AccountKey, AccountKind
 from paybridge.ledger.domain.payouts import PayoutStatus
+from paybridge.ledger.domain.proof import ComparedTransfer, JournalKey
 
 # Rules 10 to 12 are those of payouts. Their index has these words.
 _OF_PAYOUTS = "rule BETWEEN 10 AND 12"
@@ -121,6 +125,18 @@ _READ_NEWEST = Statement("""
     ORDER BY id DESC LIMIT :limit::integer
 """)
 
+# The events are few, and each is looked up by the primary keys.
+_READ_POSTED = Statement("""
+    SELECT j.event_id, j.rule, j.id, j.rule_version, j.happened_at,
+           t.number, d.owner, d.kind, d.currency, d.places, c.owner, c.kind, c.currency, c.places, t.amount_minor
+    FROM unnest(:events::uuid[]) AS wanted (id)
+    JOIN ledger.journals j ON j.book = :book::smallint AND j.event_id = wanted.id
+    LEFT JOIN ledger.transfers t ON t.book = j.book AND t.event_id = j.event_id AND t.rule = j.rule
+    LEFT JOIN ledger.accounts d ON d.id = t.debit_account
+    LEFT JOIN ledger.accounts c ON c.id = t.credit_account
+    ORDER BY j.event_id, j.rule, t.number
+""")
+
 # Debits and credits.
 Sums = tuple[int, int]
 
@@ -159,6 +175,15 @@ class BookSides(NamedTuple):
     currency: str
     debits_minor: int
     credits_minor: int
+
+
+class PostedJournal(NamedTuple):
+    """What the live book has of a journal."""
+
+    id: UUID
+    rule_version: int
+    happened_at: datetime
+    transfers: tuple[ComparedTransfer, ...]
 
 
 class Reserved(NamedTuple):
@@ -276,3 +301,24 @@ def read_newest(
     wanted = "{" + ",".join(types) + "}"
     rows = transaction.run(_READ_NEWEST, wanted=wanted, not_before=not_before, before=before, limit=limit)
     return [(id_, body) for id_, body in rows]
+
+
+def read_posted(transaction: Transaction, book: int, events: Iterable[UUID]) -> Mapping[JournalKey, PostedJournal]:
+    """Return the journals that a book has of these events."""
+    rows = transaction.run(_READ_POSTED, book=book, events=uuid_array(events))
+    return {key: _posted(list(of_key)) for key, of_key in groupby(rows, lambda row: JournalKey(row[0], row[1]))}
+
+
+def _posted(rows: Sequence[Row]) -> PostedJournal:
+    id_, rule_version, happened_at = rows[0][2:5]
+    transfers = tuple(
+        ComparedTransfer(row[5], _account(row[6:10]), _account(row[10:14]), row[14])
+        for row in rows
+        if row[5] is not None
+    )
+    return PostedJournal(id_, rule_version, happened_at, transfers)
+
+
+def _account(row: Row) -> AccountKey:
+    owner, kind, currency, places = row
+    return AccountKey(owner, AccountKind(kind), currency, places)
