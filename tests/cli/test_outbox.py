@@ -69,6 +69,7 @@ def test_the_last_of_the_nights_is_shown(terminal: Terminal) -> None:
     ("arguments", "why"),
     [
         (("--from", "2026-02-01", "--to", "2026-01-01"), "--from must be before --to"),
+        (("--to", "0001-01-01T00:00:00+14:00"), "--from must be before --to"),
         (("--cursor", "x"), "is no position that an earlier audit printed"),
         (("--last", "--from", "2026-02-01"), "--last has the range of its night"),
     ],

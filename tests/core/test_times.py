@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paybridge.core.times import format_time, parse_time
+from paybridge.core.times import format_time, in_utc, lowest_id, parse_time, shift
 
 OFFSETS = st.integers(-(24 * 60 - 1), 24 * 60 - 1).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 # Hypothesis wants its bounds without an offset.
@@ -69,3 +69,32 @@ class TestParseTime:
     def test_refuses_other_texts(self, text: str) -> None:
         with pytest.raises(ValueError):  # noqa: PT011 - any ValueError, the caller words the answer
             parse_time(text)
+
+
+class TestShift:
+    @given(MOMENTS, st.timedeltas(-timedelta(days=300), timedelta(days=300)))
+    def test_is_the_sum(self, moment: datetime, by: timedelta) -> None:
+        assert shift(moment, by) == moment + by
+
+    def test_ends_with_the_calendar(self) -> None:
+        first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+        assert shift(first, -timedelta(minutes=10)) == first
+        assert shift(last, timedelta(minutes=10)) == last
+
+
+class TestInUtc:
+    @given(MOMENTS)
+    def test_is_the_same_moment(self, moment: datetime) -> None:
+        assert in_utc(moment) == moment
+        assert in_utc(moment).tzinfo is UTC
+
+
+class TestLowestId:
+    @given(MOMENTS)
+    def test_has_the_millisecond(self, moment: datetime) -> None:
+        milliseconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+        assert lowest_id(moment).int >> 80 == max(0, milliseconds)
+
+    @pytest.mark.parametrize("moment", [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)])
+    def test_reads_every_moment(self, moment: datetime) -> None:
+        assert lowest_id(moment).int < 2**128

@@ -19,13 +19,14 @@ from local.testkit.servers import Broker, Vhost
 from paybridge.core.clock import SystemClock
 from paybridge.core.events import Event
 from paybridge.core.ids import Uuid7Ids
+from paybridge.core.times import lowest_id
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.outbox import store as outbox
 from paybridge.outbox.relay import Refusal, relay_once
 from paybridge.outbox.routes import REDRIVE_EXCHANGE
 from paybridge.rabbitmq.publisher import open_publisher
-from paybridge.replay.domain import Replay, ReplayOrder, lowest_id
+from paybridge.replay.domain import Replay, ReplayOrder
 from paybridge.replay.ports import ReplayServices
 from paybridge.replay.publish import EventReplays
 from paybridge.replay.start import start_replay

@@ -13,8 +13,9 @@ from uuid_utils.compat import uuid7
 
 from paybridge.core.event_patterns import matches
 from paybridge.core.events import PUBLIC_TYPES
+from paybridge.core.times import lowest_id
 from paybridge.outbox.consumers import expression_of, takes
-from paybridge.replay.domain import is_type, lowest_id, slice_size, time_of
+from paybridge.replay.domain import is_type, slice_size, time_of
 
 FAMILIES = sorted({f"{type_.partition('.')[0]}.*" for type_ in PUBLIC_TYPES})
 

@@ -11,7 +11,7 @@ from api.problems import validation_failed
 from paybridge.audit.domain import GRACE_SECONDS, GRACE_SECONDS_MAX, AuditOrder, AuditPosition, parse_position
 from paybridge.core.errors import InvalidInput
 from paybridge.core.fields import FieldError, shown_path
-from paybridge.core.times import parse_time
+from paybridge.core.times import parse_time, shift
 
 # What is audited unless the request says otherwise: the last day.
 RANGE = timedelta(days=1)
@@ -27,7 +27,7 @@ def parse_query(raw_query: bytes, now: datetime) -> tuple[AuditOrder, AuditPosit
         for name in sorted(set(members) - set(_MEMBERS))
     ]
     end_at = _time(members, "to", faults) or now
-    begin_at = _time(members, "from", faults) or end_at - RANGE
+    begin_at = _time(members, "from", faults) or shift(end_at, -RANGE)
     if not faults and begin_at >= end_at:
         faults.append(FieldError("to", "range_invalid", "Send a time after `from`."))
     grace_seconds = _seconds(members, faults)

@@ -11,8 +11,8 @@ from typing import Any
 from uuid import UUID
 
 from paybridge.core.errors import InvalidInput
-from paybridge.core.gaps import Gap, lowest_id
-from paybridge.core.times import format_time
+from paybridge.core.gaps import Gap
+from paybridge.core.times import format_time, lowest_id
 
 # What is published by then may still be on its way to its consumer.
 GRACE_SECONDS = 300.0

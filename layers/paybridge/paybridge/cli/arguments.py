@@ -12,6 +12,7 @@ import typer
 
 from paybridge.access.domain.merchants import NAME_CHARACTERS_MAX
 from paybridge.access.domain.rate_limit import BURST_MAX, PER_SECOND_MAX, RateLimit
+from paybridge.core.times import in_utc
 
 METADATA_EXAMPLE = "such as order=1001"
 
@@ -40,7 +41,7 @@ def parse_time(text: str) -> datetime:
         time = datetime.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not a time, such as 2026-11-28T12:00:00Z") from None
-    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+    return in_utc(time) if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
 def parse_duration(text: str) -> timedelta:

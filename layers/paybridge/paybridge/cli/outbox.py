@@ -22,6 +22,7 @@ from paybridge.cli.arguments import parse_time
 from paybridge.cli.output import AsJson, fail, print_json, print_lines
 from paybridge.cli.session import started
 from paybridge.core.errors import InvalidInput
+from paybridge.core.times import shift
 
 if TYPE_CHECKING:
     from paybridge.audit.domain import AuditPosition
@@ -92,7 +93,7 @@ def audit(
         return
     now = services.clock.now()
     end_at = min(end_at or now, now)
-    begin_at = begin_at or end_at - RANGE
+    begin_at = begin_at or shift(end_at, -RANGE)
     if begin_at >= end_at:
         raise typer.BadParameter("--from must be before --to, and in the past")
     order = AuditOrder(begin_at=begin_at, end_at=end_at, grace_seconds=grace)

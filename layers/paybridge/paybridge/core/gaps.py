@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BITS_AFTER_TIME = 80
 
 
@@ -139,11 +138,6 @@ class AuditedEvent(NamedTuple):
     subject_id: UUID
     detail: str
     messages: tuple[UUID, ...] = ()
-
-
-def lowest_id(time: datetime) -> UUID:
-    """Return the lowest UUIDv7 of that millisecond."""
-    return UUID(int=max(0, (time - _EPOCH) // timedelta(milliseconds=1)) << _BITS_AFTER_TIME)
 
 
 def _text(id_: UUID | None) -> str | None:

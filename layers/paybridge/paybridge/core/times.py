@@ -12,6 +12,7 @@ _RFC3339 = re.compile(
 _MICROSECOND_DIGITS = 6
 _FIRST = datetime.min.replace(tzinfo=UTC)
 _LAST = datetime.max.replace(tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # The time of a UUIDv7, in milliseconds, is what precedes these bits.
 _BITS_AFTER_TIME = 80
 # The year 3000: a time of an id beyond it is none.
@@ -40,7 +41,7 @@ def parse_time(text: str) -> datetime:
     local = datetime(
         year, month, day, hour, minute, 59 if is_leap else second, int(fraction), _offset(*match.groups()[7:])
     )
-    moment = _in_utc(local)
+    moment = in_utc(local)
     return _after_leap_second(moment) if is_leap else moment
 
 
@@ -63,13 +64,27 @@ def _offset(sign: str | None, hours: str | None, minutes: str | None) -> timezon
     return timezone(-offset if sign == "-" else offset)
 
 
-def _in_utc(moment: datetime) -> datetime:
+def in_utc(moment: datetime) -> datetime:
+    """Return a moment in UTC, and the end of the calendar for one beyond it."""
     # Near the ends of the calendar an offset leads out of it. No payment was created there, so the end of the
     # calendar selects the same payments as the moment beyond it.
     try:
         return moment.astimezone(UTC)
     except OverflowError:
         return _FIRST if moment.year == 1 else _LAST
+
+
+def shift(moment: datetime, by: timedelta) -> datetime:
+    """Return a moment so much later, or earlier if `by` is below zero; the end of the calendar for one beyond it."""
+    try:
+        return moment + by
+    except OverflowError:
+        return _FIRST if by < timedelta(0) else _LAST
+
+
+def lowest_id(moment: datetime) -> UUID:
+    """Return the lowest UUIDv7 of that millisecond."""
+    return UUID(int=max(0, (moment - _EPOCH) // timedelta(milliseconds=1)) << _BITS_AFTER_TIME)
 
 
 def made_at(id_: UUID) -> datetime:

@@ -7,20 +7,20 @@ commit, and every later row has a higher number. A long transaction holds the fe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
 
 from paybridge.core.events import PAYMENT_SUBJECT
+from paybridge.core.times import lowest_id, shift
 from paybridge.database.database import Database, Statement
 from paybridge.database.wire import Row
 from paybridge.feed.domain import FeedEvent, FeedFilters, Position
 
 # An id is made moments before or after `created_at`, so a range of ids is wider than the range of times.
 _SLACK = timedelta(minutes=1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ID_MAX = UUID(int=2**128 - 1)
 
 _COLUMNS = f"""
@@ -142,15 +142,9 @@ def _bounds(filters: FeedFilters) -> dict[str, Any]:
         "shown": _array(filters.types),
         "created_from": begin or "-infinity",
         "created_to": end or "infinity",
-        "not_before": _first_id(begin - _SLACK) if begin else UUID(int=0),
-        "before": _first_id(end + _SLACK) if end else _ID_MAX,
+        "not_before": lowest_id(shift(begin, -_SLACK)) if begin else UUID(int=0),
+        "before": lowest_id(shift(end, _SLACK)) if end else _ID_MAX,
     }
-
-
-def _first_id(time: datetime) -> UUID:
-    """Return the lowest UUIDv7 of that millisecond."""
-    milliseconds = (time - _EPOCH) // timedelta(milliseconds=1)
-    return UUID(int=max(0, milliseconds) << 80)
 
 
 def _array(texts: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from paybridge.core.times import format_time
+from paybridge.core.times import format_time, lowest_id
 
 RATE_PER_SECOND = 200.0
 RATE_PER_SECOND_MIN = 0.1
@@ -167,11 +167,6 @@ class SliceRead:
 def slice_size(rate_per_second: float) -> int:
     """Return how many facts one slice has at this rate."""
     return max(1, int(rate_per_second / SLICES_PER_SECOND))
-
-
-def lowest_id(time: datetime) -> UUID:
-    """Return the lowest UUIDv7 of that millisecond."""
-    return UUID(int=max(0, (time - _EPOCH) // timedelta(milliseconds=1)) << _BITS_AFTER_TIME)
 
 
 def time_of(id_: UUID) -> datetime:

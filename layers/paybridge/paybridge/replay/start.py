@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from paybridge.core.archived_months import MonthsArchived
+from paybridge.core.times import lowest_id, shift
 from paybridge.outbox import store as outbox
-from paybridge.replay.domain import SLACK, Replay, ReplayOrder, ReplayState, lowest_id
+from paybridge.replay.domain import SLACK, Replay, ReplayOrder, ReplayState
 from paybridge.replay.dry_run import REQUEST_SECONDS_MAX, work_on
 from paybridge.replay.ports import ReplayServices
 from paybridge.replay.store import replays
@@ -47,7 +48,7 @@ def start_replay(services: ReplayServices, order: ReplayOrder) -> Replay:
             is_dry_run=order.is_dry_run,
             state=ReplayState.RUNNING,
             horizon=replays.horizon(transaction),
-            position=lowest_id(order.begin_at - SLACK),
+            position=lowest_id(shift(order.begin_at, -SLACK)),
             created_by=order.actor,
             created_at=now,
             outbox_id=None if order.is_dry_run else services.ids.new(),

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from paybridge.core.times import format_time
+from paybridge.core.times import format_time, shift
 from paybridge.fraud.domain.rules import ScreenedPayment, Screening, Verdict, Window
 
 # Payments shown for each decision other than allow.
@@ -83,7 +83,7 @@ class DryRun:
 
 def counted_from(begin_at: datetime, windows: Iterable[Window]) -> datetime:
     """Return from when on payments count for the velocities of those created at `begin_at`."""
-    return begin_at - timedelta(seconds=max((window.seconds for window in windows), default=0))
+    return shift(begin_at, -timedelta(seconds=max((window.seconds for window in windows), default=0)))
 
 
 def in_order_of_time(candidates: Iterable[ScreenedPayment], position_at: datetime | None) -> list[ScreenedPayment]:

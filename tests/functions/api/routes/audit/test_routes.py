@@ -69,6 +69,8 @@ def test_wrong_parameters_are_refused(client: ApiClient) -> None:
         ("kind", "unknown_member"),
         ("to", "time_invalid"),
     ]
+    first = client.get(PATH, api_key=OPERATOR_KEY, query={"to": "0001-01-01T00:00:00Z"})
+    assert [fault["code"] for fault in first.json()["errors"]] == ["range_invalid"]
     swapped = client.get(
         PATH, api_key=OPERATOR_KEY, query={"from": "2026-02-01T00:00:00Z", "to": "2026-01-01T00:00:00Z"}
     )

@@ -122,6 +122,15 @@ class TestList:
         assert client.get(EVENTS, query=query, api_key=OPERATOR_KEY).json()["data"] == [event]
         assert client.get(f"{EVENTS}/{event['event_id']}", api_key=OPERATOR_KEY).json() == event
 
+    def test_takes_every_time_of_the_calendar(self, client: ApiClient, payment_id: UUID) -> None:
+        query = {"payment_id": str(payment_id)}
+        for times in (
+            {"created_from": "0001-01-01T00:00:00Z"},
+            {"created_to": "9999-12-31T23:59:59Z"},
+            {"created_from": "0001-01-01T00:00:00+14:00", "created_to": "9999-12-31T23:59:59-14:00"},
+        ):
+            assert len(client.get(EVENTS, query=query | times).json()["data"]) == 1
+
     def test_finds_types_by_patterns(self, client: ApiClient, database: Database, payment_id: UUID) -> None:
         emit(database, payment_id)
         await_horizon(database)

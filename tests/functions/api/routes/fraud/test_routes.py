@@ -210,6 +210,10 @@ class TestDryRuns:
         assert answer.status == 422
         assert (field, code) in [(error["field"], error["code"]) for error in answer.json()["errors"]]
 
+    def test_a_range_may_begin_with_the_calendar(self, client: ApiClient) -> None:
+        answer = try_rules(client, velocity(), "0001-01-01T00:00:00Z", RANGE["to"], api_key=OTHER_KEY)
+        assert answer.status == 200
+
     def test_one_that_does_not_exist(self, client: ApiClient) -> None:
         for id_ in (str(uuid.uuid4()), "nonsense"):
             assert client.request("GET", f"{PATH}/dry-run/{id_}").json()["code"] == "dry_run_not_found"

@@ -145,6 +145,11 @@ class TestStart:
     def test_an_empty_range_is_refused(self, client: ApiClient, begin: str, end: str) -> None:
         assert faults(post(client, "", {**WANTED, "from": begin, "to": end})) == [("to", "range_invalid")]
 
+    def test_a_range_may_begin_with_the_calendar(self, client: ApiClient) -> None:
+        answer = post(client, "", {**WANTED, "from": "0001-01-01T00:00:00Z", "dry_run": True})
+        assert (answer.status, answer.json()["from"]) == (202, "0001-01-01T00:00:00.000000+00:00")
+        assert get(client, f"/{answer.json()['replay_id']}").status == 200
+
     def test_a_range_in_the_future_is_refused(self, client: ApiClient) -> None:
         future = [(datetime.now(UTC) + timedelta(days=days)).isoformat() for days in (1, 2)]
         answer = post(client, "", {**WANTED, "from": future[0], "to": future[1]})
