@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from local.testkit.archive import partition
-from paybridge.archive import work
+from paybridge.archive import choose, work
 from paybridge.archive.away import ArchivedMonths
 from paybridge.archive.choose import choose_months
 from paybridge.archive.deadline import Deadline
@@ -23,6 +23,7 @@ from paybridge.core.errors import LockTimeout
 from paybridge.core.events import Event
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Statement, Transaction
+from paybridge.ledger.ports import find_away
 from paybridge.ledger.rebuild import start_rebuild
 from paybridge.replay.domain import Replay, ReplayOrder, ReplayState
 from paybridge.replay.dry_run import work_on
@@ -40,6 +41,10 @@ _END_REBUILD = Statement("""
 """)
 _COUNT = Statement("SELECT count(*) FROM replays")
 _IS_ATTACHED = Statement("SELECT relispartition FROM pg_class WHERE oid = to_regclass(:name::text)")
+_IS_FROZEN = Statement("""
+    SELECT EXISTS (
+        SELECT FROM pg_trigger WHERE tgname = 'archived_month_is_read_only' AND tgrelid = to_regclass(:name::text))
+""")
 _LEAVE = Statement("UPDATE archive_months SET state = 'archiving', restored_until = NULL")
 
 
@@ -182,6 +187,33 @@ def test_a_replay_that_begins_meanwhile_keeps_the_month(
     archive.database.run(_END)
     archive.run()
     assert state(archive) == "archived"
+
+
+def test_a_month_that_was_never_looked_at_waits_for_a_rebuild_that_is_being_stored(archive: Archive) -> None:
+    """There is no row of the month that the rebuild could lock."""
+    with closing(archive.database.another()) as other, other.transaction() as transaction:
+        assert find_away(rebuild_services_over(other, archive.clock, Uuid7Ids()), transaction) == []
+        chosen = choose_months(archive.services, Deadline.after(RUN_SECONDS))
+        assert chosen.waiting == {MONTH: choose.HELD}
+    archive.clock.move(86400)
+    archive.run()
+    assert state(archive) == "archived"
+
+
+def test_a_month_stays_for_a_rebuild_that_was_stored_after_the_look_at_it(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = choose.months.lock_choice
+
+    def lock_choice(transaction: Transaction) -> None:
+        with closing(archive.database.another()) as other:
+            start_rebuild(rebuild_services_over(other, archive.clock, Uuid7Ids()), actor="ann")
+        real(transaction)
+
+    monkeypatch.setattr(choose.months, "lock_choice", lock_choice)
+    chosen = choose_months(archive.services, Deadline.after(RUN_SECONDS))
+    assert chosen.waiting == {MONTH: choose.JUST_READ}
+    assert archive.database.run(_IS_FROZEN, name=partition("outbox", MONTH)) == [[False]]
 
 
 def test_the_archive_waits_for_a_replay_that_is_being_stored(archive: Archive) -> None:

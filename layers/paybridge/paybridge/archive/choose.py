@@ -21,6 +21,7 @@ from paybridge.core.errors import LockTimeout
 
 # A month that has open work is looked at again after this time.
 LOOK_AGAIN = timedelta(days=1)
+JUST_READ = "a replay, a reconciliation or a rebuild has just begun"
 HELD = "other transactions hold its tables"
 # A month with this reason may be frozen in part. It is there before the first partition is, so that a run that is
 # killed in between leaves the month to the next one, which frees it.
@@ -133,7 +134,8 @@ def _begin(
         # What was written before the freeze is seen now, and nothing is written after it.
         reason = _why_it_stays(services, low, high)
         if reason is None:
-            _note(services, month, found, now)
+            reason = _note(services, month, found, now)
+        if reason is None:
             return None
     except LockTimeout:
         reason = HELD
@@ -152,14 +154,20 @@ def _why_it_stays(services: ArchiveServices, low: UUID, high: UUID) -> str | Non
     return ", ".join(each for each in found if each is not None) or None
 
 
-def _note(services: ArchiveServices, month: date, found: Sequence[Partition], now: datetime) -> None:
+def _note(services: ArchiveServices, month: date, found: Sequence[Partition], now: datetime) -> str | None:
+    """Note that the archive of the month begins, or return why it stays after all."""
     database = services.database
     version = partitions.schema_version(database)
     begun = [_table(services, partition, position, version) for position, partition in enumerate(found)]
     with database.transaction() as transaction:
+        # What was about to be stored when the month was looked at is there now, and what comes later sees the month.
+        months.lock_choice(transaction)
+        if open_work.is_read(transaction, *partitions.bounds(transaction, month)):
+            return JUST_READ
         months.put(transaction, month, MonthState.ARCHIVING, None, now)
         for table in begun:
             tables.add(transaction, table, now)
+    return None
 
 
 def _table(services: ArchiveServices, partition: Partition, position: int, version: str) -> ArchivedTable:

@@ -50,6 +50,11 @@ _DROPPED = Statement("""
     ORDER BY m.month
 """)
 
+# Whoever relies on the months takes it shared, and a month is chosen under it alone: a month that was never looked at
+# has no row to lock.
+_SHARE_CHOICE = Statement("SELECT pg_advisory_xact_lock_shared(hashtextextended('archive_months', 0))")
+_LOCK_CHOICE = Statement("SELECT pg_advisory_xact_lock(hashtextextended('archive_months', 0))")
+
 # Locked, so that none of these months moves before the replay is there for the archive to see.
 _OVERLAPPING = Statement("""
     SELECT month, state FROM archive_months
@@ -76,10 +81,19 @@ def find_dropped(database: Database) -> list[date]:
 
 
 def lock_between(transaction: Transaction, begin_at: datetime, end_at: datetime) -> list[tuple[date, MonthState]]:
-    """Return the months from `begin_at` to before `end_at` that were looked at, and keep them in their states."""
+    """Return the months from `begin_at` to before `end_at` that were looked at.
+
+    They stay in their states, and no other month is chosen, until the transaction ends.
+    """
+    transaction.run(_SHARE_CHOICE)
     return [
         (month, MonthState(state)) for month, state in transaction.run(_OVERLAPPING, begin_at=begin_at, end_at=end_at)
     ]
+
+
+def lock_choice(transaction: Transaction) -> None:
+    """Wait for the transactions that rely on the months that were looked at, and let no other begin to."""
+    transaction.run(_LOCK_CHOICE)
 
 
 def put(database: Database | Transaction, month: date, state: MonthState, reason: str | None, now: datetime) -> None:

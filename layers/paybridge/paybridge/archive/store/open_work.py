@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import UUID
 
-from paybridge.database.database import Database, Statement
+from paybridge.database.database import Database, Statement, Transaction
 
 # Enough to name. An operator looks at the rows, not at their exact number.
 COUNTED_MAX = 1000
@@ -84,7 +84,7 @@ _COUNTS = {
 }
 
 
-def is_read(database: Database, low: UUID, high: UUID) -> bool:
+def is_read(database: Database | Transaction, low: UUID, high: UUID) -> bool:
     """Tell whether rows with ids from `low` to before `high` are replayed, reconciled or read for a rebuild."""
     return any(database.run(_COUNTS[noun], low=low, high=high)[0][0] for noun in _KEEPERS)
 

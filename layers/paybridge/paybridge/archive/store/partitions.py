@@ -139,7 +139,7 @@ def ensure(database: Database, partition: Partition) -> None:
         transaction.run(_ENSURE, table_name=partition.table, month=partition.month)
 
 
-def bounds(database: Database, month: date) -> tuple[UUID, UUID]:
+def bounds(database: Database | Transaction, month: date) -> tuple[UUID, UUID]:
     """Return the first id of the month, and the first one after it."""
     low, high = database.run(_BOUNDS, month=month)[0]
     return low, high
