@@ -63,7 +63,6 @@ OF_ONE_ROW = frozenset({
     "access.store.keys._LOCK",
     "dead_letters.store.changing._LOCK_ONE",
     "ledger.store.books._LOCK",
-    "ledger.store.books._SHARE",
     "ledger.store.payouts._LOCK",
     "ledger.store.rebuilds._LOCK_PATIENTLY",
     "payments.store.reviews._LOCK_ONE",
