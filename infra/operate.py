@@ -45,24 +45,45 @@ def main(arguments: list[str]) -> int:
 
 
 def with_body(command: list[str]) -> list[str]:
-    """Return the command with what a file of this machine holds in place of its name, which `publish --file` gives.
+    """Return the command with what a file of this machine holds in place of its name.
 
-    Raises InputMissingError if it cannot be read or is too large.
+    `publish --file` and `reconcile import` name one. Raises InputMissingError if it cannot be read or is too large.
     """
-    if command[:1] != ["publish"]:
+    if command[:1] == ["publish"]:
+        name, others = _message_of(command)
+    elif command[:2] == ["reconcile", "import"]:
+        name, others = _statement_of(command)
+    else:
         return command
+    return command if name is None else [*others, f"--body={_encoded(name)}"]
+
+
+def _message_of(command: list[str]) -> tuple[str | None, list[str]]:
     parser = argparse.ArgumentParser(prog="paybridge publish", add_help=False, allow_abbrev=False)
     parser.add_argument("--file")
     options, others = parser.parse_known_args(command)
-    if options.file is None:
-        return command
+    return options.file, others
+
+
+def _statement_of(command: list[str]) -> tuple[str | None, list[str]]:
+    """Return the file, and the command without it. Only what is no option, and no value of one, can be the file."""
+    parser = argparse.ArgumentParser(prog="paybridge reconcile import", add_help=False, allow_abbrev=False)
+    parser.add_argument("file", nargs="?")
+    for name in ("date", "gateway", "wait"):
+        parser.add_argument(f"--{name}")
+    options, others = parser.parse_known_args(command[2:])
+    given = [f"--{name}={value}" for name, value in vars(options).items() if name != "file" and value is not None]
+    return options.file, [*command[:2], *given, *others]
+
+
+def _encoded(name: str) -> str:
     try:
-        body = sys.stdin.buffer.read() if options.file == "-" else Path(options.file).read_bytes()
+        content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except OSError as error:
-        raise InputMissingError(f"{options.file} cannot be read: {error.strerror}") from error
-    if len(body) > BODY_BYTES_MAX:
-        raise InputMissingError(f"{options.file} has {len(body)} bytes, more than an invocation takes.")
-    return [*others, f"--body={base64.b64encode(body).decode()}"]
+        raise InputMissingError(f"{name} cannot be read: {error.strerror}") from error
+    if len(content) > BODY_BYTES_MAX:
+        raise InputMissingError(f"{name} has {len(content)} bytes, more than an invocation takes.")
+    return base64.b64encode(content).decode()
 
 
 def without_chart(command: list[str]) -> tuple[list[str], Path | None]:

@@ -11,11 +11,11 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from paybridge import cli
 from paybridge.observability.logging import logger
 
-# Not `worker`, which runs until it is stopped.
+# Not `worker`, which runs until it is stopped, and not those of the local stack, `token` and `clock`.
 COMMANDS = frozenset(
     {
-        *("dead-letters", "events", "keys", "merchants", "payment", "payments", "publish", "refunds", "register"),
-        *("archive", "ledger", "outbox", "replay", "verify", "webhooks"),
+        *("analytics", "archive", "dead-letters", "events", "keys", "ledger", "merchants", "outbox", "payment"),
+        *("payments", "payouts", "publish", "reconcile", "refunds", "register", "replay", "verify", "webhooks"),
     }
 )
 ENDLESS = ["events", "follow"]

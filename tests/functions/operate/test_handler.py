@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import uuid
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from paybridge.core.clock import SystemClock
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database, Statement
 from paybridge.dead_letters.ports import DeadLetterServices
+from paybridge.wiring.settings import Settings
 from tests.support.dead_letters import record_dead
 
 pytestmark = pytest.mark.integration
@@ -29,7 +31,7 @@ _ACTORS = Statement("SELECT created_by, revoked_by FROM api_keys WHERE key_hash 
 
 @pytest.fixture(autouse=True)
 def _environment(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wiring, "database", lambda: database)
+    monkeypatch.setattr(wiring, "database", lambda *_: database)
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -130,6 +132,25 @@ class TestRebuilds:
         assert (exit_code, output) == (0, "holds        balances  (0 checked)\n")
 
 
+class TestDays:
+    def test_a_day_is_compared_with_a_statement_that_is_sent(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(wiring, "environment", lambda: Settings({"GATEWAY_URL": "http://127.0.0.1:1"}))
+        statement = base64.b64encode(b"id,kind,amount,currency,at\n").decode()
+        exit_code, output = run("reconcile", "import", "--date", "2026-11-01", f"--body={statement}", "--json")
+        assert (exit_code, json.loads(output)["state"]) == (0, "finished")
+        assert run("reconcile", "breaks", "2026-11-01") == (0, "There are no such breaks.\n")
+
+    def test_figures_are_shown(self) -> None:
+        assert run("analytics", "daily") == (0, "There are no figures yet.\n")
+
+    def test_a_payout_beyond_the_balance_is_refused(self, database: Database) -> None:
+        merchant_id = new_merchant(database)
+        exit_code, output = run("payouts", "create", "1.00", "EUR", "--merchant", str(merchant_id))
+        assert (exit_code, "balance" in output) == (1, True)
+
+
 class TestRefusals:
     @pytest.mark.parametrize("event", [{}, {"arguments": "payment"}, {"arguments": [1]}, None, [], "payment"])
     def test_an_event_without_arguments_is_explained(self, event: Any) -> None:
@@ -155,8 +176,9 @@ class TestRefusals:
         exit_code, output = run(*arguments)
         assert (exit_code, output) == (
             2,
-            "The operate function runs only the commands archive, dead-letters, events, keys, ledger, merchants, "
-            "outbox, payment, payments, publish, refunds, register, replay, verify and webhooks.\n",
+            "The operate function runs only the commands analytics, archive, dead-letters, events, keys, ledger, "
+            "merchants, outbox, payment, payments, payouts, publish, reconcile, refunds, register, replay, verify and "
+            "webhooks.\n",
         )
 
     def test_following_events_is_refused(self) -> None:

@@ -90,8 +90,22 @@ class TestWithBody:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"{}")))
         assert operate.with_body(["publish", "--file", "-"]) == ["publish", "--body=e30="]
 
+    def test_a_statement_of_this_machine_is_read_here(self, tmp_path: Path) -> None:
+        file = tmp_path / "statement.csv"
+        file.write_bytes(b"\xef\xbb\xbfid,amount\n")
+        for given in (["--date", "2026-11-28", str(file)], [str(file), "--date=2026-11-28"]):
+            command = operate.with_body(["reconcile", "import", *given, "--json"])
+            assert command[:-1] == ["reconcile", "import", "--date=2026-11-28", "--json"]
+            assert base64.b64decode(command[-1].removeprefix("--body=")) == file.read_bytes()
+
     def test_other_commands_stay_as_they_are(self) -> None:
-        for command in (["publish", "--amount", "1.00"], ["payments", "list", "--file", "x"], []):
+        for command in (
+            ["publish", "--amount", "1.00"],
+            ["payments", "list", "--file", "x"],
+            ["reconcile", "import", "--date", "2026-11-28"],
+            ["reconcile", "show", "2026-11-28"],
+            [],
+        ):
             assert operate.with_body(command) == command
 
     def test_a_file_that_is_missing_or_too_large_is_explained(self, tmp_path: Path) -> None:

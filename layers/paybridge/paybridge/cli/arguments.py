@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -62,6 +63,14 @@ def parse_name(text: str) -> str:
     if len(text) > NAME_CHARACTERS_MAX:
         raise typer.BadParameter(f"a name has at most {NAME_CHARACTERS_MAX} characters")
     return text
+
+
+def decoded(body: str) -> bytes:
+    """Read what a file of another machine holds, which `--body` gives as base64."""
+    try:
+        return base64.b64decode(body, validate=True)
+    except ValueError:
+        raise typer.BadParameter("--body is not base64") from None
 
 
 def metadata_of(pairs: list[str]) -> dict[str, str] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json as json_module
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ from uuid import UUID
 import typer
 
 from paybridge import wiring
-from paybridge.cli.arguments import id_of, metadata_of
+from paybridge.cli.arguments import decoded, id_of, metadata_of
 from paybridge.cli.output import AsJson, fail, print_view
 from paybridge.cli.session import new_idempotency_key, started
 from paybridge.outbox.queues import INTAKE_QUEUE
@@ -81,7 +80,7 @@ def publish(
     given = {name: value for name, value in members.items() if value is not None}
     if file is not None or body is not None:
         _ensure_alone(given, key)
-        content, shown_key = _bytes_of(file) if file is not None else _decoded(body or ""), None
+        content, shown_key = _bytes_of(file) if file is not None else decoded(body or ""), None
     else:
         _ensure_complete(given)
         content, shown_key = json_module.dumps({"type": "PaymentInitiated", **given}).encode(), chosen_key
@@ -117,13 +116,6 @@ def _bytes_of(file: Path) -> bytes:
         return sys.stdin.buffer.read() if file == STANDARD_INPUT else file.read_bytes()
     except OSError as error:
         raise typer.BadParameter(f"{file} cannot be read: {error.strerror}") from None
-
-
-def _decoded(body: str) -> bytes:
-    try:
-        return base64.b64decode(body, validate=True)
-    except ValueError:
-        raise typer.BadParameter("--body is not base64") from None
 
 
 def _ensure_complete(given: dict[str, Any]) -> None:

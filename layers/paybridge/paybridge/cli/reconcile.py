@@ -12,7 +12,7 @@ from uuid import UUID
 
 import typer
 
-from paybridge.cli.arguments import id_of
+from paybridge.cli.arguments import decoded, id_of
 from paybridge.cli.output import AsJson, Limit, fail, print_json, print_lines, print_page, print_table, print_view
 from paybridge.cli.session import started
 
@@ -106,8 +106,13 @@ def run(
 @app.command("import")
 def import_(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, metavar="FILE", help="The statement as CSV.")],
     day: Annotated[Any, typer.Option("--date", parser=_day, metavar="DATE", help="The day of the statement, in UTC.")],
+    file: Annotated[
+        Path | None, typer.Argument(exists=True, dir_okay=False, metavar="FILE", help="The statement as CSV.")
+    ] = None,
+    body: Annotated[
+        str | None, typer.Option(metavar="BASE64", hidden=True, help="What FILE holds, from another machine.")
+    ] = None,
     gateway: Annotated[str, typer.Option(metavar="NAME", help="Whose statement it is.")] = "default",
     wait: Wait = WAIT_SECONDS_MAX,
     json: AsJson = False,
@@ -118,10 +123,13 @@ def import_(
     from paybridge.reconciliation.csv_statement import StatementInvalid
     from paybridge.reconciliation.import_statement import import_statement
 
+    if file is None and body is None:
+        raise typer.BadParameter("name the FILE of the statement")
+    content = file.read_bytes() if file is not None else decoded(body or "")
     session = started(context)
     services = _services()
     try:
-        begun = import_statement(services, day, gateway, file.read_bytes(), session.actor)
+        begun = import_statement(services, day, gateway, content, session.actor)
     except StatementInvalid as error:
         lines = [f"line {each.line}: {each.error}" for each in error.errors]
         more = [f"and {error.count - len(lines)} more"] if error.count > len(lines) else []
