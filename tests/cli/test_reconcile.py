@@ -90,7 +90,7 @@ def test_a_break_is_decided_with_a_note(terminal: Terminal) -> None:
     assert terminal.read("reconcile", "explain", id_, "--note", "Tomorrow.")["state"] == "explained"
     resolved = terminal.read("reconcile", "resolve", id_, "--note", "Paid.", "--force")
     assert (resolved["state"], resolved["resolution"], resolved["actor"]) == ("resolved", "force", "a test")
-    assert "stays so" in terminal.refused("reconcile", "void", id_, "--note", "None.")
+    assert "is resolved (force)" in terminal.refused("reconcile", "void", id_, "--note", "None.")
     assert "There is no break" in terminal.refused("reconcile", "void", run.id, "--note", "None.")
 
 

@@ -137,7 +137,7 @@ class TestDays:
         self, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(wiring, "environment", lambda: Settings({"GATEWAY_URL": "http://127.0.0.1:1"}))
-        statement = base64.b64encode(b"id,kind,amount,currency,at\n").decode()
+        statement = base64.b64encode(b"id,operation_id,kind,amount,currency,status,created_at\n").decode()
         exit_code, output = run("reconcile", "import", "--date", "2026-11-01", f"--body={statement}", "--json")
         assert (exit_code, json.loads(output)["state"]) == (0, "finished")
         assert run("reconcile", "breaks", "2026-11-01") == (0, "There are no such breaks.\n")

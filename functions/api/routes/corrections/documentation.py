@@ -19,7 +19,7 @@ from api.openapi import (
 from paybridge.core.field_rules import CODES
 
 _EXAMPLE_ID = "019a9f3c-7a10-7b42-9c55-1d2e3f4a5b6c"
-_EXAMPLE = {"event_id": _EXAMPLE_ID, "reason": "The gateway settled this capture twice"}
+_EXAMPLE = {"event_id": _EXAMPLE_ID, "reason": "A test payment, which the gateway did not settle"}
 _LOCATION = {
     "Location": text_header("The path of the correction.", f"/api/v1/ops/ledger/corrections/{_EXAMPLE_ID}"),
 }

@@ -35,7 +35,7 @@ class CorrectionRequest(BaseModel):
             max_length=REASON_CHARACTERS_MAX,
             pattern=r"\S",
             description="Why the journal is wrong. It stays in the books.",
-            examples=["The gateway settled this capture twice"],
+            examples=["A test payment, which the gateway did not settle"],
         ),
         AfterValidator(refuse_nul),
     ]

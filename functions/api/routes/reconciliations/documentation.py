@@ -195,7 +195,7 @@ def _decision(name: str, summary: str, description: str, model: str, example: di
         "responses": {
             200: json_answer("ReconciliationBreakRecord", description),
             404: _NO_BREAK,
-            409: problem("The break is resolved or void, and stays so.", "break_closed"),
+            409: problem("The break is resolved or void. It is open again if a later pass finds it.", "break_closed"),
             422: problem(
                 "The request breaks a rule.",
                 *("json_not_an_object", "validation_failed"),

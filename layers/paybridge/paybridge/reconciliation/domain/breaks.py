@@ -152,7 +152,7 @@ def is_opened_again(
 
 
 class BreakClosed(PaybridgeError):
-    """The break is resolved or void, and stays so."""
+    """The break is resolved or void, and takes no other decision."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +192,7 @@ def decide(stored: StoredBreak, decision: BreakDecision, note: str, actor: str, 
         return None
     if stored.state in {BreakState.RESOLVED, BreakState.VOID}:
         closed = stored.state if stored.resolution is None else f"{stored.state} ({stored.resolution})"
-        raise BreakClosed(f"The break is {closed} by {stored.actor} and stays so.")
+        raise BreakClosed(f"The break is {closed} by {stored.actor}. It is open again if a later pass finds it.")
     return replace(stored, state=decision.state, resolution=decision.resolution, note=note, actor=actor, changed_at=now)
 
 
