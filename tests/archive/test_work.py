@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Callable
 from contextlib import closing
@@ -19,7 +20,8 @@ import pytest
 
 from local.testkit.archive import fill_month, partition, payment_id
 from local.testkit.locks import held
-from paybridge.archive import choose, detach, export, locks, restore, work
+from paybridge.archive import choose, count, detach, export, locks, restore, work
+from paybridge.archive.deadline import Deadline
 from paybridge.archive.domain import MonthState, prefix_of
 from paybridge.archive.order import RESTORED_DAYS, order_restore, order_run
 from paybridge.archive.ports import ArchiveDamaged, ObjectStore
@@ -236,7 +238,7 @@ class TestOpenWork:
 
 class TestFrozenMonths:
     def test_nothing_changes_a_row_once_its_month_is_chosen(self, archive: Archive) -> None:
-        choose.choose_months(archive.services, choose.Deadline.after(RUN_SECONDS))
+        choose.choose_months(archive.services, Deadline.after(RUN_SECONDS))
         id_ = payment_id(archive.database, MONTH, 1)
         for sql in (
             "UPDATE payments SET refunding_minor = 1 WHERE id = :id::uuid",
@@ -328,6 +330,12 @@ class TestRestoring:
         assert order_restore(archive.database, archive.clock, date(2024, 4, 1)) is None
 
 
+def change(archive: Archive, name: str, sql: str) -> None:
+    """Change a table that refuses changes, as an operator could."""
+    archive.database.run(Statement(f"ALTER TABLE {name} DISABLE TRIGGER USER"))
+    archive.database.run(Statement(sql))
+
+
 class Damaging:
     """A store that changes what it is given, or loses it."""
 
@@ -350,22 +358,66 @@ class TestDamage:
         # The next run, with a store that works, goes on.
         assert archive.run().archived == 1
 
-    def test_a_row_that_appears_after_the_export_detaches_nothing(
-        self, archive: Archive, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("where", ["min(", "max("])
+    def test_a_row_that_goes_after_the_export_detaches_nothing(
+        self, where: str, archive: Archive, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        real = detach._ensure_unchanged
         name = partition("webhook_attempts", MONTH)
-
-        def with_a_row_less(services: Any, table: Any) -> None:
-            if table.table == "webhook_attempts":
-                archive.database.run(Statement(f"ALTER TABLE {name} DISABLE TRIGGER USER"))
-                archive.database.run(Statement(f"DELETE FROM {name} WHERE ctid = (SELECT min(ctid) FROM {name})"))
-            real(services, table)
-
-        monkeypatch.setattr(detach, "_ensure_unchanged", with_a_row_less)
+        gone = f"DELETE FROM {name} WHERE ctid = (SELECT {where}ctid) FROM {name})"
+        monkeypatch.setattr(detach, "count_rows", preceded_by(partial(change, archive, name, gone), detach.count_rows))
         worked = work_on_archive(archive.services, RUN_SECONDS)
         assert isinstance(worked.failed["2024-03"], ArchiveDamaged)
         assert is_attached(archive.database, "webhook_attempts")
+
+    @pytest.mark.parametrize("n", [1, 350, 701])
+    def test_a_row_that_appears_after_the_export_detaches_nothing(
+        self, n: int, archive: Archive, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        name = partition("webhook_attempts", MONTH)
+        new = (
+            f"INSERT INTO {name} (delivery_id, number, status, started_at, finished_at) "
+            f"SELECT uuid7_floor('2024-03-01 00:00Z'::timestamptz + {n} * interval '50 ms'), 2, 'delivered', now(), "
+            "now() ON CONFLICT DO NOTHING"
+        )
+        monkeypatch.setattr(detach, "count_rows", preceded_by(partial(change, archive, name, new), detach.count_rows))
+        worked = work_on_archive(archive.services, RUN_SECONDS)
+        assert isinstance(worked.failed["2024-03"], ArchiveDamaged)
+        assert is_attached(archive.database, "webhook_attempts")
+
+    def test_a_restored_month_that_was_changed_does_not_go_again(self, archive: Archive) -> None:
+        archive.run()
+        order(archive, days=1)
+        archive.run()
+        name = partition("webhook_attempts", MONTH)
+        change(archive, name, f"DELETE FROM {name} WHERE ctid = (SELECT min(ctid) FROM {name})")
+        archive.clock.move(2 * DAY_SECONDS)
+        worked = work_on_archive(archive.services, RUN_SECONDS)
+        assert isinstance(worked.failed["2024-03"], ArchiveDamaged)
+        assert is_attached(archive.database, "webhook_attempts")
+
+    def test_rows_in_the_way_of_a_restore_are_not_attached(
+        self, archive: Archive, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        archive.run()
+        archive.clock.move(8 * DAY_SECONDS)
+        archive.run()
+        order(archive)
+        name = partition("webhook_attempts", MONTH)
+        new = (
+            f"INSERT INTO {name} (delivery_id, number, status, started_at, finished_at) "
+            "SELECT uuid7_floor('2024-03-31 00:00Z'), 2, 'delivered', now(), now()"
+        )
+        real = restore._load
+
+        def loaded(services: Any, table: Any, deadline: Any) -> bool:
+            if table.table == "webhook_attempts":
+                archive.database.run(Statement(new))
+            return real(services, table, deadline)
+
+        monkeypatch.setattr(restore, "_load", loaded)
+        worked = work_on_archive(archive.services, RUN_SECONDS)
+        assert isinstance(worked.failed["2024-03"], ArchiveDamaged)
+        assert not is_attached(archive.database, "webhook_attempts")
 
     @pytest.mark.parametrize("name", ["manifest.json", "part"])
     def test_nothing_is_dropped_whose_archive_is_damaged(self, name: str, archive: Archive) -> None:
@@ -400,6 +452,18 @@ DEATHS: list[tuple[Any, str]] = [
     (restore.partitions, "fit"),
     (restore.partitions, "attach"),
 ]
+
+
+class OneSlice(Deadline):
+    """A deadline that is over at the second slice."""
+
+    def __init__(self) -> None:
+        super().__init__(0.0)
+        object.__setattr__(self, "asked", itertools.count())
+
+    def is_over(self) -> bool:
+        # Once for the table, and once for the slice.
+        return next(self.asked) >= 2  # type: ignore[attr-defined]
 
 
 def live(archive: Archive) -> None:
@@ -438,6 +502,22 @@ class TestDeaths:
             archive.run(seconds=0.05)
         assert {table: rows_of(archive.database, table) for table in FILLED} == before
 
+    def test_a_month_that_takes_longer_to_count_than_a_run_has_is_counted_in_several(
+        self, archive: Archive, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The time is over after each slice, and no slice is counted twice."""
+        slices = []
+        with monkeypatch.context() as patched:
+            real = count.ensure_rows
+            patched.setattr(count, "ensure_rows", lambda *a: (slices.append((a[2].table, a[4])), real(*a)))
+            patched.setattr(work, "detach_tables", lambda s, t, _: detach.detach_tables(s, t, OneSlice()))
+            for _ in range(100):
+                archive.run()
+                if states(archive)[0] == "archived":
+                    break
+        assert len(slices) == len(set(slices)) > len(FILLED)
+        assert states(archive) == ("archived", {"detached"})
+
     def test_a_second_run_at_the_same_time_does_nothing(self, archive: Archive) -> None:
         with closing(archive.database.another()) as other, other.session() as session:
             assert lock.take(session)
@@ -457,7 +537,7 @@ class TestDeaths:
                 with closing(archive.database.another()) as other:
                     services = replace(archive.services, database=other)
                     tables = export.tables.of_month(other, MONTH)
-                    export.export_table(services, tables[0], choose.Deadline.after(RUN_SECONDS))
+                    export.export_table(services, tables[0], Deadline.after(RUN_SECONDS))
             return real(*arguments)
 
         monkeypatch.setattr(export.tables, "add_file", overtaken)

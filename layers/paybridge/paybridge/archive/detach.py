@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
+from paybridge.archive.count import count_rows
 from paybridge.archive.deadline import Deadline
 from paybridge.archive.domain import ArchivedTable, TableState
 from paybridge.archive.export import verify_file, verify_manifest
 from paybridge.archive.locks import retry_lock
-from paybridge.archive.ports import ArchiveDamaged, ArchiveServices
-from paybridge.archive.store import partitions, rows, tables
+from paybridge.archive.ports import ArchiveServices
+from paybridge.archive.store import partitions, tables
 
 
 def detach_tables(services: ArchiveServices, found: Sequence[ArchivedTable], deadline: Deadline) -> bool:
@@ -25,8 +26,8 @@ def detach_tables(services: ArchiveServices, found: Sequence[ArchivedTable], dea
             continue
         if deadline.is_over():
             return False
-        if table.state is TableState.VERIFIED:
-            _ensure_unchanged(services, table)
+        if not _is_unchanged(services, table, deadline):
+            return False
         retry_lock(partial(_detach, services, table), deadline)
     return True
 
@@ -50,11 +51,11 @@ def drop_tables(services: ArchiveServices, found: Sequence[ArchivedTable], deadl
     return dropped
 
 
-def _ensure_unchanged(services: ArchiveServices, table: ArchivedTable) -> None:
-    verify_manifest(services, table)
-    found = rows.count(services.database, table.partition)
-    if found != table.row_count:
-        raise ArchiveDamaged(f"{table.partition} has {found} rows, and its files {table.row_count}.")
+def _is_unchanged(services: ArchiveServices, table: ArchivedTable, deadline: Deadline) -> bool:
+    """Ensure that the table has as many rows as its files. Return False if the time is over before all are counted."""
+    if not table.files_done:
+        verify_manifest(services, table)
+    return count_rows(services, table, deadline)
 
 
 def _detach(services: ArchiveServices, table: ArchivedTable) -> None:

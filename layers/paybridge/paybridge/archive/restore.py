@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from paybridge.archive.count import ensure_no_others, ensure_rows
 from paybridge.archive.deadline import Deadline
 from paybridge.archive.domain import ArchivedTable, TableState
 from paybridge.archive.export import verify_file, verify_manifest
 from paybridge.archive.locks import retry_lock
-from paybridge.archive.ports import ArchiveDamaged, ArchiveServices
+from paybridge.archive.ports import ArchiveServices
 from paybridge.archive.store import partitions, rows, tables
 
 # One statement writes this many rows.
@@ -45,9 +46,12 @@ def _begin_loading(services: ArchiveServices, table: ArchivedTable) -> ArchivedT
 
 
 def _load(services: ArchiveServices, table: ArchivedTable, deadline: Deadline) -> bool:
-    """Write the files that are not written yet, each in one transaction."""
-    writing = rows.writing(table)
-    for file in tables.files_of(services.database, table)[table.files_done :]:
+    """Write the files that are not written yet, each in one transaction, which counts its rows."""
+    writing, reader = rows.writing(table), rows.RowReader(table)
+    files = tables.files_of(services.database, table)
+    for number, file in enumerate(files):
+        if number < table.files_done:
+            continue
         if deadline.is_over():
             return False
         chunks = services.files.json_chunks(verify_file(services, table, file), WRITTEN_ROWS)
@@ -56,14 +60,13 @@ def _load(services: ArchiveServices, table: ArchivedTable, deadline: Deadline) -
                 return False
             for chunk in chunks:
                 rows.write(transaction, writing, chunk)
+            ensure_rows(transaction, reader, table, files, number)
+    ensure_no_others(services.database, reader, table, files)
     return True
 
 
 def _attach(services: ArchiveServices, table: ArchivedTable, deadline: Deadline) -> None:
     database = services.database
-    found = rows.count(database, table.partition)
-    if found != table.row_count:
-        raise ArchiveDamaged(f"{table.partition} has {found} rows, and its files {table.row_count}.")
     low, high = partitions.bounds(database, table.month)
     retry_lock(partial(partitions.fit, database, table.table, table.partition, low, high), deadline)
     partitions.analyze(database, [table.partition])

@@ -9,7 +9,7 @@ from paybridge.archive.ports import ArchiveServices, ArchiveSettings, LogReader
 from paybridge.archive.s3 import S3
 from paybridge.webhooks.unread import DeliveriesOfMonth
 
-# Counting or checking the rows of a month's largest table takes a while. The function has 60 s.
+# Checking the bounds and keys of a restored month's largest table takes a while. The function has 60 s.
 STATEMENT_SECONDS_MAX = 45.0
 
 

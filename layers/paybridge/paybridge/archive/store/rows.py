@@ -20,7 +20,7 @@ Key = Sequence[str]
 
 
 class RowReader:
-    """Reads the rows of one table, those between two keys at a time."""
+    """Reads and counts the rows of one table, those between two keys at a time."""
 
     def __init__(self, table: ArchivedTable) -> None:
         types = {column.name: column.type for column in table.columns}
@@ -49,6 +49,16 @@ class RowReader:
             for has_until in (False, True)
         }
 
+        # Bounded whatever the table has come to hold.
+        self._counts = {
+            (has_after, has_until): Statement(
+                f"SELECT count(*) FROM (SELECT FROM {table.partition} "
+                f"{_where([is_after] * has_after + [is_until] * has_until)} LIMIT :most::integer) AS found"
+            )
+            for has_after in (False, True)
+            for has_until in (False, True)
+        }
+
     def find_end(self, database: Database, after: Key | None, limit: int) -> Key | None:
         """Return the key of the row that is so many after a key, None if there are no more than that many."""
         rows = database.run(self._ends[after is not None], limit=limit, **_named("after", after))
@@ -60,11 +70,11 @@ class RowReader:
         lines, count = database.run(statement, **_named("after", after), **_named("until", until))[0]
         return RowLines((lines or "").encode(), count)
 
-
-def count(database: Database, name: str) -> int:
-    """Return the number of rows in a table."""
-    number: int = database.run(Statement(f"SELECT count(*) FROM {name}"))[0][0]
-    return number
+    def count(self, database: Database | Transaction, after: Key | None, until: Key | None, most: int) -> int:
+        """Return how many rows there are after a key up to another one, `most` if there are more."""
+        statement = self._counts[after is not None, until is not None]
+        found: int = database.run(statement, most=most, **_named("after", after), **_named("until", until))[0][0]
+        return found
 
 
 def writing(table: ArchivedTable) -> Statement:

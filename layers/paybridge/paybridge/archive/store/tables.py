@@ -137,7 +137,7 @@ def forget(transaction: Transaction, month: date) -> None:
 
 
 def note_done(database: Database | Transaction, table: ArchivedTable, done: int) -> bool:
-    """Note that one more file was loaded or verified. Return False if another process was first."""
+    """Note that one more file was counted, verified or loaded. Return False if another process was first."""
     return bool(database.run(_DONE, month=table.month, table_name=table.table, state=table.state, done=done))
 
 

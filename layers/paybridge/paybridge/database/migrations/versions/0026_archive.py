@@ -49,7 +49,7 @@ CREATE TABLE archives (
     row_count      bigint NOT NULL DEFAULT 0 CHECK (row_count >= 0),
     byte_count     bigint NOT NULL DEFAULT 0 CHECK (byte_count >= 0),
     file_count     integer NOT NULL DEFAULT 0 CHECK (file_count >= 0),
-    -- Files that were loaded back by a restore, or verified before the drop.
+    -- Files whose rows were counted before the detachment, that were verified before the drop, or loaded by a restore.
     files_done     integer NOT NULL DEFAULT 0 CHECK (files_done >= 0),
     manifest_hash  text CHECK (manifest_hash ~ '^[0-9a-f]{64}$'),
     started_at     timestamptz NOT NULL,
