@@ -99,6 +99,29 @@ class TestAuditNightly:
         ((count,),) = lone_world.run("SELECT count(*) FROM outbox_audits")
         assert count == 1
 
+    def test_an_older_payment_with_events_of_several_turns_counts_once(
+        self, lone_world: AuditWorld, services: AuditServices, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told = lone_world.healthy()
+        ((old_id,),) = lone_world.run("SELECT uuid7_floor(now() - interval '10 days')")
+        lone_world.run(
+            """INSERT INTO payments (id, merchant_id, amount_minor, currency, status, correlation_id, last_sequence,
+                                     created_at, updated_at)
+               SELECT :old_id::uuid, merchant_id, 1, 'RUB', 'canceled', 'c', 9, now(), now()
+               FROM payments WHERE id = :id::uuid""",
+            id=told.payment_id,
+            old_id=old_id,
+        )
+        for type_ in ("payment.created", "payment.succeeded"):
+            lone_world.run(
+                "UPDATE outbox SET payment_id = :old_id::uuid, subject_id = :old_id::uuid WHERE id = :id::uuid",
+                id=told.events[type_],
+                old_id=old_id,
+            )
+        monkeypatch.setattr(run, "SLICE_ROWS", 1)
+        gaps = audited(services).page.gaps
+        assert [gap.kind for gap in gaps if gap.subject_id == old_id].count(GapKind.LAST_EVENT_MISSING) == 1
+
     def test_of_two_turns_at_once_one_is_kept(
         self, lone_world: AuditWorld, services: AuditServices, monkeypatch: pytest.MonkeyPatch
     ) -> None:

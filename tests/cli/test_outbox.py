@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
 
 from local.testkit.payments import captured_payment, new_merchant
 from paybridge import cli, wiring
+from paybridge.audit import run
+from paybridge.audit.domain import AuditOrder, AuditPage, AuditPosition, Phase
 from paybridge.audit.nightly import audit_nightly
 from paybridge.core.clock import SystemClock
+from paybridge.core.gaps import Gap, GapKind
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Statement
 from paybridge.wiring import audit as audit_wiring
@@ -53,6 +57,18 @@ def test_gaps_are_listed_and_the_exit_code_is_1(terminal: Terminal) -> None:
     assert (audit["kinds"], audit["complete"]) == ({"state_differs": 1}, True)
 
 
+def test_a_gap_that_two_turns_find_counts_once(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    gap = Gap(kind=GapKind.NO_EVENTS, subject_type="payment", subject_id=UUID(int=1), detail="none")
+    turns = iter((AuditPosition(Phase.ROWS, UUID(int=2)), None))
+
+    def turn(_: object, order: AuditOrder, *__: object) -> AuditPage:
+        return AuditPage(order=order, position=next(turns), checked=1, gaps=(gap,))
+
+    monkeypatch.setattr(run, "run_audit", turn)
+    assert cli.main(["outbox", "audit"]) == 1
+    assert "2 rows of the outbox: 1 gaps." in terminal.output.readouterr().out
+
+
 def test_the_last_of_the_nights_is_shown(terminal: Terminal) -> None:
     terminal.database.run(Statement("DELETE FROM outbox_audits"))
     assert "No nightly audit has ended yet." in terminal.refused("outbox", "audit", "--last")
@@ -70,7 +86,7 @@ def test_the_last_of_the_nights_is_shown(terminal: Terminal) -> None:
     [
         (("--from", "2026-02-01", "--to", "2026-01-01"), "--from must be before --to"),
         (("--to", "0001-01-01T00:00:00+14:00"), "--from must be before --to"),
-        (("--cursor", "x"), "is no position that an earlier audit printed"),
+        (("--cursor", "x"), "is not a position that an earlier audit printed"),
         (("--last", "--from", "2026-02-01"), "--last has the range of its night"),
     ],
 )

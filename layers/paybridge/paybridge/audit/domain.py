@@ -97,6 +97,19 @@ class AuditPage:
     others: int = 0
     gaps: Sequence[Gap] = field(default_factory=tuple)
 
+    def followed_by(self, page: AuditPage) -> AuditPage:
+        """Return what was found up to the end of the next page. A gap that both have counts once.
+
+        The next page begins where this one ends, and rows of both may be about one older subject.
+        """
+        return replace(
+            page,
+            checked=self.checked + page.checked,
+            payments=self.payments + page.payments,
+            others=self.others + page.others,
+            gaps=(*self.gaps, *(gap for gap in page.gaps if gap not in self.gaps)),
+        )
+
     @property
     def progress(self) -> float:
         """Return which part of all phases is done, from 0 to 1."""
@@ -149,15 +162,7 @@ class NightlyAudit:
 
     def with_page(self, page: AuditPage) -> NightlyAudit:
         """Return the audit once it has gone on to the end of the page."""
-        so_far = self.page
-        whole = replace(
-            page,
-            checked=so_far.checked + page.checked,
-            payments=so_far.payments + page.payments,
-            others=so_far.others + page.others,
-            gaps=(*so_far.gaps, *page.gaps),
-        )
-        return replace(self, page=whole)
+        return replace(self, page=self.page.followed_by(page))
 
     def view(self) -> dict[str, Any]:
         """Return the audit as operators see it, JSON-ready."""

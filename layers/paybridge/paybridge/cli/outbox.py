@@ -48,7 +48,7 @@ def _cursor(text: str) -> Any:
     try:
         return parse_position(text)
     except InvalidInput:
-        raise typer.BadParameter(f"{text!r} is no position that an earlier audit printed") from None
+        raise typer.BadParameter(f"{text!r} is not a position that an earlier audit printed") from None
 
 
 @app.command()
@@ -138,14 +138,7 @@ def _run(services: AuditServices, order: AuditOrder, position: AuditPosition, se
     whole = AuditPage(order=order, position=position)
     while whole.position is not None and len(whole.gaps) < GAPS_MAX:
         page = run_audit(services, order, whole.position, min(TURN_SECONDS, ends_at - time.monotonic()))
-        whole = AuditPage(
-            order=order,
-            position=page.position,
-            checked=whole.checked + page.checked,
-            payments=whole.payments + page.payments,
-            others=whole.others + page.others,
-            gaps=(*whole.gaps, *page.gaps),
-        )
+        whole = whole.followed_by(page)
         print(_progress(whole), file=sys.stderr, flush=True)
         if time.monotonic() >= ends_at:
             break
