@@ -32,9 +32,9 @@ class UnreadByAnalytics:
         Raises DatabaseUnavailable.
         """
         merchants = self._count_merchants(database, low, high)
-        found = [f"events of {merchants} merchants that analytics have not read"] if merchants else []
+        found = [f"events of {_number(merchants)} not yet read by analytics"] if merchants else []
         if self._deliveries.has_unread(database, cursors.deliveries_place(database), low, high):
-            found.append("webhook deliveries that analytics have not read")
+            found.append("webhook deliveries not yet read by analytics")
         if unread.has_changed_days(database, low, high):
             found.append("days whose figures are not computed")
         return ", ".join(found) or None
@@ -45,3 +45,7 @@ class UnreadByAnalytics:
             count += unread.count_behind(database, cursors.positions(database, found), low, high)
             after = found[-1]
         return count
+
+
+def _number(merchants: int) -> str:
+    return "1 merchant" if merchants == 1 else f"{merchants} merchants"

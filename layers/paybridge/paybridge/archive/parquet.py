@@ -47,7 +47,7 @@ class ParquetFiles:
         try:
             return read_parquet(content, batch_size=FILE_ROWS_MAX).read_all()
         except Exception as error:  # noqa: BLE001 - arro3 has no class for what Rust found
-            raise ArchiveDamaged(f"A file is no Parquet: {error}") from None
+            raise ArchiveDamaged(f"A file is not a Parquet file: {error}") from None
 
     def count(self, table: Any) -> int:
         """Return how many rows a table has."""

@@ -9,8 +9,8 @@ from paybridge.core.events import Event
 from paybridge.database.database import Transaction
 
 
-class SentAgain:
-    """Consumer of replays. The bridge keeps no record of what it sent: who listens knows an event by its id."""
+class BridgeReplay:
+    """The port of a replay to the bridge. What it records as sent is sent again: listeners know an event by its id."""
 
     def find_unseen(self, transaction: Transaction, events: Sequence[Event]) -> set[UUID]:  # noqa: ARG002 - of the port
         """Return the ids of all events, because each is sent."""

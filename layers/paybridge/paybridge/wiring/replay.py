@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from paybridge import wiring
 from paybridge.archive.away import ArchivedMonths
-from paybridge.bridge.unseen import SentAgain
+from paybridge.bridge.unseen import BridgeReplay
 from paybridge.core.clock import Clock
 from paybridge.core.ids import Ids
 from paybridge.database.database import Database
@@ -21,7 +21,7 @@ def services_over(database: Database, clock: Clock, ids: Ids) -> ReplayServices:
     consumers: dict[str, Consumer] = {
         WEBHOOKS_KEY: UnseenWebhooks(),
         NOTIFICATIONS_QUEUE: UnseenNotifications(),
-        BRIDGE_QUEUE: SentAgain(),
+        BRIDGE_QUEUE: BridgeReplay(),
         LEDGER_QUEUE: UnpostedEvents(),
     }
     return ReplayServices(database, clock, ids, consumers, ArchivedMonths())
