@@ -18,7 +18,7 @@ from paybridge.archive.choose import choose_months
 from paybridge.archive.deadline import Deadline
 from paybridge.archive.order import order_restore
 from paybridge.archive.read import show_month
-from paybridge.core.archived_months import MonthsArchived
+from paybridge.core.archived_months import AwayMonth, MonthsArchived
 from paybridge.core.errors import LockTimeout
 from paybridge.core.events import Event
 from paybridge.core.ids import Uuid7Ids
@@ -51,7 +51,7 @@ _LEAVE = Statement("UPDATE archive_months SET state = 'archiving', restored_unti
 class NothingAway:
     """Old months that are all there."""
 
-    def find_away(self, transaction: Transaction, begin_at: datetime, end_at: datetime) -> list[str]:
+    def find_away(self, transaction: Transaction, begin_at: datetime, end_at: datetime) -> list[AwayMonth]:
         return []
 
 
@@ -125,7 +125,9 @@ def test_no_replay_of_a_month_begins_once_its_archive_has_begun(archive: Archive
     choose_months(archive.services, Deadline.after(RUN_SECONDS))
     assert state(archive) == "archiving"
     for is_dry_run in (False, True):
-        with pytest.raises(MonthsArchived):
+        with pytest.raises(
+            MonthsArchived, match=r"^The facts of 2024-03 are being archived\. Try again once they are\.$"
+        ):
             start_replay(services(archive), order(is_dry_run=is_dry_run))
     assert archive.database.run(_COUNT) == [[0]]
 

@@ -213,9 +213,13 @@ class TestOutdated:
 class TestArchivedMonths:
     def test_refuse_a_rebuild_until_they_are_restored(self, world: World) -> None:
         world.history()
-        for state, until in (("archiving", None), ("archived", None), ("restoring", world.clock.now())):
+        for state, until, advice in (
+            ("archiving", None, r"2024-03 are being archived\. Try again once they are\."),
+            ("archived", None, r"2024-03 are archived\. Order `paybridge archive"),
+            ("restoring", world.clock.now(), r"2024-03 are archived\. Order `paybridge archive"),
+        ):
             set_month(world, "2024-03-01", state, until)
-            with pytest.raises(MonthsArchived, match=r"2024-03 are archived\. Order `paybridge archive"):
+            with pytest.raises(MonthsArchived, match=advice):
                 start_rebuild(world.services, actor="ann")
         set_month(world, "2024-04-01", "archived")
         with pytest.raises(MonthsArchived, match="2 months from 2024-03 to 2024-04"):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
+from paybridge.core.archived_months import AwayMonth
 from paybridge.core.clock import Clock
 from paybridge.core.ids import Ids
 from paybridge.database.database import Database, Transaction
@@ -21,8 +22,8 @@ FIRST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)
 class MonthsOfLog(Protocol):
     """Where the facts of old months are."""
 
-    def find_away(self, transaction: Transaction, begin_at: datetime, end_at: datetime) -> list[str]:
-        """Return the months from `begin_at` to before `end_at`, such as 2025-01, whose events cannot all be read.
+    def find_away(self, transaction: Transaction, begin_at: datetime, end_at: datetime) -> list[AwayMonth]:
+        """Return the months from `begin_at` to before `end_at` whose events cannot all be read.
 
         Until the end of the transaction no other month leaves the database.
         """
@@ -41,6 +42,6 @@ class RebuildServices:
     rules_version: int = RULES_VERSION
 
 
-def find_away(services: RebuildServices, transaction: Transaction) -> list[str]:
+def find_away(services: RebuildServices, transaction: Transaction) -> list[AwayMonth]:
     """Return every month whose events a rebuilt book would lack, and keep the others until the transaction ends."""
     return services.old_months.find_away(transaction, FIRST_MOMENT, services.clock.now())

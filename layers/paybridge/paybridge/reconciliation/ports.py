@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
+from paybridge.core.archived_months import AwayMonth
 from paybridge.core.clock import Clock
 from paybridge.core.ids import Ids
 from paybridge.database.database import Database, Transaction
@@ -37,8 +38,8 @@ class Postings(Protocol):
 class OldMonths(Protocol):
     """Where the operations of old months are."""
 
-    def find_away(self, transaction: Transaction, begin_at: datetime, end_at: datetime) -> list[str]:
-        """Return the months from `begin_at` to before `end_at`, such as 2025-01, whose rows cannot all be read.
+    def find_away(self, transaction: Transaction, begin_at: datetime, end_at: datetime) -> list[AwayMonth]:
+        """Return the months from `begin_at` to before `end_at` whose rows cannot all be read.
 
         Until the end of the transaction no other month leaves the database.
         """

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
+from paybridge.core.archived_months import AwayMonth
 from paybridge.core.clock import Clock
 from paybridge.core.events import Event
 from paybridge.core.ids import Ids
@@ -27,8 +28,8 @@ class Consumer(Protocol):
 class OldMonths(Protocol):
     """Where the facts of old months are."""
 
-    def find_away(self, transaction: Transaction, begin_at: datetime, end_at: datetime) -> list[str]:
-        """Return the months from `begin_at` to before `end_at`, such as 2025-01, that a replay would not read whole.
+    def find_away(self, transaction: Transaction, begin_at: datetime, end_at: datetime) -> list[AwayMonth]:
+        """Return the months from `begin_at` to before `end_at` that a replay would not read whole.
 
         Until the end of the transaction no other month leaves the database.
         """
