@@ -24,6 +24,7 @@ FIRST_FILE_ROWS = 5_000
 PREFIX = "payments"
 
 _MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
+_PARTITION = re.compile(r"_(\d{4})_(0[1-9]|1[0-2])$")
 
 
 class MonthState(StrEnum):
@@ -131,6 +132,12 @@ def month_of(id_: UUID) -> date:
     """Return the month of a UUIDv7, by the time in it. What has no such time is of the first month."""
     moment = made_at(id_)
     return date(moment.year, moment.month, 1)
+
+
+def month_of_partition(name: str) -> date | None:
+    """Return the month of a partition by its name, None if the name has none."""
+    match = _PARTITION.search(name)
+    return None if match is None else date(int(match[1]), int(match[2]), 1)
 
 
 def month_text(month: date) -> str:

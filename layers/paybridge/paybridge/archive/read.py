@@ -9,7 +9,15 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from paybridge.archive.domain import ArchivedTable, month_of, month_text, month_view, prefix_of
+from paybridge.archive.domain import (
+    ArchivedTable,
+    MonthState,
+    month_of,
+    month_of_partition,
+    month_text,
+    month_view,
+    prefix_of,
+)
 from paybridge.archive.store import months, owners, tables
 from paybridge.database.database import Database
 
@@ -33,6 +41,16 @@ def location_of(id_: UUID) -> Location:
     """Return where a payment is whose month is archived."""
     month = month_of(id_)
     return Location(month_text(month), prefix_of(month, "payments"))
+
+
+def may_change_soon(database: Database, partition: str) -> bool:
+    """Tell whether a partition that refused a change is only being looked at, so that its month may stay.
+
+    Raises DatabaseUnavailable.
+    """
+    month = month_of_partition(partition)
+    found = None if month is None else months.find(database, month)
+    return found is None or found.state is MonthState.WAITING
 
 
 def list_archive(database: Database) -> list[dict[str, Any]]:

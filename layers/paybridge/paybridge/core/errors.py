@@ -102,11 +102,12 @@ class LockTimeout(Unavailable):
 
 
 class ConstraintViolated(PaybridgeError):
-    """A constraint of the database refused the change; `constraint` is its name."""
+    """A constraint of the database refused the change; `constraint` is its name, and `table` the table's."""
 
-    def __init__(self, constraint: str, message: str) -> None:
+    def __init__(self, constraint: str, message: str, table: str = "") -> None:
         super().__init__(message)
         self.constraint = constraint
+        self.table = table
 
 
 class QueryFailed(PaybridgeError):

@@ -49,5 +49,5 @@ def translated(error: BaseException) -> PaybridgeError:
     if sqlstate in LOCK_SQLSTATES:
         return LockTimeout(message, fields.get("W", ""))
     if sqlstate.startswith(_CONSTRAINT_CLASS):
-        return ConstraintViolated(str(fields.get("n", "")), message)
+        return ConstraintViolated(str(fields.get("n", "")), message, str(fields.get("t", "")))
     return QueryFailed(sqlstate, message)

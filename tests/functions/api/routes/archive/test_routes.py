@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from local.testkit.api import OPERATOR_KEY, ORDER, OTHER_KEY, Answer, ApiClient, demo_merchant_id
-from local.testkit.archive import add_month, add_refund, fill_month, payment_id, work
+from local.testkit.archive import add_month, add_refund, fill_month, partition, payment_id, work
 from paybridge.access.domain.caller import Role
 from paybridge.access.register import register_merchant
 from paybridge.archive.order import order_run
+from paybridge.archive.store.partitions import freeze, unfreeze
 from paybridge.database.database import Database, Statement
 
 pytestmark = pytest.mark.integration
@@ -153,6 +154,18 @@ class TestOperators:
         for path in ("/run", "/2024-03/restore"):
             assert code_of(post(client, path, api_key=key)) == (403, "role_not_permitted")
         assert client.get(f"{OPS}/run", api_key=OPERATOR_KEY).status == 405
+
+
+class TestLooks:
+    def test_a_change_of_a_month_that_may_stay_is_refused_for_a_moment(
+        self, client: ApiClient, archived: Archived, database: Database
+    ) -> None:
+        """The function has frozen the month, and may find that it stays."""
+        id_, name = payment_id(database, WAITING, 1), partition("payments", WAITING)
+        freeze(database, name)
+        refused = client.order(f"{id_}/refunds", {"amount": "1.00"}, key="look")
+        assert (code_of(refused), refused.headers["retry-after"]) == ((503, "service_unavailable"), "5")
+        unfreeze(database, name)
 
 
 class TestRestoring:

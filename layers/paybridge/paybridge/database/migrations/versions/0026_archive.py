@@ -113,7 +113,7 @@ FREEZE = """
 CREATE FUNCTION archived_month_is_read_only() RETURNS trigger LANGUAGE plpgsql AS $body$
 BEGIN
     RAISE EXCEPTION '% belongs to a month that is archived or restored', TG_TABLE_NAME
-        USING ERRCODE = 'check_violation', CONSTRAINT = 'archived_month_is_read_only';
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'archived_month_is_read_only', TABLE = TG_TABLE_NAME;
 END
 $body$;
 """
