@@ -528,7 +528,7 @@ def books(rows: SeededRows) -> dict[str, Rule]:
     new = {"rule": 2, "rule_version": 1, "owner": MERCHANT, "happened_at": NOW.isoformat(), "currency": "RUB"}
     events = [fresh(id_) for id_ in rows.ids(SUCCEEDED)]
     journals = [{**new, "event_id": id_, "id": id_} for id_ in events]
-    amount = {"rule": 2, "number": 1, "debit": 1, "credit": 2, "amount": 1, "happened_at": NOW.isoformat()}
+    amount = {"rule": 2, "number": 1, "places": 2, "debit": 1, "credit": 2, "amount": 1, "happened_at": NOW.isoformat()}
     moves = [{**amount, "event_id": id_, "currency": "RUB"} for id_ in events]
     succeeded, *_ = rows.ids(PAYMENT, "n % 3 = 0 AND n % 100 <> 0")
     named = ("event_id", "journal_id", "corrects")
@@ -1946,6 +1946,7 @@ def rebuilding(rows: SeededRows) -> dict[str, Rule]:
         "journals": places,
         "credit_accounts": "{2,1}",
         "amounts": ones,
+        "places": "{2,2}",
         "currencies": "{RUB,RUB}",
         "moved_currencies": "{RUB,RUB}",
         "times": array([NOW.isoformat()] * 2),

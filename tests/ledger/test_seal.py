@@ -8,7 +8,7 @@ import pytest
 
 from local.testkit.dying_database import DyingDatabase
 from local.testkit.live import eventually
-from paybridge.core.errors import ConstraintViolated, DatabaseUnavailable
+from paybridge.core.errors import DatabaseUnavailable
 from paybridge.database.database import Database, Statement
 from paybridge.ledger import seal
 from paybridge.ledger.post import journals_of
@@ -132,11 +132,3 @@ class TestSealBooks:
         switch_books(world.services, done.id, actor="ann")
         assert sealed(world.database).journals == len(events)
         assert chain(world.database, done.book) == [(1, 4), (2, 4), (3, 2)]
-
-    def test_a_seal_is_never_changed(self, world: World) -> None:
-        world.history(1)
-        sealed(world.database)
-        for change in ("UPDATE ledger.seals SET journals = 1", "DELETE FROM ledger.seals"):
-            with pytest.raises(ConstraintViolated) as refused:
-                world.database.run(Statement(change))
-            assert refused.value.constraint == "ledger_is_immutable"

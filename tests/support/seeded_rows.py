@@ -199,9 +199,9 @@ VALUES (1, NULL, 'gateway_clearing', 'RUB', 2, 'debit', 10050), (1, NULL, 'fees'
 INSERT INTO ledger.journals (book, event_id, rule, rule_version, id, owner, payment_id, operation_id, happened_at,
                              currency)
 SELECT 1, seeded_id(2, n), 2, 1, id, merchant_id, id, id, at, 'RUB' FROM seeded WHERE NOT unsettled AND n % 3 = 0;
-INSERT INTO ledger.transfers (book, event_id, rule, number, debit_account, credit_account, amount_minor, happened_at,
-                              currency)
-SELECT 1, seeded_id(2, n), 2, number, CASE number WHEN 1 THEN house.id ELSE mine.id END,
+INSERT INTO ledger.transfers (book, event_id, rule, number, places, debit_account, credit_account, amount_minor,
+                              happened_at, currency)
+SELECT 1, seeded_id(2, n), 2, number, 2, CASE number WHEN 1 THEN house.id ELSE mine.id END,
        CASE number WHEN 1 THEN mine.id ELSE fees.id END, CASE number WHEN 1 THEN 10050 ELSE 291 END, at, 'RUB'
 FROM seeded JOIN ledger.accounts mine ON mine.owner = merchant_id AND mine.kind = 'available'
      JOIN ledger.accounts house ON house.owner IS NULL AND house.kind = 'gateway_clearing'
@@ -265,9 +265,9 @@ SELECT merchant_id, day, currency, now() FROM analytics.days WHERE day < '2000-0
 # One payout in three is pending. The key is the number.
 _SEED_PAYOUTS = """
 INSERT INTO ledger.payouts (id, merchant_id, currency, places, amount_minor, available_after_minor, status,
-                            idempotency_key, fingerprint, correlation_id, created_at, updated_at)
-SELECT id, merchant_id, 'RUB', 2, 1, 0, CASE WHEN n % 3 = 0 THEN 'pending' ELSE 'paid' END, n::text, sha256('payout'),
-       'seed', at, at
+                            settled_by, idempotency_key, fingerprint, correlation_id, created_at, updated_at)
+SELECT id, merchant_id, 'RUB', 2, 1, 0, CASE WHEN n % 3 = 0 THEN 'pending' ELSE 'paid' END,
+       CASE WHEN n % 3 > 0 THEN 'seed' END, n::text, sha256('payout'), 'seed', at, at
 FROM seeded WHERE n % 5 = 0;
 """
 

@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from local.testkit.ledger import MoneyEvents
+from local.testkit.ledger import MoneyEvents, new_correction
 from local.testkit.payments import new_merchant
 from paybridge.core.errors import ConstraintViolated, QueryFailed
 from paybridge.database.database import Database, Statement
 from paybridge.database.partitions import months
 from paybridge.ledger.post import post_events
+from paybridge.ledger.seal import seal_books
 from paybridge.operations.extend_partitions import extend_partitions
 
 pytestmark = pytest.mark.integration
@@ -23,9 +24,10 @@ pytestmark = pytest.mark.integration
 CHANGES = [
     *(
         change
-        for table in ("ledger.journals", "ledger.transfers", "{month}")
+        for table in ("ledger.journals", "ledger.transfers", "{month}", "ledger.corrections")
         for change in (f"UPDATE {table} SET rule = 9", f"DELETE FROM {table}", f"TRUNCATE {table}")
     ),
+    *(change.format("ledger.seals") for change in ("UPDATE {} SET journals = 9", "DELETE FROM {}", "TRUNCATE {}")),
     "UPDATE merchant_fees SET fees = NULL",
     "DELETE FROM merchant_fees",
     "TRUNCATE merchant_fees",
@@ -42,6 +44,8 @@ def posted(database: Database) -> MoneyEvents:
         at=datetime.now(UTC),
     )
     assert post_events(database, [events.succeeded("1.00")]).posted == 1
+    new_correction(database, events.merchant_id)
+    assert seal_books(database, 60.0, 0.0).journals
     return events
 
 
@@ -101,9 +105,9 @@ class TestConstraints:
     """Even a wrong statement cannot write what does not balance."""
 
     _INSERT = Statement("""
-        INSERT INTO ledger.transfers (book, event_id, rule, number, debit_account, credit_account, amount_minor,
+        INSERT INTO ledger.transfers (book, event_id, rule, number, places, debit_account, credit_account, amount_minor,
                                       happened_at, currency)
-        SELECT 1, :event_id::uuid, 1, 1, d.id, c.id, :amount::bigint, now(), :currency::text
+        SELECT 1, :event_id::uuid, 1, 1, :places::smallint, d.id, c.id, :amount::bigint, now(), :currency::text
         FROM ledger.accounts d, ledger.accounts c
         WHERE d.kind = :debit::text AND c.kind = :credit::text AND d.currency = 'EUR' AND c.currency = 'EUR'
         LIMIT 1
@@ -116,17 +120,46 @@ class TestConstraints:
             ({"amount": 0}, "transfers_amount_is_positive"),
             ({"amount": -1}, "transfers_amount_is_positive"),
             ({"currency": "USD"}, "transfers_credit_in_currency"),
+            ({"places": 3}, "transfers_credit_in_currency"),
             ({"credit": "gateway_clearing"}, "transfers_between_two_accounts"),
         ],
-        ids=["zero", "negative", "other-currency", "same-account"],
+        ids=["zero", "negative", "other-currency", "other-places", "same-account"],
     )
     def test_a_transfer_moves_an_amount_between_two_accounts_of_its_currency(
         self, database: Database, changes: dict[str, object], constraint: str
     ) -> None:
-        values = {"amount": 1, "currency": "EUR", "debit": "gateway_clearing", "credit": "available", **changes}
+        values = {
+            "amount": 1,
+            "currency": "EUR",
+            "places": 2,
+            "debit": "gateway_clearing",
+            "credit": "available",
+            **changes,
+        }
         with pytest.raises(ConstraintViolated) as refused:
             database.run(self._INSERT, event_id=uuid.uuid4(), **values)
         assert refused.value.constraint == constraint
+
+    @pytest.mark.parametrize(("rule", "corrects"), [(1, uuid.uuid4()), (-1, None)], ids=["names one", "names none"])
+    def test_a_correction_and_no_other_journal_names_one(
+        self, database: Database, rule: int, corrects: uuid.UUID | None
+    ) -> None:
+        journal = Statement("""
+            INSERT INTO ledger.journals (book, event_id, rule, rule_version, id, owner, happened_at, currency, corrects,
+                                         reason)
+            VALUES (1, :id::uuid, :rule::smallint, 1, :id::uuid, :id::uuid, now(), 'EUR', :corrects::uuid, 'test')
+        """)
+        with pytest.raises(ConstraintViolated, match="journals_corrections_name_what"):
+            database.run(journal, id=uuid.uuid4(), rule=rule, corrects=corrects)
+
+    def test_a_settled_payout_names_who_settled_it(self, database: Database) -> None:
+        payout = Statement("""
+            INSERT INTO ledger.payouts (id, merchant_id, currency, places, amount_minor, available_after_minor, status,
+                                        idempotency_key, fingerprint, correlation_id, created_at, updated_at)
+            VALUES (:id::uuid, :id::uuid, 'EUR', 2, 1, 0, 'paid', 'k', sha256(''), 'c', now(), now())
+        """)
+        with pytest.raises(ConstraintViolated, match="payouts_settled_by_someone"):
+            database.run(payout, id=uuid.uuid4())
 
     def test_one_book_is_live(self, database: Database) -> None:
         with pytest.raises(ConstraintViolated, match="books_one_is_live"):

@@ -25,13 +25,13 @@ _POST = Statement("""
                     :payment_ids::uuid[], :operation_ids::uuid[], :times::timestamptz[], :currencies::text[]) AS j
     ),
     moved AS (
-        INSERT INTO ledger.transfers (book, event_id, rule, number, debit_account, credit_account, amount_minor,
+        INSERT INTO ledger.transfers (book, event_id, rule, number, places, debit_account, credit_account, amount_minor,
                                       happened_at, currency)
-        SELECT :book::smallint, (:event_ids::uuid[])[journal], (:rules::smallint[])[journal], number, debit, credit,
-               amount, (:times::timestamptz[])[journal], currency
-        FROM unnest(:journals::integer[], :numbers::smallint[], :debit_accounts::bigint[], :credit_accounts::bigint[],
-                    :amounts::bigint[], :moved_currencies::text[])
-             AS t (journal, number, debit, credit, amount, currency)
+        SELECT :book::smallint, (:event_ids::uuid[])[journal], (:rules::smallint[])[journal], number, places, debit,
+               credit, amount, (:times::timestamptz[])[journal], currency
+        FROM unnest(:journals::integer[], :numbers::smallint[], :places::smallint[], :debit_accounts::bigint[],
+                    :credit_accounts::bigint[], :amounts::bigint[], :moved_currencies::text[])
+             AS t (journal, number, places, debit, credit, amount, currency)
     ),
     changed AS (
         UPDATE ledger.accounts a
@@ -53,6 +53,7 @@ class _Moved(NamedTuple):
 
     journal: int
     number: int
+    places: int
     debit: int
     credit: int
     amount_minor: int
@@ -77,7 +78,7 @@ def post(transaction: Transaction, book: int, journals: Sequence[Journal]) -> No
         **{
             name: _array(column)
             for name, column in zip(
-                ("journals", "numbers", "debit_accounts", "credit_accounts", "amounts", "moved_currencies"),
+                ("journals", "numbers", "places", "debit_accounts", "credit_accounts", "amounts", "moved_currencies"),
                 zip(*moved, strict=True),
                 strict=True,
             )
@@ -88,7 +89,7 @@ def post(transaction: Transaction, book: int, journals: Sequence[Journal]) -> No
 
 def _moved(journals: Sequence[Journal], ids: dict[AccountKey, int]) -> list[_Moved]:
     return [
-        _Moved(place, number, ids[debit], ids[credit], amount_minor, journal.currency)
+        _Moved(place, number, debit.places, ids[debit], ids[credit], amount_minor, journal.currency)
         for place, journal in enumerate(journals, 1)
         for number, (debit, credit, amount_minor) in enumerate(journal.transfers, 1)
     ]
@@ -113,7 +114,7 @@ def _totals(journals: Sequence[Journal], moved: Iterable[_Moved]) -> dict[str, s
     days = [each.happened_at.astimezone(UTC).date() for each in journals]
     by_account: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0])
     by_day: defaultdict[tuple[int, date], list[int]] = defaultdict(lambda: [0, 0])
-    for journal, _, debit, credit, amount_minor, _ in moved:
+    for journal, _, _, debit, credit, amount_minor, _ in moved:
         for side, account in enumerate((debit, credit)):
             by_account[account][side] += amount_minor
             by_day[account, days[journal - 1]][side] += amount_minor

@@ -28,11 +28,11 @@ _POST = Statement("""
         RETURNING event_id, rule
     ),
     moved AS (
-        INSERT INTO ledger.transfers (book, event_id, rule, number, debit_account, credit_account, amount_minor,
+        INSERT INTO ledger.transfers (book, event_id, rule, number, places, debit_account, credit_account, amount_minor,
                                       happened_at, currency)
-        SELECT :book::smallint, event_id, rule, number, debit, credit, amount, happened_at, currency
-        FROM json_to_recordset(:transfers::json) AS t (event_id uuid, rule smallint, number smallint, debit bigint,
-            credit bigint, amount bigint, happened_at timestamptz, currency text)
+        SELECT :book::smallint, event_id, rule, number, places, debit, credit, amount, happened_at, currency
+        FROM json_to_recordset(:transfers::json) AS t (event_id uuid, rule smallint, number smallint, places smallint,
+            debit bigint, credit bigint, amount bigint, happened_at timestamptz, currency text)
         WHERE ((event_id, rule) IN (SELECT event_id, rule FROM new)) IS TRUE
         RETURNING debit_account, credit_account, amount_minor, (happened_at AT TIME ZONE 'UTC')::date AS day
     ),
@@ -120,6 +120,7 @@ def _transfer_rows(journal: Journal, ids: Mapping[AccountKey, int]) -> list[Mapp
             "event_id": journal.event_id,
             "rule": journal.rule,
             "number": number,
+            "places": transfer.debit.places,
             "debit": ids[transfer.debit],
             "credit": ids[transfer.credit],
             "amount": transfer.amount_minor,

@@ -99,7 +99,7 @@ CREATE TABLE ledger.accounts (
     credits_minor numeric(38,0) NOT NULL DEFAULT 0 CHECK (credits_minor >= 0),
     version       bigint NOT NULL DEFAULT 0,
     CONSTRAINT accounts_by_name UNIQUE NULLS NOT DISTINCT (book, owner, kind, currency, places),
-    CONSTRAINT accounts_with_currency UNIQUE (book, id, currency),
+    CONSTRAINT accounts_with_currency UNIQUE (book, id, currency, places),
     CONSTRAINT accounts_kind_is_known CHECK (
         CASE WHEN owner IS NULL
              THEN kind IN ('gateway_clearing', 'gateway_authorized', 'fees', 'given_back', 'payouts_paid')
@@ -133,6 +133,7 @@ CREATE TABLE ledger.journals (
     corrects     uuid,
     reason       text CHECK (length(reason) BETWEEN 1 AND 500),
     PRIMARY KEY (book, event_id, rule),
+    CONSTRAINT journals_corrections_name_what CHECK ((rule < 0) = (corrects IS NOT NULL)),
     CONSTRAINT journals_corrections_say_why CHECK (corrects IS NULL OR reason IS NOT NULL)
 ) PARTITION BY RANGE (event_id);
 CREATE INDEX journals_by_payment ON ledger.journals (payment_id) WHERE payment_id IS NOT NULL;
@@ -144,6 +145,8 @@ CREATE TABLE ledger.transfers (
     event_id       uuid NOT NULL,
     rule           smallint NOT NULL,
     number         smallint NOT NULL CHECK (number > 0),
+    -- The decimal places of the amount, which are those of both accounts. Here they take room that would be empty.
+    places         smallint NOT NULL,
     debit_account  bigint NOT NULL,
     credit_account bigint NOT NULL,
     amount_minor   bigint NOT NULL CONSTRAINT transfers_amount_is_positive CHECK (amount_minor > 0),
@@ -152,10 +155,10 @@ CREATE TABLE ledger.transfers (
     currency       char(3) NOT NULL,
     PRIMARY KEY (book, event_id, rule, number),
     CONSTRAINT transfers_between_two_accounts CHECK (debit_account <> credit_account),
-    CONSTRAINT transfers_debit_in_currency FOREIGN KEY (debit_account, currency, book)
-        REFERENCES ledger.accounts (id, currency, book),
-    CONSTRAINT transfers_credit_in_currency FOREIGN KEY (credit_account, currency, book)
-        REFERENCES ledger.accounts (id, currency, book)
+    CONSTRAINT transfers_debit_in_currency FOREIGN KEY (debit_account, currency, places, book)
+        REFERENCES ledger.accounts (id, currency, places, book),
+    CONSTRAINT transfers_credit_in_currency FOREIGN KEY (credit_account, currency, places, book)
+        REFERENCES ledger.accounts (id, currency, places, book)
 ) PARTITION BY RANGE (event_id);
 CREATE INDEX transfers_by_debit ON ledger.transfers (debit_account, happened_at);
 CREATE INDEX transfers_by_credit ON ledger.transfers (credit_account, happened_at);

@@ -23,7 +23,8 @@ CREATE TABLE ledger.payouts (
         CONSTRAINT payouts_status_is_known CHECK (status IN ('pending', 'paid', 'failed')),
     failure_reason        text CONSTRAINT payouts_reason_of_failure CHECK (
         failure_reason IS NULL OR (status = 'failed' AND length(failure_reason) BETWEEN 1 AND 500)),
-    settled_by            text,
+    settled_by            text CONSTRAINT payouts_settled_by_someone CHECK (
+        (status = 'pending') = (settled_by IS NULL)),
     idempotency_key       text NOT NULL,
     fingerprint           bytea NOT NULL CHECK (length(fingerprint) = 32),
     correlation_id        text NOT NULL,

@@ -136,7 +136,7 @@ BEGIN
             USING ERRCODE = 'check_violation', CONSTRAINT = 'ledger_is_immutable';
     END IF;
     -- UPDATE is for the foreign keys, which look for transfers of an account in a way that locks them.
-    GRANT UPDATE, DELETE ON ledger.transfers, ledger.journals TO CURRENT_USER;
+    GRANT UPDATE, DELETE ON ledger.transfers, ledger.journals, ledger.seals TO CURRENT_USER;
     WITH chosen AS (
         SELECT event_id, rule, number FROM ledger.transfers
         WHERE book = dropped ORDER BY event_id, rule, number LIMIT rows_max
@@ -175,7 +175,7 @@ BEGIN
         DELETE FROM ledger.seal_heads WHERE book = dropped;
         DELETE FROM ledger.books WHERE id = dropped;
     END IF;
-    REVOKE UPDATE, DELETE ON ledger.transfers, ledger.journals FROM CURRENT_USER;
+    REVOKE UPDATE, DELETE ON ledger.transfers, ledger.journals, ledger.seals FROM CURRENT_USER;
     RETURN removed;
 END
 $body$;
@@ -203,6 +203,7 @@ CREATE TABLE ledger.corrections (
 );
 CREATE TRIGGER immutable_row BEFORE UPDATE OR DELETE ON ledger.corrections FOR EACH ROW
     EXECUTE FUNCTION refuse_change();
+SELECT protect_rows('ledger.corrections');
 """
 
 SEALS = """
@@ -228,9 +229,10 @@ CREATE TABLE ledger.seals (
     PRIMARY KEY (book, number),
     CONSTRAINT seals_in_order CHECK ((first_xid, first_event_id, first_rule) <= (last_xid, last_event_id, last_rule))
 );
--- The end of each book's chain. Its row is locked while a block is added.
 CREATE TRIGGER immutable_row BEFORE UPDATE OR DELETE ON ledger.seals FOR EACH ROW
     EXECUTE FUNCTION ledger.refuse_change_unless_dropping();
+SELECT protect_rows('ledger.seals');
+-- The end of each book's chain. Its row is locked while a block is added.
 CREATE TABLE ledger.seal_heads (
     book          smallint PRIMARY KEY,
     number        bigint NOT NULL DEFAULT 0 CHECK (number >= 0),
