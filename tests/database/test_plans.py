@@ -1992,7 +1992,7 @@ def rebuilding(rows: SeededRows) -> dict[str, Rule]:
             every_month=events,
         ),
         f"{of_store}.comparing._READ_JOURNALS": Rule(
-            {**part, "only": few},
+            part,
             ("journals_pkey",) * 2 + ("transfers_pkey",) * 2 + ("accounts_pkey",) * 4,
             sorts=1,
             every_month=events,

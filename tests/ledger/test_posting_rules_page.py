@@ -11,8 +11,9 @@ from local.testkit.ledger import MoneyEvents
 from paybridge.access.domain.fees import FeeChange, FeeRule
 from paybridge.core.events import Event
 from paybridge.ledger.domain.accounts import AccountKind, balance_minor, format_signed
-from paybridge.ledger.domain.journals import Journal, fold
+from paybridge.ledger.domain.journals import Journal
 from paybridge.ledger.domain.rules import RULES, journal_of
+from tests.support.folding import fold
 
 PAGE = (Path(__file__).parents[2] / "docs/operators/posting-rules.md").read_text(encoding="utf-8")
 

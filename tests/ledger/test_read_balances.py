@@ -16,10 +16,10 @@ from paybridge.core.events import Event
 from paybridge.database.database import Database
 from paybridge.ledger.domain.accounts import AccountKind, account_name, format_signed, parse_account_name
 from paybridge.ledger.domain.balances import CurrencyBalance, account_view
-from paybridge.ledger.domain.journals import fold
 from paybridge.ledger.domain.rules import journal_of
 from paybridge.ledger.post import post_events
 from paybridge.ledger.read_balances import list_accounts, read_balances
+from tests.support.folding import fold
 
 pytestmark = pytest.mark.integration
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paybridge.ledger.domain.accounts import AccountKey, AccountKind
+from paybridge.ledger.domain.accounts import AccountKey, AccountKind, account_name
 from paybridge.ledger.domain.proof import (
     ENTRY_BYTES,
     ComparedJournal,
@@ -20,7 +20,6 @@ from paybridge.ledger.domain.proof import (
     Digest,
     JournalKey,
     TotalHash,
-    account_text,
     add_entries,
     begin_digest,
     find_differences,
@@ -30,7 +29,7 @@ MERCHANT = uuid.UUID(int=7)
 AVAILABLE = AccountKey(MERCHANT, AccountKind.AVAILABLE, "EUR", 2)
 CLEARING = AccountKey(None, AccountKind.GATEWAY_CLEARING, "EUR", 2)
 FEES = AccountKey(None, AccountKind.FEES, "EUR", 2)
-NAME = account_text(AVAILABLE)
+NAME = account_name(AVAILABLE)
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
@@ -90,8 +89,8 @@ class TestTotalHash:
     def test_an_account_without_entries_changes_nothing(self) -> None:
         one, other = TotalHash(), TotalHash()
         other.add(NAME, begin_digest(NAME))
-        one.add(account_text(CLEARING), Digest(b"x" * 32, 1))
-        other.add(account_text(CLEARING), Digest(b"x" * 32, 1))
+        one.add(account_name(CLEARING), Digest(b"x" * 32, 1))
+        other.add(account_name(CLEARING), Digest(b"x" * 32, 1))
         assert one.hexdigest() == other.hexdigest()
 
     def test_name_hash_and_count_matter(self) -> None:
@@ -103,15 +102,15 @@ class TestTotalHash:
             (FEES, Digest(b"x" * 32, 1)),
         ):
             total = TotalHash()
-            total.add(account_text(name), digest)
+            total.add(account_name(name), digest)
             totals.add(total.hexdigest())
         assert len(totals) == 4
 
     def test_refuses_accounts_out_of_order(self) -> None:
         total = TotalHash()
-        total.add(account_text(CLEARING), Digest(b"x" * 32, 1))
+        total.add(account_name(CLEARING), Digest(b"x" * 32, 1))
         with pytest.raises(ValueError, match="after"):
-            total.add(account_text(FEES), Digest(b"x" * 32, 1))
+            total.add(account_name(FEES), Digest(b"x" * 32, 1))
 
 
 class TestFindDifferences:

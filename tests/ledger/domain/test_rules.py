@@ -17,8 +17,9 @@ from local.testkit.ledger import MoneyEvents
 from paybridge.access.domain.fees import FeeChange, FeeRule
 from paybridge.core.events import Event
 from paybridge.ledger.domain.accounts import DEBIT_KINDS, AccountKind, balance_minor
-from paybridge.ledger.domain.journals import Journal, fold
+from paybridge.ledger.domain.journals import Journal
 from paybridge.ledger.domain.rules import RULES, journal_of
+from tests.support.folding import fold
 
 START = datetime(2026, 12, 1, tzinfo=UTC)
 MERCHANTS = [uuid.UUID(int=number) for number in (1, 2, 3)]

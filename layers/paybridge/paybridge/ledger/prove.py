@@ -14,12 +14,11 @@ from uuid import UUID
 
 from paybridge.database.database import Transaction
 from paybridge.ledger.carry_corrections import carry_corrections
-from paybridge.ledger.domain.accounts import AccountKey
+from paybridge.ledger.domain.accounts import AccountKey, account_name
 from paybridge.ledger.domain.proof import (
     Difference,
     DifferenceKind,
     TotalHash,
-    account_text,
     add_entries,
     begin_digest,
     entries_of,
@@ -89,7 +88,7 @@ def _has_waited_enough(services: RebuildServices, rebuild: Rebuild) -> bool:
 
 def _hash(transaction: Transaction, rebuild: Rebuild, entries: BothBooks) -> None:
     """Continue the hashes of all accounts that have entries in this part."""
-    accounts = {account_text(key): key for key in entries.live.keys() | entries.rebuilt.keys()}
+    accounts = {account_name(key): key for key in entries.live.keys() | entries.rebuilt.keys()}
     if not accounts:
         return
     before = rebuilds.find_digests(transaction, rebuild.id, accounts)
@@ -98,7 +97,7 @@ def _hash(transaction: Transaction, rebuild: Rebuild, entries: BothBooks) -> Non
 
 
 def _begin(key: AccountKey) -> AccountDigests:
-    digest = begin_digest(account_text(key))
+    digest = begin_digest(account_name(key))
     return AccountDigests(digest, digest)
 
 

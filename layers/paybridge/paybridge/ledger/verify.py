@@ -8,9 +8,9 @@ from datetime import timedelta
 from paybridge.core.findings import Finding, finding_of
 from paybridge.database.database import Database
 from paybridge.ledger.domain.journals import Journal
-from paybridge.ledger.domain.proof import ComparedTransfer, JournalKey, rule_text
+from paybridge.ledger.domain.proof import ComparedTransfer, JournalKey
 from paybridge.ledger.domain.rebuild import NO_ID
-from paybridge.ledger.domain.rules import POSTED_TYPES
+from paybridge.ledger.domain.rules import POSTED_TYPES, rule_name
 from paybridge.ledger.domain.seal import BLOCK_JOURNALS_MAX, Seal, SealPosition, fault_of_block, first_hash
 from paybridge.ledger.ports import BEHIND_SECONDS_MAX, RebuildServices
 from paybridge.ledger.post import readable_journals
@@ -130,11 +130,11 @@ def _check_keeps_up(database: Database, book: int, checked: int) -> Finding:
 def _fault(journal: Journal, found: Mapping[JournalKey, PostedJournal]) -> str | None:
     posted = found.get(JournalKey(journal.event_id, journal.rule))
     if posted is None:
-        return f"its journal {rule_text(journal.rule)} is missing"
+        return f"its journal {rule_name(journal.rule)} is missing"
     # An older version of the rule posted it. Only a rebuild tells whether that still counts.
     if posted.rule_version < journal.rule_version:
         return None
     expected = tuple(ComparedTransfer(number, *each) for number, each in enumerate(journal.transfers, 1))
     if posted.id != journal.id or posted.transfers != expected or posted.happened_at != journal.happened_at:
-        return f"its journal {rule_text(journal.rule)} is not what the rule posts"
+        return f"its journal {rule_name(journal.rule)} is not what the rule posts"
     return None

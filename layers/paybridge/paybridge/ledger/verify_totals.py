@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from paybridge.core.findings import Finding, finding_of
 from paybridge.database.database import Database, Transaction
-from paybridge.ledger.domain.proof import account_text
+from paybridge.ledger.domain.accounts import account_name
 from paybridge.ledger.ports import RebuildServices
 from paybridge.ledger.store import verifying
 from paybridge.ledger.store.verifying import AccountTotals, Sums
@@ -123,4 +123,4 @@ def _faults_of_transfers(account: AccountTotals, moved: Sums, since: datetime | 
 
 def _fault(account: AccountTotals, since: datetime | None, sums: str, by_day: Sums) -> str:
     period = "in all" if since is None else f"since {since:%Y-%m-%d}"
-    return f"book {account.book}, {account_text(account.key)}: (debits, credits) {period}: {sums}, its days {by_day}"
+    return f"book {account.book}, {account_name(account.key)}: (debits, credits) {period}: {sums}, its days {by_day}"

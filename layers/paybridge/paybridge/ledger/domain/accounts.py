@@ -64,7 +64,7 @@ def normal_side(kind: AccountKind) -> Side:
 
 
 def account_name(account: AccountKey) -> str:
-    """Return the name of an account as it is shown, such as `house/fees/EUR/2`."""
+    """Return the name of an account as it is shown and hashed, such as `house/fees/EUR/2`."""
     return f"{account.owner or HOUSE}/{account.kind}/{account.currency}/{account.places}"
 
 

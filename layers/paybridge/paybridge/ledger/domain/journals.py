@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
@@ -44,13 +42,6 @@ class Journal:
     reason: str | None = None
 
 
-class Totals(NamedTuple):
-    """What an account was debited and credited in all, in minor units."""
-
-    debits_minor: int
-    credits_minor: int
-
-
 def journal_id(event_id: UUID, rule_name: str, rule_version: int) -> UUID:
     """Return the id of a journal, the same whenever and wherever it is posted."""
     return uuid5(event_id, f"{rule_name}/{rule_version}")
@@ -67,13 +58,3 @@ def reversed_journal(journal: Journal, rule_name: str, reason: str, now: datetim
         corrects=journal.id,
         reason=reason,
     )
-
-
-def fold(journals: Iterable[Journal]) -> dict[AccountKey, Totals]:
-    """Return what each account adds up to. The order of the journals does not matter, and each counts once."""
-    totals: defaultdict[AccountKey, Totals] = defaultdict(lambda: Totals(0, 0))
-    for journal in {(each.event_id, each.rule): each for each in journals}.values():
-        for debit, credit, amount_minor in journal.transfers:
-            totals[debit] = Totals(totals[debit].debits_minor + amount_minor, totals[debit].credits_minor)
-            totals[credit] = Totals(totals[credit].debits_minor, totals[credit].credits_minor + amount_minor)
-    return dict(totals)

@@ -19,13 +19,10 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from paybridge.core.times import format_time
-from paybridge.ledger.domain.accounts import AccountKey
-from paybridge.ledger.domain.rules import RULES
+from paybridge.ledger.domain.accounts import AccountKey, account_name
 
 # Event, journal, payment and operation of 16 bytes each, the event's time (8), number (2), side (1) and amount (8).
 ENTRY_BYTES = 83
-HOUSE = "house"
-_RULE_NAMES = {rule.number: rule.name for rule in RULES}
 _NO_ID = UUID(int=0)
 _YEAR_2000 = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -37,17 +34,6 @@ class Digest(NamedTuple):
 
     hash: bytes
     entries: int = 0
-
-
-def account_text(account: AccountKey) -> str:
-    """Return the name of an account as it is hashed and shown, such as `house/fees/EUR/2`."""
-    return f"{account.owner or HOUSE}/{account.kind}/{account.currency}/{account.places}"
-
-
-def rule_text(number: int) -> str:
-    """Return the name of a rule. The rule of a correction has the number of what it takes back, below zero."""
-    name = _RULE_NAMES.get(abs(number), str(abs(number)))
-    return f"correction_of_{name}" if number < 0 else name
 
 
 def begin_digest(account: str) -> Digest:
@@ -125,8 +111,8 @@ class ComparedJournal:
             "payment_id": None if self.payment_id is None else str(self.payment_id),
             "transfers": [
                 {
-                    "debit": account_text(each.debit),
-                    "credit": account_text(each.credit),
+                    "debit": account_name(each.debit),
+                    "credit": account_name(each.credit),
                     "amount_minor": str(each.amount_minor),
                 }
                 for each in self.transfers
@@ -183,7 +169,7 @@ class Difference:
         return {
             "kind": str(self.kind),
             "event_id": str(self.key.event_id),
-            "account": None if account is None else account_text(account),
+            "account": None if account is None else account_name(account),
             "live": None if self.live is None else self.live.view(),
             "rebuilt": None if self.rebuilt is None else self.rebuilt.view(),
         }

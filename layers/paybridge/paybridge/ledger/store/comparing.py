@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 from uuid import UUID
 
 from paybridge.database.database import Statement, Transaction
-from paybridge.database.parameters import uuid_array
 from paybridge.database.wire import Row
 from paybridge.ledger.domain.accounts import AccountKey, AccountKind
-from paybridge.ledger.domain.proof import ComparedJournal, ComparedTransfer, JournalKey, rule_text
+from paybridge.ledger.domain.proof import ComparedJournal, ComparedTransfer, JournalKey
+from paybridge.ledger.domain.rules import rule_name
 
 _NO_ID = "'00000000-0000-0000-0000-000000000000'::uuid"
 
@@ -39,10 +39,10 @@ _ENTRIES_OF = """
 """
 
 
-def _of_both(select: str, part: str = _IN_PART) -> str:
+def _of_both(select: str) -> str:
     """Return the query for both books, which one statement reads at one moment."""
     return " UNION ALL ".join(
-        select.format(book=book, part=part.format(book=book), no_id=_NO_ID)
+        select.format(book=book, part=_IN_PART.format(book=book), no_id=_NO_ID)
         for book in (":live::smallint", ":rebuilt::smallint")
     )
 
@@ -52,9 +52,6 @@ _READ_ENTRIES = Statement(f"""
     FROM ({_of_both(_ENTRIES_OF)}) AS part JOIN ledger.accounts a ON a.id = part.account
 """)
 
-# The journals of some events, if any are named.
-_OF_SOME = f"{_IN_PART} AND (:only::uuid[] IS NULL OR event_id = ANY (:only::uuid[]))"
-
 _JOURNALS_OF = """
     SELECT {book} AS book, j.event_id, j.rule, j.id, j.rule_version, j.happened_at, j.payment_id, j.operation_id,
            t.number, t.amount_minor, d.owner, d.kind, d.currency, d.places, c.owner, c.kind, c.currency, c.places
@@ -63,7 +60,7 @@ _JOURNALS_OF = """
     LEFT JOIN ledger.accounts d ON d.id = t.debit_account
     LEFT JOIN ledger.accounts c ON c.id = t.credit_account
 """
-_READ_JOURNALS = Statement(f"{_of_both(_JOURNALS_OF, _OF_SOME)} ORDER BY 1, 2, 3, 9")
+_READ_JOURNALS = Statement(f"{_of_both(_JOURNALS_OF)} ORDER BY 1, 2, 3, 9")
 
 _COUNT_PART = Statement("""
     SELECT count(*) FROM ledger.journals
@@ -72,13 +69,12 @@ _COUNT_PART = Statement("""
 
 
 class Part(NamedTuple):
-    """A part of two books: the events after one and until another, `only` the journals of these if it is not None."""
+    """A part of two books: the events after one and until another."""
 
     live_book: int
     rebuilt_book: int
     after: UUID
     until: UUID
-    only: Collection[UUID] | None = None
 
 
 class BothBooks(NamedTuple):
@@ -114,8 +110,7 @@ def read_entries(transaction: Transaction, part: Part) -> BothBooks:
 def read_journals(transaction: Transaction, part: Part) -> BothJournals:
     """Return the journals of a part of both books, for a part whose entries differ."""
     rows: dict[tuple[int, JournalKey], list[Row]] = {}
-    only = None if part.only is None else uuid_array(part.only)
-    for row in transaction.run(_READ_JOURNALS, **_parameters(part), only=only):
+    for row in transaction.run(_READ_JOURNALS, **_parameters(part)):
         rows.setdefault((row[0], JournalKey(row[1], row[2])), []).append(row)
     books: dict[int, dict[JournalKey, ComparedJournal]] = {part.live_book: {}, part.rebuilt_book: {}}
     for (book, key), of_journal in rows.items():
@@ -148,7 +143,7 @@ def _journal(key: JournalKey, rows: list[Row]) -> ComparedJournal:
     return ComparedJournal(
         key=key,
         id=id_,
-        rule_name=rule_text(key.rule),
+        rule_name=rule_name(key.rule),
         rule_version=version,
         happened_at=happened_at,
         payment_id=payment_id,
