@@ -1830,7 +1830,9 @@ def auditing(rows: SeededRows) -> dict[str, Rule]:
         ),
         "ledger.store.audit._NEXT_PAYOUTS": Rule(slice_, ("payouts_pkey",), sorts=1, rows_max={"payouts": LIMIT}),
         "ledger.store.audit._PAYOUTS": Rule(ids, ("payouts_pkey", "outbox_by_subject"), sorts=2, every_month=outbox),
-        "bridge.store.sent._RECORD": Rule({"ids": array([fresh(events[0])])}, ("recording_pkey",)),
+        "bridge.store.sent._RECORD": Rule(
+            {"ids": array([fresh(events[0])])}, ("recording_pkey",), whole=frozenset({"recording"})
+        ),
         "bridge.store.sent._UNSENT": Rule(
             common,
             ("outbox_pkey", "sent_events_pkey"),

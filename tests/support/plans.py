@@ -19,12 +19,13 @@ from paybridge.database.database import Statement
 Node = dict[str, Any]
 
 # Roles and rights are changed by a deployment. The archive reads a month once, and as a whole, and asks once what has
-# not been read of it. Analytics close a month once.
+# not been read of it. Analytics close a month once, and the bridge drops it once.
 WITHOUT_PLANS = frozenset({
     "paybridge.database.rights",
     "paybridge.secrets.store",
     "paybridge.analytics.store.closing",
     "paybridge.analytics.store.unread",
+    "paybridge.bridge.store.sent_months",
     "paybridge.webhooks.store.ended_of_month",
     *(f"paybridge.archive.store.{name}" for name in ("lock", "months", "open_work", "partitions", "tables")),
 })  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import partial
 
 from paybridge.archive.count import count_rows
@@ -11,8 +11,8 @@ from paybridge.archive.deadline import Deadline
 from paybridge.archive.domain import ArchivedTable, TableState
 from paybridge.archive.export import verify_file, verify_manifest
 from paybridge.archive.locks import retry_lock
-from paybridge.archive.ports import ArchiveServices
-from paybridge.archive.store import partitions, tables
+from paybridge.archive.ports import ArchiveServices, EventRecords
+from paybridge.archive.store import months, partitions, tables
 
 
 def detach_tables(services: ArchiveServices, found: Sequence[ArchivedTable], deadline: Deadline) -> bool:
@@ -49,6 +49,21 @@ def drop_tables(services: ArchiveServices, found: Sequence[ArchivedTable], deadl
         retry_lock(partial(_drop, services, table), deadline)
         dropped += 1
     return dropped
+
+
+def drop_records(services: ArchiveServices, month: date, deadline: Deadline) -> None:
+    """Drop the records about the events of a month whose tables were all dropped, otherwise do nothing.
+
+    Raises DatabaseUnavailable, and LockTimeout if another transaction holds a table all the time.
+    """
+    for records in services.records:
+        if month in records.find_months(services.database) and month in months.find_dropped(services.database):
+            retry_lock(partial(_drop_records, services, records, month), deadline)
+
+
+def _drop_records(services: ArchiveServices, records: EventRecords, month: date) -> None:
+    with services.database.transaction(partitions.LOCK_SECONDS_MAX) as transaction:
+        records.drop_month(transaction, month)
 
 
 def _is_unchanged(services: ArchiveServices, table: ArchivedTable, deadline: Deadline) -> bool:

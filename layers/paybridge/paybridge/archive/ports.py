@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from paybridge.archive.domain import Column
 from paybridge.core.clock import Clock
 from paybridge.core.errors import PaybridgeError, Unavailable
-from paybridge.database.database import Database
+from paybridge.database.database import Database, Transaction
 
 
 class StoreUnavailable(Unavailable):
@@ -84,6 +85,18 @@ class LogReader(Protocol):
         ...
 
 
+class EventRecords(Protocol):
+    """Records about events, by the month, that are worth nothing without the events. They are dropped, not archived."""
+
+    def find_months(self, database: Database) -> list[date]:
+        """Return the months of which there are records, oldest first."""
+        ...
+
+    def drop_month(self, transaction: Transaction, month: date) -> None:
+        """Drop the records of a month. Raises LockTimeout."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ArchiveSettings:
     """When a month is archived and dropped, and where.
@@ -106,3 +119,4 @@ class ArchiveServices:
     files: RowFiles
     settings: ArchiveSettings
     readers: Sequence[LogReader]
+    records: Sequence[EventRecords] = ()

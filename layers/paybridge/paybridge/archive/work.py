@@ -9,7 +9,7 @@ from datetime import date
 
 from paybridge.archive.choose import Chosen, choose_months
 from paybridge.archive.deadline import Deadline
-from paybridge.archive.detach import detach_tables, drop_tables
+from paybridge.archive.detach import detach_tables, drop_records, drop_tables
 from paybridge.archive.domain import ArchivedMonth, MonthState, TableState, month_text
 from paybridge.archive.export import export_table
 from paybridge.archive.ports import ArchiveServices
@@ -84,6 +84,7 @@ def _archive(services: ArchiveServices, month: ArchivedMonth, worked: Worked, de
 
 def _drop(services: ArchiveServices, month: ArchivedMonth, worked: Worked, deadline: Deadline) -> None:
     worked.dropped += drop_tables(services, tables.of_month(services.database, month.month), deadline)
+    drop_records(services, month.month, deadline)
 
 
 def _restore(services: ArchiveServices, month: ArchivedMonth, worked: Worked, deadline: Deadline) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from paybridge import wiring
 from paybridge.analytics.unread import UnreadByAnalytics
 from paybridge.archive.parquet import ParquetFiles
-from paybridge.archive.ports import ArchiveServices, ArchiveSettings, LogReader
+from paybridge.archive.ports import ArchiveServices, ArchiveSettings, EventRecords, LogReader
 from paybridge.archive.s3 import S3
+from paybridge.bridge.drop_months import SentEventsByMonth
 from paybridge.webhooks.unread import DeliveriesOfMonth
 
 # Checking the bounds and keys of a restored month's largest table takes a while. The function has 60 s.
@@ -16,6 +17,11 @@ STATEMENT_SECONDS_MAX = 45.0
 def readers() -> tuple[LogReader, ...]:
     """Return what must have read a month before it leaves the database."""
     return (UnreadByAnalytics(DeliveriesOfMonth()),)
+
+
+def records() -> tuple[EventRecords, ...]:
+    """Return what is dropped with the events of a month."""
+    return (SentEventsByMonth(),)
 
 
 def services() -> ArchiveServices:
@@ -32,4 +38,5 @@ def services() -> ArchiveServices:
             drop_after_days=settings.ARCHIVE_DROP_AFTER_DAYS,
         ),
         readers=readers(),
+        records=records(),
     )

@@ -16,7 +16,11 @@ _RECORD = Statement("""
         INSERT INTO bridge.recording (began_at) SELECT now() WHERE NOT EXISTS (SELECT FROM bridge.recording)
         ON CONFLICT DO NOTHING
     )
-    INSERT INTO bridge.sent_events (event_id) SELECT unnest(:ids::uuid[]) ON CONFLICT DO NOTHING
+    INSERT INTO bridge.sent_events (event_id)
+    SELECT id FROM unnest(:ids::uuid[]) AS id
+    -- A replay may send an event of a month whose partition was dropped.
+    WHERE NOT EXISTS (SELECT FROM bridge.recording WHERE id < kept_from)
+    ON CONFLICT DO NOTHING
 """)
 
 # `NOT IN` is hashed whatever the planner expects, and an anti-join may not be.
@@ -24,6 +28,7 @@ _UNSENT = Statement(f"""
     SELECT {AUDITED} FROM outbox o
     WHERE {PUBLISHED}
       AND o.published_at >= (SELECT began_at FROM bridge.recording)
+      AND o.id >= (SELECT kept_from FROM bridge.recording)
       AND o.id NOT IN (
           SELECT s.event_id FROM bridge.sent_events s
           WHERE s.event_id > :after::uuid AND s.event_id <= :last::uuid)

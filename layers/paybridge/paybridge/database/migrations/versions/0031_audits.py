@@ -16,8 +16,10 @@ BRIDGE = """
 CREATE SCHEMA bridge;
 -- One row: since when every event is recorded.
 CREATE TABLE bridge.recording (
-    is_on    boolean PRIMARY KEY DEFAULT true CHECK (is_on),
-    began_at timestamptz NOT NULL
+    is_on     boolean PRIMARY KEY DEFAULT true CHECK (is_on),
+    began_at  timestamptz NOT NULL,
+    -- The records of events with lower ids were dropped with their months.
+    kept_from uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000'
 );
 CREATE TABLE bridge.sent_events (
     event_id uuid NOT NULL,
