@@ -31,10 +31,11 @@ class RowReader:
         )
         is_after, is_until = f"({names}) > ({after})", f"({names}) <= ({until})"
         shown = ", ".join(f"{name}::text" for name in table.key_columns)
+        # In the order of the index: an ORDER BY beside the text would take the text's, and sort the whole table.
         self._ends = {
             has_after: Statement(
-                f"SELECT {shown} FROM {table.partition} {_where([is_after] * has_after)} ORDER BY {names} "
-                "OFFSET :limit::integer - 1 LIMIT 1"
+                f"SELECT {shown} FROM (SELECT {names} FROM {table.partition} {_where([is_after] * has_after)} "
+                f"ORDER BY {names} OFFSET :limit::integer - 1 LIMIT 1) AS end_of_file"
             )
             for has_after in (False, True)
         }
@@ -103,22 +104,25 @@ def _named(what: str, key: Key | None) -> dict[str, str]:
 def _line(columns: Iterable[Column]) -> str:
     """Return the expression that makes a line of CSV of a row.
 
-    CSV has no way to tell an empty text from none. So a last value names the columns, by their numbers, that hold an
-    empty text.
+    CSV has no way to tell an empty text from none, so both are written as one. A last value names the columns, by their
+    numbers, that hold an empty text.
     """
-    arguments, marks = [], []
+    arguments, marks, between = [], [], ""
     for number, column in enumerate(columns):
         if column.type == "boolean":
             # On its own it is written as t or f.
-            arguments.append(f"{column.name}::text")
+            value, quote = f"{column.name}::text", ""
         elif column.type in TYPED or column.type == "uuid":
-            arguments.append(column.name)
+            value, quote = column.name, ""
         else:
             text = column.name if column.type == "text" else f"{column.name}::text"
-            arguments.append(f"""'"' || replace({text}, '"', '""') || '"'""")
+            value, quote = f"""replace({text}, '"', '""')""", '"'
             marks.append(f"CASE WHEN {text} = '' THEN '{number} ' END")
-        arguments.append("','")
-    return _concatenated(arguments + marks)
+        if between or quote:
+            arguments.append(f"'{between}{quote}'")
+        arguments.append(value)
+        between = f"{quote},"
+    return _concatenated([*arguments, f"'{between}'", *marks])
 
 
 def _concatenated(arguments: Sequence[str]) -> str:
