@@ -7,12 +7,16 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
+import pytest_asyncio
 
 from local.testkit.dying_database import die_at_every_step
+from local.testkit.payments import control_gateway
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
-from paybridge.reconciliation.domain.breaks import BreakType
-from paybridge.reconciliation.domain.run import RunPhase, RunState
+from paybridge.payments.domain.gateway_answers import Fault, Unknown
+from paybridge.reconciliation import reconcile
+from paybridge.reconciliation.domain.breaks import BreakState, BreakType
+from paybridge.reconciliation.domain.run import Run, RunPhase, RunState
 from paybridge.reconciliation.import_statement import import_statement
 from paybridge.reconciliation.reconcile import (
     STATEMENTS_KEPT,
@@ -22,7 +26,7 @@ from paybridge.reconciliation.reconcile import (
     start_reconciliation,
     work_on,
 )
-from tests.support.reconciling import Shop
+from tests.support.reconciling import GRACE, Shop
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio]
 
@@ -94,6 +98,61 @@ async def test_the_same_line_at_two_gateways_is_two_lines(shop: Shop) -> None:
         ("card", str(payment_id), BreakType.MISSING_HERE),
         ("card", "None", BreakType.MISSING_HERE),
     ]
+
+
+class TestLinesThatWereAskedAbout:
+    """A pass knows nothing of what the pass before has asked about the same lines."""
+
+    @pytest_asyncio.fixture
+    async def unknown(self, shop: Shop) -> bytes:
+        """The statement of a charge whose answer was lost, and whose outcome nothing has found since."""
+        control_gateway(shop.gateway_url, faults=["lost_answer"])
+        shop.engine.gateways["default"].find = _no_answer  # type: ignore[assignment]
+        payment_id = await shop.pay()
+        (line,) = await shop.lines()
+        return f"{HEADER}\n{line.id},{payment_id},charge,100.00,EUR,{line.at.isoformat()}\n".encode()
+
+    async def test_a_day_that_begins_again_while_they_wait(self, shop: Shop, unknown: bytes) -> None:
+        day = shop.clock.now().date()
+        run = import_statement(shop.services, day, "default", unknown, "tests")
+        assert await work_on(shop.services, run.id, 5.0) is Progress.WAITS
+        shop.clock.move(GRACE.total_seconds() + 1)
+        import_statement(shop.services, day, "bank", statement_of(day), "tests")
+        await ended(shop, run.id)
+        found = find_reconciliation_of(shop.services, day)
+        assert found is not None
+        assert (found[0].state, found[0].error) == (RunState.FINISHED, None)
+        assert found[0].difference == {"EUR": 10_000}
+
+    async def test_a_gateway_that_did_not_answer_is_asked_by_the_next_pass(self, shop: Shop, unknown: bytes) -> None:
+        day = shop.clock.now().date()
+        shop.clock.move(GRACE.total_seconds() + 1)
+        await ended(shop, import_statement(shop.services, day, "default", unknown, "tests").id)
+        (found,) = shop.breaks(_run(shop, day))
+        assert (found.found.type, found.state) == (BreakType.STATUS_MISMATCH, BreakState.OPEN)
+        # It does not answer what the pass has asked, nor what the schedule asks.
+        for _ in range(20):
+            shop.clock.move(60)
+            await shop.run_commands()
+        del shop.engine.gateways["default"].find
+        run = await shop.reconcile(day=day)
+        assert (run.state, run.difference) == (RunState.FINISHED, {})
+        (resolved,) = [each for each in shop.breaks(run) if each.id == found.id]
+        assert resolved.state is BreakState.RESOLVED
+
+    async def test_many_are_freed_in_parts(self, shop: Shop, unknown: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(reconcile, "ASKED_LINES_MAX", 1)
+        await self.test_a_day_that_begins_again_while_they_wait(shop, unknown)
+
+
+async def _no_answer(_: object) -> Unknown:
+    return Unknown(Fault.NO_ANSWER, "a test")
+
+
+def _run(shop: Shop, day: date) -> Run:
+    found = find_reconciliation_of(shop.services, day)
+    assert found is not None
+    return found[0]
 
 
 async def test_a_gateway_that_was_imported_stays_in_the_next_pass(shop: Shop) -> None:

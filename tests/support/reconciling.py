@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -190,9 +190,9 @@ class Shop:
             )
         return dict(answer.raise_for_status().json())
 
-    async def reconcile(self, *, settles: bool = True) -> Run:
-        """Reconcile today to the end; the engine goes on meanwhile, unless `settles` is false."""
-        run = start_reconciliation(self.services, self.clock.now().date(), "a test")
+    async def reconcile(self, *, settles: bool = True, day: date | None = None) -> Run:
+        """Reconcile a day, or today, to the end; the engine goes on meanwhile, unless `settles` is false."""
+        run = start_reconciliation(self.services, day or self.clock.now().date(), "a test")
         for _ in range(200):
             progress = await work_on(self.services, run.id, 5.0)
             if progress is Progress.ENDED:

@@ -58,6 +58,8 @@ OPEN_BREAKS_MAX = 10_000
 # Statements are read again whenever their day is reconciled. These are for late lines and for a look at breaks.
 STATEMENTS_KEPT = timedelta(days=90)
 LEFTOVER_LINES = 20_000
+# Lines of an imported statement that one transaction frees from what an earlier pass has asked.
+ASKED_LINES_MAX = 20_000
 NIGHTLY = "nightly"
 # A day that failed raises the alarm for so many days, unless it is reconciled again.
 FAILED_DAYS = 7
@@ -286,7 +288,7 @@ def _after_page(
     """Store the lines of a page, and return the run after it. Without a page the statement was imported."""
     now = services.clock.now()
     if page is None:
-        return next_phase(run)
+        return _read_imported(transaction, run)
     if isinstance(page, StatementUnavailable):
         return unavailable(run, page.error, now)
     number, known_id = run.place.get("number", 1), run.place.get("statement_id")
@@ -299,6 +301,14 @@ def _after_page(
     statements.add_lines(transaction, id_, page.lines, number, run.day)
     place = {"statement_id": str(id_), "after": page.after, "number": number + len(page.lines)}
     return next_phase(run) if page.after is None else go_on(run, place)
+
+
+def _read_imported(transaction: Transaction, run: Run) -> Run:
+    """Free the lines of an imported statement from what an earlier pass has asked; return the run after a part."""
+    statement = statements.find(transaction, run.gateway_name, run.day)
+    assert statement is not None, "an imported statement is only ever replaced by another one"
+    are_more = statements.forget_asked(transaction, statement.id, ASKED_LINES_MAX) == ASKED_LINES_MAX
+    return go_on(run, run.place) if are_more else next_phase(run)
 
 
 def _is_imported(services: ReconciliationServices, run: Run) -> bool:

@@ -17,7 +17,7 @@ from paybridge.reconciliation.domain.breaks import Break, Leg
 class DayLine:
     """A line of the statement. `is_of_day` is false within the grace window around the day.
 
-    `was_asked`: when this run read the line, we did not know the outcome, and asked the gateway for it.
+    `was_asked`: when this pass read the line, we did not know the outcome, and asked the gateway for it.
     """
 
     line: StatementLine

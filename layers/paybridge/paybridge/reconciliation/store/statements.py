@@ -138,6 +138,14 @@ _WAIT_NO_MORE = Statement("""
     WHERE l.statement_id = :statement_id::uuid AND l.key = wanted.id AND l.is_waiting
 """)
 
+_FORGET_ASKED = Statement("""
+    UPDATE gateway_statement_lines l SET asked_at = NULL, is_waiting = false
+    FROM (SELECT key, number FROM gateway_statement_lines
+          WHERE statement_id = :statement_id::uuid AND asked_at IS NOT NULL LIMIT :limit::integer) AS part
+    WHERE l.statement_id = :statement_id::uuid AND l.key = part.key AND l.number = part.number
+    RETURNING l.number
+""")
+
 # Added up without the code that compares, which must come to the same.
 _SUM = Statement(f"""
     SELECT currency, sum({_SIGN} * amount_minor)::text
@@ -315,6 +323,11 @@ def waiting(transaction: Transaction, statement_id: UUID, after: UUID, limit: in
 def wait_no_more(transaction: Transaction, statement_id: UUID, keys: Iterable[UUID]) -> None:
     """Record that the lines of these operations were compared."""
     transaction.run(_WAIT_NO_MORE, statement_id=statement_id, keys=uuid_array(keys))
+
+
+def forget_asked(transaction: Transaction, statement_id: UUID, limit: int) -> int:
+    """Have up to `limit` lines about which the gateway was asked look as if they were new; return how many."""
+    return len(transaction.run(_FORGET_ASKED, statement_id=statement_id, limit=limit))
 
 
 def sums(transaction: Transaction, day: date, gateways: Iterable[str]) -> dict[str, int]:
