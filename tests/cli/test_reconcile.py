@@ -109,3 +109,7 @@ def test_refuses_what_it_cannot_do(terminal: Terminal, arguments: tuple[str, ...
 
 def test_a_day_in_the_future(terminal: Terminal) -> None:
     assert "in the future" in terminal.refused("reconcile", "run", "--date", "2999-01-01")
+
+
+def test_a_day_before_any_payment(terminal: Terminal) -> None:
+    assert "Send a day from 1970-01-01 on" in terminal.refused("reconcile", "run", "--date", "0001-01-01")

@@ -8,8 +8,8 @@ from paybridge.payments.domain.operation import Kind
 from paybridge.reconciliation.csv_statement import parse_statement
 from paybridge.reconciliation.domain.run import Run
 from paybridge.reconciliation.ports import ReconciliationServices
-from paybridge.reconciliation.reconcile import check_day_has_begun, compare_from_start, lock_day
-from paybridge.reconciliation.store import statements
+from paybridge.reconciliation.reconcile import check_day, compare_from_start, lock_day
+from paybridge.reconciliation.store import runs, statements
 from paybridge.reconciliation.store.statements import NewStatement
 
 # Lines written by one statement.
@@ -23,7 +23,8 @@ def import_statement(services: ReconciliationServices, day: date, gateway: str, 
     grace window of this one. Raises StatementInvalid, InvalidInput (`time_in_future`), MonthsArchived and
     DatabaseUnavailable.
     """
-    check_day_has_begun(services, day)
+    check_day(services, day)
+    _check_gateway(services, gateway)
     lines = parse_statement(content)
     has_holds = any(line.kind in {Kind.AUTHORIZATION, Kind.VOID} for line in lines)
     id_ = services.ids.new()

@@ -48,6 +48,8 @@ from paybridge.reconciliation.store.statements import NewStatement
 # How long a request works on a reconciliation before it answers with the progress.
 REQUEST_SECONDS_MAX = 1.0
 RUNNING_MAX = 100
+# Ids begin in 1970, and the first days of the calendar have no grace window before them.
+FIRST_DAY = date(1970, 1, 1)
 # A deployment that was down for longer does not catch up unasked.
 CAUGHT_UP_DAYS_MAX = 7
 # A day is compared again each night for so long, while something of it is pending or differs. Gateways settle direct
@@ -89,7 +91,7 @@ def start_reconciliation(services: ReconciliationServices, day: date, actor: str
     One that is running goes on as it is. Raises InvalidInput (`time_in_future`), MonthsArchived and
     DatabaseUnavailable.
     """
-    check_day_has_begun(services, day)
+    check_day(services, day)
     with services.database.transaction() as transaction:
         locked = lock_day(services, transaction, day, actor)
         if locked.run.state is RunState.RUNNING:
@@ -97,8 +99,10 @@ def start_reconciliation(services: ReconciliationServices, day: date, actor: str
         return compare_from_start(services, transaction, locked, actor)
 
 
-def check_day_has_begun(services: ReconciliationServices, day: date) -> None:
-    """Raise InvalidInput (`time_in_future`) for a day that has not begun in UTC."""
+def check_day(services: ReconciliationServices, day: date) -> None:
+    """Raise InvalidInput: `day_invalid` for a day before any payment, `time_in_future` for one that has not begun."""
+    if day < FIRST_DAY:
+        raise InvalidInput("day_invalid", f"Send a day from {FIRST_DAY} on. There were no payments before.", "date")
     if day > services.clock.now().date():
         raise InvalidInput("time_in_future", "The date is in the future. Send a day that has begun, in UTC.", "date")
 

@@ -73,6 +73,8 @@ class TestReconciliations:
         assert (answer.status, answer.json()["errors"][0]["code"]) == (422, code)
 
     def test_an_unknown_field_is_named(self, client: ApiClient) -> None:
+            ({"date": "0001-01-01"}, "day_invalid"),
+            ({"date": "1969-12-31"}, "day_invalid"),
         answer = post(client, RUNS, {"date": "2026-01-01", "day": 1})
         assert [error["field"] for error in answer.json()["errors"]] == ["day"]
 

@@ -15,7 +15,7 @@ depends_on = None
 RUNS = """
 CREATE TABLE reconciliations (
     id          uuid PRIMARY KEY,
-    day         date NOT NULL UNIQUE,
+    day         date NOT NULL UNIQUE CHECK (day >= '1970-01-01'),
     state       text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'finished', 'failed')),
     -- A day that is reconciled again goes through all phases again, as the next pass.
     pass        integer NOT NULL DEFAULT 1 CHECK (pass > 0),
@@ -51,7 +51,7 @@ CREATE INDEX reconciliations_running ON reconciliations (day) WHERE state = 'run
 STATEMENTS = """
 CREATE TABLE gateway_statements (
     gateway    text NOT NULL CHECK (gateway ~ '^[a-z][a-z0-9_]{0,31}$'),
-    day        date NOT NULL,
+    day        date NOT NULL CHECK (day >= '1970-01-01'),
     -- Whose lines these are. A statement that takes the place of another has lines of another id.
     id         uuid NOT NULL UNIQUE,
     -- gateway: it was asked. import: a person or a program brought it, and the gateway is not asked.
