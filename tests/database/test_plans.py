@@ -2193,6 +2193,7 @@ def reconciling(rows: SeededRows) -> dict[str, Rule]:
         "actor": "a",
         "error": None,
         "retry_at": None,
+        "failing_since": None,
         "finished_at": None,
     }
     return {

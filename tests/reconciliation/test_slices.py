@@ -146,6 +146,20 @@ async def test_a_gateway_without_a_statement_is_asked_again_and_fails_the_day_af
     assert count_troubles(shop.services) == (0, 1)
 
 
+async def test_the_hours_without_a_statement_begin_with_the_first_failure(shop: Shop) -> None:
+    """A pass that waited for long before, such as for other days, has not used them up."""
+    run = start_reconciliation(shop.services, shop.clock.now().date(), "a test")
+    shop.services = replace(shop.services, sources={"default": Silent()})
+    shop.clock.move(UNAVAILABLE_MAX.total_seconds())
+    assert await work_on(shop.services, run.id, 5.0) is Progress.WAITS
+    shop.clock.move(UNAVAILABLE_MAX.total_seconds() - 1)
+    assert await work_on(shop.services, run.id, 5.0) is Progress.WAITS
+    shop.clock.move(1)
+    assert await work_on(shop.services, run.id, 5.0) is Progress.WAITS
+    shop.clock.move(31)
+    assert await work_on(shop.services, run.id, 5.0) is Progress.ENDED
+
+
 async def test_a_gateway_that_left_the_configuration_fails_the_day_and_keeps_its_breaks(shop: Shop) -> None:
     await shop.charge_elsewhere()
     (found,) = shop.breaks(await shop.reconcile())

@@ -75,6 +75,7 @@ class Run:
     actor: str
     error: str | None
     retry_at: datetime | None
+    failing_since: datetime | None
     created_at: datetime
     finished_at: datetime | None
 
@@ -122,6 +123,7 @@ def new_run(id_: UUID, day: date, gateways: tuple[str, ...], actor: str, now: da
         actor=actor,
         error=None,
         retry_at=None,
+        failing_since=None,
         created_at=now,
         finished_at=None,
     )
@@ -138,7 +140,7 @@ def again(run: Run, gateways: tuple[str, ...], actor: str, now: datetime) -> Run
 
 def go_on(run: Run, place: Mapping[str, Any]) -> Run:
     """Return the run further on in its phase."""
-    return replace(run, place=dict(place), error=None, retry_at=None)
+    return replace(run, place=dict(place), error=None, retry_at=None, failing_since=None)
 
 
 def next_phase(run: Run) -> Run:
@@ -179,15 +181,17 @@ def difference_of(run: Run) -> dict[str, int]:
 
 
 def unavailable(run: Run, error: str, now: datetime) -> Run:
-    """Return the run that could not read a statement: it tries again, and fails after hours."""
-    if now - run.began_at >= UNAVAILABLE_MAX:
+    """Return the run that could not read a statement: it tries again, and fails after hours without an answer."""
+    since = run.failing_since or now
+    if now - since >= UNAVAILABLE_MAX:
         return fail(run, f"No statement of the gateway {run.gateway_name}: {error}.", now)
-    return replace(run, error=f"no statement of the gateway {run.gateway_name}: {error}", retry_at=now + RETRY_AFTER)
+    shown = f"no statement of the gateway {run.gateway_name}: {error}"
+    return replace(run, error=shown, retry_at=now + RETRY_AFTER, failing_since=since)
 
 
 def fail(run: Run, reason: str, now: datetime) -> Run:
     """Return the run as failed for this reason."""
-    return replace(run, state=RunState.FAILED, error=reason, retry_at=None, finished_at=now)
+    return replace(run, state=RunState.FAILED, error=reason, retry_at=None, failing_since=None, finished_at=now)
 
 
 def close(run: Run, unexplained: Mapping[str, int], now: datetime) -> Run:

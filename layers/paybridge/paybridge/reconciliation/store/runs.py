@@ -15,7 +15,7 @@ from paybridge.reconciliation.domain.run import Run, RunPhase, RunState
 
 _COLUMNS = """
     id, day::text, state, pass, began_at, gateways::text[], gateway, phase, place, totals, matched, on_the_way,
-    pending, difference, unexplained, actor, error, retry_at, created_at, finished_at
+    pending, difference, unexplained, actor, error, retry_at, failing_since, created_at, finished_at
 """
 
 _FIND = Statement(f"SELECT {_COLUMNS} FROM reconciliations WHERE id = :id::uuid")
@@ -51,7 +51,8 @@ _SAVE = Statement("""
         gateway = :gateway::smallint, phase = :phase::text, place = :place::json, totals = :totals::json,
         matched = :matched::bigint, on_the_way = :on_the_way::bigint, pending = :pending::bigint,
         difference = :difference::json, unexplained = :unexplained::json, actor = :actor::text, error = :error::text,
-        retry_at = :retry_at::timestamptz, finished_at = :finished_at::timestamptz
+        retry_at = :retry_at::timestamptz, failing_since = :failing_since::timestamptz,
+        finished_at = :finished_at::timestamptz
     WHERE id = :id::uuid
 """)
 
@@ -148,6 +149,7 @@ def _array(names: tuple[str, ...]) -> str:
     return "{" + ",".join(names) + "}"
 
 
+        failing_since=run.failing_since,
 def _as_text(sums: Mapping[str, int]) -> dict[str, str]:
     """Return the sums as text: there may be more digits than a number of JSON keeps."""
     return {currency: str(minor) for currency, minor in sums.items()}
@@ -162,7 +164,8 @@ def _from_row(row: Row) -> Run:
     values = dict(zip(names, row, strict=True))
     return Run(
         **{name: values[name] for name in ("id", "began_at", "gateway", "place", "matched", "on_the_way")},
-        **{name: values[name] for name in ("pending", "actor", "error", "retry_at", "created_at", "finished_at")},
+        **{name: values[name] for name in ("pending", "actor", "error", "retry_at", "failing_since")},
+        **{name: values[name] for name in ("created_at", "finished_at")},
         day=date.fromisoformat(values["day"]),
         state=RunState(values["state"]),
         pass_=values["pass"],

@@ -39,6 +39,8 @@ CREATE TABLE reconciliations (
     -- What keeps the pass from going on, and when to try again.
     error       text,
     retry_at    timestamptz,
+    -- Since when a gateway has given no statement, however long the pass has taken before.
+    failing_since timestamptz,
     created_at  timestamptz NOT NULL,
     finished_at timestamptz,
     CONSTRAINT reconciliations_end_has_a_time CHECK ((state = 'running') = (finished_at IS NULL)),
