@@ -95,6 +95,29 @@ def test_a_break_is_decided_with_a_note(terminal: Terminal) -> None:
 
 
 @pytest.mark.parametrize(
+def test_a_note_is_kept_without_the_white_space_around_it(terminal: Terminal) -> None:
+    id_, note = new_break(terminal.database), "x" * 500
+    assert terminal.read("reconcile", "explain", id_, "--note", f" {note} ")["note"] == note
+    too_long = terminal.refused("reconcile", "explain", id_, "--note", f"{note}x", code=2)
+    assert "1 to 500 characters" in too_long
+
+
+def test_csv_has_every_break(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decide_breaks, "PAGE_BREAKS", 2)
+    run = new_reconciliation(terminal.database)
+    ids = [str(new_break(terminal.database, run)) for _ in range(5)]
+    lines = terminal.run("reconcile", "breaks", run.id, "--csv", "--state", "open").splitlines()
+    assert [row["break_id"] for row in csv.DictReader(lines)] == ids
+
+
+def test_a_gateway_that_never_was(terminal: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "statement.csv"
+    file.write_text(f"{HEADER}\n", encoding="utf-8")
+    for name in ("defualt", "Default"):
+        refusal = terminal.refused("reconcile", "import", file, "--date", "2026-03-03", "--gateway", name)
+        assert f"There is no gateway '{name}'." in refusal
+
+
     ("arguments", "why"),
     [
         (("run", "--date", "soon"), "is not a day"),

@@ -210,11 +210,18 @@ class TestReconciliations:
         path = f"{OPS}/reconciliations/statements"
         content = contract.document["paths"][path]["post"]["requestBody"]["content"]["text/csv"]
         csv = {"content-type": "text/csv"}
-        example, day = content["example"].encode(), {"date": "2026-04-17", "gateway": "bank"}
+        example, day = content["example"].encode(), {"date": "2026-04-17", "gateway": "default"}
         imported = post(client, path, example, query=day, headers=csv)
         check(contract, "POST", path, imported, 202)
         assert imported.json()["date"] == day["date"]
-        for query in ({}, {"date": "x"}, {"date": "2999-01-01"}, {**day, "gateway": "-"}, {**day, "x": "1"}):
+        for query in (
+            {},
+            {"date": "x"},
+            {"date": "2999-01-01"},
+            {**day, "gateway": "-"},
+            {**day, "gateway": "x"},
+            {**day, "x": "1"},
+        ):
             check(contract, "POST", path, post(client, path, example, query=query, headers=csv), 422)
         check(contract, "POST", path, post(client, path, b"id\n", query=day, headers=csv), 422)
         check(contract, "POST", path, post(client, path, example, query="date=%ff", headers=csv), 400)

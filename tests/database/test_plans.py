@@ -2217,6 +2217,7 @@ def reconciling(rows: SeededRows) -> dict[str, Rule]:
             }
         ),
         f"{module}._SAVE": Rule(saved, by_id, rows_max={"reconciliations": 1}),
+        f"{module}._HAS_GATEWAY": Rule({"gateway": "other"}, whole=frozenset({"reconciliations"})),
         f"{module}._COUNT_FAILED": Rule({"days": 7}, by_day, rows_max={"reconciliations": 7}),
         f"{breaks}._RECORD": Rule(
             {**of_run, "gateway": "default", "pass": 1, "rows": orjson.dumps([found]).decode(), "now": NOW}

@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from local.testkit.dying_database import die_at_every_step
 from local.testkit.payments import control_gateway
+from paybridge.core.errors import InvalidInput
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.payments.domain.gateway_answers import Fault, Unknown
@@ -32,7 +33,19 @@ pytestmark = [pytest.mark.integration, pytest.mark.asyncio]
 
 HEADER = "id,operation_id,kind,amount,currency,created_at"
 _STATEMENTS = Statement("SELECT gateway, source, lines FROM gateway_statements ORDER BY gateway")
-_PASSES = Statement("SELECT state, pass FROM reconciliations")
+_PASSES = Statement("SELECT state, pass FROM reconciliations WHERE day > '2001-01-01'")
+_GATEWAYS_BEFORE = Statement("""
+    INSERT INTO reconciliations (id, day, state, began_at, gateways, phase, difference, unexplained, actor, created_at,
+                                 finished_at)
+    VALUES (gen_random_uuid(), '2000-01-01', 'finished', now(), '{bank,card}', 'close', '{}', '{}', 'tests', now(),
+            now())
+""")
+
+
+@pytest.fixture(autouse=True)
+def gateways_before(shop: Shop) -> None:
+    """Gateways that a day was compared with, and that are not configured any more."""
+    shop.database.run(_GATEWAYS_BEFORE)
 
 
 def statement_of(day: date, *ids: str) -> bytes:
@@ -76,6 +89,29 @@ async def test_a_day_under_way_begins_again_with_the_new_lines(shop: Shop) -> No
     assert (one.found.type, one.gateway_name) == (BreakType.MISSING_HERE, "bank")
     assert one.found.gateway is not None
     assert one.found.gateway.id == "c"
+
+
+@pytest.mark.parametrize("gateway", ["defualt", "Default", "", "default,bank", "x" * 100])
+async def test_a_gateway_that_never_was_is_refused(shop: Shop, gateway: str) -> None:
+    day = shop.clock.now().date()
+    with pytest.raises(InvalidInput) as refused:
+        import_statement(shop.services, day, gateway, statement_of(day, "a"), "tests")
+    assert (refused.value.code, refused.value.field) == ("gateway_unknown", "gateway")
+    assert refused.value.detail.startswith(f"There is no gateway {gateway!r}. Send one of default, ")
+    assert shop.database.run(_STATEMENTS) == []
+
+
+async def test_a_line_that_is_stored_and_read_by_no_slice_fails_the_day(shop: Shop) -> None:
+    day = shop.clock.now().date()
+    run = import_statement(shop.services, day, "bank", statement_of(day, "a", "b"), "tests")
+    shop.change("DELETE FROM gateway_statement_lines WHERE line_id = 'b'")
+    await ended(shop, run.id)
+    found = find_reconciliation_of(shop.services, day)
+    assert found is not None
+    assert (found[0].state, found[0].error) == (
+        RunState.FAILED,
+        "The statement of bank has 2 lines. 1 were compared.",
+    )
 
 
 async def test_the_same_line_at_two_gateways_is_two_lines(shop: Shop) -> None:

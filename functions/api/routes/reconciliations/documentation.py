@@ -81,7 +81,7 @@ IMPORT: dict[str, Any] = {
             "validation_failed",
             field_codes=(
                 *("line_invalid", "time_in_future", "day_invalid", "not_an_option", "required", "repeated"),
-                "unknown_member",
+                *("gateway_unknown", "unknown_member"),
             ),
         ),
         **FOR_STAFF,

@@ -56,6 +56,9 @@ _SAVE = Statement("""
     WHERE id = :id::uuid
 """)
 
+# One row for each day. No index knows the members of an array that is read this rarely.
+_HAS_GATEWAY = Statement("SELECT EXISTS (SELECT FROM reconciliations WHERE :gateway::text = ANY (gateways))")
+
 _COUNT_FAILED = Statement("""
     SELECT count(*) FROM (
         SELECT state FROM reconciliations ORDER BY day DESC LIMIT :days::integer) AS newest
@@ -103,6 +106,11 @@ def count_failed(database: Database, days: int) -> int:
     """Return how many of the newest days failed."""
     count: int = database.run(_COUNT_FAILED, days=days)[0][0]
     return count
+
+
+def has_gateway(database: Database, gateway: str) -> bool:
+    """Tell whether any day was compared with this gateway."""
+    return bool(database.run(_HAS_GATEWAY, gateway=gateway)[0][0])
 
 
 def add(transaction: Transaction, run: Run) -> bool:

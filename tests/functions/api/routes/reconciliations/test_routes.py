@@ -91,23 +91,27 @@ class TestReconciliations:
 
 class TestImport:
     def test_a_statement_is_compared_without_the_gateway(self, client: ApiClient) -> None:
-        started = import_csv(client, f"\ufeff{HEADER}\r\n{ROW}\r\n".encode(), gateway="bank")
+        started = import_csv(client, f"\ufeff{HEADER}\r\n{ROW}\r\n".encode())
         assert started.status == 202, started.json()
-        # The gateway `default` is asked by another function, so this reconciles the imported statement alone.
-        view = started.json()
-        assert set(view["gateways"]) >= {"bank"}
+        assert started.json()["gateways"] == ["default"]
+
+    @pytest.mark.parametrize(("gateway", "code"), [("defualt", "gateway_unknown"), ("Default", "not_an_option")])
+    def test_a_gateway_that_never_was_is_refused(self, client: ApiClient, gateway: str, code: str) -> None:
+        answer = import_csv(client, f"{HEADER}\n{ROW}\n".encode(), gateway=gateway)
+        (error,) = answer.json()["errors"]
+        assert (answer.status, error["field"], error["code"]) == (422, "gateway", code)
 
     def test_rows_that_cannot_be_read_are_named_and_nothing_is_stored(
         self, client: ApiClient, database: Database
     ) -> None:
         bad = ROW.replace("EUR", "EU")
-        answer = import_csv(client, "\n".join([HEADER, ROW, bad, ROW, bad]).encode(), gateway="shop")
+        answer = import_csv(client, "\n".join([HEADER, ROW, bad, ROW, bad]).encode(), date="2026-02-03")
         assert answer.status == 422
         assert [(each["field"], each["code"]) for each in answer.json()["errors"]] == [
             ("line 3", "line_invalid"),
             ("line 5", "line_invalid"),
         ]
-        stored = Statement("SELECT count(*) FROM gateway_statements WHERE gateway = 'shop'")
+        stored = Statement("SELECT count(*) FROM gateway_statements WHERE day = '2026-02-03'")
         assert database.run(stored) == [[0]]
 
     def test_another_type_is_refused(self, client: ApiClient) -> None:
