@@ -15,8 +15,9 @@ from local.testkit.payments import new_merchant, new_payment
 from paybridge.core.errors import ConstraintViolated
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
-from paybridge.payments.domain.operation import UNSETTLED_STATUSES, OperationStatus
+from paybridge.payments.domain.operation import UNSETTLED_STATUSES, Kind, OperationStatus
 from paybridge.payments.domain.payment import TRANSITIONS, Status
+from tests.support.breaks import new_break
 
 pytestmark = pytest.mark.integration
 
@@ -42,6 +43,20 @@ _COMPANIONS: dict[Status, dict[str, Any]] = {
         "capture_before": datetime(2026, 1, 1, tzinfo=UTC),
     },
 }
+
+_RECONCILIATION = Statement("""
+    INSERT INTO reconciliations (id, day, began_at, gateways, phase, actor, created_at)
+    VALUES (:id::uuid, '1999-01-01', now(), '{bank,card}', 'statement', 'tests', now())
+""")
+_LINE = Statement("""
+    INSERT INTO gateway_statement_lines (statement_id, key, is_named, number, line_id, kind, amount_minor, currency,
+                                         status, at, is_of_day)
+    VALUES (gen_random_uuid(), gen_random_uuid(), false, 1, 'ch', :kind::text, 1, 'EUR', 'succeeded', now(), true)
+""")
+_ACTION = Statement("""
+    INSERT INTO reconciliation_break_actions (break_id, number, at, action, resolution, actor)
+    VALUES (:id::uuid, 1, now(), :action::text, :resolution::text, 'tests')
+""")
 
 CAPTURING = "pending_operation = 'capture', pending_operation_id = gen_random_uuid(), pending_operation_since = now()"
 
@@ -251,6 +266,53 @@ class TestAttempts:
         with pytest.raises(ConstraintViolated) as caught:
             database.run(_BEGIN_AS_BEFORE, id=other)
         assert caught.value.constraint == "payment_attempts_only_plain_charges"
+
+
+class TestReconciliations:
+    @pytest.mark.parametrize(
+        ("change", "constraint"),
+        [
+            ("state = 'finished', finished_at = now()", "reconciliations_finished_are_explained"),
+            (
+                "state = 'finished', finished_at = now(), unexplained = '{}'",
+                "reconciliations_finished_are_explained",
+            ),
+            (
+                "state = 'finished', finished_at = now(), difference = '{}', unexplained = '{\"EUR\": \"1\"}'",
+                "reconciliations_finished_are_explained",
+            ),
+            ("day = '1969-12-31'", "reconciliations_day_check"),
+            ("gateway = 2", "reconciliations_gateway_is_one_of_them"),
+            ("gateway = 1, gateways = '{}'", "reconciliations_gateway_is_one_of_them"),
+            ("matched = -1", "reconciliations_matched_check"),
+            ("on_the_way = -1", "reconciliations_on_the_way_check"),
+            ("pending = -1", "reconciliations_pending_check"),
+        ],
+    )
+    def test_an_impossible_reconciliation_is_refused(self, database: Database, change: str, constraint: str) -> None:
+        id_ = uuid.uuid4()
+        database.run(_RECONCILIATION, id=id_)
+        with pytest.raises(ConstraintViolated) as caught:
+            database.run(Statement(f"UPDATE reconciliations SET {change} WHERE id = :id::uuid"), id=id_)
+        database.run(Statement("DELETE FROM reconciliations WHERE id = :id::uuid"), id=id_)
+        assert caught.value.constraint == constraint
+
+    def test_a_line_of_an_unknown_kind_is_refused(self, database: Database) -> None:
+        with pytest.raises(ConstraintViolated) as caught:
+            database.run(_LINE, kind="chargeback")
+        assert caught.value.constraint == "gateway_statement_lines_kind_is_known"
+
+    def test_a_line_of_any_kind_of_operation_is_kept(self, database: Database) -> None:
+        for kind in Kind:
+            database.run(_LINE, kind=kind)
+
+    @pytest.mark.parametrize(("action", "resolution"), [("resolve", None), ("void", "force")])
+    def test_a_resolution_belongs_to_what_was_resolved(
+        self, database: Database, action: str, resolution: str | None
+    ) -> None:
+        with pytest.raises(ConstraintViolated) as caught:
+            database.run(_ACTION, id=new_break(database), action=action, resolution=resolution)
+        assert caught.value.constraint == "reconciliation_break_actions_resolve_somehow"
 
 
 class TestPartitions:

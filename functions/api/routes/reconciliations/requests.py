@@ -126,7 +126,7 @@ def parse_decision(body: bytes, decision: BreakDecision) -> WantedDecision:
         faults.append(FieldError("resolution", "not_an_option", "Send manual or force."))
     if faults:
         raise validation_failed(faults)
-    return WantedDecision(FORCE if resolution == "force" else decision, str(note))
+    return WantedDecision(FORCE if resolution == "force" else decision, note)
 
 
 def _query(raw_query: bytes) -> dict[str, str]:

@@ -96,6 +96,7 @@ class BreakActionView(BaseModel):
 
     at: Time
     action: str
+    resolution: Annotated[Resolution | None, Field(description="How the break was resolved, if that was done.")]
     actor: str
     note: str | None
 

@@ -128,6 +128,7 @@ class BreakAction(NamedTuple):
 
     at: datetime
     action: str
+    resolution: str | None
     actor: str
     note: str | None
 

@@ -80,9 +80,9 @@ _RESOLVE_GONE = Statement("""
           AND gateway = ANY (:gateways::text[]) AND state IN ('open', 'explained')
         RETURNING id
     )
-    INSERT INTO reconciliation_break_actions (break_id, number, at, action, actor, note)
+    INSERT INTO reconciliation_break_actions (break_id, number, at, action, resolution, actor, note)
     SELECT g.id, coalesce((SELECT max(a.number) FROM reconciliation_break_actions a WHERE a.break_id = g.id), 0) + 1,
-           :now::timestamptz, 'resolve', :actor::text, :note::text
+           :now::timestamptz, 'resolve', 'auto', :actor::text, :note::text
     FROM gone g
     RETURNING break_id
 """)
@@ -130,14 +130,15 @@ _CHANGE = Statement("""
             changed_at = :now::timestamptz
         WHERE id = :id::uuid RETURNING id
     )
-    INSERT INTO reconciliation_break_actions (break_id, number, at, action, actor, note)
+    INSERT INTO reconciliation_break_actions (break_id, number, at, action, resolution, actor, note)
     SELECT c.id, coalesce((SELECT max(a.number) FROM reconciliation_break_actions a WHERE a.break_id = c.id), 0) + 1,
-           :now::timestamptz, :action::text, :actor::text, :note::text
+           :now::timestamptz, :action::text, :resolution::text, :actor::text, :note::text
     FROM changed c
 """)
 
 _ACTIONS = Statement("""
-    SELECT at, action, actor, note FROM reconciliation_break_actions WHERE break_id = :id::uuid ORDER BY number
+    SELECT at, action, resolution, actor, note FROM reconciliation_break_actions
+    WHERE break_id = :id::uuid ORDER BY number
 """)
 
 

@@ -154,7 +154,8 @@ class TestBreaks:
         resolved = post(client, f"{path}/resolve", {"note": "Paid.", "resolution": "force"}).json()
         assert (resolved["state"], resolved["resolution"], resolved["note"]) == ("resolved", "force", "Paid.")
         assert resolved["actor"]
-        assert [each["action"] for each in resolved["actions"]] == ["explain", "resolve"]
+        actions = [(each["action"], each["resolution"]) for each in resolved["actions"]]
+        assert actions == [("explain", None), ("resolve", "force")]
         # The same again changes nothing, and another decision is refused.
         assert post(client, f"{path}/resolve", {"note": "Paid.", "resolution": "force"}).json() == resolved
         refused = post(client, f"{path}/void", {"note": "It was none."})

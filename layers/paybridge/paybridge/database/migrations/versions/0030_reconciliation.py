@@ -28,10 +28,10 @@ CREATE TABLE reconciliations (
     place       json NOT NULL DEFAULT '{}',
     -- Sums per currency so far, with every digit as text.
     totals      json NOT NULL DEFAULT '{}',
-    matched     bigint NOT NULL DEFAULT 0,
-    on_the_way  bigint NOT NULL DEFAULT 0,
+    matched     bigint NOT NULL DEFAULT 0 CHECK (matched >= 0),
+    on_the_way  bigint NOT NULL DEFAULT 0 CHECK (on_the_way >= 0),
     -- Operations without an outcome on one of the sides. The day is compared again until they have one.
-    pending     bigint NOT NULL DEFAULT 0,
+    pending     bigint NOT NULL DEFAULT 0 CHECK (pending >= 0),
     -- What the pass came to: the difference per currency, and the part of it that no break explains.
     difference  json,
     unexplained json,
@@ -43,8 +43,11 @@ CREATE TABLE reconciliations (
     failing_since timestamptz,
     created_at  timestamptz NOT NULL,
     finished_at timestamptz,
+    CONSTRAINT reconciliations_gateway_is_one_of_them CHECK (gateway < greatest(cardinality(gateways), 1)),
     CONSTRAINT reconciliations_end_has_a_time CHECK ((state = 'running') = (finished_at IS NULL)),
-    CONSTRAINT reconciliations_finished_are_explained CHECK (state <> 'finished' OR unexplained::text = '{}'),
+    CONSTRAINT reconciliations_finished_are_explained CHECK (
+        state <> 'finished'
+        OR difference IS NOT NULL AND unexplained IS NOT NULL AND unexplained::text = '{}'),
     CONSTRAINT reconciliations_failures_say_why CHECK (state <> 'failed' OR error IS NOT NULL)
 );
 CREATE INDEX reconciliations_running ON reconciliations (day) WHERE state = 'running';
@@ -72,7 +75,8 @@ CREATE TABLE gateway_statement_lines (
     is_named     boolean NOT NULL,
     number       integer NOT NULL CHECK (number > 0),
     line_id      text NOT NULL CHECK (length(line_id) BETWEEN 1 AND 255),
-    kind         text NOT NULL,
+    kind         text NOT NULL CONSTRAINT gateway_statement_lines_kind_is_known CHECK (
+        kind IN ('charge', 'authorization', 'capture', 'void', 'refund', 'refund_reversal')),
     amount_minor bigint NOT NULL CHECK (amount_minor >= 0),
     currency     char(3) NOT NULL,
     status       text NOT NULL CHECK (status IN ('succeeded', 'pending', 'declined')),
@@ -132,13 +136,16 @@ CREATE INDEX reconciliation_breaks_standing ON reconciliation_breaks (reconcilia
     WHERE state IN ('open', 'explained');
 
 CREATE TABLE reconciliation_break_actions (
-    break_id uuid NOT NULL REFERENCES reconciliation_breaks (id),
-    number   integer NOT NULL,
-    at       timestamptz NOT NULL,
-    action   text NOT NULL CHECK (action IN ('open', 'explain', 'resolve', 'void')),
-    actor    text NOT NULL CHECK (length(actor) BETWEEN 1 AND 200),
-    note     text CHECK (length(note) BETWEEN 1 AND 500),
-    PRIMARY KEY (break_id, number)
+    break_id   uuid NOT NULL REFERENCES reconciliation_breaks (id),
+    number     integer NOT NULL,
+    at         timestamptz NOT NULL,
+    action     text NOT NULL CHECK (action IN ('open', 'explain', 'resolve', 'void')),
+    -- How it was resolved, which the break does not know any more once it is open again.
+    resolution text CHECK (resolution IN ('auto', 'manual', 'force')),
+    actor      text NOT NULL CHECK (length(actor) BETWEEN 1 AND 200),
+    note       text CHECK (length(note) BETWEEN 1 AND 500),
+    PRIMARY KEY (break_id, number),
+    CONSTRAINT reconciliation_break_actions_resolve_somehow CHECK ((action = 'resolve') = (resolution IS NOT NULL))
 );
 """
 
