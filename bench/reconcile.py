@@ -136,6 +136,7 @@ def reconcile_day(say: Say, database: Database, payments: kept.Kept, day: date) 
         old_months=ArchivedMonths(),
         grace=_GRACE,
         late_after=_LATE_AFTER,
+        on_end=lambda *_: None,
     )
     run = start_reconciliation(services, day, "bench")
     with memory_added() as added:

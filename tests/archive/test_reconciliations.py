@@ -20,6 +20,7 @@ from paybridge.reconciliation.decide_breaks import list_breaks
 from paybridge.reconciliation.domain.breaks import BreakType
 from paybridge.reconciliation.domain.run import NO_ID, Run
 from paybridge.reconciliation.import_statement import import_statement
+from paybridge.reconciliation.log_end import log_end
 from paybridge.reconciliation.ports import ReconciliationServices
 from paybridge.reconciliation.reconcile import Progress, find_reconciliation_of, start_reconciliation, work_on
 from tests.archive.conftest import MONTH, Archive
@@ -40,6 +41,7 @@ def services(archive: Archive) -> ReconciliationServices:
         old_months=ArchivedMonths(),
         grace=timedelta(minutes=15),
         late_after=timedelta(hours=4),
+        on_end=log_end,
     )
 
 

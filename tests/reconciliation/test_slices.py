@@ -214,8 +214,36 @@ async def test_a_line_that_is_read_by_no_slice_fails_the_day(shop: Shop, monkeyp
     read = compare_slices.statements.read
     monkeypatch.setattr(compare_slices.statements, "read", lambda *arguments: read(*arguments)[1:])
     run = await shop.reconcile()
-    assert run.state is RunState.FAILED
-    assert run.unexplained == {"EUR": 10_000}
+    assert (run.state, run.error) == (RunState.FAILED, "The statement of default has 1 lines. 0 were compared.")
+
+
+async def test_a_line_that_a_slice_counts_otherwise_fails_the_day(shop: Shop) -> None:
+    """The database adds up the statement apart from the slices."""
+    await shop.charge_elsewhere()
+    run = start_reconciliation(shop.services, shop.clock.now().date(), "a test")
+    while True:
+        found = find_reconciliation(shop.services, run.id)
+        assert found is not None
+        if found[0].phase is RunPhase.CLOSE:
+            break
+        await work_on(shop.services, run.id, 0.0)
+    shop.change("UPDATE gateway_statement_lines SET amount_minor = amount_minor + 1")
+    assert await work_on(shop.services, run.id, 0.0) is Progress.ENDED
+    found = find_reconciliation(shop.services, run.id)
+    assert found is not None
+    assert (found[0].state, found[0].unexplained) == (RunState.FAILED, {"EUR": 1})
+
+
+async def test_the_process_that_ends_a_day_logs_it(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    """The function and the API both end days."""
+    await shop.charge_elsewhere()
+    run = await shop.reconcile()
+    assert await work_on(shop.services, run.id, 0.0) is Progress.ENDED
+    ended = [record for record in caplog.records if record.getMessage().startswith("a reconciliation")]
+    assert [(record.getMessage(), record.levelname) for record in ended] == [
+        ("a reconciliation found breaks", "WARNING")
+    ]
+    assert vars(ended[0])["breaks"] == 1
 
 
 class TestNightly:

@@ -29,6 +29,7 @@ from paybridge.payments.records import EngineServices, OperationOrder
 from paybridge.payments.run_operations import run_operations
 from paybridge.reconciliation.domain.breaks import StoredBreak
 from paybridge.reconciliation.domain.run import NO_ID, Run
+from paybridge.reconciliation.log_end import log_end
 from paybridge.reconciliation.ports import PostedOperation, ReconciliationServices
 from paybridge.reconciliation.reconcile import Progress, find_reconciliation, start_reconciliation, work_on
 from paybridge.reconciliation.store import breaks
@@ -126,6 +127,7 @@ class Shop:
             old_months=ArchivedMonths(),
             grace=GRACE,
             late_after=LATE_AFTER,
+            on_end=log_end,
         )
         self._ran: set[str] = set()
 

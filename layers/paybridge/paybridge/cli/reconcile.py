@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -255,7 +256,8 @@ def _decide(context: typer.Context, break_id: UUID, decision: BreakDecision, not
 def _services() -> ReconciliationServices:
     from paybridge.wiring import reconciliation
 
-    return reconciliation.services()
+    # A command prints how the day ended, and a line of a log beside it would not be JSON of its own.
+    return replace(reconciliation.services(), on_end=lambda *_: None)
 
 
 def _found(services: ReconciliationServices, which: date | UUID) -> tuple[Run, BreakCounts]:

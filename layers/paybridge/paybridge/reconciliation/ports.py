@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
@@ -53,7 +53,7 @@ class ReconciliationServices:
     `sources` are the gateways by their names. Where `asks_gateways` is false they are names alone, and their statements
     are left to a process that asks. Without `postings` there is no ledger to compare with. What happened
     within `grace` of midnight may be on the statement of either day, and what is younger than that may not be recorded
-    on all sides. An outcome that is unknown for `late_after` is late.
+    on all sides. An outcome that is unknown for `late_after` is late. The process that ends a day calls `on_end`.
     """
 
     database: Database
@@ -65,3 +65,4 @@ class ReconciliationServices:
     grace: timedelta
     late_after: timedelta
     asks_gateways: bool = True
+    on_end: Callable[[Run, BreakCounts], None]

@@ -258,6 +258,7 @@ async def _step(services: ReconciliationServices, id_: UUID) -> Progress:
 
 
 async def _read_page(services: ReconciliationServices, run: Run) -> Progress:
+        services.on_end(after, count_breaks(services, after.id))
     """Read a page of the statement. The transaction begins once the gateway has answered."""
     if run.retry_at is not None and services.clock.now() < run.retry_at:
         return Progress.WAITS
@@ -276,6 +277,7 @@ async def _read_page(services: ReconciliationServices, run: Run) -> Progress:
 
 
 async def _fetch(services: ReconciliationServices, run: Run) -> StatementPage | StatementUnavailable:
+        services.on_end(after, count_breaks(services, after.id))
     source = services.sources.get(run.gateway_name)
     if source is None:
         return StatementUnavailable("it is not configured, and no statement was imported for it")

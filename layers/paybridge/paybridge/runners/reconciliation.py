@@ -14,7 +14,6 @@ from paybridge.reconciliation.reconcile import (
     Progress,
     clean_up,
     count_troubles,
-    find_reconciliation,
     running,
     start_nightly,
     work_on,
@@ -43,34 +42,8 @@ def reconcile(seconds_max: float) -> dict[str, int]:
         moved += progress is Progress.MOVED
         if progress is Progress.ENDED:
             ended += 1
-            log_end(services, id_)
     _measure(services)
     return {"reconciling": moved, "reconciled": ended, "deleted_statement_lines": clean_up(services)}
-
-
-def log_end(services: ReconciliationServices, id_: UUID) -> None:
-    """Log how a reconciliation ended. One that failed is an error: the books cannot be trusted for that day."""
-    found = find_reconciliation(services, id_)
-    if found is None or found[0].state is RunState.RUNNING:
-        return
-    run, counts = found
-    extra = {**_logged(run), "breaks": counts.standing, "breaks_by_type": dict(counts.by_type)}
-    if run.state is RunState.FAILED:
-        log.error("a reconciliation failed", extra={**extra, "reason": run.error})
-    elif counts.standing:
-        log.warning("a reconciliation found breaks", extra=extra)
-    else:
-        log.info("a reconciliation finished", extra=extra)
-
-
-def _logged(run: Run) -> dict[str, object]:
-    return {
-        "reconciliation_id": str(run.id),
-        "date": run.day.isoformat(),
-        "matched": run.matched,
-        "difference": amounts_of(run.difference or {}),
-        "unexplained": amounts_of(run.unexplained or {}),
-    }
 
 
 def _measure(services: ReconciliationServices) -> None:

@@ -12,6 +12,7 @@ from paybridge.core.clock import Clock
 from paybridge.core.ids import Ids
 from paybridge.database.database import STATEMENT_SECONDS_MAX, Database, Transaction
 from paybridge.ledger.read_clearing import read_clearing
+from paybridge.reconciliation.log_end import log_end
 from paybridge.reconciliation.ports import PostedOperation, ReconciliationServices
 from paybridge.wiring import payments
 
@@ -43,6 +44,7 @@ def services_of_api(database: Database, clock: Clock, ids: Ids, gateways: Iterab
         old_months=ArchivedMonths(),
         grace=timedelta(seconds=settings.RECONCILIATION_GRACE_SECONDS),
         late_after=timedelta(seconds=settings.RECONCILIATION_LATE_SECONDS),
+        on_end=log_end,
         asks_gateways=False,
     )
 
@@ -59,4 +61,5 @@ def services(statement_seconds_max: float = STATEMENT_SECONDS_MAX) -> Reconcilia
         old_months=ArchivedMonths(),
         grace=timedelta(seconds=settings.RECONCILIATION_GRACE_SECONDS),
         late_after=timedelta(seconds=settings.RECONCILIATION_LATE_SECONDS),
+        on_end=log_end,
     )
