@@ -16,7 +16,7 @@ from paybridge.payments.domain.statement import StatementLine, StatementPage, St
 from paybridge.payments.gateways import statement_reading
 from paybridge.reconciliation import compare_slices
 from paybridge.reconciliation.domain.breaks import BreakState
-from paybridge.reconciliation.domain.run import UNAVAILABLE_MAX, Run, RunState
+from paybridge.reconciliation.domain.run import UNAVAILABLE_MAX, Run, RunPhase, RunState
 from paybridge.reconciliation.reconcile import (
     Progress,
     clean_up,

@@ -53,9 +53,12 @@ def compare_lines(services: ReconciliationServices, transaction: Transaction, ru
     waiting = _ask(services, transaction, statement.id, by_key, ours, now)
     groups = [_group(key, group, ours.get(key)) for key, group in by_key.items() if key not in waiting]
     run = _record(services, transaction, run, groups, now)
-    if is_last:
-        return next_phase(run)
-    return go_on(run, {"key": str(lines[-1].key), "number": lines[-1].number})
+    read = run.place.get("read", 0) + len(lines)
+    if not is_last:
+        return go_on(run, {"key": str(lines[-1].key), "number": lines[-1].number, "read": read})
+    if read != statement.lines:
+        return fail(run, f"The statement of {run.gateway_name} has {statement.lines} lines. {read} were compared.", now)
+    return next_phase(run)
 
 
 def compare_ours(services: ReconciliationServices, transaction: Transaction, run: Run, now: datetime) -> Run:

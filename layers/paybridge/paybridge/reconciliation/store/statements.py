@@ -20,7 +20,7 @@ _SIGN = f"CASE kind {_CASES} ELSE 0 END"
 _LINE = "key, number, line_id, kind, amount_minor, currency, status, at, is_of_day, asked_at IS NOT NULL, is_named"
 
 _FIND = Statement("""
-    SELECT id, source, lines, has_holds FROM gateway_statements WHERE gateway = :gateway::text AND day = :day::date
+    SELECT id, lines, has_holds FROM gateway_statements WHERE gateway = :gateway::text AND day = :day::date
 """)
 
 _IMPORTED = Statement("SELECT gateway FROM gateway_statements WHERE day = :day::date AND source = 'import'")
@@ -185,7 +185,6 @@ class StoredStatement(NamedTuple):
     """The statement of a gateway for a day."""
 
     id: UUID
-    source: str
     lines: int
     has_holds: bool
 
