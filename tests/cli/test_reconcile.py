@@ -12,6 +12,7 @@ import pytest
 
 from paybridge import wiring
 from paybridge.payments.domain.statement import StatementPage
+from paybridge.reconciliation import decide_breaks
 from paybridge.reconciliation.ports import ReconciliationServices
 from paybridge.wiring import reconciliation
 from tests.cli.conftest import Terminal

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 import orjson
@@ -114,7 +115,9 @@ def breaks(request: Request, reconciliation_id: str) -> Response:
     now = services.clock.now()
     next_cursor = str(shown[-1].id) if has_more else None
     if is_csv:
-        path = public_path(request, f"/api/v1/ops/reconciliations/{run.id}/breaks?cursor={next_cursor}")
+        filters = {"state": query.state, "type": query.type_, "cursor": next_cursor}
+        parameters = urlencode({name: value for name, value in filters.items() if value is not None})
+        path = public_path(request, f"/api/v1/ops/reconciliations/{run.id}/breaks?{parameters}")
         headers = {**_VARY, **({"Link": f'<{path}>; rel="next"'} if has_more else {})}
         return Response("\r\n".join([*csv_lines(shown, now), ""]), 200, headers, "text/csv")
     views = [break_view(each, now) for each in shown]

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 # The function `operate` has 30 seconds for a command.
 WAIT_SECONDS_MAX = 25
 POLL_SECONDS = 0.5
-CSV_ROWS_MAX = 10_000
 COLUMNS = {
     "DATE": "date",
     "STATE": "state",
@@ -174,7 +173,7 @@ def breaks(
 ) -> None:
     """List the breaks of a day, oldest first."""
     from paybridge.reconciliation.breaks_csv import csv_lines
-    from paybridge.reconciliation.decide_breaks import list_breaks
+    from paybridge.reconciliation.decide_breaks import list_breaks, read_all_breaks
     from paybridge.reconciliation.domain.breaks import BreakState, BreakType, break_view
     from paybridge.reconciliation.domain.run import NO_ID
 
@@ -185,11 +184,11 @@ def breaks(
     started(context)
     services = _services()
     found, _ = _found(services, which)
-    rows = list_breaks(services, found.id, NO_ID, CSV_ROWS_MAX if csv else limit + 1, state=wanted[0], type_=wanted[1])
     now = services.clock.now()
     if csv:
-        print_lines(csv_lines(rows, now))
+        print_lines(csv_lines(read_all_breaks(services, found.id, state=wanted[0], type_=wanted[1]), now))
         return
+    rows = list_breaks(services, found.id, NO_ID, limit + 1, state=wanted[0], type_=wanted[1])
     views = [break_view(each, now) for each in rows[:limit]]
     if json:
         print_json({"data": views, "has_more": len(rows) > limit})

@@ -24,7 +24,17 @@ from paybridge.reconciliation.domain.breaks import BreakState, StoredBreak
 from paybridge.reconciliation.domain.comparison import ComparedDay, OperationGroup, unexplained
 from paybridge.reconciliation.domain.events import break_found_event
 from paybridge.reconciliation.domain.matching import compare
-from paybridge.reconciliation.domain.run import NO_ID, SETTLE_MAX, Run, add_up, close, difference_of, go_on, next_phase
+from paybridge.reconciliation.domain.run import (
+    NO_ID,
+    SETTLE_MAX,
+    Run,
+    add_up,
+    close,
+    difference_of,
+    fail,
+    go_on,
+    next_phase,
+)
 from paybridge.reconciliation.our_side import OurSide, StatementOfDay, find_ours, without_lines
 from paybridge.reconciliation.ports import PostedOperation, ReconciliationServices
 from paybridge.reconciliation.store import breaks, statements

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from uuid import UUID
 
 from paybridge.reconciliation.domain.breaks import (
@@ -12,8 +13,12 @@ from paybridge.reconciliation.domain.breaks import (
     StoredBreak,
     decide,
 )
+from paybridge.reconciliation.domain.run import NO_ID
 from paybridge.reconciliation.ports import ReconciliationServices
 from paybridge.reconciliation.store import breaks
+
+# A break of about 400 bytes, so less than a megabyte.
+PAGE_BREAKS = 1000
 
 
 def list_breaks(
@@ -27,6 +32,22 @@ def list_breaks(
 ) -> list[StoredBreak]:
     """Return up to `limit` breaks of a reconciliation above an id, oldest first. Raises DatabaseUnavailable."""
     return breaks.list_breaks(services.database, reconciliation_id, after, limit, state=state, type_=type_)
+
+
+def read_all_breaks(
+    services: ReconciliationServices,
+    reconciliation_id: UUID,
+    *,
+    state: BreakState | None = None,
+    type_: BreakType | None = None,
+) -> Iterator[StoredBreak]:
+    """Yield the breaks of a reconciliation to the last, a page in memory at a time. Raises DatabaseUnavailable."""
+    page = list_breaks(services, reconciliation_id, NO_ID, PAGE_BREAKS, state=state, type_=type_)
+    while page:
+        yield from page
+        if len(page) < PAGE_BREAKS:
+            return
+        page = list_breaks(services, reconciliation_id, page[-1].id, PAGE_BREAKS, state=state, type_=type_)
 
 
 def read_break(services: ReconciliationServices, id_: UUID) -> tuple[StoredBreak, list[BreakAction]] | None:

@@ -155,6 +155,23 @@ class TestBreaks:
         assert (resolved["state"], resolved["resolution"], resolved["note"]) == ("resolved", "force", "Paid.")
         assert resolved["actor"]
         actions = [(each["action"], each["resolution"]) for each in resolved["actions"]]
+    def test_csv_leads_to_the_rest_of_the_same_breaks(
+        self, client: ApiClient, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(answers, "CSV_ROWS_MAX", 1)
+        run = new_reconciliation(database)
+        ids = [str(new_break(database, run)) for _ in range(2)]
+        post(client, f"{BREAKS}/{new_break(database, run)}/void", {"note": "None."})
+        path: str | None = f"{RUNS}/{run.id}/breaks?state=open&type=missing_here"
+        found = []
+        while path is not None:
+            target, _, query = path.partition("?")
+            answer = get(client, target, query=query, headers={"accept": "text/csv"})
+            found += [row["break_id"] for row in csv.DictReader(io.StringIO(answer.body.decode()))]
+            link = answer.headers.get("link")
+            path = None if link is None else link[1 : link.index(">")]
+        assert found == ids
+
         assert actions == [("explain", None), ("resolve", "force")]
         # The same again changes nothing, and another decision is refused.
         assert post(client, f"{path}/resolve", {"note": "Paid.", "resolution": "force"}).json() == resolved
