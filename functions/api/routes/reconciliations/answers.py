@@ -30,6 +30,7 @@ from paybridge.reconciliation.import_statement import import_statement
 from paybridge.reconciliation.ports import ReconciliationServices
 from paybridge.reconciliation.reconcile import (
     REQUEST_SECONDS_MAX,
+    count_breaks,
     find_reconciliation,
     list_reconciliations,
     start_reconciliation,
@@ -53,7 +54,7 @@ async def start(request: Request) -> Response:
         raise validation_failed([FieldError(error.field or "date", error.code, error.detail)]) from None
     except MonthsArchived as error:
         raise Problem(409, "months_archived", str(error)) from None
-    return _started(request, run)
+    return _started(request, services, run)
 
 
 async def import_(request: Request) -> Response:
@@ -78,7 +79,7 @@ async def import_(request: Request) -> Response:
         raise validation_failed([FieldError(error.field or "date", error.code, error.detail)]) from None
     except MonthsArchived as error:
         raise Problem(409, "months_archived", str(error)) from None
-    return _started(request, run)
+    return _started(request, services, run)
 
 
 def list_(request: Request) -> Response:
@@ -181,9 +182,9 @@ def _found(services: ReconciliationServices, text: str) -> tuple[Run, BreakCount
     return found
 
 
-def _started(request: Request, run: Run) -> Response:
+def _started(request: Request, services: ReconciliationServices, run: Run) -> Response:
     location = public_path(request, f"/api/v1/ops/reconciliations/{run.id}")
-    return _json(run_view(run, BreakCounts()), 202, {"Location": location})
+    return _json(run_view(run, count_breaks(services, run.id)), 202, {"Location": location})
 
 
 def _parse_id(text: str, refuse: Any) -> UUID:

@@ -158,6 +158,11 @@ def find_reconciliation(services: ReconciliationServices, id_: UUID) -> tuple[Ru
     return None if run is None else (run, breaks.count(services.database, run.id))
 
 
+def count_breaks(services: ReconciliationServices, id_: UUID) -> BreakCounts:
+    """Count the breaks of a reconciliation."""
+    return breaks.count(services.database, id_)
+
+
 def list_reconciliations(
     services: ReconciliationServices, before: date | None, limit: int
 ) -> list[tuple[Run, BreakCounts]]:
@@ -253,12 +258,12 @@ async def _step(services: ReconciliationServices, id_: UUID) -> Progress:
         after = compare(services, transaction, locked, now)
         runs.save(transaction, after)
     if after.state is not RunState.RUNNING:
+        services.on_end(after, count_breaks(services, after.id))
         return Progress.ENDED
     return Progress.WAITS if _position(after) == _position(run) else Progress.MOVED
 
 
 async def _read_page(services: ReconciliationServices, run: Run) -> Progress:
-        services.on_end(after, count_breaks(services, after.id))
     """Read a page of the statement. The transaction begins once the gateway has answered."""
     if run.retry_at is not None and services.clock.now() < run.retry_at:
         return Progress.WAITS
@@ -272,12 +277,12 @@ async def _read_page(services: ReconciliationServices, run: Run) -> Progress:
         after = _after_page(services, transaction, locked, page)
         runs.save(transaction, after)
     if after.state is not RunState.RUNNING:
+        services.on_end(after, count_breaks(services, after.id))
         return Progress.ENDED
     return Progress.WAITS if after.error is not None else Progress.MOVED
 
 
 async def _fetch(services: ReconciliationServices, run: Run) -> StatementPage | StatementUnavailable:
-        services.on_end(after, count_breaks(services, after.id))
     source = services.sources.get(run.gateway_name)
     if source is None:
         return StatementUnavailable("it is not configured, and no statement was imported for it")

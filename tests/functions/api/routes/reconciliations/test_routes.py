@@ -57,6 +57,13 @@ class TestReconciliations:
         assert get(client, f"{RUNS}/{view['reconciliation_id']}").json()["state"] == "running"
 
     @pytest.mark.parametrize(
+    def test_a_day_that_is_started_again_has_its_breaks(self, client: ApiClient, database: Database) -> None:
+        run = new_reconciliation(database)
+        new_break(database, run)
+        view = post(client, RUNS, {"date": run.day.isoformat()}).json()
+        assert (view["state"], view["passes"], view["breaks"]) == ("running", 2, 1)
+        assert view["breaks_by_type"] == {"missing_here": 1}
+
         ("body", "code"),
         [
             ({}, "required"),
