@@ -24,6 +24,7 @@ from paybridge.reconciliation.domain.breaks import (
     BreakDecision,
     BreakState,
     BreakType,
+    kept_note,
 )
 
 PAGE_SIZE = 20
@@ -115,16 +116,17 @@ def parse_decision(body: bytes, decision: BreakDecision) -> WantedDecision:
     members = parse_object(body)
     known = ("note", "resolution") if decision is RESOLVE else ("note",)
     faults = _unknown(members, known)
-    note = members.get("note")
-    if note is None:
+    said = members.get("note")
+    note = kept_note(said) if isinstance(said, str) else None
+    if said is None:
         faults.append(FieldError("note", "required", "Say in a note why."))
-    elif not isinstance(note, str) or not 0 < len(note.strip()) <= NOTE_CHARACTERS_MAX or "\x00" in note:
+    elif note is None:
         detail = f"Send a text of 1 to {NOTE_CHARACTERS_MAX} characters."
         faults.append(FieldError("note", "note_invalid", detail))
     resolution = members.get("resolution")
     if resolution is not None and resolution not in ("manual", "force"):
         faults.append(FieldError("resolution", "not_an_option", "Send manual or force."))
-    if faults:
+    if faults or note is None:
         raise validation_failed(faults)
     return WantedDecision(FORCE if resolution == "force" else decision, note)
 

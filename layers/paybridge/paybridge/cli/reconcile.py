@@ -237,14 +237,15 @@ def void(context: typer.Context, break_id: BreakId, note: Note, json: AsJson = F
 
 def _decide(context: typer.Context, break_id: UUID, decision: BreakDecision, note: str, json: bool) -> None:
     from paybridge.reconciliation.decide_breaks import decide_break
-    from paybridge.reconciliation.domain.breaks import NOTE_CHARACTERS_MAX, BreakClosed, break_view
+    from paybridge.reconciliation.domain.breaks import NOTE_CHARACTERS_MAX, BreakClosed, break_view, kept_note
 
-    if not 0 < len(note.strip()) <= NOTE_CHARACTERS_MAX:
+    kept = kept_note(note)
+    if kept is None:
         raise typer.BadParameter(f"the note has 1 to {NOTE_CHARACTERS_MAX} characters")
     session = started(context)
     services = _services()
     try:
-        changed = decide_break(services, break_id, decision, note, session.actor)
+        changed = decide_break(services, break_id, decision, kept, session.actor)
     except BreakClosed as error:
         raise fail(str(error)) from None
     if changed is None:

@@ -187,6 +187,12 @@ RESOLVE = BreakDecision("resolve", BreakState.RESOLVED, Resolution.MANUAL)
 FORCE = BreakDecision("resolve", BreakState.RESOLVED, Resolution.FORCE)
 
 
+def kept_note(text: str) -> str | None:
+    """Return a note as it is kept, without the white space around it; None if it is empty or too long."""
+    note = text.strip()
+    return note if 0 < len(note) <= NOTE_CHARACTERS_MAX and "\x00" not in note else None
+
+
 def decide(stored: StoredBreak, decision: BreakDecision, note: str, actor: str, now: datetime) -> StoredBreak | None:
     """Return the break after the decision; None if it is so already. Raises BreakClosed."""
     if (stored.state, stored.resolution, stored.note) == (decision.state, decision.resolution, note):

@@ -186,6 +186,11 @@ class TestBreaks:
         assert (refused.status, refused.json()["code"]) == (409, "break_closed")
 
     @pytest.mark.parametrize("body", [{}, {"note": ""}, {"note": " "}, {"note": 5}, {"note": "x" * 501}])
+    def test_a_note_is_kept_without_the_white_space_around_it(self, client: ApiClient, database: Database) -> None:
+        note = "x" * 500
+        answer = post(client, f"{BREAKS}/{new_break(database)}/explain", {"note": f" {note}\n"})
+        assert (answer.status, answer.json()["note"]) == (200, note)
+
     def test_a_decision_needs_a_note(self, client: ApiClient, database: Database, body: Any) -> None:
         answer = post(client, f"{BREAKS}/{new_break(database)}/void", body)
         assert answer.status == 422
