@@ -80,7 +80,7 @@ def test_a_file_that_cannot_be_read_names_its_lines(terminal: Terminal, tmp_path
     file = tmp_path / "statement.csv"
     file.write_text("\n".join([HEADER, ROW.format(id="a").replace("EUR", "EU"), ROW.format(id="b")]), encoding="utf-8")
     refusal = terminal.refused("reconcile", "import", file, "--date", "2026-03-02")
-    assert refusal.splitlines()[0] == "line 2: currency is no ISO 4217 code with minor units"
+    assert refusal.splitlines()[0] == "line 2: currency is not an ISO 4217 code with minor units"
     assert "There is no reconciliation 2026-03-02" in terminal.refused("reconcile", "show", "2026-03-02")
 
 
@@ -95,7 +95,6 @@ def test_a_break_is_decided_with_a_note(terminal: Terminal) -> None:
     assert "There is no break" in terminal.refused("reconcile", "void", run.id, "--note", "None.")
 
 
-@pytest.mark.parametrize(
 def test_a_note_is_kept_without_the_white_space_around_it(terminal: Terminal) -> None:
     id_, note = new_break(terminal.database), "x" * 500
     assert terminal.read("reconcile", "explain", id_, "--note", f" {note} ")["note"] == note
@@ -119,12 +118,13 @@ def test_a_gateway_that_never_was(terminal: Terminal, tmp_path: Path) -> None:
         assert f"There is no gateway '{name}'." in refusal
 
 
+@pytest.mark.parametrize(
     ("arguments", "why"),
     [
         (("run", "--date", "soon"), "is not a day"),
         (("show", "x"), "is neither a day"),
-        (("breaks", "2026-02-01", "--state", "odd"), "is no state of a break"),
-        (("breaks", "2026-02-01", "--type", "odd"), "is no type of a break"),
+        (("breaks", "2026-02-01", "--state", "odd"), "is not a state of a break"),
+        (("breaks", "2026-02-01", "--type", "odd"), "is not a type of a break"),
     ],
 )
 def test_refuses_what_it_cannot_do(terminal: Terminal, arguments: tuple[str, ...], why: str) -> None:

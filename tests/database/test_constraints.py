@@ -293,7 +293,7 @@ class TestReconciliations:
         id_ = uuid.uuid4()
         database.run(_RECONCILIATION, id=id_)
         with pytest.raises(ConstraintViolated) as caught:
-            database.run(Statement(f"UPDATE reconciliations SET {change} WHERE id = :id::uuid"), id=id_)
+            database.run(Statement(f"UPDATE reconciliations SET {change} WHERE id = :id::uuid"), id=id_)  # noqa: S608
         database.run(Statement("DELETE FROM reconciliations WHERE id = :id::uuid"), id=id_)
         assert caught.value.constraint == constraint
 

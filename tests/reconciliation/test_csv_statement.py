@@ -18,7 +18,7 @@ from paybridge.reconciliation.csv_statement import StatementInvalid, parse_state
 
 ID = UUID("01a1fd50-1a0a-70e7-9753-804a71418b4e")
 HEADER = "id,operation_id,kind,amount,currency,status,created_at"
-NO_TIME = "created_at is no time with an offset, such as 2026-11-28T12:00:00Z"
+NO_TIME = "created_at is not a time with an offset, such as 2026-11-28T12:00:00Z"
 LACKING = "the header lacks currency, created_at, operation_id or reference, amount or amount_minor, one of the two"
 ROW = f"ch_1,{ID},charge,100.50,EUR,succeeded,2026-11-28T12:00:00Z"
 
@@ -106,9 +106,9 @@ def test_what_could_mean_something_else_is_refused(amount: str) -> None:
 def test_every_faulty_row_is_named_and_nothing_is_read() -> None:
     rows = [ROW, ROW.replace("charge", "gift"), ROW, ROW.replace("EUR", "EU"), ROW.replace("12:00:00Z", "noon"), "a,b"]
     assert refused("\n".join([HEADER, *rows])) == [
-        (3, "kind is none of charge, authorization, capture, void, refund, refund_reversal"),
-        (5, "currency is no ISO 4217 code with minor units"),
-        (6, "created_at is no time with an offset, such as 2026-11-28T12:00:00Z"),
+        (3, "kind must be one of charge, authorization, capture, void, refund, refund_reversal"),
+        (5, "currency is not an ISO 4217 code with minor units"),
+        (6, "created_at is not a time with an offset, such as 2026-11-28T12:00:00Z"),
         (7, "it has 2 cells and the header 7"),
     ]
 
@@ -119,11 +119,15 @@ def test_every_faulty_row_is_named_and_nothing_is_read() -> None:
         ("", (1, "the file is empty, and a header is needed")),
         ("id,kind\n", (1, LACKING)),
         (f"{HEADER},id\n", (1, "the header names a column twice")),
-        (f'{HEADER}\n"ch_1,{ID}', (2, "the row is no CSV (unexpected end of data)")),
-        (b"\xff\x80id", (1, "the file is not UTF-8")),
+        (f'{HEADER}\n"ch_1,{ID}', (2, "the row is not valid CSV (unexpected end of data)")),
+        (b"\xff\x80id", (1, "it is not UTF-8")),
+        # A row of another line than the first, far behind it.
+        (f"{HEADER}\n{'x' * 100}\n".encode() + b"\xe9\n", (3, "it is not UTF-8")),
+        (b"\xef\xbb\xbf" + f"{HEADER}\n".encode() + b"\xe9\n", (2, "it is not UTF-8")),
+        (f"{HEADER}\n".encode("utf-16") + b"\x00", (2, "it is not UTF-16")),
         (f"{HEADER}\n{ROW.replace('Z', '')}", (2, NO_TIME)),
     ],
-    ids=["empty", "columns missing", "column twice", "open quote", "not text", "no offset"],
+    ids=["empty", "no column", "column twice", "open quote", "bytes", "late bytes", "marked", "UTF-16", "no offset"],
 )  # fmt: skip
 def test_a_file_that_is_none(content: str | bytes, expected: tuple[int, str]) -> None:
     assert refused(content) == [expected]

@@ -344,7 +344,7 @@ class TestFoundAgain:
         assert (again.state, again.resolution, again.actor) == (BreakState.OPEN, None, "reconciliation")
         assert again.changed_at > gone.changed_at
         assert self.history(shop, again) == [
-            ("resolve", "reconciliation", "The sides agree by now."),
+            ("resolve", "reconciliation", "The sides now agree."),
             ("open", "reconciliation", "It was found again."),
         ]
         assert self.sequences(shop) == [1, 2]

@@ -209,7 +209,6 @@ async def test_breaks_that_do_not_explain_the_difference_fail_the_day(
 
 
 async def test_a_line_that_is_read_by_no_slice_fails_the_day(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The database adds up the statement apart from the slices."""
     await shop.pay()
     read = compare_slices.statements.read
     monkeypatch.setattr(compare_slices.statements, "read", lambda *arguments: read(*arguments)[1:])

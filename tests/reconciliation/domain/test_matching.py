@@ -196,7 +196,7 @@ def same_row_twice(case: Case) -> None:
 
 
 def twice_here(case: Case) -> None:
-    """Another operation of ours says that it is the same deed, under the same key."""
+    """Another operation of ours says that it is the same gateway action, under the same key."""
     second = replace(case.own, id=new_id())
     case.ours.append(second)
     case.posted = {case.own.currency: 2 * case.own.signed_minor}

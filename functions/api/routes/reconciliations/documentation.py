@@ -75,7 +75,7 @@ IMPORT: dict[str, Any] = {
         400: QUERY_MALFORMED,
         409: _ARCHIVED,
         413: problem(f"The statement has more than {STATEMENT_BYTES_MAX} bytes.", "body_too_large"),
-        415: problem("The body is no CSV.", "content_type_unsupported", "content_encoding_unsupported"),
+        415: problem("The body is not CSV.", "content_type_unsupported", "content_encoding_unsupported"),
         422: problem(
             "The statement or a parameter breaks a rule.",
             "validation_failed",

@@ -98,7 +98,7 @@ async def explain(request: Request, break_id: BreakId) -> Response:
 
 @router.post("/reconciliation-breaks/{break_id}/void", **documentation.VOID)
 async def void(request: Request, break_id: BreakId) -> Response:
-    """Say that a break is none."""
+    """Void a break: it was a false alarm."""
     from api.routes.reconciliations import answers
 
     return await answers.void(request, break_id)

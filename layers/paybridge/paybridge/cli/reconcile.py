@@ -229,7 +229,7 @@ def explain(context: typer.Context, break_id: BreakId, note: Note, json: AsJson 
 
 @app.command()
 def void(context: typer.Context, break_id: BreakId, note: Note, json: AsJson = False) -> None:
-    """Say that a break is none."""
+    """Void a break: it was a false alarm."""
     from paybridge.reconciliation.domain.breaks import VOID
 
     _decide(context, break_id, VOID, note, json)
@@ -329,4 +329,4 @@ def _option(text: str | None, name: str, options: Any) -> Any:
     try:
         return options(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is no {name} of a break. Use one of {', '.join(options)}") from None
+        raise typer.BadParameter(f"{text!r} is not a {name} of a break. Use one of {', '.join(options)}") from None

@@ -45,7 +45,7 @@ SLICE = 2000
 # Operations that ended in the day may have begun long before it: what was pending for days, and late refunds.
 BEGAN_BEFORE = timedelta(days=8)
 ACTOR = "reconciliation"
-_GONE = "The sides agree by now."
+_GONE = "The sides now agree."
 
 
 def compare_lines(services: ReconciliationServices, transaction: Transaction, run: Run, now: datetime) -> Run:

@@ -86,12 +86,13 @@ def parse_statement(content: bytes) -> list[StatementLine]:
 
 def _decode(content: bytes) -> str:
     # Excel marks UTF-8, and its "Unicode text" is UTF-16 with a mark.
-    encoding = "utf-16" if content[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig"
+    encoding, name = ("utf-16", "UTF-16") if content[:2] in {b"\xff\xfe", b"\xfe\xff"} else ("utf-8-sig", "UTF-8")
     try:
         return content.decode(encoding)
-    except UnicodeDecodeError:
-        line = content[:64].count(b"\n") + 1
-        raise StatementInvalid([LineError(line, "the file is not UTF-8")], 1) from None
+    except UnicodeDecodeError as error:
+        # What comes before is readable, so its line ends are those that a reader sees.
+        line = error.object[: error.start].decode(encoding).count("\n") + 1
+        raise StatementInvalid([LineError(line, f"it is not {name}")], 1) from None
 
 
 def _separator(text: str) -> str:
@@ -108,7 +109,7 @@ def _numbered(rows: Iterator[list[str]]) -> Iterator[tuple[list[str], int]]:
             return
         except csv.Error as error:
             line = int(getattr(rows, "line_num", 0))
-            raise StatementInvalid([LineError(line, f"the row is no CSV ({error})")], 1) from None
+            raise StatementInvalid([LineError(line, f"the row is not valid CSV ({error})")], 1) from None
         yield row, int(getattr(rows, "line_num", 0))
 
 
@@ -155,7 +156,7 @@ def _line(header: Mapping[str, int], row: list[str]) -> StatementLine:
 
 def _id(cell: str) -> str:
     if not 0 < len(cell) <= 255:
-        raise ValueError("id has no text of 1 to 255 characters")
+        raise ValueError("id must have 1 to 255 characters")
     return cell
 
 
@@ -163,7 +164,7 @@ def _kind(cell: str) -> Kind:
     try:
         return Kind(cell.lower())
     except ValueError:
-        raise ValueError(f"kind is none of {', '.join(Kind)}") from None
+        raise ValueError(f"kind must be one of {', '.join(Kind)}") from None
 
 
 def _currency(cell: str) -> tuple[str, int]:
@@ -171,7 +172,7 @@ def _currency(cell: str) -> tuple[str, int]:
     try:
         return code, exponent(code)
     except InvalidInput:
-        raise ValueError("currency is no ISO 4217 code with minor units") from None
+        raise ValueError("currency is not an ISO 4217 code with minor units") from None
 
 
 def _uuid(cell: str | None) -> UUID | None:
@@ -185,11 +186,11 @@ def _uuid(cell: str | None) -> UUID | None:
 def _amount_minor(cells: Mapping[str, str], places: int, currency: str) -> int:
     if "amount_minor" in cells:
         if not _DIGITS.fullmatch(cells["amount_minor"]) or int(cells["amount_minor"]) > _AMOUNT_MINOR_MAX:
-            raise ValueError("amount_minor is no whole number of minor units")
+            raise ValueError("amount_minor is not a whole number of minor units")
         return int(cells["amount_minor"])
     match = _AMOUNT.fullmatch(cells["amount"])
     if match is None:
-        raise ValueError('amount is no decimal number such as 1234.50 or "1,234.50"')
+        raise ValueError('amount is not a decimal number such as 1234.50 or "1,234.50"')
     fraction = match["places"] or ""
     if len(fraction) != places:
         raise ValueError(f"amount has {len(fraction)} decimal places, and {currency} has {places}")
@@ -210,4 +211,4 @@ def _time(cell: str) -> datetime:
     try:
         return parse_time(cell.replace(" ", "T", 1)).astimezone(UTC)
     except ValueError:
-        raise ValueError("created_at is no time with an offset, such as 2026-11-28T12:00:00Z") from None
+        raise ValueError("created_at is not a time with an offset, such as 2026-11-28T12:00:00Z") from None

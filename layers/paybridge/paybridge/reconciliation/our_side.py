@@ -17,7 +17,7 @@ from paybridge.payments.domain.operation import Kind
 from paybridge.payments.domain.recorded import OurOperation, OurStatus
 from paybridge.payments.store import recorded_operations
 from paybridge.reconciliation.store import statements
-from paybridge.reconciliation.store.statements import Deed, StoredLine
+from paybridge.reconciliation.store.statements import GatewayAction, StoredLine
 
 # The gateway's clock may have had a day less when we made the operation.
 _CLOCKS_DIFFER = timedelta(days=1)
@@ -88,7 +88,7 @@ def without_lines(transaction: Transaction, statement: StatementOfDay, ids: Sequ
         # What a line of this statement names in some way has been compared with it.
         unnamed = statements.without_lines(transaction, statement.id, sorted({each.key for each in wanted}))
     known = _on_other_days(transaction, statement, wanted)
-    return [each for each in wanted if each.key in set(unnamed) and _deed(each) not in known]
+    return [each for each in wanted if each.key in set(unnamed) and _action(each) not in known]
 
 
 def _archived(transaction: Transaction, ids: Iterable[UUID]) -> dict[UUID, OurSide]:
@@ -104,26 +104,26 @@ def _set_other_days_apart(
     found: Mapping[UUID, OurSide],
 ) -> None:
     """Move what has no line of its kind here, and one on another day, such as a refund that is reversed today."""
-    here = {Deed(key, _is_reversal(each.line.line.kind)) for key, group in by_key.items() for each in group}
-    without = [each for side in found.values() for each in side.compared if _deed(each) not in here]
+    here = {GatewayAction(key, _is_reversal(each.line.line.kind)) for key, group in by_key.items() for each in group}
+    without = [each for side in found.values() for each in side.compared if _action(each) not in here]
     known = _on_other_days(transaction, statement, without)
     for side in found.values() if known else ():
-        side.on_other_days = [each for each in side.compared if _deed(each) in known]
-        side.compared = [each for each in side.compared if _deed(each) not in known]
+        side.on_other_days = [each for each in side.compared if _action(each) in known]
+        side.compared = [each for each in side.compared if _action(each) not in known]
 
 
 def _on_other_days(
     transaction: Transaction, statement: StatementOfDay, operations: Iterable[OurOperation]
-) -> set[Deed]:
-    since: dict[Deed, date] = {}
+) -> set[GatewayAction]:
+    since: dict[GatewayAction, date] = {}
     for each in operations:
         began = min(each.created_at.date() - _CLOCKS_DIFFER, statement.first_day)
-        since[_deed(each)] = min(began, since.get(_deed(each), began))
+        since[_action(each)] = min(began, since.get(_action(each), began))
     return statements.on_other_days(transaction, statement.gateway, statement.id, since)
 
 
-def _deed(operation: OurOperation) -> Deed:
-    return Deed(operation.key, _is_reversal(operation.kind))
+def _action(operation: OurOperation) -> GatewayAction:
+    return GatewayAction(operation.key, _is_reversal(operation.kind))
 
 
 def _is_reversal(kind: Kind) -> bool:

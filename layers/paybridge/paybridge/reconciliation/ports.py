@@ -13,6 +13,7 @@ from paybridge.core.clock import Clock
 from paybridge.core.ids import Ids
 from paybridge.database.database import Database, Transaction
 from paybridge.payments.ports import StatementSource
+from paybridge.reconciliation.domain.run import BreakCounts, Run
 
 
 class PostedOperation(NamedTuple):
@@ -64,5 +65,5 @@ class ReconciliationServices:
     old_months: OldMonths
     grace: timedelta
     late_after: timedelta
-    asks_gateways: bool = True
     on_end: Callable[[Run, BreakCounts], None]
+    asks_gateways: bool = True

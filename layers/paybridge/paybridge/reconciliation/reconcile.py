@@ -88,7 +88,7 @@ class LockedDay(NamedTuple):
 def start_reconciliation(services: ReconciliationServices, day: date, actor: str) -> Run:
     """Begin to reconcile a day, or the next pass over it if it was reconciled before.
 
-    One that is running goes on as it is. Raises InvalidInput (`time_in_future`), MonthsArchived and
+    One that is running goes on as it is. Raises InvalidInput (`day_invalid`, `time_in_future`), MonthsArchived and
     DatabaseUnavailable.
     """
     check_day(services, day)

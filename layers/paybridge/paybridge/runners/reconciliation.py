@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-from uuid import UUID
 
 from paybridge import wiring
 from paybridge.observability.logging import logger
 from paybridge.observability.metrics import Metric, emit
-from paybridge.reconciliation.domain.run import Run, RunState, amounts_of
 from paybridge.reconciliation.ports import ReconciliationServices
 from paybridge.reconciliation.reconcile import (
     Progress,

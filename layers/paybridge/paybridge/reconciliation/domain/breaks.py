@@ -32,7 +32,7 @@ class BreakType(StrEnum):
     STATUS_MISMATCH = "status_mismatch"
     # The gateway did the same operation more than once.
     DUPLICATE_AT_GATEWAY = "duplicate_at_gateway"
-    # Two operations of ours claim the same deed of the gateway.
+    # Two operations of ours claim the same gateway action.
     DUPLICATE_HERE = "duplicate_here"
     # An outcome that is due for long and that neither side knows.
     LATE = "late"
@@ -54,7 +54,7 @@ class BreakState(StrEnum):
 class Resolution(StrEnum):
     """How a break was resolved."""
 
-    # The sides agree by now.
+    # The sides now agree.
     AUTO = "auto"
     # A person has corrected one of the sides.
     MANUAL = "manual"
@@ -124,7 +124,7 @@ _BY_LINE = frozenset({BreakType.MISSING_HERE, BreakType.DUPLICATE_AT_GATEWAY})
 
 
 class BreakAction(NamedTuple):
-    """What was done about a break: opened again, explained, resolved or found to be none."""
+    """What was done about a break: opened again, explained, resolved in this way or found to be none."""
 
     at: datetime
     action: str

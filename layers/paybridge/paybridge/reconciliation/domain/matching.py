@@ -36,12 +36,12 @@ def _compare_group(group: OperationGroup, period: ComparedDay, into: Comparison)
     before = len(into.breaks), into.pending
     counted = False
     known = _as_at_gateway(group)
-    # The reversal of a refund has the refund's id, and is a deed apart.
+    # The reversal of a refund has the refund's id, and is a gateway action apart.
     for of_reversal in (False, True):
         lines = [each for each in group.lines if (each.line.kind is Kind.REFUND_REVERSAL) is of_reversal]
         ours = [each for each in known if (each.kind is Kind.REFUND_REVERSAL) is of_reversal]
-        for deed_lines, deed_ours in _deeds(lines, ours):
-            counted |= _Slot(group, deed_lines, deed_ours, period, into).compare()
+        for action_lines, action_ours in _gateway_actions(lines, ours):
+            counted |= _Slot(group, action_lines, action_ours, period, into).compare()
     if counted and period.with_ledger:
         _compare_ledger(group, period, into)
     into.matched += counted and (len(into.breaks), into.pending) == before
@@ -57,10 +57,10 @@ def _as_at_gateway(group: OperationGroup) -> Sequence[OurOperation]:
     return [replace(each, status=OurStatus.FAILED) for each in group.ours if each.kind is Kind.REFUND]
 
 
-def _deeds(
+def _gateway_actions(
     lines: Sequence[DayLine], ours: Sequence[OurOperation]
 ) -> Iterator[tuple[Sequence[DayLine], Sequence[OurOperation]]]:
-    """Yield what is about one deed each: a payment that was charged late twice has two of ours and two lines."""
+    """Yield what is about one gateway action each: two for a payment that was charged late twice."""
     own, others = _own(ours, lines)
     primary = _primary(lines, own)
     left_lines, left_ours = list(lines), list(ours)
@@ -78,7 +78,7 @@ def _deeds(
 
 
 class _Slot:
-    """The lines and our operations that are about one deed."""
+    """The lines and our operations that are about one gateway action."""
 
     def __init__(
         self,

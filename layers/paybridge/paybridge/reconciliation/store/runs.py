@@ -149,6 +149,7 @@ def save(transaction: Transaction, run: Run) -> None:
         actor=run.actor,
         error=run.error,
         retry_at=run.retry_at,
+        failing_since=run.failing_since,
         finished_at=run.finished_at,
     )
 
@@ -157,7 +158,6 @@ def _array(names: tuple[str, ...]) -> str:
     return "{" + ",".join(names) + "}"
 
 
-        failing_since=run.failing_since,
 def _as_text(sums: Mapping[str, int]) -> dict[str, str]:
     """Return the sums as text: there may be more digits than a number of JSON keeps."""
     return {currency: str(minor) for currency, minor in sums.items()}

@@ -182,7 +182,7 @@ _NAMELESS = UUID("6f1b7c1e-4f6e-4f0e-9d2a-2b8a1f0c5d3e")
 
 
 class StoredStatement(NamedTuple):
-    """The statement of a gateway for a day."""
+    """The statement of a gateway for a day, and how many lines were stored."""
 
     id: UUID
     lines: int
@@ -201,7 +201,7 @@ class NewStatement(NamedTuple):
     now: datetime
 
 
-class Deed(NamedTuple):
+class GatewayAction(NamedTuple):
     """What lines and operations are about: an operation by its key, or the reversal of the refund of this key."""
 
     key: UUID
@@ -277,19 +277,21 @@ def without_lines(transaction: Transaction, statement_id: UUID, ids: Sequence[UU
     return [row[0] for row in transaction.run(_WITHOUT_LINES, statement_id=statement_id, keys=uuid_array(ids))]
 
 
-def on_other_days(transaction: Transaction, gateway: str, statement_id: UUID, deeds: Mapping[Deed, date]) -> set[Deed]:
-    """Return those deeds that are compared on another day, each from its given day on."""
-    if not deeds:
+def on_other_days(
+    transaction: Transaction, gateway: str, statement_id: UUID, actions: Mapping[GatewayAction, date]
+) -> set[GatewayAction]:
+    """Return those of the gateway actions that are compared on another day, each from its given day on."""
+    if not actions:
         return set()
-    rows = [{**deed._asdict(), "since": since.isoformat()} for deed, since in deeds.items()]
+    rows = [{**action._asdict(), "since": since.isoformat()} for action, since in actions.items()]
     found = transaction.run(
         _ON_OTHER_DAYS,
         gateway=gateway,
         statement_id=statement_id,
-        first_day=min(deeds.values()).isoformat(),
+        first_day=min(actions.values()).isoformat(),
         rows=json_rows(rows),
     )
-    return {Deed(*row) for row in found}
+    return {GatewayAction(*row) for row in found}
 
 
 def refunds_on_other_days(
