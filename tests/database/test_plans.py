@@ -2333,7 +2333,12 @@ def statement_lines(rows: SeededRows) -> dict[str, Rule]:
             rows_max={lines: 11},
         ),
         f"{module}._WAIT_NO_MORE": Rule(keys, ("gateway_statement_lines_waiting",), rows_max={lines: BATCH}),
-        f"{module}._FORGET_ASKED": Rule({"statement_id": RUN, "limit": 10}, lines_by_key * 2, rows_max={lines: 20}),
+        f"{module}._FORGET_ASKED": Rule(
+            {"statement_id": RUN, "key": str(UUID(int=0)), "number": 0, "limit": 10},
+            lines_by_key * 2,
+            sorts=1,
+            rows_max={lines: 20},
+        ),
         f"{module}._SUM": Rule({"day": DAY, "gateways": "{default}"}, ("gateway_statements_pkey", *lines_by_key)),
         f"{module}._LEAVE_OLD": Rule({"before": "2000-01-01T00:00:00Z"}, ("gateway_statements_pkey",)),
         f"{module}._LEFTOVER": Rule({}, ("gateway_statement_leftovers_pkey",)),

@@ -176,8 +176,8 @@ class TestLinesThatWereAskedAbout:
         (resolved,) = [each for each in shop.breaks(run) if each.id == found.id]
         assert resolved.state is BreakState.RESOLVED
 
-    async def test_many_are_freed_in_parts(self, shop: Shop, unknown: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(reconcile, "ASKED_LINES_MAX", 1)
+    async def test_they_are_found_in_parts(self, shop: Shop, unknown: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(reconcile, "IMPORTED_LINES", 1)
         await self.test_a_day_that_begins_again_while_they_wait(shop, unknown)
 
 

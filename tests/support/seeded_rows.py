@@ -236,8 +236,8 @@ SELECT seeded_id(0, n), run, 'default', run || '|default|i' || n, 1, 'late', 'ga
        CASE WHEN n % 100 = 0 THEN 'open' ELSE 'resolved' END, CASE WHEN n % 100 > 0 THEN 'auto' END, 'seed',
        '{"RUB": "1"}', at, at
 FROM seeded, CAST('00000000-0000-4000-9000-' || lpad(to_hex(1 + n % 60), 12, '0') AS uuid) AS run WHERE n % 4 = 0;
-INSERT INTO reconciliation_break_actions (break_id, number, at, action, actor, note)
-SELECT id, 1, found_at, 'resolve', 'seed', 'seed' FROM reconciliation_breaks WHERE state = 'resolved';
+INSERT INTO reconciliation_break_actions (break_id, number, at, action, resolution, actor, note)
+SELECT id, 1, found_at, 'resolve', 'auto', 'seed', 'seed' FROM reconciliation_breaks WHERE state = 'resolved';
 """
 
 _SEED_ANALYTICS = """

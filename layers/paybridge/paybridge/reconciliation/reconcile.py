@@ -31,6 +31,7 @@ from paybridge.reconciliation.compare_slices import (
     compare_settled,
 )
 from paybridge.reconciliation.domain.run import (
+    NO_ID,
     BreakCounts,
     Run,
     RunPhase,
@@ -60,8 +61,8 @@ OPEN_BREAKS_MAX = 10_000
 # Statements are read again whenever their day is reconciled. These are for late lines and for a look at breaks.
 STATEMENTS_KEPT = timedelta(days=90)
 LEFTOVER_LINES = 20_000
-# Lines of an imported statement that one transaction frees from what an earlier pass has asked.
-ASKED_LINES_MAX = 20_000
+# Lines of an imported statement of which one transaction forgets that an earlier pass has asked about them.
+IMPORTED_LINES = 20_000
 NIGHTLY = "nightly"
 # A day that failed raises the alarm for so many days, unless it is reconciled again.
 FAILED_DAYS = 7
@@ -315,11 +316,12 @@ def _after_page(
 
 
 def _read_imported(transaction: Transaction, run: Run) -> Run:
-    """Free the lines of an imported statement from what an earlier pass has asked; return the run after a part."""
+    """Forget what an earlier pass has asked about the next lines of an imported statement; return the run after it."""
     statement = statements.find(transaction, run.gateway_name, run.day)
     assert statement is not None, "an imported statement is only ever replaced by another one"
-    are_more = statements.forget_asked(transaction, statement.id, ASKED_LINES_MAX) == ASKED_LINES_MAX
-    return go_on(run, run.place) if are_more else next_phase(run)
+    key, number = UUID(run.place.get("key", str(NO_ID))), run.place.get("number", 0)
+    last = statements.forget_asked(transaction, statement.id, key, number, IMPORTED_LINES)
+    return next_phase(run) if last is None else go_on(run, {"key": str(last[0]), "number": last[1]})
 
 
 def _is_imported(services: ReconciliationServices, run: Run) -> bool:

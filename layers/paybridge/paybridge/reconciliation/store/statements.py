@@ -138,12 +138,19 @@ _WAIT_NO_MORE = Statement("""
     WHERE l.statement_id = :statement_id::uuid AND l.key = wanted.id AND l.is_waiting
 """)
 
+# Few lines were asked about, and no index knows them, so the statement is read once in parts.
 _FORGET_ASKED = Statement("""
-    UPDATE gateway_statement_lines l SET asked_at = NULL, is_waiting = false
-    FROM (SELECT key, number FROM gateway_statement_lines
-          WHERE statement_id = :statement_id::uuid AND asked_at IS NOT NULL LIMIT :limit::integer) AS part
-    WHERE l.statement_id = :statement_id::uuid AND l.key = part.key AND l.number = part.number
-    RETURNING l.number
+    WITH part AS MATERIALIZED (
+        SELECT key, number, asked_at FROM gateway_statement_lines
+        WHERE statement_id = :statement_id::uuid
+          AND (statement_id, key, number) > (:statement_id::uuid, :key::uuid, :number::integer)
+        ORDER BY statement_id, key, number LIMIT :limit::integer
+    ), freed AS (
+        UPDATE gateway_statement_lines l SET asked_at = NULL, is_waiting = false
+        FROM (SELECT key, number FROM part WHERE asked_at IS NOT NULL) AS asked
+        WHERE l.statement_id = :statement_id::uuid AND l.key = asked.key AND l.number = asked.number
+    )
+    SELECT key, number FROM part ORDER BY key DESC, number DESC LIMIT 1
 """)
 
 # Added up without the code that compares, which must come to the same.
@@ -326,9 +333,15 @@ def wait_no_more(transaction: Transaction, statement_id: UUID, keys: Iterable[UU
     transaction.run(_WAIT_NO_MORE, statement_id=statement_id, keys=uuid_array(keys))
 
 
-def forget_asked(transaction: Transaction, statement_id: UUID, limit: int) -> int:
-    """Have up to `limit` lines about which the gateway was asked look as if they were new; return how many."""
-    return len(transaction.run(_FORGET_ASKED, statement_id=statement_id, limit=limit))
+def forget_asked(
+    transaction: Transaction, statement_id: UUID, key: UUID, number: int, limit: int
+) -> tuple[UUID, int] | None:
+    """Forget that the gateway was asked about any of the `limit` lines after that place.
+
+    Return the place of the last one, None if there is no line after it.
+    """
+    rows = transaction.run(_FORGET_ASKED, statement_id=statement_id, key=key, number=number, limit=limit)
+    return (rows[0][0], rows[0][1]) if rows else None
 
 
 def sums(transaction: Transaction, day: date, gateways: Iterable[str]) -> dict[str, int]:
