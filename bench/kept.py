@@ -107,9 +107,9 @@ _JOURNALS = Statement(f"""
     FROM ({_PAYMENTS_OF}) AS kept WHERE NOT declined
 """)  # noqa: S608 -- as above.
 _TRANSFERS = Statement(f"""
-    INSERT INTO ledger.transfers (book, event_id, rule, number, debit_account, credit_account, amount_minor,
+    INSERT INTO ledger.transfers (book, event_id, rule, number, places, debit_account, credit_account, amount_minor,
         happened_at, currency)
-    SELECT 1, {_EVENT_ID}, 2, number, CASE number WHEN 1 THEN house.id ELSE mine.id END,
+    SELECT 1, {_EVENT_ID}, 2, number, 2, CASE number WHEN 1 THEN house.id ELSE mine.id END,
            CASE number WHEN 1 THEN mine.id ELSE fees.id END, CASE number WHEN 1 THEN 10050 ELSE 291 END, at, 'RUB'
     FROM ({_PAYMENTS_OF}) AS kept
     JOIN ledger.accounts mine ON mine.owner = {_MERCHANT} AND mine.kind = 'available'

@@ -36,7 +36,7 @@ class Postings(Protocol):
         ...
 
 
-class OldMonths(Protocol):
+class MonthsOfOperations(Protocol):
     """Where the operations of old months are."""
 
     def find_away(self, transaction: Transaction, begin_at: datetime, end_at: datetime) -> list[AwayMonth]:
@@ -62,7 +62,7 @@ class ReconciliationServices:
     ids: Ids
     sources: Mapping[str, StatementSource | None]
     postings: Postings | None
-    old_months: OldMonths
+    old_months: MonthsOfOperations
     grace: timedelta
     late_after: timedelta
     on_end: Callable[[Run, BreakCounts], None]
