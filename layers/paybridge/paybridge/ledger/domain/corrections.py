@@ -7,7 +7,10 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from paybridge.core.money import format_places
 from paybridge.core.times import format_time
+from paybridge.ledger.domain.accounts import account_name
+from paybridge.ledger.domain.journals import Journal
 from paybridge.ledger.domain.rules import rule_name
 
 REASON_CHARACTERS_MAX = 500
@@ -45,3 +48,22 @@ class Correction:
             "created_at": format_time(self.created_at),
             "created_by": self.actor,
         }
+
+
+def preview_view(opposite: Journal) -> dict[str, Any]:
+    """Return the journal that a correction would post, JSON-ready."""
+    return {
+        "event_id": str(opposite.event_id),
+        "rule": rule_name(opposite.rule),
+        "corrects": str(opposite.corrects),
+        "payment_id": None if opposite.payment_id is None else str(opposite.payment_id),
+        "reason": opposite.reason,
+        "transfers": [
+            {
+                "debit": account_name(each.debit),
+                "credit": account_name(each.credit),
+                "amount": format_places(each.amount_minor, each.debit.places),
+            }
+            for each in opposite.transfers
+        ],
+    }
