@@ -41,7 +41,8 @@ _NUMBERS = "generate_series(:first::integer, :last::integer) AS n"
 _PAYMENTS = f"""
     INSERT INTO payments (id, merchant_id, amount_minor, captured_minor, currency, status, description, metadata,
         customer, payment_method, gateway_id, gateway, correlation_id, last_sequence, version, created_at, updated_at)
-    SELECT {_id("payment")}, :merchant_id::uuid, 10050, 10050, 'RUB', 'succeeded', CASE WHEN n % 3 = 0 THEN '' END,
+    SELECT {_id("payment")}, :merchant_id::uuid, 10050, 10050, 'RUB', 'succeeded',
+        CASE WHEN n % 3 = 0 THEN '' WHEN n % 5 = 0 THEN E'\\x01 said "no",\\n and \\x01\\x01' END,
         CASE WHEN n % 2 = 0 THEN ('{{"order": ' || n || E',\\n "name": "Zoë \\\\"quoted\\\\" \\\\u00e9"}}')::json END,
         'customer-' || n % 1000, 'tok_success', 'ch_' || md5(n::text), 'default', 'seed-' || n, 3, 3, {_AT}, {_AT}
     FROM {_NUMBERS}

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
 
-from paybridge.archive.domain import FILE_ROWS_MAX, Column
+from paybridge.archive.domain import CSV_QUOTE, FILE_ROWS_MAX, Column
 from paybridge.archive.ports import ArchiveDamaged
 
 # The lowest level: the time of the function is dearer than room in S3.
@@ -27,7 +27,7 @@ class ParquetFiles:
         types = _types()
         fields = [Field(column.name, types.get(column.type, types["text"])) for column in columns]
         schema = Schema([*fields, Field(_MARKS, types["text"])])
-        table = read_csv(rows, schema, has_header=False, batch_size=FILE_ROWS_MAX).read_all()
+        table = read_csv(rows, schema, has_header=False, batch_size=FILE_ROWS_MAX, quote=CSV_QUOTE).read_all()
         marks = table.column(_MARKS).combine_chunks()
         table = table.drop_columns([_MARKS])
         return table if marks.null_count == len(marks) else _with_empty_texts(table, marks)

@@ -35,7 +35,7 @@ class ObjectStore(Protocol):
 
 
 class RowLines(NamedTuple):
-    """Rows of a table as lines of CSV, and how many they are.
+    """Rows of a table as lines of CSV with texts in CSV_QUOTE, and how many they are.
 
     After the columns follows a value that names, by their numbers, those that hold an empty text, because CSV has no
     way to tell it from none.

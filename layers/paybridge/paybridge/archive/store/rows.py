@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from paybridge.archive.domain import ArchivedTable, Column
+from paybridge.archive.domain import CSV_QUOTE, ArchivedTable, Column
 from paybridge.archive.ports import RowLines
 from paybridge.database.database import Database, Statement, Transaction
 
@@ -116,7 +116,7 @@ def _line(columns: Iterable[Column]) -> str:
             value, quote = column.name, ""
         else:
             text = column.name if column.type == "text" else f"{column.name}::text"
-            value, quote = f"""replace({text}, '"', '""')""", '"'
+            value, quote = f"replace({text}, '{CSV_QUOTE}', '{CSV_QUOTE * 2}')", CSV_QUOTE
             marks.append(f"CASE WHEN {text} = '' THEN '{number} ' END")
         if between or quote:
             arguments.append(f"'{between}{quote}'")
