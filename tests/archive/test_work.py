@@ -308,16 +308,16 @@ class TestRestoring:
         archive.run()
         assert not exists(archive.database, "payments")
 
-    @pytest.mark.parametrize("step", ["restore_tables", "is_replayed"])
+    @pytest.mark.parametrize("step", ["restore_tables", "is_read"])
     def test_a_longer_order_counts_while_the_function_works(
         self, step: str, archive: Archive, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         archive.run()
         order(archive)
-        if step == "is_replayed":
+        if step == "is_read":
             archive.run()
             archive.clock.move(8 * DAY_SECONDS)
-        module: Any = work.open_work if step == "is_replayed" else work
+        module: Any = work.open_work if step == "is_read" else work
         monkeypatch.setattr(module, step, preceded_by(partial(order, archive, days=30), getattr(module, step)))
         until = archive.clock.now() + timedelta(days=30)
         archive.run()

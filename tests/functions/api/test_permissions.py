@@ -73,7 +73,7 @@ BODIES: Mapping[str, Any] = {
 
 
 QUERIES: Mapping[str, dict[str, str]] = {
-    "POST /api/v1/ops/reconciliations/statements": {"date": "2026-01-01", "gateway": "bank"},
+    "POST /api/v1/ops/reconciliations/statements": {"date": "2026-01-01", "gateway": "default"},
 }
 
 
