@@ -68,7 +68,7 @@ class Archive:
     def run(self, seconds: float = RUN_SECONDS) -> Worked:
         """Work on the archive, and expect that nothing fails.
 
-        PostgreSQL may end the connection of the run before a moment later, and until then nobody else may work.
+        Retries while the lock is held: PostgreSQL releases the previous run's lock shortly after its connection closes.
         """
 
         def work() -> Worked | None:

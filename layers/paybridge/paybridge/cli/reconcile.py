@@ -256,7 +256,7 @@ def _decide(context: typer.Context, break_id: UUID, decision: BreakDecision, not
 def _services() -> ReconciliationServices:
     from paybridge.wiring import reconciliation
 
-    # A command prints how the day ended, and a line of a log beside it would not be JSON of its own.
+    # The command prints the outcome itself. A log line on the same stream would break the output of --json.
     return replace(reconciliation.services(), on_end=lambda *_: None)
 
 

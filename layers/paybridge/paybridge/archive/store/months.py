@@ -50,8 +50,8 @@ _DROPPED = Statement("""
     ORDER BY m.month
 """)
 
-# Whoever relies on the months takes it shared, and a month is chosen under it alone: a month that was never looked at
-# has no row to lock.
+# Readers that need months to stay hold this lock shared, and choosing a month to archive takes it exclusively. A row
+# lock is not enough, because a month that has never been looked at has no row.
 _SHARE_CHOICE = Statement("SELECT pg_advisory_xact_lock_shared(hashtextextended('archive_months', 0))")
 _LOCK_CHOICE = Statement("SELECT pg_advisory_xact_lock(hashtextextended('archive_months', 0))")
 

@@ -41,23 +41,16 @@ class RowReader:
         }
         # In the order of the key also if the server reads with several processes.
         line = f"string_agg({_line(table.columns)}, E'\\n' ORDER BY {names})"
-        self._rows = {
-            (has_after, has_until): Statement(
-                f"SELECT {line}, count(*) FROM {table.partition} "
-                f"{_where([is_after] * has_after + [is_until] * has_until)}"
-            )
+        ranges = {
+            (has_after, has_until): f"{table.partition} {_where([is_after] * has_after + [is_until] * has_until)}"
             for has_after in (False, True)
             for has_until in (False, True)
         }
-
+        self._rows = {ends: Statement(f"SELECT {line}, count(*) FROM {range_}") for ends, range_ in ranges.items()}
         # Bounded whatever the table has come to hold.
         self._counts = {
-            (has_after, has_until): Statement(
-                f"SELECT count(*) FROM (SELECT FROM {table.partition} "
-                f"{_where([is_after] * has_after + [is_until] * has_until)} LIMIT :most::integer) AS found"
-            )
-            for has_after in (False, True)
-            for has_until in (False, True)
+            ends: Statement(f"SELECT count(*) FROM (SELECT FROM {range_} LIMIT :most::integer) AS found")
+            for ends, range_ in ranges.items()
         }
 
     def find_end(self, database: Database, after: Key | None, limit: int) -> Key | None:

@@ -29,27 +29,22 @@ _BUSIEST_ACCOUNTS = Statement("""
     ORDER BY version DESC, id LIMIT :limit::integer
 """)
 
-# Of one moment, because one statement reads them. A transfer counts in the day of its event. Of each side only so many
-# transfers are read.
-_CHECK_TOTALS = Statement("""
+# At most `limit` transfers of one side of an account.
+_SUM_OF_SIDE = """
+    SELECT coalesce(sum(amount_minor), 0) AS sum, count(*) AS count
+    FROM (
+        SELECT amount_minor FROM ledger.transfers
+        WHERE {side}_account = p.id AND happened_at >= :since::timestamptz LIMIT :limit::integer
+    ) AS part
+"""
+# Of one moment, because one statement reads them. A transfer counts in the day of its event.
+_CHECK_TOTALS = Statement(f"""
     SELECT p.id, p.book, p.owner, p.kind, p.currency, p.places, p.debits_minor::text, p.credits_minor::text,
            debits.sum::text, credits.sum::text, days.debits::text, days.credits::text, days.newest_debits::text,
            days.newest_credits::text, greatest(debits.count, credits.count)
     FROM ledger.accounts p JOIN ledger.books b ON b.id = p.book AND b.state IN ('live', 'retired')
-    CROSS JOIN LATERAL (
-        SELECT coalesce(sum(amount_minor), 0) AS sum, count(*) AS count
-        FROM (
-            SELECT amount_minor FROM ledger.transfers
-            WHERE debit_account = p.id AND happened_at >= :since::timestamptz LIMIT :limit::integer
-        ) AS part
-    ) AS debits
-    CROSS JOIN LATERAL (
-        SELECT coalesce(sum(amount_minor), 0) AS sum, count(*) AS count
-        FROM (
-            SELECT amount_minor FROM ledger.transfers
-            WHERE credit_account = p.id AND happened_at >= :since::timestamptz LIMIT :limit::integer
-        ) AS part
-    ) AS credits
+    CROSS JOIN LATERAL ({_SUM_OF_SIDE.format(side="debit")}) AS debits
+    CROSS JOIN LATERAL ({_SUM_OF_SIDE.format(side="credit")}) AS credits
     CROSS JOIN LATERAL (
         SELECT coalesce(sum(debits_minor), 0) AS debits, coalesce(sum(credits_minor), 0) AS credits,
                coalesce(sum(debits_minor) FILTER (WHERE day >= :first_day::date), 0) AS newest_debits,
