@@ -183,23 +183,27 @@ class Gateway:
         await _obey(verdict)
         # The benchmark compares the duration of a batch of charges with this.
         order = {**order, "latency_ms": round(verdict.latency_seconds * 1000)}
-        record = self._record(self._approved(order, verdict), verdict.failure_code) if verdict.is_done else order
+        record = self._take(order, verdict) if verdict.is_done else order
         if not verdict.answers:
             raise Unanswered
         return record
 
-    def _approved(self, order: Record, verdict: Verdict) -> Record:
+    def _take(self, order: Record, verdict: Verdict) -> Record:
+        now = self.now()
+        return self._record(self._approved(order, verdict, now), verdict.failure_code, now)
+
+    def _approved(self, order: Record, verdict: Verdict, now: float) -> Record:
         """Return the order as it is recorded: in part, still to be decided, or good until it expires."""
         if verdict.approves != 1:
             asked_minor = order["amount_minor"]
             order = {**order, "amount_minor": max(int(asked_minor * verdict.approves), 1), "asked_minor": asked_minor}
         if verdict.pends:
-            order = {**order, "decided_at": self.now() + self._behaviour.pending_seconds}
+            order = {**order, "decided_at": now + self._behaviour.pending_seconds}
         if order["kind"] == "authorization" and verdict.failure_code is None:
             good_seconds = verdict.good_seconds
             if good_seconds is None:
                 good_seconds = self._behaviour.authorization_seconds
-            order = {**order, "expires_at": written(self.now() + good_seconds)}
+            order = {**order, "expires_at": written(now + good_seconds)}
         return order
 
     async def _follow_now(self, order: Record) -> Record:
@@ -236,9 +240,10 @@ class Gateway:
             raise Conflict("already_refunded")
         if order["amount_minor"] > left_minor:
             return self._record(order, "refund_exceeds_charge")
+        now = self.now()
         if verdict.is_reversed:
-            order = {**order, "reversed_at": self.now() + self._behaviour.reversal_seconds}
-        return self._record(order, verdict.failure_code)
+            order = {**order, "reversed_at": now + self._behaviour.reversal_seconds}
+        return self._record(order, verdict.failure_code, now)
 
     def _end(self, order: Record, target: Record, records: list[Record], verdict: Verdict) -> Record:
         """Capture or void the authorization, which happens to it once."""
@@ -279,10 +284,11 @@ class Gateway:
             self._flaky_tries[reference] = tries_before + 1
         return judge(self._behaviour, payment_method, reference, tries_before)
 
-    def _record(self, order: Record, failure_code: str | None) -> Record:
+    def _record(self, order: Record, failure_code: str | None, now: float | None = None) -> Record:
+        """Record the order as created at `now`: the time that its deadlines count from, if it has any."""
         if failure_code is None and self._behaviour.pending_declines and "decided_at" in order:
             failure_code = "card_declined"
-        now = self.now()
+        now = self.now() if now is None else now
         record = {
             "id": f"{_ID_PREFIXES[order['kind']]}_{os.urandom(16).hex()}",
             **order,
