@@ -23,8 +23,8 @@ pytestmark = pytest.mark.integration
 
 LIMIT = RateLimit(100, 100)
 RIGHTS = ("~paybridge:bucket:*", "+evalsha", "+script|load", "+hmget", "+hset", "+pexpire", "+time")
-# What a busy machine needs beside the timeouts.
-SLACK_SECONDS = 2.0
+# What a busy machine needs beside the timeouts. Without a timeout a call would not end at all.
+SLACK_SECONDS = 15.0
 
 
 @pytest.fixture
@@ -77,23 +77,26 @@ class TestTake:
         assert 20 <= second <= LIMIT.per_second * (time.monotonic() - begun_at) + 1
 
     def test_a_bucket_is_forgotten_once_it_is_full(self, valkey_server: ValkeyServer) -> None:
-        bucket = new_bucket()
+        bucket = new_bucket(RateLimit(1, 100))
+        begun_at = time.monotonic()
         ValkeyBuckets(valkey_server.url).take([bucket], 1000)
         with valkey_server.client() as client:
             left_seconds = client.pttl(key_of(bucket)) / 1000
-        full_after_seconds = plan_of(LIMIT).capacity / LIMIT.per_second
-        assert full_after_seconds - 0.2 < left_seconds < full_after_seconds + 1.2
+        passed_seconds = time.monotonic() - begun_at
+        plan = plan_of(bucket.limit)
+        full_after_seconds = plan.capacity / plan.refill_per_second
+        assert full_after_seconds - passed_seconds < left_seconds < full_after_seconds + 1.2
 
     def test_a_clock_that_goes_back_refills_nothing_twice(self, valkey_server: ValkeyServer) -> None:
         buckets, bucket = ValkeyBuckets(valkey_server.url), new_bucket()
         buckets.take([bucket], 1000)
         with valkey_server.client() as client:
-            ahead = float(client.hget(key_of(bucket), "at")) + 30
+            ahead = float(client.hget(key_of(bucket), "at")) + 300
             client.hset(key_of(bucket), "at", f"{ahead:.6f}")
             time.sleep(0.05)
             assert buckets.take([bucket], 1000).granted == 0
             assert float(client.hget(key_of(bucket), "at")) == pytest.approx(ahead)
-            assert client.pttl(key_of(bucket)) > 29_000
+            assert client.pttl(key_of(bucket)) > 240_000
 
     def test_the_rights_on_the_page_for_operators_are_enough(self, valkey_server: ValkeyServer) -> None:
         with valkey_server.client() as client:
@@ -112,7 +115,7 @@ class TestOutage:
         begun_at = time.monotonic()
         with pytest.raises(LimiterUnavailable):
             buckets.take([bucket], 1)
-        assert time.monotonic() - begun_at < TIMEOUT_SECONDS
+        assert time.monotonic() - begun_at < TIMEOUT_SECONDS + SLACK_SECONDS
         assert logged[0]["error_type"] == "ConnectionError"
         assert f"127.0.0.1:{own_server.port}" in logged[0]["error"]
 
