@@ -28,7 +28,6 @@ from paybridge.dead_letters.record import record_dead_letters
 from paybridge.notifications.domain.answers import NotSent
 from paybridge.outbox import store as outbox
 from paybridge.rabbitmq.depths import AmqpQueueDepths
-from paybridge.runners import dead_letters
 from paybridge.wiring import broker
 from paybridge.wiring.settings import Settings
 from tests.support.dead_letters import raw, rows
@@ -105,7 +104,6 @@ class TestMetrics:
     ) -> None:
         monkeypatch.setattr(broker, "queue_depths", lambda: AmqpQueueDepths(vhost.amqp_url))
         monkeypatch.setattr(broker, "rabbitmq_url", lambda: vhost.amqp_url)
-        monkeypatch.setattr(dead_letters, "LEFT_SECONDS", 1.0)
         large = b"\x00" * 7 * 1024 * 1024
         asyncio.run(put(vhost.amqp_url, "payments.dead", large, message_id="large"))
         assert call()["left_dead_letters"] == 1
