@@ -41,6 +41,13 @@ class Posting:
     def control(self, **changes: Any) -> None:
         self.client.post("/_control", json=changes).raise_for_status()
 
+    def send_all(self) -> None:
+        """Wait until the gateway has decided everything, and every notice of that is received."""
+        deadline = time.monotonic() + 15
+        while (left := self.client.post("/_settle").json()) != {"next_at": None, "sending": 0}:
+            assert time.monotonic() < deadline, left
+            time.sleep(0.05)
+
     def received(self, number: int) -> list[dict[str, Any]]:
         """The first so many requests that came to the path."""
         deadline = time.monotonic() + 15
@@ -95,12 +102,12 @@ class TestNotices:
 
     def test_an_authorization_that_expires_unless_it_was_captured_or_voided(self, tmp_path: Path, sink: str) -> None:
         with posting(tmp_path, sink, "/expired") as gateway:
-            gateway.control(authorization_seconds=0.5)
+            gateway.control(authorization_seconds=3600)
             made = [gateway.post("authorization", f"p-{number}", "tok_success") for number in range(3)]
             gateway.post("capture", "p-0")
             gateway.post("void", "p-1")
-            gateway.received(1)
-            time.sleep(0.5)
+            gateway.control(ahead_seconds=3601)
+            gateway.send_all()
             notices = [received["body"] for received in gateway.so_far()]
         assert [(notice["type"], notice["data"]["id"]) for notice in notices] == [
             ("authorization.expired", made[2]["id"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -82,15 +81,15 @@ class TestCharges:
         again = charge(gateway, reference="p-6", payment_method="tok_timeout_charged")
         assert (again.status_code, again.headers["Idempotency-Replayed"]) == (201, "true")
 
-    def test_a_pending_charge_succeeds_after_a_while(self, gateway: httpx.Client) -> None:
-        gateway.post("/_control", json={"pending_seconds": 0.5}).raise_for_status()
-        first = charge(gateway, reference="p-7", payment_method="tok_pending")
-        assert (first.status_code, first.json()["status"]) == (202, "pending")
-        assert [record["status"] for record in charges_of(gateway, "p-7")] == ["pending"]
-        time.sleep(0.6)
-        again = charge(gateway, reference="p-7", payment_method="tok_pending")
-        assert (again.status_code, again.headers["Idempotency-Replayed"]) == (201, "true")
-        assert charges_of(gateway, "p-7") == [again.json()]
+    def test_a_pending_charge_succeeds_after_a_while(self, tmp_path: Path) -> None:
+        with running_gateway(tmp_path / "log", GATEWAY_PENDING_SECONDS="60") as url, client_of(url) as client:
+            first = charge(client, reference="p-7", payment_method="tok_pending")
+            assert (first.status_code, first.json()["status"]) == (202, "pending")
+            assert [record["status"] for record in charges_of(client, "p-7")] == ["pending"]
+            client.post("/_control", json={"ahead_seconds": 60}).raise_for_status()
+            again = charge(client, reference="p-7", payment_method="tok_pending")
+            assert (again.status_code, again.headers["Idempotency-Replayed"]) == (201, "true")
+            assert charges_of(client, "p-7") == [again.json()]
         assert again.json() == {**first.json(), "status": "succeeded"}
 
     def test_a_part_is_approved_and_replayed(self, gateway: httpx.Client) -> None:
