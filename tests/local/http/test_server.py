@@ -167,8 +167,11 @@ class TestLimits:
         request = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 900\r\n\r\n" + body
         reader._transport.pause_reading()  # type: ignore[attr-defined]
         writer.write(request * 40_000)
-        await asyncio.sleep(0.5)
-        unread = len(echo.handled)
-        await asyncio.sleep(0.5)
-        assert len(echo.handled) == unread < 40_000
+        unread = -1
+        async with asyncio.timeout(30):
+            # The buffers of both ends take a while to fill.
+            while len(echo.handled) != unread:
+                unread = len(echo.handled)
+                await asyncio.sleep(0.5)
+        assert 0 < unread < 40_000
         writer.transport.abort()
