@@ -210,7 +210,7 @@ def test_the_command_advances_the_clock_and_makes_tokens_by_it(patient: Stack) -
 
 
 def test_time_flows_between_advances(patient: Stack) -> None:
-    before, begun = stack_time(patient), time.monotonic()
+    begun, before = time.monotonic(), stack_time(patient)
     time.sleep(0.3)
     passed = (stack_time(patient) - before).total_seconds()
     assert 0.3 <= passed <= time.monotonic() - begun + 0.01
@@ -218,7 +218,7 @@ def test_time_flows_between_advances(patient: Stack) -> None:
 
 def test_advances_at_the_same_time_add_up(patient: Stack) -> None:
     start = advance(patient, 0)["ahead_seconds"]
-    before, begun = stack_time(patient), time.monotonic()
+    begun, before = time.monotonic(), stack_time(patient)
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda seconds: advance(patient, seconds), (HOUR, 2 * HOUR, 0, 3 * HOUR)))
     passed = (stack_time(patient) - before).total_seconds()
