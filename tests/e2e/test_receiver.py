@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from local.servers.processes import free_port
+from local.servers.processes import accepts_connections, free_port
 from local.stack.seed import DEMO_API_KEY, DEMO_WEBHOOK_SECRET
 from local.stack.stack import Stack
 from local.testkit.live import eventually, merchant
@@ -36,6 +36,7 @@ def running_receiver(folder: Path) -> Iterator[str]:
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as process:
         url = f"http://127.0.0.1:{port}"
         try:
+            eventually(lambda: accepts_connections(port), "the receiver listens")
             yield url
         finally:
             process.kill()
