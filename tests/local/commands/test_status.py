@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -79,14 +80,16 @@ class TestShow:
         assert " ".join(shown(settings, capsys).get("Test", [])) == words
 
     def test_tells_the_past_of_a_part_and_shows_the_parts_that_are_down(
-        self, settings: LocalSettings, capsys: Output
+        self, settings: LocalSettings, capsys: Output, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        now = time.time()
+        monkeypatch.setattr(status, "time", SimpleNamespace(time=lambda: now))
         write_pid_file(settings.state_dir, "gateway", psutil.Process())
         ended_at = datetime(2026, 11, 1, 15, 51, tzinfo=UTC).timestamp()
         records = {
             "gateway": PartRecord(PartState.UP, 2, "signal SIGKILL", ended_at),
             "rabbitmq": PartRecord(PartState.CRASH_LOOP, 7, "exit status 1: no disk", ended_at),
-            "sink": PartRecord(PartState.OUTAGE, until=time.time() + 60),
+            "sink": PartRecord(PartState.OUTAGE, until=now + 60),
         }
         write_records(settings.state_dir, records)
         table = shown(settings, capsys)
@@ -95,7 +98,7 @@ class TestShow:
         )
         assert "crash loop restarted 7 times" in " ".join(table["rabbitmq"])
         assert " ".join(table["rabbitmq"]).endswith("by exit status 1: no disk")
-        assert re.search(r"outage, (59|60) s left", " ".join(table["sink"]))
+        assert " ".join(table["sink"]).endswith("outage, 60 s left")
 
     def test_shows_a_server_of_ones_own_at_its_address(self, settings: LocalSettings, capsys: Output) -> None:
         own = replace(
