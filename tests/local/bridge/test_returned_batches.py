@@ -113,6 +113,10 @@ async def until_some(vhost: Vhost, queue: str) -> list[Got]:
     return await eventually_async(lambda: asyncio.run(take_all(vhost.amqp_url, queue)), f"something in {queue}", 20)
 
 
+async def until_logged(caplog: pytest.LogCaptureFixture, text: str) -> None:
+    await eventually_async(lambda: text in caplog.text, f"{text!r} in the log")
+
+
 class InProcess:
     """Invoke the consumer function's handler in this process and report its failure as Lambda does."""
 
@@ -185,26 +189,28 @@ async def test_a_message_too_large_for_an_invocation_comes_to_the_dead_letters_o
     assert await take_all(vhost.amqp_url, QUEUE) == []
 
 
-async def test_a_dead_letter_that_is_too_large_waits_for_the_jobs_function(vhost: Vhost, tmp_path: Path) -> None:
+async def test_a_dead_letter_that_is_too_large_waits_for_the_jobs_function(
+    vhost: Vhost, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     await put(vhost.amqp_url, DEAD, b"x" * PAYLOAD_BYTES_MAX, message_id="large")
     depths = AmqpQueueDepths(vhost.amqp_url)
     async with LambdaHost(toys(tmp_path), logs_dir=tmp_path) as host:
         template = read_template(TOYS, {"Batches": str(tmp_path / NOTED), "Queue": DEAD})
         async with running(queue_mappings(list(template.functions.values()), host, vhost.amqp_url)):
-            await asyncio.sleep(1)
+            await until_logged(caplog, "left to the jobs function")
             # It is not in the mapping's hands, where no other could see or take it.
-            assert await depths.read([DEAD]) == {DEAD: 1}
+            await eventually_async(lambda: asyncio.run(depths.read([DEAD])) == {DEAD: 1}, "the message waits")
             assert [got.message_id for got in await take_all(vhost.amqp_url, DEAD)] == ["large"]
 
 
 async def test_a_message_that_is_too_large_stays_while_the_dead_letters_refuse_it(
-    broker: Broker, tmp_path: Path
+    broker: Broker, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     bare = broker.fresh_vhost(declared=False)
     await declare(bare.amqp_url, QUEUE)
     await put(bare.amqp_url, QUEUE, b"x" * PAYLOAD_BYTES_MAX, message_id="large")
     async with LambdaHost(toys(tmp_path), logs_dir=tmp_path) as host, running(mappings_to(host, bare, tmp_path)):
-        await asyncio.sleep(1)
+        await until_logged(caplog, "and stays")
     (left,) = await until_some(bare, QUEUE)
     assert left.message_id == "large"
 
