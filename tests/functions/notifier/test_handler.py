@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
-from local.testkit.notifications import SENDER, NotificationWorld
+from local.testkit.notifications import MAKE_DUE, SENDER, NotificationWorld
 from local.testkit.queues import take_all
 from local.testkit.rmq import rmq_event
 from local.testkit.servers import Vhost
@@ -36,7 +36,7 @@ SETTINGS = {
     "ENVIRONMENT_NAME": "test",
     "NOTIFICATION_SENDER": SENDER,
     "NOTIFICATION_SMS": "on",
-    "NOTIFICATION_RETRY_DELAYS_SECONDS": "1,2",
+    "NOTIFICATION_RETRY_DELAYS_SECONDS": "60,120",
 }
 
 REFUSE = Statement("ALTER TABLE notifications ADD CONSTRAINT of_a_test CHECK (recipient <> 'Refused')")
@@ -131,7 +131,7 @@ class TestHandler:
         (command,) = world.commands(merchant_id)
         call(command)
         assert world.statuses(merchant_id) == [("email", "pending", 1)]
-        asyncio.run(asyncio.sleep(1.1))
+        world.database.run(MAKE_DUE)
         call(command)
         assert world.statuses(merchant_id) == [("email", "sent", 2)]
 
