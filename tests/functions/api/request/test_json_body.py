@@ -109,7 +109,7 @@ class TestParseObject:
         started_at = time.perf_counter()
         assert refusal(body[:BODY_BYTES_MAX])[0] == 400
         # Milliseconds are usual. A scan that restarts at every quote takes minutes.
-        assert time.perf_counter() - started_at < 2
+        assert time.perf_counter() - started_at < 30
 
 
 class TestCheckContentType:

@@ -180,7 +180,7 @@ class TestWait:
         timer.join()
         assert [event["type"] for event in answer.json()["data"]] == [PAYMENT_SUCCEEDED]
         assert answer.headers["preference-applied"] == "wait=20"
-        assert time.monotonic() - started_at < 10
+        assert time.monotonic() - started_at < 15
 
     def test_ends_without_an_event(self, client: ApiClient, payment_id: UUID) -> None:
         end = client.get(EVENTS, query={"payment_id": str(payment_id)}).json()["next_cursor"]

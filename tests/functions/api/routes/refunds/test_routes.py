@@ -186,10 +186,10 @@ class TestRead:
         thread = threading.Thread(target=settle)
         thread.start()
         started_at = time.perf_counter()
-        answer = client.get(path, headers={"prefer": "wait=15"})
+        answer = client.get(path, headers={"prefer": "wait=20"})
         thread.join()
-        assert (answer.json()["status"], answer.headers["preference-applied"]) == ("succeeded", "wait=15")
-        assert time.perf_counter() - started_at < 5
+        assert (answer.json()["status"], answer.headers["preference-applied"]) == ("succeeded", "wait=20")
+        assert time.perf_counter() - started_at < 15
 
     def test_prefer_wait_ends_after_its_seconds(self, client: ApiClient, payment: uuid.UUID) -> None:
         path = refund(client, payment).headers["location"]
