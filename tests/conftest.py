@@ -23,6 +23,8 @@ from tests.support.weights import ENVIRONMENTS, Weight, heaviest_files_first, we
 
 # Each process has its own servers. More processes would only wait for the disk.
 PROCESSES_MAX = 8
+# The first test that needs a stack also starts it: a dozen processes, beside other tests that do the same.
+STACK_TEST_SECONDS_MAX = 300
 
 
 def pytest_configure() -> None:
@@ -55,7 +57,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if hasattr(config, "workerinput"):
         heaviest_files_first(items)
     for item in items:
-        if weight_of(item) != Weight.LIGHT:
+        weight = weight_of(item)
+        if weight == Weight.STACK and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(STACK_TEST_SECONDS_MAX))
+        if weight != Weight.LIGHT:
             item.add_marker(pytest.mark.slow)
         if ENVIRONMENTS.intersection(getattr(item, "fixturenames", ())):
             # The first test that needs an environment waits for its installation.

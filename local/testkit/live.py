@@ -36,7 +36,7 @@ SECRETS = {
 }
 
 
-def eventually(look: Callable[[], T | None], what: str, seconds_max: float = 30) -> T:
+def eventually(look: Callable[[], T | None], what: str, seconds_max: float = 60) -> T:
     """The first value of `look` that is true; AssertionError, naming `what`, when there is none in time."""
     deadline = time.monotonic() + seconds_max
     while True:
@@ -47,7 +47,7 @@ def eventually(look: Callable[[], T | None], what: str, seconds_max: float = 30)
         time.sleep(POLL_SECONDS)
 
 
-async def eventually_async(look: Callable[[], T | None], what: str, seconds_max: float = 30) -> T:
+async def eventually_async(look: Callable[[], T | None], what: str, seconds_max: float = 60) -> T:
     """`eventually`, while the test's event loop goes on."""
     return await asyncio.to_thread(eventually, look, what, seconds_max)
 
@@ -79,7 +79,7 @@ class Merchant:
         assert answer.status_code == httpx.codes.OK, answer.text
         return answer.json()
 
-    def settled(self, payment_id: str, seconds_max: float = 30) -> dict[str, Any]:
+    def settled(self, payment_id: str, seconds_max: float = 60) -> dict[str, Any]:
         """The payment once its status is final."""
 
         def look() -> dict[str, Any] | None:
@@ -115,7 +115,7 @@ def received(sink_url: str, payment_id: str) -> list[dict[str, Any]]:
     return entries
 
 
-def webhook(sink_url: str, payment_id: str, seconds_max: float = 30) -> dict[str, Any]:
+def webhook(sink_url: str, payment_id: str, seconds_max: float = 60) -> dict[str, Any]:
     """The first webhook about a payment."""
     return eventually(lambda: received(sink_url, payment_id), f"webhook of {payment_id}", seconds_max)[0]
 

@@ -50,13 +50,14 @@ from tests.support.seeded_rows import (
     SeededRows,
 )
 
-pytestmark = pytest.mark.integration
+# A statement writes up to a hundred thousand rows, beside other tests.
+SEED_SECONDS_MAX = 300.0
+# The first test also waits for all that is seeded.
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(2 * SEED_SECONDS_MAX)]
 
 NOW = datetime.now(UTC)
 # After everything that is seeded, for what looks for old rows.
 LATER = NOW + timedelta(days=60)
-# A statement writes up to a hundred thousand rows, beside other tests.
-SEED_SECONDS_MAX = 300.0
 BATCH = 300
 LIMIT = 50
 PARTITIONED = frozenset({

@@ -19,7 +19,7 @@ from tests.database.test_plans import MERCHANT, NAMES, SEED_SECONDS_MAX, Rule, c
 from tests.support.plans import Planner, statements
 from tests.support.seeded_rows import SeededRows
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(2 * SEED_SECONDS_MAX)]
 
 # These store the id that they are given, and are asked by no merchant.
 WRITERS = frozenset({

@@ -38,7 +38,7 @@ class Place:
         """Count the final payments."""
         return int(self.database.run(_SETTLED)[0][0])
 
-    def wait_until_each_is_charged_once(self, payment_ids: list[UUID], seconds_max: float = 40) -> None:
+    def wait_until_each_is_charged_once(self, payment_ids: list[UUID], seconds_max: float = 60) -> None:
         """Wait until every payment has succeeded, and assert that the gateway logged one charge for each."""
         eventually(lambda: self.settled() >= len(payment_ids), "all settled", seconds_max)
         assert {payment_row(self.database, id_)["status"] for id_ in payment_ids} == {"succeeded"}

@@ -24,6 +24,8 @@ PACKAGES = templates.packages(templates.load_template())
 # What machine the wheels are for, by the template's name of the processor.
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 ARCHITECTURE = "arm64"
+# `sam build` fetches the wheels of two layers.
+SAM_SECONDS_MAX = 600
 # The runtime of the functions, by the markers of the lock file.
 IN_LAMBDA = {"python_full_version": "3.13.0", "sys_platform": "linux", "platform_python_implementation": "CPython"}
 
@@ -40,7 +42,13 @@ def run_sam(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
         "__SAM_CLI_APP_DIR": str(home),
     }
     return subprocess.run(
-        [str(SAM), *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=110
+        [str(SAM), *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SAM_SECONDS_MAX,
     )
 
 
