@@ -26,7 +26,7 @@ from local.http.lean import LeanServer, Request, Response, json_response, loop_f
 from local.servers.processes import accepts_connections, free_port
 from local.settings import PROJECT
 
-START_SECONDS_MAX = 15.0
+START_SECONDS_MAX = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ class Receivers:
     def take(self) -> Counted:
         """Return what has come, and count from 0 again."""
         url = self.url(0, "counted")
-        found: dict[str, Any] = httpx.get(url, trust_env=False).raise_for_status().json()
-        httpx.delete(url, trust_env=False).raise_for_status()
+        found: dict[str, Any] = httpx.get(url, trust_env=False, timeout=30).raise_for_status().json()
+        httpx.delete(url, trust_env=False, timeout=30).raise_for_status()
         return Counted(**found)
 
 

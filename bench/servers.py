@@ -92,7 +92,8 @@ class Servers:
                 found["postgresql"] = str(connection.run("SHOW server_version")[0][0]).split()[0]
         management_url = self._running_management_url()
         if management_url:
-            overview = httpx.get(f"{management_url}/api/overview", trust_env=False).raise_for_status().json()
+            answer = httpx.get(f"{management_url}/api/overview", trust_env=False, timeout=30)
+            overview = answer.raise_for_status().json()
             found["rabbitmq"], found["erlang"] = str(overview["rabbitmq_version"]), str(overview["erlang_version"])
         return found
 

@@ -60,7 +60,9 @@ def long_jobs_in_the_middle(stack: Stack, seconds: float) -> Iterator[None]:
     url = f"http://127.0.0.1:{stack.settings.lambda_port}/2015-03-31/functions/{LONG_JOBS}/invocations"
 
     def wake() -> None:
-        httpx.post(url, headers={"X-Amz-Invocation-Type": "Event"}, content=b"{}", trust_env=False).raise_for_status()
+        httpx.post(
+            url, headers={"X-Amz-Invocation-Type": "Event"}, content=b"{}", trust_env=False, timeout=30
+        ).raise_for_status()
 
     timer = Timer(seconds, wake)
     timer.start()

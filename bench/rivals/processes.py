@@ -22,7 +22,7 @@ from local.testkit.api import WEBHOOK_SECRET
 
 ENVIRONMENT = PROJECT / ".venv-bench"
 PYTHON = ENVIRONMENT / "bin" / "python"
-START_SECONDS_MAX = 30.0
+START_SECONDS_MAX = 90.0
 NAIVE_CONSUMER = ("-m", "bench.rivals.naive.consumer")
 # Four processes for each of two cores. Two settled fewer payments, eight no more.
 CELERY_WORKER = (

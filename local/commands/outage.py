@@ -188,7 +188,9 @@ def _status(merchant: httpx.Client, payment_id: str) -> str:
 def _charges(settings: LocalSettings, payment_id: str) -> int:
     """Count the successful charges of a payment in the gateway's own record."""
     try:
-        answer = httpx.get(f"{settings.gateway_url}/charges", params={"reference": payment_id}, trust_env=False)
+        answer = httpx.get(
+            f"{settings.gateway_url}/charges", params={"reference": payment_id}, trust_env=False, timeout=30
+        )
     except httpx.TransportError:
         return 0
     return sum(charge["status"] == "succeeded" for charge in answer.json()) if answer.is_success else 0

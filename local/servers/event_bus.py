@@ -12,8 +12,8 @@ from local.servers import aws
 from local.settings import LocalSettings
 
 SOURCE = "paybridge"
-# The endpoint is on this machine, or there is none.
-_PATIENCE = {"connect_timeout": 2, "read_timeout": 5, "retries": {"max_attempts": 0}}
+# The endpoint is on this machine, or there is none. It loads each service with the first request for it.
+_PATIENCE = {"connect_timeout": 10, "read_timeout": 30, "retries": {"max_attempts": 0}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from local.servers import aws
 from local.servers.processes import Child, Processes, answers, ensure_port_free
 from local.settings import LocalSettings, variable_of
 
-START_SECONDS_MAX = 30
+START_SECONDS_MAX = 90
 SEED_PATH = "/moto-api/seed?a=1"
 
 

@@ -22,7 +22,7 @@ FUNCTIONS = {
     "ledger": "LedgerFunction",
     "dead-letters": "DeadLettersFunction",
 }
-START_SECONDS_MAX = 30
+START_SECONDS_MAX = 90
 READY = b'"worker ready"'
 
 

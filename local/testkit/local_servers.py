@@ -15,7 +15,7 @@ import httpx
 from local.servers.processes import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-START_SECONDS_MAX = 15.0
+START_SECONDS_MAX = 60.0
 
 
 @contextmanager

@@ -138,10 +138,10 @@ def charges(gateway_url: str, payment_id: uuid.UUID) -> list[dict[str, Any]]:
 
 def gateway_records(gateway_url: str, payment_id: uuid.UUID, *kinds: str) -> list[dict[str, Any]]:
     """What the gateway's own log says was done for the payment: every kind, or those named."""
-    answer = httpx.get(f"{gateway_url}/charges", params={"reference": str(payment_id)}, trust_env=False)
+    answer = httpx.get(f"{gateway_url}/charges", params={"reference": str(payment_id)}, trust_env=False, timeout=30)
     done = [record for record in answer.raise_for_status().json() if record["status"] == "succeeded"]
     return [record for record in done if not kinds or record["kind"] in kinds]
 
 
 def control_gateway(gateway_url: str, **changes: Any) -> None:
-    httpx.post(f"{gateway_url}/_control", json=changes, trust_env=False).raise_for_status()
+    httpx.post(f"{gateway_url}/_control", json=changes, trust_env=False, timeout=30).raise_for_status()

@@ -21,7 +21,7 @@ import valkey
 from local.errors import MissingToolError
 from local.servers.processes import Processes, free_port
 
-START_SECONDS_MAX = 15.0
+START_SECONDS_MAX = 60.0
 
 
 @dataclass(slots=True)

@@ -165,6 +165,6 @@ class DeliveryWorld:
     def received(self, event: Event) -> list[dict[str, Any]]:
         """Return the requests that the sink received about the event's payment."""
         parameters = {"payment_id": str(event.payment_id)}
-        answer = httpx.get(f"{self.sink}/received", params=parameters, trust_env=False)
+        answer = httpx.get(f"{self.sink}/received", params=parameters, trust_env=False, timeout=30)
         listed: list[dict[str, Any]] = answer.json()
         return listed

@@ -20,7 +20,7 @@ from local.testkit.servers import Vhost
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DATABASE_SECRET, BROKER_SECRET = "test/database", "test/broker"
-START_SECONDS_MAX = 20
+START_SECONDS_MAX = 90
 
 
 class _Secrets(BaseHTTPRequestHandler):

@@ -59,7 +59,8 @@ def _received(sink_url: str) -> list[dict[str, object]]:
 
 
 def _listed(sink_url: str) -> list[dict[str, object]]:
-    received: list[dict[str, object]] = httpx.get(f"{sink_url}/received", trust_env=False).raise_for_status().json()
+    answer = httpx.get(f"{sink_url}/received", trust_env=False, timeout=30)
+    received: list[dict[str, object]] = answer.raise_for_status().json()
     return received
 
 
@@ -68,7 +69,9 @@ def _assert_keys_are_idempotent(api_url: str) -> None:
 
     def post(**changes: str) -> httpx.Response:
         headers = {"X-API-Key": MERCHANT_KEY, "Idempotency-Key": "once"}
-        return httpx.post(f"{api_url}/api/v1/payments", json={**body, **changes}, headers=headers, trust_env=False)
+        return httpx.post(
+            f"{api_url}/api/v1/payments", json={**body, **changes}, headers=headers, trust_env=False, timeout=30
+        )
 
     assert post().json() == post().json()
     assert post(amount="7.00").status_code == 422

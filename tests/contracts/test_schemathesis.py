@@ -157,7 +157,9 @@ async def dictionaries(api_url: str, database: Database) -> str:
     database.run(_DAY, id=DAY_ID)
     for break_id in break_ids:
         database.run(_BREAK, id=break_id, day=DAY_ID)
-    async with httpx.AsyncClient(base_url=f"{api_url}/api/v1", headers={"X-API-Key": MERCHANT_KEY}) as merchant:
+    async with httpx.AsyncClient(
+        base_url=f"{api_url}/api/v1", headers={"X-API-Key": MERCHANT_KEY}, timeout=30
+    ) as merchant:
         (await merchant.put("/fraud-rules", json=HOLD_ALL)).raise_for_status()
 
         async def post(path: str, members: Any) -> Any:

@@ -75,7 +75,7 @@ def advance(stack: Stack, seconds: float) -> dict[str, Any]:
 
 
 def stack_time(stack: Stack) -> datetime:
-    shown = httpx.get(f"{stack.urls.api}/test/clock", trust_env=False).json()
+    shown = httpx.get(f"{stack.urls.api}/test/clock", trust_env=False, timeout=30).json()
     return datetime.fromisoformat(shown["now"])
 
 
@@ -142,15 +142,18 @@ def test_a_rotated_key_works_until_its_overlap_ends(patient: Stack, shop: Mercha
     keys = f"{patient.urls.api}/api/v1/api-keys"
 
     def status(key: str) -> int:
-        return httpx.get(keys, headers={"X-API-Key": key}, trust_env=False).status_code
+        return httpx.get(keys, headers={"X-API-Key": key}, trust_env=False, timeout=30).status_code
 
-    first = httpx.post(keys, json={"name": "first"}, headers={"X-API-Key": shop.api_key}, trust_env=False).json()
+    first = httpx.post(
+        keys, json={"name": "first"}, headers={"X-API-Key": shop.api_key}, trust_env=False, timeout=30
+    ).json()
     assert status(first["api_key"]) == 200
     rotation = httpx.post(
         f"{keys}/{first['key_id']}/rotate",
         json={"overlap_seconds": DAY},
         headers={"X-API-Key": shop.api_key},
         trust_env=False,
+        timeout=30,
     )
     assert rotation.status_code == 201, rotation.text
     second = rotation.json()["api_key"]
@@ -198,7 +201,9 @@ def test_the_command_advances_the_clock_and_makes_tokens_by_it(patient: Stack) -
 
     def status(token: str) -> int:
         headers = {"Authorization": f"Bearer {token}"}
-        return httpx.get(f"{patient.urls.api}/api/v1/api-keys", headers=headers, trust_env=False).status_code
+        return httpx.get(
+            f"{patient.urls.api}/api/v1/api-keys", headers=headers, trust_env=False, timeout=30
+        ).status_code
 
     before = stack_time(patient)
     assert json.loads(paybridge("clock", "advance", "1d2h", "--json"))["advanced_seconds"] == 26 * HOUR
@@ -232,16 +237,16 @@ def test_advances_at_the_same_time_add_up(patient: Stack) -> None:
     ids=str,
 )
 def test_refuses_what_is_no_number_of_seconds(patient: Stack, order: Any) -> None:
-    ahead = httpx.get(f"{patient.urls.api}/test/clock", trust_env=False).json()["ahead_seconds"]
+    ahead = httpx.get(f"{patient.urls.api}/test/clock", trust_env=False, timeout=30).json()["ahead_seconds"]
     response = ask(patient, order)
     assert response.status_code == 422
     problem = response.json()
     assert (problem["code"], problem["errors"][0]["field"]) == ("validation_failed", "seconds")
-    assert httpx.get(f"{patient.urls.api}/test/clock", trust_env=False).json()["ahead_seconds"] == ahead
+    assert httpx.get(f"{patient.urls.api}/test/clock", trust_env=False, timeout=30).json()["ahead_seconds"] == ahead
 
 
 def test_refuses_a_body_that_is_not_json(patient: Stack) -> None:
-    response = httpx.post(f"{patient.urls.api}/test/clock/advance", content=b"seconds=5", trust_env=False)
+    response = httpx.post(f"{patient.urls.api}/test/clock/advance", content=b"seconds=5", trust_env=False, timeout=30)
     assert (response.status_code, response.json()["code"]) == (400, "request_malformed")
 
 

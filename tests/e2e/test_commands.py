@@ -135,7 +135,7 @@ def test_the_operators_command_works_on_the_running_stack(stack: Stack) -> None:
 
 def test_its_keys_and_tokens_are_good_at_the_api(stack: Stack) -> None:
     def status(**headers: str) -> int:
-        listed = httpx.get(f"{stack.urls.api}/api/v1/ops/api-keys", headers=headers, trust_env=False)
+        listed = httpx.get(f"{stack.urls.api}/api/v1/ops/api-keys", headers=headers, trust_env=False, timeout=30)
         return listed.status_code
 
     created = json.loads(paybridge(stack.settings, "keys", "create", "--role", "auditor", "--json").stdout)
@@ -231,7 +231,7 @@ def test_a_day_agrees_until_the_gateway_charges_by_itself(stack: Stack) -> None:
     reference = f"dashboard-{uuid.uuid4()}"
     order = {"reference": reference, "amount_minor": 4_200, "currency": "EUR", "payment_method": "tok_success"}
     url = f"{stack.urls.gateway}/charges"
-    planted = httpx.post(url, json=order, headers={"Idempotency-Key": reference}, trust_env=False).json()
+    planted = httpx.post(url, json=order, headers={"Idempotency-Key": reference}, trust_env=False, timeout=30).json()
     day = planted["created_at"][:10]
     (found,) = of_line(reconciled(stack, day), planted["id"])
     assert (found["type"], found["state"], found["difference"]) == ("missing_here", "open", {"EUR": "42.00"})

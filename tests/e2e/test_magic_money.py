@@ -69,7 +69,9 @@ class Money:
 
     def done(self) -> list[tuple[str, int]]:
         """What the gateway's log says was done, oldest first."""
-        answer = httpx.get(f"{self.stack.urls.gateway}/charges", params={"reference": self.id}, trust_env=False)
+        answer = httpx.get(
+            f"{self.stack.urls.gateway}/charges", params={"reference": self.id}, trust_env=False, timeout=30
+        )
         records = answer.raise_for_status().json()
         return [(each["kind"], each["amount_minor"]) for each in records if each["status"] == "succeeded"]
 

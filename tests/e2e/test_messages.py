@@ -144,7 +144,7 @@ def test_a_redriven_message_that_dies_again_is_the_same_dead_letter(stack: Stack
     body = envelope(type="payment.teleported")
     asyncio.run(put(stack.urls.amqp, "webhooks", body, message_id="redriven"))
     path = f"{stack.urls.api}/api/v1/ops/dead-letters"
-    with httpx.Client(headers={"X-API-Key": "secret-operator-key"}, trust_env=False) as operator:
+    with httpx.Client(headers={"X-API-Key": "secret-operator-key"}, trust_env=False, timeout=30) as operator:
 
         def letter(count: int) -> dict[str, Any]:
             listed = operator.get(path, params={"queue": "webhooks", "limit": 100}).json()["data"]

@@ -53,7 +53,7 @@ def emitted_by_jobs(stack: Stack) -> set[tuple[str, frozenset[tuple[str, str]]]]
 
 def scraped(stack: Stack) -> dict[str, float]:
     """Return the samples of `/metrics` without labels, as a scraper without a key finds them."""
-    answer = httpx.get(f"{stack.urls.api}/metrics", trust_env=False)
+    answer = httpx.get(f"{stack.urls.api}/metrics", trust_env=False, timeout=30)
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     return {name: metric.samples.get(frozenset(), 0.0) for name, metric in parse(answer.text).items()}
 

@@ -40,7 +40,7 @@ def status_at(demo: Merchant, payment_id: str, *statuses: str) -> dict[str, Any]
 
 
 def done(stack: Stack, payment_id: str) -> list[tuple[str, int]]:
-    answer = httpx.get(f"{stack.urls.gateway}/charges", params={"reference": payment_id}, trust_env=False)
+    answer = httpx.get(f"{stack.urls.gateway}/charges", params={"reference": payment_id}, trust_env=False, timeout=30)
     records = answer.raise_for_status().json()
     return [(each["kind"], each["amount_minor"]) for each in records if each["status"] == "succeeded"]
 

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.broker]
 
 def given(stack: Stack) -> dict[str, Any]:
     """Return what the AWS fake has been given."""
-    data: dict[str, Any] = httpx.get(f"{stack.urls.aws}/moto-api/data.json", trust_env=False).json()
+    data: dict[str, Any] = httpx.get(f"{stack.urls.aws}/moto-api/data.json", trust_env=False, timeout=30).json()
     return data
 
 

@@ -50,7 +50,7 @@ def test_it_has_the_state_of_each_payment(stack: Stack, tmp_path: Path) -> None:
             payment = demo.settled(payment_id)
 
             def state(payment_id: str = payment_id) -> dict[str, Any] | None:
-                answer = httpx.get(f"{url}/payment/{payment_id}", trust_env=False)
+                answer = httpx.get(f"{url}/payment/{payment_id}", trust_env=False, timeout=30)
                 found: dict[str, Any] | None = json.loads(answer.content) if answer.is_success else None
                 return found
 

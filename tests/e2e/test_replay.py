@@ -27,6 +27,7 @@ def ask(stack: Stack, method: str, path: str = "", **body: Any) -> dict[str, Any
         json=body or None,
         headers={"X-API-Key": OPERATOR_API_KEY},
         trust_env=False,
+        timeout=30,
     )
     assert answer.status_code in (httpx.codes.OK, httpx.codes.ACCEPTED), answer.text
     found: dict[str, Any] = answer.json()

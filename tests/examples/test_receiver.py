@@ -99,7 +99,7 @@ class TestConvergence:
     def test_to_the_true_state_when_all_come_at_once(self) -> None:
         subjects = [("payment", str(uuid.uuid4())) for _ in range(5)]
         history = [webhook(subject, number) for subject in subjects for number in range(1, 6)]
-        with receiving() as receiver, serving(receiver) as url, httpx.Client(trust_env=False) as client:
+        with receiving() as receiver, serving(receiver) as url, httpx.Client(trust_env=False, timeout=30) as client:
 
             def post(sent: Sent) -> int:
                 return client.post(url, content=sent.body, headers=headers(sent)).status_code
@@ -140,7 +140,7 @@ class TestVerification:
 
     def test_refuses_a_body_without_end(self) -> None:
         with receiving() as receiver, serving(receiver) as url:
-            answer = httpx.post(url, content=b" " * (BODY_BYTES_MAX + 1), trust_env=False)
+            answer = httpx.post(url, content=b" " * (BODY_BYTES_MAX + 1), trust_env=False, timeout=30)
         assert answer.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 

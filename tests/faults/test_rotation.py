@@ -99,7 +99,9 @@ class Logins:
         return {connection.get("user", "") for connection in self.manage("GET", "connections")}
 
     def manage(self, method: str, path: str, body: dict[str, str] | None = None) -> Any:
-        answer = httpx.request(method, f"{self.stack.urls.management}/api/{path}", json=body, trust_env=False)
+        answer = httpx.request(
+            method, f"{self.stack.urls.management}/api/{path}", json=body, trust_env=False, timeout=30
+        )
         assert answer.is_success or answer.status_code == httpx.codes.NOT_FOUND, answer.text
         return answer.json() if answer.content and answer.is_success else None
 
@@ -115,7 +117,7 @@ def logins(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Logins]:
     for name, value in {**AWS_KEYS, "AWS_ENDPOINT_URL": stack.urls.aws, "AWS_REGION": AWS_REGION}.items():
         monkeypatch.setenv(name, value)
     # The fake would run the function that rotates in Docker; the tests have the stack run it.
-    httpx.post(f"{stack.urls.aws}/moto-api/config", json={"lambda": {"use_docker": False}}, trust_env=False)
+    httpx.post(f"{stack.urls.aws}/moto-api/config", json={"lambda": {"use_docker": False}}, trust_env=False, timeout=30)
     client = boto3.client("secretsmanager", region_name=AWS_REGION)
     names = ("database/secret-id", "broker/secret-id")
     secrets = [Secret(client, parameter(stack.settings, f"/paybridge/dev/{name}")) for name in names]

@@ -57,7 +57,7 @@ class Place(NamedTuple):
 
     def received(self) -> Counter[str]:
         """How often each path got the event, which must be signed and under the event's id."""
-        got = httpx.get(f"{self.sink}/received", trust_env=False).json()
+        got = httpx.get(f"{self.sink}/received", trust_env=False, timeout=30).json()
         assert all(each["verified"] and each["headers"]["webhook-id"] == str(self.event.id) for each in got)
         return Counter(each["path"] for each in got)
 

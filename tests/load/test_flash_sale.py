@@ -35,7 +35,9 @@ def test_the_judge_finds_what_is_lost_and_what_is_doubled(stack: Stack) -> None:
     first, second = (one.payment_id for one in sale.tally.accepted)
     again = {"reference": first, "amount_minor": 10050, "currency": "RUB", "payment_method": "tok_success"}
     headers = {"Idempotency-Key": f"again-{first}"}
-    httpx.post(f"{target.gateway_url}/charges", json=again, headers=headers, trust_env=False).raise_for_status()
+    httpx.post(
+        f"{target.gateway_url}/charges", json=again, headers=headers, trust_env=False, timeout=30
+    ).raise_for_status()
     never = "00000000-0000-7000-8000-000000000000"
     verdict = sale.onlooker.judge({first, second, never})
     sale.onlooker.close()

@@ -100,7 +100,7 @@ def ses_error(status: int, code: str) -> Misbehaving:
 
 
 def given(settings: LocalSettings) -> Any:
-    return httpx.get(f"{settings.aws_url}/moto-api/data.json", trust_env=False).json()
+    return httpx.get(f"{settings.aws_url}/moto-api/data.json", trust_env=False, timeout=30).json()
 
 
 class TestSesEmailSender:

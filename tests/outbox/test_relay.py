@@ -551,4 +551,5 @@ def limit_length(vhost: Vhost, queue: str, messages: int) -> None:
         json={"pattern": f"^{queue}$", "apply-to": "queues", "priority": 100, "definition": definition},
         auth=("guest", "guest"),
         trust_env=False,
+        timeout=30,
     ).raise_for_status()

@@ -19,7 +19,9 @@ POLICY = "paybridge-work"
 
 def set_limit(broker: Broker, vhost: Vhost, limit: int) -> None:
     """Change the policy of the working queues, as `make topology` does with a changed infra/topology.json."""
-    with httpx.Client(base_url=f"{broker.management_url}/api/policies/{vhost.name}", trust_env=False) as client:
+    with httpx.Client(
+        base_url=f"{broker.management_url}/api/policies/{vhost.name}", trust_env=False, timeout=30
+    ) as client:
         policy = client.get(POLICY).raise_for_status().json()
         policy["definition"]["delivery-limit"] = limit
         client.put(POLICY, json=policy).raise_for_status()

@@ -186,7 +186,7 @@ class Shop:
             **changes,
         }
         kind = order.pop("kind", "charges")
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
             answer = await client.post(
                 f"{self.gateway_url}/{kind}", json=order, headers={"Idempotency-Key": str(uuid.uuid4())}
             )

@@ -182,7 +182,9 @@ class BrokerLogin:
 
     def manage(self, method: str, path: str, body: dict[str, str] | None = None) -> Any:
         """Call the management API as the broker's administrator."""
-        answer = httpx.request(method, f"{self.vhost.management_url}/api/{path}", json=body, trust_env=False)
+        answer = httpx.request(
+            method, f"{self.vhost.management_url}/api/{path}", json=body, trust_env=False, timeout=30
+        )
         answer.raise_for_status()
         return answer.json() if answer.content else None
 

@@ -190,27 +190,27 @@ class TestOutages:
 class TestSettings:
     def test_a_missing_setting_is_named_before_any_message_is_taken(self, place: Place, workers: Workers) -> None:
         worker = workers.start("consumer", GATEWAY_URL="")
-        assert worker.process.wait(timeout=20) == 2
+        assert worker.process.wait(timeout=90) == 2
         assert worker.logged("worker ready") == []
 
     def test_invalid_settings_end_it(self, place: Place, workers: Workers) -> None:
         worker = workers.start("webhooks", DATABASE_TLS="perhaps")
-        assert worker.process.wait(timeout=20) == 2
+        assert worker.process.wait(timeout=90) == 2
         assert worker.logged("worker ready") == []
 
     def test_a_time_limit_with_a_unit_ends_it(self, place: Place, workers: Workers) -> None:
         worker = workers.start("webhooks-retry", WEBHOOK_TIMEOUT_SECONDS="15s")
-        assert worker.process.wait(timeout=20) == 2
+        assert worker.process.wait(timeout=90) == 2
         assert worker.logged("worker ready") == []
 
     def test_the_relay_names_a_missing_setting_before_it_is_ready(self, place: Place, workers: Workers) -> None:
         worker = workers.start("relay", RELAY_BATCH_ROWS="many")
-        assert worker.process.wait(timeout=20) == 2
+        assert worker.process.wait(timeout=90) == 2
         assert worker.logged("worker ready") == []
 
     def test_the_relay_looks_for_the_certificates_before_it_is_ready(self, place: Place, workers: Workers) -> None:
         worker = workers.start("relay", DATABASE_TLS="verify-full", DATABASE_TLS_CA_FILE="")
-        assert worker.process.wait(timeout=20) == 2
+        assert worker.process.wait(timeout=90) == 2
         assert worker.logged("worker ready") == []
 
 

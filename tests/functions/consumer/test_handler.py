@@ -135,7 +135,7 @@ class TestHandler:
             database.run(statement, id=payment_id)
         charge = {"reference": str(payment_id), "amount_minor": 10050, "currency": "RUB"}
         key = {"Idempotency-Key": f"{payment_id}:charge"}
-        httpx.post(f"{gateway_url}/charges", json=charge, headers=key, trust_env=False).raise_for_status()
+        httpx.post(f"{gateway_url}/charges", json=charge, headers=key, trust_env=False, timeout=30).raise_for_status()
         charged = OperationRef(payment_id, payment_id, uuid.UUID(payment["merchant_id"]), "c")
         command = find_late_change_command(uuid.uuid4(), charged, datetime.now(UTC))
         answer = call(rmq_event("payments.new", [json.dumps(command.envelope()).encode()]))

@@ -103,7 +103,7 @@ def body_of(event: Event) -> bytes:
 
 def received(sink: str, event: Event) -> list[dict[str, Any]]:
     parameters = {"payment_id": str(event.payment_id)}
-    listed: list[dict[str, Any]] = httpx.get(f"{sink}/received", params=parameters, trust_env=False).json()
+    listed: list[dict[str, Any]] = httpx.get(f"{sink}/received", params=parameters, trust_env=False, timeout=30).json()
     return listed
 
 

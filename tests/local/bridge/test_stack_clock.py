@@ -42,7 +42,7 @@ def url(postgres_server: servers.Postgres) -> Iterator[str]:
 class TestRoute:
     async def test_does_not_exist_without_a_clock(self) -> None:
         """So it is on AWS, where there is no front, and in front of containers or an emulator."""
-        async with HttpFront([], Refusing()) as front, httpx.AsyncClient(trust_env=False) as client:
+        async with HttpFront([], Refusing()) as front, httpx.AsyncClient(trust_env=False, timeout=30) as client:
             base = f"http://127.0.0.1:{front.port}"
             advanced = await client.post(f"{base}/test/clock/advance", json={"seconds": 1})
             shown = await client.get(f"{base}/test/clock")

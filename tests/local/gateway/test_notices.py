@@ -58,7 +58,10 @@ class Posting:
 
     def so_far(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = httpx.get(
-            f"{self._sink}/received", params={"path": self._path}, trust_env=False
+            f"{self._sink}/received",
+            params={"path": self._path},
+            trust_env=False,
+            timeout=30,
         ).json()
         return found
 
@@ -68,7 +71,7 @@ def posting(folder: Path, sink: str, path: str) -> Iterator[Posting]:
     settings = {"GATEWAY_NOTICES_URL": sink + path, "GATEWAY_NOTICES_SECRET": SECRET, "GATEWAY_PENDING_SECONDS": "0.2"}
     with (
         running_gateway(folder / "log", **settings) as url,
-        httpx.Client(base_url=url, trust_env=False, timeout=5) as client,
+        httpx.Client(base_url=url, trust_env=False, timeout=30) as client,
     ):
         yield Posting(client, sink, path)
 

@@ -33,7 +33,7 @@ def own(tmp_path: Path) -> Iterator[httpx.Client]:
 
 
 def client_of(url: str) -> httpx.Client:
-    return httpx.Client(base_url=url, trust_env=False, timeout=5)
+    return httpx.Client(base_url=url, trust_env=False, timeout=30)
 
 
 class Payment:

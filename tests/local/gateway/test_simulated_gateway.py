@@ -23,7 +23,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
 
 
 def client_of(url: str) -> httpx.Client:
-    return httpx.Client(base_url=url, trust_env=False, timeout=5)
+    return httpx.Client(base_url=url, trust_env=False, timeout=30)
 
 
 def charge(client: httpx.Client, key: str | None = None, timeout: float = 5, **changes: Any) -> httpx.Response:
@@ -195,4 +195,4 @@ class TestProcess:
             with pytest.raises(httpx.ReadTimeout):
                 charge(client, payment_method="tok_timeout", timeout=0.3)
             process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=5) == 0
+            assert process.wait(timeout=30) == 0

@@ -81,14 +81,14 @@ class TestRabbitMQ:
         publish = f"{private_broker.management_url}/api/exchanges/{vhost.name}/payments/publish"
         message = {"routing_key": "payments.new", "payload": "x", "payload_encoding": "string"}
         message["properties"] = {"delivery_mode": 2}  # type: ignore[assignment]
-        assert httpx.post(publish, json=message, trust_env=False).json() == {"routed": True}
+        assert httpx.post(publish, json=message, trust_env=False, timeout=30).json() == {"routed": True}
         private_broker.stop()
         assert not accepts_connections(private_broker.settings.amqp_port)
         assert not {"rabbitmq", "epmd"} & set(running(private_broker.settings.state_dir))
         private_broker.start()
         take = f"{private_broker.management_url}/api/queues/{vhost.name}/payments.new/get"
         request = {"count": 1, "ackmode": "ack_requeue_false", "encoding": "auto"}
-        assert [m["payload"] for m in httpx.post(take, json=request, trust_env=False).json()] == ["x"]
+        assert [m["payload"] for m in httpx.post(take, json=request, trust_env=False, timeout=30).json()] == ["x"]
 
 
 class TestAwsEndpoint:

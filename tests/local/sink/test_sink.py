@@ -20,7 +20,7 @@ BODY = '{"type":"payment.succeeded","data":{"payment_id":"p-1"}}'
 
 @pytest.fixture(scope="module")
 def sink() -> Iterator[httpx.Client]:
-    with running_sink() as url, httpx.Client(base_url=url, trust_env=False, timeout=5) as client:
+    with running_sink() as url, httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
         yield client
 
 
@@ -75,7 +75,7 @@ class TestReceived:
         file, ahead = tmp_path / "clock", timedelta(hours=75)
         monkeypatch.setenv(VARIABLE, str(file))
         Offset(file).write(ahead)
-        with running_sink() as url, httpx.Client(base_url=url, trust_env=False) as own:
+        with running_sink() as url, httpx.Client(base_url=url, trust_env=False, timeout=30) as own:
             post(own, "/ok", ahead=ahead)
             post(own, "/ok")
             listed = own.get("/received").json()

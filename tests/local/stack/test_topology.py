@@ -22,7 +22,7 @@ DECLARED = json.loads(topology.TOPOLOGY_FILE.read_text())
 
 
 def listed(vhost: Vhost, kind: str) -> list[dict[str, object]]:
-    answer = httpx.get(f"{vhost.management_url}/api/{kind}/{vhost.name}", trust_env=False)
+    answer = httpx.get(f"{vhost.management_url}/api/{kind}/{vhost.name}", trust_env=False, timeout=30)
     result: list[dict[str, object]] = answer.raise_for_status().json()
     return result
 
@@ -63,7 +63,7 @@ class TestDeclare:
         before = listed(vhost, "policies")
         changed = {**before[0], "definition": {"delivery-limit": 99}}
         url = f"{vhost.management_url}/api/policies/{vhost.name}/{changed['name']}"
-        httpx.put(url, json=changed, trust_env=False).raise_for_status()
+        httpx.put(url, json=changed, trust_env=False, timeout=30).raise_for_status()
         assert listed(vhost, "policies") != before
         topology.declare(vhost.management_url, vhost.name)
         assert listed(vhost, "policies") == before
@@ -71,7 +71,7 @@ class TestDeclare:
     def test_names_the_queue_that_is_there_with_other_arguments(self, broker: Broker) -> None:
         bare = broker.fresh_vhost(declared=False)
         url = f"{bare.management_url}/api/queues/{bare.name}/payments.new"
-        httpx.put(url, json={"durable": True, "arguments": {}}, trust_env=False).raise_for_status()
+        httpx.put(url, json={"durable": True, "arguments": {}}, trust_env=False, timeout=30).raise_for_status()
         with pytest.raises(LocalError, match=r"refused PUT .*payments\.new"):
             topology.declare(bare.management_url, bare.name)
 

@@ -91,7 +91,7 @@ class SimulatedGateway:
 @asynccontextmanager
 async def simulated_gateway(url: str) -> AsyncIterator[SimulatedGateway]:
     """Put the running gateway at `url` under test."""
-    async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as client:
         gateway = SimulatedGateway(url, client)
         await gateway.prepare()
         yield gateway
