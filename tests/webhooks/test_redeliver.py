@@ -94,9 +94,9 @@ class TestRedeliverWebhook:
             id=delivery_id,
         )
         redeliver(world.database, event, delivery_id)
-        await world.deliver(world.command(event), delays=(1, 2))
-        entry = world.outbox(event)[-1]
-        assert (world.deliveries(event), round(entry.delay_seconds)) == ([["pending", 2]], 1)
+        await world.deliver(world.command(event), delays=(100, 200))
+        assert world.deliveries(event) == [["pending", 2]]
+        assert 0 < world.outbox(event)[-1].delay_seconds <= 100
 
     async def test_a_pending_one_is_left_alone(self, world: DeliveryWorld) -> None:
         event, delivery_id = await ended(world, "/status/500", delays=(60.0,))
