@@ -28,6 +28,7 @@ from paybridge.webhooks.recover import (
     work_on_recoveries,
 )
 from paybridge.webhooks.store import recoveries
+from tests.support.feed import await_horizon
 
 pytestmark = pytest.mark.integration
 
@@ -63,7 +64,15 @@ def recorded(world: DeliveryWorld, merchant_id: UUID, type_: str = "payment.succ
     return event
 
 
-def recover(database: Database, merchant_id: UUID, endpoint_id: UUID, ago: timedelta = timedelta(hours=1)) -> Recovery:
+def recover(database: Database, merchant_id: UUID, endpoint_id: UUID) -> Recovery:
+    """Begin a recovery that need not wait for older transactions, such as one of autovacuum."""
+    await_horizon(database)
+    return begin_recovery(database, merchant_id, endpoint_id)
+
+
+def begin_recovery(
+    database: Database, merchant_id: UUID, endpoint_id: UUID, ago: timedelta = timedelta(hours=1)
+) -> Recovery:
     found = start_recovery(database, CLOCK, IDS, merchant_id, endpoint_id, datetime.now(UTC) - ago)
     assert isinstance(found, Recovery)
     return found
@@ -151,6 +160,7 @@ class TestHowOften:
 
         with ThreadPoolExecutor(AT_ONCE) as threads:
             list(threads.map(run, range(AT_ONCE)))
+        await_horizon(world.database)
         work_on_recoveries(world.database, CLOCK, IDS)
         assert len(deliveries(world, endpoint_id)) == len(events)
         assert commands(world, merchant_id, endpoint_id) == len(events)
@@ -162,14 +172,15 @@ class TestHowOften:
         endpoint_id = endpoint_of(world, merchant_id, path="/status/500")
         event = recorded(world, merchant_id)
         await world.deliver(event, delays=())
+        await_horizon(world.database)
         with other.transaction() as open_one:
             open_one.run(Statement("SELECT pg_current_xact_id()::text"))
-            running = recover(world.database, merchant_id, endpoint_id)
+            running = begin_recovery(world.database, merchant_id, endpoint_id)
             assert (running.state, running.sent) == (RecoveryState.RUNNING, 1)
             await world.deliver(world.command(event), delays=())
             assert deliveries(world, endpoint_id) == [(event.id, "failed", 2)]
             # An earlier time makes the search begin again.
-            wider = recover(world.database, merchant_id, endpoint_id, timedelta(hours=3))
+            wider = begin_recovery(world.database, merchant_id, endpoint_id, timedelta(hours=3))
             assert (wider.id, wider.sent) == (running.id, 1)
         assert deliveries(world, endpoint_id) == [(event.id, "failed", 2)]
         assert recover(world.database, merchant_id, endpoint_id).state is RecoveryState.FINISHED
@@ -185,6 +196,7 @@ class TestBatches:
         since = datetime.now(UTC) - timedelta(hours=1)
         with world.database.transaction() as transaction:
             recovery = recoveries.start(transaction, uuid7(), merchant_id, endpoint_id, since)
+        await_horizon(world.database)
         progress = []
         for _ in range(4):
             worked = work_on(world.database, CLOCK, IDS, recovery.id, 0.0, batch_events=2)
@@ -210,9 +222,10 @@ class TestBatches:
         with other.transaction() as transaction:
             outbox.add(transaction, [late])
             early = recorded(world, merchant_id)
-            recovery = recover(world.database, merchant_id, endpoint_id)
+            recovery = begin_recovery(world.database, merchant_id, endpoint_id)
             assert recovery.state is RecoveryState.RUNNING
             assert deliveries(world, endpoint_id) in ([], [(early.id, "pending", 0)])
+        await_horizon(world.database)
         assert work_on_recoveries(world.database, CLOCK, IDS) == 1
         assert deliveries(world, endpoint_id) == [(event.id, "pending", 0) for event in sorted((late, early), key=_id)]
 
@@ -221,7 +234,7 @@ class TestBatches:
         endpoint_id = endpoint_of(world, merchant_id)
         with other.transaction() as transaction:
             transaction.run(Statement("SELECT pg_current_xact_id()::text"))
-            recovery = recover(world.database, merchant_id, endpoint_id)
+            recovery = begin_recovery(world.database, merchant_id, endpoint_id)
             delete_endpoint(world.database, CLOCK, merchant_id, endpoint_id)
         work_on_recoveries(world.database, CLOCK, IDS)
         found = read_recovery(world.database, merchant_id, endpoint_id, recovery.id)
