@@ -14,6 +14,7 @@ from paybridge.core.clock import SystemClock
 from paybridge.core.events import Event
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database, Statement
+from paybridge.webhooks import resume
 from paybridge.webhooks.begin import DISABLED_RETRY_SECONDS, begin_deliveries
 from paybridge.webhooks.change_endpoint import change_endpoint, delete_endpoint
 from paybridge.webhooks.create_endpoint import EndpointOrder, create_endpoint
@@ -139,7 +140,14 @@ def time_passes(world: DeliveryWorld, endpoint_id: UUID) -> None:
 
 
 class TestPace:
-    def test_thousands_go_on_steadily_until_none_waits(self, world: DeliveryWorld) -> None:
+    def test_thousands_go_on_steadily_until_none_waits(
+        self, world: DeliveryWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # As many deliveries, spread so far that the seconds which this test takes let no others follow.
+        per_second, ahead_seconds = PER_SECOND / 10, AHEAD_SECONDS * 10
+        monkeypatch.setattr(resume, "PER_SECOND", per_second)
+        monkeypatch.setattr(resume, "AHEAD_SECONDS", ahead_seconds)
+        monkeypatch.setattr(resume, "JOB_SECONDS_MAX", 60.0)
         endpoint = disabled_endpoint(world)
         wait(world, endpoint, MANY)
         switched(world, endpoint, "enabled")
@@ -147,9 +155,9 @@ class TestPace:
         pace = world.database.run(_PACE, id=endpoint.id)
         scheduled = sum(count for _, count in pace)
         # As many as go out until after the next run of the jobs, and not all that wait.
-        assert AHEAD_SECONDS * PER_SECOND <= scheduled <= AHEAD_SECONDS * PER_SECOND + BATCH_DELIVERIES < MANY
-        # The request and the job began a moment apart.
-        assert max(count for _, count in pace) <= PER_SECOND * 1.2
+        assert ahead_seconds * per_second <= scheduled <= ahead_seconds * per_second + BATCH_DELIVERIES < MANY
+        # A second may begin and end with one.
+        assert max(count for _, count in pace) <= per_second + 1
         assert [second for second, _ in pace] == list(range(pace[0][0], pace[0][0] + len(pace)))
         assert world.database.run(_COMMANDS, id=endpoint.id) == [[scheduled, scheduled, True]]
         progress = read_resumptions(world.database, [endpoint.id])[endpoint.id]
@@ -264,6 +272,6 @@ class TestChanges:
             switched(world, endpoint, "enabled")
         record_changes(services, start.postponed, FAST)
         [[left]] = world.database.run(_NEXT, id=endpoint.id)
-        assert seconds - 5 < left <= seconds
+        assert seconds - 60 < left <= seconds
         [entry] = [each for each in world.outbox(event) if each.message.type == "command.deliver_webhook"]
-        assert seconds - 5 < entry.delay_seconds <= seconds
+        assert seconds - 60 < entry.delay_seconds <= seconds
