@@ -8,7 +8,7 @@ import math
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +20,7 @@ from local.testkit.queues import take_all
 from local.testkit.servers import Broker, Postgres, Vhost, address_of
 from paybridge.core.errors import BrokerUnavailable, Unavailable
 from paybridge.database.connecting import DatabaseAddress
-from paybridge.database.database import Database, Statement
+from paybridge.database.database import Database, Session, Statement
 from paybridge.outbox import drain as drain_module
 from paybridge.outbox import relay as relay_module
 from paybridge.outbox.drain import Drain, Drained, drain_outbox
@@ -47,6 +47,15 @@ SECONDS_MAX = 30.0
 # The second is far below the first: only a wake-up publishes a row so soon.
 IDLE_POLL_SECONDS = 60.0
 WAKE_UP_SECONDS_MAX = 10.0
+
+_MAKE_DUE = Statement("UPDATE outbox SET available_at = clock_timestamp() RETURNING available_at::text")
+
+# By so many seconds from a moment between the given one and this.
+_IS_PUT_OFF = Statement("""
+    SELECT available_at - make_interval(secs => :seconds::double precision)
+           BETWEEN :before::timestamptz AND clock_timestamp()
+    FROM outbox
+""")
 
 _TO_NO_EXCHANGE = Statement("UPDATE outbox SET exchange = 'no.such.exchange' WHERE payment_id = :id::uuid")
 
@@ -107,16 +116,23 @@ async def drain(
     seconds_max: float = SECONDS_MAX,
     observer: Observer | None = None,
     idle_poll_seconds_max: float = 0.1,
+    opening: Callable[[], AbstractAsyncContextManager[Publisher]] | None = None,
+    ends_within_seconds: float = math.inf,
 ) -> Drained:
+    """Drain until the observer has seen enough. One that waits may notice it `ends_within_seconds` later."""
     watched = observer or Observer()
     deadline = time.monotonic() + seconds_max
+
+    def remaining_seconds() -> float:
+        return 0.0 if until(watched) else min(ends_within_seconds, deadline - time.monotonic())
+
     return await drain_outbox(
         Drain(
             database=database,
-            open_publisher=lambda: open_publisher(amqp_url),
+            open_publisher=opening or (lambda: open_publisher(amqp_url)),
             batch_rows=50,
             idle_poll_seconds_max=idle_poll_seconds_max,
-            remaining_seconds=lambda: 0.0 if until(watched) else deadline - time.monotonic(),
+            remaining_seconds=remaining_seconds,
             observer=watched,
         )
     )
@@ -165,8 +181,9 @@ class TestRelayOnce:
             assert (await relay_once(database, publisher, 100, lambda _: None)).claimed == 0
 
     async def test_an_unroutable_row_stays_with_its_reason_and_the_rest_goes(
-        self, database: Database, vhost: Vhost
+        self, database: Database, vhost: Vhost, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr(relay_module, "REFUSED_DELAY_SECONDS_FIRST", 60.0)
         lost, *fine = accept(database, 3)
         database.run(_MISROUTE, id=lost)
         refusals: list[Refusal] = []
@@ -198,8 +215,9 @@ class TestRelayOnce:
         assert (row["published_at"], row["last_error"]) == (None, "not confirmed before the deadline")
 
     async def test_a_row_for_an_exchange_that_is_not_there_does_not_hold_up_the_rest(
-        self, database: Database, vhost: Vhost
+        self, database: Database, vhost: Vhost, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr(relay_module, "REFUSED_DELAY_SECONDS_FIRST", 60.0)
         # The broker answers an unknown exchange by closing the channel, with every message that is on its way.
         lost, *fine = accept(database, 50)
         database.run(_TO_NO_EXCHANGE, id=lost)
@@ -233,18 +251,11 @@ class TestRelayOnce:
         (lost,) = accept(database, 1)
         database.run(_MISROUTE, id=lost)
         refusals: list[Refusal] = []
-        delays_seconds = []
         async with open_publisher(vhost.amqp_url) as publisher:
-            for _ in range(8):
-                database.run(Statement("UPDATE outbox SET available_at = now()"))
+            for delay_seconds in (1, 2, 4, 8, 16, 32, 60, 60):
+                ((before,),) = database.run(_MAKE_DUE)
                 await relay_once(database, publisher, 100, refusals.append)
-                ((delay_seconds,),) = database.run(
-                    Statement(
-                        "SELECT extract(epoch FROM available_at - clock_timestamp())::double precision FROM outbox"
-                    )
-                )
-                delays_seconds.append(round(delay_seconds))
-        assert delays_seconds == [1, 2, 4, 8, 16, 32, 60, 60]
+                assert database.run(_IS_PUT_OFF, before=before, seconds=delay_seconds) == [[True]]
         assert [refusal.attempts for refusal in refusals] == list(range(1, 9))
 
     async def test_a_message_the_broker_refuses_stays(self, database: Database, broker: Broker) -> None:
@@ -373,15 +384,32 @@ class TestWaiting:
     ) -> None:
         # Without the lock a relay polls, at first often. This one is left to the wake-up of the relay that ends.
         monkeypatch.setattr(drain_module, "IDLE_POLL_SECONDS_MIN", IDLE_POLL_SECONDS)
+        is_over, sleeps_long = asyncio.Event(), asyncio.Event()
+        heard = Session.heard
+
+        async def noted(session: Session, seconds_max: float) -> bool:
+            if seconds_max > 1:
+                sleeps_long.set()
+            return await heard(session, seconds_max)
+
+        monkeypatch.setattr(Session, "heard", noted)
         merchant_id = new_merchant(database)
         with closing(Database(address)) as next_one, closing(Database(address)) as writer:
             ending = asyncio.ensure_future(
-                drain(database, vhost.amqp_url, seconds_max=1.0, idle_poll_seconds_max=IDLE_POLL_SECONDS)
+                drain(
+                    database,
+                    vhost.amqp_url,
+                    lambda _: is_over.is_set(),
+                    idle_poll_seconds_max=IDLE_POLL_SECONDS,
+                    ends_within_seconds=0.1,
+                )
             )
             await until_a_relay_waits(writer)
             staying = asyncio.ensure_future(
                 drain(next_one, vhost.amqp_url, rows(1), idle_poll_seconds_max=IDLE_POLL_SECONDS)
             )
+            await asyncio.wait_for(sleeps_long.wait(), SECONDS_MAX)
+            is_over.set()
             await ending
             await until_a_relay_waits(writer)
             await asyncio.to_thread(new_payment, writer, merchant_id)
@@ -399,9 +427,11 @@ class TestWaiting:
             return run_prepared(one, *arguments)
 
         monkeypatch.setattr(Database, "_run_prepared", counted)
-        await drain(database, vhost.amqp_url, seconds_max=2.2, idle_poll_seconds_max=0.2)
-        # Ten polls, and what comes before the first and after the last.
-        assert 8 <= asked <= 18
+        started = time.monotonic()
+        await drain(database, vhost.amqp_url, lambda _: asked >= 16, idle_poll_seconds_max=0.2)
+        assert asked >= 16
+        # Half of it may come before the first poll and after the last.
+        assert time.monotonic() - started >= 8 * 0.2
 
     async def test_one_that_waits_can_be_cancelled_and_leaves_nothing_behind(
         self, database: Database, vhost: Vhost
@@ -439,16 +469,17 @@ class TestPublisher:
             channel.write_queue = asyncio.Queue(maxsize=1)
             channel.write_queue.put_nowait(None)
             started = time.monotonic()
-            with pytest.raises(BrokerUnavailable):
-                await publisher.publish([Message("1", "t", "payments", "payments.new", b"{}", "c")], 0.3)
-        assert 0.2 < time.monotonic() - started < 3
+            async with asyncio.timeout(SECONDS_MAX):
+                with pytest.raises(BrokerUnavailable):
+                    await publisher.publish([Message("1", "t", "payments", "payments.new", b"{}", "c")], 0.3)
+        assert time.monotonic() - started > 0.2
 
 
 class TestDrain:
     async def test_it_ends_when_its_time_is_up(self, database: Database, vhost: Vhost) -> None:
         started = time.monotonic()
         await drain(database, vhost.amqp_url, seconds_max=0.5)
-        assert 0.4 < time.monotonic() - started < 5
+        assert 0.4 < time.monotonic() - started < SECONDS_MAX
 
     @pytest.mark.broker_stops
     async def test_an_outage_of_the_broker_only_delays(self, database: Database, broker: Broker) -> None:
@@ -477,17 +508,7 @@ class TestDrain:
                 yield publisher
 
         accept(database, 2)
-        deadline = time.monotonic() + 3
-        drained = await drain_outbox(
-            Drain(
-                database=database,
-                open_publisher=counted,
-                batch_rows=50,
-                idle_poll_seconds_max=0.1,
-                remaining_seconds=lambda: deadline - time.monotonic(),
-                observer=Observer(),
-            )
-        )
+        drained = await drain(database, vhost.amqp_url, rows(2), opening=counted)
         assert (opened, drained.published) == (2, 2)
 
 
