@@ -103,7 +103,7 @@ class TestDelivery:
     async def test_a_batch_of_hundreds_is_delivered_whole(self, world: DeliveryWorld) -> None:
         merchant_id = world.merchant()
         events = [world.event(merchant_id, "/ok") for _ in range(300)]
-        reports = await world.deliver(*events, lane=fast_lane(10))
+        reports = await world.deliver(*events, lane=fast_lane(60))
         assert {report.outcome for report in reports} == {"delivered"}
         assert len(reports) == 300
 
