@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 from pamqp import body, commands, frame, header, heartbeat
 
+from paybridge.rabbitmq.fast import deliveries
 from paybridge.rabbitmq.fast.deliveries import BrokerDelivery, _Splitter
 from paybridge.rabbitmq.fast.properties import read_properties
 
@@ -60,12 +62,17 @@ class TestSplitter:
             "messageId": "m-1",
         }
 
-    async def test_tells_aiormq_that_the_broker_is_alive_once_a_second(self) -> None:
+    @pytest.mark.parametrize(("seconds", "heartbeats"), [((100.0, 100.9), 1), ((100.0, 100.9, 101.0, 101.9), 2)])
+    async def test_tells_aiormq_that_the_broker_is_alive_once_a_second(
+        self, monkeypatch: pytest.MonkeyPatch, seconds: tuple[float, ...], heartbeats: int
+    ) -> None:
+        clock = iter(second for second in seconds for _ in range(100))
+        monkeypatch.setattr(deliveries, "time", SimpleNamespace(monotonic=lambda: next(clock)))
         stream = Stream()
-        for tag in range(100):
+        for tag in range(100 * len(seconds)):
             stream.feed(delivered(tag, b"x"), 10_000)
         stream.reader.feed_eof()
-        assert await stream.reader.read() == HEARTBEAT
+        assert await stream.reader.read() == HEARTBEAT * heartbeats
 
     async def test_hands_on_what_is_not_amqp(self) -> None:
         stream = Stream()
