@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
+from aio_pika.exceptions import DeliveryError
 
+from local.testkit.live import eventually_async
 from local.testkit.queues import put, take_all
 from local.testkit.servers import Broker, Vhost
 from paybridge import wiring
@@ -47,10 +49,10 @@ def fill(vhost: Vhost) -> None:
 
 
 async def _fill(vhost: Vhost) -> None:
-    with suppress(Exception):
-        for _ in range(20):
-            await put(vhost.amqp_url, DEAD, b"filler")
-            await asyncio.sleep(0.05)
+    async with asyncio.timeout(30):
+        with suppress(DeliveryError):
+            while True:
+                await put(vhost.amqp_url, DEAD, b"filler")
 
 
 @pytest.fixture(params=[unbind, fill])
@@ -84,7 +86,6 @@ async def test_the_message_is_still_in_its_queue(refusing: Vhost, monkeypatch: p
         messages = await subscription.batch(10)
         with pytest.raises(Unavailable):
             await _work_batch(work, subscription, messages)
-    await asyncio.sleep(0.5)
-    left = [message.body for message in await take_all(refusing.amqp_url, QUEUE)]
-    assert left == [POISON]
+    left = await eventually_async(lambda: asyncio.run(take_all(refusing.amqp_url, QUEUE)), "the message in its queue")
+    assert [message.body for message in left] == [POISON]
     assert POISON not in [message.body for message in await take_all(refusing.amqp_url, DEAD)]
