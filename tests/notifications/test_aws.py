@@ -40,6 +40,8 @@ def moto_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSet
     processes = Processes(settings.state_dir)
     moto.start(settings, processes)
     aws.client(settings, "sesv2").create_email_identity(EmailIdentity=SENDER)
+    # moto loads a service at its first request, which may take longer than the product waits for an answer.
+    aws.client(settings, "sns").list_topics()
     yield settings
     processes.stop()
 
