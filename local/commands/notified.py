@@ -9,10 +9,17 @@ from typing import Any
 
 import httpx
 
+from paybridge.core.event_patterns import matches
+
 Entry = Mapping[str, Any]
 
 EVENT_TYPE = "refund.succeeded"
 _NOUNS = {"email": "e-mail", "sms": "SMS"}
+
+
+def is_chosen(merchant: Entry) -> bool:
+    """Return whether a merchant, as the API shows it, gets e-mails or SMS about refunds."""
+    return bool(merchant["email"] or merchant["phone"]) and matches(merchant["notify"], EVENT_TYPE)
 
 
 def is_told(events: Iterable[Entry]) -> bool:

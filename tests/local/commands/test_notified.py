@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from local.commands.notified import is_told, render_notifications
+import pytest
+
+from local.commands.notified import is_chosen, is_told, render_notifications
 
 
 def entry(type_: str, id_: str = "n", **details: Any) -> dict[str, Any]:
@@ -18,6 +20,18 @@ def entry(type_: str, id_: str = "n", **details: Any) -> dict[str, Any]:
         "provider_message_id": f"m-{id_}",
     }
     return {"type": f"notification.{type_}", "details": {**told, **details}}
+
+
+class TestIsChosen:
+    @pytest.mark.parametrize("notify", [["refund.succeeded"], ["payment.failed", "refund.*"], ["*"]])
+    def test_refunds_are_by_each_pattern_that_fits(self, notify: list[str]) -> None:
+        assert is_chosen({"email": "a@b.example", "phone": None, "notify": notify})
+        assert is_chosen({"email": None, "phone": "+4930123456", "notify": notify})
+        assert not is_chosen({"email": None, "phone": None, "notify": notify})
+
+    @pytest.mark.parametrize("notify", [[], ["payment.*", "refund.failed"]])
+    def test_they_are_not_by_any_other(self, notify: list[str]) -> None:
+        assert not is_chosen({"email": "a@b.example", "phone": "+4930123456", "notify": notify})
 
 
 class TestIsTold:
