@@ -51,7 +51,8 @@ def until_one_is_being_charged(place: Place, payment_ids: list[UUID]) -> None:
 
 @pytest.fixture
 def slow_gateway(gateway_url: str) -> Iterator[None]:
-    control_gateway(gateway_url, latency_seconds_min=0.5, latency_seconds_max=1.5)
+    """Let each charge take so long that a test can act meanwhile, even on a busy machine."""
+    control_gateway(gateway_url, latency_seconds_min=3.0, latency_seconds_max=4.0)
     yield
     control_gateway(gateway_url, latency_seconds_min=0.0, latency_seconds_max=0.0)
 
@@ -78,7 +79,7 @@ class TestConsumer:
 
     def test_sigterm_finishes_the_batch_in_hand(self, place: Place, workers: Workers, slow_gateway: None) -> None:
         payment_ids = queue_up(place, 20)
-        worker = workers.start("consumer")
+        worker = workers.start("consumer", GATEWAY_TIMEOUT_SECONDS="10")
         until_one_is_being_charged(place, payment_ids)
         assert place.settled() < len(payment_ids)
         assert worker.stop() == 0
@@ -87,26 +88,28 @@ class TestConsumer:
 
     def test_sigkill_loses_nothing(self, place: Place, workers: Workers, slow_gateway: None) -> None:
         payment_ids = queue_up(place, 20)
-        worker = workers.start("consumer")
+        worker = workers.start("consumer", GATEWAY_TIMEOUT_SECONDS="6")
         until_one_is_being_charged(place, payment_ids)
         worker.process.kill()
         assert worker.process.wait() == -signal.SIGKILL
         assert place.settled() < len(payment_ids)
         for name in (RELAY, CONSUMER):
-            workers.start(name)
-        place.wait_until_each_is_charged_once(payment_ids)
+            workers.start(name, GATEWAY_TIMEOUT_SECONDS="6")
+        # The lease of an interrupted attempt lasts longer than a call.
+        place.wait_until_each_is_charged_once(payment_ids, seconds_max=80)
         attempts = [len(attempt_rows(place.database, id_)) for id_ in payment_ids]
         # Otherwise nothing was interrupted, and the test proves nothing.
         assert max(attempts) > 1
 
     def test_two_side_by_side_share_the_queue(self, place: Place, workers: Workers, slow_gateway: None) -> None:
-        both = [workers.start("consumer"), workers.start("consumer")]
+        both = [workers.start("consumer", GATEWAY_TIMEOUT_SECONDS="10") for _ in range(2)]
         for worker in both:
             worker.wait_until_ready()
         payment_ids = queue_up(place, 60)
         place.wait_until_each_is_charged_once(payment_ids)
-        assert all(worker.logged("processed payments") for worker in both)
+        # A batch is logged after it is committed, but before its worker ends.
         assert [worker.stop() for worker in both] == [0, 0]
+        assert all(worker.logged("processed payments") for worker in both)
 
     def test_poison_is_dead_lettered_and_delays_no_payment(self, place: Place, workers: Workers) -> None:
         asyncio.run(put(place.vhost.amqp_url, "payments.new", b"no json"))
