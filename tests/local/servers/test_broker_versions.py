@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from local.settings import PROJECT
@@ -75,6 +76,14 @@ def run(folder: Path, *versions: str, **environment: str) -> subprocess.Complete
     )
 
 
+def environment_of(process: psutil.Process) -> dict[str, str]:
+    """What the process was started with; nothing where it has ended or is another user's."""
+    try:
+        return process.environ()
+    except psutil.Error:
+        return {}
+
+
 def noted(folder: Path, name: str) -> list[str]:
     path = folder / name
     return path.read_text().splitlines() if path.exists() else []
@@ -119,6 +128,23 @@ class TestCommand:
         assert ended.returncode == 1
         assert "RabbitMQ 9.9   not run: `brokers start` says: no version 9.9: choose 9.1 or 9.2" in ended.stdout
         assert "1 of 2 versions ran, 0 failed." in ended.stdout
+
+
+class TestInstalled:
+    def test_its_version_is_read_from_its_files(self, tmp_path: Path) -> None:
+        (tmp_path / "plugins" / "rabbit-3.13.7").mkdir(parents=True)
+        (tmp_path / "plugins" / "rabbit_common-3.13.7").mkdir()
+        assert ways.version_of(tmp_path / "sbin" / "rabbitmq-server") == "3.13"
+
+    def test_files_that_do_not_say_it_are_a_reason(self, tmp_path: Path) -> None:
+        with pytest.raises(ways.CannotStart, match="does not say"):
+            ways.version_of(tmp_path / "sbin" / "rabbitmq-server")
+
+    def test_a_look_for_it_leaves_no_process_behind(self, folder: Path) -> None:
+        run(folder, "9.1", MARK=str(folder))
+        assert [
+            process for process in psutil.process_iter() if environment_of(process).get("MARK") == str(folder)
+        ] == []
 
 
 class TestGiven:

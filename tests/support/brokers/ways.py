@@ -163,10 +163,18 @@ def _installed(settings: LocalSettings, processes: Processes) -> Installed:
         raise CannotStart(f"none is installed: {error}") from None
     if installation is None:
         raise CannotStart("none is installed")
-    tool = installation.server.with_name("rabbitmqctl")
-    environment = {**os.environ, **installation.environment, "RABBITMQ_NODENAME": rabbitmq.NODE}
-    version = processes.run_tool([tool, "version"], environment).split()[-1]
-    return Installed(".".join(version.split(".")[:2]))
+    return Installed(version_of(installation.server))
+
+
+def version_of(server: Path) -> str:
+    """Return the version, such as 3.10, of the RabbitMQ that has this start script; raises CannotStart.
+
+    `rabbitmqctl version` would say it too, but it starts a port mapper that goes on after it.
+    """
+    plugins = server.resolve().parent.parent / "plugins"
+    for found in sorted(plugins.glob("rabbit-[0-9]*")):
+        return ".".join(found.name.removeprefix("rabbit-").split(".")[:2])
+    raise CannotStart(f"{plugins} does not say which RabbitMQ is installed")
 
 
 def _answers(management_port: int) -> bool:
