@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,17 +19,23 @@ from infra.sam_template.definitions import FunctionDefinition, Template
 from infra.sam_template.template import read_template
 from local.bridge import reload
 from local.bridge.reload import reload_edited_code
-from local.lambda_host.code import changed_files, code_folders, snapshot
+from local.lambda_host.code import Snapshot, changed_files, code_folders, snapshot
 from local.lambda_host.host import LambdaHost
+from local.lambda_host.model import InvocationResult
 from local.testkit.live import eventually_async
 
 CODE = """
 import os
 import time
+from pathlib import Path
 from shared import VALUE
 
 def handler(event, context):
-    time.sleep(event.get("seconds", 0))
+    if "held" in event:
+        held = Path(event["held"])
+        (held / str(os.getpid())).touch()
+        while not (held / "released").exists():
+            time.sleep(0.01)
     return {"value": VALUE, "answer": 1, "pid": os.getpid()}
 """
 
@@ -38,7 +44,10 @@ class World:
     """A host of two functions with one layer, whose code the test edits."""
 
     def __init__(self, folder: Path, definition: FunctionDefinition) -> None:
-        self.functions, self.layer = folder / "functions", folder / "layer"
+        self.functions, self.layer, self.held = folder / "functions", folder / "layer", folder / "held"
+        self.held.mkdir()
+        # How often the watcher has replaced what it found changed.
+        self.reloads = 0
         for name in ("one", "two"):
             self.write(self.functions / name / "__init__.py", "")
             self.write(self.functions / name / "handler.py", CODE)
@@ -54,7 +63,7 @@ class World:
                 handler=f"{name}.handler.handler",
                 code_dir=self.functions,
                 layer_dirs=(self.layer,),
-                timeout_seconds=30,
+                timeout_seconds=90,
                 reserved_concurrency=1 if name == "one" else 2,
             )
             for name in ("one", "two")
@@ -75,6 +84,15 @@ class World:
         answer: dict[str, Any] = json.loads(result.payload)
         return answer
 
+    async def hold(self, name: str, count: int = 1) -> list[asyncio.Task[dict[str, Any]]]:
+        """Begin invocations that run side by side and last until `release`."""
+        tasks = [asyncio.create_task(self.invoke(name, held=str(self.held))) for _ in range(count)]
+        await eventually_async(lambda: len(list(self.held.iterdir())) == count, f"{count} invocations at once")
+        return tasks
+
+    def release(self) -> None:
+        (self.held / "released").touch()
+
     async def until(self, look: Callable[[dict[str, Any]], bool], name: str) -> dict[str, Any]:
         async with asyncio.timeout(30):
             while True:
@@ -90,14 +108,39 @@ async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     monkeypatch.setattr(reload, "_QUIET_SECONDS", 0.05)
     toy = read_template(Path(__file__).parents[2] / "support" / "lambda_functions" / "template.yaml").functions["Toy"]
     made = World(tmp_path, toy)
+    seen = _event_of_first_look(monkeypatch)
+    _count_reloads(made, monkeypatch)
     async with made.host as host:
         watching = asyncio.create_task(reload_edited_code(host, host.template.functions.values()))
-        # It has seen the code as it is now.
-        await asyncio.sleep(0.2)
+        await asyncio.wait_for(seen.wait(), 10)
         yield made
         watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching
+
+
+def _event_of_first_look(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Return what is set once the watcher has seen the code: only a later edit is a change."""
+    seen, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def look(folders: Iterable[Path]) -> Snapshot:
+        found = snapshot(folders)
+        loop.call_soon_threadsafe(seen.set)
+        return found
+
+    monkeypatch.setattr(reload, "snapshot", look)
+    return seen
+
+
+def _count_reloads(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace_environments = world.host.reload
+
+    async def replace_and_count(functions: Iterable[FunctionDefinition]) -> dict[str, InvocationResult | None]:
+        results = await replace_environments(functions)
+        world.reloads += 1
+        return results
+
+    monkeypatch.setattr(world.host, "reload", replace_and_count)
 
 
 class TestReload:
@@ -121,9 +164,10 @@ class TestReload:
 
     async def test_lets_an_invocation_finish_with_the_code_it_began_with(self, world: World) -> None:
         before = await world.invoke("one")
-        long = asyncio.create_task(world.invoke("one", seconds=3))
-        await asyncio.sleep(0.2)
+        (long,) = await world.hold("one")
         world.edit("one", CODE.replace('"answer": 1', '"answer": 2'))
+        await eventually_async(lambda: world.reloads, "the new code")
+        world.release()
         assert await long == before
         after = await world.until(lambda answer: answer["answer"] == 2, "one")
         await eventually_async(lambda: not psutil.pid_exists(before["pid"]), "the end of the old environment")
@@ -161,16 +205,16 @@ class TestReload:
     async def test_grows_again_after_code_that_was_mended_while_nothing_ran(self, world: World) -> None:
         await world.invoke("two")
         world.edit("two", "def handler(:\n")
-        await asyncio.sleep(2)
+        await eventually_async(lambda: world.reloads == 1, "an attempt with the broken code")
         pid = (await world.invoke("two"))["pid"]
         psutil.Process(pid).kill()
         await eventually_async(lambda: not psutil.pid_exists(pid), "the end of the last environment")
         world.edit("two", CODE)
-        # The watcher sees it and has nothing to replace.
-        await asyncio.sleep(1)
+        await eventually_async(lambda: world.reloads == 2, "the mended code is seen, with nothing to replace")
         assert (await world.invoke("two"))["answer"] == 1
-        both = await asyncio.gather(*(world.invoke("two", seconds=1) for _ in range(2)))
-        assert len({answer["pid"] for answer in both}) == 2
+        both = await world.hold("two", count=2)
+        world.release()
+        assert len({answer["pid"] for answer in await asyncio.gather(*both)}) == 2
 
     async def test_takes_new_code_for_a_function_that_has_not_run_yet(self, world: World) -> None:
         world.edit("two", CODE.replace('"answer": 1', '"answer": 2'))
