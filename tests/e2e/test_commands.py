@@ -83,7 +83,13 @@ def test_the_reader_of_the_logs_may_leave(stack: Stack) -> None:
     with subprocess.Popen(
         ["sh", "-c", command], cwd=PROJECT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        demo.run(stack.settings)
+
+        def has_ended() -> bool:
+            # The command notices that its reader has left when it writes another line.
+            demo.run(stack.settings)
+            return process.poll() is not None
+
+        live.eventually(has_ended, "the end of the command", 60)
         output, errors = process.communicate(timeout=30)
     assert len(output.splitlines()) == 1
     assert errors == ""
@@ -143,7 +149,7 @@ def test_its_keys_and_tokens_are_good_at_the_api(stack: Stack) -> None:
     assert status(**key) == httpx.codes.OK
     assert paybridge(stack.settings, "keys", "revoke", created["key_id"]).returncode == 0
     # Each environment of the API keeps what it knows of a key for 4 seconds.
-    live.eventually(lambda: status(**key) == httpx.codes.UNAUTHORIZED, "the end of the key", 6)
+    live.eventually(lambda: status(**key) == httpx.codes.UNAUTHORIZED, "the end of the key", 30)
 
     for role, answer in (("auditor", httpx.codes.OK), ("merchant", httpx.codes.FORBIDDEN)):
         token = paybridge(stack.settings, "token", "--role", role).stdout.strip()
