@@ -119,7 +119,7 @@ class TestEnds:
         reader, writer = await asyncio.open_connection("127.0.0.1", await server.start("127.0.0.1", 0))
         writer.write(b"GET /never HTTP/1.1\r\n\r\n")
         await asyncio.wait_for(recorder.arrived.wait(), 5)
-        await asyncio.wait_for(server.stop(), 1)
+        await asyncio.wait_for(server.stop(), 10)
         with pytest.raises(ConnectionError):
             if not await reader.read():
                 raise ConnectionResetError
