@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -76,6 +77,16 @@ def jobs_often(stack: Stack) -> Iterator[None]:
     finally:
         ended.set()
         running.join()
+
+
+def pay_timed(demo: Merchant, count: int, **order: Any) -> tuple[list[str], float]:
+    """The ids of payments that were accepted one after the other, and the seconds that the slowest answer took."""
+    payment_ids, slowest_seconds = [], 0.0
+    for _ in range(count):
+        began = time.monotonic()
+        payment_ids.append(demo.pay(**order))
+        slowest_seconds = max(slowest_seconds, time.monotonic() - began)
+    return payment_ids, slowest_seconds
 
 
 def assert_each_is_charged_once_and_notified(
