@@ -26,7 +26,8 @@ from tests.support.foreground import foreground
 
 pytestmark = [pytest.mark.e2e, pytest.mark.faults, pytest.mark.timeout(300)]
 
-COMMAND_SECONDS_MAX = 120
+# An outage waits up to 120 s for its part, and then up to 150 s for the payments.
+COMMAND_SECONDS_MAX = 280
 
 
 def command(settings: LocalSettings, name: str, **variables: str) -> str:
@@ -150,7 +151,7 @@ class TestOutage:
     def test_shows_that_payments_are_accepted_without_the_broker_and_settle_with_it(
         self, background: LocalSettings
     ) -> None:
-        lines = command(background, "outage", PART="rabbitmq", SECONDS="4").splitlines()
+        lines = command(background, "outage", PART="rabbitmq", SECONDS="10").splitlines()
         payments = [line for line in lines if "  payment " in line]
         assert len(payments) >= 3
         assert all("  202  " in line for line in payments)
@@ -159,12 +160,15 @@ class TestOutage:
         assert lines[-1].endswith(f"The gateway charged {len(payments)} times.")
 
     def test_sends_again_what_the_api_could_not_take(self, background: LocalSettings) -> None:
-        lines = command(background, "outage", PART="postgres", SECONDS="3").splitlines()
-        refused = [line for line in lines if "  503 (Retry-After " in line]
+        lines = command(background, "outage", PART="postgres", SECONDS="8").splitlines()
+        payments = [line for line in lines if "  payment " in line]
+        refused = [line for line in payments if "  503 (Retry-After " in line]
         assert len(refused) >= 2
+        # The answer to the last one may come when the database is there again.
+        assert all("  202  " in line for line in payments if line not in refused)
         again = f"{len(refused)} payments were not accepted. Sent again with the same keys: {len(refused)} accepted."
         assert any(line.endswith(again) for line in lines)
-        assert lines[-2].endswith(f": {len(refused)} succeeded.")
+        assert lines[-2].endswith(f": {len(payments)} succeeded.")
 
     @pytest.mark.parametrize(
         ("variables", "sentence"),
