@@ -6,6 +6,8 @@ import csv
 import io
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -20,9 +22,9 @@ pytestmark = pytest.mark.e2e
 SECONDS_MAX = 90
 
 
-@pytest.fixture
-def shop(stack: Stack) -> Iterator[Merchant]:
-    """A merchant of the test's own, whose days nothing else changes."""
+@contextmanager
+def new_shop(stack: Stack) -> Iterator[Merchant]:
+    """A merchant whose days nothing else changes."""
     with httpx.Client(base_url=f"{stack.urls.api}/api/v1/ops", timeout=20, trust_env=False) as client:
         client.headers["X-API-Key"] = STAFF_API_KEYS["admin"]
         created = client.post("/merchants", json={"name": "Shop"}, headers={"Idempotency-Key": str(uuid.uuid4())})
@@ -34,6 +36,41 @@ def shop(stack: Stack) -> Iterator[Merchant]:
         )
     with merchant(stack, key.raise_for_status().json()["api_key"]) as one:
         yield one
+
+
+@pytest.fixture
+def payments(stack: Stack) -> Iterator[Payments]:
+    """Payments and a webhook of one day, which takes another merchant if midnight has come between them."""
+    while True:
+        with new_shop(stack) as shop:
+            made = Payments.made(stack, shop)
+            if made.began_on_one_day(stack):
+                yield made
+                return
+
+
+@dataclass(frozen=True, slots=True)
+class Payments:
+    """A payment that succeeds, one that fails and one that is authorized, of a merchant that has no others."""
+
+    shop: Merchant
+    paid: str
+    failed: str
+    held: str
+
+    @classmethod
+    def made(cls, stack: Stack, shop: Merchant) -> Payments:
+        return cls(
+            shop,
+            paid=shop.pay(webhook_url=f"{stack.urls.sink}/ok/analytics-{uuid.uuid4()}"),
+            failed=shop.pay(payment_method="tok_decline"),
+            held=shop.pay(capture="manual", amount="40.00"),
+        )
+
+    def began_on_one_day(self, stack: Stack) -> bool:
+        moments = [self.shop.get(payment_id)["created_at"] for payment_id in (self.paid, self.failed, self.held)]
+        moments.append(webhook(stack.urls.sink, self.paid)["received_at"])
+        return len({moment[:10] for moment in moments}) == 1
 
 
 def updated(stack: Stack, shop: Merchant, wanted: dict[str, Any]) -> dict[str, Any]:
@@ -55,11 +92,8 @@ def days_of(shop: Merchant, accept: str = "application/json") -> httpx.Response:
     return answer.raise_for_status()
 
 
-def test_a_day_counts_what_happened_and_changes_with_a_late_capture(stack: Stack, shop: Merchant) -> None:
-    paid = shop.pay(webhook_url=f"{stack.urls.sink}/ok/analytics-{uuid.uuid4()}")
-    shop.pay(payment_method="tok_decline")
-    held = shop.pay(capture="manual", amount="40.00")
-    webhook(stack.urls.sink, paid)
+def test_a_day_counts_what_happened_and_changes_with_a_late_capture(stack: Stack, payments: Payments) -> None:
+    shop = payments.shop
     counted = {"payments": 3, "succeeded": 1, "failed": 1, "authorized": 1, "open": 0, "webhooks_delivered": 1}
     day = updated(stack, shop, counted)
     assert (day["amount"], day["volume"], day["refunded"]) == ("241.00", "100.50", "0.00")
@@ -67,7 +101,7 @@ def test_a_day_counts_what_happened_and_changes_with_a_late_capture(stack: Stack
     assert 0 <= day["processing_p50_seconds"] <= day["processing_p95_seconds"]
 
     captured = shop.client.post(
-        f"{shop.api_url}/api/v1/payments/{held}/capture",
+        f"{shop.api_url}/api/v1/payments/{payments.held}/capture",
         headers={"X-API-Key": shop.api_key, "Idempotency-Key": str(uuid.uuid4())},
         json={"amount": "15.00"},
     )
