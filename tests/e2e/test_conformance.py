@@ -21,8 +21,27 @@ from local.stack.stack import Stack
 pytestmark = pytest.mark.e2e
 
 SLOW = "a payment that takes long to store"
-# Longer than a request waits for another one with the same key, on a busy machine too. The statement limit is 6 s.
-SLEEP_SECONDS = 5
+# Holds a payment until a retry has waited 2 s for it, given up, and read that there is no answer yet. The limit of a
+# statement is 6 s.
+TAKE_LONG = """
+    CREATE FUNCTION take_long() RETURNS trigger LANGUAGE plpgsql AS $$
+    DECLARE
+        retry integer;
+        ends_at timestamptz := clock_timestamp() + interval '5 s';
+    BEGIN
+        WHILE clock_timestamp() < ends_at LOOP
+            PERFORM pg_sleep(0.02), pg_stat_clear_snapshot();
+            retry := coalesce(retry, (
+                SELECT pid FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid)) LIMIT 1
+            ));
+            EXIT WHEN EXISTS (
+                SELECT FROM pg_stat_activity
+                WHERE pid = retry AND state = 'idle' AND query NOT LIKE '%INSERT INTO idempotency_keys%'
+            );
+        END LOOP;
+        RETURN NEW;
+    END $$
+"""
 IN_FLIGHT = {"in-flight-409", "in-flight-described", "in-flight-retry"}
 
 
@@ -43,10 +62,7 @@ def slow_payments(stack: Stack) -> Iterator[None]:
     """Let storing some payments take so long that a retry meets the original in progress."""
     with closing(connect(stack.urls.postgres)) as connection:
         connection.autocommit = True
-        connection.run(f"""
-            CREATE FUNCTION take_long() RETURNS trigger LANGUAGE plpgsql AS
-            $$ BEGIN PERFORM pg_sleep({SLEEP_SECONDS}); RETURN NEW; END $$
-        """)
+        connection.run(TAKE_LONG)
         connection.run(f"""
             CREATE TRIGGER take_long BEFORE INSERT ON payments FOR EACH ROW WHEN (NEW.description = '{SLOW}')
             EXECUTE FUNCTION take_long()
