@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+from contextlib import closing
 from typing import Any
 
 import aio_pika
 import pytest
 
+from local.servers.postgres import connect
 from local.testkit.live import eventually
 from local.testkit.queues import take_all
 from local.testkit.workers import Workers
@@ -20,6 +22,12 @@ from tests.worker.conftest import Place
 pytestmark = [pytest.mark.integration, pytest.mark.broker]
 
 MESSAGES = 4_000
+# They cost eight seconds in all, so that no worker has taken every message before this process gets to kill it.
+SLOW_PAYMENTS = """
+    CREATE FUNCTION take_a_moment() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN PERFORM pg_sleep(0.002); RETURN NEW; END $$;
+    CREATE TRIGGER take_a_moment BEFORE INSERT ON payments FOR EACH ROW EXECUTE FUNCTION take_a_moment()
+"""
 COUNT = Statement("SELECT count(*)::integer, count(DISTINCT metadata ->> 'key')::integer FROM payments")
 
 
@@ -57,18 +65,21 @@ def counted(place: Place) -> tuple[int, int]:
     return payments, keys
 
 
+@pytest.mark.timeout(300)
 def test_each_message_makes_one_payment_although_workers_are_killed(place: Place, workers: Workers) -> None:
+    with closing(connect(place.database_url)) as connection:
+        connection.run(SLOW_PAYMENTS)
     order(place, [message(place, f"k-{number}") for number in range(MESSAGES)])
     done = 0
     for _ in range(3):
         worker = workers.start("intake")
-        eventually(lambda done=done: counted(place)[0] > done, "a batch is committed", 20)  # type: ignore[misc]
+        eventually(lambda done=done: counted(place)[0] > done, "a batch is committed", 60)  # type: ignore[misc]
         worker.process.kill()
         worker.process.wait()
         done, _ = counted(place)
     assert 0 < done < MESSAGES, "no worker was killed with messages left"
     last = workers.start("intake")
-    eventually(lambda: counted(place)[0] >= MESSAGES, "all accepted", 30)
+    eventually(lambda: counted(place)[0] >= MESSAGES, "all accepted", 90)
     assert counted(place) == (MESSAGES, MESSAGES)
     eventually(lambda: len(last.logged("took payments by message")) > 0, "the log")
     assert last.stop() == 0
