@@ -102,6 +102,12 @@ def sender_of(
     return HttpWebhookSender(local_networks=local_networks, resolve=resolve, tls=tls)  # type: ignore[arg-type]
 
 
+@pytest.fixture(autouse=True)
+def long_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep connections for longer than any test takes."""
+    monkeypatch.setattr(connection, "KEEPALIVE_SECONDS", 60.0)
+
+
 @pytest_asyncio.fixture
 async def local() -> AsyncIterator[HttpWebhookSender]:
     """A sender as on a developer's machine."""
