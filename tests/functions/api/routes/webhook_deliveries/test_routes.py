@@ -13,6 +13,7 @@ from local.testkit.api import OPERATOR_KEY, OTHER_KEY, Answer, ApiClient, demo_m
 from local.testkit.payments import new_payment
 from local.testkit.webhooks import ended_delivery
 from paybridge.database.database import Database, Statement
+from tests.support.feed import await_horizon
 from tests.support.openapi import Contract
 
 pytestmark = pytest.mark.integration
@@ -100,9 +101,10 @@ def recover(client: ApiClient, endpoint: str, body: Any, **options: Any) -> Answ
 
 class TestRecover:
     def test_sends_what_the_endpoint_has_missed(
-        self, client: ApiClient, contract: Contract, endpoint: str, payment_id: uuid.UUID
+        self, client: ApiClient, contract: Contract, database: Database, endpoint: str, payment_id: uuid.UUID
     ) -> None:
         since = (datetime.now(UTC) - timedelta(minutes=1)).isoformat()
+        await_horizon(database)
         answer = recover(client, endpoint, {"since": since})
         contract.check("POST", RECOVER, answer)
         view = answer.json()
