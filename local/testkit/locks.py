@@ -1,4 +1,4 @@
-"""Locks that another session holds, as an operator's open transaction does."""
+"""Locks that another session holds, as an operator's open transaction does, and sessions that wait long for theirs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,19 @@ from typing import Any
 
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
+
+PATIENCE_SECONDS = 60.0
+_WAIT_LONG = Statement(f"SET lock_timeout = '{PATIENCE_SECONDS:.0f}s'")
+
+
+def patient_database(address: DatabaseAddress) -> Database:
+    """Return an open connection that waits for a lock for PATIENCE_SECONDS.
+
+    Sessions that queue for one row all wait as long as the machine holds up the first. None of them gives up.
+    """
+    database = Database(address, "tests", statement_seconds_max=PATIENCE_SECONDS)
+    database.run(_WAIT_LONG)
+    return database
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from local.testkit.locks import patient_database
 from local.testkit.payments import MovableClock, new_merchant, new_payment, rows
 from paybridge.core.errors import ConstraintViolated
 from paybridge.core.ids import Uuid7Ids
@@ -72,7 +73,7 @@ def merchant_id(database: Database) -> uuid.UUID:
 
 @pytest.fixture
 def other_databases(database_address: DatabaseAddress) -> Iterator[list[Database]]:
-    opened = [Database(database_address) for _ in range(10)]
+    opened = [patient_database(database_address) for _ in range(10)]
     yield opened
     for one in opened:
         one.close()

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from local.testkit.dying_database import die_at_every_step
+from local.testkit.locks import patient_database
 from local.testkit.payments import MovableClock, new_merchant, new_payment, outbox_rows, payment_row, rows
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
@@ -212,7 +213,7 @@ class TestAtOnce:
             return (found["answer"], found["actor"]) == ("rejected", "expiry")
 
         acts: list[Callable[[Database, uuid.UUID], bool]] = [approving, rejecting, expiring, cancel] * 2
-        connections = [Database(database_address) for _ in acts]
+        connections = [patient_database(database_address) for _ in acts]
         ends: Counter[str] = Counter()
         with ThreadPoolExecutor(len(acts)) as threads:
             for turn in range(40):

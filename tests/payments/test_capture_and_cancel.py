@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 import pytest
 
+from local.testkit.locks import patient_database
 from local.testkit.payments import (
     MovableClock,
     authorized_payment,
@@ -262,7 +263,7 @@ class TestAtOnce:
         self, database: Database, database_address: DatabaseAddress
     ) -> None:
         merchant_id = new_merchant(database)
-        connections = [Database(database_address) for _ in range(THREADS)]
+        connections = [patient_database(database_address) for _ in range(THREADS)]
         with ThreadPoolExecutor(THREADS) as pool:
             for _ in range(ROUNDS):
                 payment = merchant_id, authorized_payment(database, merchant_id)
@@ -288,7 +289,7 @@ class TestAtOnce:
     ) -> None:
         merchant_id = new_merchant(database)
         payment = merchant_id, new_payment(database, merchant_id)
-        connections = [Database(database_address) for _ in range(THREADS)]
+        connections = [patient_database(database_address) for _ in range(THREADS)]
         with ThreadPoolExecutor(THREADS) as pool:
             outcomes = list(pool.map(lambda connection: cancel(connection, payment), connections))
         for connection in connections:

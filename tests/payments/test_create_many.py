@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from local.testkit.locks import held
+from local.testkit.locks import PATIENCE_SECONDS, held, patient_database
 from local.testkit.payments import new_merchant, outbox_rows, payment_row
 from paybridge.core.clock import SystemClock
 from paybridge.core.errors import LockTimeout
@@ -21,6 +21,7 @@ from paybridge.payments.create import OPERATION, create_payment
 from paybridge.payments.create_many import BatchOutcome, KeyedOrder, MerchantUnknown, create_payments
 from paybridge.payments.domain.payment import PaymentOrder
 from paybridge.payments.idempotency import Answered, AnswerExpired, IdempotentRequest, KeyedOutcome, KeyReused
+from paybridge.payments.store import accepted_payments
 
 pytestmark = pytest.mark.integration
 
@@ -171,16 +172,21 @@ class TestCreatePayments:
         assert count(database, merchant) == 0
 
     def test_the_same_keys_by_both_ways_at_once_make_one_payment_each(
-        self, database_address: DatabaseAddress, database: Database, merchant: UUID
+        self,
+        database_address: DatabaseAddress,
+        database: Database,
+        merchant: UUID,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        monkeypatch.setattr(accepted_payments, "BATCH_LOCK_SECONDS_MAX", PATIENCE_SECONDS)
         keys = [f"raced-{number}" for number in range(40)]
 
         def post(order: list[str]) -> list[KeyedOutcome]:
-            with closing(Database(database_address)) as own:
+            with closing(patient_database(database_address)) as own:
                 return [by_http(own, ordered(merchant, key, written="http")) for key in order]
 
         def take(order: list[str]) -> list[BatchOutcome]:
-            with closing(Database(database_address)) as own:
+            with closing(patient_database(database_address)) as own:
                 return created(own, *(ordered(merchant, key, written="amqp") for key in order))
 
         with ThreadPoolExecutor(4) as pool:

@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from local.testkit.dying_database import die_at_every_step
-from local.testkit.locks import held
+from local.testkit.locks import held, patient_database
 from local.testkit.payments import MovableClock, new_merchant, new_payment, outbox_rows, payment_row, rows
 from paybridge.core.events import PROCESS_PAYMENT, parse_envelope
 from paybridge.core.ids import Uuid7Ids
@@ -221,7 +221,7 @@ class TestCaptureRacesExpiry:
         def capture(number: int) -> bool:
             request = IdempotentRequest(f"capture-{number}-{payment_id}", bytes(32))
             keyed = Keyed(merchant_id, capture_operation(payment_id), request)
-            with closing(Database(database_address)) as database:
+            with closing(patient_database(database_address)) as database:
                 barrier.wait()
                 outcome = capture_payment(
                     database, early, Uuid7Ids(), keyed=keyed, payment_id=payment_id, amount=None, correlation_id="c"
@@ -229,7 +229,7 @@ class TestCaptureRacesExpiry:
             return isinstance(outcome, Answered)
 
         def release(_: int) -> bool:
-            with closing(Database(database_address)) as database:
+            with closing(patient_database(database_address)) as database:
                 barrier.wait()
                 return payment_id in {each.payment_id for each in expire_authorizations(database, late, Uuid7Ids())}
 

@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from local.testkit.dying_database import die_at_every_step
-from local.testkit.locks import held
+from local.testkit.locks import PATIENCE_SECONDS, held, patient_database
 from local.testkit.payments import (
     MovableClock,
     new_merchant,
@@ -31,6 +31,7 @@ from paybridge.core.ids import Uuid7Ids
 from paybridge.database import counters
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
+from paybridge.payments import find_late_changes as finding
 from paybridge.payments.accept_notice import accept_notice
 from paybridge.payments.diagnose import diagnose_payment
 from paybridge.payments.domain.attempts import Schedule
@@ -117,6 +118,12 @@ class LateGateway:
 @pytest.fixture
 def gateway() -> LateGateway:
     return LateGateway()
+
+
+@pytest.fixture
+def patient_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `record` wait for as long as the machine holds up those before it in the queue for a row."""
+    monkeypatch.setattr(finding, "BATCH_LOCK_SECONDS_MAX", PATIENCE_SECONDS)
 
 
 @pytest.fixture
@@ -445,6 +452,7 @@ class TestGivenBack:
         (fact,) = [event for event in events(services, other_id) if event["type"] == "charge.taken"]
         assert int(fact["sequence"]) == 1
 
+    @pytest.mark.usefixtures("patient_batches")
     async def test_late_charges_that_two_processes_find_at_once_are_numbered_apart(
         self, services: EngineServices, database_address: DatabaseAddress
     ) -> None:
@@ -453,8 +461,7 @@ class TestGivenBack:
         barrier = threading.Barrier(4)
 
         def find_it(name: str) -> None:
-            with closing(Database(database_address)) as own:
-                own.run(Statement("SELECT 1"))
+            with closing(patient_database(database_address)) as own:
                 barrier.wait()
                 record(replace(services, database=own), [(check, Succeeded(name))])
 
@@ -621,6 +628,7 @@ class TestTakenBack:
         assert payment_row(services.database, payment_id)["status"] == "succeeded"
 
 
+@pytest.mark.usefixtures("patient_batches")
 class TestAtOnce:
     @pytest.mark.parametrize("round_", range(5))
     async def test_a_reversal_races_new_refunds_and_itself(
@@ -655,7 +663,7 @@ class TestAtOnce:
         acts = [order if number % 2 == round_ % 2 else reverse for number in range(THREADS)]
 
         def act(number: int) -> int:
-            with closing(Database(database_address)) as database:
+            with closing(patient_database(database_address)) as database:
                 barrier.wait()
                 return acts[number](database, number)
 
@@ -678,7 +686,7 @@ class TestAtOnce:
         barrier = threading.Barrier(THREADS)
 
         def act(_: int) -> int:
-            with closing(Database(database_address)) as database:
+            with closing(patient_database(database_address)) as database:
                 barrier.wait()
                 return len(record(replace(services, database=database), [(check, Succeeded("re_late"))]))
 

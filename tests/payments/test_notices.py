@@ -16,7 +16,7 @@ import orjson
 import pytest
 
 from local.testkit.dying_database import die_at_every_step
-from local.testkit.locks import held
+from local.testkit.locks import held, patient_database
 from local.testkit.payments import MovableClock, new_merchant, new_payment, outbox_rows, payment_row, rows
 from paybridge.core.events import PROCESS_PAYMENT, parse_envelope
 from paybridge.core.ids import Uuid7Ids
@@ -185,7 +185,7 @@ class TestAtOnce:
         given, barrier = notice(payment_id), threading.Barrier(THREADS)
 
         def bring() -> None:
-            with closing(Database(database_address)) as database:
+            with closing(patient_database(database_address)) as database:
                 barrier.wait()
                 accept_notice(database, services.clock, Uuid7Ids(), "default", given)
 

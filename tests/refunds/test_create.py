@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 import pytest
 
+from local.testkit.locks import patient_database
 from local.testkit.payments import captured_payment, new_merchant, operation_rows, outbox_rows, payment_row
 from paybridge.core.clock import SystemClock
 from paybridge.core.errors import InvalidInput, LockTimeout
@@ -280,7 +281,7 @@ class Environments:
     """As many environments of the API, each with a connection, that ask at the same moment."""
 
     def __init__(self, address: DatabaseAddress) -> None:
-        self._connections = [Database(address) for _ in range(THREADS)]
+        self._connections = [patient_database(address) for _ in range(THREADS)]
         self._pool = ThreadPoolExecutor(THREADS)
 
     def ask(

@@ -14,6 +14,7 @@ import orjson
 import pytest
 import pytest_asyncio
 
+from local.testkit.locks import patient_database
 from local.testkit.payments import (
     MovableClock,
     control_gateway,
@@ -160,7 +161,7 @@ async def world(database: Database, gateway_url: str) -> AsyncIterator[MoneyWorl
 @pytest.fixture(scope="module")
 def connections(database_address: DatabaseAddress) -> Iterator[list[Database]]:
     """Connections of as many environments of the API."""
-    found = [Database(database_address) for _ in range(THREADS)]
+    found = [patient_database(database_address) for _ in range(THREADS)]
     yield found
     for connection in found:
         connection.close()
