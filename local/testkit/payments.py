@@ -25,12 +25,17 @@ _keys = itertools.count(1)
 
 @dataclass
 class MovableClock:
-    """The real time, moved on by as much as the test says."""
+    """The real time, or that at which it was stopped, moved on by as much as the test says."""
 
     ahead: timedelta = field(default_factory=timedelta)
+    stopped_at: datetime | None = None
 
     def now(self) -> datetime:
-        return SystemClock().now() + self.ahead
+        return (self.stopped_at or SystemClock().now()) + self.ahead
+
+    def stop(self) -> None:
+        """Stand still from now on, so that no result depends on how long the machine takes."""
+        self.stopped_at = SystemClock().now()
 
     def move(self, seconds: float) -> None:
         self.ahead += timedelta(seconds=seconds)

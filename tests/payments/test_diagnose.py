@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 
 import pytest
 
-from local.testkit.payments import new_merchant, new_payment
+from local.testkit.payments import MovableClock, new_merchant, new_payment
 from paybridge import cli, wiring
 from paybridge.core.clock import SystemClock
 from paybridge.core.ids import Uuid7Ids
@@ -15,7 +16,7 @@ from paybridge.outbox import store as outbox
 from paybridge.payments.diagnose import diagnose_payment
 from paybridge.payments.domain.circuit import merchant_circuit
 from paybridge.payments.domain.events import run_operation_command
-from paybridge.payments.store.diagnosis import operations
+from paybridge.payments.store.diagnosis import operations, waiting_messages
 
 pytestmark = pytest.mark.integration
 
@@ -218,7 +219,9 @@ class TestOperations:
         waiting = new_refund(database, payment_id, "unknown")
         database.run(_REFUND, id=payment_id, operation=Uuid7Ids().new(), status="unknown")
         add_command(database, payment_id, waiting, delay_seconds=600)
-        found = diagnose_payment(database, SystemClock(), payment_id)
+        [command] = [each for each in waiting_messages(database, payment_id) if each.operation_id == waiting]
+        clock = MovableClock(stopped_at=command.available_at - timedelta(seconds=600))
+        found = diagnose_payment(database, clock, payment_id)
         assert found is not None
         first, second = (each.explanation for each in found.operations)
         assert "Its next command waits in the outbox for payments.new and is due in 600 s." in first

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -23,6 +24,7 @@ from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
 from paybridge.payments.accept_notice import accept_notice
+from paybridge.payments.domain.attempts import Schedule
 from paybridge.payments.domain.gateway_answers import GatewayAnswer, LookUpAnswer, NotFound, Pending, Succeeded
 from paybridge.payments.domain.notice import WAIT_SECONDS, WAITS_SECONDS_MAX, Claim, GatewayNotice, NoticeOutcome
 from paybridge.payments.gateway_watch import GatewayWatch
@@ -71,7 +73,9 @@ def gateway() -> DecidingGateway:
 @pytest.fixture
 def services(database_address: DatabaseAddress, gateway: DecidingGateway) -> Iterator[EngineServices]:
     with closing(Database(database_address)) as database:
-        yield engine_services(database, gateway, MovableClock())
+        services = engine_services(database, gateway, MovableClock())
+        # What is to be asked later is not due yet, however long a test takes.
+        yield replace(services, schedule=Schedule(retry_delays=(1, 2), pending_delays=(60, 120)))
 
 
 def notice(operation_id: uuid.UUID | None, claim: Claim = Claim.DONE, id_: str | None = None) -> GatewayNotice:
@@ -244,9 +248,9 @@ class TestWaiting:
         accept(services, given)
         key = NoticeKey("default", given.id)
         assert isinstance(services.clock, MovableClock)
-        services.clock.move(WAITS_SECONDS_MAX - 1)
+        services.clock.move(WAITS_SECONDS_MAX - 60)
         assert work_on_due(services)[key] == "waiting"
-        services.clock.move(WAIT_SECONDS)
+        services.clock.move(60 + WAIT_SECONDS)
         assert work_on_due(services)[key] == "unknown"
         services.clock.move(WAIT_SECONDS)
         assert key not in work_on_due(services)

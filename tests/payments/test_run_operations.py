@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import timedelta
 from itertools import pairwise, permutations
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -25,14 +25,16 @@ from local.testkit.payments import (
     payment_row,
 )
 from paybridge.core.errors import DatabaseUnavailable
-from paybridge.core.events import PROCESS_PAYMENT
+from paybridge.core.events import PROCESS_PAYMENT, Event
 from paybridge.core.ids import Uuid7Ids
-from paybridge.database.database import Database, Statement
+from paybridge.database.database import Database, Statement, Transaction
+from paybridge.outbox import store as outbox
 from paybridge.payments import run_operations as running
 from paybridge.payments.domain.attempts import Schedule
 from paybridge.payments.domain.circuit import CircuitPolicy
 from paybridge.payments.domain.gateway_answers import GatewayAnswer, LookUpAnswer, NotFound, RateLimited, Succeeded
 from paybridge.payments.gateway_watch import GatewayWatch
+from paybridge.payments.gateways import http
 from paybridge.payments.gateways.http import HttpGateway
 from paybridge.payments.ports import GatewayRequest
 from paybridge.payments.record_answers import record_answers
@@ -42,8 +44,15 @@ from paybridge.payments.start_attempts import start_attempts
 
 pytestmark = pytest.mark.integration
 
-TIMEOUT_SECONDS = 0.5
-LEASE_SECONDS = 5.0
+# How long to wait for an answer that comes, however busy the machine is.
+ANSWER_SECONDS_MAX = 10.0
+LEASE_SECONDS = 60.0
+# A charge is decided when the test moves the gateway's clock, and never before.
+PENDING_SECONDS = 3600.0
+# An answer that never comes is waited for in full.
+SILENT = pytest.mark.parametrize("timeout_seconds", [0.5])
+# So is that of a gateway which first has to receive the request and act on it.
+SILENT_AFTER_THE_DEED = pytest.mark.parametrize("timeout_seconds", [2.0])
 
 
 @dataclass
@@ -72,12 +81,23 @@ class ChargeWorld:
         return [row["type"] for row in outbox_rows(self.database, payment_id)]
 
 
+@pytest.fixture
+def timeout_seconds() -> float:
+    """How long a call to the gateway may take."""
+    return ANSWER_SECONDS_MAX
+
+
 @pytest_asyncio.fixture
-async def world(database: Database, gateway_url: str) -> AsyncIterator[ChargeWorld]:
+async def world(
+    database: Database, gateway_url: str, timeout_seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[ChargeWorld]:
+    monkeypatch.setattr(http, "LOOKUP_TIMEOUT", timedelta(seconds=ANSWER_SECONDS_MAX))
     clock = MovableClock()
-    gateway = HttpGateway(gateway_url, TIMEOUT_SECONDS)
+    gateway = HttpGateway(gateway_url, timeout_seconds)
     database.run(Statement("DELETE FROM circuits"))
-    control_gateway(gateway_url, down=False, latency_seconds_min=0, latency_seconds_max=0, success_rate=1.0)
+    control_gateway(
+        gateway_url, down=False, latency_seconds_min=0, latency_seconds_max=0, success_rate=1.0, ahead_seconds=0
+    )
     services = EngineServices(
         database=database,
         gateways={"default": gateway},
@@ -132,11 +152,11 @@ class TestClearAnswers:
         assert [charge["amount_minor"] for charge in charges(world.gateway_url, payment_id)] == [8040]
 
     async def test_a_pending_charge_succeeds_once_the_gateway_says_so(self, world: ChargeWorld) -> None:
-        control_gateway(world.gateway_url, pending_seconds=0.5)
+        control_gateway(world.gateway_url, pending_seconds=PENDING_SECONDS)
         payment_id = world.pay("tok_pending")
         assert await world.charge(payment_id) == {payment_id: "pending"}
         assert await world.charge(payment_id, ask=1) == {payment_id: "pending"}
-        await asyncio.sleep(0.6)
+        control_gateway(world.gateway_url, ahead_seconds=PENDING_SECONDS)
         assert await world.charge(payment_id, ask=2) == {payment_id: "succeeded"}
         assert len(charges(world.gateway_url, payment_id)) == 1
 
@@ -223,11 +243,13 @@ class TestRepeatedMessages:
 
 
 class TestUnknownOutcomes:
+    @SILENT_AFTER_THE_DEED
     async def test_a_lost_answer_is_found_by_our_reference(self, world: ChargeWorld) -> None:
         payment_id = world.pay("tok_timeout_charged")
         assert await world.charge(payment_id) == {payment_id: "succeeded"}
         assert len(charges(world.gateway_url, payment_id)) == 1
 
+    @SILENT
     async def test_a_charge_without_an_answer_is_retried_through_the_outbox(self, world: ChargeWorld) -> None:
         payment_id = world.pay("tok_timeout")
         assert await world.charge(payment_id) == {payment_id: "unknown"}
@@ -236,6 +258,7 @@ class TestUnknownOutcomes:
         assert command["available_at"] > command["created_at"]
         assert payment_row(world.database, payment_id)["status"] == "processing"
 
+    @SILENT
     async def test_after_the_last_try_the_payment_fails_with_gateway_timeout(self, world: ChargeWorld) -> None:
         payment_id = world.pay("tok_timeout")
         outcomes = [(await world.charge(payment_id, number=number))[payment_id] for number in (1, 2, 3)]
@@ -250,6 +273,7 @@ class TestUnknownOutcomes:
         assert outcomes == ["unknown", "unknown", "succeeded"]
         assert len(charges(world.gateway_url, payment_id)) == 1
 
+    @SILENT_AFTER_THE_DEED
     async def test_a_slow_payment_does_not_hold_back_the_quick_ones(self, world: ChargeWorld) -> None:
         slow, quick = world.pay("tok_timeout"), world.pay("tok_success")
         await world.charge(slow, quick)
@@ -362,6 +386,22 @@ class TestCircuitBreaker:
             assert await world.charge(held, number=number) == {held: outcome}
 
 
+@pytest.fixture
+def retry_delays(monkeypatch: pytest.MonkeyPatch) -> dict[uuid.UUID, float]:
+    """The seconds, by payment, after which retries are due, as the outbox is told: it adds them to the real time."""
+    delays: dict[uuid.UUID, float] = {}
+    add_delayed = outbox.add_delayed
+
+    def note_and_add(transaction: Transaction, events: Sequence[tuple[Event, float]], **options: Any) -> None:
+        for event, seconds in events:
+            if event.type == PROCESS_PAYMENT and event.payment_id is not None:
+                delays[event.payment_id] = seconds
+        add_delayed(transaction, events, **options)
+
+    monkeypatch.setattr(outbox, "add_delayed", note_and_add)
+    return delays
+
+
 class BreakingGateway:
     """A gateway that raises an unforeseen error."""
 
@@ -391,13 +431,18 @@ class LimitedGateway:
 
 
 class TestRateLimits:
+    """The pace begins with the rate that the gateway took: all of it in one second, because the clock is stopped."""
+
     def limit(self, world: ChargeWorld, takes: int, retry_after_seconds: float | None = None) -> LimitedGateway:
+        world.clock.stop()
         gateway = LimitedGateway(takes, retry_after_seconds)
         policy = CircuitPolicy(failure_threshold=3, cooldown_seconds=30)
         world.services = replace(world.services, gateways={"default": gateway}, circuit_policy=policy)
         return gateway
 
-    async def test_refused_calls_come_again_one_by_one_and_nothing_fails(self, world: ChargeWorld) -> None:
+    async def test_refused_calls_come_again_one_by_one_and_nothing_fails(
+        self, world: ChargeWorld, retry_delays: dict[uuid.UUID, float]
+    ) -> None:
         self.limit(world, takes=20, retry_after_seconds=3.0)
         payments = [world.pay("tok_success") for _ in range(60)]
         watch = await world.watch(*payments)
@@ -405,16 +450,19 @@ class TestRateLimits:
         assert watch.changes == []
         attempts = [attempt for id_ in payments for attempt in attempt_rows(world.database, id_)]
         assert Counter(attempt["status"] for attempt in attempts) == {"succeeded": 20, "rate_limited": 40}
-        delays = sorted(retry_delays(world, payments))
-        assert delays[0] == pytest.approx(3, abs=0.5)
-        assert delays[-1] == pytest.approx(3, abs=0.5), "40 calls take 2 s, which is less than the gateway asks for"
+        assert [retry_delays[id_] for id_ in payments if id_ in retry_delays] == [3] * 40, (
+            "40 calls take 2 s, which is less than the gateway asks for"
+        )
 
-    async def test_without_a_retry_after_they_are_spread_at_the_pace(self, world: ChargeWorld) -> None:
+    async def test_without_a_retry_after_they_are_spread_at_the_pace(
+        self, world: ChargeWorld, retry_delays: dict[uuid.UUID, float]
+    ) -> None:
         self.limit(world, takes=10)
         payments = [world.pay("tok_success") for _ in range(60)]
         await world.charge(*payments)
-        delays = sorted(retry_delays(world, payments))
-        assert delays[-1] == pytest.approx(4.9, abs=0.5)
+        delays = sorted(retry_delays[id_] for id_ in payments if id_ in retry_delays)
+        assert len(delays) == 50
+        assert delays[-1] == pytest.approx(4.9)
         assert max(after - before for before, after in pairwise(delays)) < 0.2
 
     async def test_a_paced_merchant_is_called_no_faster_and_the_rest_uses_no_attempt(self, world: ChargeWorld) -> None:
@@ -459,13 +507,6 @@ class TestRateLimits:
         world.clock.move(31)
         await world.charge(world.pay("tok_success"))
         assert "gateway" not in open_circuits(world)
-
-
-def retry_delays(world: ChargeWorld, payments: Sequence[uuid.UUID]) -> list[float]:
-    """The seconds after which the payments' retries are due."""
-    commands = [row for id_ in payments for row in outbox_rows(world.database, id_) if row["type"] == PROCESS_PAYMENT]
-    times = [tuple(map(datetime.fromisoformat, (row["created_at"], row["available_at"]))) for row in commands]
-    return [(available_at - created_at).total_seconds() for created_at, available_at in times]
 
 
 class TestThroughput:
