@@ -594,6 +594,22 @@ class TestConnections:
 
 
 class TestTls:
+    async def test_reading_the_authorities_takes_no_time_from_a_call(
+        self, gateway: StripeGateway, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        create_context, loop_time, passed_seconds = ssl.create_default_context, loop.time, 0.0
+
+        def create_slowly() -> ssl.SSLContext:
+            nonlocal passed_seconds
+            passed_seconds += 2 * TIMEOUT_SECONDS
+            return create_context()
+
+        monkeypatch.setattr(loop, "time", lambda: loop_time() + passed_seconds)
+        monkeypatch.setattr(ssl, "create_default_context", create_slowly)
+        assert isinstance(await gateway.send(first()), Succeeded)
+        assert passed_seconds == 2 * TIMEOUT_SECONDS
+
     async def test_only_a_trusted_certificate_for_the_host_name_is_accepted(self, tmp_path: Path) -> None:
         path = tmp_path / "server.pem"
         path.write_bytes(self_signed("localhost"))

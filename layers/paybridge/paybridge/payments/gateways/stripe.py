@@ -102,11 +102,11 @@ class StripeGateway:
             order = order_of(request)
         except AmountRefused as error:
             return Declined(error.failure_code, str(error))
-        return await _never_raising(self._ask(request, order), self._timeout_seconds)
+        return await self._call(self._ask(request, order), self._timeout_seconds)
 
     async def find(self, request: GatewayRequest) -> LookUpAnswer:
         """Look the operation up; see `paybridge.payments.ports.PaymentGateway`."""
-        return await _never_raising(self._look_up(request), LOOK_UP_SECONDS_MAX)
+        return await self._call(self._look_up(request), LOOK_UP_SECONDS_MAX)
 
     @property
     def covers_holds(self) -> bool:
@@ -117,12 +117,17 @@ class StripeGateway:
         self, begin: datetime, end: datetime, after: str | None
     ) -> StatementPage | StatementUnavailable:
         """Return a page of the account's balance; see `paybridge.payments.ports.StatementSource`."""
-        read = await _never_raising(self._read_balance(begin, end, after), STATEMENT_SECONDS_MAX)
+        read = await self._call(self._read_balance(begin, end, after), STATEMENT_SECONDS_MAX)
         return StatementUnavailable(read.error) if isinstance(read, Unknown) else read
 
     async def close(self) -> None:
         """Close the connections."""
         await self._api.close()
+
+    async def _call(self, call: Coroutine[Any, Any, _Answer], seconds_max: float) -> _Answer | Unknown:
+        # In a cold environment with little CPU this takes long, and Stripe would be blamed for it.
+        self._api.open()
+        return await _never_raising(call, seconds_max)
 
     async def _read_balance(
         self, begin: datetime, end: datetime, after: str | None

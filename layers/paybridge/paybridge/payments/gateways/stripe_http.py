@@ -47,7 +47,7 @@ class StripeAnswerTooLarge(ValueError):
 
 
 class StripeApi:
-    """Stripe's API at `url`. The pool opens on first use, and the caller sets the deadlines.
+    """Stripe's API at `url`. The pool opens on first use, or by `open`, and the caller sets the deadlines.
 
     Certificates are verified against the system's authorities, or by `tls` if it is given. A call that Stripe does not
     take for its key, and so does not execute, is made again with the key that is valid now. Every call raises
@@ -61,6 +61,23 @@ class StripeApi:
         self._known_key: str | None = None
         self._reading_key = asyncio.Lock()
         self._pool: httpx.AsyncHTTPTransport | None = None
+
+    def open(self) -> httpx.AsyncHTTPTransport:
+        """Open the pool, unless it is open, and return it. This reads the certificates of the system's authorities.
+
+        The pool knows no redirects, cookies, proxies or logins of the environment.
+        """
+        if self._pool is None:
+            self._pool = httpx.AsyncHTTPTransport(
+                verify=self._tls or ssl.create_default_context(),
+                trust_env=False,
+                limits=httpx.Limits(
+                    max_connections=CONNECTIONS_MAX,
+                    max_keepalive_connections=CONNECTIONS_MAX,
+                    keepalive_expiry=KEEPALIVE_SECONDS,
+                ),
+            )
+        return self._pool
 
     async def get(self, path: str, parameters: Mapping[str, str]) -> StripeAnswer:
         """Return the answer to a GET with these parameters."""
@@ -96,7 +113,7 @@ class StripeApi:
 
     async def _send(self, request: httpx.Request, key: str) -> StripeAnswer:
         request.headers["Authorization"] = f"Bearer {key}"
-        response = await self._connections().handle_async_request(request)
+        response = await self.open().handle_async_request(request)
         try:
             body = bytearray()
             async for chunk in response.aiter_raw():
@@ -109,17 +126,3 @@ class StripeApi:
         is_replayed = response.headers.get("idempotent-replayed") == "true"
         retry_after = response.headers.get("retry-after")
         return StripeAnswer(response.status_code, bytes(body), retry_after, is_replayed, datetime.now(UTC))
-
-    def _connections(self) -> httpx.AsyncHTTPTransport:
-        """Return the pool. It knows no redirects, cookies, proxies or logins of the environment."""
-        if self._pool is None:
-            self._pool = httpx.AsyncHTTPTransport(
-                verify=self._tls or ssl.create_default_context(),
-                trust_env=False,
-                limits=httpx.Limits(
-                    max_connections=CONNECTIONS_MAX,
-                    max_keepalive_connections=CONNECTIONS_MAX,
-                    keepalive_expiry=KEEPALIVE_SECONDS,
-                ),
-            )
-        return self._pool
