@@ -41,6 +41,7 @@ from paybridge.payments.domain.payment import PaymentOrder
 from paybridge.payments.domain.payment import new_payment as a_new_payment
 from paybridge.payments.find_late_changes import find_late_changes
 from paybridge.payments.gateway_watch import GatewayWatch, RefusedCall, seconds_until_next
+from paybridge.payments.gateways import stripe as stripe_adapter
 from paybridge.payments.gateways.stripe import StripeGateway
 from paybridge.payments.gateways.stripe_notices import read_stripe_notice
 from paybridge.payments.idempotency import Answered, IdempotentRequest, Keyed
@@ -57,6 +58,10 @@ pytestmark = pytest.mark.integration
 _SET_GATEWAY = Statement("UPDATE merchants SET gateway = :gateway::text WHERE id = :id::uuid")
 _CIRCUITS = Statement("SELECT name FROM circuits WHERE open_until IS NOT NULL")
 _FORGET_CIRCUITS = Statement("DELETE FROM circuits")
+# How long to wait for an answer that comes, however busy the machine is.
+ANSWER_SECONDS_MAX = 10.0
+# An answer that never comes is waited for in full, and before that Stripe has to receive the request.
+SILENCE_SECONDS = 2.0
 POLICY = CircuitPolicy(failure_threshold=3, cooldown_seconds=30)
 
 
@@ -143,13 +148,22 @@ class World:
         return {name for (name,) in self.database.run(_CIRCUITS)}
 
 
+@pytest.fixture
+def timeout_seconds() -> float:
+    """How long a call to Stripe may take."""
+    return ANSWER_SECONDS_MAX
+
+
 @pytest_asyncio.fixture
-async def world(database_address: DatabaseAddress) -> AsyncIterator[World]:
+async def world(
+    database_address: DatabaseAddress, timeout_seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[World]:
+    monkeypatch.setattr(stripe_adapter, "LOOK_UP_SECONDS_MAX", ANSWER_SECONDS_MAX)
     with closing(Database(database_address)) as database:
         database.run(_FORGET_CIRCUITS)
         async with fake_stripe() as stripe:
             default, clock = RecordingGateway(), MovableClock()
-            gateway = StripeGateway(stripe.url, FixedKey(), 0.5)
+            gateway = StripeGateway(stripe.url, FixedKey(), timeout_seconds)
             services = engine_services(database, default, clock)
             services = replace(services, gateways={"default": default, "stripe": gateway}, circuit_policy=POLICY)
             merchants = new_merchant(database), new_merchant(database)
@@ -275,6 +289,7 @@ class TestInexpressibleAmounts:
         assert payment_row(world.database, payment_id)["refunded_minor"] == 1
 
 
+@pytest.mark.parametrize("timeout_seconds", [SILENCE_SECONDS])
 class TestLostAnswers:
     async def test_each_operation_happens_once(self, world: World) -> None:
         payment_id = world.pay(capture="manual")

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -34,6 +35,7 @@ from paybridge.payments.capture import capture_operation, capture_payment
 from paybridge.payments.domain.attempts import Schedule
 from paybridge.payments.domain.circuit import CircuitPolicy
 from paybridge.payments.domain.refusal import OrderRefusal
+from paybridge.payments.gateways import http
 from paybridge.payments.gateways.http import HttpGateway
 from paybridge.payments.idempotency import Answered, IdempotentRequest, Keyed, KeyedOutcome
 from paybridge.payments.records import EngineServices, OperationOrder
@@ -47,7 +49,10 @@ THREADS = 50
 # More rounds find what happens seldom; these take seconds.
 ROUNDS = int(os.environ.get("PAYBRIDGE_TEST_REFUND_ROUNDS", "40")) // 2
 RACING_CAPTURES = 20
-TIMEOUT_SECONDS = 0.5
+# How long to wait for an answer that comes, however busy the machine is.
+ANSWER_SECONDS_MAX = 10.0
+# An answer that never comes is waited for in full, and before that the gateway has to receive the request.
+SILENCE_SECONDS = 2.0
 
 Outcome = KeyedOutcome | OrderRefusal | None
 
@@ -138,10 +143,19 @@ def order_in(data: dict[str, Any]) -> OperationOrder:
     return OperationOrder(uuid.UUID(data["payment_id"]), data["attempt"], data["ask"], uuid.UUID(data["operation_id"]))
 
 
+@pytest.fixture
+def timeout_seconds() -> float:
+    """How long a call to the gateway may take."""
+    return ANSWER_SECONDS_MAX
+
+
 @pytest_asyncio.fixture
-async def world(database: Database, gateway_url: str) -> AsyncIterator[MoneyWorld]:
+async def world(
+    database: Database, gateway_url: str, timeout_seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[MoneyWorld]:
+    monkeypatch.setattr(http, "LOOKUP_TIMEOUT", timedelta(seconds=ANSWER_SECONDS_MAX))
     clock = MovableClock()
-    gateway = HttpGateway(gateway_url, TIMEOUT_SECONDS)
+    gateway = HttpGateway(gateway_url, timeout_seconds)
     control_gateway(gateway_url, down=False, latency_seconds_min=0, latency_seconds_max=0, success_rate=1.0)
     services = EngineServices(
         database=database,
@@ -149,7 +163,7 @@ async def world(database: Database, gateway_url: str) -> AsyncIterator[MoneyWorl
         clock=clock,
         ids=Uuid7Ids(),
         schedule=Schedule((1, 2), (1, 2)),
-        lease_seconds=5.0,
+        lease_seconds=60.0,
         late_charge_ages_seconds=(60, 600),
         circuit_policy=CircuitPolicy(failure_threshold=1000, cooldown_seconds=5),
         authorization_seconds=604_800,
@@ -227,6 +241,7 @@ class TestAtOnce:
             ]
 
 
+@pytest.mark.parametrize("timeout_seconds", [SILENCE_SECONDS])
 class TestLostAnswers:
     """An operation that was done is found by looking it up. One that was not stays unknown and is asked for again."""
 
