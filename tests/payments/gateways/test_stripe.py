@@ -41,7 +41,10 @@ from tests.support.tls import self_signed, server_context
 
 pytestmark = pytest.mark.integration
 
-TIMEOUT_SECONDS = 2.0
+# How long to wait for an answer that comes, however busy the machine is.
+TIMEOUT_SECONDS = 30.0
+# An answer that never ends is given up before this, or the deadline does not work.
+HANGS_AFTER_SECONDS = 30.0
 JSON = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s"
 
 
@@ -80,7 +83,8 @@ def key() -> Key:
 
 
 @pytest_asyncio.fixture
-async def gateway(stripe: FakeStripe, key: Key) -> AsyncIterator[StripeGateway]:
+async def gateway(stripe: FakeStripe, key: Key, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[StripeGateway]:
+    monkeypatch.setattr(adapter, "LOOK_UP_SECONDS_MAX", TIMEOUT_SECONDS)
     made = StripeGateway(stripe.url, key, TIMEOUT_SECONDS)
     yield made
     await made.close()
@@ -449,7 +453,9 @@ class TestSecretKey:
         assert stripe.requests == []
 
 
-async def charge_by(respond: Respond | bytes, timeout_seconds: float = 5, **changes: Any) -> GatewayAnswer:
+async def charge_by(
+    respond: Respond | bytes, timeout_seconds: float = TIMEOUT_SECONDS, **changes: Any
+) -> GatewayAnswer:
     """The answer to a charge by a server that is no Stripe."""
     async with raw_server(respond) as server:
         gateway = StripeGateway(f"http://127.0.0.1:{server.port}", Key(), timeout_seconds)
@@ -491,29 +497,29 @@ class TestHostileServers:
         assert answer.fault is gateway_answers.Fault.NOT_SERVED
         assert stripe.requests == []
 
-    async def test_an_endless_answer_ends_long_before_the_deadline(self) -> None:
+    async def test_an_endless_answer_ends_by_its_size(self) -> None:
         async def flood(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
             while True:
                 writer.write(b" " * 65_536)
                 await writer.drain()
 
-        started = time.monotonic()
-        assert isinstance(await charge_by(flood, timeout_seconds=30), Unknown)
-        assert time.monotonic() - started < 5
+        too_large = "an answer that cannot be read: StripeAnswerTooLarge"
+        assert await charge_by(flood) == Unknown(gateway_answers.Fault.UNREADABLE, too_large)
 
     async def test_a_dripping_answer_ends_at_the_deadline(self) -> None:
         async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 999999\r\n\r\n")
             while True:
                 writer.write(b" ")
                 await writer.drain()
                 await asyncio.sleep(0.05)
 
         started = time.monotonic()
-        answer = await charge_by(drip, timeout_seconds=0.5)
+        async with asyncio.timeout(HANGS_AFTER_SECONDS):
+            answer = await charge_by(drip, timeout_seconds=0.5)
         assert answer == Unknown(gateway_answers.Fault.NO_ANSWER, "no answer before the deadline")
-        assert 0.4 < time.monotonic() - started < 3
+        assert time.monotonic() - started > 0.4
 
     async def test_a_look_up_has_a_deadline_for_all_its_pages(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(adapter, "LOOK_UP_SECONDS_MAX", 0.5)
@@ -527,11 +533,10 @@ class TestHostileServers:
 
         async with raw_server(slow_page) as server:
             gateway = StripeGateway(f"http://127.0.0.1:{server.port}", Key(), TIMEOUT_SECONDS)
-            started = time.monotonic()
             answer = await gateway.find(first())
             await gateway.close()
+        # With a deadline for each page it would come to the last that it reads.
         assert answer == Unknown(gateway_answers.Fault.NO_ANSWER, "no answer before the deadline")
-        assert time.monotonic() - started < 2
 
     async def test_nothing_listens(self) -> None:
         gateway = StripeGateway("http://127.0.0.1:1", Key(), TIMEOUT_SECONDS)
