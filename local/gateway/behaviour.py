@@ -24,7 +24,6 @@ _DURATIONS = (
     "authorization_seconds",
     "reversal_seconds",
     "key_seconds",
-    "late_seconds",
     "ahead_seconds",
 )
 
@@ -36,8 +35,8 @@ class Fault(StrEnum):
     LOST_REQUEST = "lost_request"
     # The operation is done, and no answer comes.
     LOST_ANSWER = "lost_answer"
-    # The operation is done, and answered, after `late_seconds`.
-    LATE_ANSWER = "late_answer"
+    # The operation is done, and answered, once `holding` is false.
+    HELD = "held"
     # 500, and nothing is done.
     ERROR = "error"
     # 500 although the operation is done.
@@ -54,9 +53,9 @@ class Behaviour:
     method. Each of these takes a uniformly random time between the latencies. `pending_seconds` is how long the gateway
     takes to decide on a charge with `tok_pending`, and with `pending_declines` it then declines. An authorization is
     good for `authorization_seconds`, a refund with `tok_refund_reversed` is taken back after `reversal_seconds`, and an
-    idempotency key is forgotten after `key_seconds`. `faults` strike the next operations, one each; `late_seconds`
-    belongs to the late answer among them. With a `busy_status` other than 0, a request that repeats one in hand is
-    answered with that status in place of the first one's answer. `unknown_status` answers a look-up that finds nothing.
+    idempotency key is forgotten after `key_seconds`. `faults` strike the next operations, one each; those that
+    are held wait while `holding`. With a `busy_status` other than 0, a request that repeats one in hand is answered
+    with that status in place of the first one's answer. `unknown_status` answers a look-up that finds nothing.
     The gateway's clock is `ahead_seconds` ahead of the real time.
     """
 
@@ -71,7 +70,7 @@ class Behaviour:
     reversal_seconds: float = 2.0
     key_seconds: float = DAY_SECONDS
     faults: list[Fault] = field(default_factory=list)
-    late_seconds: float = 1.0
+    holding: bool = False
     busy_status: int = 0
     unknown_status: int = 200
     ahead_seconds: float = 0.0

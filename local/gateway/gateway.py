@@ -91,6 +91,8 @@ class Gateway:
         self._notify = notify or (lambda _type, _record: None)
         self._in_flight: dict[str, tuple[Record, asyncio.Future[Record]]] = {}
         self._flaky_tries: dict[str, int] = {}
+        self._released = asyncio.Event()
+        self._release_unless_holding()
         self._deadlines = Deadlines(self.now, self._decide_due)
         for record in log.all():
             self._remember_deadlines(record, after=self.now())
@@ -102,6 +104,7 @@ class Gateway:
     @behaviour.setter
     def behaviour(self, behaviour: Behaviour) -> None:
         self._behaviour = behaviour
+        self._release_unless_holding()
         self._deadlines.settle()
 
     def now(self) -> float:
@@ -126,6 +129,12 @@ class Gateway:
         order = read_order(kind, idempotency_key, body)
         act = self._take_now if kind in ("charge", "authorization") else self._follow_now
         return await self._once(order, act)
+
+    def _release_unless_holding(self) -> None:
+        if self._behaviour.holding:
+            self._released.clear()
+        else:
+            self._released.set()
 
     async def _once(self, order: Record, act: Callable[[Record], Awaitable[Record]]) -> Answer:
         key = order["idempotency_key"]
@@ -168,8 +177,8 @@ class Gateway:
             raise Unavailable(500)
         if fault is Fault.RATE_LIMITED:
             raise Unavailable(429)
-        if fault is Fault.LATE_ANSWER:
-            await asyncio.sleep(self._behaviour.late_seconds)
+        if fault is Fault.HELD:
+            await self._released.wait()
         record = await act(order)
         if fault is Fault.LOST_ANSWER:
             raise Unanswered

@@ -7,7 +7,7 @@ import copy
 import hmac
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from enum import Enum, auto
@@ -65,8 +65,9 @@ class FakeStripe:
     """A Stripe for tests: `account` has what it did, `url` is where it listens.
 
     `faults` befall the next POSTs, one each, and `read_faults` are the statuses of the next answers to GETs.
-    `late_seconds` are the times, one each, that the next POSTs wait for their execution. `not_searchable` is how many
-    PaymentIntents, the newest, a search does not know yet.
+    The next POSTs are executed once the events in `holds` are set, one each. `not_searchable` is how many
+    PaymentIntents, the newest, a search does not know yet. `on_silence` is called when a client begins to wait for an
+    answer that does not come.
     """
 
     def __init__(self) -> None:
@@ -74,7 +75,8 @@ class FakeStripe:
         self.faults: deque[Fault] = deque()
         self.read_faults: deque[int] = deque()
         self.not_searchable = 0
-        self.late_seconds: deque[float] = deque()
+        self.holds: deque[asyncio.Event] = deque()
+        self.on_silence: Callable[[], None] = lambda: None
         self.api_keys = {API_KEY}
         self.requests: list[Request] = []
         self.url = ""
@@ -106,18 +108,24 @@ class FakeStripe:
         fault = self.faults.popleft() if self.faults else None
         _turn_away(fault)
         if fault is Fault.REQUEST_LOST:
-            return await _say_nothing(request)
+            return await self._say_nothing(request)
         if key in self._kept:
             return _replay(self._kept[key], request)
         # Before the execution begins nothing is kept.
         form = _form_in(request)
         sent = (request.path, request.body)
         self._kept[key] = _Kept(sent, None)
-        if self.late_seconds:
-            await asyncio.sleep(self.late_seconds.popleft())
+        if self.holds:
+            self.on_silence()
+            await self.holds.popleft().wait()
         status, body = self._execute(request.path, form, fault)
         self._kept[key] = _Kept(sent, (status, body))
-        return await _say_nothing(request) if fault is Fault.ANSWER_LOST else json_response(status, body)
+        return await self._say_nothing(request) if fault is Fault.ANSWER_LOST else json_response(status, body)
+
+    async def _say_nothing(self, request: Request) -> Response:
+        self.on_silence()
+        await request.client_gone()
+        return Response(504)
 
     def _execute(self, path: str, form: Object, fault: Fault | None) -> tuple[int, Object]:
         internal = 500, {"error": {"type": "api_error", "message": "An unknown error occurred"}}
@@ -234,11 +242,6 @@ def _turn_away(fault: Fault | None) -> None:
 def _key_in_use() -> StripeError:
     message = "There is currently another in-progress request using this Stripe-Idempotency-Key."
     return StripeError(409, type="idempotency_error", code="idempotency_key_in_use", message=message)
-
-
-async def _say_nothing(request: Request) -> Response:
-    await request.client_gone()
-    return Response(504)
 
 
 def _replay(kept: _Kept, request: Request) -> Response:

@@ -279,7 +279,7 @@ class TestRefunds:
 class TestFaults:
     def test_each_fault_strikes_one_operation(self, own: httpx.Client) -> None:
         payment = Payment(own)
-        control(own, faults=["lost_request", "error", "rate_limited", "error_done", "lost_answer"], late_seconds=0)
+        control(own, faults=["lost_request", "error", "rate_limited", "error_done", "lost_answer"])
         with pytest.raises(httpx.ReadTimeout):
             payment.post("charge", timeout=0.3, operation_id=payment.reference)
         assert payment.post("charge", operation_id=payment.reference).status_code == 500
@@ -294,12 +294,14 @@ class TestFaults:
         assert payment.post("refund", 100).status_code == 201
 
     def test_a_repeated_request_meets_the_first_in_hand(self, own: httpx.Client) -> None:
-        control(own, faults=["late_answer"], late_seconds=5, busy_status=422)
+        control(own, faults=["held"], holding=True, busy_status=422)
         payment = Payment(own)
         with pytest.raises(httpx.ReadTimeout):
             payment.post("charge", timeout=0.1, operation_id=payment.reference)
         again = payment.post("charge", operation_id=payment.reference)
         assert (again.status_code, code_of(again)) == (422, "request_in_progress")
+        assert payment.records() == []
+        control(own, holding=False)
         assert len(eventually(payment.records, 30)) == 1
 
     def test_a_key_is_forgotten_after_a_day(self, own: httpx.Client) -> None:

@@ -17,6 +17,7 @@ import pytest
 import pytest_asyncio
 from uuid_utils.compat import uuid7
 
+from local.testkit.loop_time import LoopTime
 from local.testkit.raw_servers import Respond, raw_server
 from local.testkit.stripe import account
 from local.testkit.stripe.server import API_KEY, FakeStripe, Fault, fake_stripe
@@ -602,18 +603,15 @@ class TestTls:
     async def test_reading_the_authorities_takes_no_time_from_a_call(
         self, gateway: StripeGateway, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        loop = asyncio.get_running_loop()
-        create_context, loop_time, passed_seconds = ssl.create_default_context, loop.time, 0.0
+        create_context, time = ssl.create_default_context, LoopTime()
 
         def create_slowly() -> ssl.SSLContext:
-            nonlocal passed_seconds
-            passed_seconds += 2 * TIMEOUT_SECONDS
+            time.move(2 * TIMEOUT_SECONDS)
             return create_context()
 
-        monkeypatch.setattr(loop, "time", lambda: loop_time() + passed_seconds)
         monkeypatch.setattr(ssl, "create_default_context", create_slowly)
         assert isinstance(await gateway.send(first()), Succeeded)
-        assert passed_seconds == 2 * TIMEOUT_SECONDS
+        assert time.passed_seconds == 2 * TIMEOUT_SECONDS
 
     async def test_only_a_trusted_certificate_for_the_host_name_is_accepted(self, tmp_path: Path) -> None:
         path = tmp_path / "server.pem"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
 
 import pytest
 import pytest_asyncio
 
 from local.testkit.local_servers import running_gateway
-from tests.payments.gateways.contract.driver import Gateway
+from paybridge.payments.gateways import http, stripe
+from tests.payments.gateways.contract.driver import ANSWER_SECONDS_MAX, Gateway
 from tests.payments.gateways.contract.simulated import simulated_gateway
 from tests.payments.gateways.contract.stripe import stripe_gateway
 
@@ -28,7 +30,9 @@ def simulated_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest_asyncio.fixture(params=list(GATEWAYS))
-async def gateway(request: pytest.FixtureRequest) -> AsyncIterator[Gateway]:
-    """Each gateway in turn, without faults."""
+async def gateway(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gateway]:
+    """Each gateway in turn, without faults, and with as much time for a look-up as for an operation."""
+    monkeypatch.setattr(http, "LOOKUP_TIMEOUT", timedelta(seconds=ANSWER_SECONDS_MAX))
+    monkeypatch.setattr(stripe, "LOOK_UP_SECONDS_MAX", ANSWER_SECONDS_MAX)
     async with GATEWAYS[request.param](request) as running:
         yield running

@@ -14,8 +14,8 @@ from uuid import UUID
 from paybridge.payments.domain.operation import Kind
 from paybridge.payments.ports import PaymentGateway, StatementSource
 
-# Every adapter is given this deadline, in seconds: long enough for a busy machine, short enough to be waited for.
-DEADLINE_SECONDS = 3.0
+# How long an adapter waits for an answer that comes, however busy the machine is.
+ANSWER_SECONDS_MAX = 30.0
 
 
 class Money(Enum):
@@ -66,8 +66,12 @@ class Gateway(Protocol):
         """Carry out the next request, and never answer it."""
         ...
 
-    async def answer_late(self, seconds: float) -> None:
-        """Carry out the next request after so many seconds. Until then its repetition is refused as in progress."""
+    async def hold(self) -> None:
+        """Carry out the next request once `release` is called. Until then its repetition is refused as in progress."""
+        ...
+
+    async def release(self) -> None:
+        """Carry out the request that is held."""
         ...
 
     async def fail(self) -> None:

@@ -9,13 +9,17 @@ from uuid import UUID
 
 import httpx
 
+from paybridge.payments.domain.gateway_answers import GatewayAnswer
 from paybridge.payments.domain.operation import Kind
 from paybridge.payments.gateways.http import HttpGateway
-from tests.payments.gateways.contract.driver import DEADLINE_SECONDS, Entry, Money
+from paybridge.payments.ports import GatewayRequest
+from tests.payments.gateways.contract.driver import ANSWER_SECONDS_MAX, Entry, Money
 
 DAY_SECONDS = 86_400.0
 # Beyond every delay that the tests give the gateway, and far below a day.
 PENDING_SECONDS = 3600.0
+# An answer that never comes is waited for in full, and before that the gateway has to receive the request.
+SILENCE_SECONDS = 2.0
 
 METHODS = {
     Money.GOOD: "tok_success",
@@ -31,29 +35,53 @@ METHODS = {
 }
 
 
+class ImpatientOnceAdapter(HttpGateway):
+    """The adapter under test, which waits briefly for the one answer that it is told not to expect."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, ANSWER_SECONDS_MAX)
+        self._impatient = HttpGateway(url, SILENCE_SECONDS)
+        self.expects_silence = False
+
+    async def send(self, request: GatewayRequest) -> GatewayAnswer:
+        if not self.expects_silence:
+            return await super().send(request)
+        self.expects_silence = False
+        return await self._impatient.send(request)
+
+    async def close(self) -> None:
+        await self._impatient.close()
+        await super().close()
+
+
 class SimulatedGateway:
     """See `driver.Gateway`. The levers are controls of the gateway, and the books are its log."""
 
     def __init__(self, url: str, client: httpx.AsyncClient) -> None:
-        self.adapter = HttpGateway(url, DEADLINE_SECONDS)
+        self.adapter = ImpatientOnceAdapter(url)
         self._client = client
 
     async def prepare(self) -> None:
         """Answer as strictly as gateways do, without faults."""
-        await self._control(busy_status=422, unknown_status=404, pending_seconds=PENDING_SECONDS, faults=[])
+        await self._control(
+            busy_status=422, unknown_status=404, pending_seconds=PENDING_SECONDS, faults=[], holding=False
+        )
 
     async def method(self, money: Money) -> str | None:
         await self._control(pending_declines=money is Money.PENDING_DECLINED)
         return METHODS[money]
 
     async def lose_request(self) -> None:
-        await self._control(faults=["lost_request"])
+        await self._fall_silent(faults=["lost_request"])
 
     async def lose_answer(self) -> None:
-        await self._control(faults=["lost_answer"])
+        await self._fall_silent(faults=["lost_answer"])
 
-    async def answer_late(self, seconds: float) -> None:
-        await self._control(faults=["late_answer"], late_seconds=seconds)
+    async def hold(self) -> None:
+        await self._fall_silent(faults=["held"], holding=True)
+
+    async def release(self) -> None:
+        await self._control(holding=False)
 
     async def fail(self) -> None:
         await self._control(faults=["error"])
@@ -78,6 +106,10 @@ class SimulatedGateway:
             for record in records
             if record["status"] == "succeeded"
         ]
+
+    async def _fall_silent(self, **changes: Any) -> None:
+        self.adapter.expects_silence = True
+        await self._control(**changes)
 
     async def _move_clock(self, seconds: float) -> None:
         ahead_seconds = (await self._control())["ahead_seconds"]

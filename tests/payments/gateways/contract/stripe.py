@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
+from local.testkit.loop_time import LoopTime
 from local.testkit.stripe import account
 from local.testkit.stripe.account import Movement
 from local.testkit.stripe.server import API_KEY, FakeStripe, Fault, fake_stripe
 from paybridge.payments.domain.operation import Kind
 from paybridge.payments.gateways.stripe import StripeGateway
-from tests.payments.gateways.contract.driver import DEADLINE_SECONDS, Entry, Money
+from tests.payments.gateways.contract.driver import ANSWER_SECONDS_MAX, Entry, Money
 
 METHODS = {
     Money.GOOD: account.SUCCESS,
@@ -42,9 +44,12 @@ class FixedKey:
 class StripeUnderTest:
     """See `driver.Gateway`. The levers are faults of the server, and the books are its account's movements."""
 
-    def __init__(self, server: FakeStripe) -> None:
-        self.adapter = StripeGateway(server.url, FixedKey(), DEADLINE_SECONDS)
+    def __init__(self, server: FakeStripe, time: LoopTime) -> None:
+        self.adapter = StripeGateway(server.url, FixedKey(), ANSWER_SECONDS_MAX)
         self._server = server
+        self._held = asyncio.Event()
+        # The deadline of a call that is not answered passes at once.
+        server.on_silence = lambda: time.move(ANSWER_SECONDS_MAX)
 
     async def method(self, money: Money) -> str | None:
         return METHODS[money]
@@ -55,8 +60,11 @@ class StripeUnderTest:
     async def lose_answer(self) -> None:
         self._server.faults.append(Fault.ANSWER_LOST)
 
-    async def answer_late(self, seconds: float) -> None:
-        self._server.late_seconds.append(seconds)
+    async def hold(self) -> None:
+        self._server.holds.append(self._held)
+
+    async def release(self) -> None:
+        self._held.set()
 
     async def fail(self) -> None:
         self._server.faults.append(Fault.ERROR_BEFORE)
@@ -92,6 +100,6 @@ def _entry(movement: Movement) -> Entry:
 async def stripe_gateway() -> AsyncIterator[StripeUnderTest]:
     """Run a Stripe for one test."""
     async with fake_stripe() as server:
-        gateway = StripeUnderTest(server)
+        gateway = StripeUnderTest(server, LoopTime())
         yield gateway
         await gateway.adapter.close()
