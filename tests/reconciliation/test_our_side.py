@@ -35,7 +35,7 @@ class TwoDays:
 
     async def second(self) -> Run:
         self.shop.clock.move(DAY_SECONDS)
-        control_gateway(self.shop.gateway_url, ahead_seconds=DAY_SECONDS + 1)
+        self.shop.put_gateway_ahead(DAY_SECONDS + 1)
         return await self.shop.reconcile()
 
 

@@ -26,7 +26,7 @@ from paybridge.reconciliation.domain.breaks import (
 )
 from paybridge.reconciliation.domain.run import Run, RunState
 from paybridge.reconciliation.reconcile import Progress, find_reconciliation_of, start_nightly, work_on
-from tests.support.reconciling import GRACE, Shop
+from tests.support.reconciling import GRACE, LATE_AFTER, Shop
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio]
 
@@ -136,9 +136,9 @@ class TestPlantedBreaks:
     async def test_an_outcome_that_neither_side_knows_for_hours(self, shop: Shop) -> None:
         payment_id = await shop.pay("tok_timeout")
         shop.change(
-            "UPDATE operations SET created_at = date_trunc('day', now()) - interval '3 hours 59 minutes' "
-            "WHERE id = :id::uuid",
+            "UPDATE operations SET created_at = :at::timestamptz WHERE id = :id::uuid",
             id=payment_id,
+            at=shop.midnight() - LATE_AFTER,
         )
         assert await self.found(shop) == (BreakType.LATE, payment_id, {})
 
@@ -415,7 +415,7 @@ class TestOutcomesThatCameLater:
         self, shop: Shop, pending: uuid.UUID
     ) -> None:
         day = shop.clock.now().date() - timedelta(days=1)
-        control_gateway(shop.gateway_url, ahead_seconds=7200)
+        shop.put_gateway_ahead(7200)
         await shop.run_commands()
         assert payment_row(shop.database, pending)["status"] == "succeeded"
         run = await self.next_night(shop, day)
@@ -495,7 +495,7 @@ async def test_midnight_divides_by_the_gateways_clock(shop: Shop) -> None:
     ).total_seconds()
     late_tonight = seconds_left - 30
     shop.clock.move(late_tonight)
-    control_gateway(shop.gateway_url, ahead_seconds=late_tonight + 60)
+    shop.put_gateway_ahead(late_tonight + 60)
     payment_id = await shop.pay()
     shop.change(
         "UPDATE operations SET finished_at = :at::timestamptz WHERE id = :id::uuid", id=payment_id, at=shop.clock.now()

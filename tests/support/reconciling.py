@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import orjson
 
-from local.testkit.payments import MovableClock, new_merchant, new_payment, rows
+from local.testkit.payments import MovableClock, control_gateway, new_merchant, new_payment, rows
 from paybridge.archive.away import ArchivedMonths
-from paybridge.core.clock import SystemClock
+from paybridge.core.clock import SystemClock, ahead
 from paybridge.core.events import FIND_LATE_CHANGE, parse_envelope
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.database import Database, Statement, Transaction
@@ -131,6 +131,10 @@ class Shop:
         )
         self._ran: set[str] = set()
 
+    def put_gateway_ahead(self, seconds: float) -> None:
+        """Let the gateway's clock be ahead of what the shop's was at first."""
+        control_gateway(self.gateway_url, ahead_seconds=ahead().total_seconds() + seconds)
+
     async def pay(self, payment_method: str = "tok_success", **order: Any) -> uuid.UUID:
         """A payment of 100.00 EUR whose first attempt was made."""
         values = {"amount_minor": 10_000, "currency": "EUR", "payment_method": payment_method, **order}
@@ -206,9 +210,13 @@ class Shop:
         assert found is not None
         return found[0]
 
+    def midnight(self) -> datetime:
+        """The begin of today."""
+        return self.clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
+
     async def lines(self) -> list[StatementLine]:
         """The gateway's own lines of today."""
-        midnight = self.clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
+        midnight = self.midnight()
         page = await self.statement.read_statement(midnight, midnight + timedelta(days=1), None)
         assert isinstance(page, StatementPage)
         return page.lines
