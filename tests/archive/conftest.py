@@ -14,7 +14,6 @@ import pytest
 from moto import mock_aws
 
 from local.testkit.archive import fill_month
-from local.testkit.live import eventually
 from local.testkit.payments import MovableClock, new_merchant
 from local.testkit.servers import Postgres, address_of
 from paybridge.archive.parquet import ParquetFiles
@@ -66,16 +65,9 @@ class Archive:
         return self.services.database
 
     def run(self, seconds: float = RUN_SECONDS) -> Worked:
-        """Work on the archive, and expect that nothing fails.
-
-        Retries while the lock is held: PostgreSQL releases the previous run's lock shortly after its connection closes.
-        """
-
-        def work() -> Worked | None:
-            worked = work_on_archive(self.services, seconds)
-            return None if worked.is_busy else worked
-
-        worked = eventually(work, "no other run works")
+        """Work on the archive, and expect that no other run works and nothing fails."""
+        worked = work_on_archive(self.services, seconds)
+        assert not worked.is_busy
         assert worked.failed == {}
         return worked
 

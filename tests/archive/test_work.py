@@ -8,7 +8,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -44,6 +44,11 @@ _COLUMNS = Statement("""
     WHERE attrelid = :name::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
 """)
 _IS_ATTACHED = Statement("SELECT relispartition FROM pg_class WHERE oid = to_regclass(:name::text)")
+_END_HOLDER = Statement("""
+    SELECT pg_terminate_backend(pid, 10000) FROM pg_locks
+    WHERE locktype = 'advisory' AND objid = :lock::bigint::oid
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+""")
 _EXISTS = Statement("SELECT to_regclass(:name::text) IS NOT NULL")
 
 
@@ -523,6 +528,27 @@ class TestDeaths:
             assert lock.take(session)
             assert work_on_archive(archive.services, RUN_SECONDS).is_busy
         assert archive.run().archived == 1
+
+    @pytest.mark.parametrize("fails", [False, True])
+    def test_the_next_run_works_though_the_server_has_not_noticed_the_end_of_this_one(
+        self, archive: Archive, monkeypatch: pytest.MonkeyPatch, *, fails: bool
+    ) -> None:
+        with ExitStack() as open_connections, monkeypatch.context() as patched:
+            close_later = partial(open_connections.callback, Database.close)
+            patched.setattr(Database, "close", lambda database: close_later(database))
+            if fails:
+                with monkeypatch.context() as failing, pytest.raises(Killed):
+                    failing.setattr(work, "choose_months", dying(choose.choose_months, after=False, call_number=1))
+                    work_on_archive(archive.services, RUN_SECONDS)
+            assert not work_on_archive(archive.services, RUN_SECONDS).is_busy
+            assert not work_on_archive(archive.services, RUN_SECONDS).is_busy
+
+    def test_a_run_whose_lock_is_lost_ends_as_always(self, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+        with monkeypatch.context() as patched:
+            end = partial(archive.database.run, _END_HOLDER, lock=lock.LOCK)
+            patched.setattr(work, "choose_months", preceded_by(end, work.choose_months))
+            assert work_on_archive(archive.services, RUN_SECONDS).archived == 1
+        assert not archive.run().is_busy
 
     def test_a_run_that_lost_its_lock_does_not_write_a_file_twice(
         self, archive: Archive, monkeypatch: pytest.MonkeyPatch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
 
@@ -17,7 +17,7 @@ from paybridge.archive.restore import restore_tables
 from paybridge.archive.store import lock, months, open_work, partitions, tables
 from paybridge.archive.thaw import thaw_if_needed, unfreeze_month
 from paybridge.core.errors import PaybridgeError
-from paybridge.database.database import Database
+from paybridge.database.database import Database, Session
 
 
 @dataclass
@@ -131,7 +131,19 @@ def _move(services: ArchiveServices, month: date, before: MonthState, after: Mon
 def _alone(database: Database) -> Iterator[bool]:
     """Keep other runs out, on a second connection: one that is lost lets the next run in."""
     with closing(database.another()) as other, other.session() as session:
-        yield lock.take(session)
+        has_lock = lock.take(session)
+        try:
+            yield has_lock
+        finally:
+            if has_lock:
+                _release(session)
+
+
+def _release(session: Session) -> None:
+    """Let the next run in at once: the server notices a closed connection only a moment later."""
+    # A connection that was lost has released it.
+    with suppress(PaybridgeError):
+        lock.release(session)
 
 
 _STEPS: dict[MonthState, Callable[[ArchiveServices, ArchivedMonth, Worked, Deadline], None]] = {
