@@ -10,11 +10,9 @@ import pytest
 import pytest_asyncio
 
 from local.testkit.dying_database import die_at_every_step
-from local.testkit.payments import control_gateway
 from paybridge.core.errors import InvalidInput
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database, Statement
-from paybridge.payments.domain.gateway_answers import Fault, Unknown
 from paybridge.reconciliation import reconcile
 from paybridge.reconciliation.domain.breaks import BreakState, BreakType
 from paybridge.reconciliation.domain.run import Run, RunPhase, RunState
@@ -27,7 +25,7 @@ from paybridge.reconciliation.reconcile import (
     start_reconciliation,
     work_on,
 )
-from tests.support.reconciling import GRACE, Shop
+from tests.support.reconciling import GRACE, Shop, no_answer
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio]
 
@@ -142,9 +140,8 @@ class TestLinesThatWereAskedAbout:
     @pytest_asyncio.fixture
     async def unknown(self, shop: Shop) -> bytes:
         """The statement of a charge whose answer was lost, and whose outcome nothing has found since."""
-        control_gateway(shop.gateway_url, faults=["lost_answer"])
-        shop.engine.gateways["default"].find = _no_answer  # type: ignore[assignment]
-        payment_id = await shop.pay()
+        payment_id = await shop.pay_without_an_answer()
+        shop.gateway.find = no_answer  # type: ignore[method-assign]
         (line,) = await shop.lines()
         return f"{HEADER}\n{line.id},{payment_id},charge,100.00,EUR,{line.at.isoformat()}\n".encode()
 
@@ -170,7 +167,7 @@ class TestLinesThatWereAskedAbout:
         for _ in range(20):
             shop.clock.move(60)
             await shop.run_commands()
-        del shop.engine.gateways["default"].find
+        del shop.gateway.find  # type: ignore[attr-defined]
         run = await shop.reconcile(day=day)
         assert (run.state, run.difference) == (RunState.FINISHED, {})
         (resolved,) = [each for each in shop.breaks(run) if each.id == found.id]
@@ -179,10 +176,6 @@ class TestLinesThatWereAskedAbout:
     async def test_they_are_found_in_parts(self, shop: Shop, unknown: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(reconcile, "IMPORTED_LINES", 1)
         await self.test_a_day_that_begins_again_while_they_wait(shop, unknown)
-
-
-async def _no_answer(_: object) -> Unknown:
-    return Unknown(Fault.NO_ANSWER, "a test")
 
 
 def _run(shop: Shop, day: date) -> Run:

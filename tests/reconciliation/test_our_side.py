@@ -75,10 +75,11 @@ async def test_an_operation_of_another_gateway_is_no_match(shop: Shop) -> None:
 
 async def test_two_late_charges_of_one_payment_agree_and_the_ledger_has_both_under_its_id(shop: Shop) -> None:
     shop.services = replace(shop.services, postings=shop.postings)
-    payment_id = await shop.pay("tok_timeout")
-    for _ in range(10):
-        shop.clock.move(60)
-        await shop.run_commands()
+    with shop.impatience():
+        payment_id = await shop.pay("tok_timeout")
+        for _ in range(10):
+            shop.clock.move(60)
+            await shop.run_commands()
     for _ in range(2):
         await shop.charge_elsewhere(reference=str(payment_id), operation_id=str(payment_id), amount_minor=10_000)
     charges = [each for each in await shop.lines() if each.operation_id == payment_id and each.status == "succeeded"]

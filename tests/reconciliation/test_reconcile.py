@@ -9,7 +9,7 @@ from datetime import date, timedelta
 import pytest
 
 from local.testkit.payments import control_gateway, operation_rows, payment_row, rows
-from paybridge.payments.domain.gateway_answers import Declined, Fault, Unknown
+from paybridge.payments.domain.gateway_answers import Declined
 from paybridge.payments.domain.statement import LineStatus, StatementLine
 from paybridge.reconciliation.decide_breaks import decide_break, read_break
 from paybridge.reconciliation.domain.breaks import (
@@ -134,7 +134,8 @@ class TestPlantedBreaks:
         assert await self.found(shop) == (BreakType.DUPLICATE_HERE, second, {"EUR": -10_000})
 
     async def test_an_outcome_that_neither_side_knows_for_hours(self, shop: Shop) -> None:
-        payment_id = await shop.pay("tok_timeout")
+        with shop.impatience():
+            payment_id = await shop.pay("tok_timeout")
         shop.change(
             "UPDATE operations SET created_at = :at::timestamptz WHERE id = :id::uuid",
             id=payment_id,
@@ -228,11 +229,7 @@ class TestUnknownOutcomes:
     """What the gateway's own record settles is settled by the normal use case, and nothing else."""
 
     async def test_a_charge_whose_answer_was_lost(self, shop: Shop) -> None:
-        control_gateway(shop.gateway_url, faults=["lost_answer"])
-        # The look-up right after is lost as well, so the outcome stays unknown.
-        shop.engine.gateways["default"].find = _no_answer  # type: ignore[method-assign]
-        payment_id = await shop.pay()
-        del shop.engine.gateways["default"].find  # type: ignore[attr-defined]
+        payment_id = await shop.pay_without_an_answer()
         assert operation_rows(shop.database, payment_id)[0]["status"] == "unknown"
         run = await shop.reconcile()
         assert payment_row(shop.database, payment_id)["status"] == "succeeded"
@@ -243,10 +240,11 @@ class TestUnknownOutcomes:
 
     async def test_a_charge_of_a_payment_that_was_given_up(self, shop: Shop) -> None:
         """It is given back, as after a notice or on the schedule."""
-        payment_id = await shop.pay("tok_timeout")
-        for _ in range(10):
-            shop.clock.move(60)
-            await shop.run_commands()
+        with shop.impatience():
+            payment_id = await shop.pay("tok_timeout")
+            for _ in range(10):
+                shop.clock.move(60)
+                await shop.run_commands()
         assert payment_row(shop.database, payment_id)["status"] == "failed"
         await shop.charge_elsewhere(reference=str(payment_id), operation_id=str(payment_id), amount_minor=10_000)
         run = await shop.reconcile()
@@ -264,10 +262,7 @@ class TestUnknownOutcomes:
         assert (again.difference, again.totals["gateway"]) == ({}, {"EUR": 0})
 
     async def test_what_stays_unknown_is_a_break_and_resolved_by_a_later_pass(self, shop: Shop) -> None:
-        control_gateway(shop.gateway_url, faults=["lost_answer"])
-        shop.engine.gateways["default"].find = _no_answer  # type: ignore[method-assign]
-        payment_id = await shop.pay()
-        del shop.engine.gateways["default"].find  # type: ignore[attr-defined]
+        payment_id = await shop.pay_without_an_answer()
         shop.clock.move(GRACE_SECONDS + 1)
         run = await shop.reconcile(settles=False)
         (one,) = shop.breaks(run)
@@ -448,10 +443,7 @@ class TestOutcomesThatCameLater:
         assert (run.pass_, one.state, run.difference) == (3, BreakState.RESOLVED, {})
 
     async def test_a_decline_that_we_do_not_know_is_asked_for(self, shop: Shop) -> None:
-        control_gateway(shop.gateway_url, faults=["lost_answer"])
-        shop.engine.gateways["default"].find = _no_answer  # type: ignore[method-assign]
-        payment_id = await shop.pay("tok_decline")
-        del shop.engine.gateways["default"].find  # type: ignore[attr-defined]
+        payment_id = await shop.pay_without_an_answer("tok_decline")
         assert operation_rows(shop.database, payment_id)[0]["status"] == "unknown"
         run = await shop.reconcile()
         assert payment_row(shop.database, payment_id)["status"] == "failed"
@@ -510,7 +502,3 @@ async def test_midnight_divides_by_the_gateways_clock(shop: Shop) -> None:
 
 async def _declined(_: object) -> Declined:
     return Declined("refund_reversed", "Taken back.")
-
-
-async def _no_answer(_: object) -> Unknown:
-    return Unknown(Fault.NO_ANSWER, "a test")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -20,6 +21,7 @@ from paybridge.database.database import Database, Statement, Transaction
 from paybridge.payments.capture import capture_operation, capture_payment
 from paybridge.payments.domain.attempts import Schedule
 from paybridge.payments.domain.circuit import CircuitPolicy
+from paybridge.payments.domain.gateway_answers import Fault, Unknown
 from paybridge.payments.domain.statement import StatementLine, StatementPage, StatementUnavailable
 from paybridge.payments.find_late_changes import find_late_changes
 from paybridge.payments.gateways.http import HttpGateway
@@ -37,7 +39,10 @@ from paybridge.refunds.create import create_refund, refund_operation
 from paybridge.refunds.domain import RefundOrder
 from paybridge.runners.consumer import order_of
 
-TIMEOUT_SECONDS = 0.5
+# Longer than a busy machine takes for an answer.
+PATIENT_SECONDS = 30.0
+# For an answer that never comes.
+IMPATIENT_SECONDS = 0.5
 GRACE = timedelta(minutes=15)
 LATE_AFTER = timedelta(hours=4)
 _COMMANDS = """
@@ -104,7 +109,8 @@ class Shop:
 
     def __post_init__(self) -> None:
         self.merchant_id = new_merchant(self.database)
-        self.gateway = HttpGateway(self.gateway_url, TIMEOUT_SECONDS)
+        self.gateway = HttpGateway(self.gateway_url, PATIENT_SECONDS)
+        self._impatient_gateway = HttpGateway(self.gateway_url, IMPATIENT_SECONDS)
         self.statement = EditedStatement(self.gateway)
         self.postings = OwnPostings()
         self.engine = EngineServices(
@@ -141,6 +147,21 @@ class Shop:
         payment_id = new_payment(self.database, self.merchant_id, **values)
         await run_operations(self.engine, [OperationOrder(payment_id, 1)])
         return payment_id
+
+    @contextmanager
+    def impatience(self) -> Iterator[None]:
+        """Let the engine wait for a moment only within the block, where the gateway does not answer."""
+        patient = self.engine
+        self.engine = replace(patient, gateways={"default": self._impatient_gateway})
+        yield
+        self.engine = patient
+
+    async def pay_without_an_answer(self, payment_method: str = "tok_success") -> uuid.UUID:
+        """A payment that the gateway has decided. The answer was lost, and so was that of the look-up after it."""
+        control_gateway(self.gateway_url, faults=["lost_answer"])
+        self._impatient_gateway.find = no_answer  # type: ignore[method-assign, assignment]
+        with self.impatience():
+            return await self.pay(payment_method)
 
     async def refund(self, payment_id: uuid.UUID, amount: str | None = None) -> uuid.UUID:
         """A refund that was made; its operation."""
@@ -233,3 +254,9 @@ class Shop:
 
     async def close(self) -> None:
         await self.gateway.close()
+        await self._impatient_gateway.close()
+
+
+async def no_answer(_: object) -> Unknown:
+    """What a look-up comes to while the gateway is away."""
+    return Unknown(Fault.NO_ANSWER, "a test")
