@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -25,7 +26,6 @@ from paybridge.database.database import Database
 from paybridge.database.migrations import migrate
 from paybridge.database.rights import grant_rights
 
-TEMPLATE_DATABASE = "template_migrated"
 # A database is copied file by file, which takes long while other tests keep the disk busy.
 COPY_SECONDS_MAX = 100
 
@@ -60,6 +60,11 @@ def address_of(database_url: str) -> DatabaseAddress:
     )
 
 
+def this_month() -> str:
+    """Return the month by which partitions are named now."""
+    return f"{datetime.now(UTC):%Y_%m}"
+
+
 @dataclass(slots=True)
 class Postgres:
     """The session's PostgreSQL."""
@@ -68,14 +73,13 @@ class Postgres:
     processes: Processes
     url: str
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
-    _has_template: bool = False
+    _templates: set[str] = field(default_factory=set)
 
     def fresh_database(self, *, migrated: bool = True) -> str:
         """Create an unused database and return its URL. A migrated one is copied within milliseconds."""
-        if migrated and not self._has_template:
-            self._make_template()
+        template = self._migrated_template() if migrated else "template1"
         name = f"test_{next(self._numbers)}"
-        self._create(name, TEMPLATE_DATABASE if migrated else "template1")
+        self._create(name, template)
         return self._url_of(name)
 
     def copy_of(self, url: str) -> str:
@@ -98,12 +102,16 @@ class Postgres:
         """Start the server again on the same port with the same data."""
         postgres.start(self.settings, self.processes)
 
-    def _make_template(self) -> None:
-        self._create(TEMPLATE_DATABASE, "template1")
-        with closing(Database(address_of(self._url_of(TEMPLATE_DATABASE)))) as database:
-            migrate(database)
-            grant_rights(database)
-        self._has_template = True
+    def _migrated_template(self) -> str:
+        """Return a migrated database of this month: migrations make the partitions of the months around theirs."""
+        name = f"template_migrated_{this_month()}"
+        if name not in self._templates:
+            self._create(name, "template1")
+            with closing(Database(address_of(self._url_of(name)))) as database:
+                migrate(database)
+                grant_rights(database)
+            self._templates.add(name)
+        return name
 
     def _create(self, name: str, template: str) -> None:
         self._run(f"CREATE DATABASE {name} TEMPLATE {template}")

@@ -16,7 +16,7 @@ from local.servers.processes import Processes, accepts_connections, free_port, r
 from local.servers.progress import Progress
 from local.settings import LocalSettings
 from local.stack import seed
-from local.testkit import given_broker
+from local.testkit import given_broker, servers
 from local.testkit.servers import Broker, Postgres, private_settings, start_broker, stop_and_remove
 
 pytestmark = pytest.mark.integration
@@ -43,6 +43,17 @@ class TestPostgres:
     def test_gives_the_application_a_role_without_superuser_rights(self, postgres_server: Postgres) -> None:
         with closing(postgres.connect(postgres_server.url)) as connection:
             assert connection.run("SELECT rolsuper FROM pg_roles WHERE rolname = current_user") == [[False]]
+
+    def test_migrates_new_databases_again_in_a_new_month(
+        self, postgres_server: Postgres, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A migrated database has the partitions of the months around its migration."""
+        monkeypatch.setattr(servers, "this_month", lambda: "2100_01")
+        postgres_server.drop_database(postgres_server.fresh_database())
+        postgres_server.drop_database(postgres_server.fresh_database())
+        with closing(postgres.connect(postgres_server.url)) as connection:
+            found = connection.run("SELECT datname FROM pg_database WHERE datname = 'template_migrated_2100_01'")
+        assert found == [["template_migrated_2100_01"]]
 
     def test_keeps_its_data_over_a_restart(self, postgres_server: Postgres) -> None:
         url = postgres_server.fresh_database(migrated=False)
