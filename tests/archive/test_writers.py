@@ -40,6 +40,7 @@ MONTHS = 1 + len(MORE_MONTHS)
 WRITTEN_TABLES = ("payments", "outbox")
 
 _LIMIT = Statement("SELECT current_setting('lock_timeout')")
+_WAIT_LONGER = Statement("SET LOCAL lock_timeout = '1500ms'")
 _COUNT = Statement("""
     SELECT count(*) FROM payments
     WHERE merchant_id = :merchant_id::uuid AND id >= uuid7_floor(now() - interval '1 day')
@@ -115,17 +116,19 @@ def test_every_payment_is_accepted_while_months_are_detached_and_dropped(
     for month in MORE_MONTHS:
         fill_month(archive.database, archive.merchant_id, month, 200)
     real, met = detach.partitions.detach, Counter[str]()
+    watcher = Database(archive.address, "watcher")
+    # Writers give up a lock sooner than a busy server may take to log the watcher in.
+    watcher.run(_BLOCKED, table_name=WRITTEN_TABLES[0])
 
     def detached(transaction: Any, table: str, name: str) -> None:
         """Detach, and keep the transaction open until a writer has come to the table and waits."""
         real(transaction, table, name)
         if table in WRITTEN_TABLES:
-            with closing(Database(archive.address, "watcher")) as watcher:
-                eventually(lambda: watcher.run(_BLOCKED, table_name=table)[0][0], f"a writer that waits for {table}")
+            eventually(lambda: watcher.run(_BLOCKED, table_name=table)[0][0], f"a writer that waits for {table}")
             met[table] += 1
 
     monkeypatch.setattr(detach.partitions, "detach", detached)
-    with writing(archive.address, archive.merchant_id) as written:
+    with closing(watcher), writing(archive.address, archive.merchant_id) as written:
         assert archive.run().archived == MONTHS
         written.go_on()
         archive.clock.move(8 * 86400.0)
@@ -150,6 +153,8 @@ def test_a_detachment_that_does_not_get_its_lock_lets_writers_pass_and_tries_aga
             tries[table] += 1
             if tries["payments"] > tries_before_the_reader_ends:
                 stack.close()
+                # From now on only writers have the table, and each for a moment.
+                transaction.run(_WAIT_LONGER)
             real(transaction, table, name)
 
         def paused(seconds: float) -> None:
