@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import closing
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -18,6 +19,8 @@ from paybridge.wiring.replay import services_over
 from tests.replay.conftest import ReplayWorld
 
 pytestmark = [pytest.mark.integration, pytest.mark.broker]
+
+YEAR = timedelta(days=365)
 
 _OPEN_ROWS = Statement("SELECT count(*) FROM outbox WHERE type = 'command.replay' AND published_at IS NULL")
 _REVIVE = Statement("UPDATE replays SET state = 'running', finished_at = NULL, outbox_id = id")
@@ -121,10 +124,10 @@ class TestStart:
 
     async def test_a_range_ends_now_at_the_latest(self, world: ReplayWorld) -> None:
         now = world.services.clock.now()
-        replay = world.start(end_at=now.replace(year=now.year + 1))
+        replay = world.start(end_at=now + YEAR)
         assert now <= replay.end_at <= world.services.clock.now()
         with pytest.raises(RangeEmpty):
-            world.start(begin_at=now.replace(year=now.year + 1), end_at=now.replace(year=now.year + 2))
+            world.start(begin_at=now + YEAR, end_at=now + 2 * YEAR)
 
     async def test_they_are_listed_newest_first_in_pages(self, world: ReplayWorld) -> None:
         begun = [world.start().id for _ in range(3)]

@@ -137,7 +137,7 @@ class TestSlices:
 
     async def test_an_outage_is_not_caught_up_by_a_burst(self, world: ReplayWorld) -> None:
         sent = world.facts(40)
-        world.start(rate_per_second=4.0)
+        world.start(rate_per_second=0.1)
         world.database.run(_LATE)
         await world.passes(5, at_once=False)
         # One slice for the row that was late, and one that it lets be due at once.
