@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from paybridge.runners import batch as runner
 from paybridge.runners.batch import LOGGED_MAX, log_results, run_batch
 from paybridge.wiring import broker
 from tests.support.envelopes import an_envelope
+from tests.support.standing_time import StandingTime
 
 RECEIVED = Received("payments.new", parse_envelope(an_envelope()), "m-1", b"{}")
 POISON = Poison("payments.new", "id", b"secret body", "MalformedMessage: not a CloudEvent 1.0")
@@ -117,14 +117,17 @@ class TestBusyDatabase:
         assert (dead_letters, handed_back) == ([POISON], [])
 
     async def test_a_database_that_stays_busy_gets_the_batch_back_and_its_poison_is_dead_lettered(
-        self, dead_letters: list[Poison], handed_back: list[Received]
+        self, dead_letters: list[Poison], handed_back: list[Received], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async def fail(batch: Batch) -> Mapping[str, int]:
             raise LockTimeout("held")
 
-        began = time.monotonic()
+        time = StandingTime()
+        monkeypatch.setattr(runner, "time", time)
+        monkeypatch.setattr(runner.asyncio, "sleep", time.sleep_async)
         counts = await run_batch(Batch(events=[RECEIVED], poison=[POISON]), fail, 1.0)
-        assert time.monotonic() - began < 2.0
+        # Another second would be too long.
+        assert time.pauses == [0.5]
         assert counts == {"messages": 1, "handed_back": 1, "poison": 1}
         assert (dead_letters, handed_back) == ([POISON], [RECEIVED])
 
