@@ -98,7 +98,9 @@ def payment_ids(database: Database) -> Ids:
 
 @pytest.fixture
 def other(database_address: DatabaseAddress) -> Iterator[Database]:
-    with closing(Database(database_address)) as other:
+    with closing(Database(database_address, statement_seconds_max=60.0)) as other:
+        # It still waits when the test looks, however slow the machine is.
+        other.run(Statement("SET lock_timeout = '30s'"))
         yield other
 
 

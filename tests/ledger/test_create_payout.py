@@ -94,9 +94,11 @@ def order(
     return create_payout(database, SystemClock(), Uuid7Ids(), wanted)
 
 
-def ordered_until_told(database: Database, merchant_id: uuid.UUID, amount_minor: int) -> PayoutResult:
+def ordered_until_told(
+    database: Database, merchant_id: uuid.UUID, amount_minor: int, key: str | None = None
+) -> PayoutResult:
     """Order as a client does: again with the same key while the answer is 503."""
-    key = str(uuid.uuid4())
+    key = key or str(uuid.uuid4())
     while True:
         try:
             return order(database, merchant_id, amount_minor, key)
@@ -213,8 +215,9 @@ class TestKeys:
     ) -> None:
         funded(database, merchant_id, "100.00")
         with pooled(database_address) as run, ThreadPoolExecutor(CONNECTIONS) as pool:
+            asked = range(CONNECTIONS)
             results = list(
-                pool.map(lambda _: run(lambda each: order(each, merchant_id, 3_000, "k")), range(CONNECTIONS))
+                pool.map(lambda _: run(lambda each: ordered_until_told(each, merchant_id, 3_000, "k")), asked)
             )
         assert len({result.payout.id for result in results}) == 1
         assert Counter(result.replayed for result in results) == {False: 1, True: CONNECTIONS - 1}

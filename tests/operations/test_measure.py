@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
 
+from local.testkit.live import eventually_async
 from local.testkit.payments import MovableClock, new_merchant, new_payment
 from local.testkit.queues import put
 from local.testkit.servers import Postgres, Vhost, address_of
@@ -106,11 +108,17 @@ class TestQueues:
     async def test_the_messages_of_each_queue_are_counted(self, vhost: Vhost) -> None:
         for queue in ("payments.new", "payments.dead", "payments.dead"):
             await put(vhost.amqp_url, queue, b"x")
-        figures = await measure_queues(AmqpQueueDepths(vhost.amqp_url), all_queues(shards=1))
         working = ("payments.intake", "webhooks", "webhooks.retry", "notifications", "ledger", "bridge")
         empty = dict.fromkeys(working, 0)
-        assert figures.depths == {"payments.new": 1, **empty, "payments.dead": 2}
-        assert figures.missing == []
+        expected = {"payments.new": 1, **empty, "payments.dead": 2}
+
+        async def measured() -> bool:
+            figures = await measure_queues(AmqpQueueDepths(vhost.amqp_url), all_queues(shards=1))
+            assert figures.missing == []
+            return figures.depths == expected
+
+        # To the broker a queue is empty whose leader does not answer it within 250 ms.
+        await eventually_async(lambda: asyncio.run(measured()), f"depths of {expected}")
 
     async def test_a_missing_queue_is_named_and_hides_no_other(self, vhost: Vhost) -> None:
         figures = await measure_queues(AmqpQueueDepths(vhost.amqp_url), all_queues(shards=2))

@@ -79,19 +79,20 @@ def test_one_that_the_database_cannot_answer_lets_the_others_go_first(database: 
 
 @pytest.mark.parametrize(("before", "after"), [(HOLDS, None), (BROKEN, False)], ids=["held", "broken"])
 def test_one_whose_statement_takes_too_long_is_not_checked(
-    database_address: DatabaseAddress, clock: MovableClock, before: Finding, after: bool | None
+    database: Database, clock: MovableClock, before: Finding, after: bool | None
 ) -> None:
     """It holds no longer. What was broken stays so, and the alarm with it."""
-    with closing(Database(database_address, statement_seconds_max=0.2)) as impatient:
-        assert verify_next(impatient, clock, {"one": check_of(before)}) == NamedFinding("one", before)
-        clock.move(3700)
+    assert verify_next(database, clock, {"one": check_of(before)}) == NamedFinding("one", before)
+    clock.move(3700)
 
-        def check_slowly(full: bool) -> Finding:
-            impatient.run(Statement("SELECT pg_sleep(20)"))
-            return HOLDS
+    def check_slowly(full: bool) -> Finding:
+        with database.transaction() as transaction:
+            transaction.run(Statement("SET LOCAL statement_timeout = '200ms'"))
+            transaction.run(Statement("SELECT pg_sleep(20)"))
+        return HOLDS
 
-        checks: dict[str, Check] = {"one": check_slowly, "two": check_of(HOLDS)}
-        reason = "The database cancelled a statement: canceling statement due to statement timeout"
-        assert verify_next(impatient, clock, checks) == NamedFinding("one", Finding(None, 0, f"not checked: {reason}"))
-        assert verify_next(impatient, clock, checks) == NamedFinding("two", HOLDS)
-        assert findings.read(impatient) == {"one": after, "two": True}
+    checks: dict[str, Check] = {"one": check_slowly, "two": check_of(HOLDS)}
+    reason = "The database cancelled a statement: canceling statement due to statement timeout"
+    assert verify_next(database, clock, checks) == NamedFinding("one", Finding(None, 0, f"not checked: {reason}"))
+    assert verify_next(database, clock, checks) == NamedFinding("two", HOLDS)
+    assert findings.read(database) == {"one": after, "two": True}
