@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 
 from local.testkit.live import eventually
+from local.testkit.locks import patient_database
 from local.testkit.payments import MovableClock, new_merchant, new_payment
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
@@ -41,7 +42,7 @@ NOW = MovableClock().now()
 
 @pytest.fixture
 def other(database_address: DatabaseAddress) -> Iterator[Database]:
-    with closing(Database(database_address)) as other:
+    with closing(patient_database(database_address)) as other:
         yield other
 
 
@@ -72,7 +73,7 @@ def test_the_second_batch_waits_for_the_probes_of_the_first(database: Database, 
         with database.transaction() as transaction:
             held = hold_back(GatewayWatch(), transaction, calls(ours), POLICY, NOW)
             second = threads.submit(hold, other, theirs)
-            eventually(lambda: transaction.run(WAITING) == [[1]], "the second batch waits", seconds_max=5)
+            eventually(lambda: transaction.run(WAITING) == [[1]], "the second batch waits", seconds_max=30)
         assert len(held) == 2
         assert second.result().keys() == {payment.id for payment in theirs}
 
