@@ -10,7 +10,13 @@ from local.stack.stack import Stack
 from local.testkit.live import Merchant
 from tests.support.faults import assert_each_is_charged_once_and_notified, broker_alarm, environments, pay_timed
 
-pytestmark = [pytest.mark.e2e, pytest.mark.faults, pytest.mark.broker, pytest.mark.broker_stops]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.faults,
+    pytest.mark.broker,
+    pytest.mark.broker_stops,
+    pytest.mark.timeout(300),
+]
 
 PAYMENTS = 40
 # Longer than the relay waits for the confirms of a batch, so that it has to give one up.

@@ -8,7 +8,13 @@ from local.stack.stack import Stack
 from local.testkit.live import Merchant
 from tests.support.faults import assert_each_is_charged_once_and_notified, broker_away, pay_timed
 
-pytestmark = [pytest.mark.e2e, pytest.mark.faults, pytest.mark.broker, pytest.mark.broker_stops]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.faults,
+    pytest.mark.broker,
+    pytest.mark.broker_stops,
+    pytest.mark.timeout(300),
+]
 
 PAYMENTS = 30
 # Less than any wait for a broker that is away. The answers before show what a busy machine takes for itself.
