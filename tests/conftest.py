@@ -30,6 +30,8 @@ STACK_TEST_SECONDS_MAX = 300
 def pytest_configure() -> None:
     """Let Ctrl-C end what tests start, and no example of a property fail because the machine is busy."""
     raise_on_first_signal()
+    # Tests start thousands of Python processes, and each would compile the product again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     settings.register_profile("paybridge", deadline=None)
     settings.load_profile("paybridge")
 
