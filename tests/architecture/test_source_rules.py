@@ -1,4 +1,4 @@
-"""Rules about the source code that runs in Lambda. A planted violation proves each."""
+"""Rules about the source code that runs in Lambda, and about what tests do. A planted violation proves each."""
 
 from __future__ import annotations
 
@@ -64,6 +64,12 @@ class TestProduct:
         assert violations(source_rules.impurities, [*DOMAINS, *PURE_CORE]) == []
 
 
+class TestTests:
+    def test_no_request_has_the_short_default_timeout(self) -> None:
+        files = modules(ROOT / "tests", ROOT / "local/testkit")
+        assert violations(source_rules.default_timeouts, files) == []
+
+
 PLANTED = [
     (source_rules.environment_reads, "import os\nvalue = os.environ['A']"),
     (source_rules.environment_reads, "import os\nvalue = os.getenv('A')"),
@@ -71,6 +77,8 @@ PLANTED = [
     (source_rules.commits, "connection.commit()"),
     (source_rules.commits, "finish = connection.commit"),
     (source_rules.commits, "connection.execute('commit;')"),
+    (source_rules.default_timeouts, "import httpx\nhttpx.get(url, trust_env=False)"),
+    (source_rules.default_timeouts, "import httpx\nclient = httpx.AsyncClient(base_url=url)"),
     (source_rules.float_calls, "amount = float(text)"),
     (source_rules.float_values, "def f(amount: float) -> None: ..."),
     (source_rules.float_values, "fee = amount_minor * 0.029"),

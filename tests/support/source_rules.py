@@ -1,4 +1,4 @@
-"""Rules about the product's source that linters lack. Each takes a syntax tree and yields (line, problem)."""
+"""Rules about sources that linters lack. Each takes a syntax tree and yields (line, problem)."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ PURE_MODULES = frozenset({
 IMPURE_NAMES = frozenset({
     "breakpoint", "formatdate", "input", "localtime", "make_msgid", "now", "open", "print", "today", "utcnow",
     "uuid1", "uuid4", "uuid6", "uuid7",
+})  # fmt: skip
+
+HTTPX_CALLS = frozenset({
+    "AsyncClient", "Client", "delete", "get", "head", "options", "patch", "post", "put", "request", "stream",
 })  # fmt: skip
 
 
@@ -59,6 +63,15 @@ def float_values(tree: ast.AST) -> Iterator[Finding]:
             yield node.lineno, f"the float {node.value!r}"
         if isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Div):
             yield node.lineno, "division"
+
+
+def default_timeouts(tree: ast.AST) -> Iterator[Finding]:
+    """Uses of httpx without a timeout, which then is five seconds. A transport of the test's own needs none."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="httpx"), attr=name)) if name in HTTPX_CALLS:
+                if not any(keyword.arg in ("timeout", "transport", None) for keyword in node.keywords):
+                    yield node.lineno, f"httpx.{name} without a timeout"
 
 
 def impurities(tree: ast.AST) -> Iterator[Finding]:
