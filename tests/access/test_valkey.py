@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from local.servers.processes import free_port
 from local.testkit.valkey_server import ValkeyServer, running_valkey
 from paybridge.access import valkey as module
 from paybridge.access.domain.rate_limit import RateLimit, plan_of
@@ -278,7 +279,9 @@ class TestTls:
 class TestCluster:
     def test_the_buckets_of_a_request_are_in_one_slot(self, tmp_path: Path) -> None:
         # ElastiCache Serverless is a cluster behind one address, too.
-        with running_valkey(tmp_path / "cluster", "--cluster-enabled", "yes") as server:
+        # Without a port of its own the bus takes a number that nobody has leased, 10,000 above the server's.
+        options = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+        with running_valkey(tmp_path / "cluster", *options) as server:
             with server.client() as client:
                 client.execute_command("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
                 while "cluster_state:ok" not in client.execute_command("CLUSTER", "INFO"):
