@@ -15,8 +15,11 @@ from local.testkit import given_broker, servers
 from local.testkit.local_servers import running_gateway
 from local.testkit.stacks import running_stack
 from local.testkit.valkey_server import ValkeyServer, running_valkey
+from paybridge.core.errors import LockTimeout, PaybridgeError
+from paybridge.database import database as database_module
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database
+from paybridge.database.errors import translated
 from tests.support.environments import INSTALL_SECONDS_MAX, install
 from tests.support.interrupts import raise_on_first_signal, stop_servers_of_lost_workers, stop_servers_of_workers
 from tests.support.weights import ENVIRONMENTS, Weight, heaviest_files_first, weight_of
@@ -134,6 +137,21 @@ def database(database_address: DatabaseAddress) -> Iterator[Database]:
     """A connection to the module's migrated database."""
     with closing(Database(database_address, "tests")) as database:
         yield database
+
+
+@pytest.fixture
+def lock_timeouts(monkeypatch: pytest.MonkeyPatch) -> list[LockTimeout]:
+    """The lock timeouts and deadlocks of every connection, as they happen."""
+    found: list[LockTimeout] = []
+
+    def note(error: BaseException) -> PaybridgeError:
+        ours = translated(error)
+        if isinstance(ours, LockTimeout):
+            found.append(ours)
+        return ours
+
+    monkeypatch.setattr(database_module, "translated", note)
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import Any
 
+from paybridge.core.errors import LockTimeout
 from paybridge.database.connecting import DatabaseAddress
-from paybridge.database.database import Database, Statement
+from paybridge.database.database import Database, Statement, Transaction
 
 PATIENCE_SECONDS = 60.0
 _WAIT_LONG = Statement(f"SET lock_timeout = '{PATIENCE_SECONDS:.0f}s'")
@@ -21,6 +22,27 @@ def patient_database(address: DatabaseAddress) -> Database:
     database = Database(address, "tests", statement_seconds_max=PATIENCE_SECONDS)
     database.run(_WAIT_LONG)
     return database
+
+
+class WaitingDatabase(Database):
+    """A connection that notes each transaction which gave way to another, by a lock timeout or a deadlock.
+
+    `waits` has the lock timeout of each in seconds, None for the session's own.
+    """
+
+    def __init__(self, address: DatabaseAddress) -> None:
+        super().__init__(address)
+        self.waits: list[float | None] = []
+
+    @contextmanager
+    def transaction(self, lock_seconds_max: float | None = None) -> Iterator[Transaction]:
+        """Begin a transaction; see `Database.transaction`."""
+        try:
+            with super().transaction(lock_seconds_max) as transaction:
+                yield transaction
+        except LockTimeout:
+            self.waits.append(lock_seconds_max)
+            raise
 
 
 @contextmanager

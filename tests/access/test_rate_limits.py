@@ -121,11 +121,11 @@ def standing_clock() -> float:
 
 @dataclass(frozen=True, slots=True)
 class Race:
-    """What processes share that ask at the same time."""
+    """What concurrent processes share."""
 
     keys: tuple[str, ...]
     starts: Any
-    # Of each key, by all processes. Without a lock some are not counted, and no process waits for another.
+    # Admissions per key, over all processes. Unlocked: a lost count does no harm, and no process waits for another.
     admissions: Any
     results: Any
 
@@ -134,7 +134,7 @@ class Race:
         self.admissions[self.keys.index(key)] += 1
 
     def is_over(self, seconds: float) -> bool:
-        """Whether SECONDS have passed and each key was admitted twice. The latter is not awaited for ever."""
+        """Return whether SECONDS have passed and each key was admitted twice, or ADMITTED_SECONDS_MAX more."""
         return seconds >= SECONDS and (min(self.admissions) >= 2 or seconds >= SECONDS + ADMITTED_SECONDS_MAX)
 
 

@@ -279,7 +279,7 @@ class TestTls:
 class TestCluster:
     def test_the_buckets_of_a_request_are_in_one_slot(self, tmp_path: Path) -> None:
         # ElastiCache Serverless is a cluster behind one address, too.
-        # Without a port of its own the bus takes a number that nobody has leased, 10,000 above the server's.
+        # By default the cluster bus listens on the server's port + 10000, which may be in use.
         options = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
         with running_valkey(tmp_path / "cluster", *options) as server:
             with server.client() as client:

@@ -153,7 +153,7 @@ def test_a_detachment_that_does_not_get_its_lock_lets_writers_pass_and_tries_aga
             tries[table] += 1
             if tries["payments"] > tries_before_the_reader_ends:
                 stack.close()
-                # From now on only writers have the table, and each for a moment.
+                # From now on only writers lock the table, each briefly.
                 transaction.run(_WAIT_LONGER)
             real(transaction, table, name)
 

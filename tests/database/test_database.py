@@ -28,7 +28,7 @@ pytestmark = pytest.mark.integration
 
 # Shorter than the statement that is too long, and longer than another one takes on a busy machine.
 IMPATIENT_SECONDS = 2.0
-# How much longer a busy machine may take than the limit says.
+# How far a busy machine may overrun a limit.
 SLOW_SECONDS = 15.0
 
 _COUNT = Statement("SELECT count(*) FROM notes")
@@ -126,7 +126,7 @@ class TestFullDatabase:
     def test_one_that_comes_free_is_taken(
         self, database: Database, newcomer: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        # However long the server takes to notice that one has left.
+        # The server may take a while to notice that a client has left.
         monkeypatch.setattr(connecting, "ROOM_SECONDS_MAX", 30.0)
         leaving = threading.Timer(ROOM_SECONDS_MAX / 2, database.close)
         leaving.start()

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from local.testkit.live import eventually
+from local.testkit.locks import patient_database
 from local.testkit.payments import MovableClock, new_merchant, new_payment
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
@@ -98,9 +99,8 @@ def payment_ids(database: Database) -> Ids:
 
 @pytest.fixture
 def other(database_address: DatabaseAddress) -> Iterator[Database]:
-    with closing(Database(database_address, statement_seconds_max=60.0)) as other:
-        # It still waits when the test looks, however slow the machine is.
-        other.run(Statement("SET lock_timeout = '30s'"))
+    # It still waits when the test looks, however slow the machine is.
+    with closing(patient_database(database_address)) as other:
         yield other
 
 

@@ -74,7 +74,7 @@ def places(database: Database, payment_id: uuid.UUID) -> list[str]:
 
 class TestEnsurePartition:
     def test_rows_that_came_before_their_month_move_into_it(self, database: Database) -> None:
-        # The database may be of the month before.
+        # The month may have changed since the database was migrated.
         extend(database)
         month = this_month(database)
         drop_month(database, month)

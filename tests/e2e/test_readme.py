@@ -39,7 +39,7 @@ def script(stack: Stack) -> str:
     assert first.strip() == FIRST_LINE
     sink = urlsplit(urls.sink).netloc
     lines = [
-        # A busy machine may take longer than the answer is held in the README.
+        # On a busy machine a payment may take longer than the README waits for it.
         line.replace("127.0.0.1:8091", sink).replace("wait=10", "wait=20")
         for block in others
         for line in block.splitlines()

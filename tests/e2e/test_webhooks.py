@@ -116,7 +116,7 @@ def pay_and_time(merchant: Merchant, receiver: Receiver) -> tuple[list[str], flo
 def test_hanging_and_dead_receivers_delay_nobody_else(stack: Stack, demo: Merchant, other: Merchant) -> None:
     dead = f"http://127.0.0.1:{free_port()}/dead"
     with running_receiver() as undisturbed:
-        # What this machine takes while nothing hangs. It is another receiver, because `prompt` must have no history.
+        # The baseline, while nothing hangs. It has a receiver of its own, because `prompt` must have no history.
         _, calm = pay_and_time(other, undisturbed)
     with running_receiver(hanging=True) as hanging, running_receiver() as prompt:
         stuck = [demo.pay(webhook_url=f"{hanging.url}/hang") for _ in range(HANGING)]

@@ -16,13 +16,14 @@ import orjson
 import pytest
 
 from local.testkit.ledger import MoneyEvents, balances
+from local.testkit.locks import WaitingDatabase
 from local.testkit.payments import new_merchant
 from paybridge.core.clock import SystemClock
 from paybridge.core.errors import ConstraintViolated, InvalidInput, LockTimeout
 from paybridge.core.events import parse_envelope
 from paybridge.core.ids import Uuid7Ids
 from paybridge.database.connecting import DatabaseAddress
-from paybridge.database.database import Database, Statement, Transaction
+from paybridge.database.database import Database, Statement
 from paybridge.ledger.create_payout import (
     Insufficient,
     KeyTaken,
@@ -104,21 +105,6 @@ def ordered_until_told(
             return order(database, merchant_id, amount_minor, key)
         except LockTimeout:
             continue
-
-
-class GivingWay(Database):
-    """A connection that counts how often its transaction had to give way to another one."""
-
-    gave_way = 0
-
-    @contextmanager
-    def transaction(self, lock_seconds_max: float | None = None) -> Iterator[Transaction]:
-        try:
-            with super().transaction(lock_seconds_max) as transaction:
-                yield transaction
-        except LockTimeout:
-            self.gave_way += 1
-            raise
 
 
 @contextmanager
@@ -278,11 +264,11 @@ class TestAtTheSameTime:
         results: list[PayoutResult] = []
         with (
             closing(Database(database_address)) as rival,
-            closing(GivingWay(database_address)) as own,
+            closing(WaitingDatabase(database_address)) as own,
             ThreadPoolExecutor(1) as pool,
         ):
             # Either of the two may have to give way. Until it was the order.
-            while not own.gave_way:
+            while not own.waits:
                 with suppress(LockTimeout), rival.transaction() as transaction:
                     transaction.run(_LOCK, id=reserved)
                     ordering = pool.submit(order, own, merchant_id, 200)

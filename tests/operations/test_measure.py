@@ -117,7 +117,7 @@ class TestQueues:
             assert figures.missing == []
             return figures.depths == expected
 
-        # To the broker a queue is empty whose leader does not answer it within 250 ms.
+        # RabbitMQ reports a depth of 0 for a queue whose leader does not answer within 250 ms.
         await eventually_async(lambda: asyncio.run(measured()), f"depths of {expected}")
 
     async def test_a_missing_queue_is_named_and_hides_no_other(self, vhost: Vhost) -> None:

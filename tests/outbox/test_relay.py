@@ -50,7 +50,7 @@ WAKE_UP_SECONDS_MAX = 10.0
 
 _MAKE_DUE = Statement("UPDATE outbox SET available_at = clock_timestamp() RETURNING available_at::text")
 
-# By so many seconds from a moment between the given one and this.
+# Whether the row is delayed by this many seconds, counted from between the given time and now.
 _IS_PUT_OFF = Statement("""
     SELECT available_at - make_interval(secs => :seconds::double precision)
            BETWEEN :before::timestamptz AND clock_timestamp()
@@ -430,7 +430,7 @@ class TestWaiting:
         started = time.monotonic()
         await drain(database, vhost.amqp_url, lambda _: asked >= 16, idle_poll_seconds_max=0.2)
         assert asked >= 16
-        # Half of it may come before the first poll and after the last.
+        # The first and the last of the polls need not be a full interval.
         assert time.monotonic() - started >= 8 * 0.2
 
     async def test_one_that_waits_can_be_cancelled_and_leaves_nothing_behind(

@@ -64,7 +64,7 @@ pytestmark = pytest.mark.integration
 THREADS = 20
 AGES = (60.0, 600.0)
 REFUND_AGES = (3600.0, 86400.0)
-# The longest that a busy machine may hold up a test between two readings of the time.
+# How far apart two readings of the clock in one test may be on a busy machine.
 STALL_SECONDS_MAX = 50.0
 _DUE = Statement("UPDATE late_checks SET ask_at = now() WHERE payment_id = :id::uuid")
 _SENT = Statement(
@@ -278,8 +278,8 @@ def checks(services: EngineServices, payment_id: uuid.UUID) -> list[dict[str, An
 
 
 def is_planned_for(check: dict[str, Any], age_seconds: float) -> bool:
-    """Tell whether the operation is to be asked about for the first time at this age."""
-    # The database counts the age by its own reading of the time, which is another moment on a busy machine.
+    """Return whether the first look-up of the operation is scheduled for when it is this old."""
+    # The database reads the time itself, which may be seconds later on a busy machine.
     return abs(check["age_seconds"] - age_seconds) < STALL_SECONDS_MAX
 
 

@@ -6,19 +6,19 @@ import asyncio
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from local.testkit.locks import PATIENCE_SECONDS, held
+from local.testkit.locks import PATIENCE_SECONDS, WaitingDatabase, held
 from local.testkit.payments import attempt_rows, new_merchant, new_payment, outbox_rows, payment_row
 from paybridge.core import isolation
 from paybridge.core.errors import LockTimeout
 from paybridge.core.events import PROCESS_PAYMENT
 from paybridge.database.connecting import DatabaseAddress
-from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Database, Statement, Transaction
+from paybridge.database.database import BATCH_LOCK_SECONDS_MAX, Database, Statement
 from paybridge.payments import start_attempts as starting
 from paybridge.payments.domain.gateway_answers import GatewayAnswer
 from paybridge.payments.gateway_watch import GatewayWatch
@@ -38,23 +38,6 @@ LOCK_TABLE = "LOCK TABLE payments IN ACCESS EXCLUSIVE MODE"
 _SHORTEN_LEASE = Statement("""
     UPDATE operations SET started_at = started_at - interval '1 hour' WHERE id = :id::uuid
 """)
-
-
-class WaitingDatabase(Database):
-    """A connection that records how long each transaction which met a lock had waited for it at most."""
-
-    def __init__(self, address: DatabaseAddress) -> None:
-        super().__init__(address)
-        self.waits: list[float | None] = []
-
-    @contextmanager
-    def transaction(self, lock_seconds_max: float | None = None) -> Iterator[Transaction]:
-        try:
-            with super().transaction(lock_seconds_max) as transaction:
-                yield transaction
-        except LockTimeout:
-            self.waits.append(lock_seconds_max)
-            raise
 
 
 class LockingGateway(RecordingGateway):

@@ -74,7 +74,7 @@ def gateway() -> DecidingGateway:
 def services(database_address: DatabaseAddress, gateway: DecidingGateway) -> Iterator[EngineServices]:
     with closing(Database(database_address)) as database:
         services = engine_services(database, gateway, MovableClock())
-        # What is to be asked later is not due yet, however long a test takes.
+        # These delays outlast any test, so no scheduled look-up becomes due while one runs.
         yield replace(services, schedule=Schedule(retry_delays=(1, 2), pending_delays=(60, 120)))
 
 

@@ -388,7 +388,7 @@ class TestCircuitBreaker:
 
 @pytest.fixture
 def retry_delays(monkeypatch: pytest.MonkeyPatch) -> dict[uuid.UUID, float]:
-    """The seconds, by payment, after which retries are due, as the outbox is told: it adds them to the real time."""
+    """The delay of each payment's retry in seconds, as passed to the outbox."""
     delays: dict[uuid.UUID, float] = {}
     add_delayed = outbox.add_delayed
 
@@ -431,7 +431,7 @@ class LimitedGateway:
 
 
 class TestRateLimits:
-    """The pace begins with the rate that the gateway took: all of it in one second, because the clock is stopped."""
+    """The pace starts at the rate that the gateway accepted. The clock is stopped, which counts as one second."""
 
     def limit(self, world: ChargeWorld, takes: int, retry_after_seconds: float | None = None) -> LimitedGateway:
         world.clock.stop()

@@ -18,6 +18,8 @@ from local.testkit.given_broker import rabbitmqctl
 from local.testkit.live import Merchant
 
 JOBS_EVERY_SECONDS = 3.0
+# Less than any wait for a broker. What a busy machine takes for itself is measured before the fault, by `pay_timed`.
+LONGER_SECONDS_MAX = 5
 
 
 @contextmanager

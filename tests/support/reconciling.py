@@ -41,7 +41,7 @@ from paybridge.runners.consumer import order_of
 
 # Longer than a busy machine takes for an answer.
 PATIENT_SECONDS = 30.0
-# For an answer that never comes.
+# Only for requests that are never answered.
 IMPATIENT_SECONDS = 0.5
 GRACE = timedelta(minutes=15)
 LATE_AFTER = timedelta(hours=4)
@@ -232,7 +232,7 @@ class Shop:
         return found[0]
 
     def midnight(self) -> datetime:
-        """The begin of today."""
+        """The start of today."""
         return self.clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
 
     async def lines(self) -> list[StatementLine]:
@@ -258,5 +258,5 @@ class Shop:
 
 
 async def no_answer(_: object) -> Unknown:
-    """What a look-up comes to while the gateway is away."""
+    """Answer look-ups as if the gateway were down."""
     return Unknown(Fault.NO_ANSWER, "a test")

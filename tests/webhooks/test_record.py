@@ -37,22 +37,6 @@ LOCK_PAYMENT = Statement("SELECT 1 FROM payments WHERE id = :id::uuid FOR UPDATE
 LOCKED_RETRY_SECONDS = 300.0
 
 
-@pytest.fixture
-def lock_timeouts(monkeypatch: pytest.MonkeyPatch) -> list[LockTimeout]:
-    """Every wait for a lock that ends without it."""
-    found: list[LockTimeout] = []
-    translated = Database._translated
-
-    def noted(database: Database, error: BaseException) -> Exception:
-        ours = translated(database, error)
-        if isinstance(ours, LockTimeout):
-            found.append(ours)
-        return ours
-
-    monkeypatch.setattr(Database, "_translated", noted)
-    return found
-
-
 class TestInterruption:
     async def test_a_crash_before_the_outcome_leads_to_another_attempt_with_the_same_id(
         self, world: DeliveryWorld

@@ -143,7 +143,7 @@ class TestPace:
     def test_thousands_go_on_steadily_until_none_waits(
         self, world: DeliveryWorld, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        # As many deliveries, spread so far that the seconds which this test takes let no others follow.
+        # The same number of deliveries over ten times the period, so that none is added while the test runs.
         per_second, ahead_seconds = PER_SECOND / 10, AHEAD_SECONDS * 10
         monkeypatch.setattr(resume, "PER_SECOND", per_second)
         monkeypatch.setattr(resume, "AHEAD_SECONDS", ahead_seconds)
@@ -156,7 +156,7 @@ class TestPace:
         scheduled = sum(count for _, count in pace)
         # As many as go out until after the next run of the jobs, and not all that wait.
         assert ahead_seconds * per_second <= scheduled <= ahead_seconds * per_second + BATCH_DELIVERIES < MANY
-        # A second may begin and end with one.
+        # Both edges of a second may have a delivery.
         assert max(count for _, count in pace) <= per_second + 1
         assert [second for second, _ in pace] == list(range(pace[0][0], pace[0][0] + len(pace)))
         assert world.database.run(_COMMANDS, id=endpoint.id) == [[scheduled, scheduled, True]]

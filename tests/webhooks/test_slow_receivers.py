@@ -20,7 +20,7 @@ from paybridge.webhooks.store.receivers import FaultLimits
 
 pytestmark = pytest.mark.integration
 
-# For receivers that hang: one that answers may need longer than these deadlines.
+# Only for receivers that hang: a busy machine may need longer than this to answer.
 FAST_AT_HANGING = fast_lane(0.5)
 SLOW_AT_HANGING = slow_lane(0.5, prompt_seconds=0.2)
 AGE = Statement("""
@@ -36,7 +36,7 @@ RECEIVERS = Statement("""
 
 @pytest.fixture
 def limits(monkeypatch: pytest.MonkeyPatch) -> FaultLimits:
-    """The limits, with a wait that no test takes long enough to see the end of."""
+    """The limits, with a wait that outlasts any test."""
     limits = replace(LIMITS, wait_seconds=600.0)
     monkeypatch.setattr(slow_receivers, "LIMITS", limits)
     return limits

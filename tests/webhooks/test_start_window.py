@@ -60,6 +60,6 @@ class TestDeliverWebhooks:
     async def test_a_large_batch_to_prompt_receivers_is_delivered_to_its_end(self, world: DeliveryWorld) -> None:
         lane = replace(fast_lane(30), attempts_max=5, start_seconds=3.0, start_seconds_max=120.0)
         merchant_id = world.merchant()
-        # Five at a time and 60 ms each, they need longer than three seconds.
+        # Five at a time and 60 ms each take longer than three seconds.
         reports = await world.deliver(*(world.event(merchant_id, "/slow/0.06") for _ in range(300)), lane=lane)
         assert [report.outcome for report in reports] == ["delivered"] * 300

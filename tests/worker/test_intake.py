@@ -22,7 +22,7 @@ from tests.worker.conftest import Place
 pytestmark = [pytest.mark.integration, pytest.mark.broker]
 
 MESSAGES = 4_000
-# They cost eight seconds in all, so that no worker has taken every message before this process gets to kill it.
+# Eight seconds in all, so that each worker is killed while there are messages left.
 SLOW_PAYMENTS = """
     CREATE FUNCTION take_a_moment() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN PERFORM pg_sleep(0.002); RETURN NEW; END $$;

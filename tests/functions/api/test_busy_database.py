@@ -11,32 +11,15 @@ import pytest
 
 from local.testkit.api import ORDER, Answer, ApiClient, api_client
 from local.testkit.locks import held
-from paybridge.core.errors import LockTimeout, PaybridgeError
-from paybridge.database import database as database_module
+from paybridge.core.errors import LockTimeout
 from paybridge.database.connecting import DatabaseAddress
 from paybridge.database.database import Database
-from paybridge.database.errors import translated
 
 pytestmark = pytest.mark.integration
 
 TABLES = ["merchants", "idempotency_keys", "payments", "outbox"]
 # The session's lock_timeout is 2 s. The rest is for a busy machine.
 ANSWER_SECONDS_MAX = 15.0
-
-
-@pytest.fixture(autouse=True)
-def lock_timeouts(monkeypatch: pytest.MonkeyPatch) -> list[LockTimeout]:
-    """The locks that were waited for in vain, one of which is all that a request may wait for."""
-    found: list[LockTimeout] = []
-
-    def note(error: BaseException) -> PaybridgeError:
-        ours = translated(error)
-        if isinstance(ours, LockTimeout):
-            found.append(ours)
-        return ours
-
-    monkeypatch.setattr(database_module, "translated", note)
-    return found
 
 
 def assert_unavailable(send: Callable[[], Answer], lock_timeouts: list[LockTimeout]) -> None:

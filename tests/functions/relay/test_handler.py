@@ -29,7 +29,7 @@ DUE_90_SECONDS_AGO = Statement(
 
 
 UNPUBLISHED = Statement("SELECT count(*) FROM outbox WHERE published_at IS NULL")
-# A drain that does not get there in this time never will.
+# Only a drain that hangs takes longer.
 DRAIN_SECONDS_MAX = 60.0
 
 

@@ -19,7 +19,7 @@ MERCHANT, EVENTS = f"/api/v1/ops/merchants/{DEMO_MERCHANT_ID}", f"/api/v1/paymen
 
 
 class Api:
-    """Answers about the demo merchant, and with one timeline after the other, the last one again and again."""
+    """An API that returns the demo merchant, and the timelines in turn, repeating the last."""
 
     def __init__(self, merchant: dict[str, Any], *timelines: list[dict[str, Any]]) -> None:
         self.asked: list[str] = []

@@ -42,7 +42,7 @@ class Posting:
         self.client.post("/_control", json=changes).raise_for_status()
 
     def send_all(self) -> None:
-        """Wait until the gateway has decided everything, and every notice of that is received."""
+        """Wait until the gateway has nothing left to decide and every notice was received."""
         deadline = time.monotonic() + 15
         while (left := self.client.post("/_settle").json()) != {"next_at": None, "sending": 0}:
             assert time.monotonic() < deadline, left

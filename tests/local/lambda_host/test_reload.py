@@ -120,7 +120,7 @@ async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
 
 def _event_of_first_look(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """Return what is set once the watcher has seen the code: only a later edit is a change."""
+    """Return an event that is set after the watcher's first snapshot: only a later edit is a change."""
     seen, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def look(folders: Iterable[Path]) -> Snapshot:

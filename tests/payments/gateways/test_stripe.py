@@ -536,7 +536,7 @@ class TestHostileServers:
             gateway = StripeGateway(f"http://127.0.0.1:{server.port}", Key(), TIMEOUT_SECONDS)
             answer = await gateway.find(first())
             await gateway.close()
-        # With a deadline for each page it would come to the last that it reads.
+        # If each page had a deadline of its own, it would read to the last page.
         assert answer == Unknown(gateway_answers.Fault.NO_ANSWER, "no answer before the deadline")
 
     async def test_nothing_listens(self) -> None:

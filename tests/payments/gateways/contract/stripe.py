@@ -48,7 +48,7 @@ class StripeUnderTest:
         self.adapter = StripeGateway(server.url, FixedKey(), ANSWER_SECONDS_MAX)
         self._server = server
         self._held = asyncio.Event()
-        # The deadline of a call that is not answered passes at once.
+        # A call that gets no answer times out at once.
         server.on_silence = lambda: time.move(ANSWER_SECONDS_MAX)
 
     async def method(self, money: Money) -> str | None:

@@ -125,7 +125,7 @@ class StripeGateway:
         await self._api.close()
 
     async def _call(self, call: Coroutine[Any, Any, _Answer], seconds_max: float) -> _Answer | Unknown:
-        # In a cold environment with little CPU this takes long, and Stripe would be blamed for it.
+        # Loading the certificates is slow on a cold start and must not use up Stripe's deadline.
         self._api.open()
         return await _never_raising(call, seconds_max)
 
